@@ -1,0 +1,38 @@
+// From stored 8-bit pictures to normalised float batches: random crops and flips for training, plain ones for evaluation.
+//
+// Every choice is a pure function of (key, picture index): the same for any batch order, batch size and thread count.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "data/dataset.h"
+#include "tensor/core/random.h"
+
+namespace passband {
+
+enum class PadMode {
+  zero,     // black pixels, as torchvision's RandomCrop pads before normalising
+  reflect,  // mirror without repeating the edge pixel
+};
+
+struct AugmentOptions {
+  int64_t pad = 4;                  // pixels added on each side before the random crop (stored size == output size)
+  PadMode pad_mode = PadMode::zero;
+  float flip = 0.5f;                // probability of a horizontal flip
+  int64_t cutout = 0;               // side of a square set to 0 after normalising, centre uniform (DeVries and Taylor 2017)
+  bool resized_crop = false;        // RandomResizedCrop (Szegedy et al. 2015), torchvision's definition, in place of pad-crop
+  float scale_low = 0.08f, scale_high = 1.0f;              // area of the crop relative to the picture
+  float ratio_low = 3.0f / 4.0f, ratio_high = 4.0f / 3.0f;  // width / height of the crop, log-uniform
+};
+
+// out: (indices.size(), image_size, image_size, 3) floats, (pixel / 255 - mean) / std.
+// Stored pictures larger than image_size are cropped (resized_crop, or a crop at a uniform position of the padded
+// picture); a stored picture that is smaller even after padding is an Error. threads = 0: all of OpenMP's.
+void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices, const AugmentOptions& options,
+                      RandomKey key, int64_t image_size, float* out, int threads = 0);
+
+// The same without randomness: centre crop (stored size >= image_size), normalise.
+void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size, float* out,
+                     int threads = 0);
+
+}  // namespace passband

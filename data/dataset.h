@@ -1,0 +1,69 @@
+// Labelled pictures in memory, and where they come from: CIFAR, Fashion-MNIST, image folders, the built-in `shapes`.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/shapes.h"
+
+namespace passband {
+
+// Pictures of one size, always three channels (grey is repeated), 8 bits, NHWC.
+struct Dataset {
+  std::string name;   // "cifar10", or the folder's path
+  std::string split;  // "train" or "test"
+  int64_t count = 0, height = 0, width = 0;
+  std::vector<uint8_t> images;       // (count, height, width, 3)
+  std::vector<int32_t> labels;       // (count), each in [0, classes.size())
+  std::vector<std::string> classes;  // class names by label
+  std::array<float, 3> mean{}, std{};  // per channel of pixel / 255, over the training pictures: x' = (x - mean) / std
+  std::vector<int32_t> shape_ids, texture_ids;  // (count) each; `shapes` only, otherwise empty
+
+  int64_t image_bytes() const { return height * width * 3; }
+  const uint8_t* image(int64_t index) const { return images.data() + index * image_bytes(); }
+  int64_t num_classes() const { return static_cast<int64_t>(classes.size()); }
+};
+
+struct DataSplits {
+  Dataset train, test;
+};
+
+// What is known about a data set without opening any file.
+struct DatasetInfo {
+  std::string name;
+  int64_t classes = 0, height = 0, width = 0, channels = 3;  // the size a network sees by default
+  std::array<float, 3> mean{}, std{};
+  int64_t train_count = 0, test_count = 0;
+  std::string source;  // where the pictures come from, one phrase
+};
+
+struct DatasetRequest {
+  std::string name = "cifar10";      // a name of list_datasets(), or a folder with train/ and val/ or test/
+  std::filesystem::path data_dir;    // empty: $PASSBAND_DATA, then data/downloads/ of the repository
+  int64_t image_size = 0;            // side a network will see; 0: the set's own (dataset_info)
+  ShapesOptions shapes;              // for "shapes"; image_size, when given, wins over shapes.size
+};
+
+// Every known name, `imagenet` (a description only) included.
+std::vector<DatasetInfo> list_datasets();
+
+// Description of a known name, without files; of a folder, from its class folders and file names (no picture is opened).
+// Throws UsageError with the nearest known name when `name` is neither.
+DatasetInfo dataset_info(const std::string& name);
+
+// Reads both splits into memory. Pictures of fixed-size sets are resized to image_size when it differs from their own.
+// Pictures of folders are stored as squares of stored_size(image_size), so that crops have a margin to choose from.
+// A data_dir that is given must hold the set (or be its folder); otherwise all places of the search order are tried.
+// Throws DataError (one line: file, expected, found, way out) for missing, truncated, wrong or unreadable files.
+DataSplits load_dataset(const DatasetRequest& request);
+
+// Side of the stored square for pictures of varying size: 8/7 of the network's (256 for 224).
+constexpr int64_t stored_size(int64_t image_size) { return (image_size * 8 + 3) / 7; }
+
+// A hash of pictures, labels and class names, to key caches of what was computed from them.
+uint64_t fingerprint(const Dataset& dataset);
+
+}  // namespace passband
