@@ -1,0 +1,38 @@
+// A run directory, as `train` writes it and `analyze` reads it:
+//   config.toml          everything that was resolved: model, data, recipe (keys of train/config.h)
+//   metrics.jsonl        one object per logged step and per evaluation
+//   summary.csv          timm's columns: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr
+//   last.safetensors     weights now;   best.safetensors   weights of the best evaluation (EMA weights when EMA is on)
+//   optim.safetensors    optimiser state;   state.json   step, position in the data, best metric
+//   report/              written by `analyze`
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "models/model.h"
+
+namespace passband {
+
+// runs/ of the project: the nearest `runs` folder, or folder with a Makefile and experiments/, from the current
+// directory upwards; else ./runs.
+std::filesystem::path runs_directory();
+// A path, a name in runs/, a unique prefix of one, or "last". Throws UsageError naming what was tried, with near names.
+std::filesystem::path find_run(const std::string& run);
+// Points runs/last at `run` (a relative symbolic link, replaced atomically).
+void set_last_run(const std::filesystem::path& run);
+
+// What is needed to use the network of a run.
+struct RunDescription {
+  std::filesystem::path directory;
+  std::string model, data, data_dir;
+  ModelOptions options;
+  int64_t image_size = 32;
+  uint64_t seed = 0;
+  std::string config;  // the text of config.toml
+};
+RunDescription read_run(const std::filesystem::path& directory);
+// The run's network with its weights: "best" (default), "last" or the name of a checkpoint file in the directory.
+std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which = "best");
+
+}  // namespace passband

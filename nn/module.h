@@ -1,0 +1,103 @@
+// Parameters and modules. A module is a struct with named members (`conv1`, `bn1`); its constructor registers its
+// parameters with a Scope. All trainable parameters of a model live in one flat vector and so do their gradients.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/context.h"
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+// How a parameter starts. All draws are Philox, keyed by the seed and the parameter's name.
+struct Init {
+  enum class Kind : uint8_t { constant, normal, truncated_normal, uniform };
+  Kind kind = Kind::constant;
+  double a = 0;  // value | standard deviation | standard deviation (cut at absolute +-2, as timm) | bound
+
+  static Init constant(double value) { return {Kind::constant, value}; }
+  static Init normal(double deviation) { return {Kind::normal, deviation}; }
+  static Init truncated_normal(double deviation) { return {Kind::truncated_normal, deviation}; }
+  static Init uniform(double bound) { return {Kind::uniform, bound}; }
+};
+
+// How the tensor is laid out in a checkpoint (PyTorch's order) relative to memory here.
+enum class Layout : uint8_t {
+  same,
+  conv,           // memory (O, kh, kw, I), file (O, I, kh, kw)
+  conv_1x1,       // memory (O, I), file (O, I, 1, 1)
+  lambda_local,   // memory (r, r, k, u), file (k, u, 1, r, r)
+};
+
+// A trainable tensor: a view of the flat vector once the store is built.
+struct Parameter {
+  std::string name;     // "layer1.0.conv1.weight": equal to timm's / torchvision's where the model exists there
+  Shape shape;
+  Init init;
+  Layout layout = Layout::same;
+  bool decay = true;    // weight decay applies (not to norms, biases, position embeddings, class token)
+  int64_t offset = 0;   // first element in the flat vector
+  Tensor value;         // leaf view, f32 (f64 when the store was built so)
+
+  // The value in the compute type of `x`: recorded cast for bf16 activations.
+  Tensor as(DType dtype) const;
+};
+
+// State that is not trained: running statistics.
+struct BufferState {
+  std::string name;
+  Shape shape;
+  double initial = 0;
+  Tensor value;
+};
+
+using ParameterRef = std::shared_ptr<Parameter>;
+using BufferRef = std::shared_ptr<BufferState>;
+
+// Owns the flat vectors. Modules register while the network is being constructed; `build` then lays everything out.
+class ParameterStore {
+ public:
+  ParameterRef add_parameter(Parameter parameter);
+  BufferRef add_buffer(BufferState buffer);
+  // Allocates the flat vectors and draws initial values. Call once, after construction.
+  void build(uint64_t seed, DType dtype = DType::f32);
+
+  const std::vector<ParameterRef>& parameters() const { return parameters_; }
+  const std::vector<BufferRef>& buffers() const { return buffers_; }
+  int64_t parameter_count() const;  // registered so far; needs no build
+  Tensor values() const { return values_; }        // (P) flat
+  Tensor gradients() const { return gradients_; }  // (P) flat; bound to the leaves
+  Tensor decay_mask() const { return decay_mask_; }  // (P) f32, 1 where weight decay applies
+  Tensor buffer_values() const { return buffer_values_; }  // (B) flat f32 of all buffers
+  void zero_gradients();
+  // After the flat values were changed in place.
+  void touch() { values_.bump_version(); }
+
+ private:
+  std::vector<ParameterRef> parameters_;
+  std::vector<BufferRef> buffers_;
+  Tensor values_, gradients_, decay_mask_, buffer_values_;
+};
+
+// A place in the network while it is constructed: the store and the name so far.
+class Scope {
+ public:
+  explicit Scope(ParameterStore& store, std::string path = {}) : store_(&store), path_(std::move(path)) {}
+  Scope operator/(std::string_view name) const;  // scope / "layer1" / "0"
+  const std::string& path() const { return path_; }
+
+  ParameterRef parameter(std::string_view name, const Shape& shape, const Init& init, Layout layout = Layout::same,
+                         bool decay = true) const;
+  BufferRef buffer(std::string_view name, const Shape& shape, double initial) const;
+
+ private:
+  ParameterStore* store_;
+  std::string path_;
+};
+
+// Multiply-accumulates of one image, counted while a network is constructed or run on shapes (1 MAC = 2 FLOP).
+// Counted: convolutions, linear layers, attention and lambda products; not: norms, pooling, pointwise.
+
+}  // namespace passband

@@ -1,0 +1,52 @@
+// Taps: every internal buffer has a name. A module marks a buffer with tap(); a probe, installed for a scope, reads it
+// or replaces it (a lesion returns zeros, noise adds). Without a probe a tap costs one branch.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+// What made a buffer. Analyses shade and sort by it.
+enum class BlockKind : uint8_t { stem, conv, msa, mlp, lambda, embedding, head };
+std::string_view name_of(BlockKind kind);
+
+// Where a buffer lies in the network and in the picture.
+struct TapSite {
+  std::string path;             // "stage3.block2.attention": module path, then the tap's name
+  std::string name;             // "attention"
+  BlockKind kind = BlockKind::conv;
+  int64_t height = 0, width = 0;  // token grid the buffer lies on (of the whole image, not of a window)
+  int64_t prefix = 0;           // tokens before the grid (the class token)
+  int64_t window = 0, shift = 0;  // attention windows; 0 = global
+  double patch = 1;             // input pixels per grid step
+  bool subsamples = false;      // the block reduced the resolution
+};
+
+// Receives every tapped buffer; returns it, or what shall stand in its place (same shape and type).
+using Probe = std::function<Tensor(const TapSite&, const Tensor&)>;
+
+// Installs a probe for the names in `names` (all names when empty) on this thread.
+class ProbeGuard {
+ public:
+  ProbeGuard(std::vector<std::string> names, Probe probe);
+  ~ProbeGuard();
+  ProbeGuard(const ProbeGuard&) = delete;
+  ProbeGuard& operator=(const ProbeGuard&) = delete;
+};
+
+// Some probe wants buffers of this name: a fused kernel then makes real what it would otherwise keep to itself.
+bool tapped(std::string_view name);
+// Shows `buffer` to the probes. `site.path` and `site.name` are filled in from the current scope and `name`.
+Tensor tap(std::string_view name, const Tensor& buffer, TapSite site);
+
+// Names in use:
+//   "out"        residual-stream output after each block or sub-block, (N, H, W, C) or (N, T, C) with `prefix` tokens
+//   "branch"     output of the residual branch before the addition;  "skip"  what it is added to
+//   "attention"  probabilities (N * windows, heads, T, T)
+//   "lambda"     effective weights of a lambda layer (N, heads, H*W, H*W), signed
+//   "features"   what the classifier reads, (N, C);  "logits"  (N, classes)
+
+}  // namespace passband

@@ -1,0 +1,151 @@
+#include "tensor/autograd/engine.h"
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "tensor/ops/pointwise.h"
+
+namespace passband {
+namespace {
+
+// Nodes in an order where every node comes after all nodes it feeds. Iterative: depth is not limited by the stack.
+std::vector<Node*> reverse_topological(Node* root) {
+  std::vector<Node*> order;
+  std::unordered_set<Node*> seen{root};
+  std::vector<std::pair<Node*, size_t>> stack{{root, 0}};
+  while (!stack.empty()) {
+    auto& [node, next] = stack.back();
+    if (next < node->edges().size()) {
+      Node* input = node->edges()[next++].node.get();
+      if (input && seen.insert(input).second) stack.push_back({input, 0});
+    } else {
+      order.push_back(node);
+      stack.pop_back();
+    }
+  }
+  std::ranges::reverse(order);
+  return order;
+}
+
+void check_gradients(const Node& node, const Grads& gradients) {
+  CHECK(gradients.size() == node.edges().size(), node.name(), ": backward returned ", gradients.size(),
+        " gradients for ", node.edges().size(), " inputs");
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const Edge& edge = node.edges()[i];
+    if (!edge.node) continue;
+    CHECK(gradients[i].defined(), node.name(), ": backward dropped the gradient of input ", i);
+    CHECK(gradients[i].shape() == edge.shape && gradients[i].dtype() == edge.dtype, node.name(), ": gradient ", i,
+          " is ", gradients[i], ", its input is ", name_of(edge.dtype), edge.shape);
+  }
+}
+
+// Sums in place when nobody else can see the memory of the first sum.
+void accumulate(Tensor& sum, const Tensor& gradient) {
+  if (!sum.defined()) {
+    sum = gradient;
+  } else if (!recording() && sum.is_sole_owner()) {
+    add_(sum, gradient);
+  } else {
+    sum = add(sum, gradient);
+  }
+}
+
+using GradMap = std::unordered_map<Node*, Tensor>;
+
+Tensor seed_of(const Tensor& output, const GradOptions& options) {
+  CHECK(output.tracked(), "grad: the output ", output, " does not depend on any leaf");
+  if (!options.seed.defined()) {
+    CHECK(output.numel() == 1, "grad: the output ", output, " has more than one element; give a seed");
+    return Tensor::full(output.shape(), 1.0, output.dtype(), output.device());
+  }
+  CHECK(options.seed.shape() == output.shape() && options.seed.dtype() == output.dtype(), "grad: the seed is ",
+        options.seed, ", the output is ", output);
+  return options.seed;
+}
+
+// Runs backward from `output`. Gradients of nodes in `keep` (all leaves when empty) stay in the returned map.
+GradMap run(const Tensor& output, const GradOptions& options, const std::unordered_set<Node*>& keep) {
+  Tensor seed = seed_of(output, options);
+  const bool retain = options.retain_graph || options.create_graph;
+  RecordGuard mode(options.create_graph);
+  GradMap sums;
+  Node* root = output.node().get();
+  sums[root] = std::move(seed);
+  for (Node* node : reverse_topological(root)) {
+    const auto found = sums.find(node);
+    if (found == sums.end()) continue;
+    const bool is_leaf = node->edges().empty();
+    Tensor dy = found->second;
+    if (!is_leaf && !keep.contains(node)) sums.erase(found);
+    if (is_leaf) continue;
+    Grads gradients = node->backward(dy);
+    dy = {};
+    check_gradients(*node, gradients);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      Tensor gradient = std::move(gradients[i]);
+      if (Node* input = node->edges()[i].node.get()) accumulate(sums[input], gradient);
+    }
+    if (!retain) node->release_saved();
+  }
+  return sums;
+}
+
+Leaf& leaf_of(const Tensor& tensor, const char* what) {
+  auto* leaf = dynamic_cast<Leaf*>(tensor.node().get());
+  CHECK(leaf, what, ": ", tensor, " is not a leaf");
+  return *leaf;
+}
+
+}  // namespace
+
+std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& options) {
+  std::unordered_set<Node*> keep;
+  for (const Tensor& input : inputs) {
+    CHECK(input.tracked(), "grad: input ", input, " is not tracked; make it a leaf()");
+    keep.insert(input.node().get());
+  }
+  GradMap sums = run(output, options, keep);
+  std::vector<Tensor> result;
+  for (const Tensor& input : inputs) {
+    const auto found = sums.find(input.node().get());
+    CHECK(found != sums.end() || options.allow_unused, "grad: the output does not depend on input ", input,
+          "; pass .allow_unused = true for zeros");
+    result.push_back(found != sums.end() ? found->second : Tensor::zeros_like(input));
+  }
+  return result;
+}
+
+void backward(const Tensor& output, const GradOptions& options) {
+  GradMap sums = run(output, options, {});
+  NoGrad guard;
+  for (auto& [node, gradient] : sums) {
+    auto* leaf = dynamic_cast<Leaf*>(node);
+    if (!leaf) continue;
+    if (leaf->bound) {
+      add_(leaf->grad, gradient);
+    } else {
+      leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
+    }
+  }
+}
+
+Tensor grad_of(const Tensor& leaf) { return leaf_of(leaf, "grad_of").grad; }
+
+void clear_grad(const Tensor& leaf) {
+  Leaf& node = leaf_of(leaf, "clear_grad");
+  if (node.bound) {
+    fill_(node.grad, 0);
+  } else {
+    node.grad = {};
+  }
+}
+
+void bind_grad(const Tensor& leaf, Tensor memory) {
+  CHECK(memory.shape() == leaf.shape() && memory.dtype() == leaf.dtype(), "bind_grad: gradient memory ", memory,
+        " does not fit ", leaf);
+  Leaf& node = leaf_of(leaf, "bind_grad");
+  node.grad = std::move(memory);
+  node.bound = true;
+}
+
+}  // namespace passband

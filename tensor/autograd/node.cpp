@@ -1,0 +1,74 @@
+#include "tensor/autograd/node.h"
+
+namespace passband {
+namespace {
+
+thread_local bool recording_on = true;
+
+class PoisonNode final : public Node {
+ public:
+  PoisonNode(const char* op, const std::vector<Tensor>& inputs) : op_(op) {
+    for (const Tensor& input : inputs) edges_.push_back({input.node(), input.shape(), input.dtype()});
+  }
+  ~PoisonNode() override { release_references(); }
+  Grads backward(const Tensor&) override {
+    throw Error(concat_text(op_, " is not differentiable; detach() if that is meant"));
+  }
+  const char* name() const override { return op_; }
+
+ private:
+  const char* op_;
+};
+
+}  // namespace
+
+bool recording() { return recording_on; }
+RecordGuard::RecordGuard(bool on) : restore_(recording_on) { recording_on = on; }
+RecordGuard::~RecordGuard() { recording_on = restore_; }
+
+Node::~Node() { release_references(); }
+
+void Node::collect_references(std::vector<std::shared_ptr<Node>>& out) {
+  for (Edge& edge : edges_)
+    if (edge.node) out.push_back(std::move(edge.node));
+  edges_.clear();
+}
+
+// Each destructor would otherwise recurse into its inputs' destructors and overflow the stack on deep graphs.
+void Node::release_references() {
+  std::vector<std::shared_ptr<Node>> pending;
+  collect_references(pending);
+  while (!pending.empty()) {
+    const std::shared_ptr<Node> node = std::move(pending.back());
+    pending.pop_back();
+    if (node && node.use_count() == 1) node->collect_references(pending);
+  }
+}
+
+const Tensor& Saved::checked(const Tensor& tensor, uint64_t version) const {
+  CHECK(!tensor.defined() || tensor.version() == version, op_, ": a tensor saved for backward (", tensor,
+        ") was changed in place after the forward pass");
+  return tensor;
+}
+
+const Tensor& Saved::input(size_t i) const {
+  CHECK(save_ == Save::input || save_ == Save::both, op_, ": backward read input ", i, ", which the op does not save");
+  CHECK(!released_, op_, ": the graph was released by an earlier backward; pass .retain_graph = true to the first one");
+  return checked(inputs_[i], input_versions_[i]);
+}
+
+Tensor Saved::output() const {
+  CHECK(save_ == Save::output || save_ == Save::both, op_, ": backward read the output, which the op does not save");
+  CHECK(!released_, op_, ": the graph was released by an earlier backward; pass .retain_graph = true to the first one");
+  Tensor y = checked(output_, output_version_);
+  y.set_node(self_->shared_from_this());
+  return y;
+}
+
+Tensor poisoned(const char* op, Tensor y, const std::vector<Tensor>& inputs) {
+  const bool tracked = std::ranges::any_of(inputs, &Tensor::tracked);
+  if (recording() && tracked) y.set_node(std::make_shared<PoisonNode>(op, inputs));
+  return y;
+}
+
+}  // namespace passband

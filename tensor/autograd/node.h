@@ -1,0 +1,197 @@
+// The graph: a Node is one recorded operation; its edges lead to the nodes that made its inputs.
+// An operation is a struct with `name`, `saves`, `forward` and `backward`; `apply` runs and records it:
+//
+//   // sigmoid(x) = 1 / (1 + e^-x);   dx = dy * y * (1 - y)
+//   struct Sigmoid {
+//     static constexpr auto name = "sigmoid";
+//     static constexpr auto saves = Save::output;
+//     Tensor forward(const Tensor& x) { return map<fn::Sigmoid>(x); }
+//     Grads backward(const Saved& s, const Tensor& dy) const { Tensor y = s.output(); return {dy * y * (1 - y)}; }
+//   };
+//   Tensor sigmoid(const Tensor& x) { return apply(Sigmoid{}, x); }
+//
+// `backward` is tensor algebra, so derivatives of any order are free. A fused backward kernel is a short cut for
+// first order: `if (!recording()) return {fused(...)};` beside the composed formula.
+#pragma once
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+// One gradient per input, in order; undefined where `saved.needs(i)` is false or the input is not differentiable.
+using Grads = std::vector<Tensor>;
+
+// True while operations on tracked tensors are recorded. Inside `backward` functions: true only when a graph of the
+// gradient was asked for (create_graph).
+bool recording();
+
+// Switches recording on or off for a scope (thread local).
+class RecordGuard {
+ public:
+  explicit RecordGuard(bool on);
+  ~RecordGuard();
+  RecordGuard(const RecordGuard&) = delete;
+  RecordGuard& operator=(const RecordGuard&) = delete;
+
+ private:
+  bool restore_;
+};
+
+struct NoGrad : RecordGuard {
+  NoGrad() : RecordGuard(false) {}
+};
+
+enum class Save : uint8_t { none, input, output, both };
+
+struct Edge {
+  std::shared_ptr<Node> node;  // null: the input is a constant
+  Shape shape;                 // of the input, which is the shape of its gradient
+  DType dtype = DType::f32;
+};
+
+class Node : public std::enable_shared_from_this<Node> {
+ public:
+  virtual ~Node();
+  virtual Grads backward(const Tensor& dy) = 0;
+  virtual const char* name() const = 0;
+  // Drops what was saved for backward. A later backward through this node throws.
+  virtual void release_saved() {}
+  const std::vector<Edge>& edges() const { return edges_; }
+
+ protected:
+  // Moves the references this node holds to other nodes into `out`, so that long graphs are freed without recursion.
+  virtual void collect_references(std::vector<std::shared_ptr<Node>>& out);
+  void release_references();
+
+  std::vector<Edge> edges_;
+};
+
+// A tensor that gradients are asked for. `grad` accumulates over backward() calls.
+class Leaf : public Node {
+ public:
+  Grads backward(const Tensor&) override { return {}; }
+  const char* name() const override { return "leaf"; }
+  Tensor grad;
+  bool bound = false;  // `grad` is a view of somebody's memory: sums go there in place
+};
+
+// What an operation kept. The output is stored without its node (no reference cycle) and re-attached on read.
+class Saved {
+ public:
+  // Input i with its place in the graph. Throws if the op does not save inputs, if the graph was released, or if the
+  // tensor has been changed in place since the forward pass.
+  const Tensor& input(size_t i) const;
+  Tensor output() const;
+  // Input i was given and somebody needs its gradient.
+  bool needs(size_t i) const { return i < needs_.size() && needs_[i]; }
+  // Shape and type of input i, saved or not.
+  const Edge& edge(size_t i) const { return self_->edges()[i]; }
+
+ private:
+  template <class Op> friend class OpNode;
+  const Tensor& checked(const Tensor& tensor, uint64_t version) const;
+
+  const char* op_ = "";
+  Save save_ = Save::none;
+  bool released_ = false;
+  std::vector<Tensor> inputs_;
+  std::vector<uint64_t> input_versions_;
+  std::vector<bool> needs_;
+  Tensor output_;
+  uint64_t output_version_ = 0;
+  Node* self_ = nullptr;
+};
+
+template <class Op> class OpNode final : public Node {
+ public:
+  OpNode(Op op, const std::vector<const Tensor*>& inputs, const Tensor& output) : op_(std::move(op)) {
+    saved_.op_ = Op::name;
+    saved_.save_ = Op::saves;
+    saved_.self_ = this;
+    for (const Tensor* input : inputs) {
+      edges_.push_back({input->node(), input->shape(), input->dtype()});
+      saved_.needs_.push_back(input->tracked());
+      if (Op::saves == Save::input || Op::saves == Save::both) {
+        saved_.inputs_.push_back(*input);
+        saved_.input_versions_.push_back(input->version());
+      }
+    }
+    if (Op::saves == Save::output || Op::saves == Save::both) {
+      saved_.output_ = output.detach();
+      saved_.output_version_ = output.version();
+    }
+  }
+  ~OpNode() override { release_references(); }
+
+  Grads backward(const Tensor& dy) override { return op_.backward(saved_, dy); }
+  const char* name() const override { return Op::name; }
+  void release_saved() override {
+    std::vector<std::shared_ptr<Node>> references;
+    take_saved_nodes(references);
+    saved_.inputs_.clear();
+    saved_.output_ = {};
+    saved_.released_ = true;
+    if constexpr (requires { op_.release(); }) op_.release();
+  }
+
+ protected:
+  void collect_references(std::vector<std::shared_ptr<Node>>& out) override {
+    take_saved_nodes(out);
+    Node::collect_references(out);
+  }
+
+ private:
+  void take_saved_nodes(std::vector<std::shared_ptr<Node>>& out) {
+    for (Tensor& input : saved_.inputs_) {
+      if (input.tracked()) out.push_back(input.node());
+      input.set_node(nullptr);
+    }
+  }
+
+  Op op_;
+  Saved saved_;
+};
+
+// Runs `op` on the inputs and records it when recording is on and an input is tracked. Inputs may be undefined.
+// `forward` may fill members of the op with Buffers; an op with Buffers has `void release()` that drops them.
+template <class Op, class... Inputs> Tensor apply(Op op, const Inputs&... inputs) {
+  Tensor y;
+  {
+    NoGrad guard;
+    y = op.forward(inputs.detach()...);
+  }
+  if (recording() && (inputs.tracked() || ...))
+    y.set_node(std::make_shared<OpNode<Op>>(std::move(op), std::vector<const Tensor*>{&inputs...}, y));
+  return y;
+}
+
+// As `apply`, for a number of inputs that is known at run time: `forward` takes a vector.
+template <class Op> Tensor apply_list(Op op, const std::vector<Tensor>& inputs) {
+  Tensor y;
+  bool tracked = false;
+  {
+    NoGrad guard;
+    std::vector<Tensor> plain;
+    for (const Tensor& input : inputs) {
+      plain.push_back(input.detach());
+      tracked = tracked || input.tracked();
+    }
+    y = op.forward(plain);
+  }
+  if (recording() && tracked) {
+    std::vector<const Tensor*> pointers;
+    for (const Tensor& input : inputs) pointers.push_back(&input);
+    y.set_node(std::make_shared<OpNode<Op>>(std::move(op), pointers, y));
+  }
+  return y;
+}
+
+// Marks `y`, made from `inputs` by an op without a gradient: backward through it throws
+// "argmax is not differentiable; detach() if that is meant". Never drops a gradient silently.
+Tensor poisoned(const char* op, Tensor y, const std::vector<Tensor>& inputs);
+
+}  // namespace passband

@@ -1,0 +1,123 @@
+// The caching allocator of the CPU: size classes, free lists, 2 MiB-aligned large blocks with huge pages.
+#include "tensor/core/storage.h"
+
+#include <sys/mman.h>
+
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace passband {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kLarge = int64_t{1} << 21;
+
+// Eight classes per power of two: at most 12.5 % of a block is unused.
+int64_t size_class(int64_t bytes) {
+  const int64_t least = std::max(bytes, kAlignment);
+  const int64_t step = std::max(kAlignment, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(least))) / 8);
+  return (least + step - 1) / step * step;
+}
+
+class Allocator {
+ public:
+  std::byte* allocate(int64_t bytes) {
+    const int64_t size = size_class(bytes);
+    std::lock_guard lock(mutex_);
+    std::byte* block = take_cached(size);
+    if (!block) block = take_from_system(size);
+    ++statistics_.allocations;
+    statistics_.live_bytes += size;
+    statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
+    return block;
+  }
+
+  void free(std::byte* block, int64_t bytes) {
+    const int64_t size = size_class(bytes);
+    std::lock_guard lock(mutex_);
+    statistics_.live_bytes -= size;
+    free_[size].push_back(block);
+  }
+
+  MemoryStatistics statistics() {
+    std::lock_guard lock(mutex_);
+    return statistics_;
+  }
+
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    statistics_.peak_bytes = statistics_.live_bytes;
+  }
+
+  void release_cached() {
+    std::lock_guard lock(mutex_);
+    release_cached_locked();
+  }
+
+ private:
+  std::byte* take_cached(int64_t size) {
+    const auto list = free_.find(size);
+    if (list == free_.end() || list->second.empty()) return nullptr;
+    std::byte* block = list->second.back();
+    list->second.pop_back();
+    ++statistics_.cache_hits;
+    return block;
+  }
+
+  std::byte* take_from_system(int64_t size) {
+    std::byte* block = system_allocate(size);
+    if (!block) {
+      release_cached_locked();
+      block = system_allocate(size);
+    }
+    if (!block)
+      throw OutOfMemory(with_scope(concat_text("out of memory: ", size, " bytes asked for, ", statistics_.live_bytes,
+                                               " held by tensors; use a smaller --batch-size")));
+    statistics_.reserved_bytes += size;
+    return block;
+  }
+
+  static std::byte* system_allocate(int64_t size) {
+    const int64_t alignment = size >= kLarge ? kLarge : kAlignment;
+    const int64_t padded = (size + alignment - 1) / alignment * alignment;
+    void* block = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(padded));
+    if (block && size >= kLarge) madvise(block, static_cast<size_t>(padded), MADV_HUGEPAGE);
+    return static_cast<std::byte*>(block);
+  }
+
+  void release_cached_locked() {
+    for (auto& [size, blocks] : free_) {
+      statistics_.reserved_bytes -= size * static_cast<int64_t>(blocks.size());
+      for (std::byte* block : blocks) std::free(block);
+      blocks.clear();
+    }
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<int64_t, std::vector<std::byte*>> free_;
+  MemoryStatistics statistics_;
+};
+
+// Never destroyed: tensors with static lifetime may outlive any order of destruction.
+Allocator& allocator() {
+  static Allocator* const instance = new Allocator;
+  return *instance;
+}
+
+}  // namespace
+
+Storage::Storage(int64_t bytes, Device device) : bytes_(bytes), device_(device) {
+  if (device.is_cuda()) throw_no_cuda("allocate", device);
+  data_ = allocator().allocate(bytes);
+}
+
+Storage::~Storage() { allocator().free(data_, bytes_); }
+
+MemoryStatistics memory_statistics() { return allocator().statistics(); }
+void reset_peak_memory() { allocator().reset_peak(); }
+void release_cached_memory() { allocator().release_cached(); }
+
+}  // namespace passband

@@ -1,0 +1,18 @@
+// Matrix products. The backward of a matmul is a matmul: any order of derivative.
+#pragma once
+#include "tensor/autograd/node.h"
+
+namespace passband {
+
+struct MatmulOptions {
+  bool transpose_a = false;
+  bool transpose_b = false;
+};
+
+// (..., M, K) x (..., K, N) -> (..., M, N), after the transposes of the last two dimensions. Leading dimensions are
+// equal, or b is a plain matrix (then a's leading dimensions are rows). f32 accumulation for f32 and bf16.
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {});
+// x (..., in) * weight (out, in)^T + bias (out, may be undefined) -> (..., out), bias added in the product's epilogue.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+}  // namespace passband

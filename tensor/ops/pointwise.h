@@ -1,0 +1,58 @@
+// Pointwise operations. Binary ones broadcast like numpy (dimensions aligned at the end, size 1 stretches); both
+// operands have the same element type. Gradients of stretched operands are summed back (sum_to).
+#pragma once
+#include "tensor/autograd/node.h"
+
+namespace passband {
+
+Tensor add(const Tensor& a, const Tensor& b);      // da = dy, db = dy
+Tensor sub(const Tensor& a, const Tensor& b);      // da = dy, db = -dy
+Tensor mul(const Tensor& a, const Tensor& b);      // da = dy * b, db = dy * a
+Tensor div(const Tensor& a, const Tensor& b);      // da = dy / b, db = -dy * a / b^2
+Tensor maximum(const Tensor& a, const Tensor& b);  // gradient to the larger; to a on ties
+Tensor minimum(const Tensor& a, const Tensor& b);
+
+Tensor add(const Tensor& a, double c);
+Tensor mul(const Tensor& a, double c);
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& a, double c) { return add(a, c); }
+inline Tensor operator+(double c, const Tensor& a) { return add(a, c); }
+inline Tensor operator-(const Tensor& a, double c) { return add(a, -c); }
+inline Tensor operator*(const Tensor& a, double c) { return mul(a, c); }
+inline Tensor operator*(double c, const Tensor& a) { return mul(a, c); }
+inline Tensor operator/(const Tensor& a, double c) { return mul(a, 1.0 / c); }
+inline Tensor operator-(const Tensor& a) { return mul(a, -1.0); }
+inline Tensor operator-(double c, const Tensor& a) { return add(mul(a, -1.0), c); }
+
+Tensor exp(const Tensor& x);                      // dx = dy * y
+Tensor log(const Tensor& x);                      // dx = dy / x
+Tensor sqrt(const Tensor& x);                     // dx = dy / (2 y)
+Tensor rsqrt(const Tensor& x);                    // y = x^-1/2,  dx = -dy * y^3 / 2
+Tensor reciprocal(const Tensor& x);               // dx = -dy * y^2
+Tensor square(const Tensor& x);                   // dx = 2 x dy
+Tensor pow(const Tensor& x, double exponent);     // dx = dy * p * x^(p-1)
+Tensor abs(const Tensor& x);                      // dx = dy * sign(x)
+Tensor sign(const Tensor& x);                     // -1, 0, 1; derivative 0 almost everywhere
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);                     // dx = dy * (1 - y^2)
+Tensor sigmoid(const Tensor& x);                  // dx = dy * y * (1 - y)
+Tensor erf(const Tensor& x);                      // dx = dy * 2/sqrt(pi) * e^(-x^2)
+Tensor relu(const Tensor& x);                     // dx = dy where y > 0 (0 at x = 0)
+Tensor gelu(const Tensor& x);                     // x * Phi(x), exact (erf)
+Tensor gelu_tanh(const Tensor& x);                // the tanh approximation of GELU
+Tensor silu(const Tensor& x);                     // x * sigmoid(x)
+Tensor clamp(const Tensor& x, double low, double high);  // dx = dy where low < x < high
+
+// In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type.
+void add_(const Tensor& y, const Tensor& x);                    // y += x
+void add_scaled_(const Tensor& y, const Tensor& x, double a);   // y += a * x
+void scale_(const Tensor& y, double a);                         // y *= a
+void fill_(const Tensor& y, double value);
+void copy_(const Tensor& y, const Tensor& x);
+
+}  // namespace passband

@@ -1,0 +1,25 @@
+// Operations that move elements without changing them. `reshape` shares memory; the others copy.
+#pragma once
+#include <vector>
+
+#include "tensor/autograd/node.h"
+
+namespace passband {
+
+// One dimension of `shape` may be -1: it takes what is left. Free: shares memory.
+Tensor reshape(const Tensor& x, const std::vector<int64_t>& shape);
+Tensor reshape(const Tensor& x, const Shape& shape);
+// y[i_perm[0], i_perm[1], ...] = x[i_0, i_1, ...]: dimension d of y is dimension order[d] of x (as PyTorch).
+Tensor permute(const Tensor& x, const std::vector<int>& order);
+Tensor transpose(const Tensor& x, int dim0, int dim1);
+Tensor concat(const std::vector<Tensor>& parts, int dim);
+// Elements [start, start + length) along `dim`.
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length);
+// Adds `before` and `after` zeros along `dim` (adjoint of slice).
+Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after);
+// Cyclic shift: y[(i + shift) mod n] = x[i] along `dim`.
+Tensor roll(const Tensor& x, int dim, int64_t shift);
+// The same values in another floating-point type; dx = cast(dy) back.
+Tensor cast(const Tensor& x, DType dtype);
+
+}  // namespace passband
