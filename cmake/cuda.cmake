@@ -1,0 +1,74 @@
+# The CUDA backend, when there is something to build it from. Sets PASSBAND_CUDA_FOUND and PASSBAND_CUDA_SOURCES and
+# makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and PASSBAND_HAS_CUDNN) and the libraries.
+
+add_library(passband_cuda INTERFACE)
+file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tensor/*.cu)
+set(PASSBAND_CUDA_FOUND OFF)
+
+# A macro, so that its return() leaves this file: without CUDA the rest has nothing to do.
+macro(passband_no_cuda why how)
+  if(PASSBAND_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "PASSBAND_CUDA=ON, but ${why} (${how}).")
+  endif()
+  passband_feature(CUDA OFF "${why}" "${how}")
+  passband_feature(cuDNN OFF "needs CUDA" "see CUDA")
+  return()
+endmacro()
+
+if(NOT PASSBAND_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "PASSBAND_CUDA=${PASSBAND_CUDA}: takes AUTO, ON or OFF.")
+elseif(PASSBAND_CUDA STREQUAL "OFF")
+  passband_no_cuda("PASSBAND_CUDA=OFF" "-DPASSBAND_CUDA=AUTO")
+elseif(NOT PASSBAND_CUDA_SOURCES)
+  passband_no_cuda("this version has no CUDA kernels yet" "nothing to enable yet")
+endif()
+
+# The toolkit's installer does not put nvcc on the path.
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(PASSBAND_NVCC nvcc HINTS ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  mark_as_advanced(PASSBAND_NVCC)
+  if(PASSBAND_NVCC)
+    set(CMAKE_CUDA_COMPILER ${PASSBAND_NVCC})
+  endif()
+endif()
+# `native` asks the driver and fails to generate where there is no GPU, so the default names architectures:
+# machine code for A100 and H100/H200, and PTX for whatever comes after them.
+if("native" IN_LIST CMAKE_CUDA_ARCHITECTURES AND NOT EXISTS /dev/nvidia0)
+  passband_no_cuda("CMAKE_CUDA_ARCHITECTURES=native needs a GPU" "-DCMAKE_CUDA_ARCHITECTURES=90")
+elseif(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
+endif()
+
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  passband_no_cuda("no nvcc" "install the CUDA toolkit 12.4 or later")
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit QUIET)
+if(NOT CUDAToolkit_FOUND OR CUDAToolkit_VERSION VERSION_LESS 12.4)
+  passband_no_cuda("toolkit ${CUDAToolkit_VERSION} is too old" "install the CUDA toolkit 12.4 or later")
+endif()
+
+set(PASSBAND_CUDA_FOUND ON)
+list(JOIN CMAKE_CUDA_ARCHITECTURES " " archs)
+passband_feature(CUDA ON "${CUDAToolkit_VERSION} for ${archs}" "-DPASSBAND_CUDA=OFF")
+target_compile_options(passband_cuda INTERFACE
+  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --extended-lambda -Xcompiler=-Wall,-Wextra,-fopenmp>)
+target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDA=1)
+target_link_libraries(passband_cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
+
+find_path(PASSBAND_CUDNN_INCLUDE cudnn_version.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDNN_ROOT PATH_SUFFIXES include)
+find_library(PASSBAND_CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} ENV CUDNN_ROOT PATH_SUFFIXES lib lib64)
+mark_as_advanced(PASSBAND_CUDNN_INCLUDE PASSBAND_CUDNN_LIBRARY)
+if(PASSBAND_CUDNN_INCLUDE AND PASSBAND_CUDNN_LIBRARY)
+  file(STRINGS ${PASSBAND_CUDNN_INCLUDE}/cudnn_version.h lines REGEX "define CUDNN_(MAJOR|MINOR|PATCHLEVEL) +[0-9]")
+  list(TRANSFORM lines REPLACE "[^0-9]*([0-9]+).*" "\\1")
+  list(JOIN lines "." version)
+  target_include_directories(passband_cuda SYSTEM INTERFACE ${PASSBAND_CUDNN_INCLUDE})
+  target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDNN=1)
+  target_link_libraries(passband_cuda INTERFACE ${PASSBAND_CUDNN_LIBRARY})
+  passband_feature(cuDNN ON "${version}" "-DPASSBAND_CUDNN_LIBRARY=OFF")
+else()
+  passband_feature(cuDNN OFF "not found" "install cuDNN 9, or -DCUDNN_ROOT=DIR")
+endif()
