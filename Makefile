@@ -1,0 +1,42 @@
+# A thin face over CMake: `make help` lists what there is. Everything is non-interactive.
+BUILD  ?= build
+JOBS   ?= $(shell nproc)
+CONFIG ?=
+
+.DEFAULT_GOAL := build
+.PHONY: build deps data run test bench clean help ready compile
+
+build: ready compile
+
+# Packages that are missing: `build` only names them, the commands that promise a whole set-up install them.
+ready:
+	@cmake/deps.sh --check
+deps:
+	@cmake/deps.sh
+
+$(BUILD)/build.ninja:
+	@cmake -S . -B $(BUILD) -G Ninja --log-level=NOTICE $(CONFIG)
+
+compile: $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: deps
+	@$(MAKE) --no-print-directory compile
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+clean:
+	@rm -rf $(BUILD)
+
+help:
+	@echo 'Passband: see how attention and convolution differ'
+	@echo
+	@echo '  make run     set everything up, train AlterNet on CIFAR-10, analyse it, write the report'
+	@echo '  make         build train, analyze and bench into $(BUILD)/'
+	@echo '  make test    set up, build and run the whole test suite'
+	@echo '  make deps    install the Debian packages that are missing'
+	@echo '  make data    get CIFAR-10 into data/downloads/'
+	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
+	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
+	@echo
+	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'
+	@echo '  settings: BUILD=dir  JOBS=n  CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)'
