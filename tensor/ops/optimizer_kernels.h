@@ -1,0 +1,25 @@
+// Kernels of the optimiser steps, one signature per backend.
+#pragma once
+#include "tensor/ops/optimizer.h"
+
+namespace passband {
+
+namespace cpu {
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options);
+void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
+                const Tensor& decay_mask, const AdamwOptions& options);
+void average_step(const Tensor& average, const Tensor& values, double decay);
+double norm_of(const Tensor& vector);
+}  // namespace cpu
+
+namespace cuda {
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options);
+void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
+                const Tensor& decay_mask, const AdamwOptions& options);
+void average_step(const Tensor& average, const Tensor& values, double decay);
+double norm_of(const Tensor& vector);
+}  // namespace cuda
+
+}  // namespace passband
