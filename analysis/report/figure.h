@@ -72,6 +72,7 @@ struct Heatmap {
   std::vector<Group> row_groups = {}, column_groups = {};  // stages, blocks: separators and labels outside the axes
   bool origin_bottom = false;                              // row 0 at the bottom (layer x layer maps)
   bool show_values = false;                                // numbers in the cells, when they fit
+  int decimals = 2;                                        // of those numbers
 };
 
 // A shaded stretch of the x axis.
@@ -135,6 +136,7 @@ struct Figure {
   Pictures pictures = {};
   Shade shade = {};
   bool direct_labels = true;  // name curves at their right end where there is room, instead of in a legend
+  bool share_axes = true;     // panels whose axes have the same label take one common range
 };
 
 // Checks lengths and ranges; throws Error naming the figure and the culprit.
@@ -157,7 +159,7 @@ struct ReliabilityBin {
 // predictions in each bin.
 Figure reliability_figure(std::string name, std::string title, const std::vector<ReliabilityBin>& bins);
 
-// counts[true * classes + predicted] as shares of each true class, with the counts' own CSV.
+// counts[true * classes + predicted], shown as shares of each true class.
 Figure confusion_figure(std::string name, std::string title, const std::vector<std::string>& classes,
                         const std::vector<int64_t>& counts);
 
