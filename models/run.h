@@ -1,9 +1,11 @@
 // A run directory, as `train` writes it and `analyze` reads it:
-//   config.toml          everything that was resolved: model, data, recipe (keys of train/config.h)
+//   config.toml          everything that was resolved (keys of train/config.h). Read here: [model] model, classes,
+//                        image_size, drop_path, dropout; [data] data, data_dir; [train] seed
 //   metrics.jsonl        one object per logged step and per evaluation
 //   summary.csv          timm's columns: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr
 //   last.safetensors     weights now;   best.safetensors   weights of the best evaluation (EMA weights when EMA is on)
-//   optim.safetensors    optimiser state;   state.json   step, position in the data, best metric
+//   optim.safetensors    all that --resume needs in one file: weights, buffers, optimiser state, averages, and the
+//                        step, position in the data and best metric in its metadata
 //   report/              written by `analyze`
 #pragma once
 #include <filesystem>
