@@ -16,7 +16,7 @@ enum class PadMode {
 };
 
 struct AugmentOptions {
-  int64_t pad = 4;                  // pixels added on each side before the random crop (stored size == output size)
+  int64_t pad = 4;                  // pixels added on each side before a random crop to the stored size
   PadMode pad_mode = PadMode::zero;
   float flip = 0.5f;                // probability of a horizontal flip
   int64_t cutout = 0;               // side of a square set to 0 after normalising, centre uniform (DeVries and Taylor 2017)
@@ -26,8 +26,9 @@ struct AugmentOptions {
 };
 
 // out: (indices.size(), image_size, image_size, 3) floats, (pixel / 255 - mean) / std.
-// Stored pictures larger than image_size are cropped (resized_crop, or a crop at a uniform position of the padded
-// picture); a stored picture that is smaller even after padding is an Error. threads = 0: all of OpenMP's.
+// Stored pictures larger than image_size need no padding: they are cropped at a uniform position, or by resized_crop,
+// which also takes smaller ones. Otherwise a stored picture smaller than image_size is an Error.
+// threads = 0: all of OpenMP's.
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices, const AugmentOptions& options,
                       RandomKey key, int64_t image_size, float* out, int threads = 0);
 

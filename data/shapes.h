@@ -2,8 +2,8 @@
 //
 // Each picture shows one figure on a plain ground with a slow shading. Two cues are drawn:
 //
-//   shape    what the outline is. Its information lies at low frequency: the figure is 14 to 21 pixels across at
-//            size 32, so outlines are told apart below about 4 cycles per image.
+//   shape    what the outline is. The figure spans about half of the picture, turned by up to 20 degrees and shifted,
+//            so its power lies at low frequency (over 90 % of it below 4 cycles per image).
 //   texture  what fills the figure: a sum of plane waves cos(2 pi (fx x + fy y) / size + phase) with whole numbers
 //            (fx, fy) of cycles per image, a random phase and nothing else. Its spectrum is known exactly:
 //
@@ -52,7 +52,7 @@ struct ShapesOptions {
   std::optional<double> conflict;       // in the training pictures, 0 to 1
   std::optional<double> test_conflict;  // in the test pictures; empty: as in training
   Cue label = Cue::shape;  // which cue the label names
-  uint64_t seed = 0;       // pictures are a pure function of (options, index): the same on every machine
+  uint64_t seed = 0;       // pictures are a pure function of (options, index), whatever the thread count
 };
 
 // One plane wave of a texture.
@@ -69,7 +69,8 @@ std::vector<PlaneWave> texture_waves(int64_t id, uint64_t seed);
 // The texture alone over a whole size x size image, row-major.
 std::vector<float> render_texture(const std::vector<PlaneWave>& waves, int64_t size);
 
-// Signed distance, negative inside, from (x, y) to figure `id` of circumradius 1 centred at 0 (y points down).
+// Signed distance, negative inside, from (x, y) to figure `id`, which fits the unit circle around 0 (y points down).
+// Exact for polygons; a bound of the right sign for crescent and semicircle away from their outlines.
 float shape_distance(int64_t id, float x, float y);
 
 // Makes both splits. Labels cycle through the classes, so counts per class differ by at most one.

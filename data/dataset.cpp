@@ -1,0 +1,237 @@
+// The table of known data sets, the search for their files, and the way from a request to pictures in memory.
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <optional>
+
+#include "data/image.h"
+#include "data/readers.h"
+#include "tensor/core/error.h"
+
+namespace passband {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f}, kImageNetStd = {0.229f, 0.224f, 0.225f};
+
+// A known set: its description, the folder it usually lies in, files that betray it, its reader, how to get it.
+struct Known {
+  DatasetInfo info;
+  std::string folder;
+  std::vector<std::string> markers;  // any one of them makes a folder a candidate
+  std::function<DataSplits(const fs::path&)> read;
+  std::string remedy;
+};
+
+const std::vector<Known>& known_sets() {
+  static const std::vector<Known> sets = {
+      {{"cifar10", 10, 32, 32, 3, {0.49140f, 0.48216f, 0.44653f}, {0.24703f, 0.24349f, 0.26159f}, 50000, 10000,
+        "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
+       "cifar-10-batches-bin",
+       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"},
+       read_cifar10,
+       "`make data` (data/fetch.sh cifar10)"},
+      {{"cifar100", 100, 32, 32, 3, {0.50708f, 0.48655f, 0.44092f}, {0.26733f, 0.25644f, 0.27615f}, 50000, 10000,
+        "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
+       "cifar-100-binary",
+       {"train.bin", "test.bin"},
+       read_cifar100,
+       "`data/fetch.sh cifar100`"},
+      {{"shapes", kShapeCues, 32, 32, 3, {0.5f, 0.5f, 0.5f}, {0.2f, 0.2f, 0.2f}, ShapesOptions{}.train_count,
+        ShapesOptions{}.test_count, "built in: figures filled with textures, drawn when asked for"}},
+      {{"fashion-mnist", 10, 32, 32, 3, {0.21900f, 0.21900f, 0.21900f}, {0.33182f, 0.33182f, 0.33182f}, 60000, 10000,
+        "the Debian package dataset-fashion-mnist"},
+       "fashion-mnist",
+       {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
+       read_fashion_mnist,
+       "`apt install dataset-fashion-mnist`"},
+      {{"imagenette", 10, 128, 128, 3, kImageNetMean, kImageNetStd, 9469, 3925,
+        "github.com/fastai/imagenette (data/fetch.sh imagenette)"},
+       "imagenette",
+       {},
+       {},
+       "`data/fetch.sh imagenette`"},
+      {{"imagenet", 1000, 224, 224, 3, kImageNetMean, kImageNetStd, 1281167, 50000,
+        "image-net.org, by hand; here a description only"}}};
+  return sets;
+}
+
+const Known* find_known(const std::string& name) {
+  for (const Known& set : known_sets())
+    if (set.info.name == name) return &set;
+  return nullptr;
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0]++;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replace = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replace});
+    }
+  }
+  return row.back();
+}
+
+[[noreturn]] void unknown_name(const std::string& name) {
+  std::string names, nearest;
+  size_t best = 4;  // further away is no typing mistake
+  for (const Known& set : known_sets()) {
+    names += (names.empty() ? "" : ", ") + set.info.name;
+    const size_t distance = edit_distance(name, set.info.name);
+    if (distance < best) best = distance, nearest = set.info.name;
+  }
+  const std::string hint = nearest.empty() ? "" : "did you mean " + nearest + "? ";
+  throw UsageError(concat_text("unknown data set '", name, "': ", hint, "Known are ", names,
+                               ", or a folder that holds train/ and val/"));
+}
+
+// data/downloads of the repository, seen from the working directory or any folder above it.
+std::optional<fs::path> downloads_folder() {
+  std::error_code code;
+  for (fs::path at = fs::current_path(code); !code && !at.empty(); at = at.parent_path()) {
+    if (fs::is_directory(at / "data" / "downloads")) return at / "data" / "downloads";
+    if (at == at.root_path()) break;
+  }
+  return std::nullopt;
+}
+
+std::vector<fs::path> search_roots(const fs::path& data_dir) {
+  if (!data_dir.empty()) return {data_dir};
+  std::vector<fs::path> roots;
+  if (const char* variable = std::getenv("PASSBAND_DATA"); variable && *variable) roots.emplace_back(variable);
+  if (const std::optional<fs::path> downloads = downloads_folder()) roots.push_back(*downloads);
+  roots.emplace_back("/usr/share/datasets");  // where Debian puts dataset-fashion-mnist
+  return roots;
+}
+
+bool holds(const Known& set, const fs::path& folder) {
+  if (set.info.name == "imagenette") return is_image_folder(folder);
+  return std::ranges::any_of(set.markers, [&](const std::string& file) { return fs::exists(folder / file); });
+}
+
+// The folder that holds the set: a root itself, or a folder in it whose name starts with the set's own
+// (imagenette comes as imagenette2, imagenette2-160 and imagenette2-320).
+std::optional<fs::path> find_in(const Known& set, const fs::path& root) {
+  if (holds(set, root)) return root;
+  std::vector<fs::path> found;
+  std::error_code code;
+  for (fs::directory_iterator entry(root, code), end; !code && entry != end; entry.increment(code))
+    if (entry->path().filename().string().starts_with(set.folder) && holds(set, entry->path()))
+      found.push_back(entry->path());
+  if (found.empty()) return std::nullopt;
+  return *std::ranges::min_element(found);
+}
+
+fs::path find_files(const Known& set, const fs::path& data_dir) {
+  std::string looked;
+  for (const fs::path& root : search_roots(data_dir)) {
+    if (const std::optional<fs::path> found = find_in(set, root)) return *found;
+    looked += (looked.empty() ? "" : ", ") + root.string();
+  }
+  throw DataError(concat_text(set.info.name, ": not found in ", looked, " (", set.folder, "/); get it with ", set.remedy,
+                              ", name its place with --data-dir, or use the built-in --data shapes"));
+}
+
+void name_imagenette_classes(Dataset& data) {
+  constexpr std::array<std::array<std::string_view, 2>, 10> names = {{{"n01440764", "tench"},
+                                                                      {"n02102040", "English springer"},
+                                                                      {"n02979186", "cassette player"},
+                                                                      {"n03000684", "chain saw"},
+                                                                      {"n03028079", "church"},
+                                                                      {"n03394916", "French horn"},
+                                                                      {"n03417042", "garbage truck"},
+                                                                      {"n03425413", "gas pump"},
+                                                                      {"n03445777", "golf ball"},
+                                                                      {"n03888257", "parachute"}}};
+  data.name = "imagenette";
+  for (std::string& label : data.classes)
+    for (const auto& [id, name] : names)
+      if (label == id) label = name;
+}
+
+void resize_all(Dataset& data, int64_t side) {
+  std::vector<uint8_t> images(data.count * side * side * 3);
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < data.count; ++i)
+    resize_bilinear(data.image(i), data.height, data.width, data.width * 3, &images[i * side * side * 3], side, side);
+  data.images = std::move(images);
+  data.height = data.width = side;
+}
+
+DataSplits load_known(const Known& set, const DatasetRequest& request) {
+  if (set.info.name == "shapes") {
+    ShapesOptions options = request.shapes;
+    if (request.image_size > 0) options.size = request.image_size;
+    return make_shapes(options);
+  }
+  if (set.info.name == "imagenet")
+    throw UsageError("imagenet: only its description is built in; pass the folder that holds train/ and val/ as --data");
+  const fs::path folder = find_files(set, request.data_dir);
+  const int64_t side = request.image_size > 0 ? request.image_size : set.info.height;
+  if (set.info.name == "imagenette") {
+    DataSplits splits = read_image_folder(folder, stored_size(side));
+    name_imagenette_classes(splits.train);
+    name_imagenette_classes(splits.test);
+    return splits;
+  }
+  DataSplits splits = set.read(folder);
+  if (side != set.info.height) {
+    resize_all(splits.train, side);
+    resize_all(splits.test, side);
+  }
+  return splits;
+}
+
+}  // namespace
+
+std::vector<DatasetInfo> list_datasets() {
+  std::vector<DatasetInfo> infos;
+  for (const Known& set : known_sets()) infos.push_back(set.info);
+  return infos;
+}
+
+DatasetInfo dataset_info(const std::string& name) {
+  if (const Known* set = find_known(name)) return set->info;
+  if (!fs::is_directory(name)) unknown_name(name);
+  const FolderSummary summary = summarise_image_folder(name);
+  return {.name = name, .classes = static_cast<int64_t>(summary.classes.size()), .height = 224, .width = 224,
+          .mean = kImageNetMean, .std = kImageNetStd, .train_count = summary.train_count,
+          .test_count = summary.test_count, .source = "a folder of pictures"};
+}
+
+DataSplits load_dataset(const DatasetRequest& request) {
+  if (request.image_size != 0 && (request.image_size < 8 || request.image_size > 4096))
+    throw UsageError(concat_text("image size is ", request.image_size, "; it must be 8 to 4096 pixels"));
+  if (const Known* set = find_known(request.name)) return load_known(*set, request);
+  if (!fs::is_directory(request.name)) unknown_name(request.name);
+  return read_image_folder(request.name, stored_size(request.image_size > 0 ? request.image_size : 224));
+}
+
+uint64_t fingerprint(const Dataset& dataset) {
+  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a over eight bytes at a time, with a shift so that high bits mix down
+  const auto mix = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3ull, hash ^= hash >> 29; };
+  const auto mix_bytes = [&](const void* data, size_t bytes) {
+    mix(bytes);
+    const auto* at = static_cast<const uint8_t*>(data);
+    for (size_t i = 0; i < bytes; i += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, at + i, std::min<size_t>(8, bytes - i));
+      mix(word);
+    }
+  };
+  for (const int64_t extent : {dataset.count, dataset.height, dataset.width}) mix(static_cast<uint64_t>(extent));
+  mix_bytes(dataset.images.data(), dataset.images.size());
+  mix_bytes(dataset.labels.data(), dataset.labels.size() * sizeof(int32_t));
+  for (const std::string& name : dataset.classes) mix_bytes(name.data(), name.size());
+  return hash;
+}
+
+}  // namespace passband

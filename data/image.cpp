@@ -1,0 +1,198 @@
+// stb_image behind limits, the triangle-filter resize, and gzip framing around stb's inflate.
+#include "data/image.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <optional>
+
+#include "tensor/core/error.h"
+
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STBI_MAX_DIMENSIONS 16384
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#include <stb/stb_image.h>
+#pragma GCC diagnostic pop
+
+namespace passband {
+namespace fs = std::filesystem;
+
+std::vector<uint8_t> read_file_bytes(const fs::path& path, int64_t limit) {
+  std::error_code code;
+  const uintmax_t bytes = fs::file_size(path, code);
+  if (code) throw DataError(concat_text(path.string(), ": cannot be read: ", code.message()));
+  if (bytes > static_cast<uintmax_t>(limit))
+    throw DataError(concat_text(path.string(), ": is ", bytes, " bytes, the limit is ", limit));
+  std::vector<uint8_t> content(bytes);
+  std::ifstream file(path, std::ios::binary);
+  if (!file || !file.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(bytes)))
+    throw DataError(concat_text(path.string(), ": cannot be read: ", std::strerror(errno)));
+  return content;
+}
+
+namespace {
+
+bool is_jpeg(std::span<const uint8_t> file) { return file.size() > 3 && file[0] == 0xFF && file[1] == 0xD8; }
+
+// Skips the header segments (which may embed a whole thumbnail, end marker included) up to the first scan, then looks
+// for the end marker: inside coded data 0xFF is always followed by 0, so the first FF D9 is the real one.
+bool jpeg_has_end(std::span<const uint8_t> file) {
+  size_t at = 2;
+  while (at + 4 <= file.size() && file[at] == 0xFF && file[at + 1] != 0xDA) {
+    const bool fill = file[at + 1] == 0xFF;
+    at += fill ? 1 : 2 + (size_t{file[at + 2]} << 8 | file[at + 3]);
+  }
+  for (; at + 1 < file.size(); ++at)
+    if (file[at] == 0xFF && file[at + 1] == 0xD9) return true;
+  return false;
+}
+
+struct FreePixels {
+  void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
+};
+
+}  // namespace
+
+Image read_image(const fs::path& path) {
+  const std::vector<uint8_t> file = read_file_bytes(path, kMaxImageFileBytes);
+  const auto fail = [&](const std::string& reason) {
+    throw DataError(concat_text(path.string(), ": unreadable picture: ", reason));
+  };
+  const int length = static_cast<int>(file.size());
+  int width = 0, height = 0, channels = 0;
+  if (!stbi_info_from_memory(file.data(), length, &width, &height, &channels))
+    fail(file.empty() ? "the file is empty" : "neither PNG nor JPEG, or its header is damaged");
+  if (width > kMaxImageSide || height > kMaxImageSide || int64_t{width} * height > kMaxImagePixels)
+    fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels, " pixels and ", kMaxImageSide,
+                     " a side"));
+  if (is_jpeg(file) && !jpeg_has_end(file)) fail("the JPEG is truncated (it has no end marker)");
+  const std::unique_ptr<stbi_uc, FreePixels> pixels(
+      stbi_load_from_memory(file.data(), length, &width, &height, &channels, 3));
+  if (!pixels) fail(concat_text("damaged data (", stbi_failure_reason(), ")"));
+  return {height, width, std::vector<uint8_t>(pixels.get(), pixels.get() + int64_t{3} * width * height)};
+}
+
+namespace {
+
+// The input pixels one output pixel looks at, along one axis.
+struct Taps {
+  int64_t first = 0, count = 0;
+  std::vector<float> weights;
+};
+
+std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
+  const double ratio = static_cast<double>(in) / static_cast<double>(out), support = std::max(ratio, 1.0);
+  std::vector<Taps> taps(out);
+  for (int64_t o = 0; o < out; ++o) {
+    const double centre = (static_cast<double>(o) + 0.5) * ratio;
+    Taps& tap = taps[o];
+    tap.first = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
+    tap.count = std::min<int64_t>(in, static_cast<int64_t>(centre + support + 0.5)) - tap.first;
+    double sum = 0;
+    for (int64_t k = 0; k < tap.count; ++k) {
+      const double distance = std::abs((static_cast<double>(tap.first + k) + 0.5 - centre) / support);
+      tap.weights.push_back(static_cast<float>(std::max(0.0, 1.0 - distance)));
+      sum += tap.weights.back();
+    }
+    for (float& weight : tap.weights) weight = static_cast<float>(weight / sum);
+  }
+  return taps;
+}
+
+}  // namespace
+
+void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes, uint8_t* out,
+                     int64_t out_height, int64_t out_width) {
+  const std::vector<Taps> across = triangle_taps(width, out_width), down = triangle_taps(height, out_height);
+  std::vector<float> rows(height * out_width * 3);  // (height, out_width, 3)
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < out_width; ++x) {
+      const uint8_t* source = in + y * row_bytes + across[x].first * 3;
+      float sum[3] = {};
+      for (int64_t k = 0; k < across[x].count; ++k)
+        for (int c = 0; c < 3; ++c) sum[c] += across[x].weights[k] * source[k * 3 + c];
+      std::copy_n(sum, 3, &rows[(y * out_width + x) * 3]);
+    }
+  }
+  const int64_t n = out_width * 3;
+  std::vector<float> sum(n);
+  for (int64_t y = 0; y < out_height; ++y) {
+    std::fill(sum.begin(), sum.end(), 0.5f);
+    for (int64_t k = 0; k < down[y].count; ++k) {
+      const float weight = down[y].weights[k];
+      const float* row = &rows[(down[y].first + k) * n];
+      for (int64_t i = 0; i < n; ++i) sum[i] += weight * row[i];
+    }
+    for (int64_t i = 0; i < n; ++i) out[y * n + i] = static_cast<uint8_t>(std::min(sum[i], 255.0f));
+  }
+}
+
+void resize_short_side_and_crop(const Image& image, int64_t side, uint8_t* out) {
+  const int64_t square = std::min(image.height, image.width);  // the centre square of the picture, then one resize
+  const int64_t top = (image.height - square) / 2, left = (image.width - square) / 2;
+  resize_bilinear(&image.pixels[(top * image.width + left) * 3], square, square, image.width * 3, out, side, side);
+}
+
+namespace {
+
+uint32_t crc32(std::span<const uint8_t> bytes) {
+  std::array<uint32_t, 256> table;
+  for (uint32_t n = 0; n < 256; ++n) {
+    uint32_t value = n;
+    for (int bit = 0; bit < 8; ++bit) value = (value & 1) ? 0xEDB88320u ^ (value >> 1) : value >> 1;
+    table[n] = value;
+  }
+  uint32_t crc = ~0u;
+  for (const uint8_t byte : bytes) crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8);
+  return ~crc;
+}
+
+// Where the deflate stream starts behind the gzip header and its optional fields; nothing if there is no such header.
+std::optional<size_t> gzip_header_size(std::span<const uint8_t> file) {
+  enum Flag { header_crc = 2, extra = 4, name = 8, comment = 16 };
+  if (file.size() < 18 || file[0] != 0x1F || file[1] != 0x8B || file[2] != 8) return std::nullopt;
+  size_t at = 10;
+  if (file[3] & extra) at += 2 + (size_t{file[10]} | size_t{file[11]} << 8);
+  for (const Flag text : {name, comment}) {
+    if (!(file[3] & text)) continue;
+    while (at < file.size() && file[at] != 0) ++at;
+    ++at;
+  }
+  if (file[3] & header_crc) at += 2;
+  if (at + 8 > file.size()) return std::nullopt;
+  return at;
+}
+
+uint32_t little_endian32(const uint8_t* at) {
+  return uint32_t{at[0]} | uint32_t{at[1]} << 8 | uint32_t{at[2]} << 16 | uint32_t{at[3]} << 24;
+}
+
+}  // namespace
+
+std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> file, int64_t expected, const fs::path& path) {
+  const std::optional<size_t> start = gzip_header_size(file);
+  if (!start) throw DataError(concat_text(path.string(), ": not a gzip file"));
+  const uint8_t* trailer = file.data() + file.size() - 8;  // CRC-32 and size of the content
+  std::vector<uint8_t> content(expected);
+  const int inflated = stbi_zlib_decode_noheader_buffer(
+      reinterpret_cast<char*>(content.data()), static_cast<int>(expected),
+      reinterpret_cast<const char*>(file.data() + *start), static_cast<int>(file.size() - *start - 8));
+  if (inflated != expected || little_endian32(trailer + 4) != static_cast<uint32_t>(expected))
+    throw DataError(concat_text(path.string(), ": truncated or damaged: it must inflate to ", expected, " bytes"));
+  if (crc32(content) != little_endian32(trailer))
+    throw DataError(concat_text(path.string(), ": damaged: the CRC-32 of its content does not match"));
+  return content;
+}
+
+}  // namespace passband
