@@ -3,7 +3,7 @@
 #   usage: deps.sh [--check]      --check only says what is missing, and fails if anything is
 set -euo pipefail
 
-# package, and a command or header that shows it is there
+# package, and a command, header or file that shows it is there
 needed="
   g++                  g++
   cmake                cmake
@@ -20,10 +20,11 @@ needed="
   doctest-dev          doctest/doctest.h
   libbenchmark-dev     benchmark/benchmark.h
   curl                 curl
+  ca-certificates      /etc/ssl/certs/ca-certificates.crt
 "
 
 present() {
-  command -v "$1" >/dev/null || [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ]
+  command -v "$1" >/dev/null || [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] || [ -e "$1" ]
 }
 
 missing=()
