@@ -2,6 +2,8 @@
 #include "data/image.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -185,9 +187,10 @@ std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> file, int64_t expecte
   if (!start) throw DataError(concat_text(path.string(), ": not a gzip file"));
   const uint8_t* trailer = file.data() + file.size() - 8;  // CRC-32 and size of the content
   std::vector<uint8_t> content(expected);
+  // The trailer goes in as well: stb refuses a stream whose last code ends less than two bytes before its input.
   const int inflated = stbi_zlib_decode_noheader_buffer(
       reinterpret_cast<char*>(content.data()), static_cast<int>(expected),
-      reinterpret_cast<const char*>(file.data() + *start), static_cast<int>(file.size() - *start - 8));
+      reinterpret_cast<const char*>(file.data() + *start), static_cast<int>(file.size() - *start));
   if (inflated != expected || little_endian32(trailer + 4) != static_cast<uint32_t>(expected))
     throw DataError(concat_text(path.string(), ": truncated or damaged: it must inflate to ", expected, " bytes"));
   if (crc32(content) != little_endian32(trailer))
