@@ -1,0 +1,103 @@
+#include "train/mixing.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+namespace passband {
+namespace {
+
+// Beta(a, a) from two gamma draws, rejection by Marsaglia and Tsang (2000); a < 1 by the boost u^(1/a).
+double draw_gamma(double shape, RandomSequence& random) {
+  if (shape < 1) {
+    const double u = std::max(1e-12, static_cast<double>(random.uniform()));
+    return draw_gamma(shape + 1, random) * std::pow(u, 1 / shape);
+  }
+  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  for (;;) {
+    const double x = static_cast<double>(random.normal()), v = std::pow(1 + c * x, 3);
+    const double u = std::max(1e-12, static_cast<double>(random.uniform()));
+    if (v > 0 && std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+  }
+}
+
+double draw_beta(double alpha, RandomSequence& random) {
+  const double a = draw_gamma(alpha, random), b = draw_gamma(alpha, random);
+  return a / (a + b);
+}
+
+void blend(const Tensor& images, double lambda) {
+  const int64_t batch = images.size(0), n = images.numel() / batch;
+  float* x = images.data<float>();
+  const float own = static_cast<float>(lambda), other = 1 - own;
+#pragma omp parallel for
+  for (int64_t i = 0; i < (batch + 1) / 2; ++i) {
+    float* a = x + i * n;
+    float* b = x + (batch - 1 - i) * n;
+    for (int64_t j = 0; j < n; ++j) {
+      const float va = a[j], vb = b[j];
+      a[j] = own * va + other * vb;
+      b[j] = own * vb + other * va;
+    }
+  }
+}
+
+struct Box {
+  int64_t top, bottom, left, right;
+};
+
+Box draw_box(int64_t height, int64_t width, double lambda, RandomSequence& random) {
+  const double side = std::sqrt(1 - lambda);
+  const auto half_h = static_cast<int64_t>(static_cast<double>(height) * side) / 2;
+  const auto half_w = static_cast<int64_t>(static_cast<double>(width) * side) / 2;
+  const int64_t y = random.below(height), x = random.below(width);
+  return {std::max<int64_t>(0, y - half_h), std::min(height, y + half_h), std::max<int64_t>(0, x - half_w),
+          std::min(width, x + half_w)};
+}
+
+void paste(const Tensor& images, const Box& box) {
+  const int64_t batch = images.size(0), height = images.size(1), width = images.size(2);
+  float* x = images.data<float>();
+  for (int64_t i = 0; i < batch / 2; ++i) {
+    for (int64_t row = box.top; row < box.bottom; ++row) {
+      float* a = x + ((i * height + row) * width + box.left) * 3;
+      float* b = x + (((batch - 1 - i) * height + row) * width + box.left) * 3;
+      std::swap_ranges(a, a + (box.right - box.left) * 3, b);
+    }
+  }
+}
+
+}  // namespace
+
+double mix(const Tensor& images, const MixingOptions& options, const RandomKey& key) {
+  RandomSequence random(key);
+  if ((options.mixup <= 0 && options.cutmix <= 0) || random.uniform() >= static_cast<float>(options.probability))
+    return 1;
+  const bool both = options.mixup > 0 && options.cutmix > 0;
+  const bool cut = both ? random.uniform() < static_cast<float>(options.switch_probability) : options.cutmix > 0;
+  const double lambda = draw_beta(cut ? options.cutmix : options.mixup, random);
+  if (!cut) {
+    blend(images, lambda);
+    return lambda;
+  }
+  const int64_t height = images.size(1), width = images.size(2);
+  const Box box = draw_box(height, width, lambda, random);
+  paste(images, box);
+  const double area = static_cast<double>((box.bottom - box.top) * (box.right - box.left));
+  return 1 - area / static_cast<double>(height * width);
+}
+
+Tensor mixed_targets(const Tensor& labels, int64_t classes, double weight, double smoothing) {
+  const int64_t batch = labels.numel();
+  const int32_t* y = labels.data<int32_t>();
+  const double off = smoothing / static_cast<double>(classes), on = 1 - smoothing;
+  Tensor targets = Tensor::full({batch, classes}, off);
+  float* t = targets.data<float>();
+  for (int64_t i = 0; i < batch; ++i) {
+    t[i * classes + y[i]] += static_cast<float>(on * weight);
+    t[i * classes + y[batch - 1 - i]] += static_cast<float>(on * (1 - weight));
+  }
+  return targets;
+}
+
+}  // namespace passband

@@ -1,0 +1,26 @@
+// Mixup (Zhang et al., ICLR 2018) and CutMix (Yun et al., ICCV 2019), one draw a batch, as timm mixes: picture i is
+// paired with picture B - 1 - i.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "tensor/core/random.h"
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+struct MixingOptions {
+  double mixup = 0, cutmix = 0;   // alpha of Beta(alpha, alpha); 0: off
+  double probability = 1;         // of mixing a batch at all
+  double switch_probability = 0.5;  // of cutmix when both are on
+};
+
+// Mixes `images` (B, S, S, 3) f32 in place and returns the weight of each picture's own label, in [0, 1].
+// CutMix pastes a box of area about (1 - lambda) S^2, clipped at the borders, and corrects lambda to the pasted area.
+double mix(const Tensor& images, const MixingOptions& options, const RandomKey& key);
+
+// Targets (B, K) f32: weight * t(label_i) + (1 - weight) * t(label_{B-1-i}), t(y) = smoothing / K, plus 1 - smoothing
+// at y.
+Tensor mixed_targets(const Tensor& labels, int64_t classes, double weight, double smoothing);
+
+}  // namespace passband

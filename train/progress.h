@@ -1,0 +1,37 @@
+// What the person at the terminal sees: one line that is redrawn on a terminal, plain lines now and then elsewhere.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace passband {
+
+struct ProgressState {
+  int64_t epoch = 0, epochs = 0;  // epoch counts from 1
+  int64_t step = 0, steps = 0;
+  double loss = 0, accuracy = 0, lr = 0;  // running means of this epoch; accuracy in [0, 1]
+  int64_t images = 0;             // seen since the start (or resume)
+  double seconds = 0;             // of training since the start (or resume)
+  int64_t steps_done = 0;         // in these seconds
+};
+
+class Progress {
+ public:
+  // Draws on stderr. Off a terminal: a line every `quiet_seconds`.
+  explicit Progress(double quiet_seconds = 10);
+  void update(const ProgressState& state);
+  // A line that stays (end of an epoch, an evaluation).
+  void note(const std::string& line);
+  void finish();
+
+ private:
+  bool terminal_;
+  bool drawn_ = false;
+  double quiet_seconds_;
+  std::chrono::steady_clock::time_point last_{};
+};
+
+// "45 s", "2:07", "1:02:33"
+std::string format_duration(double seconds);
+
+}  // namespace passband

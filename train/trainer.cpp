@@ -1,0 +1,209 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "tensor/autograd/engine.h"
+#include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/pointwise.h"
+#include "train/mixing.h"
+
+namespace passband {
+namespace {
+
+LoaderOptions loader_options(const TrainConfig& config, int64_t image_size, const Dataset& train) {
+  LoaderOptions options;
+  options.batch_size = std::min(config.batch_size, train.count);
+  options.image_size = image_size;
+  options.drop_last = true;
+  options.augment.pad = config.crop_padding;
+  options.augment.pad_mode = config.crop_mode == "reflect" ? PadMode::reflect : PadMode::zero;
+  options.augment.flip = static_cast<float>(config.hflip);
+  options.augment.cutout = config.cutout;
+  options.augment.resized_crop = train.height > image_size;
+  options.seed = static_cast<uint64_t>(config.seed);
+  return options;
+}
+
+Schedule schedule_of(const TrainConfig& config, int64_t steps_per_epoch) {
+  Schedule schedule{config.sched, config.lr, config.min_lr};
+  schedule.total_steps = config.epochs * steps_per_epoch;
+  schedule.warmup_steps = std::llround(config.warmup_epochs * static_cast<double>(steps_per_epoch));
+  return schedule;
+}
+
+// Puts averaged weights into the model for a scope.
+class SwappedWeights {
+ public:
+  SwappedWeights(ParameterStore& store, const WeightAverage& average) : store_(store) {
+    swap(store.values(), average.values, values_);
+    if (store.buffer_values().defined()) swap(store.buffer_values(), average.buffers, buffers_);
+  }
+  ~SwappedWeights() {
+    copy_(store_.values(), values_);
+    if (buffers_.defined()) copy_(store_.buffer_values(), buffers_);
+  }
+  SwappedWeights(const SwappedWeights&) = delete;
+  SwappedWeights& operator=(const SwappedWeights&) = delete;
+
+ private:
+  static void swap(const Tensor& own, const Tensor& other, Tensor& kept) {
+    kept = Tensor::empty_like(own);
+    copy_(kept, own);
+    copy_(own, other);
+  }
+  ParameterStore& store_;
+  Tensor values_, buffers_;
+};
+
+}  // namespace
+
+ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info) {
+  return {.classes = info.classes,
+          .image_size = config.img_size > 0 ? config.img_size : info.height,
+          .drop_path = config.drop_path,
+          .dropout = config.dropout,
+          .seed = static_cast<uint64_t>(config.seed)};
+}
+
+Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
+                 const std::filesystem::path& resume)
+    : config_(config), data_(data), compute_(compute_type(config)) {
+  DatasetInfo info = dataset_info(config.data);
+  info.classes = data.train.num_classes();
+  model_ = make_model(config.model, model_options(config, info));
+  optimizer_ = std::make_unique<Optimizer>(config, model_->store());
+  if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
+  const int64_t size = model_->options().image_size;
+  const LoaderOptions stream = loader_options(config, size, data.train);
+  batch_size_ = stream.batch_size;
+  loader_ = std::make_unique<BatchLoader>(data.train, stream);
+  schedule_ = schedule_of(config, loader_->batches_per_epoch());
+  last_step_ = config.steps > 0 ? std::min(config.steps, schedule_.total_steps) : schedule_.total_steps;
+  if (resume.empty()) {
+    writer_ = RunWriter::create(parent, config, to_toml(config, info.classes, size));
+  } else {
+    state_ = load_checkpoint(resume, *model_, *optimizer_, average_);
+    loader_->seek({state_.epoch, state_.batch});
+    writer_ = RunWriter::reopen(resume, state_.step, state_.epoch);
+  }
+  first_step_ = state_.step;
+}
+
+Tensor Trainer::loss_of(const Tensor& logits, const Tensor& labels, double weight) const {
+  if (weight == 1) return cross_entropy(logits, labels, config_.smoothing);
+  return soft_cross_entropy(logits, mixed_targets(labels, logits.size(1), weight, config_.smoothing));
+}
+
+Trainer::StepResult Trainer::train_step(const Batch& batch, double lr) {
+  const int64_t n = batch.size, size = model_->options().image_size;
+  const Tensor images = Tensor::empty({n, size, size, 3});
+  std::copy(batch.images.begin(), batch.images.end(), images.data<float>());
+  const Tensor labels = Tensor::empty({n}, DType::i32);
+  std::copy(batch.labels.begin(), batch.labels.end(), labels.data<int32_t>());
+
+  const auto seed = static_cast<uint64_t>(config_.seed), step = static_cast<uint64_t>(state_.step);
+  const double weight =
+      mix(images, {config_.mixup, config_.cutmix, config_.mixup_prob, config_.mixup_switch_prob},
+          {seed, step, site_of("mixing")});
+  ContextGuard mode({.training = true, .seed = seed, .step = step, .compute = compute_});
+  model_->store().zero_gradients();
+  const Tensor logits = (*model_)(images);
+  const Tensor loss = loss_of(logits, labels, weight);
+  const double value = loss.item();
+  if (!std::isfinite(value))
+    throw NonFiniteLoss(fmt::format("the loss became {} at step {} (lr {:.4g}): lower --lr or set --clip-grad 1",
+                                    value, state_.step + 1, lr));
+  backward(loss);
+  optimizer_->step(lr);
+  if (average_) average_->update(model_->store(), state_.step);
+  return {value, count_correct(logits.detach(), labels.data<int32_t>(), 1), n};
+}
+
+Evaluation Trainer::evaluate_and_keep_best() {
+  std::optional<SwappedWeights> averaged;
+  if (average_) averaged.emplace(model_->store(), *average_);
+  const Evaluation result = evaluate(*model_, data_.test, config_.eval_batch_size, compute_);
+  if (result.top1 > state_.best_top1) {
+    state_.best_top1 = result.top1;
+    state_.best_epoch = state_.epoch;
+    writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)}, {"top1", fmt::format("{}", result.top1)}});
+  }
+  return result;
+}
+
+void Trainer::save() { writer_->save_checkpoint(*model_, *optimizer_, average_, state_); }
+
+ProgressState Trainer::progress_state(double lr) const {
+  const double images = static_cast<double>(std::max<int64_t>(1, state_.epoch_images));
+  const int64_t steps = state_.step - first_step_;
+  return {.epoch = state_.epoch + 1,
+          .epochs = config_.epochs,
+          .step = state_.step,
+          .steps = last_step_,
+          .loss = state_.epoch_loss / images,
+          .accuracy = state_.epoch_correct / images,
+          .lr = lr,
+          .images = steps * batch_size_,
+          .seconds = session_seconds_,
+          .steps_done = steps};
+}
+
+// After the last step of an epoch, or of the run: evaluate when it is due, log, save, begin a new epoch's sums.
+void Trainer::finish_epoch(Progress& progress, TrainResult& result) {
+  const bool done = finished();
+  const bool whole_epoch = state_.batch == 0;
+  const bool due = done || (whole_epoch && state_.epoch % config_.eval_interval == 0);
+  const double images = static_cast<double>(std::max<int64_t>(1, state_.epoch_images));
+  const double train_loss = state_.epoch_loss / images, lr = schedule_.at(state_.step - 1);
+  const int64_t epoch = whole_epoch ? state_.epoch : state_.epoch + 1;
+  if (due) {
+    result.last = evaluate_and_keep_best();
+    writer_->log_evaluation(state_.step, epoch, result.last);
+    writer_->log_summary(epoch, train_loss, result.last, lr);
+    progress.note(fmt::format("epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %  after {}",
+                              epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
+                              format_duration(state_.seconds)));
+  }
+  if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
+  if (due) save();
+}
+
+TrainResult Trainer::run(const StopSignals& signals, Progress& progress) {
+  TrainResult result;
+  int64_t images = 0;
+  while (!finished() && !signals.requested()) {
+    const auto begin = std::chrono::steady_clock::now();
+    const double lr = schedule_.at(state_.step);
+    const StepResult step = train_step(loader_->next(), lr);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    ++state_.step;
+    images += step.images;
+    state_.seconds += seconds;
+    session_seconds_ += seconds;
+    state_.epoch_loss += step.loss * static_cast<double>(step.images);
+    state_.epoch_correct += static_cast<double>(step.correct);
+    state_.epoch_images += step.images;
+    writer_->log_step(state_.step, state_.epoch + 1, step.loss,
+                      static_cast<double>(step.correct) / static_cast<double>(step.images), lr);
+    progress.update(progress_state(lr));
+    const BatchLoader::Position next = loader_->position();
+    state_.epoch = next.epoch;
+    state_.batch = next.step;
+    if (next.step == 0 || finished()) finish_epoch(progress, result);
+  }
+  progress.finish();
+  result.signal = finished() ? 0 : signals.requested();
+  if (result.signal) save();
+  result.best_top1 = state_.best_top1;
+  result.best_epoch = state_.best_epoch;
+  result.epoch = state_.epoch;
+  result.step = state_.step;
+  result.seconds = state_.seconds;
+  result.images_per_second = session_seconds_ > 0 ? static_cast<double>(images) / session_seconds_ : 0;
+  return result;
+}
+
+}  // namespace passband

@@ -1,0 +1,76 @@
+// The training loop.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "data/loader.h"
+#include "train/config.h"
+#include "train/optimizer.h"
+#include "train/progress.h"
+#include "train/run_writer.h"
+#include "train/schedule.h"
+#include "train/signals.h"
+
+namespace passband {
+
+// The loss became NaN or infinite (exit code 4). Checkpoints written before stay.
+class NonFiniteLoss : public Error {
+ public:
+  using Error::Error;
+};
+
+struct TrainResult {
+  Evaluation last;
+  double best_top1 = 0;
+  int64_t best_epoch = 0, epoch = 0, step = 0;
+  double seconds = 0;   // of training, evaluation not counted
+  double images_per_second = 0;
+  int signal = 0;       // what stopped it, 0 = it ran to its end
+};
+
+class Trainer {
+ public:
+  // A new run (empty `resume`) below `parent`, or the continuation of `resume`. `data` must outlive the trainer.
+  Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
+          const std::filesystem::path& resume);
+
+  TrainResult run(const StopSignals& signals, Progress& progress);
+
+  const std::filesystem::path& directory() const { return writer_->directory(); }
+  const Model& model() const { return *model_; }
+  int64_t total_steps() const { return schedule_.total_steps; }
+  bool finished() const { return state_.step >= last_step_; }
+
+ private:
+  struct StepResult {
+    double loss = 0;
+    int64_t correct = 0, images = 0;
+  };
+
+  StepResult train_step(const Batch& batch, double lr);
+  Tensor loss_of(const Tensor& logits, const Tensor& labels, double weight) const;
+  void finish_epoch(Progress& progress, TrainResult& result);
+  Evaluation evaluate_and_keep_best();
+  void save();
+  ProgressState progress_state(double lr) const;
+
+  TrainConfig config_;
+  const DataSplits& data_;
+  DType compute_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<WeightAverage> average_;
+  std::unique_ptr<BatchLoader> loader_;
+  std::optional<RunWriter> writer_;
+  Schedule schedule_;
+  TrainState state_;
+  int64_t batch_size_ = 0;
+  int64_t last_step_ = 0;      // where this call stops
+  int64_t first_step_ = 0;     // where this call began
+  double session_seconds_ = 0; // trained in this call
+};
+
+// The options of the network that a configuration asks for, on a data set of this kind.
+ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info);
+
+}  // namespace passband
