@@ -4,9 +4,10 @@ JOBS   ?= $(shell nproc)
 CONFIG ?=
 
 .DEFAULT_GOAL := build
-.PHONY: build deps data run test bench clean help ready compile
+.NOTPARALLEL:
+.PHONY: build deps data run test bench clean help ready programs everything
 
-build: ready compile
+build: ready programs
 
 # Packages that are missing: `build` only names them, the commands that promise a whole set-up install them.
 ready:
@@ -17,11 +18,18 @@ deps:
 $(BUILD)/build.ninja:
 	@cmake -S . -B $(BUILD) -G Ninja --log-level=NOTICE $(CONFIG)
 
-compile: $(BUILD)/build.ninja
-	@cmake --build $(BUILD) -j $(JOBS)
+programs everything: $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS) --target $(if $(filter programs,$@),programs,all)
+
+data: build
+	@data/fetch.sh cifar10
+
+run: deps
+	@$(MAKE) --no-print-directory programs
+	@experiments/quick.sh $(BUILD)
 
 test: deps
-	@$(MAKE) --no-print-directory compile
+	@$(MAKE) --no-print-directory everything
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 clean:
@@ -31,7 +39,7 @@ help:
 	@echo 'Passband: see how attention and convolution differ'
 	@echo
 	@echo '  make run     set everything up, train AlterNet on CIFAR-10, analyse it, write the report'
-	@echo '  make         build train, analyze and bench into $(BUILD)/'
+	@echo '  make         build the programs train, analyze and bench into $(BUILD)/'
 	@echo '  make test    set up, build and run the whole test suite'
 	@echo '  make deps    install the Debian packages that are missing'
 	@echo '  make data    get CIFAR-10 into data/downloads/'
