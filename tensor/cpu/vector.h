@@ -1,0 +1,167 @@
+// Vectors of one register, by the compiler's vector extensions (GCC, Clang): `a * b + c` on them is one instruction on
+// AVX-512 and still right on any other machine.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#include "tensor/core/dtype.h"
+
+namespace passband::cpu {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+// Elements of the computing type A (float or double) in one register.
+template <class A> inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(A));
+
+template <class A> struct VectorTypes {
+  using Whole = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;
+  typedef A Float __attribute__((vector_size(kVectorBytes)));
+  typedef Whole Mask __attribute__((vector_size(kVectorBytes)));  // of a comparison: all bits set, or none
+};
+template <class A> using Vec = typename VectorTypes<A>::Float;
+template <class A> using VecMask = typename VectorTypes<A>::Mask;
+
+// The halves of kLanes<float> floats: storage of bf16, and its widened form.
+typedef uint16_t VecHalf __attribute__((vector_size(kVectorBytes / 2)));
+typedef uint32_t VecWord __attribute__((vector_size(kVectorBytes)));
+
+template <class A> inline Vec<A> splat(A value) { return value - Vec<A>{}; }
+
+inline Vec<float> widen_half(VecHalf half) {
+  return std::bit_cast<Vec<float>>(__builtin_convertvector(half, VecWord) << 16);
+}
+
+// Rounds to nearest even; NaN stays NaN. The same bits as bf16(float), but AVX512-BF16 makes subnormal numbers 0.
+inline VecHalf narrow_half(Vec<float> value) {
+#if defined(__AVX512BF16__)
+  return std::bit_cast<VecHalf>(_mm512_cvtneps_pbh(value));
+#else
+  const VecWord u = std::bit_cast<VecWord>(value);
+  const VecWord rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const VecWord nan = VecWord{} + 0x7fc0u;
+  return __builtin_convertvector((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded, VecHalf);
+#endif
+}
+
+// kLanes elements from memory of type T, in the type that kernels compute in.
+template <class T> inline Vec<Accumulate<T>> load(const T* p) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    VecHalf half;
+    std::memcpy(&half, p, sizeof half);
+    return widen_half(half);
+  } else {
+    Vec<T> v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+  }
+}
+
+template <class T> inline void store(T* p, Vec<Accumulate<T>> v) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    const VecHalf half = narrow_half(v);
+    std::memcpy(static_cast<void*>(p), &half, sizeof half);
+  } else {
+    std::memcpy(p, &v, sizeof v);
+  }
+}
+
+// The first `count` elements, zeros behind them: the tail of a row. A count of kLanes is the plain load.
+template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
+  using A = Accumulate<T>;
+  if (count == kLanes<A>) return load(p);
+  T tail[kLanes<A>] = {};
+  std::memcpy(static_cast<void*>(tail), p, static_cast<size_t>(count) * sizeof(T));
+  return load(tail);
+}
+
+template <class T> inline void store(T* p, Vec<Accumulate<T>> v, int count) {
+  using A = Accumulate<T>;
+  if (count == kLanes<A>) return store(p, v);
+  T tail[kLanes<A>];
+  store(tail, v);
+  std::memcpy(static_cast<void*>(p), tail, static_cast<size_t>(count) * sizeof(T));
+}
+
+// Calls f(c, count) over [begin, end) in steps of kLanes<A>; only the last count may be smaller.
+template <class A, class F> inline void for_vectors(int64_t begin, int64_t end, F&& f) {
+  int64_t c = begin;
+  for (; c + kLanes<A> <= end; c += kLanes<A>) f(c, kLanes<A>);
+  if (c < end) f(c, static_cast<int>(end - c));
+}
+
+// Sum of the lanes by halving: a fixed order.
+template <class A> inline A sum_of(Vec<A> v) {
+  A lanes[kLanes<A>];
+  std::memcpy(lanes, &v, sizeof v);
+  for (int width = kLanes<A> / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  return lanes[0];
+}
+
+template <class A> inline A max_of(Vec<A> v) {
+  A lanes[kLanes<A>];
+  std::memcpy(lanes, &v, sizeof v);
+  for (int width = kLanes<A> / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) lanes[i] = lanes[i] < lanes[i + width] ? lanes[i + width] : lanes[i];
+  return lanes[0];
+}
+
+// One bit per lane: v > 0.
+template <class A> inline uint16_t positive_bits(Vec<A> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(A) == 4) return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
+  else return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ);
+#else
+  uint16_t bits = 0;
+  for (int i = 0; i < kLanes<A>; ++i) bits |= static_cast<uint16_t>((v[i] > 0) << i);
+  return bits;
+#endif
+}
+
+// v where the lane's bit is set, 0 elsewhere.
+template <class A> inline Vec<A> keep_bits(Vec<A> v, uint16_t bits) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(A) == 4) return _mm512_maskz_mov_ps(bits, v);
+  else return _mm512_maskz_mov_pd(static_cast<__mmask8>(bits), v);
+#else
+  for (int i = 0; i < kLanes<A>; ++i) v[i] = (bits >> i) & 1 ? v[i] : A(0);
+  return v;
+#endif
+}
+
+// e^x: f32 within 2 units of the last place by range reduction and a polynomial; below -87.3 the result is 0. f64 by std::exp.
+template <class A> inline Vec<A> exp(Vec<A> x) {
+  if constexpr (sizeof(A) == 8) {
+    for (int i = 0; i < kLanes<A>; ++i) x[i] = std::exp(x[i]);
+    return x;
+  } else {
+    const Vec<float> low = splat(-87.3f), high = splat(88.7f);
+    const Vec<float> inside = x < low ? low : (x > high ? high : x);
+    // Adding and removing 1.5 * 2^23 rounds to the nearest integer.
+    const Vec<float> magic = splat(12582912.0f), shifted = inside * 1.44269504f + magic, n = shifted - magic;
+    const Vec<float> r = (inside - n * 0.693359375f) + n * 2.12194440e-4f;
+    Vec<float> p = splat(1.9875691500e-4f);
+    for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+      p = p * r + c;
+    p = p * (r * r) + r + 1.0f;
+    // 2^n in two factors: n reaches 128, one more than an exponent field holds.
+    const VecMask<float> whole = __builtin_convertvector(n, VecMask<float>), half = whole >> 1;
+    const Vec<float> first = std::bit_cast<Vec<float>>((half + 127) << 23);
+    const Vec<float> second = std::bit_cast<Vec<float>>((whole - half + 127) << 23);
+    const Vec<float> y = p * first * second;
+    return x < low ? Vec<float>{} : (x == x ? y : x);
+  }
+}
+
+}  // namespace passband::cpu

@@ -1,0 +1,161 @@
+// Batch norm on the CPU: two passes over memory forward, two backward, each at memory bandwidth.
+#include <cmath>
+#include <type_traits>
+#include <vector>
+
+#include "tensor/cpu/parallel.h"
+#include "tensor/ops/batch_norm_kernels.h"
+#include "tensor/ops/norm_columns.h"
+
+namespace passband::cpu {
+namespace {
+
+template <class T> T* data_or_null(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
+
+// The blocks of rows of a (rows, columns) tensor, walked by all threads.
+struct Blocks {
+  int64_t rows, columns, block, count;
+
+  explicit Blocks(const Tensor& x)
+      : rows(x.shape().outer(-1)), columns(x.size(-1)), block(block_rows(columns)), count((rows + block - 1) / block) {}
+
+  // f(b, first row, rows). A second pass walks `backwards`: it begins where the first one ended, in cache.
+  template <class F> void each(bool backwards, const F& f) const {
+    parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t b = backwards ? begin + end - 1 - i : i;
+        f(b, b * block, std::min(block, rows - b * block));
+      }
+    });
+  }
+};
+
+// gamma * rstd of each channel.
+template <class A> std::vector<A> scales(const BatchNormTensors& t) {
+  const A* gamma = t.gamma.data<A>();
+  const A* rstd = t.rstd.data<A>();
+  std::vector<A> scale(static_cast<size_t>(t.gamma.numel()));
+  for (size_t c = 0; c < scale.size(); ++c) scale[c] = gamma[c] * rstd[c];
+  return scale;
+}
+
+template <class T, class A = Accumulate<T>>
+NormBlock<T> block_of(const BatchNormTensors& t, const std::vector<A>& scale, const T* dy, int64_t row, int64_t rows) {
+  const int64_t columns = t.x.size(-1);
+  auto* bits = static_cast<uint16_t*>(t.relu_bits.raw());
+  return {.x = t.x.data<T>() + row * columns,
+          .dy = dy ? dy + row * columns : nullptr,
+          .mean = t.mean.data<A>(),
+          .scale = scale.data(),
+          .beta = t.beta.data<A>(),
+          .bits = bits ? bits + row * bit_words<A>(columns) : nullptr,
+          .rows = rows,
+          .columns = columns};
+}
+
+// Calls f with the gate as a compile-time constant.
+template <class F> void dispatch_gate(const BatchNormTensors& t, F&& f) {
+  if (!t.relu) return f(std::integral_constant<Gate, Gate::open>{});
+  if (t.relu_bits.defined()) return f(std::integral_constant<Gate, Gate::bits>{});
+  f(std::integral_constant<Gate, Gate::sign>{});
+}
+
+// Sums (2, columns) of all blocks, joined in f64 in the order of the blocks.
+template <class A> std::vector<double> joined(const std::vector<A>& sums, int64_t blocks, int64_t width) {
+  std::vector<double> total(static_cast<size_t>(width), 0.0);
+  parallel_for(width, grain_for(blocks), [&](int64_t begin, int64_t end) {
+    for (int64_t b = 0; b < blocks; ++b)
+      for (int64_t c = begin; c < end; ++c) total[c] += sums[b * width + c];
+  });
+  return total;
+}
+
+}  // namespace
+
+void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
+                           const Tensor& running_var, const Tensor& x, double momentum, double eps) {
+  dispatch_floating(x.dtype(), "batch_norm", [&]<class T>() {
+    using A = Accumulate<T>;
+    const Blocks blocks(x);
+    const int64_t C = blocks.columns;
+    std::vector<A> moments(static_cast<size_t>(2 * C * blocks.count));
+    blocks.each(false, [&](int64_t b, int64_t row, int64_t rows) {
+      A* own = moments.data() + 2 * b * C;
+      block_moments(own, own + C, x.data<T>() + row * C, rows, C);
+    });
+    std::vector<double> means(static_cast<size_t>(C)), squares(static_cast<size_t>(C));
+    const double n = static_cast<double>(blocks.rows);
+    parallel_for(C, grain_for(2 * blocks.count), [&](int64_t begin, int64_t end) {
+      join_moments(means.data(), squares.data(), moments.data(), blocks.rows, blocks.block, C, begin, end);
+    });
+    const auto move = [momentum](const Tensor& running, int64_t c, double value) {
+      if (!running.defined()) return;
+      A& r = running.data<A>()[c];
+      r = static_cast<A>((1 - momentum) * r + momentum * value);
+    };
+    for (int64_t c = 0; c < C; ++c) {
+      mean.data<A>()[c] = static_cast<A>(means[c]);
+      rstd.data<A>()[c] = static_cast<A>(1 / std::sqrt(squares[c] / n + eps));
+      move(running_mean, c, means[c]);
+      move(running_var, c, squares[c] / (n - 1));
+    }
+  });
+}
+
+void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x) {
+  const int64_t C = x.size(-1), words = x.dtype() == DType::f64 ? bit_words<double>(C) : bit_words<float>(C);
+  relu_bits = Tensor::empty({2 * x.shape().outer(-1) * words}, DType::u8);
+}
+
+void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual) {
+  dispatch_floating(y.dtype(), "batch_norm", [&]<class T>() {
+    const auto scale = scales<Accumulate<T>>(t);
+    const T* added = data_or_null<T>(residual);
+    const Blocks blocks(y);
+    blocks.each(t.training, [&](int64_t, int64_t row, int64_t rows) {
+      const NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
+      const int64_t at = row * blocks.columns;
+      if (t.relu) normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
+      else normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
+    });
+  });
+}
+
+void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dresidual,
+                         const Tensor& dy, const BatchNormTensors& t) {
+  dispatch_floating(dy.dtype(), "batch_norm", [&]<class T>() {
+    using A = Accumulate<T>;
+    const auto scale = scales<A>(t);
+    const Blocks blocks(dy);
+    const int64_t C = blocks.columns;
+    std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count));
+    dispatch_gate(t, [&](auto gate) {
+      blocks.each(false, [&](int64_t b, int64_t row, int64_t rows) {
+        block_products<gate.value>(sums.data() + 2 * b * C, block_of<T>(t, scale, dy.data<T>(), row, rows));
+      });
+    });
+    const std::vector<double> total = joined(sums, blocks.count, 2 * C);
+    std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
+    const A* rstd = t.rstd.data<A>();
+    const double n = static_cast<double>(blocks.rows);
+    for (int64_t c = 0; c < C; ++c) {
+      const double product = total[C + c] * rstd[c];  // sum dy' * xhat
+      dbeta.data<A>()[c] = static_cast<A>(total[c]);
+      dgamma.data<A>()[c] = static_cast<A>(product);
+      if (!t.training) continue;
+      slope[c] = static_cast<A>(scale[c] * rstd[c] * product / n);
+      offset[c] = static_cast<A>(scale[c] * total[c] / n);
+    }
+    if (!dx.defined() && !dresidual.defined()) return;
+    dispatch_gate(t, [&](auto gate) {
+      blocks.each(true, [&](int64_t, int64_t row, int64_t rows) {
+        T* dx_rows = dx.defined() ? dx.data<T>() + row * C : nullptr;
+        T* dresidual_rows = dresidual.defined() ? dresidual.data<T>() + row * C : nullptr;
+        gradient_block<gate.value>(dx_rows, dresidual_rows, block_of<T>(t, scale, dy.data<T>(), row, rows),
+                                   slope.data(), offset.data());
+      });
+    });
+  });
+}
+
+}  // namespace passband::cpu
