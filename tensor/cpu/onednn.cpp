@@ -1,0 +1,213 @@
+// The engine, the plan cache and the packed weights.
+#include "tensor/cpu/onednn.h"
+
+#include <omp.h>
+
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace passband::cpu::onednn {
+namespace {
+
+constexpr size_t kMostPlans = 4096;
+
+dnnl::stream& stream() {
+  thread_local dnnl::stream instance(engine());
+  return instance;
+}
+
+[[noreturn]] void rethrow(const char* operation, const dnnl::error& error) {
+  if (error.status == dnnl_out_of_memory)
+    throw OutOfMemory(with_scope(concat_text(operation, ": out of memory; use a smaller --batch-size")));
+  throw Error(with_scope(concat_text(operation, ": oneDNN refused: ", error.message)));
+}
+
+struct KeyHash {
+  size_t operator()(const Key& key) const { return key.hash(); }
+};
+
+class PlanCache {
+ public:
+  PlanRef find(const Key& key) {
+    std::lock_guard lock(mutex_);
+    const auto found = plans_.find(key);
+    return found == plans_.end() ? nullptr : found->second;
+  }
+  PlanRef insert(const Key& key, Plan plan) {
+    std::lock_guard lock(mutex_);
+    if (plans_.size() >= kMostPlans) plans_.clear();
+    return plans_.emplace(key, std::make_shared<const Plan>(std::move(plan))).first->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<Key, PlanRef, KeyHash> plans_;
+};
+
+// Packed copies by the address of the weights. A slot is stale when its storage died (the address may then belong to
+// another tensor) or changed; dead slots are swept whenever the table has doubled.
+class PackedWeights {
+ public:
+  Tensor find(const Tensor& weights, const dnnl::memory::desc& layout) {
+    std::lock_guard lock(mutex_);
+    const auto found = slots_.find(weights.raw());
+    if (found == slots_.end()) return {};
+    for (const Slot& slot : found->second)
+      if (slot.layout == layout && slot.version == weights.version() && slot.storage.lock() == weights.storage())
+        return slot.memory;
+    return {};
+  }
+  void insert(const Tensor& weights, const dnnl::memory::desc& layout, const Tensor& memory) {
+    std::lock_guard lock(mutex_);
+    if (++inserted_ > sweep_at_) sweep();
+    std::vector<Slot>& slots = slots_[weights.raw()];
+    std::erase_if(slots, [&](const Slot& slot) {
+      return slot.version != weights.version() || slot.storage.lock() != weights.storage();
+    });
+    slots.push_back({weights.storage(), weights.version(), layout, memory});
+  }
+
+ private:
+  struct Slot {
+    std::weak_ptr<Storage> storage;
+    uint64_t version;
+    dnnl::memory::desc layout;
+    Tensor memory;
+  };
+
+  void sweep() {
+    for (auto& [address, slots] : slots_) std::erase_if(slots, [](const Slot& slot) { return slot.storage.expired(); });
+    std::erase_if(slots_, [](const auto& entry) { return entry.second.empty(); });
+    inserted_ = 0;
+    sweep_at_ = 16 + slots_.size();
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<const void*, std::vector<Slot>> slots_;
+  size_t inserted_ = 0, sweep_at_ = 16;
+};
+
+// Never destroyed, as oneDNN's own tables may be gone by the time static objects are.
+PlanCache& plans() {
+  static PlanCache* const instance = new PlanCache;
+  return *instance;
+}
+
+PackedWeights& packed_weights() {
+  static PackedWeights* const instance = new PackedWeights;
+  return *instance;
+}
+
+}  // namespace
+
+dnnl::engine& engine() {
+  static dnnl::engine* const instance = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *instance;
+}
+
+dnnl::memory::data_type type_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return dnnl::memory::data_type::f32;
+    case DType::bf16: return dnnl::memory::data_type::bf16;
+    case DType::i32: return dnnl::memory::data_type::s32;
+    case DType::u8: return dnnl::memory::data_type::u8;
+    case DType::f64: break;
+  }
+  throw Error(concat_text("oneDNN has no element type ", name_of(dtype)));
+}
+
+bool has_bf16() {
+  static const bool yes = [] {
+    const auto isa = dnnl::get_effective_cpu_isa();
+    return isa == dnnl::cpu_isa::avx512_core || isa == dnnl::cpu_isa::avx512_core_vnni ||
+           isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+  }();
+  return yes;
+}
+
+Key& Key::add(int64_t value) {
+  CHECK(used_ < kCapacity, "onednn: a key of more than ", kCapacity, " numbers");
+  values_[used_++] = value;
+  return *this;
+}
+
+Key& Key::add(const Shape& shape) {
+  add(shape.rank());
+  for (const int64_t size : shape) add(size);
+  return *this;
+}
+
+size_t Key::hash() const {
+  uint64_t hash = 0xcbf29ce484222325ull;
+  for (size_t i = 0; i < used_; ++i) {
+    hash = (hash ^ static_cast<uint64_t>(values_[i])) * 0x9E3779B97F4A7C15ull;
+    hash ^= hash >> 29;
+  }
+  return static_cast<size_t>(hash);
+}
+
+PlanRef plan_for(const char* operation, Key key, const std::function<Plan()>& make) {
+  key.add(omp_get_max_threads());
+  if (PlanRef found = plans().find(key)) return found;
+  try {
+    return plans().insert(key, make());
+  } catch (const dnnl::error& error) {
+    rethrow(operation, error);
+  }
+}
+
+dnnl::primitive_attr attributes() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
+void add_reorder(Plan& plan, const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+  if (from == to) return;
+  const dnnl::reorder::primitive_desc description(engine(), from, engine(), to, attributes());
+  plan.reorder = dnnl::reorder(description);
+  plan.reorder_scratchpad = description.scratchpad_desc();
+}
+
+void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
+             std::initializer_list<Argument> arguments) {
+  constexpr size_t kMost = 8;
+  std::array<dnnl::memory, kMost> memories;
+  std::array<dnnl_exec_arg_t, kMost> raw;
+  size_t count = 0;
+  const auto add = [&](int name, const dnnl::memory::desc& layout, void* data) {
+    memories[count] = dnnl::memory(layout, engine(), data);
+    raw[count] = {name, memories[count].get()};
+    ++count;
+  };
+  try {
+    for (const Argument& argument : arguments) add(argument.name, argument.layout, const_cast<void*>(argument.data));
+    Tensor scratch;
+    if (scratchpad.get_size() > 0) {
+      scratch = memory_for(scratchpad);
+      add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch.raw());
+    }
+    dnnl::error::wrap_c_api(
+        dnnl_primitive_execute(primitive.get(), stream().get(), static_cast<int>(count), raw.data()), "execution failed");
+    stream().wait();
+  } catch (const dnnl::error& error) {
+    rethrow("onednn", error);
+  }
+}
+
+Tensor memory_for(const dnnl::memory::desc& layout) {
+  return Tensor::empty({static_cast<int64_t>(layout.get_size())}, DType::u8);
+}
+
+Tensor packed(const Plan& plan, const Tensor& weights) {
+  if (!plan.reorder) return weights;
+  if (Tensor found = packed_weights().find(weights, plan.weights)) return found;
+  Tensor memory = memory_for(plan.weights);
+  execute(plan.reorder, plan.reorder_scratchpad,
+          {{DNNL_ARG_FROM, plan.own, weights.raw()}, {DNNL_ARG_TO, plan.weights, memory.raw()}});
+  packed_weights().insert(weights, plan.weights, memory);
+  return memory;
+}
+
+}  // namespace passband::cpu::onednn

@@ -1,0 +1,121 @@
+// Convolution: checks, and the three bilinear maps that are each other's derivatives.
+#include "tensor/ops/conv.h"
+
+#include "tensor/ops/conv_kernels.h"
+#include "tensor/ops/reduce.h"
+
+namespace passband {
+namespace {
+
+int64_t output_side(int64_t side, int64_t kernel, const ConvOptions& o) {
+  const int64_t reach = side + 2 * o.padding - o.dilation * (kernel - 1) - 1;
+  return reach < 0 ? 0 : reach / o.stride + 1;
+}
+
+// y = x (*) w + bias;   dx = input_gradient(dy, w),  dw = weight_gradient(dy, x),  dbias = sum of dy over N, H, W
+struct Conv2d {
+  static constexpr auto name = "conv2d";
+  static constexpr auto saves = Save::input;
+  ConvOptions options;
+
+  Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
+    const Tensor y = Tensor::empty({x.size(0), output_side(x.size(1), w.size(1), options),
+                                    output_side(x.size(2), w.size(2), options), w.size(0)},
+                                   x.dtype(), x.device());
+    DISPATCH(x.device(), conv2d_forward, y, x, w, bias, options);
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    Grads grads(3);
+    if (s.needs(0)) grads[0] = conv2d_input_gradient(dy, s.input(1), s.edge(0).shape, options);
+    if (s.needs(1)) grads[1] = conv2d_weight_gradient(dy, s.input(0), s.edge(1).shape, options);
+    if (s.needs(2)) grads[2] = sum(dy, {0, 1, 2});
+    return grads;
+  }
+};
+
+// dx(dy, w), with gradient g:   ddy = g (*) w,  dw = weight_gradient(dy, g)
+struct ConvInputGradient {
+  static constexpr auto name = "conv2d_input_gradient";
+  static constexpr auto saves = Save::input;
+  ConvOptions options;
+  Shape input;
+
+  Tensor forward(const Tensor& dy, const Tensor& w) const {
+    const Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
+    DISPATCH(dy.device(), conv2d_backward_input, dx, dy, w, options);
+    return dx;
+  }
+  Grads backward(const Saved& s, const Tensor& g) const {
+    Grads grads(2);
+    if (s.needs(0)) grads[0] = conv2d(g, s.input(1), {}, options);
+    if (s.needs(1)) grads[1] = conv2d_weight_gradient(s.input(0), g, s.edge(1).shape, options);
+    return grads;
+  }
+};
+
+// dw(dy, x), with gradient g:   ddy = x (*) g,  dx = input_gradient(dy, g)
+struct ConvWeightGradient {
+  static constexpr auto name = "conv2d_weight_gradient";
+  static constexpr auto saves = Save::input;
+  ConvOptions options;
+  Shape weight;
+
+  Tensor forward(const Tensor& dy, const Tensor& x) const {
+    const Tensor dw = Tensor::empty(weight, dy.dtype(), dy.device());
+    DISPATCH(dy.device(), conv2d_backward_weight, dw, dy, x, options);
+    return dw;
+  }
+  Grads backward(const Saved& s, const Tensor& g) const {
+    Grads grads(2);
+    if (s.needs(0)) grads[0] = conv2d(s.input(1), g, {}, options);
+    if (s.needs(1)) grads[1] = conv2d_input_gradient(s.input(0), g, s.edge(1).shape, options);
+    return grads;
+  }
+};
+
+// Checks everything but the operands' agreement with the output's shape; `a` and `b` are the two tensors given.
+void check(const char* op, const Tensor& a, const Tensor& b, const Shape& x, const Shape& w, const ConvOptions& o) {
+  CHECK(a.defined() && b.defined(), op, ": an operand is undefined");
+  CHECK(is_floating(a.dtype()), op, ": takes f32, bf16 or f64, not ", a);
+  CHECK(a.dtype() == b.dtype(), op, ": element types differ: ", a, " and ", b, "; cast one of them");
+  CHECK(a.device() == b.device(), op, ": devices differ: ", a, " and ", b);
+  CHECK(x.rank() == 4, op, ": x is (N, H, W, C), not ", x);
+  CHECK(w.rank() == 4, op, ": weight is (O, kh, kw, C / groups), not ", w);
+  CHECK(o.stride >= 1 && o.dilation >= 1 && o.groups >= 1 && o.padding >= 0, op, ": stride ", o.stride, ", dilation ",
+        o.dilation, " and groups ", o.groups, " must be at least 1, padding ", o.padding, " at least 0");
+  CHECK(x[3] == w[3] * o.groups, op, ": channels mismatch: x ", x, " has ", x[3], ", weight ", w, " takes ",
+        w[3] * o.groups, " (", w[3], " in each of ", o.groups, " groups)");
+  CHECK(w[0] % o.groups == 0, op, ": ", w[0], " output channels do not divide into ", o.groups, " groups");
+  CHECK(output_side(x[1], w[1], o) >= 1 && output_side(x[2], w[2], o) >= 1, op, ": the kernel of weight ", w,
+        " with dilation ", o.dilation, " does not fit into x ", x, " with padding ", o.padding);
+}
+
+void check_gradient(const char* op, const Tensor& dy, const Shape& x, const Shape& w, const ConvOptions& o) {
+  const Shape wanted{x[0], output_side(x[1], w[1], o), output_side(x[2], w[2], o), w[0]};
+  CHECK(dy.shape() == wanted, op, ": dy is ", dy, ", but x ", x, " and weight ", w, " give ", wanted);
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  check("conv2d", x, weight, x.shape(), weight.shape(), options);
+  if (bias.defined())
+    CHECK(bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype(), "conv2d: bias is ", bias, ", weight is ",
+          weight, "; the bias has one element per output channel, of the same type");
+  return apply(Conv2d{options}, x, weight, bias);
+}
+
+Tensor conv2d_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& input, const ConvOptions& options) {
+  check("conv2d_input_gradient", dy, weight, input, weight.shape(), options);
+  check_gradient("conv2d_input_gradient", dy, input, weight.shape(), options);
+  return apply(ConvInputGradient{options, input}, dy, weight);
+}
+
+Tensor conv2d_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& weight, const ConvOptions& options) {
+  check("conv2d_weight_gradient", dy, x, x.shape(), weight, options);
+  check_gradient("conv2d_weight_gradient", dy, x.shape(), weight, options);
+  return apply(ConvWeightGradient{options, weight}, dy, x);
+}
+
+}  // namespace passband

@@ -1,0 +1,242 @@
+// Convolution on the CPU: oneDNN primitives on plain NHWC activations, or a matrix product where that is faster
+// (1x1 kernels), or where oneDNN has none (f64).
+#include <cstring>
+
+#include "tensor/cpu/onednn.h"
+#include "tensor/ops/conv_columns.h"
+#include "tensor/ops/conv_kernels.h"
+#include "tensor/ops/matmul_kernels.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/shape.h"
+
+namespace passband::cpu {
+namespace {
+
+using dnnl::memory;
+
+void fill_zero(const Tensor& x) { std::memset(x.raw(), 0, static_cast<size_t>(x.numel() * size_of(x.dtype()))); }
+
+// --- as matrix products ---
+
+// The patches of group `group`: x itself when the kernel is 1x1 with stride 1.
+Tensor columns_of(const ConvGeometry& g, int64_t group, const Tensor& x) {
+  if (g.trivial()) return x;
+  const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, x.dtype());
+  dispatch_floating(x.dtype(), "conv2d", [&]<class T>() {
+    gather_columns(g, group, x.data<T>(), columns.data<T>());
+  });
+  return columns;
+}
+
+Tensor group_of(const ConvGeometry& g, int64_t group, const Tensor& y) {
+  if (g.options.groups == 1) return y;
+  const Tensor packed = Tensor::empty({g.pixels(), g.co}, y.dtype());
+  dispatch_floating(y.dtype(), "conv2d", [&]<class T>() { gather_group(g, group, y.data<T>(), packed.data<T>()); });
+  return packed;
+}
+
+Tensor weight_of(const ConvGeometry& g, int64_t group, const Tensor& w) {
+  return w.view(group * g.co * g.patch(), {g.co, g.patch()});
+}
+
+void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const ProductShape shape{.m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true};
+  if (g.options.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, bias, shape);
+  const Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
+  for (int64_t group = 0; group < g.options.groups; ++group) {
+    matmul_forward(part, columns_of(g, group, x), weight_of(g, group, w),
+                   bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}, shape);
+    dispatch_floating(y.dtype(), "conv2d", [&]<class T>() { scatter_group(g, group, part.data<T>(), y.data<T>()); });
+  }
+}
+
+void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+  const ProductShape shape{.m = g.pixels(), .n = g.patch(), .k = g.co};
+  if (g.trivial()) return matmul_forward(dx, dy, w, {}, shape);
+  fill_zero(dx);
+  const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, dx.dtype());
+  for (int64_t group = 0; group < g.options.groups; ++group) {
+    matmul_forward(columns, group_of(g, group, dy), weight_of(g, group, w), {}, shape);
+    dispatch_floating(dx.dtype(), "conv2d_input_gradient", [&]<class T>() {
+      scatter_columns(g, group, columns.data<T>(), dx.data<T>());
+    });
+  }
+}
+
+void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+  const ProductShape shape{.m = g.co, .n = g.patch(), .k = g.pixels(), .transpose_a = true};
+  for (int64_t group = 0; group < g.options.groups; ++group)
+    matmul_forward(weight_of(g, group, dw), group_of(g, group, dy), columns_of(g, group, x), {}, shape);
+}
+
+// --- as oneDNN primitives ---
+
+enum class Pass : int64_t { forward = 'f', backward_input = 'i', backward_weight = 'w' };
+
+struct ConvLayouts {
+  memory::desc x, y, any_weight, own_weight, bias;
+  memory::dims strides, dilations, padding;
+
+  ConvLayouts(const ConvGeometry& g, DType dtype) {
+    const auto type = onednn::type_of(dtype);
+    const auto [stride, pad, dilation, groups] = g.options;
+    x = {{g.n, g.c, g.h, g.w}, type, memory::format_tag::nhwc};
+    y = {{g.n, g.o, g.ho, g.wo}, type, memory::format_tag::nhwc};
+    // In memory (O, kh, kw, I / groups); oneDNN names the dimensions (G, O / G, I / G, kh, kw).
+    memory::dims sizes{g.co, g.ci, g.kh, g.kw}, own{g.patch(), 1, g.kw * g.ci, g.ci};
+    if (groups > 1) {
+      sizes.insert(sizes.begin(), groups);
+      own.insert(own.begin(), g.co * g.patch());
+    }
+    own_weight = {sizes, type, own};
+    any_weight = {sizes, type, memory::format_tag::any};
+    bias = {{g.o}, type, memory::format_tag::a};
+    strides = {stride, stride};
+    dilations = {dilation - 1, dilation - 1};
+    padding = {pad, pad};
+  }
+};
+
+dnnl::convolution_forward::primitive_desc describe_forward(const ConvLayouts& l, bool bias) {
+  using Forward = dnnl::convolution_forward;
+  const auto kind = dnnl::prop_kind::forward_training;
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+  const Forward::desc description =
+      bias ? Forward::desc(kind, algorithm, l.x, l.any_weight, l.bias, l.y, l.strides, l.dilations, l.padding,
+                           l.padding)
+           : Forward::desc(kind, algorithm, l.x, l.any_weight, l.y, l.strides, l.dilations, l.padding,
+                           l.padding);
+  return {description, onednn::attributes(), onednn::engine()};
+}
+
+onednn::Plan plan_forward(const ConvLayouts& l, bool bias) {
+  const auto made = describe_forward(l, bias);
+  onednn::Plan plan{.primitive = dnnl::convolution_forward(made), .source = l.x, .own = l.own_weight,
+                    .weights = made.weights_desc(), .destination = l.y, .bias = l.bias,
+                    .scratchpad = made.scratchpad_desc()};
+  onednn::add_reorder(plan, plan.own, plan.weights);
+  return plan;
+}
+
+onednn::Plan plan_backward_input(const ConvLayouts& l) {
+  using Backward = dnnl::convolution_backward_data;
+  const Backward::primitive_desc made(
+      Backward::desc(dnnl::algorithm::convolution_direct, l.x, l.any_weight, l.y, l.strides, l.dilations, l.padding,
+                     l.padding),
+      onednn::attributes(), onednn::engine(), describe_forward(l, false));
+  onednn::Plan plan{.primitive = Backward(made), .source = l.x, .own = l.own_weight, .weights = made.weights_desc(),
+                    .destination = l.y, .scratchpad = made.scratchpad_desc()};
+  onednn::add_reorder(plan, plan.own, plan.weights);
+  return plan;
+}
+
+// The gradient is summed in f32 also for bf16, and rounded when it is put into the tensor's own layout.
+onednn::Plan plan_backward_weight(const ConvLayouts& l) {
+  using Backward = dnnl::convolution_backward_weights;
+  memory::desc sums = l.any_weight;
+  sums.data.data_type = dnnl_f32;
+  const Backward::primitive_desc made(Backward::desc(dnnl::algorithm::convolution_direct, l.x, sums, l.y, l.strides,
+                                                     l.dilations, l.padding, l.padding),
+                                      onednn::attributes(), onednn::engine(), describe_forward(l, false));
+  onednn::Plan plan{.primitive = Backward(made), .source = l.x, .own = l.own_weight,
+                    .weights = made.diff_weights_desc(), .destination = l.y, .scratchpad = made.scratchpad_desc()};
+  onednn::add_reorder(plan, plan.weights, plan.own);
+  return plan;
+}
+
+onednn::PlanRef plan_for(Pass pass, const ConvGeometry& g, DType dtype, bool bias) {
+  onednn::Key key(static_cast<int64_t>(pass));
+  for (const int64_t number : {g.n, g.h, g.w, g.c, g.o, g.kh, g.kw, g.options.stride, g.options.padding,
+                               g.options.dilation, g.options.groups, static_cast<int64_t>(dtype), int64_t{bias}})
+    key.add(number);
+  return onednn::plan_for("conv2d", key, [&] {
+    const ConvLayouts layouts(g, dtype);
+    switch (pass) {
+      case Pass::backward_input: return plan_backward_input(layouts);
+      case Pass::backward_weight: return plan_backward_weight(layouts);
+      case Pass::forward: break;
+    }
+    return plan_forward(layouts, bias);
+  });
+}
+
+void forward_onednn(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  const onednn::PlanRef plan = plan_for(Pass::forward, g, x.dtype(), bias.defined());
+  const Tensor weights = onednn::packed(*plan, w);
+  if (bias.defined())
+    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
+                            {DNNL_ARG_WEIGHTS, plan->weights, weights.raw()},
+                            {DNNL_ARG_BIAS, plan->bias, bias.raw()},
+                            {DNNL_ARG_DST, plan->destination, y.raw()}});
+  else
+    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
+                            {DNNL_ARG_WEIGHTS, plan->weights, weights.raw()},
+                            {DNNL_ARG_DST, plan->destination, y.raw()}});
+}
+
+void backward_input_onednn(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+  const onednn::PlanRef plan = plan_for(Pass::backward_input, g, dy.dtype(), false);
+  const Tensor weights = onednn::packed(*plan, w);
+  onednn::execute(*plan, {{DNNL_ARG_DIFF_DST, plan->destination, dy.raw()},
+                          {DNNL_ARG_WEIGHTS, plan->weights, weights.raw()},
+                          {DNNL_ARG_DIFF_SRC, plan->source, dx.raw()}});
+}
+
+void backward_weight_onednn(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+  const onednn::PlanRef plan = plan_for(Pass::backward_weight, g, dy.dtype(), false);
+  const Tensor sums = plan->reorder ? onednn::memory_for(plan->weights) : dw;
+  onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
+                          {DNNL_ARG_DIFF_DST, plan->destination, dy.raw()},
+                          {DNNL_ARG_DIFF_WEIGHTS, plan->weights, sums.raw()}});
+  if (plan->reorder)
+    onednn::execute(plan->reorder, plan->reorder_scratchpad,
+                    {{DNNL_ARG_FROM, plan->weights, sums.raw()}, {DNNL_ARG_TO, plan->own, dw.raw()}});
+}
+
+bool by_product(Pass, const ConvGeometry& g, DType dtype) { return dtype == DType::f64 || g.trivial(); }
+
+// On CPUs without bf16 products, everything runs in f32 and is rounded once.
+bool needs_widening(DType dtype) { return dtype == DType::bf16 && !onednn::has_bf16(); }
+Tensor wide(const Tensor& x) { return x.defined() ? cast(x, DType::f32) : Tensor{}; }
+Tensor wide_result(const Tensor& x) { return Tensor::empty(x.shape(), DType::f32); }
+
+}  // namespace
+
+void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& options) {
+  if (y.numel() == 0) return;
+  if (needs_widening(x.dtype())) {
+    const Tensor result = wide_result(y);
+    conv2d_forward(result, wide(x), wide(w), wide(bias), options);
+    return copy_(y, result);
+  }
+  const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
+  if (by_product(Pass::forward, g, x.dtype())) forward_product(g, y, x, w, bias);
+  else forward_onednn(g, y, x, w, bias);
+}
+
+void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvOptions& options) {
+  if (dx.numel() == 0) return;
+  if (needs_widening(dy.dtype())) {
+    const Tensor result = wide_result(dx);
+    conv2d_backward_input(result, wide(dy), wide(w), options);
+    return copy_(dx, result);
+  }
+  const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
+  if (by_product(Pass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
+  else backward_input_onednn(g, dx, dy, w);
+}
+
+void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvOptions& options) {
+  if (dw.numel() == 0) return;
+  if (dy.numel() == 0) return fill_zero(dw);
+  if (needs_widening(dy.dtype())) {
+    const Tensor result = wide_result(dw);
+    conv2d_backward_weight(result, wide(dy), wide(x), options);
+    return copy_(dw, result);
+  }
+  const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
+  if (by_product(Pass::backward_weight, g, dy.dtype())) backward_weight_product(g, dw, dy, x);
+  else backward_weight_onednn(g, dw, dy, x);
+}
+
+}  // namespace passband::cpu

@@ -1,0 +1,113 @@
+// Matrix products: checks, gradients. With C = A B:  dA = dC B^T,  dB = A^T dC,  and the same with transposes moved.
+#include "tensor/ops/matmul.h"
+
+#include "tensor/ops/matmul_kernels.h"
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+
+namespace passband {
+namespace {
+
+// All leading dimensions as rows: (..., K) -> (rows, K).
+Tensor as_rows(const Tensor& x) {
+  return x.rank() == 2 ? x : reshape(x, Shape{x.shape().outer(-1), x.size(-1)});
+}
+
+struct Matmul {
+  static constexpr auto name = "matmul";
+  static constexpr auto saves = Save::input;
+  MatmulOptions options;
+
+  Tensor forward(const Tensor& a, const Tensor& b) const {
+    ProductShape shape{.batch = 1,
+                       .m = a.size(options.transpose_a ? -1 : -2),
+                       .n = b.size(options.transpose_b ? -2 : -1),
+                       .k = a.size(options.transpose_a ? -2 : -1),
+                       .transpose_a = options.transpose_a,
+                       .transpose_b = options.transpose_b};
+    Shape result = a.shape();
+    result[-2] = shape.m;
+    result[-1] = shape.n;
+    if (b.rank() == 2) shape.m *= a.shape().outer(-2);
+    else shape.batch = a.shape().outer(-2);
+    const Tensor c = Tensor::empty(result, a.dtype(), a.device());
+    DISPATCH(a.device(), matmul_forward, c, a, b, Tensor{}, shape);
+    return c;
+  }
+
+  Grads backward(const Saved& s, const Tensor& dc) const {
+    const auto [ta, tb] = options;
+    Grads grads(2);
+    const Tensor &a = s.input(0), &b = s.input(1);
+    if (s.needs(0)) grads[0] = ta ? matmul(b, dc, {tb, true}) : matmul(dc, b, {false, !tb});
+    if (s.needs(1)) {
+      const bool rows = b.rank() == 2 && a.rank() > 2;
+      const Tensor left = rows ? as_rows(a) : a, right = rows ? as_rows(dc) : dc;
+      grads[1] = tb ? matmul(right, left, {true, ta}) : matmul(left, right, {!ta, false});
+    }
+    return grads;
+  }
+};
+
+struct Linear {
+  static constexpr auto name = "linear";
+  static constexpr auto saves = Save::input;
+
+  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
+    const Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
+    const ProductShape shape{
+        .m = x.shape().outer(-1), .n = weight.size(0), .k = weight.size(1), .transpose_b = true};
+    DISPATCH(x.device(), matmul_forward, y, x, weight, bias, shape);
+    return y;
+  }
+
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    Grads grads(3);
+    if (s.needs(0)) grads[0] = matmul(dy, s.input(1));
+    const Tensor rows = as_rows(dy);
+    if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
+    if (s.needs(2)) grads[2] = sum(rows, {0});
+    return grads;
+  }
+};
+
+void check_operands(const char* op, const Tensor& a, const Tensor& b) {
+  CHECK(a.defined() && b.defined(), op, ": an operand is undefined");
+  CHECK(is_floating(a.dtype()), op, ": takes f32, bf16 or f64, not ", a);
+  CHECK(a.dtype() == b.dtype(), op, ": element types differ: a is ", a, ", b is ", b, "; cast one of them");
+  CHECK(a.device() == b.device(), op, ": devices differ: a is ", a, ", b is ", b);
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
+  check_operands("matmul", a, b);
+  CHECK(a.rank() >= 2 && b.rank() >= 2, "matmul: takes matrices: a is ", a, ", b is ", b);
+  const int64_t inner_a = a.size(options.transpose_a ? -2 : -1), inner_b = b.size(options.transpose_b ? -1 : -2);
+  CHECK(inner_a == inner_b, "matmul: inner dimensions differ: a is ", a, options.transpose_a ? " transposed" : "",
+        ", b is ", b, options.transpose_b ? " transposed" : "");
+  if (b.rank() == 2 && a.rank() == 2) return apply(Matmul{options}, a, b);
+  if (b.rank() == 2 && !options.transpose_a) return apply(Matmul{options}, a, b);
+  Shape batch = a.shape();
+  batch[-2] = b.size(-2);
+  batch[-1] = b.size(-1);
+  if (b.rank() == 2) return apply(Matmul{options}, a, expand(b, batch));
+  CHECK(batch == b.shape(), "matmul: leading dimensions differ: a is ", a, ", b is ", b,
+        "; b may also be a plain matrix");
+  return apply(Matmul{options}, a, b);
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check_operands("linear", x, weight);
+  CHECK(weight.rank() == 2, "linear: the weight is (out, in), not ", weight);
+  CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: inner dimensions differ: x is ", x, ", weight is ",
+        weight);
+  if (bias.defined()) {
+    check_operands("linear", x, bias);
+    CHECK(bias.shape() == Shape{weight.size(0)}, "linear: bias is ", bias, ", weight is ", weight,
+          "; the bias has one element per row of the weight");
+  }
+  return apply(Linear{}, x, weight, bias);
+}
+
+}  // namespace passband

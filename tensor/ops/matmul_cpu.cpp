@@ -1,0 +1,109 @@
+// Matrix products on the CPU: oneDNN for f32 and bf16, Eigen for f64.
+#include <Eigen/Core>
+#include <cstring>
+
+#include "tensor/cpu/onednn.h"
+#include "tensor/cpu/parallel.h"
+#include "tensor/ops/matmul_kernels.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+
+namespace passband::cpu {
+namespace {
+
+using dnnl::memory;
+
+// A (batch, rows, columns) operand; the transposed one is the same memory read by columns.
+memory::desc matrix(int64_t batch, int64_t rows, int64_t columns, bool transposed, DType dtype) {
+  const int64_t row = transposed ? 1 : columns, column = transposed ? rows : 1;
+  if (batch == 1) return {{rows, columns}, onednn::type_of(dtype), memory::dims{row, column}};
+  return {{batch, rows, columns}, onednn::type_of(dtype), memory::dims{rows * columns, row, column}};
+}
+
+onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bias) {
+  onednn::Plan plan;
+  plan.source = matrix(s.batch, s.m, s.k, s.transpose_a, dtype);
+  plan.weights = plan.own = matrix(s.batch, s.k, s.n, s.transpose_b, dtype);
+  plan.destination = matrix(s.batch, s.m, s.n, false, result);
+  if (bias)
+    plan.bias = s.batch == 1 ? memory::desc({1, s.n}, onednn::type_of(result), memory::format_tag::ab)
+                             : memory::desc({1, 1, s.n}, onednn::type_of(result), memory::format_tag::abc);
+  const dnnl::matmul::desc description = bias
+                                             ? dnnl::matmul::desc(plan.source, plan.weights, plan.bias, plan.destination)
+                                             : dnnl::matmul::desc(plan.source, plan.weights, plan.destination);
+  const dnnl::matmul::primitive_desc made(description, onednn::attributes(), onednn::engine());
+  plan.primitive = dnnl::matmul(made);
+  plan.scratchpad = made.scratchpad_desc();
+  return plan;
+}
+
+void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+  onednn::Key key('m');
+  key.add(s.batch).add(s.m).add(s.n).add(s.k).add(s.transpose_a).add(s.transpose_b).add(bias.defined());
+  key.add(static_cast<int64_t>(a.dtype())).add(static_cast<int64_t>(c.dtype()));
+  const onednn::PlanRef plan =
+      onednn::plan_for("matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias.defined()); });
+  if (bias.defined())
+    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
+                            {DNNL_ARG_WEIGHTS, plan->weights, b.raw()},
+                            {DNNL_ARG_BIAS, plan->bias, bias.raw()},
+                            {DNNL_ARG_DST, plan->destination, c.raw()}});
+  else
+    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
+                            {DNNL_ARG_WEIGHTS, plan->weights, b.raw()},
+                            {DNNL_ARG_DST, plan->destination, c.raw()}});
+}
+
+// On CPUs without bf16 products: the same product of widened operands, rounded once.
+void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+  const Tensor wide = Tensor::empty(c.shape(), DType::f32);
+  matmul_onednn(wide, cast(a, DType::f32), cast(b, DType::f32),
+                bias.defined() ? cast(bias, DType::f32) : Tensor{}, s);
+  copy_(c, wide);
+}
+
+using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
+using ConstMatrix = Eigen::Map<const RowMajor, 0, Strides>;
+
+ConstMatrix eigen_matrix(const double* data, int64_t rows, int64_t columns, bool transposed) {
+  return {data, rows, columns, transposed ? Strides(1, rows) : Strides(columns, 1)};
+}
+
+// Bands of rows of all matrices of the batch, in parallel.
+void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+  constexpr int64_t kBand = 64;
+  const int64_t bands = (s.m + kBand - 1) / kBand;
+  const double *pa = a.data<double>(), *pb = b.data<double>();
+  const double* pbias = bias.defined() ? bias.data<double>() : nullptr;
+  double* pc = c.data<double>();
+  parallel_for(s.batch * bands, grain_for(kBand * s.n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t batch = i / bands, row = i % bands * kBand, rows = std::min(kBand, s.m - row);
+      const ConstMatrix left = eigen_matrix(pa + batch * s.m * s.k, s.m, s.k, s.transpose_a);
+      const ConstMatrix right = eigen_matrix(pb + batch * s.k * s.n, s.k, s.n, s.transpose_b);
+      Eigen::Map<RowMajor> result(pc + (batch * s.m + row) * s.n, rows, s.n);
+      result.noalias() = left.middleRows(row, rows) * right;
+      if (pbias) result.rowwise() += Eigen::Map<const Eigen::RowVectorXd>(pbias, s.n);
+    }
+  });
+}
+
+// An empty sum is zero: the bias alone.
+void fill_with_bias(const Tensor& c, const Tensor& bias) {
+  if (bias.defined()) copy_(c, expand(bias, c.shape()));
+  else std::memset(c.raw(), 0, static_cast<size_t>(c.numel() * size_of(c.dtype())));
+}
+
+}  // namespace
+
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+  if (c.numel() == 0) return;
+  if (s.k == 0) fill_with_bias(c, bias);
+  else if (a.dtype() == DType::f64) matmul_f64(c, a, b, bias, s);
+  else if (a.dtype() == DType::bf16 && !onednn::has_bf16()) matmul_widened(c, a, b, bias, s);
+  else matmul_onednn(c, a, b, bias, s);
+}
+
+}  // namespace passband::cpu

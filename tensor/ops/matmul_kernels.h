@@ -1,0 +1,22 @@
+// Kernels of the matrix products, one signature per backend.
+#pragma once
+#include "tensor/ops/matmul.h"
+
+namespace passband {
+
+// c (batch, m, n) = op(a) (batch, m, k) * op(b) (batch, k, n); a transposed operand is stored (k, m) or (n, k).
+struct ProductShape {
+  int64_t batch = 1, m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+};
+
+namespace cpu {
+// `bias` (n) of the type of c, or undefined, is added to every row. The operands' own shapes are not looked at.
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& shape);
+}  // namespace cpu
+
+namespace cuda {
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& shape);
+}  // namespace cuda
+
+}  // namespace passband
