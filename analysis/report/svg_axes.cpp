@@ -1,0 +1,188 @@
+// Ranges, margins and axes of a panel.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "analysis/report/svg_parts.h"
+#include "analysis/report/table.h"
+#include "analysis/report/text.h"
+
+namespace passband::plot {
+namespace {
+
+constexpr double kStrip = 15, kTickGap = 7;
+
+struct Extent {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  bool positive_only = false;
+
+  void add(double value) {
+    if (!std::isfinite(value) || (positive_only && value <= 0)) return;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  void add(const std::vector<double>& values) {
+    for (const double value : values) add(value);
+  }
+};
+
+void add_x(const Panel& panel, Extent& extent) {
+  for (const Line& line : panel.lines) extent.add(line.x);
+  for (const Points& points : panel.points) extent.add(points.x);
+  for (const Span& span : panel.spans) extent.add(span.begin), extent.add(span.end);
+  for (const Bars& bars : panel.bars)
+    for (const double x : bars.x) extent.add(x - bar_width(bars) / 2), extent.add(x + bar_width(bars) / 2);
+  for (const Reference& reference : panel.references)
+    if (reference.along == Reference::Along::vertical) extent.add(reference.at);
+}
+
+void add_y(const Panel& panel, Extent& extent) {
+  const auto add = [&](const auto& series) { extent.add(series.y), extent.add(series.low), extent.add(series.high); };
+  for (const Line& line : panel.lines) {
+    add(line);
+    if (line.fill) extent.add(0);
+  }
+  for (const Points& points : panel.points) add(points);
+  for (const Bars& bars : panel.bars) add(bars), extent.add(0);
+  for (const Reference& reference : panel.references)
+    if (reference.along == Reference::Along::horizontal) extent.add(reference.at);
+}
+
+bool same_axis(const Axis& a, const Axis& b) {
+  return a.label == b.label && a.unit == b.unit && a.scale == b.scale && a.categories == b.categories;
+}
+
+template <class Add>
+Range common_range(const Figure& figure, const Panel& panel, Axis Panel::*axis, Add add) {
+  Extent extent;
+  extent.positive_only = (panel.*axis).scale == Scale::log10;
+  for (const Panel& other : figure.panels)
+    if (&other == &panel || (figure.share_axes && same_axis(other.*axis, panel.*axis))) add(other, extent);
+  return axis_range(panel.*axis, extent.low, extent.high);
+}
+
+double widest(const Ticks& ticks) {
+  double width = 0;
+  for (const std::string& label : ticks.labels) width = std::max(width, text_width(label) * kSmallFont);
+  return width;
+}
+
+int rows_that_fit(double height) { return std::max(2, static_cast<int>(height / 46)); }
+
+double chosen_height(const Drawing& drawing, const Panel& panel, double plot_width) {
+  if (panel.height > 0) return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;
+  if (drawing.figure.panels.size() == 1) return std::clamp((drawing.narrow() ? 0.72 : 0.5) * plot_width, 190.0, 340.0);
+  return drawing.figure.columns > 1 ? std::clamp(0.68 * plot_width, 110.0, 240.0) : 170;
+}
+
+// Categories stand upright when they fit between their ticks, else turned; thinned when even turned text would collide.
+void choose_x_ticks(const Panel& panel, PanelLayout& layout) {
+  if (panel.x.categories.empty()) {
+    int most = std::clamp(static_cast<int>(layout.plot_width / 64), 2, 10);
+    layout.x_ticks = make_ticks(layout.x, panel.x.scale, most);
+    while (most > 2 && static_cast<double>(layout.x_ticks.at.size()) * (widest(layout.x_ticks) + 14) > layout.plot_width)
+      layout.x_ticks = make_ticks(layout.x, panel.x.scale, --most);
+    return;
+  }
+  const int n = static_cast<int>(panel.x.categories.size());
+  layout.x_ticks = category_ticks(panel.x.categories, n);
+  const double spacing = layout.plot_width / n;
+  if (widest(layout.x_ticks) + 8 <= spacing) return;
+  layout.x_label_angle = -45;
+  layout.x_ticks = category_ticks(panel.x.categories, std::max(1, static_cast<int>(layout.plot_width / 15)));
+}
+
+double tick_label_height(const PanelLayout& layout) {
+  if (layout.x_label_angle == 0) return 14;
+  return std::min(widest(layout.x_ticks), 110.0) * 0.71 + 12;
+}
+
+double direct_label_width(const Drawing& drawing, const Panel& panel) {
+  if (!drawing.direct_labels) return 0;
+  double width = 0;
+  for (const Line& line : panel.lines) width = std::max(width, text_width(line.name) * kFont);
+  return width + 12;
+}
+
+}  // namespace
+
+double bar_width(const Bars& bars) {
+  if (bars.width > 0) return bars.width;
+  double spacing = std::numeric_limits<double>::infinity();
+  for (size_t i = 1; i < bars.x.size(); ++i) spacing = std::min(spacing, std::abs(bars.x[i] - bars.x[i - 1]));
+  return std::isfinite(spacing) && spacing > 0 ? 0.8 * spacing : 0.8;
+}
+
+Range x_range(const Figure& figure, const Panel& panel) {
+  Range range = common_range(figure, panel, &Panel::x, add_x);
+  // Along x the data may touch the frame: air is for y.
+  if (panel.bars.empty() && panel.points.empty() && panel.x.categories.empty()) {
+    Extent extent;
+    extent.positive_only = panel.x.scale == Scale::log10;
+    for (const Panel& other : figure.panels)
+      if (&other == &panel || (figure.share_axes && same_axis(other.x, panel.x))) add_x(other, extent);
+    if (extent.low < extent.high) range = {panel.x.low.value_or(extent.low), panel.x.high.value_or(extent.high)};
+  }
+  return range;
+}
+
+Range y_range(const Figure& figure, const Panel& panel) { return common_range(figure, panel, &Panel::y, add_y); }
+
+double heading_height(const Panel& panel) {
+  return (panel.title.empty() ? 0 : 20) + (axis_title(panel.y).empty() ? 0 : 18) + 4;
+}
+
+void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width) {
+  double y = origin.y + 12;
+  if (!panel.title.empty()) {
+    canvas.text(origin.x, y, fit_text(panel.title, width, kFont + 1), Anchor::start, "title");
+    y += 20;
+  }
+  canvas.text(origin.x, y, fit_text(axis_title(panel.y), width, kFont), Anchor::start, "label");
+}
+
+double left_margin(const Drawing& drawing, const Panel& panel, double width) {
+  const Range y = y_range(drawing.figure, panel);
+  const double height = chosen_height(drawing, panel, width - 40);
+  const Ticks ticks = panel.y.categories.empty() ? make_ticks(y, panel.y.scale, rows_that_fit(height))
+                                                 : category_ticks(panel.y.categories, static_cast<int>(height / 13));
+  return std::min(widest(ticks), 130.0) + kTickGap + 3;
+}
+
+PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double width, double left) {
+  PanelLayout layout{.x = x_range(drawing.figure, panel), .y = y_range(drawing.figure, panel)};
+  layout.left = left;
+  layout.right = std::max(direct_label_width(drawing, panel), 10.0);
+  layout.plot_width = width - layout.left - layout.right;
+  layout.plot_height = chosen_height(drawing, panel, layout.plot_width);
+  layout.y_ticks = panel.y.categories.empty()
+                       ? make_ticks(layout.y, panel.y.scale, rows_that_fit(layout.plot_height))
+                       : category_ticks(panel.y.categories, static_cast<int>(layout.plot_height / 13));
+  choose_x_ticks(panel, layout);
+  layout.top = heading_height(panel) + (panel.spans.empty() ? 4 : kStrip + 2);
+  layout.bottom = 6 + tick_label_height(layout) + (axis_title(panel.x).empty() ? 0 : 20);
+  return layout;
+}
+
+void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
+               const AxisMap& y) {
+  for (size_t i = 0; i < layout.y_ticks.at.size(); ++i) {
+    const double at = y(layout.y_ticks.at[i]);
+    const bool zero = layout.y_ticks.at[i] == 0 && layout.y.low < 0;
+    canvas.line({plot.x, at}, {plot.right(), at}, zero ? "axis" : "grid");
+    canvas.text(plot.x - kTickGap, at + 3.8, fit_text(layout.y_ticks.labels[i], 130, kSmallFont), Anchor::end, "tick");
+  }
+  canvas.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, "axis");
+  for (const double minor : layout.x_ticks.minor)
+    canvas.line({x(minor), plot.bottom()}, {x(minor), plot.bottom() + 2.5}, "axis");
+  for (size_t i = 0; i < layout.x_ticks.at.size(); ++i) {
+    const double at = x(layout.x_ticks.at[i]);
+    if (panel.x.categories.empty()) canvas.line({at, plot.bottom()}, {at, plot.bottom() + 4}, "axis");
+    const std::string label = fit_text(layout.x_ticks.labels[i], 110, kSmallFont);
+    if (layout.x_label_angle == 0) canvas.text(at, plot.bottom() + 16, label, Anchor::middle, "tick");
+    else canvas.text(at + 4, plot.bottom() + 12, label, Anchor::end, "tick", layout.x_label_angle);
+  }
+  canvas.text(plot.x + plot.width / 2, plot.bottom() + layout.bottom - 4, axis_title(panel.x), Anchor::middle, "label");
+}
+
+}  // namespace passband::plot

@@ -1,0 +1,77 @@
+// The parts of a drawing: legend, panels, heatmaps, picture grids. Each measures itself first, then draws.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/report/figure.h"
+#include "analysis/report/svg_canvas.h"
+
+namespace passband::plot {
+
+// What all parts of one drawing need to know.
+struct Drawing {
+  const Figure& figure;
+  double width = 720;
+  std::string id = {};         // prefix of element ids, unique on the page
+  bool direct_labels = false;  // curves are named at their right end
+  bool panel_keys = false;     // each heatmap draws its own colour key; else the legend has one
+  bool narrow() const { return width < 500; }
+};
+
+struct LegendEntry {
+  enum class Mark { line, point, bar, area, span, key } mark = Mark::line;
+  std::string label = {};
+  SeriesLook look = {};
+  bool markers = false;
+  Kind kind = Kind::other;
+  ColorMap map = ColorMap::viridis;      // key
+  std::string low = {}, high = {};       // key: the texts at its ends
+};
+
+// Entries for what the drawing does not name directly; empty when a single series needs no name.
+std::vector<LegendEntry> legend_of(const Drawing& drawing);
+// Height of the entries, wrapped to the drawing's width.
+double legend_height(const Drawing& drawing, const std::vector<LegendEntry>& entries);
+void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries, double top);
+
+// The space a panel needs around its plot area, and what it decided while measuring.
+struct PanelLayout {
+  Range x, y;
+  Ticks x_ticks = {}, y_ticks = {};
+  double left = 0, right = 0, top = 0, bottom = 0, plot_width = 0, plot_height = 0;
+  double x_label_angle = 0;
+  double height() const { return top + plot_height + bottom; }
+};
+
+// The common data ranges of a figure's panels (or a panel's own, where axes differ).
+Range x_range(const Figure& figure, const Panel& panel);
+Range y_range(const Figure& figure, const Panel& panel);
+
+PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double width, double left);
+double left_margin(const Drawing& drawing, const Panel& panel, double width);
+void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout, Point origin);
+
+void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
+               const AxisMap& y);
+
+PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width);
+void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout, Point origin);
+// The range of a heatmap's colours; common to the panels that show the same value.
+Range value_range(const Figure& figure, const Heatmap& map);
+
+double pictures_height(const Drawing& drawing);
+void draw_pictures(Canvas& canvas, const Drawing& drawing, double top);
+
+// Whether a line shows its points: few enough to be told apart.
+bool has_markers(const Line& line);
+// The look of series number `position` of its panel.
+SeriesLook look_of(const Figure& figure, const Line& line, size_t position);
+int style_of(int style, size_t position);
+// Width of a bar (or of a group of bars) in data units.
+double bar_width(const Bars& bars);
+
+// Title and y-axis title above a plot, and the x-axis title below it: shared by panels and heatmaps.
+double heading_height(const Panel& panel);
+void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width);
+
+}  // namespace passband::plot
