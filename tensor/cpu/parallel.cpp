@@ -1,0 +1,51 @@
+// Counts the physical cores this process may run on and keeps the thread count.
+#include "tensor/cpu/parallel.h"
+
+#include <sched.h>
+
+#include <atomic>
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "tensor/core/error.h"
+
+namespace passband {
+namespace {
+
+// Two hyper-threads share one list of siblings, so the number of different lists is the number of cores.
+int physical_cores() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return omp_get_num_procs();
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::string siblings;
+    if (!std::getline(file, siblings)) return omp_get_num_procs();
+    cores.insert(siblings);
+  }
+  return std::max<int>(1, static_cast<int>(cores.size()));
+}
+
+std::atomic<int>& count() {
+  static std::atomic<int> value = [] {
+    const int cores = physical_cores();
+    omp_set_num_threads(cores);
+    return cores;
+  }();
+  return value;
+}
+
+}  // namespace
+
+int thread_count() { return count().load(std::memory_order_relaxed); }
+
+void set_thread_count(int threads) {
+  CHECK(threads >= 1, "threads: needs at least 1, not ", threads);
+  count() = threads;
+  omp_set_num_threads(threads);
+}
+
+}  // namespace passband

@@ -1,0 +1,44 @@
+// One thread count for everything on the CPU, and the loop that uses it.
+#pragma once
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace passband {
+
+// Threads that CPU kernels use, oneDNN's included; at first the number of physical cores this process may run on.
+int thread_count();
+// Throws when `count` is below 1.
+void set_thread_count(int count);
+
+namespace cpu {
+
+// Elements below which starting threads costs more than it saves.
+constexpr int64_t kGrain = 32768;
+
+// Calls body(begin, end) for pieces that cover [0, n), at most one per thread and none smaller than `grain` unless
+// it is the only one. Pieces of long loops start at multiples of 64. The pieces depend on the thread count, so `body`
+// must give each index the same result wherever it falls; and it must not throw.
+template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
+  const int64_t wanted = std::min<int64_t>(thread_count(), n / std::max<int64_t>(grain, 1));
+  if (wanted <= 1 || omp_in_parallel()) {
+    if (n > 0) body(int64_t{0}, n);
+    return;
+  }
+#pragma omp parallel num_threads(static_cast<int>(wanted))
+  {
+    const int64_t pieces = omp_get_num_threads(), piece = omp_get_thread_num();
+    const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;
+    const int64_t begin = units * piece / pieces * unit;
+    const int64_t end = std::min(n, units * (piece + 1) / pieces * unit);
+    if (begin < end) body(begin, end);
+  }
+}
+
+// Grain for loops whose steps each touch `elements` elements.
+inline int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(elements, 1)); }
+
+}  // namespace cpu
+}  // namespace passband

@@ -1,0 +1,179 @@
+// CPU reductions. The tree of additions depends on the shape alone, never on the number of threads.
+#include "tensor/cpu/loops.h"
+#include "tensor/ops/reduce_kernels.h"
+
+namespace passband::cpu {
+namespace {
+
+constexpr int64_t kBlock = 4096;  // elements that one f32 sum takes before it goes to f64
+constexpr int64_t kLanes = 32;    // independent partial sums along a row
+
+// Sum of up to kBlock consecutive elements: kLanes interleaved sums, added pairwise.
+template <class T> double block_sum(const T* x, int64_t n) {
+  using A = Accumulate<T>;
+  A lane[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+#pragma omp simd
+    for (int64_t j = 0; j < kLanes; ++j) lane[j] += widen(x[i + j]);
+  }
+  for (int64_t j = 0; i < n; ++i, ++j) lane[j] += widen(x[i]);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+    for (int64_t j = 0; j < half; ++j) lane[j] += lane[j + half];
+  return static_cast<double>(lane[0]);
+}
+
+template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows, int64_t n, double scale) {
+  const int64_t blocks = std::max<int64_t>(1, (n + kBlock - 1) / kBlock);
+  if (blocks == 1) {
+    parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        y[row] = static_cast<To>(static_cast<Accumulate<To>>(scale * block_sum(x + row * n, n)));
+    });
+    return;
+  }
+  std::vector<double> partial(static_cast<size_t>(rows * blocks));
+  parallel_for(rows * blocks, grain_for(kBlock), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t row = task / blocks, start = task % blocks * kBlock;
+      partial[static_cast<size_t>(task)] = block_sum(x + row * n + start, std::min(kBlock, n - start));
+    }
+  });
+  for (int64_t row = 0; row < rows; ++row) {
+    double total = 0;
+    for (int64_t block = 0; block < blocks; ++block) total += partial[static_cast<size_t>(row * blocks + block)];
+    y[row] = static_cast<To>(static_cast<Accumulate<To>>(scale * total));
+  }
+}
+
+constexpr int64_t kTile = 256;        // columns summed together, so that their sums stay in the first-level cache
+constexpr int64_t kFlushRows = 256;   // rows that one f32 sum takes before it goes to f64
+constexpr int64_t kChunkRows = 1024;  // least rows of one task
+
+// total[c] = sum over rows of x[row, c], for `width` <= kTile columns of rows that are `stride` elements apart.
+template <class From> void tile_sum(double* total, const From* x, int64_t rows, int64_t stride, int64_t width) {
+  Accumulate<From> lane[kTile];
+  std::fill_n(total, width, 0.0);
+  for (int64_t first = 0; first < rows; first += kFlushRows) {
+    const int64_t stop = std::min(rows, first + kFlushRows);
+    std::fill_n(lane, width, Accumulate<From>(0));
+    for (int64_t row = first; row < stop; ++row) {
+      const From* from = x + row * stride;
+#pragma omp simd
+      for (int64_t c = 0; c < width; ++c) lane[c] += widen(from[c]);
+    }
+#pragma omp simd
+    for (int64_t c = 0; c < width; ++c) total[c] += static_cast<double>(lane[c]);
+  }
+}
+
+template <class To, class From> void sum_columns(To* y, const From* x, const Reduction& r, double scale) {
+  const int64_t tiles = (r.inner + kTile - 1) / kTile;
+  const int64_t rows = std::max(kChunkRows, (r.n + 63) / 64), chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
+  std::vector<double> partial(chunks > 1 ? static_cast<size_t>(r.outer * chunks * r.inner) : 0);
+  parallel_for(r.outer * chunks * tiles, grain_for(std::min(r.n, rows) * std::min(kTile, r.inner)),
+               [&](int64_t begin, int64_t end) {
+    double total[kTile];
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t tile = task % tiles, chunk = task / tiles % chunks, outer = task / tiles / chunks;
+      const int64_t start = tile * kTile, width = std::min(kTile, r.inner - start);
+      const From* from = x + (outer * r.n + chunk * rows) * r.inner + start;
+      tile_sum(total, from, std::min(rows, r.n - chunk * rows), r.inner, width);
+      if (chunks > 1) std::copy_n(total, width, &partial[static_cast<size_t>((outer * chunks + chunk) * r.inner + start)]);
+      else for (int64_t c = 0; c < width; ++c)
+        y[outer * r.inner + start + c] = static_cast<To>(static_cast<Accumulate<To>>(scale * total[c]));
+    }
+  });
+  if (chunks == 1) return;
+  for (int64_t i = 0; i < r.outer * r.inner; ++i) {
+    double total = 0;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk)
+      total += partial[static_cast<size_t>((i / r.inner * chunks + chunk) * r.inner + i % r.inner)];
+    y[i] = static_cast<To>(static_cast<Accumulate<To>>(scale * total));
+  }
+}
+
+// Calls f.template operator()<T>() with an unsigned type as wide as an element of `dtype`.
+template <class F> void dispatch_width(DType dtype, F&& f) {
+  switch (size_of(dtype)) {
+    case 1: return f.template operator()<uint8_t>();
+    case 2: return f.template operator()<uint16_t>();
+    case 4: return f.template operator()<uint32_t>();
+    default: return f.template operator()<uint64_t>();
+  }
+}
+
+template <class T> T* raw(const Tensor& tensor) { return static_cast<T*>(tensor.raw()); }
+
+}  // namespace
+
+void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+  dispatch_floating(y.dtype(), "sum", [&]<class To>() {
+    dispatch_floating(x.dtype(), "sum", [&]<class From>() {
+      if (r.inner == 1) sum_rows<To, From>(y.data<To>(), x.data<From>(), r.outer, r.n, scale);
+      else sum_columns<To, From>(y.data<To>(), x.data<From>(), r, scale);
+    });
+  });
+}
+
+void argmax(const Tensor& index, const Tensor& x, const Reduction& r) {
+  dispatch_floating(x.dtype(), "argmax", [&]<class T>() {
+    const T* from = x.data<T>();
+    int32_t* to = index.data<int32_t>();
+    parallel_for(r.outer * r.inner, grain_for(r.n), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const T* column = from + i / r.inner * r.n * r.inner + i % r.inner;
+        int64_t best = 0;
+        for (int64_t k = 1; k < r.n; ++k) {
+          const auto value = widen(column[k * r.inner]), least = widen(column[best * r.inner]);
+          if (value > least || (value != value && least == least)) best = k;
+        }
+        to[i] = static_cast<int32_t>(best);
+      }
+    });
+  });
+}
+
+void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Reduction& r) {
+  dispatch_width(x.dtype(), [&]<class T>() {
+    const T* from = raw<T>(x);
+    T* to = raw<T>(y);
+    const int32_t* at = index.data<int32_t>();
+    parallel_for(r.outer * r.inner, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to[i] = from[(i / r.inner * r.n + at[i]) * r.inner + i % r.inner];
+    });
+  });
+}
+
+void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Reduction& r) {
+  dispatch_width(x.dtype(), [&]<class T>() {
+    const T* from = raw<T>(y);
+    T* to = raw<T>(x);
+    const int32_t* at = index.data<int32_t>();
+    parallel_for(r.outer, grain_for(r.n * r.inner), [&](int64_t begin, int64_t end) {
+      std::fill(to + begin * r.n * r.inner, to + end * r.n * r.inner, T(0));
+      for (int64_t i = begin * r.inner; i < end * r.inner; ++i)
+        to[(i / r.inner * r.n + at[i]) * r.inner + i % r.inner] = from[i];
+    });
+  });
+}
+
+void expand(const Tensor& y, const Tensor& x, const Broadcast& loops) {
+  const auto last = static_cast<size_t>(loops.rank - 1);
+  const int64_t width = loops.size[last], step = loops.a[last];
+  dispatch_width(x.dtype(), [&]<class T>() {
+    const T* from = raw<T>(x);
+    T* to = raw<T>(y);
+    parallel_for(y.numel(), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end;) {
+        const int64_t row = i / width, column = i - row * width, count = std::min(width - column, end - i);
+        const T* source = from + loops.row_offset(loops.a, row);
+        if (step == 0) std::fill_n(to + i, count, *source);
+        else std::copy_n(source + column, count, to + i);
+        i += count;
+      }
+    });
+  });
+}
+
+}  // namespace passband::cpu

@@ -1,0 +1,229 @@
+// Operations that move elements: each comes with its adjoint, so every order of derivative is one of them again.
+#include "tensor/ops/shape.h"
+
+#include <numeric>
+
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/pointwise_kernels.h"
+#include "tensor/ops/shape_kernels.h"
+
+namespace passband {
+namespace {
+
+struct Reshape {
+  static constexpr auto name = "reshape";
+  static constexpr auto saves = Save::none;
+  Shape shape;
+  Tensor forward(const Tensor& x) const { return x.viewed_as(shape); }
+  Grads backward(const Saved& s, const Tensor& dy) const { return {reshape(dy, s.edge(0).shape)}; }
+};
+
+// Loops of `y[i] = x[i permuted]`; dimensions of y that are neighbours in x too become one loop.
+Permutation permutation_loops(const Shape& x, const std::vector<int>& order) {
+  Permutation p;
+  for (const int dim : order) {
+    const int64_t size = x[dim], stride = x.inner(dim);
+    if (size == 1) continue;
+    const auto last = static_cast<size_t>(p.rank - 1);
+    if (p.rank > 0 && p.stride[last] == stride * size) {
+      p.size[last] *= size;
+      p.stride[last] = stride;
+    } else {
+      p.size[static_cast<size_t>(p.rank)] = size;
+      p.stride[static_cast<size_t>(p.rank++)] = stride;
+    }
+  }
+  if (p.rank == 0) p.size[static_cast<size_t>(p.rank++)] = 1;
+  return p;
+}
+
+struct Permute {
+  static constexpr auto name = "permute";
+  static constexpr auto saves = Save::none;
+  std::vector<int> order;
+  Tensor forward(const Tensor& x) const {
+    Shape shape;
+    for (const int dim : order) shape.push_back(x.size(dim));
+    const Permutation loops = permutation_loops(x.shape(), order);
+    if (loops.rank == 1) return x.viewed_as(shape);  // nothing moves
+    const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    DISPATCH(x.device(), permute, y, x, loops);
+    return y;
+  }
+  Grads backward(const Saved&, const Tensor& dy) const {
+    std::vector<int> inverse(order.size());
+    for (size_t d = 0; d < order.size(); ++d) inverse[static_cast<size_t>(order[d])] = static_cast<int>(d);
+    return {permute(dy, inverse)};
+  }
+};
+
+struct Slice {
+  static constexpr auto name = "slice";
+  static constexpr auto saves = Save::none;
+  int dim;
+  int64_t start, length;
+  Tensor forward(const Tensor& x) const {
+    const Tensor y = Tensor::empty(x.shape().with(dim, length), x.dtype(), x.device());
+    DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, start, 0, length});
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {pad(dy, dim, start, s.edge(0).shape[dim] - start - length)};
+  }
+};
+
+struct Pad {
+  static constexpr auto name = "pad";
+  static constexpr auto saves = Save::none;
+  int dim;
+  int64_t before, after;
+  Tensor forward(const Tensor& x) const {
+    const int64_t length = x.size(dim);
+    const Tensor y = Tensor::empty(x.shape().with(dim, before + length + after), x.dtype(), x.device());
+    DISPATCH(x.device(), clear, y);
+    DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, 0, before, length});
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const { return {slice(dy, dim, before, s.edge(0).shape[dim])}; }
+};
+
+struct Concat {
+  static constexpr auto name = "concat";
+  static constexpr auto saves = Save::none;
+  int dim;
+  Tensor forward(const std::vector<Tensor>& parts) const {
+    int64_t total = 0;
+    for (const Tensor& part : parts) total += part.size(dim);
+    const Tensor y = Tensor::empty(parts[0].shape().with(dim, total), parts[0].dtype(), parts[0].device());
+    int64_t at = 0;
+    for (const Tensor& part : parts) {
+      DISPATCH(y.device(), copy_range, y, part, CopyRange{dim, 0, at, part.size(dim)});
+      at += part.size(dim);
+    }
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    Grads grads;
+    for (int64_t at = 0; at < dy.size(dim);) {
+      const size_t i = grads.size();
+      const int64_t length = s.edge(i).shape[dim];
+      grads.push_back(s.needs(i) ? slice(dy, dim, at, length) : Tensor{});
+      at += length;
+    }
+    return grads;
+  }
+};
+
+struct Roll {
+  static constexpr auto name = "roll";
+  static constexpr auto saves = Save::none;
+  int dim;
+  int64_t shift;  // in [0, size)
+  Tensor forward(const Tensor& x) const {
+    const int64_t size = x.size(dim);
+    const Tensor y = Tensor::empty_like(x);
+    DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, 0, shift, size - shift});
+    DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, size - shift, 0, shift});
+    return y;
+  }
+  Grads backward(const Saved&, const Tensor& dy) const { return {roll(dy, dim, -shift)}; }
+};
+
+struct Cast {
+  static constexpr auto name = "cast";
+  static constexpr auto saves = Save::none;
+  DType dtype;
+  Tensor forward(const Tensor& x) const {
+    const Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+    DISPATCH(x.device(), convert, y, x);
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const { return {cast(dy, s.edge(0).dtype)}; }
+};
+
+}  // namespace
+
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  if (x.shape() == shape) return x;
+  return apply(Reshape{shape}, x);
+}
+
+Tensor reshape(const Tensor& x, const std::vector<int64_t>& shape) {
+  int64_t known = 1;
+  int open = -1;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] != -1) {
+      known *= shape[d];
+      continue;
+    }
+    CHECK(open < 0, "reshape: more than one dimension is -1 for ", x);
+    open = static_cast<int>(d);
+  }
+  std::vector<int64_t> sizes = shape;
+  if (open >= 0) {
+    CHECK(known > 0 && x.numel() % known == 0, "reshape: ", x.numel(), " elements of ", x, " do not divide by ", known);
+    sizes[static_cast<size_t>(open)] = x.numel() / known;
+  }
+  return reshape(x, Shape(std::span<const int64_t>(sizes)));
+}
+
+Tensor permute(const Tensor& x, const std::vector<int>& order) {
+  CHECK(static_cast<int>(order.size()) == x.rank(), "permute: ", order.size(), " dimensions given for ", x);
+  std::vector<int> wrapped;
+  std::array<bool, Shape::kMaxRank> seen{};
+  for (const int dim : order) {
+    wrapped.push_back(x.shape().wrap(dim));
+    bool& mark = seen[static_cast<size_t>(wrapped.back())];
+    CHECK(!mark, "permute: dimension ", dim, " is named twice for ", x);
+    mark = true;
+  }
+  if (std::ranges::is_sorted(wrapped)) return x;
+  return apply(Permute{wrapped}, x);
+}
+
+Tensor transpose(const Tensor& x, int dim0, int dim1) {
+  std::vector<int> order(static_cast<size_t>(x.rank()));
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[static_cast<size_t>(x.shape().wrap(dim0))], order[static_cast<size_t>(x.shape().wrap(dim1))]);
+  return permute(x, order);
+}
+
+Tensor concat(const std::vector<Tensor>& parts, int dim) {
+  CHECK(!parts.empty(), "concat: no tensors given");
+  const Tensor& first = parts[0];
+  const int along = first.shape().wrap(dim);
+  for (const Tensor& part : parts) {
+    CHECK(part.rank() == first.rank() && part.shape().with(along, 1) == first.shape().with(along, 1) &&
+              part.dtype() == first.dtype() && part.device() == first.device(),
+          "concat: along dimension ", dim, " ", part, " does not fit ", first);
+  }
+  if (parts.size() == 1) return first;
+  return apply_list(Concat{along}, parts);
+}
+
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length) {
+  CHECK(start >= 0 && length >= 0 && start + length <= x.size(dim), "slice: elements ", start, " to ", start + length,
+        " of dimension ", dim, " are outside ", x);
+  if (length == x.size(dim)) return x;
+  return apply(Slice{x.shape().wrap(dim), start, length}, x);
+}
+
+Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
+  CHECK(before >= 0 && after >= 0, "pad: negative padding (", before, ", ", after, ") for ", x, "; use slice");
+  if (before == 0 && after == 0) return x;
+  return apply(Pad{x.shape().wrap(dim), before, after}, x);
+}
+
+Tensor roll(const Tensor& x, int dim, int64_t shift) {
+  const int64_t size = std::max<int64_t>(x.size(dim), 1), wrapped = (shift % size + size) % size;
+  if (wrapped == 0) return x;
+  return apply(Roll{x.shape().wrap(dim), wrapped}, x);
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  CHECK(is_floating(dtype) || !x.tracked(), "cast: ", name_of(dtype), " has no gradients; detach() ", x, " first");
+  return apply(Cast{dtype}, x);
+}
+
+}  // namespace passband

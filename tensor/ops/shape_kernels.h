@@ -1,0 +1,34 @@
+// Kernel signatures of operations that move elements. They work on any element type.
+#pragma once
+#include <array>
+
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+// A part of one dimension, copied: y[:, to : to + length, :] = x[:, from : from + length, :].
+struct CopyRange {
+  int dim = 0;
+  int64_t from = 0, to = 0, length = 0;
+};
+
+// The loops of a permutation, with dimensions that stay neighbours merged: y is contiguous over `size`, and position
+// (i_0, ...) of y is element sum_d i_d * stride[d] of x.
+struct Permutation {
+  int rank = 0;
+  std::array<int64_t, Shape::kMaxRank> size{}, stride{};
+};
+
+namespace cpu {
+void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range);
+void permute(const Tensor& y, const Tensor& x, const Permutation& p);
+void clear(const Tensor& y);  // all bytes zero
+}  // namespace cpu
+
+namespace cuda {
+void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range);
+void permute(const Tensor& y, const Tensor& x, const Permutation& p);
+void clear(const Tensor& y);
+}  // namespace cuda
+
+}  // namespace passband
