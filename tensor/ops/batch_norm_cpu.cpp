@@ -3,7 +3,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "tensor/cpu/parallel.h"
 #include "tensor/ops/batch_norm_kernels.h"
 #include "tensor/ops/norm_columns.h"
 
@@ -11,24 +10,6 @@ namespace passband::cpu {
 namespace {
 
 template <class T> T* data_or_null(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
-
-// The blocks of rows of a (rows, columns) tensor, walked by all threads.
-struct Blocks {
-  int64_t rows, columns, block, count;
-
-  explicit Blocks(const Tensor& x)
-      : rows(x.shape().outer(-1)), columns(x.size(-1)), block(block_rows(columns)), count((rows + block - 1) / block) {}
-
-  // f(b, first row, rows). A second pass walks `backwards`: it begins where the first one ended, in cache.
-  template <class F> void each(bool backwards, const F& f) const {
-    parallel_for(count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t b = backwards ? begin + end - 1 - i : i;
-        f(b, b * block, std::min(block, rows - b * block));
-      }
-    });
-  }
-};
 
 // gamma * rstd of each channel.
 template <class A> std::vector<A> scales(const BatchNormTensors& t) {
@@ -60,32 +41,22 @@ template <class F> void dispatch_gate(const BatchNormTensors& t, F&& f) {
   f(std::integral_constant<Gate, Gate::sign>{});
 }
 
-// Sums (2, columns) of all blocks, joined in f64 in the order of the blocks.
-template <class A> std::vector<double> joined(const std::vector<A>& sums, int64_t blocks, int64_t width) {
-  std::vector<double> total(static_cast<size_t>(width), 0.0);
-  parallel_for(width, grain_for(blocks), [&](int64_t begin, int64_t end) {
-    for (int64_t b = 0; b < blocks; ++b)
-      for (int64_t c = begin; c < end; ++c) total[c] += sums[b * width + c];
-  });
-  return total;
-}
-
 }  // namespace
 
 void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
                            const Tensor& running_var, const Tensor& x, double momentum, double eps) {
   dispatch_floating(x.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
-    const Blocks blocks(x);
+    const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
     const int64_t C = blocks.columns;
-    std::vector<A> moments(static_cast<size_t>(2 * C * blocks.count));
-    blocks.each(false, [&](int64_t b, int64_t row, int64_t rows) {
+    std::vector<A> moments(static_cast<size_t>(2 * C * blocks.count()));
+    blocks.each([&](int64_t b, int64_t row, int64_t rows) {
       A* own = moments.data() + 2 * b * C;
       block_moments(own, own + C, x.data<T>() + row * C, rows, C);
     });
     std::vector<double> means(static_cast<size_t>(C)), squares(static_cast<size_t>(C));
     const double n = static_cast<double>(blocks.rows);
-    parallel_for(C, grain_for(2 * blocks.count), [&](int64_t begin, int64_t end) {
+    parallel_for(C, grain_for(2 * blocks.count()), [&](int64_t begin, int64_t end) {
       join_moments(means.data(), squares.data(), moments.data(), blocks.rows, blocks.block, C, begin, end);
     });
     const auto move = [momentum](const Tensor& running, int64_t c, double value) {
@@ -111,8 +82,8 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
   dispatch_floating(y.dtype(), "batch_norm", [&]<class T>() {
     const auto scale = scales<Accumulate<T>>(t);
     const T* added = data_or_null<T>(residual);
-    const Blocks blocks(y);
-    blocks.each(t.training, [&](int64_t, int64_t row, int64_t rows) {
+    const RowBlocks blocks(1, y.shape().outer(-1), y.size(-1));
+    blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
       const NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
       const int64_t at = row * blocks.columns;
       if (t.relu) normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
@@ -126,15 +97,15 @@ void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
   dispatch_floating(dy.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const auto scale = scales<A>(t);
-    const Blocks blocks(dy);
+    const RowBlocks blocks(1, dy.shape().outer(-1), dy.size(-1));
     const int64_t C = blocks.columns;
-    std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count));
+    std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count()));
     dispatch_gate(t, [&](auto gate) {
-      blocks.each(false, [&](int64_t b, int64_t row, int64_t rows) {
+      blocks.each([&](int64_t b, int64_t row, int64_t rows) {
         block_products<gate.value>(sums.data() + 2 * b * C, block_of<T>(t, scale, dy.data<T>(), row, rows));
       });
     });
-    const std::vector<double> total = joined(sums, blocks.count, 2 * C);
+    const std::vector<double> total = blocks.joined(sums, 2 * C);
     std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
     const A* rstd = t.rstd.data<A>();
     const double n = static_cast<double>(blocks.rows);
@@ -148,7 +119,7 @@ void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     }
     if (!dx.defined() && !dresidual.defined()) return;
     dispatch_gate(t, [&](auto gate) {
-      blocks.each(true, [&](int64_t, int64_t row, int64_t rows) {
+      blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
         T* dx_rows = dx.defined() ? dx.data<T>() + row * C : nullptr;
         T* dresidual_rows = dresidual.defined() ? dresidual.data<T>() + row * C : nullptr;
         gradient_block<gate.value>(dx_rows, dresidual_rows, block_of<T>(t, scale, dy.data<T>(), row, rows),

@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "tensor/cpu/parallel.h"
 #include "tensor/cpu/vector.h"
 
 namespace passband::cpu {
@@ -15,6 +16,50 @@ inline int64_t block_rows(int64_t columns) {
   const int64_t rows = 65536 / std::max<int64_t>(columns, 1);
   return std::clamp<int64_t>(rows / 4 * 4, 16, 4096);
 }
+
+// The blocks of rows of a (samples, rows, columns) tensor, walked by all threads. No block spans two samples.
+struct RowBlocks {
+  int64_t samples, rows, columns, block, per_sample;
+
+  RowBlocks(int64_t samples, int64_t rows, int64_t columns)
+      : samples(samples), rows(rows), columns(columns), block(block_rows(columns)), per_sample((rows + block - 1) / block) {}
+
+  int64_t count() const { return samples * per_sample; }
+  int64_t grain() const { return grain_for(std::min(block, rows) * columns); }
+
+  // f(block, its first row in the tensor, its rows).
+  template <class F> void each(const F& f) const {
+    parallel_for(count(), grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) visit(b, f);
+    });
+  }
+  // As `each`, in the opposite order: a second pass begins where the first one ended, in cache.
+  template <class F> void each_again(const F& f) const {
+    parallel_for(count(), grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t b = end - 1; b >= begin; --b) visit(b, f);
+    });
+  }
+
+  // Sums of the blocks of each sample, (count, width) -> (samples, width), joined in f64 in the order of the blocks.
+  template <class A> std::vector<double> joined(const std::vector<A>& sums, int64_t width) const {
+    std::vector<double> total(static_cast<size_t>(samples * width), 0.0);
+    parallel_for(samples * width, grain_for(per_sample), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end;) {
+        const int64_t n = i / width, stop = std::min(end, (n + 1) * width);
+        for (int64_t b = n * per_sample; b < (n + 1) * per_sample; ++b)
+          for (int64_t k = i; k < stop; ++k) total[k] += sums[b * width + k - n * width];
+        i = stop;
+      }
+    });
+    return total;
+  }
+
+ private:
+  template <class F> void visit(int64_t b, const F& f) const {
+    const int64_t n = b / per_sample, row = b % per_sample * block;
+    f(b, n * rows + row, std::min(block, rows - row));
+  }
+};
 
 // Words of 16 bits that hold the signs of one row.
 template <class A> int64_t bit_words(int64_t columns) { return (columns + kLanes<A> - 1) / kLanes<A>; }
