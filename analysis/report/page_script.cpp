@@ -1,0 +1,191 @@
+// The page's script: a read-out of values under the pointer or the arrow keys, the place in the contents, the theme.
+// The page is complete without it.
+#include "analysis/report/page.h"
+
+namespace passband {
+namespace {
+
+constexpr std::string_view kScript =
+    R"js(
+(() => {
+'use strict';
+const NS = 'http://www.w3.org/2000/svg';
+
+const number = v => {
+  if (v === null || !isFinite(v)) return '\u2013';
+  if (v === 0) return '0';
+  const a = Math.abs(v);
+  let text = a >= 1e7 || a < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
+  text = text.replace(/-/g, '\u2212');
+  const [whole, rest] = text.split('.');
+  return whole.length > 4 && !/e/.test(text)
+    ? whole.replace(/\B(?=(\d{3})+$)/g, '\u202f') + (rest ? '.' + rest : '') : text;
+};
+const title = axis => axis.unit ? `${axis.label} (${axis.unit})` : axis.label;
+const at = (axis, v) => axis.categories[Math.round(v)] ?? number(v);
+
+// Data units to drawing units and back, from the attributes the drawing carries.
+const geometry = group => {
+  const [x, y, width, height] = group.dataset.box.split(' ').map(Number);
+  const range = key => (group.dataset[key] ?? '0 1').split(' ').map(Number);
+  return {group, x, y, width, height, rx: range('x'), ry: range('y'), up: group.dataset.up === '1'};
+};
+const share = (range, log, v) => log ? Math.log(v / range[0]) / Math.log(range[1] / range[0])
+                                     : (v - range[0]) / (range[1] - range[0]);
+const place = (g, panel, x, y) => [g.x + share(g.rx, panel.x.log, x) * g.width,
+                                   g.y + (1 - share(g.ry, panel.y.log, y)) * g.height];
+const make = (name, attributes) => {
+  const node = document.createElementNS(NS, name);
+  for (const key in attributes) node.setAttribute(key, attributes[key]);
+  return node;
+};
+)js"
+    R"js(
+// One figure: its data, its read-out line, and a cursor in whichever of its two drawings is visible.
+const attach = plot => {
+  const data = JSON.parse(document.getElementById(plot.dataset.hover).textContent);
+  const out = plot.querySelector('.readout');
+  const hint = 'Point, tap or use the arrow keys to read values.';
+  out.hidden = false;
+  out.textContent = hint;
+  plot.tabIndex = 0;
+  plot.setAttribute('role', 'group');
+  plot.setAttribute('aria-label', 'Figure; arrow keys read values');
+  let cursor = null, state = null;
+
+  const clear = () => { cursor?.remove(); cursor = null; };
+  const say = (head, entries) => {
+    out.textContent = '';
+    const strong = document.createElement('b');
+    strong.textContent = head;
+    out.append(strong);
+    for (const e of entries) {
+      if (e.color) {
+        const dot = document.createElement('i');
+        const probe = plot.querySelector('.' + e.color);
+        dot.style.background = probe ? getComputedStyle(probe).fill : 'currentColor';
+        out.append(dot);
+      } else out.append('  ');
+      out.append((e.name ? e.name + ' ' : '') + e.text);
+    }
+  };
+  const draw = (g, nodes) => {
+    clear();
+    cursor = make('g', {class: 'cursor'});
+    cursor.append(...nodes);
+    g.group.append(cursor);
+  };
+
+  const showCell = (g, panel, r, c) => {
+    const h = panel.heatmap, w = g.width / h.columns, t = g.height / h.rows;
+    state = {panel: data.panels.indexOf(panel), r, c};
+    draw(g, [make('rect', {x: g.x + c * w, y: g.y + (g.up ? h.rows - 1 - r : r) * t, width: w, height: t})]);
+    say(`${h.row_labels[r] ?? r} \u00d7 ${h.column_labels[c] ?? c}`,
+        [{name: h.value, text: number(h.values[r * h.columns + c])}]);
+  };
+  // All series at the x nearest to the pointer; with many series, only the one nearest to it.
+  const showX = (g, panel, px, py) => {
+    let best = null;
+    const hits = [];
+    for (const s of panel.series) {
+      let hit = null;
+      for (let i = 0; i < s.x.length; ++i) {
+        if (s.x[i] === null || s.y[i] === null) continue;
+        const [x, y] = place(g, panel, s.x[i], s.y[i]);
+        if (!isFinite(x) || !isFinite(y)) continue;
+        const dx = Math.abs(x - px), d = Math.hypot(dx, y - py);
+        if (!hit || dx < hit.dx - 1e-9 || (Math.abs(dx - hit.dx) <= 1e-9 && d < hit.d)) hit = {s, i, x, y, dx, d};
+      }
+      if (hit) hits.push(hit);
+      if (hit && (!best || (panel.series.length > 6 ? hit.d < best.d : hit.dx < best.dx))) best = hit;
+    }
+    if (!best) return;
+    const near = panel.series.length > 6 ? [best] : hits.filter(h => Math.abs(h.x - best.x) < 4);
+    state = {panel: data.panels.indexOf(panel), x: best.s.x[best.i], py: best.y};
+    draw(g, [make('line', {x1: best.x, x2: best.x, y1: g.y, y2: g.y + g.height}),
+             ...near.map(h => make('circle', {cx: h.x, cy: h.y, r: 4, class: h.s.color}))]);
+    const head = (panel.title ? panel.title + ', ' : '') + (title(panel.x) ? title(panel.x) + ' ' : '') + at(panel.x, best.s.x[best.i]);
+    say(head, near.map(h => ({color: h.s.color, name: h.s.labels?.[h.i] ? `${h.s.name} ${h.s.labels[h.i]}` : h.s.name,
+                              text: number(h.s.y[h.i]) + (panel.y.unit ? ' ' + panel.y.unit : '')})));
+  };
+  const show = (g, panel, px, py) => {
+    if (!panel.heatmap) return showX(g, panel, px, py);
+    const h = panel.heatmap, clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)));
+    const c = clamp((px - g.x) / g.width * h.columns, h.columns), r = clamp((py - g.y) / g.height * h.rows, h.rows);
+    showCell(g, panel, g.up ? h.rows - 1 - r : r, c);
+  };
+)js"
+    R"js(
+  const visible = () => [...plot.querySelectorAll('svg')].find(svg => svg.getClientRects().length > 0);
+  const panels = svg => [...svg.querySelectorAll('.panel')].map(geometry);
+  const pointed = event => {
+    const svg = visible();
+    if (!svg || !svg.contains(event.target)) return;
+    const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    const near = 12;
+    const g = panels(svg).find(b => p.x > b.x - near && p.x < b.x + b.width + near && p.y > b.y - near && p.y < b.y + b.height + near);
+    if (g) show(g, data.panels[g.group.dataset.panel], p.x, p.y);
+  };
+  plot.addEventListener('pointermove', pointed);
+  plot.addEventListener('pointerdown', pointed);
+  plot.addEventListener('pointerleave', () => { clear(); out.textContent = hint; });
+
+  const step = (key, shift) => {
+    const all = panels(visible()), move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[key];
+    const index = state?.panel ?? 0, g = all[index], panel = data.panels[index];
+    if (panel.heatmap) {
+      const h = panel.heatmap, wrap = (v, n) => (v + n) % n, down = g.up ? 1 : -1;
+      const r = state ? wrap(state.r + move[1] * down, h.rows) : 0, c = state ? wrap(state.c + move[0], h.columns) : 0;
+      return showCell(g, panel, r, c);
+    }
+    if (move[1]) {
+      const next = (index - move[1] + all.length) % all.length;
+      state = null;
+      const other = all[next];
+      return show(other, data.panels[next], other.x, other.y);
+    }
+    const xs = [...new Set(panel.series.flatMap(s => s.x))].filter(v => v !== null).sort((a, b) => a - b);
+    const here = state ? xs.indexOf(state.x) : -1, jump = shift ? Math.max(1, Math.round(xs.length / 20)) : 1;
+    const x = xs[Math.max(0, Math.min(xs.length - 1, here < 0 ? 0 : here + move[0] * jump))];
+    showX(g, panel, place(g, panel, x, g.ry[0])[0], state?.py ?? g.y);
+  };
+  plot.addEventListener('keydown', event => {
+    if (event.key === 'Escape') { clear(); state = null; out.textContent = hint; }
+    if (!event.key.startsWith('Arrow') || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    step(event.key, event.shiftKey);
+  });
+};
+document.querySelectorAll('.plot[data-hover]').forEach(attach);
+
+// The contents mark the section on the screen.
+const links = new Map([...document.querySelectorAll('.contents a')].map(a => [a.hash.slice(1), a]));
+const watch = new IntersectionObserver(entries => {
+  for (const e of entries) if (e.isIntersecting) {
+    links.forEach(a => a.removeAttribute('aria-current'));
+    links.get(e.target.id)?.setAttribute('aria-current', 'location');
+  }
+}, {rootMargin: '-10% 0px -75% 0px'});
+links.forEach((a, id) => { const target = document.getElementById(id); if (target) watch.observe(target); });
+
+// Auto follows the system; a choice is remembered where the browser allows it.
+const button = document.getElementById('theme'), themes = ['auto', 'light', 'dark'];
+const store = {get: () => { try { return localStorage.getItem('passband-theme'); } catch { return null; } },
+               set: v => { try { localStorage.setItem('passband-theme', v); } catch { return; } }};
+const apply = theme => {
+  if (theme === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  button.textContent = 'Theme: ' + theme;
+};
+let theme = themes.includes(store.get()) ? store.get() : 'auto';
+button.hidden = false;
+button.addEventListener('click', () => { theme = themes[(themes.indexOf(theme) + 1) % 3]; store.set(theme); apply(theme); });
+apply(theme);
+})();
+)js";
+
+}  // namespace
+
+std::string_view page_script() { return kScript; }
+
+}  // namespace passband

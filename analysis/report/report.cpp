@@ -1,0 +1,91 @@
+// Writing a report directory, keeping the sections that are already there.
+#include "analysis/report/report.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+
+#include "analysis/report/npy.h"
+#include "analysis/report/page.h"
+#include "analysis/report/section_store.h"
+#include "analysis/report/svg.h"
+#include "analysis/report/table.h"
+#include "tensor/core/error.h"
+#include "tensor/core/file.h"
+
+namespace passband {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_name(std::string_view what, const std::string& name) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+  CHECK(!name.empty() && name.find_first_not_of(allowed) == std::string::npos, what, " name '", name,
+        "': use a-z, 0-9, - and _, because it names a file");
+}
+
+void make_directory(const fs::path& path) {
+  std::error_code reason;
+  fs::create_directories(path, reason);
+  CHECK(!reason, "cannot make the directory ", path.string(), ": ", reason.message());
+}
+
+std::vector<StoredSection> sections_in(const fs::path& directory) {
+  std::vector<StoredSection> sections;
+  if (!fs::is_directory(directory)) return sections;
+  for (const auto& entry : fs::directory_iterator(directory))
+    if (entry.path().extension() == ".json")
+      sections.push_back(section_from_json(read_file(entry.path().string()), entry.path().string()));
+  return sections;
+}
+
+void write_section(const fs::path& report, const Section& section, const StoredSection& stored) {
+  for (const plot::Figure& figure : section.figures) {
+    const fs::path stem = report / "figures" / figure.name;
+    write_file_atomically(stem.string() + ".svg", plot::render_svg(figure));
+    write_file_atomically(stem.string() + ".csv", plot::to_csv(plot::tidy_table(figure)));
+  }
+  for (const ReportArray& array : section.arrays)
+    write_file_atomically((report / "data" / (array.name + ".npy")).string(), encode_npy(array.values, array.shape));
+  // Last, so that a section on disk always has its files.
+  write_file_atomically((report / "sections" / (section.name + ".json")).string(), section_to_json(stored));
+}
+
+}  // namespace
+
+Report::Report(ReportHeader header) : header_(std::move(header)) {}
+
+void Report::add(Section section) {
+  check_name("section", section.name);
+  for (const plot::Figure& figure : section.figures) plot::check(figure);
+  for (const ReportArray& array : section.arrays) check_name("array", array.name);
+  const auto same = std::find_if(sections_.begin(), sections_.end(), [&](const Section& s) { return s.name == section.name; });
+  if (same == sections_.end()) sections_.push_back(std::move(section));
+  else *same = std::move(section);
+}
+
+void Report::write(const std::string& directory) const {
+  const fs::path report = fs::path(directory) / "report";
+  for (const char* part : {"figures", "data", "sections"}) make_directory(report / part);
+
+  std::vector<StoredSection> all = sections_in(report / "sections");
+  for (const Section& section : sections_) {
+    StoredSection stored = drawn(section);
+    write_section(report, section, stored);
+    std::erase_if(all, [&](const StoredSection& s) { return s.name == section.name; });
+    all.push_back(std::move(stored));
+  }
+  std::sort(all.begin(), all.end(), [](const StoredSection& a, const StoredSection& b) {
+    return std::pair(a.order, a.name) < std::pair(b.order, b.name);
+  });
+  write_file_atomically((report / "summary.json").string(), summary_json(header_, all));
+  write_file_atomically((report / "index.html").string(), render_page(header_, all));
+}
+
+std::optional<std::string> stored_key(const std::string& directory, const std::string& section) {
+  const fs::path path = fs::path(directory) / "report" / "sections" / (section + ".json");
+  if (!fs::is_regular_file(path)) return std::nullopt;
+  return section_from_json(read_file(path.string()), path.string()).key;
+}
+
+}  // namespace passband

@@ -1,0 +1,119 @@
+// Stored sections and the summary as JSON.
+#include "analysis/report/section_store.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "analysis/report/svg.h"
+#include "analysis/report/text.h"
+#include "tensor/core/error.h"
+
+namespace passband {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+constexpr size_t kTableRows = 200;
+
+// JSON has no NaN: null, and a flag beside it.
+json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+
+json to_json(const ReportValue& value) {
+  json out = {{"key", value.key}, {"label", value.label}, {"value", number(value.value)}, {"text", value.text},
+              {"detail", value.detail}, {"headline", value.headline}};
+  if (!std::isfinite(value.value)) out["nonfinite"] = true;
+  return out;
+}
+
+ReportValue value_from(const json& in) {
+  return {.key = in.at("key"), .label = in.at("label"),
+          .value = in.at("value").is_null() ? std::nan("") : in.at("value").get<double>(), .text = in.at("text"),
+          .detail = in.at("detail"), .headline = in.at("headline")};
+}
+
+json to_json(const StoredFigure& figure) {
+  return {{"name", figure.name},   {"title", figure.title},   {"alt", figure.alt},
+          {"wide", figure.wide},   {"narrow", figure.narrow}, {"hover", figure.hover},
+          {"columns", figure.table.columns}, {"rows", figure.table.rows}, {"table_rows", figure.table_rows}};
+}
+
+StoredFigure figure_from(const json& in) {
+  return {.name = in.at("name"), .title = in.at("title"), .alt = in.at("alt"), .wide = in.at("wide"),
+          .narrow = in.at("narrow"), .hover = in.at("hover"),
+          .table = {.columns = in.at("columns"), .rows = in.at("rows")}, .table_rows = in.at("table_rows")};
+}
+
+// Text from runs may hold bytes that are not UTF-8; they become U+FFFD rather than an exception.
+std::string dump(const json& value, int indent) { return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n"; }
+
+}  // namespace
+
+StoredSection drawn(const Section& section) {
+  StoredSection stored{.name = section.name, .title = section.title, .question = section.question,
+                       .reading = section.reading, .finding = section.finding, .key = section.key,
+                       .order = section.order, .caveats = section.caveats, .values = section.values};
+  for (const plot::Figure& figure : section.figures) {
+    StoredFigure drawing{.name = figure.name, .title = figure.title, .alt = figure.alt};
+    drawing.wide = plot::render_svg(figure, {.width = 720, .standalone = false});
+    drawing.narrow = plot::render_svg(figure, {.width = 360, .standalone = false});
+    if (!figure.panels.empty()) drawing.hover = plot::hover_json(figure);
+    drawing.table = plot::display_table(figure);
+    drawing.table_rows = drawing.table.rows.size();
+    if (drawing.table_rows > kTableRows) drawing.table.rows.resize(kTableRows);
+    stored.figures.push_back(std::move(drawing));
+  }
+  for (const ReportArray& array : section.arrays) stored.arrays.push_back(array.name);
+  return stored;
+}
+
+std::string section_to_json(const StoredSection& section) {
+  json values = json::array(), figures = json::array();
+  for (const ReportValue& value : section.values) values.push_back(to_json(value));
+  for (const StoredFigure& figure : section.figures) figures.push_back(to_json(figure));
+  return dump({{"format", kFormat}, {"name", section.name}, {"title", section.title}, {"order", section.order},
+               {"question", section.question}, {"reading", section.reading}, {"finding", section.finding},
+               {"caveats", section.caveats}, {"key", section.key}, {"arrays", section.arrays}, {"values", values},
+               {"figures", figures}}, -1);
+}
+
+StoredSection section_from_json(const std::string& text, const std::string& path) {
+  try {
+    const json in = json::parse(text);
+    if (in.at("format") != kFormat)
+      throw DataError(concat_text(path, ": a section of format ", in.at("format").dump(), ", this program reads ", kFormat,
+                                  "; delete the file and analyse again"));
+    StoredSection section{.name = in.at("name"), .title = in.at("title"), .question = in.at("question"),
+                          .reading = in.at("reading"), .finding = in.at("finding"), .key = in.at("key"),
+                          .order = in.at("order"), .caveats = in.at("caveats"), .arrays = in.at("arrays")};
+    for (const json& value : in.at("values")) section.values.push_back(value_from(value));
+    for (const json& figure : in.at("figures")) section.figures.push_back(figure_from(figure));
+    return section;
+  } catch (const json::exception& reason) {
+    throw DataError(concat_text(path, ": not a stored section (", reason.what(), "); delete the file and analyse again"));
+  }
+}
+
+std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections) {
+  json headline = json::array(), runs = json::array(), parts = json::object();
+  for (const ReportValue& value : header.headline) headline.push_back(to_json(value));
+  for (const RunCard& run : header.runs) {
+    json settings = json::object();
+    for (const auto& [key, value] : run.settings) settings[key] = value;
+    runs.push_back({{"name", run.name}, {"settings", settings}});
+  }
+  for (const StoredSection& section : sections) {
+    json values = json::object(), figures = json::array();
+    for (const ReportValue& value : section.values) {
+      values[value.key] = number(value.value);
+      if (value.headline) headline.push_back(to_json(value));
+    }
+    for (const StoredFigure& figure : section.figures) figures.push_back(figure.name);
+    parts[section.name] = {{"title", section.title}, {"finding", section.finding}, {"values", values},
+                           {"figures", figures}, {"arrays", section.arrays}};
+  }
+  return dump({{"title", header.title}, {"subtitle", header.subtitle}, {"answer", header.answer}, {"headline", headline},
+               {"runs", runs}, {"sections", parts}}, 2);
+}
+
+}  // namespace passband

@@ -1,0 +1,39 @@
+// Sections as they lie on disk: text, values and drawn figures in one JSON file each, so that a later call can add to a
+// report without computing anything again.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/report/report.h"
+#include "analysis/report/table.h"
+
+namespace passband {
+
+struct StoredFigure {
+  std::string name = {}, title = {}, alt = {};
+  std::string wide = {}, narrow = {};  // inline SVG for a page column and for a telephone
+  std::string hover = {};              // JSON for the read-out; empty for picture grids
+  plot::Table table = {};              // the first rows, rounded
+  size_t table_rows = 0;               // of the whole table
+};
+
+struct StoredSection {
+  std::string name = {}, title = {}, question = {}, reading = {}, finding = {}, key = {};
+  int order = 0;
+  std::vector<std::string> caveats = {};
+  std::vector<ReportValue> values = {};
+  std::vector<StoredFigure> figures = {};
+  std::vector<std::string> arrays = {};
+};
+
+StoredSection drawn(const Section& section);
+
+std::string section_to_json(const StoredSection& section);
+
+// Throws DataError naming `path` when the text is not a stored section.
+StoredSection section_from_json(const std::string& text, const std::string& path);
+
+// The machine-readable summary: title, headline values, and each section's values and finding.
+std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections);
+
+}  // namespace passband
