@@ -1,0 +1,59 @@
+#include "analysis/spectrum.h"
+
+#include <cmath>
+
+#include "tensor/ops/fft.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+
+namespace passband {
+
+void LogAmplitude::add(const Tensor& maps) {
+  NoGrad no_grad;
+  const int64_t height = maps.size(1), width = maps.size(2);
+  if (sum_.empty()) {
+    height_ = height;
+    width_ = width;
+    sum_.assign(static_cast<size_t>(height * width), 0.0);
+  }
+  CHECK(height == height_ && width == width_, "fourier: the layer's maps are ", maps, ", before they were ", height_,
+        " x ", width_);
+  const Tensor amplitude = log(fft2_magnitude(maps) + 1e-6);
+  const std::vector<double> sums = sum(amplitude, {0, 3}).values();
+  for (size_t i = 0; i < sum_.size(); ++i) sum_[i] += sums[i];
+  count_ += static_cast<double>(maps.size(0) * maps.size(3));
+}
+
+std::vector<double> LogAmplitude::diagonal() const {
+  std::vector<double> result;
+  for (int64_t i = 0; i < (std::min(height_, width_) + 1) / 2; ++i)
+    result.push_back((sum_[static_cast<size_t>(i * width_ + i)] - sum_[0]) / count_);
+  return result;
+}
+
+std::vector<double> LogAmplitude::radial() const {
+  const int64_t radius = std::min(height_, width_) / 2;
+  std::vector<double> total(static_cast<size_t>(radius + 1)), bins(total.size());
+  for (int64_t u = 0; u < height_; ++u) {
+    for (int64_t v = 0; v < width_; ++v) {
+      const double fu = static_cast<double>(std::min(u, height_ - u)), fv = static_cast<double>(std::min(v, width_ - v));
+      const auto ring = static_cast<int64_t>(std::lround(std::sqrt(fu * fu + fv * fv)));
+      if (ring > radius) continue;
+      total[static_cast<size_t>(ring)] += sum_[static_cast<size_t>(u * width_ + v)];
+      bins[static_cast<size_t>(ring)] += 1;
+    }
+  }
+  for (size_t i = 0; i < total.size(); ++i) total[i] = (total[i] / bins[i] - sum_[0]) / count_;
+  return total;
+}
+
+void MapVariance::add(const Tensor& maps) {
+  NoGrad no_grad;
+  const int64_t positions = maps.size(1) * maps.size(2);
+  if (positions < 2) return;
+  const Tensor centred = sub(maps, mean(maps, {1, 2}, /*keepdim=*/true));
+  sum_ += sum(square(centred)).item() / static_cast<double>(positions - 1);
+  count_ += static_cast<double>(maps.size(0) * maps.size(3));
+}
+
+}  // namespace passband

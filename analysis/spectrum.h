@@ -1,0 +1,45 @@
+// Fourier analysis of feature maps (Park and Kim, ICLR 2022, figures 2a and 8) and their variance (figure 9).
+#pragma once
+#include <vector>
+
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+// Mean over pictures and channels of log(|F| + 1e-6), natural logarithm, of feature maps of one layer.
+// Time: one 2-D FFT per picture and channel. Memory: H * W doubles.
+class LogAmplitude {
+ public:
+  // maps (N, H, W, C) f32. Throws when H or W differ from earlier calls.
+  void add(const Tensor& maps);
+
+  // Log amplitude relative to frequency zero along the diagonal from DC to the corner, as published: entry i belongs to
+  // frequency `frequency(i)`; entry 0 is 0. Length ceil(H / 2); for even H the last entry is just below the Nyquist
+  // frequency.
+  std::vector<double> diagonal() const;
+  // The same, averaged over rings of equal radius (in units of frequency steps, 0 to H/2).
+  std::vector<double> radial() const;
+  // Frequency of entry i in units of pi (cycles per pixel times 2).
+  double frequency(size_t i) const { return 2.0 * static_cast<double>(i) / static_cast<double>(height_); }
+
+ private:
+  int64_t height_ = 0, width_ = 0;
+  double count_ = 0;               // maps seen
+  std::vector<double> sum_;        // (H, W), zero frequency at (0, 0)
+};
+
+// White noise read by the same estimator: |F| has a larger mean logarithm at real bins' neighbours than at DC, because
+// DC is a real number and other bins are complex: +ln(2)/2 at a generic frequency.
+constexpr double kWhiteNoiseLogAmplitude = 0.34657359027997264;
+
+// Mean over pictures and channels of the variance over positions, unbiased (H * W - 1).
+class MapVariance {
+ public:
+  void add(const Tensor& maps);  // (N, H, W, C) f32, H * W >= 2
+  double value() const { return count_ > 0 ? sum_ / count_ : 0; }
+
+ private:
+  double sum_ = 0, count_ = 0;
+};
+
+}  // namespace passband

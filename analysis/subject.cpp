@@ -1,0 +1,46 @@
+#include "analysis/subject.h"
+
+#include "data/augment.h"
+#include "tensor/ops/shape.h"
+
+namespace passband {
+
+std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count) {
+  const int64_t taken = std::min(dataset_count, count);
+  std::vector<int64_t> indices(static_cast<size_t>(taken));
+  for (int64_t i = 0; i < taken; ++i) indices[static_cast<size_t>(i)] = i * dataset_count / taken;
+  return indices;
+}
+
+void run_pass(const Model& model, const Dataset& data, const PassOptions& options, const std::vector<std::string>& taps,
+              const TapVisitor& visit, const BatchVisitor& after_batch) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false, .compute = DType::f32});
+  const ProbeGuard probe(taps, [&](const TapSite& site, const Tensor& buffer) {
+    visit(site, buffer);
+    return buffer;
+  });
+  const int64_t size = model.options().image_size;
+  const std::vector<int64_t> indices = spread_indices(data.count, options.images);
+  const auto total = static_cast<int64_t>(indices.size());
+  for (int64_t first = 0; first < total; first += options.batch_size) {
+    const int64_t batch = std::min(options.batch_size, total - first);
+    if (options.whole_batches && batch < options.batch_size && first > 0) break;
+    const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + batch);
+    const Tensor images = Tensor::empty({batch, size, size, 3});
+    make_eval_batch(data, chosen, size, images.data<float>());
+    const Tensor logits = model(images);
+    if (after_batch) after_batch(chosen, images, logits);
+  }
+}
+
+Tensor as_feature_map(const TapSite& site, const Tensor& buffer) {
+  Tensor map = buffer;
+  if (map.rank() == 3) {
+    if (site.prefix > 0) map = slice(map, 1, site.prefix, site.height * site.width);
+    map = reshape(map, Shape{map.size(0), site.height, site.width, map.size(2)});
+  }
+  return cast(map, DType::f32);
+}
+
+}  // namespace passband
