@@ -5,12 +5,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <numeric>
 #include <optional>
 
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/text.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -66,31 +66,15 @@ const Known* find_known(const std::string& name) {
   return nullptr;
 }
 
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replace = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replace});
-    }
-  }
-  return row.back();
-}
-
 [[noreturn]] void unknown_name(const std::string& name) {
-  std::string names, nearest;
-  size_t best = 4;  // further away is no typing mistake
+  std::vector<std::string> names;
+  std::string list;
   for (const Known& set : known_sets()) {
-    names += (names.empty() ? "" : ", ") + set.info.name;
-    const size_t distance = edit_distance(name, set.info.name);
-    if (distance < best) best = distance, nearest = set.info.name;
+    names.push_back(set.info.name);
+    list += set.info.name + ", ";
   }
-  const std::string hint = nearest.empty() ? "" : "did you mean " + nearest + "? ";
-  throw UsageError(concat_text("unknown data set '", name, "': ", hint, "Known are ", names,
-                               ", or a folder that holds train/ and val/"));
+  throw UsageError(concat_text("unknown data set ", quoted(name), did_you_mean(name, names), " (", list,
+                               "or a folder that holds train/ and val/)"));
 }
 
 // data/downloads of the repository, seen from the working directory or any folder above it.

@@ -1,0 +1,254 @@
+// Batches from pictures: normalisation, crops, flips, scaling, and their independence of the thread count.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "data/augment.h"
+#include "data/image.h"
+#include "tests/test_data_support.h"
+
+using namespace passband;
+using namespace passband::testing;
+
+namespace {
+
+std::vector<int64_t> first_indices(int64_t count) {
+  std::vector<int64_t> indices(count);
+  std::iota(indices.begin(), indices.end(), int64_t{0});
+  return indices;
+}
+
+std::vector<float> train_batch(const Dataset& data, const AugmentOptions& options, int64_t size, RandomKey key = {1, 2, 3},
+                               int threads = 1) {
+  const std::vector<int64_t> indices = first_indices(data.count);
+  std::vector<float> out(data.count * size * size * 3);
+  make_train_batch(data, indices, options, key, size, out.data(), threads);
+  return out;
+}
+
+// The byte behind a float of a counting_dataset (mean 0, std 1).
+int byte_of(float value) { return static_cast<int>(std::lround(value * 255)); }
+
+}  // namespace
+
+TEST_CASE("an evaluation batch is (pixel / 255 - mean) / std") {
+  Dataset data = counting_dataset(5, 8, 8);
+  data.mean = {0.5f, 0.25f, 0.125f};
+  data.std = {0.5f, 0.2f, 0.1f};
+  const std::vector<int64_t> indices = {4, 0, 4};
+  std::vector<float> out(3 * 8 * 8 * 3);
+  make_eval_batch(data, indices, 8, out.data());
+  for (size_t i = 0; i < out.size(); ++i) {
+    const size_t c = i % 3, picture = i / (8 * 8 * 3);
+    const double pixel = data.image(indices[picture])[i % (8 * 8 * 3)];
+    CHECK(out[i] == doctest::Approx((pixel / 255 - data.mean[c]) / data.std[c]).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("an evaluation batch of larger pictures is their centre") {
+  const Dataset data = counting_dataset(2, 10, 12);
+  const std::vector<int64_t> indices = {1};
+  std::vector<float> out(6 * 6 * 3);
+  make_eval_batch(data, indices, 6, out.data());
+  CHECK(byte_of(out[0]) == 2);
+  CHECK(byte_of(out[1]) == 2 + 1);  // (10 - 6) / 2 rows above
+  CHECK(byte_of(out[2]) == 3 + 1);  // (12 - 6) / 2 columns to the left
+}
+
+TEST_CASE("without padding and flips a training batch equals the evaluation batch") {
+  const Dataset data = counting_dataset(7, 16, 16);
+  std::vector<float> plain(7 * 16 * 16 * 3);
+  make_eval_batch(data, first_indices(7), 16, plain.data());
+  CHECK(train_batch(data, {.pad = 0, .flip = 0}, 16) == plain);
+}
+
+TEST_CASE("a flip mirrors each row, and twice is the identity") {
+  const Dataset data = counting_dataset(3, 9, 9);
+  const std::vector<float> plain = train_batch(data, {.pad = 0, .flip = 0}, 9);
+  const std::vector<float> flipped = train_batch(data, {.pad = 0, .flip = 1}, 9);
+  Dataset mirrored = data;
+  for (size_t i = 0; i < flipped.size(); ++i) mirrored.images[i] = static_cast<uint8_t>(byte_of(flipped[i]));
+  CHECK(train_batch(mirrored, {.pad = 0, .flip = 1}, 9) == plain);
+  for (int y = 0; y < 9; ++y)
+    for (int x = 0; x < 9; ++x) CHECK(byte_of(flipped[(y * 9 + x) * 3 + 2]) == 9 - x);
+}
+
+TEST_CASE("half of the pictures are flipped") {
+  const Dataset data = counting_dataset(4000, 3, 3);
+  const std::vector<float> batch = train_batch(data, {.pad = 0}, 3);
+  int flipped = 0;
+  for (int i = 0; i < 4000; ++i) flipped += byte_of(batch[i * 27 + 2]) == 3;
+  CHECK(std::abs(flipped - 2000) < 130);  // 4 standard deviations
+}
+
+TEST_CASE("a padded crop is a shifted window of the picture with zeros around it") {
+  const Dataset data = counting_dataset(200, 12, 12);
+  const std::vector<float> batch = train_batch(data, {.pad = 3, .flip = 0}, 12);
+  for (int64_t i = 0; i < data.count; ++i) {
+    const float* out = &batch[i * 12 * 12 * 3];
+    const float* centre = out + (6 * 12 + 6) * 3;  // always inside the picture
+    const int top = byte_of(centre[1]) - 1 - 6, left = byte_of(centre[2]) - 1 - 6;
+    REQUIRE(std::abs(top) <= 3);
+    REQUIRE(std::abs(left) <= 3);
+    bool right = true;
+    for (int y = 0; y < 12; ++y)
+      for (int x = 0; x < 12; ++x) {
+        const int sy = y + top, sx = x + left;
+        const bool inside = sy >= 0 && sy < 12 && sx >= 0 && sx < 12;
+        const int expected[3] = {inside ? static_cast<int>((i + 1) % 256) : 0, inside ? sy + 1 : 0, inside ? sx + 1 : 0};
+        for (int c = 0; c < 3; ++c) right = right && byte_of(out[(y * 12 + x) * 3 + c]) == expected[c];
+      }
+    CHECK(right);
+  }
+}
+
+TEST_CASE("reflection pads with the mirror image, the edge pixel once") {
+  const Dataset data = counting_dataset(100, 8, 8);
+  const std::vector<float> batch = train_batch(data, {.pad = 3, .pad_mode = PadMode::reflect, .flip = 0}, 8);
+  const auto mirrored = [](int at) { return at < 0 ? -at : at > 7 ? 14 - at : at; };
+  for (int64_t i = 0; i < data.count; ++i) {
+    const float* out = &batch[i * 8 * 8 * 3];
+    const int top = byte_of(out[(4 * 8 + 4) * 3 + 1]) - 1 - 4, left = byte_of(out[(4 * 8 + 4) * 3 + 2]) - 1 - 4;
+    bool right = true;
+    for (int y = 0; y < 8; ++y)
+      for (int x = 0; x < 8; ++x)
+        right = right && byte_of(out[(y * 8 + x) * 3 + 1]) == mirrored(y + top) + 1 &&
+                byte_of(out[(y * 8 + x) * 3 + 2]) == mirrored(x + left) + 1;
+    CHECK(right);
+  }
+}
+
+TEST_CASE("crop positions are uniform over all (2 pad + 1)^2 places") {
+  const int count = 8100;
+  Dataset data = counting_dataset(1, 9, 9);
+  std::vector<int> seen(81);
+  std::vector<float> out(9 * 9 * 3);
+  const std::vector<int64_t> indices = {0};
+  for (int trial = 0; trial < count; ++trial) {
+    make_train_batch(data, indices, {.pad = 4, .flip = 0}, {7, static_cast<uint64_t>(trial), 1}, 9, out.data(), 1);
+    const float* centre = &out[(4 * 9 + 4) * 3];
+    ++seen[(byte_of(centre[1]) - 1) * 9 + byte_of(centre[2]) - 1];
+  }
+  double chi_square = 0;
+  for (const int n : seen) chi_square += (n - count / 81.0) * (n - count / 81.0) / (count / 81.0);
+  CHECK(chi_square < 130);  // 80 degrees of freedom: mean 80, 99.97 % below 130
+}
+
+TEST_CASE("larger stored pictures are cropped inside themselves") {
+  const Dataset data = counting_dataset(300, 10, 10);
+  const std::vector<float> batch = train_batch(data, {.pad = 4, .flip = 0}, 8);
+  int seen = 0;
+  for (int64_t i = 0; i < data.count; ++i) {
+    const int top = byte_of(batch[i * 192 + 1]) - 1, left = byte_of(batch[i * 192 + 2]) - 1;
+    CHECK((top >= 0 && top <= 2 && left >= 0 && left <= 2));
+    seen |= 1 << (top * 3 + left);
+  }
+  CHECK(seen == 0x1FF);
+}
+
+TEST_CASE("cutout sets a square to zero after normalising and clips it at the border") {
+  Dataset data = counting_dataset(100, 16, 16);
+  data.mean = {-1, -1, -1};  // so that no normalised pixel is zero
+  const std::vector<float> batch = train_batch(data, {.pad = 0, .flip = 0, .cutout = 6}, 16);
+  int full = 0;
+  for (int64_t i = 0; i < data.count; ++i) {
+    int zeros = 0, x0 = 16, x1 = -1, y0 = 16, y1 = -1;
+    for (int p = 0; p < 256; ++p) {
+      if (batch[(i * 256 + p) * 3] != 0) continue;
+      ++zeros;
+      x0 = std::min(x0, p % 16), x1 = std::max(x1, p % 16), y0 = std::min(y0, p / 16), y1 = std::max(y1, p / 16);
+    }
+    CHECK(zeros == (x1 - x0 + 1) * (y1 - y0 + 1));
+    CHECK((x1 - x0 + 1 <= 6 && y1 - y0 + 1 <= 6 && x1 - x0 + 1 >= 3 && y1 - y0 + 1 >= 3));
+    full += zeros == 36;
+  }
+  CHECK(full > 20);
+}
+
+TEST_CASE("a resized crop of the whole picture is the picture") {
+  const Dataset data = counting_dataset(3, 20, 20);
+  const AugmentOptions options{.flip = 0, .resized_crop = true, .scale_low = 1, .scale_high = 1, .ratio_low = 1, .ratio_high = 1};
+  CHECK(train_batch(data, options, 20) == train_batch(data, {.pad = 0, .flip = 0}, 20));
+}
+
+TEST_CASE("resized crops keep area and ratio within their bounds") {
+  const int side = 100;
+  const Dataset data = counting_dataset(300, side, side);
+  const std::vector<float> batch = train_batch(data, {.flip = 0, .resized_crop = true}, 16);
+  double smallest = 1, largest = 0;
+  for (int64_t i = 0; i < data.count; ++i) {
+    // The pictures are ramps: the slope along an axis is the size of the window there.
+    const float* out = &batch[i * 16 * 16 * 3];
+    const double h = (out[(12 * 16) * 3 + 1] - out[(4 * 16) * 3 + 1]) * 255 / 8 * 16;
+    const double w = (out[12 * 3 + 2] - out[4 * 3 + 2]) * 255 / 8 * 16;
+    CHECK(w / h > 0.75 - 0.2);
+    CHECK(w / h < 4.0 / 3 + 0.2);
+    smallest = std::min(smallest, w * h / (side * side)), largest = std::max(largest, w * h / (side * side));
+  }
+  CHECK(smallest > 0.05);
+  CHECK(smallest < 0.2);
+  CHECK(largest > 0.85);
+  CHECK(largest < 1.1);
+}
+
+TEST_CASE("a batch depends on key and picture, not on threads, order or company") {
+  const Dataset data = counting_dataset(33, 24, 24);
+  for (const bool resized : {false, true}) {
+    const AugmentOptions options{.cutout = 5, .resized_crop = resized};
+    const std::vector<float> one = train_batch(data, options, 24), three = train_batch(data, options, 24, {1, 2, 3}, 3);
+    CHECK(one == three);
+    const std::vector<int64_t> alone = {17};
+    std::vector<float> out(24 * 24 * 3);
+    make_train_batch(data, alone, options, {1, 2, 3}, 24, out.data(), 1);
+    CHECK(std::equal(out.begin(), out.end(), one.begin() + 17 * 24 * 24 * 3));
+    CHECK(train_batch(data, options, 24, {1, 3, 3}) != one);
+    CHECK(train_batch(data, options, 24, {2, 2, 3}) != one);
+  }
+}
+
+TEST_CASE("impossible batches are refused") {
+  const Dataset data = counting_dataset(3, 8, 8);
+  std::vector<float> out(16 * 16 * 3);
+  const std::vector<int64_t> good = {0}, bad = {3};
+  const auto text = [&](const std::vector<int64_t>& indices, AugmentOptions options, int64_t size) {
+    return message_of<Error>([&] { make_train_batch(data, indices, options, {}, size, out.data()); });
+  };
+  CHECK(contains(text(good, {}, 16), "pictures of 8 pixels are too small for a crop of 16"));
+  CHECK(contains(text(bad, {}, 8), "picture 3 is not in counting (train) of 3"));
+  CHECK(contains(text(good, {.pad = 8}, 8), "pad is 8; it must be 0 to 7"));
+  CHECK(contains(text(good, {.flip = 2}, 8), "flip is 2"));
+  CHECK(contains(text(good, {.resized_crop = true, .scale_low = 0}, 8), "crop areas are 0 to 1"));
+}
+
+TEST_CASE("scaling keeps constants, keeps ramps, and weighs 1 3 3 1 when halving") {
+  std::vector<uint8_t> flat(7 * 9 * 3, 77), out(5 * 31 * 3);
+  resize_bilinear(flat.data(), 7, 9, 27, out.data(), 5, 31);
+  CHECK(std::ranges::all_of(out, [](uint8_t value) { return value == 77; }));
+
+  std::vector<uint8_t> ramp(1 * 16 * 3), twice(1 * 32 * 3);
+  for (int x = 0; x < 16; ++x)
+    for (int c = 0; c < 3; ++c) ramp[x * 3 + c] = static_cast<uint8_t>(8 * x + c);
+  resize_bilinear(ramp.data(), 1, 16, 48, twice.data(), 1, 32);
+  for (int x = 1; x < 31; ++x) CHECK(twice[x * 3 + 1] == 4 * x - 2 + 1);  // position (x + 0.5) / 2 - 0.5
+
+  std::vector<uint8_t> row(8 * 3), half(4 * 3);
+  const int values[8] = {0, 200, 8, 16, 240, 32, 40, 96};
+  for (int x = 0; x < 8; ++x) row[x * 3] = static_cast<uint8_t>(values[x]);
+  resize_bilinear(row.data(), 1, 8, 24, half.data(), 1, 4);
+  for (int x = 1; x < 3; ++x) {
+    const int* v = values + 2 * x;
+    CHECK(half[x * 3] == static_cast<int>((v[-1] + 3 * v[0] + 3 * v[1] + v[2]) / 8.0 + 0.5));
+  }
+  CHECK(half[0] == static_cast<int>((3 * values[0] + 3 * values[1] + values[2]) / 7.0 + 0.5));
+}
+
+TEST_CASE("the short side is scaled and the centre kept") {
+  Image image{4, 12, std::vector<uint8_t>(4 * 12 * 3)};
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 12; ++x) image.pixels[(y * 12 + x) * 3] = static_cast<uint8_t>(x);
+  std::vector<uint8_t> out(4 * 4 * 3);
+  resize_short_side_and_crop(image, 4, out.data());
+  for (int x = 0; x < 4; ++x) CHECK(out[x * 3] == x + 4);
+}
