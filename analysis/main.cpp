@@ -42,7 +42,7 @@ volatile std::sig_atomic_t stop_requested = 0;
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options())
     for (const std::string& flag : option->get_lnames()) known.push_back("--" + flag);
-  throw UsageError("unknown option '" + name + "'" + did_you_mean(name, known) + "; --help shows all");
+  throw UsageError("unknown option '" + name + "' (--help shows all)" + did_you_mean(name, known));
 }
 
 bool parse(int argc, char** argv, Options& o) {
@@ -93,7 +93,7 @@ std::vector<const Analysis*> chosen(const std::vector<std::string>& only) {
   for (const std::string& name : only) {
     const auto found = std::ranges::find(analyses(), name, &Analysis::name);
     if (found == analyses().end())
-      throw UsageError("--only: unknown analysis '" + name + "'" + did_you_mean(name, names) + "; --list shows all");
+      throw UsageError("--only: unknown analysis '" + name + "' (--list shows all)" + did_you_mean(name, names));
   }
   for (const Analysis& a : analyses())
     if (only.empty() || std::ranges::find(only, a.name) != only.end()) result.push_back(&a);

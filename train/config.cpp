@@ -62,7 +62,7 @@ const Setting& setting(const std::string& key) {
     if (candidate.key == key) return candidate;
     keys.emplace_back(candidate.key);
   }
-  throw UsageError("unknown setting '" + key + "'" + did_you_mean(key, keys) + "; --list settings shows all");
+  throw UsageError("unknown setting '" + key + "' (--list settings shows all)" + did_you_mean(key, keys));
 }
 
 template <class T> T parse_number(const Setting& s, const std::string& text) {

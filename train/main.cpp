@@ -49,8 +49,8 @@ void split_assignment(const std::string& text, Values& values) {
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   const std::string& name = extras.front();
-  throw UsageError("unknown option '" + name + "'" + did_you_mean(name.substr(0, name.find('=')), known) +
-                   "; --help shows all");
+  throw UsageError("unknown option '" + name + "' (--help shows all)" +
+                   did_you_mean(name.substr(0, name.find('=')), known));
 }
 
 // Parses the command line. Returns false when help was asked for (and printed).

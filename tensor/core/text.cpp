@@ -1,47 +1,67 @@
+// Edit distance and the suggestions made from it.
 #include "tensor/core/text.h"
 
 #include <algorithm>
-#include <numeric>
+#include <cctype>
 
 namespace passband {
 namespace {
 
-// Damerau's optimal string alignment: insert, delete, replace, or swap two neighbours.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
-  std::iota(cost[0].begin(), cost[0].end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replace = cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, replace});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-    }
-  }
-  return cost[a.size()][b.size()];
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return result;
 }
 
 }  // namespace
 
-std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates, size_t count) {
-  std::vector<std::pair<size_t, std::string>> near;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = edit_distance(name, candidate);
-    const bool prefix = !name.empty() && candidate.starts_with(name);
-    if (distance <= std::max<size_t>(1, std::max(name.size(), candidate.size()) / 3) || prefix)
-      near.emplace_back(distance, candidate);
+int64_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<int64_t> before(b.size() + 1), previous(b.size() + 1), row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int64_t>(j);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    std::swap(before, previous);
+    std::swap(previous, row);
+    row[0] = static_cast<int64_t>(i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const int64_t change = previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({previous[j] + 1, row[j - 1] + 1, change});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
   }
-  std::ranges::stable_sort(near, {}, &std::pair<size_t, std::string>::first);
+  return row[b.size()];
+}
+
+std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates, size_t limit) {
+  const std::string wanted = lower(name);
+  const int64_t allowed = std::max<int64_t>(2, static_cast<int64_t>(wanted.size()) / 3);
+  std::vector<std::pair<int64_t, std::string>> found;
+  for (const std::string& candidate : candidates) {
+    const std::string other = lower(candidate);
+    const int64_t distance = edit_distance(wanted, other);
+    const bool begins = wanted.size() >= 2 && other.starts_with(wanted);
+    if (distance <= allowed || begins) found.emplace_back(distance, candidate);
+  }
+  std::ranges::stable_sort(found, {}, &std::pair<int64_t, std::string>::first);
   std::vector<std::string> result;
-  for (const auto& [distance, candidate] : near)
-    if (result.size() < count) result.push_back(candidate);
+  for (size_t i = 0; i < std::min(limit, found.size()); ++i) result.push_back(found[i].second);
   return result;
 }
 
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates) {
   const std::vector<std::string> near = nearest(name, candidates);
-  return near.empty() ? "" : " (did you mean " + join(near, " or ") + "?)";
+  std::string text;
+  for (size_t i = 0; i < near.size(); ++i) {
+    text += i == 0 ? "; did you mean " : i + 1 < near.size() ? ", " : " or ";
+    text += '"' + near[i] + '"';
+  }
+  return text.empty() ? text : text + '?';
+}
+
+std::string quoted(std::string_view text) {
+  constexpr size_t kLongest = 80;
+  std::string result = "\"";
+  for (const char c : text.substr(0, kLongest)) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return result + (text.size() > kLongest ? "...\"" : "\"");
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {

@@ -1,19 +1,27 @@
-// Small text helpers for messages.
+// Help for mistyped names: edit distance, and the names a message can offer.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace passband {
 
-// The candidates closest to `name` by edit distance, best first: at most `count`, none that is farther than about a
-// third of its length.
-std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates, size_t count = 3);
+// Levenshtein distance with transpositions of neighbours counted as one edit (optimal string alignment).
+int64_t edit_distance(std::string_view a, std::string_view b);
 
-// " (did you mean resnet50?)", or nothing when no candidate is near.
+// The candidates that `name` may have meant, best first: at most `limit`, and only those within a third of the length
+// of the name (at least 2 edits), letter case ignored, or that begin with `name`.
+std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates, size_t limit = 3);
+
+// "; did you mean \"resnet50\" or \"resnext50\"?", or nothing when no candidate is near. To be appended to a message.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
 
 // "a, b, c"
 std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
+
+// `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control characters as '?', at
+// most 80 characters.
+std::string quoted(std::string_view text);
 
 }  // namespace passband
