@@ -1,9 +1,10 @@
 // Parameters and modules. A module is a struct with named members (`conv1`, `bn1`); its constructor registers its
 // parameters with a Scope. All trainable parameters of a model live in one flat vector and so do their gradients.
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "nn/context.h"
@@ -21,6 +22,10 @@ struct Init {
   static Init normal(double deviation) { return {Kind::normal, deviation}; }
   static Init truncated_normal(double deviation) { return {Kind::truncated_normal, deviation}; }
   static Init uniform(double bound) { return {Kind::uniform, bound}; }
+  // What PyTorch gives linear and convolution layers, weight and bias: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+  static Init fan_in_uniform(int64_t fan_in);
+  // He et al. 2015 by fan-out, as torchvision's ResNets: N(0, 2 / fan_out).
+  static Init fan_out_normal(int64_t fan_out);
 };
 
 // How the tensor is laid out in a checkpoint (PyTorch's order) relative to memory here.
@@ -41,8 +46,11 @@ struct Parameter {
   int64_t offset = 0;   // first element in the flat vector
   Tensor value;         // leaf view, f32 (f64 when the store was built so)
 
-  // The value in the compute type of `x`: recorded cast for bf16 activations.
+  // The value in another floating type: a recorded cast in training; without recording, one cast per version of the value.
   Tensor as(DType dtype) const;
+
+  mutable Tensor converted;  // the last unrecorded cast, and the version it was made from
+  mutable uint64_t converted_version = 0;
 };
 
 // State that is not trained: running statistics.
@@ -59,6 +67,7 @@ using BufferRef = std::shared_ptr<BufferState>;
 // Owns the flat vectors. Modules register while the network is being constructed; `build` then lays everything out.
 class ParameterStore {
  public:
+  // Throw when the name is taken.
   ParameterRef add_parameter(Parameter parameter);
   BufferRef add_buffer(BufferState buffer);
   // Allocates the flat vectors and draws initial values. Call once, after construction.
@@ -70,15 +79,24 @@ class ParameterStore {
   Tensor values() const { return values_; }        // (P) flat
   Tensor gradients() const { return gradients_; }  // (P) flat; bound to the leaves
   Tensor decay_mask() const { return decay_mask_; }  // (P) f32, 1 where weight decay applies
-  Tensor buffer_values() const { return buffer_values_; }  // (B) flat f32 of all buffers
+  Tensor buffer_values() const { return buffer_values_; }  // (B) flat, all buffers, f32 (f64 when built so)
   void zero_gradients();
   // After the flat values were changed in place.
   void touch() { values_.bump_version(); }
 
+  // Multiply-accumulates of one image, counted by the layers while they are constructed (1 MAC = 2 FLOP). Counted:
+  // convolutions, linear layers, attention and lambda products; not: norms, pooling, pointwise.
+  void add_macs(int64_t macs) { macs_ += macs; }
+  int64_t macs() const { return macs_; }
+
  private:
+  void claim(const std::string& name);
+
   std::vector<ParameterRef> parameters_;
   std::vector<BufferRef> buffers_;
+  std::unordered_set<std::string> names_;
   Tensor values_, gradients_, decay_mask_, buffer_values_;
+  int64_t macs_ = 0;
 };
 
 // A place in the network while it is constructed: the store and the name so far.
@@ -87,17 +105,19 @@ class Scope {
   explicit Scope(ParameterStore& store, std::string path = {}) : store_(&store), path_(std::move(path)) {}
   Scope operator/(std::string_view name) const;  // scope / "layer1" / "0"
   const std::string& path() const { return path_; }
+  // The last component of the path: what a module calls itself while it runs.
+  std::string name() const;
 
   ParameterRef parameter(std::string_view name, const Shape& shape, const Init& init, Layout layout = Layout::same,
                          bool decay = true) const;
   BufferRef buffer(std::string_view name, const Shape& shape, double initial) const;
+  void count_macs(int64_t macs) const { store_->add_macs(macs); }
 
  private:
+  std::string join(std::string_view name) const;
+
   ParameterStore* store_;
   std::string path_;
 };
-
-// Multiply-accumulates of one image, counted while a network is constructed or run on shapes (1 MAC = 2 FLOP).
-// Counted: convolutions, linear layers, attention and lambda products; not: norms, pooling, pointwise.
 
 }  // namespace passband

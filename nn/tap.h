@@ -40,7 +40,7 @@ class ProbeGuard {
 // Some probe wants buffers of this name: a fused kernel then makes real what it would otherwise keep to itself.
 bool tapped(std::string_view name);
 // Shows `buffer` to the probes. `site.path` and `site.name` are filled in from the current scope and `name`.
-Tensor tap(std::string_view name, const Tensor& buffer, TapSite site);
+Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site);
 
 // Names in use:
 //   "out"        residual-stream output after each block or sub-block, (N, H, W, C) or (N, T, C) with `prefix` tokens

@@ -1,0 +1,44 @@
+// Self-attention layers: global (ViT) and in windows with a relative-position table (AlterNet, Swin).
+#pragma once
+#include "nn/linear.h"
+#include "nn/tap.h"
+
+namespace passband {
+
+// Multi-head self-attention over tokens: proj(softmax(q k^T / sqrt(d)) v), d = width / heads. (N, T, width) -> the same.
+struct SelfAttention {
+  struct Options {
+    int64_t heads = 3;
+    bool qkv_bias = true;
+    LinearOptions linear = {};  // initial values
+  };
+  SelfAttention(const Scope& scope, int64_t width, int64_t tokens, const Options& options);
+  // `site` describes the token grid for the tap "attention".
+  Tensor operator()(const Tensor& x, const TapSite& site) const;
+
+  Linear qkv, proj;
+  int64_t heads;
+};
+
+// Multi-head self-attention within windows of `window` x `window` pixels, plus a learned bias per relative position
+// (Park and Kim 2022: one table for all heads, no shift; Swin: one per head, shifted). (N, H, W, in) -> (N, H, W, out).
+// H and W must be multiples of the window.
+struct WindowAttention {
+  struct Options {
+    int64_t heads = 3;
+    int64_t head_dim = 64;
+    int64_t window = 7;
+    int64_t shift = 0;
+    bool bias_per_head = false;
+    bool qkv_bias = false;
+  };
+  WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid, const Options& options);
+  Tensor operator()(const Tensor& x, const TapSite& site) const;
+
+  Linear qkv;                                  // (3 heads head_dim, in)
+  ParameterRef relative_position_bias_table;   // ((2 window - 1)^2, heads or 1)
+  Linear proj;                                 // (out, heads head_dim), with bias
+  Options options;
+};
+
+}  // namespace passband

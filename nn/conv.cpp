@@ -1,0 +1,48 @@
+// Convolution layer and patch embedding.
+#include "nn/conv.h"
+
+#include "tensor/ops/conv.h"
+#include "tensor/ops/matmul.h"
+#include "tensor/ops/shape.h"
+
+namespace passband {
+
+Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options)
+    : kernel(options.kernel),
+      stride(options.stride),
+      padding(options.padding.value_or(options.kernel / 2)),
+      groups(options.groups),
+      name(scope.name()) {
+  CHECK(in % groups == 0 && out % groups == 0, scope.path(), ": ", groups, " groups do not divide ", in, " and ", out,
+        " channels");
+  out_grid = grid.strided(kernel, stride, padding);
+  CHECK(out_grid.height >= 1 && out_grid.width >= 1, scope.path(), ": a ", kernel, "x", kernel, " kernel does not fit a ",
+        grid.height, "x", grid.width, " map; use a larger image");
+  const int64_t fan_in = kernel * kernel * in / groups;
+  const Init fallback = Init::fan_in_uniform(fan_in);
+  weight = scope.parameter("weight", {out, kernel, kernel, in / groups}, options.weight_init.value_or(fallback),
+                           Layout::conv);
+  if (options.bias) bias = scope.parameter("bias", {out}, fallback, Layout::same, false);
+  scope.count_macs(out_grid.pixels() * out * fan_in);
+}
+
+Tensor Conv2d::operator()(const Tensor& x) const {
+  ScopeGuard guard(name);
+  const Tensor w = weight->as(x.dtype());
+  const Tensor b = bias ? bias->as(x.dtype()) : Tensor{};
+  if (kernel == 1 && stride == 1 && groups == 1 && padding == 0)
+    return linear(x, reshape(w, Shape{w.size(0), w.size(3)}), b);
+  return conv2d(x, w, b, {.stride = stride, .padding = padding, .groups = groups});
+}
+
+PatchEmbed::PatchEmbed(const Scope& scope, int64_t in, int64_t width, int64_t patch, Grid grid)
+    : proj(scope / "proj", in, width, grid, {.kernel = patch, .stride = patch, .padding = 0, .bias = true}),
+      name(scope.name()) {}
+
+Tensor PatchEmbed::operator()(const Tensor& x) const {
+  ScopeGuard guard(name);
+  const Tensor map = proj(x);  // (N, h, w, width)
+  return reshape(map, Shape{map.size(0), map.size(1) * map.size(2), map.size(3)});
+}
+
+}  // namespace passband

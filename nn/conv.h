@@ -1,0 +1,41 @@
+// Convolution layer and the patch embedding made of one.
+#pragma once
+#include <optional>
+
+#include "nn/grid.h"
+#include "nn/module.h"
+
+namespace passband {
+
+struct Conv2dOptions {
+  int64_t kernel = 3;
+  int64_t stride = 1;
+  std::optional<int64_t> padding = {};  // kernel / 2 when absent: the map keeps its size at stride 1
+  int64_t groups = 1;
+  bool bias = false;
+  std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
+};
+
+// x (N, H, W, in) -> (N, Ho, Wo, out). `grid` is the extent of the input; `out` that of the result. A 1x1 convolution of
+// stride 1 runs as a matrix product.
+struct Conv2d {
+  Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options = {});
+  Tensor operator()(const Tensor& x) const;
+
+  ParameterRef weight;  // (out, k, k, in / groups)
+  ParameterRef bias;    // (out) or null
+  Grid out_grid;
+  int64_t kernel, stride, padding, groups;
+  std::string name;
+};
+
+// Non-overlapping patches of `patch` x `patch` pixels to vectors: (N, H, W, in) -> (N, tokens, width).
+struct PatchEmbed {
+  PatchEmbed(const Scope& scope, int64_t in, int64_t width, int64_t patch, Grid grid);
+  Tensor operator()(const Tensor& x) const;
+
+  Conv2d proj;
+  std::string name;
+};
+
+}  // namespace passband

@@ -1,0 +1,33 @@
+// The lambda layer with its projections and norms (Bello, ICLR 2021).
+#pragma once
+#include <optional>
+
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/tap.h"
+
+namespace passband {
+
+// (N, H, W, width) -> the same. Queries, keys and values come from one 1x1 convolution without bias, in the order
+// [q (heads k), k (u k), v (u v)], v = width / heads; batch norms on q and v, none on k. Names follow the published PyTorch
+// ports: conv_qkv, norm_q, norm_v, lambda_conv (local scope: a conv kernel with bias) or pos_emb (global scope: a table).
+struct LambdaLayer {
+  struct Options {
+    int64_t heads = 4;
+    int64_t depth = 16;       // k
+    int64_t intra_depth = 1;  // u
+    int64_t scope = 23;       // r, odd side of the local scope; 0 = global
+    std::optional<Init> qkv_init = {};
+  };
+  LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Options& options);
+  Tensor operator()(const Tensor& x, const TapSite& site) const;
+
+  Linear conv_qkv;
+  BatchNorm norm_q, norm_v;
+  ParameterRef embedding;       // (r, r, k, u) or (2H-1, 2W-1, k, u)
+  ParameterRef embedding_bias;  // (k), local scope only
+  Options options;
+  int64_t value_depth;          // v
+};
+
+}  // namespace passband

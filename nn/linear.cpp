@@ -1,0 +1,40 @@
+// Fully connected layers.
+#include "nn/linear.h"
+
+#include "tensor/ops/matmul.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/pool.h"
+#include "tensor/ops/shape.h"
+
+namespace passband {
+
+Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows, const LinearOptions& options)
+    : name(scope.name()) {
+  const Init fallback = Init::fan_in_uniform(in);
+  weight = scope.parameter("weight", {out, in}, options.weight_init.value_or(fallback), options.layout);
+  if (options.bias) bias = scope.parameter("bias", {out}, options.bias_init.value_or(fallback), Layout::same, false);
+  scope.count_macs(rows * in * out);
+}
+
+Tensor Linear::operator()(const Tensor& x) const {
+  ScopeGuard guard(name);
+  return linear(x, weight->as(x.dtype()), bias ? bias->as(x.dtype()) : Tensor{});
+}
+
+Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows, const LinearOptions& options)
+    : fc1(scope / "fc1", width, hidden, rows, options), fc2(scope / "fc2", hidden, width, rows, options) {}
+
+Tensor Mlp::operator()(const Tensor& x) const { return fc2(gelu(fc1(x))); }
+
+SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced)
+    : fc1(scope / "fc1", channels, reduced, 1, {.layout = Layout::conv_1x1}),
+      fc2(scope / "fc2", reduced, channels, 1, {.layout = Layout::conv_1x1}),
+      name(scope.name()) {}
+
+Tensor SqueezeExcite::operator()(const Tensor& x) const {
+  ScopeGuard guard(name);
+  const Tensor gate = sigmoid(fc2(relu(fc1(global_avg_pool(x)))));  // (N, C)
+  return x * reshape(gate, Shape{x.size(0), 1, 1, x.size(3)});
+}
+
+}  // namespace passband

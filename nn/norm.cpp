@@ -1,0 +1,53 @@
+// Normalisation layers.
+#include "nn/norm.h"
+
+#include "tensor/ops/norm.h"
+
+namespace passband {
+namespace {
+
+ParameterRef scale(const Scope& scope, int64_t channels, double value) {
+  return scope.parameter("weight", {channels}, Init::constant(value), Layout::same, false);
+}
+
+ParameterRef shift(const Scope& scope, int64_t channels) {
+  return scope.parameter("bias", {channels}, Init::constant(0), Layout::same, false);
+}
+
+}  // namespace
+
+BatchNorm::BatchNorm(const Scope& scope, int64_t channels, double gamma)
+    : weight(scale(scope, channels, gamma)),
+      bias(shift(scope, channels)),
+      running_mean(scope.buffer("running_mean", {channels}, 0)),
+      running_var(scope.buffer("running_var", {channels}, 1)),
+      name(scope.name()) {}
+
+Tensor BatchNorm::operator()(const Tensor& x) const { return run(x, false, {}); }
+Tensor BatchNorm::relu(const Tensor& x, const Tensor& residual) const { return run(x, true, residual); }
+
+Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const {
+  ScopeGuard guard(name);
+  return batch_norm(x, weight->value, bias->value, running_mean->value, running_var->value,
+                    {.training = context().training, .relu = relu}, residual);
+}
+
+LayerNorm::LayerNorm(const Scope& scope, int64_t channels, double eps)
+    : weight(scale(scope, channels, 1)), bias(shift(scope, channels)), eps(eps), name(scope.name()) {}
+
+Tensor LayerNorm::operator()(const Tensor& x) const {
+  ScopeGuard guard(name);
+  return layer_norm(x, weight->value, bias->value, eps);
+}
+
+GroupNorm::GroupNorm(const Scope& scope, int64_t channels, int64_t groups, double eps)
+    : weight(scale(scope, channels, 1)), bias(shift(scope, channels)), groups(groups), eps(eps), name(scope.name()) {
+  CHECK(channels % groups == 0, scope.path(), ": ", groups, " groups do not divide ", channels, " channels");
+}
+
+Tensor GroupNorm::operator()(const Tensor& x) const {
+  ScopeGuard guard(name);
+  return group_norm(x, weight->value, bias->value, groups, eps);
+}
+
+}  // namespace passband
