@@ -15,4 +15,39 @@ template <class T, class F, class... X> void map_elements(int64_t n, const F& f,
   });
 }
 
+constexpr int64_t kBlock = 4096;  // elements that one f32 sum takes before it goes to f64
+constexpr int64_t kLanes = 16;    // independent partial sums, so that a sum fills a vector
+
+// sum of value(i), i < n <= kBlock: kLanes interleaved sums, added pairwise. The order of additions is written out, so
+// that it does not depend on what the compiler makes of the loop.
+template <class A, class F> A block_sum(int64_t n, const F& value) {
+  A lane[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+#pragma omp simd
+    for (int64_t j = 0; j < kLanes; ++j) lane[j] += value(i + j);
+  }
+  for (int64_t j = 0; i < n; ++i, ++j) lane[j] += value(i);
+  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+    for (int64_t j = 0; j < half; ++j) lane[j] += lane[j + half];
+  return lane[0];
+}
+
+// sum of value(i), i < n, in blocks.
+template <class A, class F> double row_sum(int64_t n, const F& value) {
+  double total = 0;
+  for (int64_t start = 0; start < n; start += kBlock)
+    total += static_cast<double>(
+        block_sum<A>(std::min(kBlock, n - start), [&](int64_t i) { return value(start + i); }));
+  return total;
+}
+
+// Largest of value(i), i < n, which must be positive; NaN is passed over.
+template <class A, class F> A row_max(int64_t n, const F& value) {
+  A best = value(0);
+#pragma omp simd reduction(max : best)
+  for (int64_t i = 1; i < n; ++i) best = std::max(best, value(i));
+  return best;
+}
+
 }  // namespace passband::cpu

@@ -5,22 +5,11 @@
 namespace passband::cpu {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // elements that one f32 sum takes before it goes to f64
-constexpr int64_t kLanes = 32;    // independent partial sums along a row
+// Rounds once: f64 goes to bf16 through f32, whose own rounding is far below a bf16 step.
+template <class T> void store(T& y, double value) { y = static_cast<T>(static_cast<Accumulate<T>>(value)); }
 
-// Sum of up to kBlock consecutive elements: kLanes interleaved sums, added pairwise.
-template <class T> double block_sum(const T* x, int64_t n) {
-  using A = Accumulate<T>;
-  A lane[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-#pragma omp simd
-    for (int64_t j = 0; j < kLanes; ++j) lane[j] += widen(x[i + j]);
-  }
-  for (int64_t j = 0; i < n; ++i, ++j) lane[j] += widen(x[i]);
-  for (int64_t half = kLanes / 2; half > 0; half /= 2)
-    for (int64_t j = 0; j < half; ++j) lane[j] += lane[j + half];
-  return static_cast<double>(lane[0]);
+template <class T> double sum_block(const T* x, int64_t n) {
+  return static_cast<double>(block_sum<Accumulate<T>>(n, [=](int64_t i) { return widen(x[i]); }));
 }
 
 template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows, int64_t n, double scale) {
@@ -28,7 +17,7 @@ template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows
   if (blocks == 1) {
     parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
-        y[row] = static_cast<To>(static_cast<Accumulate<To>>(scale * block_sum(x + row * n, n)));
+        store(y[row], scale * sum_block(x + row * n, n));
     });
     return;
   }
@@ -36,13 +25,13 @@ template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows
   parallel_for(rows * blocks, grain_for(kBlock), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t row = task / blocks, start = task % blocks * kBlock;
-      partial[static_cast<size_t>(task)] = block_sum(x + row * n + start, std::min(kBlock, n - start));
+      partial[static_cast<size_t>(task)] = sum_block(x + row * n + start, std::min(kBlock, n - start));
     }
   });
   for (int64_t row = 0; row < rows; ++row) {
     double total = 0;
     for (int64_t block = 0; block < blocks; ++block) total += partial[static_cast<size_t>(row * blocks + block)];
-    y[row] = static_cast<To>(static_cast<Accumulate<To>>(scale * total));
+    store(y[row], scale * total);
   }
 }
 
@@ -80,8 +69,7 @@ template <class To, class From> void sum_columns(To* y, const From* x, const Red
       const From* from = x + (outer * r.n + chunk * rows) * r.inner + start;
       tile_sum(total, from, std::min(rows, r.n - chunk * rows), r.inner, width);
       if (chunks > 1) std::copy_n(total, width, &partial[static_cast<size_t>((outer * chunks + chunk) * r.inner + start)]);
-      else for (int64_t c = 0; c < width; ++c)
-        y[outer * r.inner + start + c] = static_cast<To>(static_cast<Accumulate<To>>(scale * total[c]));
+      else for (int64_t c = 0; c < width; ++c) store(y[outer * r.inner + start + c], scale * total[c]);
     }
   });
   if (chunks == 1) return;
@@ -89,7 +77,7 @@ template <class To, class From> void sum_columns(To* y, const From* x, const Red
     double total = 0;
     for (int64_t chunk = 0; chunk < chunks; ++chunk)
       total += partial[static_cast<size_t>((i / r.inner * chunks + chunk) * r.inner + i % r.inner)];
-    y[i] = static_cast<To>(static_cast<Accumulate<To>>(scale * total));
+    store(y[i], scale * total);
   }
 }
 

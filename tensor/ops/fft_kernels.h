@@ -1,0 +1,18 @@
+// Kernel signatures of the two-dimensional Fourier transform.
+#pragma once
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+enum class FourierPart : uint8_t { real, imaginary, magnitude };
+
+namespace cpu {
+// y = part of F[u, v] of each channel of x (N, H, W, C).
+void fft2(const Tensor& y, const Tensor& x, FourierPart part);
+}  // namespace cpu
+
+namespace cuda {
+void fft2(const Tensor& y, const Tensor& x, FourierPart part);
+}  // namespace cuda
+
+}  // namespace passband

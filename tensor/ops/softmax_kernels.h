@@ -1,0 +1,21 @@
+// Kernel signatures of the softmax family: all work on rows, the last dimension.
+#pragma once
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+namespace cpu {
+void softmax_forward(const Tensor& y, const Tensor& x);
+void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
+void log_softmax_forward(const Tensor& y, const Tensor& x);
+void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
+}  // namespace cpu
+
+namespace cuda {
+void softmax_forward(const Tensor& y, const Tensor& x);
+void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
+void log_softmax_forward(const Tensor& y, const Tensor& x);
+void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
+}  // namespace cuda
+
+}  // namespace passband
