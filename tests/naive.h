@@ -65,7 +65,7 @@ inline void check_close(const Tensor& actual, const std::vector<double>& wanted,
   for (size_t i = 0; i < wanted.size(); ++i)
     worst = std::max(worst, std::abs(values[i] - wanted[i]) / (floor + store_eps * std::abs(wanted[i])));
   INFO(actual, " with ", terms, " terms");
-  CHECK(worst <= 1);
+  REQUIRE(worst <= 1);
 }
 
 inline double dot(const Tensor& a, const Tensor& b) {

@@ -31,7 +31,8 @@ const std::vector<ConvCase>& cases() {
       {"groups", {2, 5, 5, 8}, {12, 3, 3, 2}, {.padding = 1, .groups = 4}},
       {"groups of 1x1", {2, 5, 5, 8}, {4, 1, 1, 4}, {.groups = 2}},
       {"depthwise", {2, 6, 6, 16}, {16, 3, 3, 1}, {.padding = 1, .groups = 16}},
-      {"depthwise stride 2 dilation 2", {1, 11, 10, 5}, {5, 3, 3, 1}, {.stride = 2, .padding = 2, .dilation = 2, .groups = 5}},
+      {"depthwise stride 2 dilation 2", {1, 11, 10, 5}, {5, 3, 3, 1},
+       {.stride = 2, .padding = 2, .dilation = 2, .groups = 5}},
       {"wide 3x3 on a small map", {2, 4, 4, 64}, {64, 3, 3, 64}, {.padding = 1}},
       {"the kernel is the image", {2, 3, 3, 5}, {7, 3, 3, 5}},
   };
@@ -141,7 +142,8 @@ TEST_CASE("wrong operands are named with the rule they break") {
   CHECK(message_of([&] { conv2d(x, Tensor::zeros({16, 3, 3, 64}), {}, {.stride = 0}); }) ==
         "conv2d: stride 0, dilation 1 and groups 1 must be at least 1, padding 0 at least 0");
   CHECK(message_of([&] { conv2d_input_gradient(x, Tensor::zeros({64, 3, 3, 4}), {2, 9, 9, 4}); }) ==
-        "conv2d_input_gradient: dy is f32[2, 8, 8, 64]@cpu, but x [2, 9, 9, 4] and weight [64, 3, 3, 4] give [2, 7, 7, 64]");
+        "conv2d_input_gradient: dy is f32[2, 8, 8, 64]@cpu, but x [2, 9, 9, 4] and weight [64, 3, 3, 4] give "
+        "[2, 7, 7, 64]");
 }
 
 }  // namespace

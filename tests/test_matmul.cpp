@@ -15,7 +15,8 @@ constexpr DType kTypes[] = {DType::f64, DType::f32, DType::bf16};
 struct Product {
   int64_t batch, m, n, k;
 };
-constexpr Product kProducts[] = {{1, 1, 1, 1}, {1, 17, 13, 31}, {1, 96, 64, 100}, {3, 5, 7, 11}, {6, 65, 65, 64}, {1, 200, 1, 3}};
+constexpr Product kProducts[] = {{1, 1, 1, 1},   {1, 17, 13, 31}, {1, 96, 64, 100},
+                                 {3, 5, 7, 11}, {6, 65, 65, 64}, {1, 200, 1, 3}};
 
 std::string message_of(const auto& f) {
   try {
@@ -31,7 +32,8 @@ TEST_CASE("a matrix product equals naive loops for every type and transpose") {
     for (const auto [batch, m, n, k] : kProducts)
       for (const bool ta : {false, true})
         for (const bool tb : {false, true}) {
-          const Shape sa = ta ? Shape{batch, k, m} : Shape{batch, m, k}, sb = tb ? Shape{batch, n, k} : Shape{batch, k, n};
+          const Shape sa = ta ? Shape{batch, k, m} : Shape{batch, m, k};
+          const Shape sb = tb ? Shape{batch, n, k} : Shape{batch, k, n};
           const Tensor a = naive::random(sa, dtype, 1), b = naive::random(sb, dtype, 2);
           const Tensor c = matmul(a, b, {ta, tb});
           CHECK(c.shape() == Shape{batch, m, n});
@@ -58,7 +60,8 @@ TEST_CASE("a plain matrix multiplies every matrix of a batch") {
 
 TEST_CASE("linear is x times the transposed weight plus bias") {
   for (const DType dtype : kTypes) {
-    const Tensor x = naive::random({2, 9, 12}, dtype, 1), w = naive::random({7, 12}, dtype, 2), b = naive::random({7}, dtype, 3);
+    const Tensor x = naive::random({2, 9, 12}, dtype, 1), w = naive::random({7, 12}, dtype, 2);
+    const Tensor b = naive::random({7}, dtype, 3);
     std::vector<double> wanted = naive::matmul(x.values(), w.values(), 1, 18, 7, 12, false, true);
     naive::check_close(linear(x, w), wanted, 12);
     const std::vector<double> bias = b.values();
@@ -101,7 +104,8 @@ TEST_CASE("wrong operands are named with the rule they break") {
   CHECK(message_of([&] { matmul(a, b); }) ==
         "matmul: inner dimensions differ: a is f32[32, 784]@cpu, b is f32[128, 10]@cpu");
   CHECK(message_of([&] { matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({3, 4, 5})); }) ==
-        "matmul: leading dimensions differ: a is f32[2, 3, 4]@cpu, b is f32[3, 4, 5]@cpu; b may also be a plain matrix");
+        "matmul: leading dimensions differ: a is f32[2, 3, 4]@cpu, b is f32[3, 4, 5]@cpu; b may also be "
+        "a plain matrix");
   CHECK(message_of([&] { matmul(a, Tensor::zeros({784, 1}, DType::bf16)); }) ==
         "matmul: element types differ: a is f32[32, 784]@cpu, b is bf16[784, 1]@cpu; cast one of them");
   CHECK(message_of([&] { linear(a, b); }) ==

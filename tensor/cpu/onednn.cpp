@@ -188,8 +188,8 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
       scratch = memory_for(scratchpad);
       add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch.raw());
     }
-    dnnl::error::wrap_c_api(
-        dnnl_primitive_execute(primitive.get(), stream().get(), static_cast<int>(count), raw.data()), "execution failed");
+    const auto used = static_cast<int>(count);
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive.get(), stream().get(), used, raw.data()), "failed");
     stream().wait();
   } catch (const dnnl::error& error) {
     rethrow("onednn", error);

@@ -29,11 +29,11 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
   if (bias)
     plan.bias = s.batch == 1 ? memory::desc({1, s.n}, onednn::type_of(result), memory::format_tag::ab)
                              : memory::desc({1, 1, s.n}, onednn::type_of(result), memory::format_tag::abc);
-  const dnnl::matmul::desc description = bias
-                                             ? dnnl::matmul::desc(plan.source, plan.weights, plan.bias, plan.destination)
-                                             : dnnl::matmul::desc(plan.source, plan.weights, plan.destination);
-  const dnnl::matmul::primitive_desc made(description, onednn::attributes(), onednn::engine());
-  plan.primitive = dnnl::matmul(made);
+  using Matmul = dnnl::matmul;
+  const Matmul::desc description = bias ? Matmul::desc(plan.source, plan.weights, plan.bias, plan.destination)
+                                        : Matmul::desc(plan.source, plan.weights, plan.destination);
+  const Matmul::primitive_desc made(description, onednn::attributes(), onednn::engine());
+  plan.primitive = Matmul(made);
   plan.scratchpad = made.scratchpad_desc();
   return plan;
 }

@@ -74,7 +74,7 @@ template <class T> void max_forward(const PoolGeometry& g, const T* x, T* y, int
   });
 }
 
-// dx = the sum over the windows that cover a pixel; `add_window` adds the share of one window to the sums of all channels.
+// dx = the sum over the windows that cover a pixel; `add_window` adds one window's share to the sums of all channels.
 template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& add_window) {
   parallel_for(g.n * g.h, grain_for(g.w * g.c), [&](int64_t begin, int64_t end) {
     std::vector<Accumulate<T>> sums(static_cast<size_t>(g.c));
