@@ -7,6 +7,8 @@
 #include <functional>
 #include <optional>
 
+#include <unistd.h>
+
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
@@ -168,6 +170,7 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
   }
   DataSplits splits = set.read(folder);
   if (side != set.info.height) {
+    check_memory(set.info.name, splits.train.count + splits.test.count, side);
     resize_all(splits.train, side);
     resize_all(splits.test, side);
   }
@@ -175,6 +178,14 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
 }
 
 }  // namespace
+
+void check_memory(const std::string& name, int64_t pictures, int64_t side) {
+  const double need = static_cast<double>(pictures * side * side * 3);
+  const double have = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (need > 0.8 * have)
+    throw OutOfMemory(concat_text(name, ": ", pictures, " pictures of ", side, " x ", side, " pixels need ", need / 1e9,
+                                  " GB and this machine has ", have / 1e9, " GB; choose a smaller --img-size"));
+}
 
 std::vector<DatasetInfo> list_datasets() {
   std::vector<DatasetInfo> infos;

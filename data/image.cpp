@@ -87,27 +87,30 @@ Image read_image(const fs::path& path) {
 
 namespace {
 
-// The input pixels one output pixel looks at, along one axis.
+// The input pixels each output pixel looks at, along one axis: `width` weights from first[o] on, unused ones zero.
 struct Taps {
-  int64_t first = 0, count = 0;
-  std::vector<float> weights;
+  int64_t width = 0;
+  std::vector<int64_t> first;  // (out)
+  std::vector<float> weights;  // (out, width)
 };
 
-std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
+Taps triangle_taps(int64_t in, int64_t out) {
   const double ratio = static_cast<double>(in) / static_cast<double>(out), support = std::max(ratio, 1.0);
-  std::vector<Taps> taps(out);
+  Taps taps{.width = std::min<int64_t>(in, static_cast<int64_t>(2 * support) + 2)};
+  taps.first.resize(out);
+  taps.weights.resize(out * taps.width);
   for (int64_t o = 0; o < out; ++o) {
     const double centre = (static_cast<double>(o) + 0.5) * ratio;
-    Taps& tap = taps[o];
-    tap.first = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
-    tap.count = std::min<int64_t>(in, static_cast<int64_t>(centre + support + 0.5)) - tap.first;
+    const int64_t low = static_cast<int64_t>(std::max(0.0, centre - support));
+    taps.first[o] = std::min(low, in - taps.width);
+    float* weights = &taps.weights[o * taps.width];
     double sum = 0;
-    for (int64_t k = 0; k < tap.count; ++k) {
-      const double distance = std::abs((static_cast<double>(tap.first + k) + 0.5 - centre) / support);
-      tap.weights.push_back(static_cast<float>(std::max(0.0, 1.0 - distance)));
-      sum += tap.weights.back();
+    for (int64_t k = 0; k < taps.width; ++k) {
+      const double distance = std::abs(static_cast<double>(taps.first[o] + k) + 0.5 - centre) / support;
+      weights[k] = static_cast<float>(std::max(0.0, 1.0 - distance));
+      sum += weights[k];
     }
-    for (float& weight : tap.weights) weight = static_cast<float>(weight / sum);
+    for (int64_t k = 0; k < taps.width; ++k) weights[k] = static_cast<float>(weights[k] / sum);
   }
   return taps;
 }
@@ -116,32 +119,38 @@ std::vector<Taps> triangle_taps(int64_t in, int64_t out) {
 
 void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes, uint8_t* out,
                      int64_t out_height, int64_t out_width) {
-  const std::vector<Taps> across = triangle_taps(width, out_width), down = triangle_taps(height, out_height);
-  std::vector<float> rows(height * out_width * 3);  // (height, out_width, 3)
+  const Taps across = triangle_taps(width, out_width), down = triangle_taps(height, out_height);
+  const int64_t n = out_width * 3;
+  std::vector<float> rows(height * n);  // (height, out_width, 3): scaled along rows
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < out_width; ++x) {
-      const uint8_t* source = in + y * row_bytes + across[x].first * 3;
-      float sum[3] = {};
-      for (int64_t k = 0; k < across[x].count; ++k)
-        for (int c = 0; c < 3; ++c) sum[c] += across[x].weights[k] * source[k * 3 + c];
-      std::copy_n(sum, 3, &rows[(y * out_width + x) * 3]);
+      const uint8_t* source = in + y * row_bytes + across.first[x] * 3;
+      const float* weights = &across.weights[x * across.width];
+      float red = 0, green = 0, blue = 0;
+      for (int64_t k = 0; k < across.width; ++k, source += 3) {
+        red += weights[k] * source[0];
+        green += weights[k] * source[1];
+        blue += weights[k] * source[2];
+      }
+      float* pixel = &rows[y * n + x * 3];
+      pixel[0] = red, pixel[1] = green, pixel[2] = blue;
     }
   }
-  const int64_t n = out_width * 3;
   std::vector<float> sum(n);
   for (int64_t y = 0; y < out_height; ++y) {
     std::fill(sum.begin(), sum.end(), 0.5f);
-    for (int64_t k = 0; k < down[y].count; ++k) {
-      const float weight = down[y].weights[k];
-      const float* row = &rows[(down[y].first + k) * n];
+    for (int64_t k = 0; k < down.width; ++k) {
+      const float weight = down.weights[y * down.width + k];
+      if (weight == 0) continue;
+      const float* row = &rows[(down.first[y] + k) * n];
       for (int64_t i = 0; i < n; ++i) sum[i] += weight * row[i];
     }
     for (int64_t i = 0; i < n; ++i) out[y * n + i] = static_cast<uint8_t>(std::min(sum[i], 255.0f));
   }
 }
 
-void resize_short_side_and_crop(const Image& image, int64_t side, uint8_t* out) {
-  const int64_t square = std::min(image.height, image.width);  // the centre square of the picture, then one resize
+void resize_centre_square(const Image& image, int64_t side, uint8_t* out) {
+  const int64_t square = std::min(image.height, image.width);
   const int64_t top = (image.height - square) / 2, left = (image.width - square) / 2;
   resize_bilinear(&image.pixels[(top * image.width + left) * 3], square, square, image.width * 3, out, side, side);
 }

@@ -31,8 +31,8 @@ Image read_image(const std::filesystem::path& path);
 void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes, uint8_t* out,
                      int64_t out_height, int64_t out_width);
 
-// Scales the short side to `side` and cuts the centre square. out: (side, side, 3).
-void resize_short_side_and_crop(const Image& image, int64_t side, uint8_t* out);
+// The centre square of the picture, scaled. out: (side, side, 3).
+void resize_centre_square(const Image& image, int64_t side, uint8_t* out);
 
 // The content of a gzip file (RFC 1952) whose inflated size must be `expected` bytes; checks size and CRC-32.
 // `path` is for messages. Throws DataError.

@@ -5,8 +5,6 @@
 #include <exception>
 #include <mutex>
 
-#include <unistd.h>
-
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
@@ -71,15 +69,6 @@ std::vector<LabelledFile> list_files(const fs::path& split, const std::vector<st
   return files;
 }
 
-// All pictures stay in memory: refuse what cannot fit rather than let the machine swap.
-void check_memory(const fs::path& root, int64_t pictures, int64_t side) {
-  const double need = static_cast<double>(pictures * side * side * 3);
-  const double have = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  if (need > 0.8 * have)
-    throw OutOfMemory(concat_text(root.string(), ": ", pictures, " pictures of ", side, " x ", side, " need ",
-                                  need / 1e9, " GB and this machine has ", have / 1e9, " GB; choose a smaller --img-size"));
-}
-
 Dataset read_split(const std::vector<LabelledFile>& files, int64_t side) {
   Dataset data{.count = static_cast<int64_t>(files.size()), .height = side, .width = side};
   data.images.resize(data.count * data.image_bytes());
@@ -92,7 +81,7 @@ Dataset read_split(const std::vector<LabelledFile>& files, int64_t side) {
     if (i > first_failure) continue;
     try {
       data.labels[i] = files[i].label;
-      resize_short_side_and_crop(read_image(files[i].path), side, data.images.data() + i * data.image_bytes());
+      resize_centre_square(read_image(files[i].path), side, data.images.data() + i * data.image_bytes());
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (i < first_failure) failure = std::current_exception();  // the same one on every thread count
@@ -118,7 +107,7 @@ FolderSummary summarise_image_folder(const fs::path& root) {
 
 DataSplits read_image_folder(const fs::path& root, int64_t side) {
   const FolderSummary summary = summarise_image_folder(root);
-  check_memory(root, summary.train_count + summary.test_count, side);
+  check_memory(root.string(), summary.train_count + summary.test_count, side);
   DataSplits splits{read_split(list_files(root / "train", summary.classes), side),
                     read_split(list_files(test_folder(root), summary.classes), side)};
   for (Dataset* data : {&splits.train, &splits.test}) {

@@ -30,6 +30,9 @@ struct FolderSummary {
 };
 FolderSummary summarise_image_folder(const std::filesystem::path& root);
 
+// All pictures stay in memory: throws OutOfMemory when `pictures` squares of `side` pixels cannot fit this machine.
+void check_memory(const std::string& name, int64_t pictures, int64_t side);
+
 // True when `root` has train/ and one of val/, validation/, test/.
 bool is_image_folder(const std::filesystem::path& root);
 

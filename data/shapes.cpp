@@ -8,6 +8,7 @@
 #include <string>
 
 #include "data/dataset.h"
+#include "data/readers.h"
 #include "tensor/core/error.h"
 #include "tensor/core/random.h"
 
@@ -252,6 +253,7 @@ DataSplits make_shapes(const ShapesOptions& options) {
   require(options.test_count >= 1 && options.test_count <= 10'000'000, "test_count", options.test_count, "1 to 10 million");
   for (const std::optional<double>& conflict : {options.conflict, options.test_conflict})
     require(!conflict || (*conflict >= 0 && *conflict <= 1), "conflict", conflict.value_or(0), "a probability, 0 to 1");
+  check_memory("shapes", options.train_count + options.test_count, options.size);
   return {make_split(options, "train", options.train_count, options.conflict),
           make_split(options, "test", options.test_count,
                      options.test_conflict ? options.test_conflict : options.conflict)};

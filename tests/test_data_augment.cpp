@@ -244,11 +244,11 @@ TEST_CASE("scaling keeps constants, keeps ramps, and weighs 1 3 3 1 when halving
   CHECK(half[0] == static_cast<int>((3 * values[0] + 3 * values[1] + values[2]) / 7.0 + 0.5));
 }
 
-TEST_CASE("the short side is scaled and the centre kept") {
+TEST_CASE("of an oblong picture the centre square is kept") {
   Image image{4, 12, std::vector<uint8_t>(4 * 12 * 3)};
   for (int y = 0; y < 4; ++y)
     for (int x = 0; x < 12; ++x) image.pixels[(y * 12 + x) * 3] = static_cast<uint8_t>(x);
   std::vector<uint8_t> out(4 * 4 * 3);
-  resize_short_side_and_crop(image, 4, out.data());
+  resize_centre_square(image, 4, out.data());
   for (int x = 0; x < 4; ++x) CHECK(out[x * 3] == x + 4);
 }

@@ -37,8 +37,9 @@ inline void write_bytes(const std::filesystem::path& path, const std::vector<uin
 }
 
 inline std::vector<uint8_t> read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::vector<uint8_t> bytes(std::filesystem::file_size(path));
+  std::ifstream(path, std::ios::binary).read(reinterpret_cast<char*>(bytes.data()), std::ssize(bytes));
+  return bytes;
 }
 
 // The message of the Expected that `f` throws; empty if it throws nothing.

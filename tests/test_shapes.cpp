@@ -230,5 +230,6 @@ TEST_CASE("options out of range are refused in one line") {
   CHECK(message_of<UsageError>([] { make_shapes({.size = 16}); }) == "shapes: size is 16; it must be 28 to 512 pixels");
   CHECK(message_of<UsageError>([] { make_shapes({.classes = 11}); }) == "shapes: classes is 11; it must be 2 to 10");
   CHECK(message_of<UsageError>([] { make_shapes({.train_count = 0}); }).starts_with("shapes: train_count is 0"));
+  CHECK(contains(message_of<OutOfMemory>([] { make_shapes({.size = 512, .train_count = 10'000'000}); }), "choose a smaller"));
   CHECK(message_of<UsageError>([] { make_shapes({.conflict = 1.5}); }).starts_with("shapes: conflict is 1.5"));
 }
