@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "experiments": ["tensor", "nn", "models", "data", "train", "analysis", "experiments"],
     "tests": ["tensor", "nn", "models", "data", "train", "analysis", "tests"],
 }
-CUDA_HEADER = re.compile(r"<(cuda(?!_emulator)|cublas|cudnn|cufft|curand|cusolver|nccl|nvrtc|nvtx|cooperative_groups|mma)")
+CUDA_HEADER = re.compile(r"<(cuda(?!_emulator)|cu(blas|dnn|fft|rand|solver)|nccl|nvrtc|nvtx|cooperative_groups|mma)")
 CODE = (".h", ".cpp", ".cu", ".cuh")
 SCRIPTS = (".py", ".sh", ".cmake", "CMakeLists.txt", "Makefile", ".toml")
 FILE_CAP, FUNCTION_CAP, KERNEL_CAP, LINE_CAP = 600, 60, 100, 120
