@@ -1,0 +1,88 @@
+// What a kernel file includes: launches, shared memory, vector accesses, tensor cores, asynchronous copies.
+// nvcc compiles it for the GPU. The host compiler (-x c++) compiles the same kernels for the emulator: see
+// tests/cuda_emulator/emulator.h for what that finds, and for how to step through a kernel in a debugger.
+//
+//     __global__ void scale_kernel(const float* __restrict__ x, float* __restrict__ y, int64_t n) {
+//       SHARED(float, tile, [8][33]);
+//       ...
+//     }
+//     launch({.grid = blocks, .block = 256, .stream = stream}, scale_kernel, x, y, n);
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+
+#include "tensor/core/dtype.h"
+#include "tensor/core/error.h"
+#include "tensor/cuda/runtime.h"
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+
+// SHARED(float, tile, [8][33]) declares `__shared__ float tile[8][33]`. Bytes, because element types such as bf16 have
+// a default constructor, which a shared variable cannot run. Aligned for 16-byte accesses.
+#define SHARED(Type, name, ...)                                                                \
+  using name##_type = Type __VA_ARGS__;                                                        \
+  __shared__ __align__(alignof(name##_type) > 16 ? alignof(name##_type) : 16) unsigned char    \
+      name##_bytes[sizeof(name##_type)];                                                       \
+  auto& name = reinterpret_cast<name##_type&>(name##_bytes)
+
+// DYNAMIC_SHARED(float, tile): the memory that Launch::shared_bytes asks for, as `float* tile`.
+#define DYNAMIC_SHARED(Type, name)                                        \
+  extern __shared__ __align__(128) unsigned char dynamic_shared_bytes[]; \
+  Type* const name = reinterpret_cast<Type*>(dynamic_shared_bytes)
+
+#else
+#include <cuda_emulator/emulator.h>
+
+#define SHARED(Type, name, ...)                                                            \
+  using name##_type = Type __VA_ARGS__;                                                    \
+  static ::passband::emulator::SharedSlot name##_slot;                                     \
+  auto& name = *static_cast<name##_type*>(::passband::emulator::shared_variable(           \
+      name##_slot, sizeof(name##_type), alignof(name##_type), #name))
+
+#define DYNAMIC_SHARED(Type, name) \
+  Type* const name = static_cast<Type*>(::passband::emulator::dynamic_shared())
+
+#endif
+
+namespace passband::cuda {
+
+struct Launch {
+  dim3 grid = 1;
+  dim3 block = 1;
+  size_t shared_bytes = 0;  // dynamic shared memory per block
+  StreamHandle stream = nullptr;
+  std::source_location site = std::source_location::current();
+};
+
+// Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a kernel template needs
+// its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
+template <class... Params, class... Args>
+void launch(const Launch& config, void (*kernel)(Params...), Args&&... args) {
+#if defined(__CUDACC__)
+  const auto check = [&](cudaError_t error) {
+    PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ", config.site.file_name(), ":",
+          config.site.line());
+  };
+  constexpr size_t granted_to_all = 48 * 1024;
+  if (config.shared_bytes > granted_to_all)
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(config.shared_bytes)));
+  cudaLaunchConfig_t native{};
+  native.gridDim = config.grid;
+  native.blockDim = config.block;
+  native.dynamicSmemBytes = config.shared_bytes;
+  native.stream = config.stream;
+  check(cudaLaunchKernelEx(&native, kernel, static_cast<Params>(args)...));
+#else
+  emulator::enqueue_kernel(std::make_shared<emulator::BoundCall<Params...>>(kernel, static_cast<Params>(args)...),
+                           config.grid, config.block, config.shared_bytes, config.stream, config.site);
+#endif
+}
+
+}  // namespace passband::cuda
+
+#include "tensor/cuda/async_copy.cuh"
+#include "tensor/cuda/mma.cuh"
+#include "tensor/cuda/vector.cuh"

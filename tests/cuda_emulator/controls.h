@@ -1,0 +1,73 @@
+// What tests and programs may set and ask of the CUDA emulator. Kernels never see this header.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <source_location>
+#include <string>
+#include <vector>
+
+#include "tensor/core/error.h"
+
+namespace passband::emulator {
+
+// A mistake in a kernel or in its use. The message names kernel, launch site, rule, line, block and thread.
+class Fault : public Error {
+ public:
+  using Error::Error;
+};
+
+// Which runnable thread goes next. A kernel that promises determinism gives the same bits under all of them.
+enum class Order : uint8_t {
+  forward,  // lowest thread first; a fault shows up in the smallest thread
+  reverse,  // highest thread and highest block first
+  random,   // any thread, blocks in random order
+  greedy,   // warps have random priorities, redrawn at each barrier; the first runs as far as it can. Finds races that
+            // a uniformly random order all but never shows (Burckhardt et al., "A randomized scheduler with
+            // probabilistic guarantees of finding bugs", ASPLOS 2010)
+};
+
+struct Options {
+  Order order = Order::forward;
+  uint64_t seed = 1;
+  size_t stack_bytes = 64 * 1024;          // of each thread; takes effect before the first launch
+  size_t shared_limit = 227 * 1024;        // static and dynamic shared memory of a block (H100, H200)
+  size_t device_bytes = size_t{4} << 30;   // capacity of device memory
+  bool strict_exit = false;                // a thread that has returned counts as missing at a barrier
+  bool guard_device_memory = true;         // host code that touches device memory faults
+  bool deferred_streams = false;           // work waits until somebody synchronises, order across streams by seed
+};
+
+// The options in force. PASSBAND_EMULATOR="order=greedy,seed=3,streams=deferred" sets them from the environment.
+Options& options();
+std::string describe(const Options& options);  // in that same form
+
+// Calls `body` under forward, reverse and `seeds` random and greedy schedules each, and restores the options.
+void for_each_schedule(int seeds, const std::function<void()>& body);
+
+struct Statistics {
+  uint64_t launches = 0, blocks = 0, switches = 0;
+  size_t live_bytes = 0, peak_bytes = 0;  // of device memory
+};
+Statistics statistics();
+
+// Device allocations not freed yet: "512 bytes allocated at storage.cpp:40".
+std::vector<std::string> live_allocations();
+// Finishes all streams, then throws Fault if any device allocation is left.
+void check_no_leaks();
+
+// Lets host code read and write device memory while it lives: for the reference code behind library calls.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+  DeviceAccess& operator=(const DeviceAccess&) = delete;
+};
+
+// Puts host code on a stream, with access to device memory: how an emulated cuBLAS call runs in its turn.
+void enqueue_library_call(void* stream, std::function<void()> call);
+// Tells the checker that host code has written `bytes` at `device`.
+void mark_written(void* device, size_t bytes);
+
+}  // namespace passband::emulator
