@@ -208,7 +208,10 @@ inline Section lesion_section() {
   const std::vector<std::string> names = {"2A", "3M", "5A", "6M", "7A", "8M", "10A", "11M", "12A", "13M", "14A", "15M", "16A",
                                           "17M", "18A", "19M", "20A", "21M", "23A", "24M", "25A", "26M"};
   bars.y = {-1.96, -.43, -.42, -.60, -1.44, -.22, -.23, -.69, -.16, -.28, -.39, -.17, -.23, -.22, -.60, -.30, -.56, 0, -1.09, -1.07, -1.88, -1.0};
-  for (size_t i = 0; i < names.size(); ++i) bars.x.push_back(static_cast<double>(i));
+  for (size_t i = 0; i < names.size(); ++i) {
+    bars.x.push_back(static_cast<double>(i));
+    bars.kinds.push_back(names[i].back() == 'A' ? plot::Kind::attention : plot::Kind::mlp);
+  }
   panel.x.categories = names;
   panel.bars = {bars};
   plot::Panel scatter{.x = {.label = "Parameters", .scale = plot::Scale::log10, .low = 4e6, .high = 5e7},

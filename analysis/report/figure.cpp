@@ -32,7 +32,11 @@ void check_heatmap(const std::string& where, const Heatmap& map) {
 
 void check_panel(const std::string& where, const Panel& panel) {
   for (const Line& line : panel.lines) check_series(where, line);
-  for (const Bars& bars : panel.bars) check_series(where, bars);
+  for (const Bars& bars : panel.bars) {
+    check_series(where, bars);
+    CHECK(bars.kinds.empty() || bars.kinds.size() == bars.x.size(), where, ": '", bars.name, "' has ", bars.x.size(),
+          " bars but ", bars.kinds.size(), " kinds");
+  }
   for (const Points& points : panel.points) {
     check_series(where, points);
     CHECK(points.labels.empty() || points.labels.size() == points.x.size(), where, ": '", points.name, "' has ",
@@ -78,7 +82,7 @@ Interval wilson(double successes, double n, double z) {
 }
 
 Figure reliability_figure(std::string name, std::string title, const std::vector<ReliabilityBin>& bins) {
-  Bars accuracy{.name = "Accuracy in the bin", .width = 0}, share{.name = "Share of predictions", .width = 0};
+  Bars accuracy{.name = "Accuracy in the bin", .width = 0}, share{.width = 0};
   Points confidence{.name = "Mean confidence", .style = 1};
   int64_t total = 0;
   for (const ReliabilityBin& bin : bins) total += bin.n;

@@ -54,6 +54,7 @@ struct Bars {
   std::vector<double> low = {}, high = {};  // intervals, for instance from `wilson`
   double width = 0;                         // data units; 0: 80 % of the spacing
   int style = -1;
+  std::vector<Kind> kinds = {};             // colours single bars by kind (same length as x, or empty)
 };
 
 // rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. Above 60 x 60 cells the SVG holds

@@ -14,6 +14,16 @@ namespace {
 
 std::string hash_of(std::string_view source) { return "'sha256-" + base64(sha256(source)) + "'"; }
 
+// Escaped running text; a number keeps its unit and "n = 5" stays on one line.
+std::string prose(std::string_view text) {
+  std::string out = escape_xml(text);
+  for (const auto& [loose, tight] : {std::pair<std::string_view, std::string_view>{" %", "\u00a0%"},
+                                     {" = ", "\u00a0=\u00a0"}})
+    for (size_t at = out.find(loose); at != std::string::npos; at = out.find(loose, at + tight.size()))
+      out.replace(at, loose.size(), tight);
+  return out;
+}
+
 std::string head(const ReportHeader& header, const std::string& style) {
   const std::string policy = fmt::format(
       "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'", hash_of(style),
@@ -44,18 +54,18 @@ void append_headline(std::string& out, const ReportHeader& header, const std::ve
   out += "<dl class=\"headline\">\n";
   for (const ReportValue* value : shown) {
     out += fmt::format("<div><dt>{}</dt><dd class=\"number\">{}</dd>", escape_xml(value->label), escape_xml(value_text(*value)));
-    if (!value->detail.empty()) out += fmt::format("<dd class=\"detail\">{}</dd>", escape_xml(value->detail));
+    if (!value->detail.empty()) out += fmt::format("<dd class=\"detail\">{}</dd>", prose(value->detail));
     out += "</div>\n";
   }
   out += "</dl>\n";
 }
 
 void append_masthead(std::string& out, const ReportHeader& header, const std::vector<StoredSection>& sections) {
-  out += "<header class=\"masthead\">\n<p class=\"kicker\"><span>Passband report</span>"
+  out += "<header class=\"masthead\">\n<p class=\"kicker\"><span class=\"small\">Passband report</span>"
          "<button type=\"button\" id=\"theme\" hidden>Theme: auto</button></p>\n";
   out += fmt::format("<h1>{}</h1>\n", escape_xml(header.title));
   if (!header.subtitle.empty()) out += fmt::format("<p class=\"subtitle\">{}</p>\n", escape_xml(header.subtitle));
-  if (!header.answer.empty()) out += fmt::format("<p class=\"answer\">{}</p>\n", escape_xml(header.answer));
+  if (!header.answer.empty()) out += fmt::format("<p class=\"answer\">{}</p>\n", prose(header.answer));
   append_headline(out, header, sections);
   out += "</header>\n";
 }
@@ -107,7 +117,7 @@ void append_findings(std::string& out, const std::vector<StoredSection>& section
   out += "<section class=\"findings\" aria-labelledby=\"findings-h\">\n<h2 class=\"small\" id=\"findings-h\">What this run shows</h2>\n<ol>\n";
   for (const StoredSection& section : sections)
     out += fmt::format("<li><a href=\"#{}\">{}</a> <span>{}</span></li>\n", section.name, escape_xml(section.title),
-                       escape_xml(section.finding));
+                       prose(section.finding));
   out += "</ol>\n</section>\n";
 }
 
@@ -155,7 +165,7 @@ void append_figure(std::string& out, const StoredFigure& figure, int number) {
     out += fmt::format("<p class=\"readout\" aria-live=\"polite\" hidden></p>\n<script type=\"application/json\" id=\"{}-data\">{}</script>\n",
                        figure.name, escape_script_json(figure.hover));
   out += fmt::format("</div>\n<figcaption id=\"{0}-caption\"><b>Figure {1}.</b> {2} <span class=\"files\"><a href=\"figures/{0}.svg\">SVG</a> "
-                     "<a href=\"figures/{0}.csv\">CSV</a></span></figcaption>\n", figure.name, number, escape_xml(figure.title));
+                     "<a href=\"figures/{0}.csv\">CSV</a></span></figcaption>\n", figure.name, number, prose(figure.title));
   if (!figure.alt.empty()) out += fmt::format("<p class=\"unseen\">{}</p>\n", escape_xml(figure.alt));
   append_table(out, figure);
   out += "</figure>\n";
@@ -166,11 +176,11 @@ void append_notes(std::string& out, const StoredSection& section) {
   const auto note = [&](std::string_view cls, std::string_view term, const std::string& text) {
     if (!text.empty()) out += fmt::format("<div{}><dt>{}</dt><dd>{}</dd></div>\n", cls, term, text);
   };
-  note(" class=\"finding\"", "What this run shows", escape_xml(section.finding));
-  note("", "How to read it", escape_xml(section.reading));
+  note(" class=\"finding\"", "This run shows", prose(section.finding));
+  note("", "How to read it", prose(section.reading));
   std::string caveats;
-  if (section.caveats.size() == 1) caveats = escape_xml(section.caveats[0]);
-  else for (const std::string& caveat : section.caveats) caveats += "<li>" + escape_xml(caveat) + "</li>";
+  if (section.caveats.size() == 1) caveats = prose(section.caveats[0]);
+  else for (const std::string& caveat : section.caveats) caveats += "<li>" + prose(caveat) + "</li>";
   note("", section.caveats.size() == 1 ? "Caveat" : "Caveats", section.caveats.size() > 1 ? "<ul>" + caveats + "</ul>" : caveats);
   std::string numbers;
   for (const ReportValue& value : section.values)
@@ -187,7 +197,7 @@ void append_notes(std::string& out, const StoredSection& section) {
 void append_section(std::string& out, const StoredSection& section, int number, int& figures) {
   out += fmt::format("<section class=\"analysis\" id=\"{0}\" aria-labelledby=\"{0}-h\">\n<h2 id=\"{0}-h\"><span class=\"index\">{1}</span>{2}</h2>\n",
                      section.name, number, escape_xml(section.title));
-  if (!section.question.empty()) out += fmt::format("<p class=\"question\">{}</p>\n", escape_xml(section.question));
+  if (!section.question.empty()) out += fmt::format("<p class=\"question\">{}</p>\n", prose(section.question));
   for (const StoredFigure& figure : section.figures) append_figure(out, figure, ++figures);
   append_notes(out, section);
   out += "</section>\n";

@@ -46,8 +46,9 @@ const attach = plot => {
   const data = JSON.parse(document.getElementById(plot.dataset.hover).textContent);
   const out = plot.querySelector('.readout');
   const hint = 'Point, tap or use the arrow keys to read values.';
+  const idle = () => { out.textContent = hint; out.classList.add('idle'); };
   out.hidden = false;
-  out.textContent = hint;
+  idle();
   plot.tabIndex = 0;
   plot.setAttribute('role', 'group');
   plot.setAttribute('aria-label', 'Figure; arrow keys read values');
@@ -56,6 +57,7 @@ const attach = plot => {
   const clear = () => { cursor?.remove(); cursor = null; };
   const say = (head, entries) => {
     out.textContent = '';
+    out.classList.remove('idle');
     const strong = document.createElement('b');
     strong.textContent = head;
     out.append(strong);
@@ -128,7 +130,7 @@ const attach = plot => {
   };
   plot.addEventListener('pointermove', pointed);
   plot.addEventListener('pointerdown', pointed);
-  plot.addEventListener('pointerleave', () => { clear(); out.textContent = hint; });
+  plot.addEventListener('pointerleave', () => { clear(); idle(); });
 
   const step = (key, shift) => {
     const all = panels(visible()), move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[key];
@@ -150,7 +152,7 @@ const attach = plot => {
     showX(g, panel, place(g, panel, x, g.ry[0])[0], state?.py ?? g.y);
   };
   plot.addEventListener('keydown', event => {
-    if (event.key === 'Escape') { clear(); state = null; out.textContent = hint; }
+    if (event.key === 'Escape') { clear(); state = null; idle(); }
     if (!event.key.startsWith('Arrow') || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     step(event.key, event.shiftKey);

@@ -27,20 +27,19 @@ a:hover{text-decoration-color:currentColor}
 .skip{position:absolute;left:-99rem;top:.5rem;background:var(--paper);padding:.4rem .8rem;z-index:2}
 .skip:focus{left:.5rem}
 .unseen{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.small,h2.small{font:600 .68rem/1.3 var(--sans);letter-spacing:.09em;text-transform:uppercase;color:var(--muted);margin:0 0 .6rem}
+.small,h2.small{font:.98rem/1.3 var(--serif);font-variant-caps:all-small-caps;letter-spacing:.07em;color:var(--muted);margin:0 0 .5rem}
 )css"
     R"css(
 .masthead{border-top:3px solid var(--ink);padding-top:.7rem}
-.kicker{display:flex;justify-content:space-between;align-items:baseline;font:600 .68rem/1.3 var(--sans);letter-spacing:.09em;
-text-transform:uppercase;color:var(--muted);margin-bottom:1.6rem}
-.kicker button{font:inherit;letter-spacing:.04em;text-transform:none;font-weight:400;color:var(--muted);background:none;
+.kicker{display:flex;justify-content:space-between;align-items:baseline;margin-bottom:1.6rem}
+.kicker button{font:.68rem/1.3 var(--sans);color:var(--muted);background:none;
 border:1px solid var(--rule);border-radius:3px;padding:.15rem .5rem;cursor:pointer}
 .kicker button:hover{color:var(--ink)}
 h1{font-weight:400;font-size:clamp(1.75rem,1.3rem + 2.4vw,2.6rem);line-height:1.12;letter-spacing:-.012em;margin:0 0 .5rem;text-wrap:balance}
 .subtitle{color:var(--muted);font-style:italic;margin-bottom:1.3rem}
 .answer{font-size:1.12rem;line-height:1.45;max-width:37rem;margin-bottom:1.7rem}
-.headline{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.2rem,1fr));margin:0 0 2.2rem;border-block:1px solid var(--rule)}
-.headline div{padding:.8rem 1rem .75rem;border-left:1px solid var(--rule);margin-left:-1px}
+.headline{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.6rem,1fr));margin:0 0 2.2rem;border-block:1px solid var(--rule);overflow:hidden}
+.headline div{padding:.8rem 1rem .75rem;border-left:1px solid var(--rule);margin-left:-1rem;margin-right:1rem}
 .headline dt{font:.72rem/1.3 var(--sans);color:var(--muted)}
 .headline dd{margin:0}
 .headline .number{font-size:1.75rem;line-height:1.25;font-variant-numeric:lining-nums tabular-nums;letter-spacing:-.01em}
@@ -65,10 +64,12 @@ figure{margin:0 0 1.5rem}
 .plot{position:relative}
 .plot svg{display:block;width:100%;height:auto;touch-action:pan-y pinch-zoom}
 .narrow{display:none;max-width:30rem;margin-inline:auto}
-.readout{min-height:1.35rem;margin:.2rem 0 0;font:.72rem/1.5 var(--sans);font-variant-numeric:lining-nums tabular-nums;color:var(--muted)}
+.readout.idle{opacity:0}
+.plot:hover .readout,.plot:focus .readout{opacity:1}
+.readout{min-height:1.35rem;transition:opacity .15s;margin:.2rem 0 0;font:.72rem/1.5 var(--sans);font-variant-numeric:lining-nums tabular-nums;color:var(--muted)}
 .readout b{color:var(--ink);font-weight:600}
 .readout i{display:inline-block;width:.55rem;height:.55rem;border-radius:50%;margin:0 .3rem 0 .7rem}
-figcaption{font-size:.86rem;line-height:1.42;max-width:38rem;margin-top:.45rem}
+figcaption{font-size:.86rem;line-height:1.42;max-width:38rem;margin-top:.1rem}
 figcaption b{font:600 .76rem var(--sans);margin-right:.25em}
 .files{font:.68rem var(--sans);white-space:nowrap;margin-left:.4em}
 .files a{margin-right:.45em}
@@ -90,8 +91,8 @@ td.n{text-align:right}
 .mark{color:var(--finding);font-weight:700}
 .notes{margin:0}
 .notes>div{display:grid;grid-template-columns:8.2rem minmax(0,1fr);gap:0 1.2rem;padding:.6rem 0;border-top:1px solid var(--grid)}
-.notes dt{font:600 .68rem/1.45 var(--sans);letter-spacing:.05em;color:var(--muted);padding-top:.22rem}
-.notes dd{margin:0;max-width:32rem}
+.notes dt{font-variant-caps:all-small-caps;letter-spacing:.04em;line-height:1.45;color:var(--muted)}
+.notes dd{margin:0;max-width:32rem;font-size:.96rem}
 .notes .finding{border-top:2px solid var(--finding)}
 .notes .finding dt{color:var(--finding)}
 .notes .finding dd{font-size:1.08rem;line-height:1.42}
@@ -111,13 +112,13 @@ pre{margin:0;padding:.8rem 1rem;background:var(--wash);overflow:auto;font:.74rem
 .contents a{color:var(--muted);text-decoration:none}
 .contents a:hover,.contents a[aria-current]{color:var(--ink)}
 .contents a[aria-current]{font-weight:600}
-@media(min-width:1120px){.contents{display:block;grid-column:1;justify-self:end;width:10.5rem;margin:4rem 2.6rem 0 1rem;position:sticky;top:3rem;
+@media(min-width:1180px){.contents{display:block;grid-column:1;justify-self:end;width:9rem;margin:4.1rem 2.2rem 0 .8rem;position:sticky;top:3rem;
 align-self:start;max-height:calc(100vh - 4rem);overflow:auto}
 main{grid-row:1}}
 @media(max-width:600px){html{font-size:17px}main{padding-top:1.4rem}.wide{display:none}.narrow{display:block}
 .notes>div{grid-template-columns:1fr}.notes dt{padding-bottom:.15rem}.analysis{margin-top:2.8rem}
 .headline{grid-template-columns:repeat(2,1fr)}.headline .number{font-size:1.5rem}.kicker{margin-bottom:1.1rem}}
-@media(prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
+@media(prefers-reduced-motion:reduce){html{scroll-behavior:auto}.readout{transition:none}}
 @media print{:root,:root:not([data-theme=light]){--paper:#fff;--ink:#000;--muted:#444}
 html{font-size:10pt}body{display:block}main{padding:0}.contents,.skip,.kicker button,.readout,details,.files{display:none}
 .analysis{break-before:auto;margin-top:2rem}figure,.notes>div{break-inside:avoid}h2{break-after:avoid}a{color:inherit;text-decoration:none}}

@@ -13,7 +13,7 @@
 namespace passband::plot {
 namespace {
 
-constexpr double kBetweenColumns = 26, kBetweenRows = 22, kLeastPanel = 160, kMargin = 2;
+constexpr double kBetweenColumns = 26, kBetweenRows = 22, kMargin = 2;
 
 // Curves are named at their ends when there is one panel with room, few curves, and nothing else that needs a legend.
 bool names_directly(const Figure& figure, double width) {
@@ -34,19 +34,33 @@ struct Cell {
   Point origin;
 };
 
+// Plots of one row start at the same height, whatever stands above each; returns the row's bottom.
+double align_row(std::vector<Cell>& cells, size_t first) {
+  double top = 0, bottom = 0;
+  for (size_t i = first; i < cells.size(); ++i) top = std::max(top, cells[i].layout.top);
+  for (size_t i = first; i < cells.size(); ++i) {
+    cells[i].layout.top = top;
+    bottom = std::max(bottom, cells[i].origin.y + cells[i].layout.height());
+  }
+  return bottom;
+}
+
 // Lays the panels out in rows of equal columns; the plots of one column share their left edge.
 std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
   const Figure& figure = drawing.figure;
   const int n = static_cast<int>(figure.panels.size());
-  const int fit = std::max(1, static_cast<int>((drawing.width + kBetweenColumns) / (kLeastPanel + kBetweenColumns)));
+  // On a telephone a few panels stand one above the other; many keep two columns.
+  const double least = drawing.narrow() && n <= 4 ? 240 : 150;
+  const int fit = std::max(1, static_cast<int>((drawing.width + kBetweenColumns) / (least + kBetweenColumns)));
   const int columns = std::clamp(std::min(figure.columns, fit), 1, std::max(n, 1));
   const double width = (drawing.width - kBetweenColumns * (columns - 1)) / columns;
 
   std::vector<double> left(static_cast<size_t>(columns), 0);
+  double map_left = 0;  // one for all heatmaps, so that their cells have one size
   for (int i = 0; i < n; ++i) {
     const Panel& panel = figure.panels[static_cast<size_t>(i)];
-    double& edge = left[static_cast<size_t>(i % columns)];
-    if (!panel.heatmap) edge = std::max(edge, left_margin(drawing, panel, width));
+    double& edge = panel.heatmap ? map_left : left[static_cast<size_t>(i % columns)];
+    edge = std::max(edge, panel.heatmap ? heatmap_left(*panel.heatmap) : left_margin(drawing, panel, width));
   }
   std::vector<Cell> cells;
   bottom = top;
@@ -54,10 +68,10 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
     const Panel& panel = figure.panels[static_cast<size_t>(i)];
     const int column = i % columns;
     if (column == 0 && i > 0) top = bottom + kBetweenRows;
-    const PanelLayout layout = panel.heatmap ? measure_heatmap(drawing, panel, width)
+    const PanelLayout layout = panel.heatmap ? measure_heatmap(drawing, panel, width, map_left)
                                              : measure_panel(drawing, panel, width, left[static_cast<size_t>(column)]);
     cells.push_back({layout, {column * (width + kBetweenColumns), top}});
-    bottom = std::max(bottom, top + layout.height());
+    if (column == columns - 1 || i == n - 1) bottom = align_row(cells, static_cast<size_t>(i - column));
   }
   return cells;
 }

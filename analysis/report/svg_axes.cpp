@@ -67,7 +67,7 @@ double widest(const Ticks& ticks) {
   return width;
 }
 
-int rows_that_fit(double height) { return std::max(2, static_cast<int>(height / 46)); }
+int rows_that_fit(double height) { return std::max(3, static_cast<int>(height / 46)); }
 
 double chosen_height(const Drawing& drawing, const Panel& panel, double plot_width) {
   if (panel.height > 0) return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;

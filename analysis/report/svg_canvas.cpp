@@ -152,9 +152,9 @@ void draw_key(Canvas& canvas, const Box& box, ColorMap map, bool vertical) {
   constexpr int steps = 48;
   canvas.open("shape-rendering=\"crispEdges\"");
   for (int i = 0; i < steps; ++i) {
-    const double share = 1.0 / steps;
-    const Box step = vertical ? Box{box.x, box.bottom() - (i + 1) * share * box.height, box.width, share * box.height + 0.4}
-                              : Box{box.x + i * share * box.width, box.y, share * box.width + 0.4, box.height};
+    const double share = 1.0 / steps, overlap = map == ColorMap::tint ? 0 : 0.5;  // hides seams; see-through steps would add up
+    const Box step = vertical ? Box{box.x, box.bottom() - (i + 1) * share * box.height, box.width, share * box.height + overlap}
+                              : Box{box.x + i * share * box.width, box.y, share * box.width + overlap, box.height};
     canvas.rect(step, fill_of(map, (i + 0.5) * share));
   }
   canvas.close();

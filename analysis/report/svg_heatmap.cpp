@@ -125,6 +125,14 @@ void draw_column_labels(Canvas& canvas, const Grid& grid) {
   }
 }
 
+// The label, its last word ("stage 3": "3"), or nothing: whatever fits.
+std::string group_label(const std::string& label, double room) {
+  const auto fits = [&](const std::string& text) { return text_width(text) * kSmallFont <= room - 2; };
+  if (fits(label)) return label;
+  const std::string last = label.substr(label.rfind(' ') + 1);
+  return fits(last) ? last : "";
+}
+
 // Separators inside the map, and named brackets `offset` outside it.
 void draw_groups(Canvas& canvas, const Grid& grid, double row_offset, double column_offset) {
   for (const auto& group : grid.map.column_groups) {
@@ -132,7 +140,7 @@ void draw_groups(Canvas& canvas, const Grid& grid, double row_offset, double col
     const double y = grid.area.bottom() + column_offset;
     if (group.begin > 0) canvas.line({from, grid.area.y}, {from, grid.area.bottom()}, "break");
     canvas.line({from + 1.5, y}, {to - 1.5, y}, "axis");
-    canvas.text((from + to) / 2, y + 13, fit_text(group.label, to - from, kSmallFont), Anchor::middle, "tick");
+    canvas.text((from + to) / 2, y + 13, group_label(group.label, to - from), Anchor::middle, "tick");
   }
   for (const auto& group : grid.map.row_groups) {
     const double a = grid.map.origin_bottom ? grid.area.bottom() - static_cast<double>(group.begin) * grid.cell_height
@@ -141,12 +149,12 @@ void draw_groups(Canvas& canvas, const Grid& grid, double row_offset, double col
     const double x = grid.area.x - row_offset, top = std::min(a, b), bottom = std::max(a, b);
     if (group.begin > 0) canvas.line({grid.area.x, a}, {grid.area.right(), a}, "break");
     canvas.line({x, top + 1.5}, {x, bottom - 1.5}, "axis");
-    canvas.text(x - 5, (top + bottom) / 2, fit_text(group.label, bottom - top, kSmallFont), Anchor::middle, "tick", -90);
+    canvas.text(x - 5, (top + bottom) / 2, group_label(group.label, bottom - top), Anchor::middle, "tick", -90);
   }
 }
 
 void draw_vertical_key(Canvas& canvas, const Grid& grid) {
-  const double height = std::min(grid.area.height, 180.0);
+  const double height = std::min(grid.area.height, 220.0);
   const Box bar{grid.area.right() + 16, grid.area.y, kKeyBar, height};
   draw_key(canvas, bar, grid.map.map, true);
   const Ticks ticks = make_ticks(grid.range, Scale::linear, 5);
@@ -181,23 +189,26 @@ Range value_range(const Figure& figure, const Heatmap& map) {
   return {low, low < high ? high : low + 1};
 }
 
-PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width) {
+double heatmap_left(const Heatmap& map) {
+  return (shows_labels(map.row_labels, map.row_groups) ? widest(map.row_labels) + 10 : 4) +
+         (map.row_groups.empty() ? 0 : kBracket);
+}
+
+PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width, double left) {
   const Heatmap& map = *panel.heatmap;
   PanelLayout layout;
-  layout.left = (shows_labels(map.row_labels, map.row_groups) ? widest(map.row_labels) + 10 : 4) +
-                (map.row_groups.empty() ? 0 : kBracket);
+  layout.left = left;
   layout.right = key_width(drawing, map);
   const double room = width - layout.left - layout.right;
   // Square cells, unless the map is much longer than it is high; small maps do not fill the page.
   const double cell = std::min(room / static_cast<double>(map.columns), map.show_values ? 52.0 : 40.0);
   layout.plot_width = cell * static_cast<double>(map.columns);
-  const double tallest = drawing.figure.panels.size() == 1 ? 460 : room;
+  const double tallest = drawing.figure.panels.size() == 1 ? 500 : room;
   layout.plot_height = panel.height > 0 ? panel.height : std::min(cell * static_cast<double>(map.rows), tallest);
   const bool square = map.rows == map.columns;
   if (square && panel.height == 0) layout.plot_width = layout.plot_height = std::min(layout.plot_width, layout.plot_height);
   if (panel.height == 0 && layout.plot_height < 60) layout.plot_height = std::min(60.0, 22.0 * static_cast<double>(map.rows));
-  const bool named_key = drawing.panel_keys && !map.value.empty();
-  layout.top = heading_height(panel) + (named_key ? 18 : 4);
+  layout.top = heading_height(panel) + (axis_title(panel.y).empty() && drawing.panel_keys && !map.value.empty() ? 18 : 4);
   layout.bottom = column_label_height(map, layout.plot_width / static_cast<double>(map.columns)) +
                   (map.column_groups.empty() ? 0 : kBracket) + (axis_title(panel.x).empty() ? 4 : 20);
   return layout;
@@ -213,7 +224,7 @@ void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const Pa
                           px(area.width), px(area.height), map.origin_bottom ? " data-up=\"1\"" : ""));
   draw_heading(canvas, panel, origin, layout.left + layout.plot_width + layout.right);
   if (drawing.panel_keys && !map.value.empty())
-    canvas.text(area.right() + 16 + kKeyBar, area.y - 8, map.value, Anchor::end, "label");
+    canvas.text(area.right() + layout.right - 4, area.y - (axis_title(panel.y).empty() ? 8 : 14), map.value, Anchor::end, "label");
   const std::string hatch = draw_hatch(canvas, drawing, index);
   const bool image = map.rows * map.columns > (drawing.narrow() ? kMostNodesNarrow : kMostNodes);
   if (image) canvas.rect(area, "fill=\"url(#" + hatch + ")\"");  // shows where the image is transparent: no value

@@ -16,8 +16,13 @@ void add_unique(std::vector<LegendEntry>& entries, LegendEntry entry) {
 
 void add_series(const Drawing& drawing, const Panel& panel, std::vector<LegendEntry>& entries) {
   using Mark = LegendEntry::Mark;
-  for (size_t i = 0; i < panel.bars.size(); ++i)
-    add_unique(entries, {.mark = Mark::bar, .label = panel.bars[i].name, .look = look_of(style_of(panel.bars[i].style, i))});
+  for (size_t i = 0; i < panel.bars.size(); ++i) {
+    const Bars& bars = panel.bars[i];
+    if (bars.kinds.empty())
+      add_unique(entries, {.mark = Mark::bar, .label = bars.name, .look = look_of(style_of(bars.style, i))});
+    for (const Kind kind : bars.kinds)
+      add_unique(entries, {.mark = Mark::bar, .label = std::string(look_of(kind).name), .look = look_of(look_of(kind).series)});
+  }
   for (size_t i = 0; i < panel.lines.size(); ++i) {
     const Line& line = panel.lines[i];
     if (line.shade || drawing.direct_labels) continue;
@@ -72,7 +77,7 @@ void draw_shade_key(Canvas& canvas, const Box& box, const LegendEntry& entry) {
   // The same theme classes as the curves, so that key and curves agree on dark paper too.
   for (int i = 0; i < kShades; ++i) {
     const SeriesLook look = shade_look(static_cast<double>(i) / (kShades - 1), entry.map);
-    canvas.rect({box.x + i * box.width / kShades, box.y, box.width / kShades + 0.4, box.height}, look.fill);
+    canvas.rect({box.x + i * box.width / kShades, box.y, box.width / kShades + 0.5, box.height}, look.fill);
   }
 }
 
@@ -91,7 +96,7 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
   using Mark = LegendEntry::Mark;
   if (entry.mark == Mark::key) return draw_key_entry(canvas, entry, x, y);
   const double middle = y - 4;
-  const std::string dash = entry.look.dash.empty() ? "" : " stroke-dasharray=\"" + std::string(entry.look.dash) + "\"";
+  const std::string dash = entry.look.dash.empty() || entry.markers ? "" : " stroke-dasharray=\"" + std::string(entry.look.dash) + "\"";
   switch (entry.mark) {
     case Mark::line:
       canvas.open(entry.look.stroke + dash + " fill=\"none\" stroke-width=\"1.75\"");

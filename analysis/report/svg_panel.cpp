@@ -108,26 +108,28 @@ void draw_spans(Canvas& canvas, const Plot& plot) {
   }
 }
 
-void whisker(Canvas& canvas, const Plot& plot, double x, double low, double high) {
+void whisker(Canvas& canvas, Plot& plot, double x, double low, double high) {
   if (!drawable(plot, plot.x.range().low, low) || !drawable(plot, plot.x.range().low, high)) return;
   const double top = plot.y(high), bottom = plot.y(low);
   canvas.path(fmt::format("M{0},{1}V{2}M{3},{1}h6M{3},{2}h6", px(x), px(top), px(bottom), px(x - 3)),
               "class=\"rule\" stroke=\"#5d5d57\" fill=\"none\"");
+  add_ink(plot, {x, top}, {x, bottom});
 }
 
 void draw_bars(Canvas& canvas, Plot& plot) {
   const auto groups = static_cast<double>(plot.panel.bars.size());
   for (size_t g = 0; g < plot.panel.bars.size(); ++g) {
     const Bars& bars = plot.panel.bars[g];
-    const SeriesLook look = look_of(style_of(bars.style, g));
+    const std::string_view opacity = bars.low.empty() ? " fill-opacity=\"0.72\"" : " fill-opacity=\"0.4\"";  // keeps intervals legible
     const double whole = bar_width(bars), part = whole / groups;
     for (size_t i = 0; i < bars.x.size(); ++i) {
       if (!drawable(plot, bars.x[i], bars.y[i])) continue;
+      const SeriesLook look = look_of(bars.kinds.empty() ? style_of(bars.style, g) : look_of(bars.kinds[i]).series);
       const double left = bars.x[i] - whole / 2 + part * static_cast<double>(g);
       const double from = plot.x(left), to = plot.x(left + part);
       const double base = plot.y(std::clamp(0.0, plot.y.range().low, plot.y.range().high)), tip = plot.y(bars.y[i]);
       canvas.rect({from, std::min(base, tip), std::max(to - from - (groups > 1 ? 1 : 0), 0.5), std::abs(base - tip)},
-                  look.fill + " fill-opacity=\"0.75\"", point_title(plot, bars.name, bars.x[i], bars.y[i]));
+                  look.fill + std::string(opacity), point_title(plot, bars.name, bars.x[i], bars.y[i]));
       if (!bars.low.empty()) whisker(canvas, plot, (from + to) / 2, bars.low[i], bars.high[i]);
       plot.ink.push_back({(from + to) / 2, tip});
     }
@@ -216,8 +218,8 @@ void draw_reference_label(Canvas& canvas, Plot& plot, const Reference& reference
   const double width = text_width(reference.label) * kSmallFont;
   const Box& area = plot.area;
   std::vector<Point> places;  // baseline starts
-  for (const double share : {1.0, 0.0, 0.5, 0.75, 0.25}) {
-    const double along_x = area.x + 4 + share * (area.width - width - 8), along_y = area.y + 12 + share * (area.height - 20);
+  for (const double share : {1.0, 0.0, 0.5, 0.75, 0.25}) {  // right before left, top before bottom
+    const double along_x = area.x + 4 + share * (area.width - width - 8), along_y = area.y + 12 + (1 - share) * (area.height - 20);
     if (reference.along == Reference::Along::horizontal) {
       places.push_back({along_x, plot.y(reference.at) - 5});
       places.push_back({along_x, plot.y(reference.at) + 13});

@@ -54,7 +54,8 @@ void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const Pane
 void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
                const AxisMap& y);
 
-PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width);
+double heatmap_left(const Heatmap& map);
+PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width, double left);
 void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout, Point origin);
 // The range of a heatmap's colours; common to the panels that show the same value.
 Range value_range(const Figure& figure, const Heatmap& map);

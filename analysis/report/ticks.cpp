@@ -33,13 +33,26 @@ Ticks linear_ticks(const Range& range, int most) {
   return ticks;
 }
 
+// k x 10^decade: "0.02", "500", "5×10⁶", "10⁶".
+std::string decade_label(int k, int decade) {
+  if (std::abs(decade) < 5) return format_number(k * std::pow(10.0, decade));
+  return (k == 1 ? "" : std::to_string(k) + "\u00d7") + power_of_ten(decade);
+}
+
 Ticks log_ticks(const Range& range, int most) {
   const int first = static_cast<int>(std::ceil(std::log10(range.low) - 1e-9));
   const int last = static_cast<int>(std::floor(std::log10(range.high) + 1e-9));
-  if (last - first < 1) {  // less than two decades marks: nice numbers read better
-    return linear_ticks(range, most);
-  }
   Ticks ticks;
+  if (last - first < 1) {  // fewer than two powers of ten: 1, 2 and 5 times each
+    for (int decade = first - 1; decade <= last; ++decade)
+      for (const int k : {1, 2, 5}) {
+        const double at = k * std::pow(10.0, decade);
+        if (at < range.low * (1 - 1e-9) || at > range.high * (1 + 1e-9)) continue;
+        ticks.at.push_back(at);
+        ticks.labels.push_back(decade_label(k, decade));
+      }
+    return ticks.at.size() >= 2 ? ticks : linear_ticks(range, most);
+  }
   const int every = (last - first) / std::max(1, most) + 1;
   const bool plain = first >= -2 && last <= 4;
   for (int decade = first; decade <= last; decade += every) {
