@@ -20,7 +20,8 @@ std::optional<Init> conv_init(const NetworkSpec& spec, int64_t out, int64_t kern
   return Init::fan_out_normal(out * kernel * kernel);
 }
 
-Conv2d make_conv(const Scope& scope, const NetworkSpec& spec, int64_t in, int64_t out, Grid grid, Conv2dOptions options) {
+Conv2d make_conv(const Scope& scope, const NetworkSpec& spec, int64_t in, int64_t out, Grid grid,
+                 Conv2dOptions options) {
   options.weight_init = conv_init(spec, out, options.kernel);
   return {scope, in, out, grid, options};
 }
@@ -85,8 +86,8 @@ struct Shortcut {
   BatchNorm norm;
 };
 
-// He et al. 2016a with the stride in the 3x3. Basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1; the norm of the last one takes
-// the sum and the final ReLU along. An L block replaces the 3x3 (the second one of a basic block).
+// He et al. 2016a with the stride in the 3x3. Basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1; the norm of the last one
+// takes the sum and the final ReLU along. An L block replaces the 3x3 (the second one of a basic block).
 class PostActivationBlock final : public Block {
  public:
   PostActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
@@ -134,8 +135,8 @@ class PostActivationBlock final : public Block {
   std::optional<Shortcut> shortcut_;
 };
 
-// He et al. 2016b: every convolution is preceded by BN-ReLU. A shortcut that changes shape is a bare 1x1 convolution of the
-// normalised input; an identity is taken before the norm.
+// He et al. 2016b: every convolution is preceded by BN-ReLU. A shortcut that changes shape is a bare 1x1 convolution of
+// the normalised input; an identity is taken before the norm.
 class PreActivationBlock final : public Block {
  public:
   PreActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
@@ -150,7 +151,8 @@ class PreActivationBlock final : public Block {
                spec.bottleneck) {
     if (spec.bottleneck) {
       norm3_.emplace(plan.scope / "norm3", inner_);
-      conv3_.emplace(make_conv(plan.scope / "conv3", spec, inner_, plan.out, {site_.height, site_.width}, {.kernel = 1}));
+      conv3_.emplace(
+          make_conv(plan.scope / "conv3", spec, inner_, plan.out, {site_.height, site_.width}, {.kernel = 1}));
     }
     if (changes_shape(plan))
       shortcut_.emplace(make_conv(plan.scope / "downsample" / "conv", spec, plan.in, plan.out, plan.grid,
@@ -178,8 +180,9 @@ class PreActivationBlock final : public Block {
   std::optional<Conv2d> shortcut_;
 };
 
-// Park and Kim 2022, the pre-activation MSA block: x + attention(BN(conv1x1(GELU(BN(x))))). Where the block changes the shape
-// (an M that opens a stage; never in AlterNet itself) the 1x1 convolutions of branch and shortcut carry the stride.
+// Park and Kim 2022, the pre-activation MSA block: x + attention(BN(conv1x1(GELU(BN(x))))). Where the block changes the
+// shape (an M that opens a stage; never in AlterNet itself) the 1x1 convolutions of branch and shortcut carry the
+// stride.
 class AttentionBlock final : public Block {
  public:
   AttentionBlock(const BlockPlan& plan, const NetworkSpec& spec)

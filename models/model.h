@@ -25,7 +25,8 @@ class Model {
   Tensor operator()(const Tensor& images) const;
 
   const std::string& name() const { return name_; }
-  const std::string& family() const { return family_; }    // "resnet", "preact_resnet", "lambda_resnet", "alternet", "vit"
+  // "resnet", "preact_resnet", "lambda_resnet", "alternet" or "vit".
+  const std::string& family() const { return family_; }
   const std::string& pattern() const { return pattern_; }  // "CCC.CCCM.CCCCCM.CMCM"; empty for vit
   const ModelOptions& options() const { return options_; }
   ParameterStore& store() { return store_; }

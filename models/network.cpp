@@ -24,9 +24,13 @@ int64_t per_stage(const std::vector<int64_t>& list, size_t stage, int64_t growth
   return value;
 }
 
-// From the image to the first map. CIFAR: one 3x3 convolution. Larger images: 7x7 of stride 2 and a 3x3 max-pool of stride
-// 2, or (ResNet-RS) three 3x3 convolutions and a fourth in place of the pool. Norm and ReLU follow in post-activation
-// trunks only.
+const std::string& pattern_for(const NetworkSpec& spec, int64_t image_size) {
+  return image_size <= kCifarSize || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
+}
+
+// From the image to the first map. CIFAR: one 3x3 convolution. Larger images: 7x7 of stride 2 and a 3x3 max-pool of
+// stride 2, or (ResNet-RS) three 3x3 convolutions and a fourth in place of the pool. Norm and ReLU follow in
+// post-activation trunks only.
 class Stem {
  public:
   Stem(const Scope& root, const NetworkSpec& spec, int64_t side) : post_(!spec.preactivation) {
@@ -86,7 +90,7 @@ class HybridNetwork final : public Model {
     family_ = spec.family;
     options_ = options;
     const bool small = options.image_size <= kCifarSize;
-    pattern_ = small || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
+    pattern_ = pattern_for(spec, options.image_size);
     const Scope root(store_);
     stem_.emplace(root, spec, options.image_size);
     const int64_t channels = add_stages(root, spec, split_pattern(pattern_), small ? 4 : 7);
@@ -99,7 +103,8 @@ class HybridNetwork final : public Model {
 
  private:
   // Returns the channels of the last stage.
-  int64_t add_stages(const Scope& root, const NetworkSpec& spec, const std::vector<std::string>& words, int64_t window) {
+  int64_t add_stages(const Scope& root, const NetworkSpec& spec, const std::vector<std::string>& words,
+                     int64_t window) {
     size_t total = 0, index = 0;
     for (const std::string& word : words) total += word.size();
     int64_t channels = spec.widths[0];
@@ -120,7 +125,8 @@ class HybridNetwork final : public Model {
         plan.window = fit_window(grid.strided(1, plan.stride, 0).height, spec.window ? spec.window : window);
         plan.grid = grid;
         plan.patch = patch;
-        plan.drop_path = total > 1 ? options_.drop_path * static_cast<double>(index) / static_cast<double>(total - 1) : 0;
+        plan.drop_path = total > 1 ? options_.drop_path * static_cast<double>(index) / static_cast<double>(total - 1)
+                                   : 0;
         stages_.back().push_back(make_block(plan, spec));
         const TapSite& site = stages_.back().back()->site();
         channels = plan.out;
@@ -177,7 +183,7 @@ std::vector<std::string> split_pattern(const std::string& pattern) {
 }
 
 std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec, const ModelOptions& options) {
-  const std::string& used = options.image_size <= kCifarSize || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
+  const std::string& used = pattern_for(spec, options.image_size);
   if (!spec.preactivation && used.find('M') != std::string::npos)
     throw UsageError(concat_text("pattern ", used, ": M blocks need a pre-activation trunk; leave out \"postact\""));
   if (options.image_size < 8 || options.image_size > 4096)

@@ -1,5 +1,5 @@
-// One builder for ResNet, LambdaResNet, AlterNet and every mixture of them. A network is a pattern: one letter per block
-// (C convolution, M multi-head self-attention, L lambda), one word per stage: "CCC.CCCM.CCCCCM.CMCM".
+// One builder for ResNet, LambdaResNet, AlterNet and every mixture of them. A network is a pattern: one letter per
+// block (C convolution, M multi-head self-attention, L lambda), one word per stage: "CCC.CCCM.CCCCCM.CMCM".
 #pragma once
 #include <memory>
 #include <string>

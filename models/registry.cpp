@@ -10,16 +10,10 @@ namespace {
 
 using Depths = std::vector<int64_t>;
 
-std::string join(const std::vector<std::string>& words) {
-  std::string pattern;
-  for (const std::string& word : words) pattern += (pattern.empty() ? "" : ".") + word;
-  return pattern;
-}
-
 std::string convolutions(const Depths& depths) {
   std::vector<std::string> words;
   for (const int64_t depth : depths) words.emplace_back(static_cast<size_t>(depth), 'C');
-  return join(words);
+  return join(words, ".");
 }
 
 // Park and Kim 2022: each stage ends in `msa` pairs of convolution and self-attention.
@@ -30,7 +24,7 @@ std::string alternating(const Depths& depths, const Depths& msa) {
     for (int64_t i = 0; i < msa[s]; ++i) word += "CM";
     words.push_back(word);
   }
-  return join(words);
+  return join(words, ".");
 }
 
 // Bello 2021: all of the last stage is lambda, and of the stage before it blocks step, 2 step, ... count step (from 0).
@@ -39,7 +33,7 @@ std::string lambda_hybrid(const Depths& depths, int64_t step, int64_t count) {
   for (size_t s = 0; s < depths.size(); ++s)
     words.emplace_back(static_cast<size_t>(depths[s]), s + 1 == depths.size() ? 'L' : 'C');
   for (int64_t i = 1; i <= count; ++i) words[2][static_cast<size_t>(i * step)] = 'L';
-  return join(words);
+  return join(words, ".");
 }
 
 NetworkSpec resnet(const Depths& depths, bool bottleneck) {
@@ -63,8 +57,8 @@ NetworkSpec resnext50() {
   return spec;
 }
 
-// The paper's all-lambda network of 15.0 M parameters on a plain ResNet-50 trunk, with the bias on the lambda convolution
-// that the public ports have (14,995,848; 256 fewer without).
+// The paper's all-lambda network of 15.0 M parameters on a plain ResNet-50 trunk, with the bias on the lambda
+// convolution that the public ports have (14,995,848; 256 fewer without).
 NetworkSpec lambda_resnet50() {
   return {.family = "lambda_resnet", .pattern = "LLL.LLLL.LLLLLL.LLL", .zero_last_gamma = true};
 }
@@ -144,7 +138,8 @@ int64_t option_value(const std::string& name, const std::string& key, const std:
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least || value > 65536)
-    throw UsageError(concat_text("model ", name, ": ", key, " takes a whole number from ", least, " to 65536, not ", quoted(text)));
+    throw UsageError(concat_text("model ", name, ": ", key, " takes a whole number from ", least, " to 65536, not ",
+                                 quoted(text)));
   return value;
 }
 
@@ -168,12 +163,14 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
   } else if (key == "scope") {
     spec.lambda_scope = number(0);
   } else {
-    throw UsageError(concat_text("model ", name, ": unknown option ", quoted(key), did_you_mean(key, kPatternOptions)));
+    throw UsageError(concat_text("model ", name, ": unknown option ", quoted(key),
+                                 did_you_mean(key, kPatternOptions)));
   }
 }
 
 // Patterns of at most eight blocks have basic blocks (ResNet-18's size), longer ones bottlenecks. M blocks need, and so
-// choose, a pre-activation trunk; without them the trunk is post-activation, and with L blocks the last norms start at 0.
+// choose, a pre-activation trunk; without them the trunk is post-activation, and with L blocks the last norms of its
+// branches start at 0.
 NetworkSpec parse_pattern(const std::string& name) {
   NetworkSpec spec;
   const size_t colon = name.find(':');
@@ -206,7 +203,8 @@ std::unique_ptr<Model> construct(const std::string& name, const ModelOptions& op
 }  // namespace
 
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options, bool build) {
-  if (options.classes < 1) throw UsageError(concat_text("model ", name, ": needs at least one class, not ", options.classes));
+  if (options.classes < 1)
+    throw UsageError(concat_text("model ", name, ": needs at least one class, not ", options.classes));
   std::unique_ptr<Model> model = construct(name, options);
   if (build) model->store().build(options.seed, options.dtype);
   return model;

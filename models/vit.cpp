@@ -1,6 +1,7 @@
 // Vision transformer.
 #include "models/vit.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -79,9 +80,11 @@ class VisionTransformer final : public Model {
       cls_token_ = root.parameter("cls_token", {1, 1, spec.width}, Init::truncated_normal(0.02), Layout::same, false);
     pos_embed_ = root.parameter("pos_embed", {1, prefix + side * side, spec.width}, Init::truncated_normal(0.02),
                                 Layout::same, false);
-    patch_embed_.emplace(root / "patch_embed", 3, spec.width, spec.patch, Grid{options.image_size, options.image_size});
+    patch_embed_.emplace(root / "patch_embed", 3, spec.width, spec.patch,
+                         Grid{options.image_size, options.image_size});
     for (int64_t i = 0; i < spec.depth; ++i) {
-      const double rate = spec.depth > 1 ? options.drop_path * static_cast<double>(i) / static_cast<double>(spec.depth - 1) : 0;
+      const double depth = static_cast<double>(std::max<int64_t>(spec.depth - 1, 1));
+      const double rate = options.drop_path * static_cast<double>(i) / depth;
       blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, concat_text("block", i + 1), rate, site_);
     }
     norm_.emplace(root / "norm", spec.width);
@@ -122,7 +125,8 @@ struct Size {
 };
 
 constexpr std::array<Size, 5> kSizes = {{
-    {"tiny", 192, 12, 3}, {"small", 384, 12, 6}, {"base", 768, 12, 12}, {"large", 1024, 24, 16}, {"huge", 1280, 32, 16}}};
+    {"tiny", 192, 12, 3}, {"small", 384, 12, 6}, {"base", 768, 12, 12}, {"large", 1024, 24, 16},
+    {"huge", 1280, 32, 16}}};
 
 bool take_prefix(std::string_view& text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return false;
@@ -154,8 +158,8 @@ std::optional<VitSpec> vit_spec(const std::string& name) {
 
 std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec, const ModelOptions& options) {
   if (options.image_size < spec.patch || options.image_size % spec.patch != 0)
-    throw UsageError(concat_text("model ", name, ": patches of ", spec.patch, " pixels do not tile a ", options.image_size, "x",
-                                 options.image_size, " image"));
+    throw UsageError(concat_text("model ", name, ": patches of ", spec.patch, " pixels do not tile a ",
+                                 options.image_size, "x", options.image_size, " image"));
   return std::make_unique<VisionTransformer>(name, spec, options);
 }
 

@@ -15,9 +15,9 @@ struct VitSpec {
   bool qkv_bias = true;
 };
 
-// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge; patches 2, 4, 8, 14, 16, 32. "_gap" pools
-// instead of using a class token. Queries, keys and values have a bias as in timm, except at patch 2, the form that Park and
-// Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it explicitly. Nothing when the name is no such name.
+// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools instead of using a
+// class token. Queries, keys and values have a bias as in timm, except at patch 2, the form that Park and Kim (2022)
+// trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it explicitly. Nothing when the name is no such name.
 std::optional<VitSpec> vit_spec(const std::string& name);
 
 // Throws UsageError when the patch does not divide the image.

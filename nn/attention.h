@@ -5,7 +5,8 @@
 
 namespace passband {
 
-// Multi-head self-attention over tokens: proj(softmax(q k^T / sqrt(d)) v), d = width / heads. (N, T, width) -> the same.
+// Multi-head self-attention over tokens: proj(softmax(q k^T / sqrt(d)) v), d = width / heads.
+// (N, T, width) -> the same.
 struct SelfAttention {
   struct Options {
     int64_t heads = 3;

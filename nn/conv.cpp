@@ -16,8 +16,8 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Con
   CHECK(in % groups == 0 && out % groups == 0, scope.path(), ": ", groups, " groups do not divide ", in, " and ", out,
         " channels");
   out_grid = grid.strided(kernel, stride, padding);
-  CHECK(out_grid.height >= 1 && out_grid.width >= 1, scope.path(), ": a ", kernel, "x", kernel, " kernel does not fit a ",
-        grid.height, "x", grid.width, " map; use a larger image");
+  CHECK(out_grid.height >= 1 && out_grid.width >= 1, scope.path(), ": a ", kernel, "x", kernel,
+        " kernel does not fit a ", grid.height, "x", grid.width, " map; use a larger image");
   const int64_t fan_in = kernel * kernel * in / groups;
   const Init fallback = Init::fan_in_uniform(fan_in);
   weight = scope.parameter("weight", {out, kernel, kernel, in / groups}, options.weight_init.value_or(fallback),

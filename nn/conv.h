@@ -16,8 +16,8 @@ struct Conv2dOptions {
   std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
 };
 
-// x (N, H, W, in) -> (N, Ho, Wo, out). `grid` is the extent of the input; `out` that of the result. A 1x1 convolution of
-// stride 1 runs as a matrix product.
+// x (N, H, W, in) -> (N, Ho, Wo, out). `grid` is the extent of the input; `out_grid` that of the result. A 1x1
+// convolution of stride 1 runs as a matrix product.
 struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options = {});
   Tensor operator()(const Tensor& x) const;

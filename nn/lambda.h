@@ -9,8 +9,9 @@
 namespace passband {
 
 // (N, H, W, width) -> the same. Queries, keys and values come from one 1x1 convolution without bias, in the order
-// [q (heads k), k (u k), v (u v)], v = width / heads; batch norms on q and v, none on k. Names follow the published PyTorch
-// ports: conv_qkv, norm_q, norm_v, lambda_conv (local scope: a conv kernel with bias) or pos_emb (global scope: a table).
+// [q (heads k), k (u k), v (u v)], v = width / heads; batch norms on q and v, none on k. Names follow the public
+// PyTorch ports: conv_qkv, norm_q, norm_v, and lambda_conv (local scope: a kernel with bias) or pos_emb (global scope:
+// a table).
 struct LambdaLayer {
   struct Options {
     int64_t heads = 4;

@@ -46,7 +46,7 @@ struct Parameter {
   int64_t offset = 0;   // first element in the flat vector
   Tensor value;         // leaf view, f32 (f64 when the store was built so)
 
-  // The value in another floating type: a recorded cast in training; without recording, one cast per version of the value.
+  // The value in another floating type: a recorded cast while a graph is recorded, else one cast per version.
   Tensor as(DType dtype) const;
 
   mutable Tensor converted;  // the last unrecorded cast, and the version it was made from

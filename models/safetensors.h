@@ -1,0 +1,65 @@
+// The safetensors container: u64 header length, JSON header, bytes (github.com/huggingface/safetensors). Everything a
+// file claims is checked before memory is taken for it; what is wrong is a one-line DataError naming file and tensor.
+#pragma once
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/weights.h"
+
+namespace passband {
+
+// A tensor as the header describes it. Offsets count from the end of the header.
+struct SafetensorsEntry {
+  std::string dtype;           // "F32"
+  std::vector<int64_t> shape;  // at most 8 dimensions
+  uint64_t begin = 0, end = 0;
+};
+
+struct SafetensorsHeader {
+  std::map<std::string, SafetensorsEntry> entries;
+  Metadata metadata;
+};
+
+// Reads and checks a header: JSON object without duplicate keys, only known keys and types, offsets that begin at 0 and
+// leave neither hole nor overlap, sizes that equal shape times element, and `body_bytes` bytes in all.
+SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json, uint64_t body_bytes);
+
+// An open file whose header has been checked.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::string& path);
+
+  const std::map<std::string, SafetensorsEntry>& entries() const { return header_.entries; }
+  const Metadata& metadata() const { return header_.metadata; }
+  // The elements in file order, converted: to `target` when it is a floating type and so is the file's.
+  Tensor read(const std::string& name, DType target);
+  // As stored; F16 becomes f32, BOOL u8, I64 i32 (out of range throws).
+  Tensor read(const std::string& name);
+
+ private:
+  const SafetensorsEntry& entry(const std::string& name) const;
+  std::string bytes_of(const SafetensorsEntry& entry);
+
+  std::string path_;
+  std::ifstream file_;
+  uint64_t body_ = 0;  // where the bytes begin
+  SafetensorsHeader header_;
+};
+
+// A tensor to be written: `fill` puts its bytes in place.
+struct SafetensorsItem {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::function<void(char*)> fill;
+};
+
+// The bytes of a file: tensors by element size descending, then name; header padded with spaces to a multiple of 8.
+std::string pack_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata);
+
+}  // namespace passband
