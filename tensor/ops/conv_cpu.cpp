@@ -40,7 +40,7 @@ Tensor weight_of(const ConvGeometry& g, int64_t group, const Tensor& w) {
 }
 
 void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  const ProductShape shape{.m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true};
+  const ProductShape shape{.m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
   if (g.options.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, bias, shape);
   const Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
   for (int64_t group = 0; group < g.options.groups; ++group) {
@@ -51,7 +51,7 @@ void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, co
 }
 
 void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
-  const ProductShape shape{.m = g.pixels(), .n = g.patch(), .k = g.co};
+  const ProductShape shape{.m = g.pixels(), .n = g.patch(), .k = g.co, .weight_b = true};
   if (g.trivial()) return matmul_forward(dx, dy, w, {}, shape);
   fill_zero(dx);
   const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, dx.dtype());

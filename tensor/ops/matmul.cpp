@@ -17,6 +17,7 @@ struct Matmul {
   static constexpr auto name = "matmul";
   static constexpr auto saves = Save::input;
   MatmulOptions options;
+  bool weight_b = false;
 
   Tensor forward(const Tensor& a, const Tensor& b) const {
     ProductShape shape{.batch = 1,
@@ -24,7 +25,8 @@ struct Matmul {
                        .n = b.size(options.transpose_b ? -2 : -1),
                        .k = a.size(options.transpose_a ? -2 : -1),
                        .transpose_a = options.transpose_a,
-                       .transpose_b = options.transpose_b};
+                       .transpose_b = options.transpose_b,
+                       .weight_b = weight_b};
     Shape result = a.shape();
     result[-2] = shape.m;
     result[-1] = shape.n;
@@ -55,15 +57,18 @@ struct Linear {
 
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
     const Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
-    const ProductShape shape{
-        .m = x.shape().outer(-1), .n = weight.size(0), .k = weight.size(1), .transpose_b = true};
+    const ProductShape shape{.m = x.shape().outer(-1),
+                             .n = weight.size(0),
+                             .k = weight.size(1),
+                             .transpose_b = true,
+                             .weight_b = true};
     DISPATCH(x.device(), matmul_forward, y, x, weight, bias, shape);
     return y;
   }
 
   Grads backward(const Saved& s, const Tensor& dy) const {
     Grads grads(3);
-    if (s.needs(0)) grads[0] = matmul(dy, s.input(1));
+    if (s.needs(0)) grads[0] = apply(Matmul{.weight_b = true}, dy, s.input(1));
     const Tensor rows = as_rows(dy);
     if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
     if (s.needs(2)) grads[2] = sum(rows, {0});
@@ -86,15 +91,14 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   const int64_t inner_a = a.size(options.transpose_a ? -2 : -1), inner_b = b.size(options.transpose_b ? -1 : -2);
   CHECK(inner_a == inner_b, "matmul: inner dimensions differ: a is ", a, options.transpose_a ? " transposed" : "",
         ", b is ", b, options.transpose_b ? " transposed" : "");
-  if (b.rank() == 2 && a.rank() == 2) return apply(Matmul{options}, a, b);
-  if (b.rank() == 2 && !options.transpose_a) return apply(Matmul{options}, a, b);
+  if (b.rank() == 2 && (a.rank() == 2 || !options.transpose_a)) return apply(Matmul{.options = options}, a, b);
   Shape batch = a.shape();
   batch[-2] = b.size(-2);
   batch[-1] = b.size(-1);
-  if (b.rank() == 2) return apply(Matmul{options}, a, expand(b, batch));
+  if (b.rank() == 2) return apply(Matmul{.options = options}, a, expand(b, batch));
   CHECK(batch == b.shape(), "matmul: leading dimensions differ: a is ", a, ", b is ", b,
         "; b may also be a plain matrix");
-  return apply(Matmul{options}, a, b);
+  return apply(Matmul{.options = options}, a, b);
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {

@@ -21,37 +21,46 @@ memory::desc matrix(int64_t batch, int64_t rows, int64_t columns, bool transpose
   return {{batch, rows, columns}, onednn::type_of(dtype), memory::dims{rows * columns, row, column}};
 }
 
+memory::desc any_layout(const memory::desc& layout) {
+  return {layout.dims(), layout.data_type(), memory::format_tag::any};
+}
+
 onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bias) {
   onednn::Plan plan;
   plan.source = matrix(s.batch, s.m, s.k, s.transpose_a, dtype);
-  plan.weights = plan.own = matrix(s.batch, s.k, s.n, s.transpose_b, dtype);
+  plan.own = matrix(s.batch, s.k, s.n, s.transpose_b, dtype);
+  const memory::desc asked = s.weight_b ? any_layout(plan.own) : plan.own;
   plan.destination = matrix(s.batch, s.m, s.n, false, result);
   if (bias)
     plan.bias = s.batch == 1 ? memory::desc({1, s.n}, onednn::type_of(result), memory::format_tag::ab)
                              : memory::desc({1, 1, s.n}, onednn::type_of(result), memory::format_tag::abc);
   using Matmul = dnnl::matmul;
-  const Matmul::desc description = bias ? Matmul::desc(plan.source, plan.weights, plan.bias, plan.destination)
-                                        : Matmul::desc(plan.source, plan.weights, plan.destination);
+  const Matmul::desc description = bias ? Matmul::desc(plan.source, asked, plan.bias, plan.destination)
+                                        : Matmul::desc(plan.source, asked, plan.destination);
   const Matmul::primitive_desc made(description, onednn::attributes(), onednn::engine());
   plan.primitive = Matmul(made);
+  plan.weights = made.weights_desc();
+  onednn::add_reorder(plan, plan.own, plan.weights);
   plan.scratchpad = made.scratchpad_desc();
   return plan;
 }
 
 void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
   onednn::Key key('m');
-  key.add(s.batch).add(s.m).add(s.n).add(s.k).add(s.transpose_a).add(s.transpose_b).add(bias.defined());
+  key.add(s.batch).add(s.m).add(s.n).add(s.k).add(s.transpose_a).add(s.transpose_b);
+  key.add(s.weight_b).add(bias.defined());
   key.add(static_cast<int64_t>(a.dtype())).add(static_cast<int64_t>(c.dtype()));
   const onednn::PlanRef plan =
       onednn::plan_for("matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias.defined()); });
+  const Tensor right = onednn::packed(*plan, b);
   if (bias.defined())
     onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights, b.raw()},
+                            {DNNL_ARG_WEIGHTS, plan->weights, right.raw()},
                             {DNNL_ARG_BIAS, plan->bias, bias.raw()},
                             {DNNL_ARG_DST, plan->destination, c.raw()}});
   else
     onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights, b.raw()},
+                            {DNNL_ARG_WEIGHTS, plan->weights, right.raw()},
                             {DNNL_ARG_DST, plan->destination, c.raw()}});
 }
 

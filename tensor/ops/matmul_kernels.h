@@ -8,6 +8,7 @@ namespace passband {
 struct ProductShape {
   int64_t batch = 1, m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
+  bool weight_b = false;  // b changes rarely: a backend may keep it in a layout of its own between calls
 };
 
 namespace cpu {
