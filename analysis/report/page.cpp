@@ -185,7 +185,7 @@ void append_notes(std::string& out, const StoredSection& section) {
   std::string numbers;
   for (const ReportValue& value : section.values)
     numbers += fmt::format("<li>{}: <b>{}</b>{}</li>", escape_xml(value.label), escape_xml(value_text(value)),
-                           value.detail.empty() ? "" : ", " + escape_xml(value.detail));
+                           value.detail.empty() ? "" : ", " + prose(value.detail));
   note(" class=\"numbers\"", "Numbers", numbers.empty() ? "" : "<ul>" + numbers + "</ul>");
   std::string arrays;
   for (const std::string& array : section.arrays)

@@ -34,12 +34,18 @@ struct Cell {
   Point origin;
 };
 
-// Plots of one row start at the same height, whatever stands above each; returns the row's bottom.
+// Plots of one row share their upper and, where they are alike, lower edge; returns the row's bottom.
 double align_row(std::vector<Cell>& cells, size_t first) {
-  double top = 0, bottom = 0;
-  for (size_t i = first; i < cells.size(); ++i) top = std::max(top, cells[i].layout.top);
+  double top = 0, bottom = 0, height = cells[first].layout.plot_height;
   for (size_t i = first; i < cells.size(); ++i) {
-    cells[i].layout.top = top;
+    top = std::max(top, cells[i].layout.top);
+    height = std::min(height, cells[i].layout.plot_height);
+  }
+  for (size_t i = first; i < cells.size(); ++i) {
+    PanelLayout& layout = cells[i].layout;
+    layout.top = top;
+    // Plots of nearly one height get exactly one; a panel that asked for another height keeps it.
+    if (layout.plot_height < 1.25 * height) layout.plot_height = height;
     bottom = std::max(bottom, cells[i].origin.y + cells[i].layout.height());
   }
   return bottom;

@@ -90,14 +90,25 @@ void draw_image(Canvas& canvas, const Grid& grid) {
   canvas.image(grid.area, png_data_uri(pixels, map.columns, map.rows, 4), true);
 }
 
+// The most decimals, up to the wanted ones, with which every value fits its cell; -1: not even whole numbers do.
+int decimals_that_fit(const Grid& grid) {
+  if (grid.cell_height < 13) return -1;
+  for (int decimals = grid.map.decimals; decimals >= 0; --decimals) {
+    const auto fits = [&](double v) { return text_width(format_fixed(v, decimals)) * kSmallFont + 3 <= grid.cell_width; };
+    if (std::all_of(grid.map.values.begin(), grid.map.values.end(), fits)) return decimals;
+  }
+  return -1;
+}
+
 void draw_values(Canvas& canvas, const Grid& grid) {
+  const int decimals = decimals_that_fit(grid);
+  if (decimals < 0) return;
   for (int64_t r = 0; r < grid.map.rows; ++r)
     for (int64_t c = 0; c < grid.map.columns; ++c) {
       const double v = grid.value(r, c), t = grid.share(v);
-      const std::string label = format_fixed(v, grid.map.decimals);
+      const std::string label = format_fixed(v, decimals);
       const bool tint = grid.map.map == ColorMap::tint;
-      if (text_width(label) * kSmallFont + 3 > grid.cell_width || grid.cell_height < 13 || !std::isfinite(v)) continue;
-      if (tint && v == 0) continue;  // an empty cell says zero more quietly than a number
+      if (!std::isfinite(v) || (tint && v == 0)) continue;  // an empty cell says zero more quietly than a number
       const std::string_view ink = tint ? (t > 0.55 ? "cell on-tint" : "cell")
                                         : luminance(color_of(grid.map.map, t)) > 0.3 ? "cell on-light" : "cell on-dark";
       canvas.text(grid.x(static_cast<double>(c) + 0.5), grid.y(static_cast<double>(r)) + grid.cell_height / 2 + 4, label,

@@ -1,0 +1,190 @@
+// The report directory: the page, its security policy, stored sections, the summary.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "analysis/report/page.h"
+#include "analysis/report/report.h"
+#include "tensor/core/error.h"
+#include "tensor/core/file.h"
+#include "tests/test_report_demo.h"
+#include "tests/test_report_xml.h"
+
+using namespace passband;
+namespace fs = std::filesystem;
+
+namespace {
+
+// An empty directory that vanishes with the test.
+class Scratch {
+ public:
+  Scratch() : path_(fs::temp_directory_path() / ("passband-report-" + std::to_string(::getpid()))) {
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+  }
+  ~Scratch() { fs::remove_all(path_); }
+  std::string operator()(const std::string& name = {}) const { return (path_ / name).string(); }
+
+ private:
+  fs::path path_;
+};
+
+Section small_section(const std::string& name, double value) {
+  plot::Panel panel;
+  panel.lines = {{.name = "a", .x = {0, 1}, .y = {0, value}}};
+  return {.name = name, .title = "Section " + name, .question = "Why " + name + "?",
+          .figures = {{.name = name, .title = "Figure of " + name, .panels = {panel}}}, .finding = "Found " + name,
+          .values = {{.key = "v", .label = "Value", .value = value}}, .key = "key-of-" + name};
+}
+
+nlohmann::json summary_of(const Scratch& scratch) { return nlohmann::json::parse(read_file(scratch("report/summary.json"))); }
+
+}  // namespace
+
+TEST_CASE("a report with every figure is one well-formed page that refers to nothing outside") {
+  const Scratch scratch;
+  Report report(demo::header());
+  for (Section& section : demo::sections()) report.add(std::move(section));
+  report.write(scratch());
+
+  const std::string page = read_file(scratch("report/index.html"));
+  CHECK(demo::XmlChecker(page, true).problem() == "");
+  CHECK(page.find("<html lang=\"en\">") != std::string::npos);
+  CHECK(page.find("default-src 'none'") != std::string::npos);
+  for (const char* outside : {"src=\"http", "href=\"http", "url(http", "@import", "src=\"figures"})
+    CHECK_MESSAGE(page.find(outside) == std::string::npos, outside);
+  for (const Section& section : demo::sections()) {
+    CHECK(page.find("id=\"" + section.name + "\"") != std::string::npos);
+    for (const plot::Figure& figure : section.figures)
+      for (const char* suffix : {".svg", ".csv"}) CHECK(fs::is_regular_file(scratch("report/figures/" + figure.name + suffix)));
+  }
+  CHECK(read_file(scratch("report/data/cka-self.npy")).size() == 128 + 72 * 72 * 8);
+}
+
+TEST_CASE("an independent XML parser accepts the drawings") {
+  if (std::system("python3 -c pass 2>/dev/null") != 0) return;
+  const Scratch scratch;
+  Report report(demo::header());
+  for (Section& section : demo::sections()) report.add(std::move(section));
+  report.write(scratch());
+  const std::string command = "python3 -c \"import sys, glob, xml.dom.minidom as m; "
+                              "[m.parse(f) for f in glob.glob(sys.argv[1] + '/*.svg')]\" " + scratch("report/figures");
+  CHECK(std::system(command.c_str()) == 0);
+}
+
+TEST_CASE("script and style are allowed by the hashes that the policy names, and nothing else is inline") {
+  const std::string page = render_page({.title = "t"}, {});
+  CHECK(page.find("unsafe-inline") == std::string::npos);
+  CHECK(page.find(" style=\"") == std::string::npos);
+  CHECK(page.find(" onload=") == std::string::npos);
+  if (std::system("python3 -c pass 2>/dev/null") != 0) return;
+  const Scratch scratch;
+  write_file_atomically(scratch("page.html"), page);
+  // Recomputes both hashes with Python's hashlib from the page as a browser sees it.
+  write_file_atomically(scratch("check.py"),
+                        "import base64, hashlib, re, sys\n"
+                        "page = open(sys.argv[1], encoding='utf-8').read()\n"
+                        "policy = re.search('Security-Policy\" content=\"([^\"]*)', page).group(1)\n"
+                        "for tag in ('style', 'script'):\n"
+                        "    body = re.search('<%s>(.*?)</%s>' % (tag, tag), page, re.S).group(1)\n"
+                        "    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()\n"
+                        "    assert \"%s-src 'sha256-%s'\" % (tag, digest) in policy, tag\n");
+  CHECK(std::system(("python3 " + scratch("check.py") + " " + scratch("page.html")).c_str()) == 0);
+}
+
+TEST_CASE("hostile text stays text everywhere on the page") {
+  const std::string evil = "<script>alert('x')</script>\"><img src=x onerror=y>";
+  const Scratch scratch;
+  Section section = small_section("evil", 1);
+  section.title = section.question = section.reading = section.finding = evil;
+  section.caveats = {evil, evil};
+  section.values = {{.key = evil, .label = evil, .text = evil, .detail = evil, .headline = true}};
+  section.figures[0].title = section.figures[0].alt = section.figures[0].panels[0].lines[0].name = evil;
+  Report report({.title = evil, .subtitle = evil, .answer = evil, .headline = {{.label = evil, .text = evil}},
+                 .runs = {{evil, {{evil, evil}}}, {"b", {{"k", evil}}}}, .commands = {evil}});
+  report.add(section);
+  report.write(scratch());
+  const std::string page = read_file(scratch("report/index.html"));
+  CHECK(demo::XmlChecker(page, true).problem() == "");
+  CHECK(page.find("<script>alert") == std::string::npos);
+  CHECK(page.find("<img") == std::string::npos);
+}
+
+TEST_CASE("a second call adds to the report and replaces sections of the same name") {
+  const Scratch scratch;
+  Report first({.title = "t"});
+  first.add(small_section("one", 1));
+  first.add(small_section("two", 2));
+  first.write(scratch());
+  Report second({.title = "t"});
+  Section changed = small_section("two", 22);
+  changed.order = -1;
+  second.add(changed);
+  second.add(small_section("three", 3));
+  second.write(scratch());
+
+  const auto sections = summary_of(scratch)["sections"];
+  CHECK(sections.size() == 3);
+  CHECK(sections["one"]["values"]["v"] == 1);
+  CHECK(sections["two"]["values"]["v"] == 22);
+  CHECK(sections["three"]["finding"] == "Found three");
+  const std::string page = read_file(scratch("report/index.html"));
+  CHECK(page.find("id=\"two\"") < page.find("id=\"one\""));  // order -1 comes first
+  CHECK(page.find("id=\"one\"") < page.find("id=\"three\""));
+  CHECK(page.find("Figure of one") != std::string::npos);
+}
+
+TEST_CASE("stored keys tell which sections may be reused") {
+  const Scratch scratch;
+  Report report({.title = "t"});
+  report.add(small_section("one", 1));
+  report.write(scratch());
+  CHECK(stored_key(scratch(), "one") == "key-of-one");
+  CHECK(!stored_key(scratch(), "two"));
+  CHECK(!stored_key(scratch("nowhere"), "one"));
+}
+
+TEST_CASE("a section that cannot be read is named, with the way out") {
+  const Scratch scratch;
+  Report report({.title = "t"});
+  report.add(small_section("one", 1));
+  report.write(scratch());
+  write_file_atomically(scratch("report/sections/one.json"), "{\"format\": 1");
+  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("one.json: not a stored section"), DataError);
+  write_file_atomically(scratch("report/sections/one.json"), "{\"format\": 99}");
+  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("delete the file"), DataError);
+}
+
+TEST_CASE("not-a-number becomes null with a flag in the summary, and a dash on the page") {
+  const Scratch scratch;
+  Section section = small_section("one", 1);
+  section.values = {{.key = "v", .label = "Value", .value = NAN, .headline = true}};
+  Report report({.title = "t"});
+  report.add(section);
+  report.write(scratch());
+  Report({.title = "t"}).write(scratch());  // read back from disk
+  const auto summary = summary_of(scratch);
+  CHECK(summary["sections"]["one"]["values"]["v"].is_null());
+  CHECK(summary["headline"][0]["nonfinite"] == true);
+  CHECK(read_file(scratch("report/index.html")).find("\u2013") != std::string::npos);
+}
+
+TEST_CASE("names that could leave the report directory are refused") {
+  Report report({.title = "t"});
+  CHECK_THROWS_AS(report.add(small_section("../one", 1)), Error);
+  Section section = small_section("one", 1);
+  section.arrays = {{.name = "a/b", .shape = {1}, .values = {1}}};
+  CHECK_THROWS_AS(report.add(section), Error);
+}
+
+TEST_CASE("runs side by side mark the settings in which they differ") {
+  const std::string page = render_page(
+      {.title = "t", .runs = {{"a", {{"seed", "1"}, {"epochs", "9"}}}, {"b", {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}}}}}, {});
+  CHECK(demo::XmlChecker(page, true).problem() == "");
+  CHECK(page.find("<tr class=\"differs\"><th scope=\"row\">seed") != std::string::npos);
+  CHECK(page.find("<tr><th scope=\"row\">epochs") != std::string::npos);
+  CHECK(page.find("<tr class=\"differs\"><th scope=\"row\">extra") != std::string::npos);
+}
