@@ -4,6 +4,7 @@
 #include <string>
 
 #include "tensor/core/error.h"
+#include "tensor/core/profile.h"
 
 namespace passband {
 
@@ -25,11 +26,14 @@ struct Device {
 
 }  // namespace passband
 
-// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x).
+// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the end of
+// the statement.
 #ifdef PASSBAND_CUDA
-#define DISPATCH(device, kernel, ...) \
-  ((device).is_cuda() ? cuda::kernel(__VA_ARGS__) : cpu::kernel(__VA_ARGS__))
+#define DISPATCH(device, kernel, ...)                                          \
+  (static_cast<void>(::passband::KernelTimer{#kernel}),                        \
+   (device).is_cuda() ? cuda::kernel(__VA_ARGS__) : cpu::kernel(__VA_ARGS__))
 #else
-#define DISPATCH(device, kernel, ...) \
-  ((device).is_cuda() ? ::passband::throw_no_cuda(#kernel, device) : cpu::kernel(__VA_ARGS__))
+#define DISPATCH(device, kernel, ...)                  \
+  (static_cast<void>(::passband::KernelTimer{#kernel}), \
+   (device).is_cuda() ? ::passband::throw_no_cuda(#kernel, device) : cpu::kernel(__VA_ARGS__))
 #endif

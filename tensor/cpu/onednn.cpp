@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tensor/cpu/parallel.h"
+
 namespace passband::cpu::onednn {
 namespace {
 
@@ -148,7 +150,9 @@ size_t Key::hash() const {
 }
 
 PlanRef plan_for(const char* operation, Key key, const std::function<Plan()>& make) {
-  key.add(omp_get_max_threads());
+  // OpenMP keeps the thread count per calling thread; oneDNN compiles for the one it finds.
+  if (omp_get_max_threads() != thread_count()) omp_set_num_threads(thread_count());
+  key.add(thread_count());
   if (PlanRef found = plans().find(key)) return found;
   try {
     return plans().insert(key, make());
