@@ -15,6 +15,20 @@ template <class A> struct Strided {
 // `count` rounded up to whole vectors: the row length of the packed matrices below, zeros behind the last column.
 template <class A> constexpr int64_t padded(int64_t count) { return (count + kLanes<A> - 1) / kLanes<A> * kLanes<A>; }
 
+// to (columns, rows) = from (rows, columns)^T, both with rows of whole vectors and zeros in the padding of `from`.
+// `from` has rows up to a whole number of vectors.
+template <class A>
+void block_transpose(A* to, int64_t ld_to, const A* from, int64_t ld_from, int64_t rows, int64_t columns) {
+  constexpr int L = kLanes<A>;
+  for (int64_t i = 0; i < rows; i += L)
+    for (int64_t j = 0; j < columns; j += L) {
+      Vec<A> square[L];
+      for (int k = 0; k < L; ++k) square[k] = load(from + (i + k) * ld_from + j);
+      transpose_square<A>(square);
+      for (int k = 0; k < L; ++k) store(to + (j + k) * ld_to + i, square[k]);
+    }
+}
+
 // R rows and V vectors of c (+)= a b, in registers over the whole inner dimension.
 template <class A, int R, int V>
 inline void product_tile(A* c, int64_t ldc, Strided<A> a, const A* b, int64_t ldb, int64_t K, bool add) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -100,21 +101,39 @@ template <class A, class F> inline void for_vectors(int64_t begin, int64_t end, 
   if (c < end) f(c, static_cast<int>(end - c));
 }
 
-// Sum of the lanes by halving: a fixed order.
+// Lane l of the result is lane map(l) of a, or lane map(l) - kLanes of b.
+template <class A, class Map> inline Vec<A> shuffle(Vec<A> a, Vec<A> b, Map map) {
+  return [&]<size_t... l>(std::index_sequence<l...>) {
+    return __builtin_shufflevector(a, b, map(static_cast<int>(l))...);
+  }(std::make_index_sequence<kLanes<A>>{});
+}
+
+// Folds the lanes by halving, in a fixed order: lane l joins lane l + width.
+template <class A, int width = kLanes<A> / 2, class Join> inline A fold(Vec<A> v, const Join& join) {
+  const Vec<A> joined = join(v, shuffle<A>(v, v, [](int l) constexpr { return (l + width) % kLanes<A>; }));
+  if constexpr (width == 1) return joined[0];
+  else return fold<A, width / 2>(joined, join);
+}
+
 template <class A> inline A sum_of(Vec<A> v) {
-  A lanes[kLanes<A>];
-  std::memcpy(lanes, &v, sizeof v);
-  for (int width = kLanes<A> / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  return lanes[0];
+  return fold<A>(v, [](Vec<A> a, Vec<A> b) { return a + b; });
 }
 
 template <class A> inline A max_of(Vec<A> v) {
-  A lanes[kLanes<A>];
-  std::memcpy(lanes, &v, sizeof v);
-  for (int width = kLanes<A> / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lanes[i] = lanes[i] < lanes[i + width] ? lanes[i + width] : lanes[i];
-  return lanes[0];
+  return fold<A>(v, [](Vec<A> a, Vec<A> b) { return a < b ? b : a; });
+}
+
+// Transposes a square of kLanes rows in registers: swaps the off-diagonal blocks of every power of two (Eklundh 1972).
+template <class A, int width = kLanes<A> / 2> inline void transpose_square(Vec<A> (&rows)[kLanes<A>]) {
+  constexpr int L = kLanes<A>;
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) {
+    if (i & width) continue;
+    const Vec<A> a = rows[i], b = rows[i + width];
+    rows[i] = shuffle<A>(a, b, [](int l) constexpr { return l & width ? L + l - width : l; });
+    rows[i + width] = shuffle<A>(a, b, [](int l) constexpr { return l & width ? L + l : l + width; });
+  }
+  if constexpr (width > 1) transpose_square<A, width / 2>(rows);
 }
 
 // One bit per lane: v > 0.

@@ -124,13 +124,13 @@ struct Attention {
   static constexpr auto name = "attention";
   static constexpr auto saves = Save::input;
   AttentionShape s;
-  Buffer log_sum;
+  Buffer softmax_sums;
 
   Tensor forward(const Tensor& qkv, const Tensor& bias) {
     Tensor y = Tensor::empty(qkv.shape().with(-1, s.heads * s.depth), qkv.dtype(), qkv.device());
     const DType wide = qkv.dtype() == DType::f64 ? DType::f64 : DType::f32;
-    log_sum.memory = Tensor::empty({s.groups(), s.heads, s.tokens()}, wide, qkv.device());
-    DISPATCH(qkv.device(), attention_forward, y, log_sum.memory, qkv, bias, s);
+    softmax_sums.memory = Tensor::empty({s.groups(), s.heads, 2, s.tokens()}, wide, qkv.device());
+    DISPATCH(qkv.device(), attention_forward, y, softmax_sums.memory, qkv, bias, s);
     return y;
   }
 
@@ -139,11 +139,11 @@ struct Attention {
     if (recording()) return composed(qkv, bias, dy);
     Tensor dqkv = Tensor::empty_like(qkv);
     Tensor dbias = saved.needs(1) ? Tensor::empty_like(bias) : Tensor{};
-    DISPATCH(qkv.device(), attention_backward, dqkv, dbias, dy, qkv, bias, log_sum.memory, s);
+    DISPATCH(qkv.device(), attention_backward, dqkv, dbias, dy, qkv, bias, softmax_sums.memory, s);
     return {dqkv, dbias};
   }
 
-  void release() { log_sum = {}; }
+  void release() { softmax_sums = {}; }
 
  private:
   Grads composed(const Tensor& qkv, const Tensor& bias, const Tensor& gradient) const {

@@ -1,6 +1,8 @@
 // Fused attention on the CPU: one task per (windows, head); logits live in a per-thread buffer of a block of query rows,
-// probabilities are computed again in backward from the saved log-sums. Windows are index arithmetic, not copies.
+// probabilities are computed again in backward from the saved maxima and sums. Windows are index arithmetic, not copies.
+#include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <vector>
 
 #include "tensor/cpu/block_product.h"
@@ -13,6 +15,21 @@ namespace {
 // Query rows whose logits are in the buffer at a time: all of them up to 256 tokens, then what fits the second-level cache.
 int64_t query_rows(int64_t tokens) { return tokens <= 272 ? tokens : std::max<int64_t>(24, 65536 / tokens / 12 * 12); }
 
+// Where the tokens of each window lie in an image, and whether the shift wrapped them: (windows, tokens).
+struct Places {
+  std::vector<int64_t> at;
+  std::vector<int> wrapped;
+
+  explicit Places(const AttentionShape& s) {
+    for (int64_t w = 0; w < s.windows(); ++w)
+      for (int64_t t = 0; t < s.tokens(); ++t) {
+        const AttentionShape::Place place = s.place(w, t);
+        at.push_back(place.row * s.width + place.column);
+        wrapped.push_back(place.wrapped);
+      }
+  }
+};
+
 // Tasks are (chunk of windows, head). A function of the shape alone, because a chunk sums the gradient of the bias.
 struct Tasks {
   int64_t chunk, chunks, count;
@@ -23,9 +40,10 @@ struct Tasks {
   // Calls run(workspace, task, group, head) for each window of each task, and done(workspace, task) after its last one.
   template <class Workspace, class Run, class Done>
   void each(const AttentionShape& s, const Run& run, const Done& done) const {
+    const Places places(s);
     const int64_t work = chunk * s.tokens() * (s.tokens() + 4 * s.depth);
     parallel_for(count, grain_for(work), [&](int64_t begin, int64_t end) {
-      Workspace workspace(s);
+      Workspace workspace(s, places);
       for (int64_t task = begin; task < end; ++task) {
         const int64_t first = task / s.heads * chunk, last = std::min(s.groups(), first + chunk);
         for (int64_t g = first; g < last; ++g) run(workspace, task, g, task % s.heads);
@@ -56,52 +74,52 @@ template <class A> class BiasMatrix {
   std::vector<A> data_;
 };
 
-// A matrix of the buffer: rows of whole vectors, zeros behind the last column.
+// A matrix of the buffer: whole vectors in both directions, zeros behind the last row and column.
 template <class A> struct Packed {
-  int64_t columns, ld;
+  int64_t rows, columns, ld;
   std::vector<A> data;
 
   Packed(int64_t rows, int64_t columns)
-      : columns(columns), ld(padded<A>(columns)), data(static_cast<size_t>(rows * ld), A(0)) {}
+      : rows(rows), columns(columns), ld(padded<A>(columns)), data(static_cast<size_t>(padded<A>(rows) * ld), A(0)) {}
   A* row(int64_t i) { return data.data() + i * ld; }
   Strided<A> plain(int64_t first = 0) const { return {data.data() + first * ld, ld, 1}; }
   Strided<A> transposed() const { return {data.data(), 1, ld}; }
+  void become_transpose_of(const Packed& other) {
+    block_transpose(data.data(), ld, other.data.data(), other.ld, other.rows, other.columns);
+  }
 };
 
-// Where the tokens of one window lie, and what the forward pass needs of one head of it.
+// One head of one window: what the forward pass needs of it.
 template <class T, class A = Accumulate<T>> struct Forward {
   const AttentionShape& s;
+  const Places& places;
   int64_t tokens, block;
-  std::vector<int64_t> at;  // row of each token in the (batch * height * width, ...) tensors
-  std::vector<int> wrapped;
+  int64_t image_row = 0;         // first row of the image in the (batch * height * width, ...) tensors
+  const int64_t* at = nullptr;   // row of each token, within the image
+  const int* wrapped = nullptr;
   bool masked = false;
   Packed<A> q, k, kt, v, logits, out;
 
-  explicit Forward(const AttentionShape& s)
-      : s(s), tokens(s.tokens()), block(query_rows(tokens)), at(static_cast<size_t>(tokens)),
-        wrapped(static_cast<size_t>(tokens)), q(tokens, s.depth), k(tokens, s.depth), kt(s.depth, tokens),
-        v(tokens, s.depth), logits(block, tokens), out(block, s.depth) {}
+  Forward(const AttentionShape& s, const Places& places)
+      : s(s), places(places), tokens(s.tokens()), block(query_rows(tokens)), q(tokens, s.depth), k(tokens, s.depth),
+        kt(s.depth, tokens), v(tokens, s.depth), logits(block, tokens), out(block, s.depth) {}
 
-  // Finds the window's tokens and packs q (scaled), k and v of the head.
+  // Packs q (scaled), k and v of the head.
   void open(const Tensor& qkv, int64_t group, int64_t head) {
-    const int64_t image = group / s.windows(), window = group % s.windows();
-    masked = false;
-    for (int64_t t = 0; t < tokens; ++t) {
-      const auto place = s.place(window, t);
-      at[t] = (image * s.height + place.row) * s.width + place.column;
-      wrapped[t] = place.wrapped;
-      masked = masked || wrapped[t] != wrapped[0];
-    }
+    image_row = group / s.windows() * s.height * s.width;
+    at = places.at.data() + group % s.windows() * tokens;
+    wrapped = places.wrapped.data() + group % s.windows() * tokens;
+    masked = s.shift > 0 && std::any_of(wrapped, wrapped + tokens, [&](int side) { return side != wrapped[0]; });
     const int64_t width = s.heads * s.depth;
     pack(q, qkv, 3 * width, head * s.depth, static_cast<A>(s.scale));
     pack(k, qkv, 3 * width, width + head * s.depth, A(1));
     pack(v, qkv, 3 * width, 2 * width + head * s.depth, A(1));
-    transpose(kt, k);
+    kt.become_transpose_of(k);
   }
 
   // The tokens' `depth` values at column `first` of a tensor with `stride` columns.
   void pack(Packed<A>& m, const Tensor& from, int64_t stride, int64_t first, A scale) {
-    const T* data = from.data<T>() + first;
+    const T* data = from.data<T>() + image_row * stride + first;
     for (int64_t t = 0; t < tokens; ++t)
       for_vectors<A>(0, s.depth, [&](int64_t c, int count) {
         store(m.row(t) + c, scale * load(data + at[t] * stride + c, count));
@@ -109,16 +127,11 @@ template <class T, class A = Accumulate<T>> struct Forward {
   }
 
   void unpack(const Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin, int64_t count, A scale) const {
-    T* data = to.data<T>() + first;
+    T* data = to.data<T>() + image_row * stride + first;
     for (int64_t t = 0; t < count; ++t)
       for_vectors<A>(0, s.depth, [&](int64_t c, int n) {
         store(data + at[begin + t] * stride + c, scale * load(m.row(t) + c), n);
       });
-  }
-
-  void transpose(Packed<A>& to, Packed<A>& from) {
-    for (int64_t c = 0; c < s.depth; ++c)
-      for (int64_t t = 0; t < tokens; ++t) to.row(c)[t] = from.row(t)[c];
   }
 
   // logits = scale * q k^T + bias of `rows` queries from `first`; -infinity where the shift forbids, and in the padding.
@@ -127,7 +140,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
     for (int64_t i = 0; i < rows; ++i) {
       A* row = logits.row(i);
       if (bias)
-        for (int64_t j = 0; j < logits.ld; ++j) row[j] += bias[(first + i) * logits.ld + j];
+        for (int64_t j = 0; j < logits.ld; j += kLanes<A>)
+          store(row + j, load(row + j) + load(bias + (first + i) * logits.ld + j));
       if (masked)
         for (int64_t j = 0; j < tokens; ++j)
           if (wrapped[j] != wrapped[first + i]) row[j] = -INFINITY;
@@ -135,8 +149,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
     }
   }
 
-  // Replaces a row of logits by e^(logits - max); returns the maximum and the sum.
-  std::pair<A, A> exponentials(A* row) {
+  // Turns a row of logits into probabilities and returns the maximum and the inverse sum of the exponentials.
+  std::pair<A, A> softmax_row(A* row) {
     Vec<A> largest = load(row), sum{};
     for (int64_t j = kLanes<A>; j < logits.ld; j += kLanes<A>) {
       const Vec<A> x = load(row + j);
@@ -148,19 +162,17 @@ template <class T, class A = Accumulate<T>> struct Forward {
       store(row + j, p);
       sum += p;
     }
-    return {top, sum_of<A>(sum)};
+    const A inverse = A(1) / sum_of<A>(sum);
+    for (int64_t j = 0; j < logits.ld; j += kLanes<A>) store(row + j, load(row + j) * inverse);
+    return {top, inverse};
   }
 
-  void run(const Tensor& y, A* log_sum, int64_t head, const A* bias) {
+  void run(const Tensor& y, A* softmax, int64_t head, const A* bias) {
     for (int64_t first = 0; first < tokens; first += block) {
       const int64_t rows = std::min(block, tokens - first);
       find_logits(first, rows, bias);
-      for (int64_t i = 0; i < rows; ++i) {
-        const auto [top, sum] = exponentials(logits.row(i));
-        log_sum[first + i] = top + std::log(sum);
-        const A scale = A(1) / sum;
-        for (int64_t j = 0; j < logits.ld; ++j) logits.row(i)[j] *= scale;
-      }
+      for (int64_t i = 0; i < rows; ++i)
+        std::tie(softmax[first + i], softmax[tokens + first + i]) = softmax_row(logits.row(i));
       block_product(out.row(0), out.ld, logits.plain(), v.row(0), v.ld, rows, out.ld, tokens, false);
       unpack(y, s.heads * s.depth, head * s.depth, out, first, rows, A(1));
     }
@@ -174,21 +186,21 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
   using Base::s, Base::tokens, Base::block, Base::q, Base::k, Base::v, Base::logits, Base::out;
   Packed<A> dy, vt, dlogits, dq, dk, dv, bias_sum;
 
-  explicit Backward(const AttentionShape& s)
-      : Base(s), dy(tokens, s.depth), vt(s.depth, tokens), dlogits(block, tokens), dq(block, s.depth),
+  Backward(const AttentionShape& s, const Places& places)
+      : Base(s, places), dy(tokens, s.depth), vt(s.depth, tokens), dlogits(block, tokens), dq(block, s.depth),
         dk(tokens, s.depth), dv(tokens, s.depth), bias_sum(tokens, tokens) {}
 
   void open(const Tensor& qkv, const Tensor& gradient, int64_t group, int64_t head) {
     Base::open(qkv, group, head);
     Base::pack(dy, gradient, s.heads * s.depth, head * s.depth, A(1));
-    Base::transpose(vt, v);
+    vt.become_transpose_of(v);
   }
 
   // Turns a row of logits into probabilities P and a row of dP into dS.
-  void softmax_row(A* p, A* dp, A log_sum) {
+  void gradient_row(A* p, A* dp, A top, A inverse) {
     Vec<A> products{};
     for (int64_t j = 0; j < logits.ld; j += kLanes<A>) {
-      const Vec<A> x = exp<A>(load(p + j) - log_sum);
+      const Vec<A> x = exp<A>(load(p + j) - top) * inverse;
       store(p + j, x);
       products += x * load(dp + j);
     }
@@ -196,14 +208,15 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
     for (int64_t j = 0; j < logits.ld; j += kLanes<A>) store(dp + j, load(p + j) * (load(dp + j) - inner));
   }
 
-  void run(const Tensor& dqkv, const A* log_sum, int64_t head, const A* bias, bool sum_bias) {
+  void run(const Tensor& dqkv, const A* softmax, int64_t head, const A* bias, bool sum_bias) {
     const int64_t width = s.heads * s.depth;
     for (int64_t first = 0; first < tokens; first += block) {
       const int64_t rows = std::min(block, tokens - first);
       const bool add = first > 0;
       Base::find_logits(first, rows, bias);
       block_product(dlogits.row(0), dlogits.ld, dy.plain(first), vt.row(0), vt.ld, rows, vt.ld, s.depth, false);
-      for (int64_t i = 0; i < rows; ++i) softmax_row(logits.row(i), dlogits.row(i), log_sum[first + i]);
+      for (int64_t i = 0; i < rows; ++i)
+        gradient_row(logits.row(i), dlogits.row(i), softmax[first + i], softmax[tokens + first + i]);
       block_product(dv.row(0), dv.ld, logits.transposed(), dy.row(first), dy.ld, tokens, dy.ld, rows, add);
       block_product(dk.row(0), dk.ld, dlogits.transposed(), q.row(first), q.ld, tokens, q.ld, rows, add);
       block_product(dq.row(0), dq.ld, dlogits.plain(), k.row(0), k.ld, rows, k.ld, tokens, false);
@@ -225,21 +238,21 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
 
 }  // namespace
 
-void attention_forward(const Tensor& y, const Tensor& log_sum, const Tensor& qkv, const Tensor& bias,
+void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv, const Tensor& bias,
                        const AttentionShape& s) {
   dispatch_floating(qkv.dtype(), "attention", [&]<class T>() {
     using A = Accumulate<T>;
     const BiasMatrix<A> matrix(bias, s);
     const auto run = [&](Forward<T>& w, int64_t, int64_t group, int64_t head) {
       w.open(qkv, group, head);
-      w.run(y, log_sum.data<A>() + (group * s.heads + head) * s.tokens(), head, matrix.of_head(head));
+      w.run(y, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head, matrix.of_head(head));
     };
     Tasks(s).each<Forward<T>>(s, run, [](Forward<T>&, int64_t) {});
   });
 }
 
 void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy, const Tensor& qkv,
-                        const Tensor& bias, const Tensor& log_sum, const AttentionShape& s) {
+                        const Tensor& bias, const Tensor& softmax, const AttentionShape& s) {
   dispatch_floating(qkv.dtype(), "attention", [&]<class T>() {
     using A = Accumulate<T>;
     const BiasMatrix<A> matrix(bias, s);
@@ -248,7 +261,7 @@ void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& d
     std::vector<double> tables(static_cast<size_t>(tasks.count * entries), 0.0);
     const auto run = [&](Backward<T>& w, int64_t, int64_t group, int64_t head) {
       w.open(qkv, dy, group, head);
-      w.run(dqkv, log_sum.data<A>() + (group * s.heads + head) * s.tokens(), head, matrix.of_head(head), entries > 0);
+      w.run(dqkv, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head, matrix.of_head(head), entries > 0);
     };
     tasks.each<Backward<T>>(s, run, [&](Backward<T>& w, int64_t task) {
       if (entries > 0) w.drain(tables.data() + task * entries);
