@@ -1,4 +1,4 @@
-// Batches from pictures: row by row, 8-bit pixels are cropped and flipped first and become floats in one pass.
+// Batches from pictures: 8-bit pixels are cropped and flipped, then become floats in one pass.
 #include "data/augment.h"
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 namespace passband {
 namespace {
 
-// x' = (pixel / 255 - mean) / std as one multiply-add, spread over a row so that it vectorises across channels.
+// x' = (pixel / 255 - mean) / std as one multiply-add, spread over a row so that it vectorises
+// across channels.
 struct Normaliser {
   std::vector<float> scale, offset;  // (width * 3)
 
@@ -23,7 +24,8 @@ struct Normaliser {
     }
   }
   void row(const uint8_t* in, float* out) const {
-    for (size_t i = 0; i < scale.size(); ++i) out[i] = static_cast<float>(in[i]) * scale[i] + offset[i];
+    for (size_t i = 0; i < scale.size(); ++i)
+      out[i] = static_cast<float>(in[i]) * scale[i] + offset[i];
   }
 };
 
@@ -39,38 +41,44 @@ int64_t mirror(int64_t at, int64_t extent) {
 }
 
 // Copies row `y` of the crop window, from column `left`, both possibly outside the picture.
-void copy_row(const Dataset& dataset, const uint8_t* image, int64_t y, int64_t left, int64_t size, PadMode mode,
-              uint8_t* out) {
+void copy_row(const Dataset& dataset, const uint8_t* image, int64_t y, int64_t left, int64_t size,
+              PadMode mode, uint8_t* out) {
   const bool zero = mode == PadMode::zero;
   if (zero && (y < 0 || y >= dataset.height)) {
     std::fill_n(out, size * 3, 0);
     return;
   }
   const uint8_t* row = image + (zero ? y : mirror(y, dataset.height)) * dataset.width * 3;
-  const int64_t begin = std::clamp<int64_t>(-left, 0, size), end = std::clamp<int64_t>(dataset.width - left, 0, size);
+  const int64_t begin = std::clamp<int64_t>(-left, 0, size);
+  const int64_t end = std::clamp<int64_t>(dataset.width - left, 0, size);
   std::copy_n(row + (left + begin) * 3, (end - begin) * 3, out + begin * 3);
   const auto fill_border = [&](int64_t from, int64_t to) {
     for (int64_t x = from; x < to; ++x)
-      for (int64_t c = 0; c < 3; ++c) out[x * 3 + c] = zero ? 0 : row[mirror(left + x, dataset.width) * 3 + c];
+      for (int64_t c = 0; c < 3; ++c)
+        out[x * 3 + c] = zero ? 0 : row[mirror(left + x, dataset.width) * 3 + c];
   };
   fill_border(0, begin);
   fill_border(end, size);
 }
 
 void flip_row(uint8_t* row, int64_t size) {
-  for (int64_t a = 0, b = size - 1; a < b; ++a, --b) std::swap_ranges(row + a * 3, row + a * 3 + 3, row + b * 3);
+  for (int64_t a = 0, b = size - 1; a < b; ++a, --b)
+    std::swap_ranges(row + a * 3, row + a * 3 + 3, row + b * 3);
 }
 
 struct Window {
   int64_t top = 0, left = 0, height = 0, width = 0;
 };
 
-// torchvision's RandomResizedCrop: ten draws of area and ratio, then the largest central window of an allowed ratio.
-Window resized_crop_window(int64_t height, int64_t width, const AugmentOptions& options, RandomSequence& random) {
+// torchvision's RandomResizedCrop: ten draws of area and ratio, then the largest central window of
+// an allowed ratio.
+Window resized_crop_window(int64_t height, int64_t width, const AugmentOptions& options,
+                           RandomSequence& random) {
   const auto area = static_cast<float>(height * width);
   for (int attempt = 0; attempt < 10; ++attempt) {
     const float target = area * random.uniform(options.scale_low, options.scale_high);
-    const float ratio = std::exp(random.uniform(std::log(options.ratio_low), std::log(options.ratio_high)));
+    const float ratio =
+        std::exp(random.uniform(std::log(options.ratio_low), std::log(options.ratio_high)));
     const auto w = static_cast<int64_t>(std::lround(std::sqrt(target * ratio)));
     const auto h = static_cast<int64_t>(std::lround(std::sqrt(target / ratio)));
     if (w >= 1 && h >= 1 && w <= width && h <= height)
@@ -90,23 +98,26 @@ void cut_out(float* image, int64_t size, int64_t side, RandomSequence& random) {
     std::fill(image + (y * size + x0) * 3, image + (y * size + x1) * 3, 0.0f);
 }
 
-// Flip and position come from a stream of their own: turning another option on leaves their choices unchanged.
-void augment_one(const Dataset& dataset, int64_t index, const AugmentOptions& options, RandomKey key, int64_t size,
-                 const Normaliser& normaliser, std::vector<uint8_t>& scratch, float* out) {
+// Flip and position have a stream of their own: turning another option on leaves them unchanged.
+void augment_one(const Dataset& dataset, int64_t index, const AugmentOptions& options,
+                 RandomKey key, int64_t size, const Normaliser& normaliser,
+                 std::vector<uint8_t>& scratch, float* out) {
   RandomSequence random = sample_random(key, index);
   const bool flip = random.uniform() < options.flip;
-  RandomSequence more = sample_random({key.seed, key.step, key.site ^ site_of("augment.more")}, index);
+  RandomSequence more =
+      sample_random({key.seed, key.step, key.site ^ site_of("augment.more")}, index);
   const uint8_t* image = dataset.image(index);
   if (options.resized_crop) {
     const Window w = resized_crop_window(dataset.height, dataset.width, options, more);
-    resize_bilinear(image + (w.top * dataset.width + w.left) * 3, w.height, w.width, dataset.width * 3, scratch.data(),
-                    size, size);
+    resize_bilinear(image + (w.top * dataset.width + w.left) * 3, w.height, w.width,
+                    dataset.width * 3, scratch.data(), size, size);
   } else {
     const int64_t pad = dataset.height > size || dataset.width > size ? 0 : options.pad;
     const int64_t top = random.below(dataset.height + 2 * pad - size + 1) - pad;
     const int64_t left = random.below(dataset.width + 2 * pad - size + 1) - pad;
     for (int64_t y = 0; y < size; ++y)
-      copy_row(dataset, image, top + y, left, size, options.pad_mode, scratch.data() + y * size * 3);
+      copy_row(dataset, image, top + y, left, size, options.pad_mode,
+               scratch.data() + y * size * 3);
   }
   for (int64_t y = 0; y < size; ++y) {
     uint8_t* row = scratch.data() + y * size * 3;
@@ -122,29 +133,31 @@ void check(bool condition, const auto&... message) {
 
 void check_indices(const Dataset& dataset, std::span<const int64_t> indices) {
   for (const int64_t index : indices)
-    CHECK(index >= 0 && index < dataset.count, "batch: picture ", index, " is not in ", dataset.name, " (",
-          dataset.split, ") of ", dataset.count);
+    CHECK(index >= 0 && index < dataset.count, "batch: picture ", index, " is not in ",
+          dataset.name, " (", dataset.split, ") of ", dataset.count);
 }
 
 void check_options(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
   check(o.flip >= 0 && o.flip <= 1, "flip is ", o.flip, "; it must be a probability, 0 to 1");
   check(o.cutout >= 0, "cutout is ", o.cutout, "; it must be a side in pixels");
   if (o.resized_crop) {
-    check(o.scale_low > 0 && o.scale_low <= o.scale_high && o.scale_high <= 1, "crop areas are ", o.scale_low, " to ",
-          o.scale_high, "; they must rise within 0 to 1");
-    check(o.ratio_low > 0 && o.ratio_low <= o.ratio_high, "crop ratios are ", o.ratio_low, " to ", o.ratio_high,
-          "; they must rise and be positive");
+    check(o.scale_low > 0 && o.scale_low <= o.scale_high && o.scale_high <= 1, "crop areas are ",
+          o.scale_low, " to ", o.scale_high, "; they must rise within 0 to 1");
+    check(o.ratio_low > 0 && o.ratio_low <= o.ratio_high, "crop ratios are ", o.ratio_low, " to ",
+          o.ratio_high, "; they must rise and be positive");
     return;
   }
   const int64_t side = std::min(dataset.height, dataset.width);
-  check(side >= size, "pictures of ", side, " pixels are too small for a crop of ", size, "; load them larger");
+  check(side >= size, "pictures of ", side, " pixels are too small for a crop of ", size,
+        "; load them larger");
   check(o.pad >= 0 && o.pad < side, "pad is ", o.pad, "; it must be 0 to ", side - 1);
 }
 
 }  // namespace
 
-void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices, const AugmentOptions& options,
-                      RandomKey key, int64_t image_size, float* out, int threads) {
+void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
+                      const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
+                      int threads) {
   check_options(dataset, options, image_size);
   check_indices(dataset, indices);
   const Normaliser normaliser(dataset, image_size);
@@ -159,10 +172,11 @@ void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices, 
   }
 }
 
-void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size, float* out,
-                     int threads) {
-  check(std::min(dataset.height, dataset.width) >= image_size, "pictures of ", dataset.height, " x ", dataset.width,
-        " pixels are too small for a crop of ", image_size, "; load them larger");
+void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size,
+                     float* out, int threads) {
+  check(std::min(dataset.height, dataset.width) >= image_size, "pictures of ", dataset.height,
+        " x ", dataset.width, " pixels are too small for a crop of ", image_size,
+        "; load them larger");
   check_indices(dataset, indices);
   const Normaliser normaliser(dataset, image_size);
   const int64_t top = (dataset.height - image_size) / 2, left = (dataset.width - image_size) / 2;

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kSide = 32, kPlane = kSide * kSide;
 
-// One file of records: `label_bytes` bytes, the last of which is the label, then the R, G and B planes.
+// One file of records: `label_bytes` bytes, the last of which is the label, then the R, G and B
+// planes.
 struct RecordFormat {
   int64_t label_bytes = 1;
   int32_t classes = 10;
@@ -21,10 +22,13 @@ void append_records(const fs::path& path, int64_t records, RecordFormat format, 
   const int64_t record_bytes = format.label_bytes + 3 * kPlane, expected = records * record_bytes;
   std::error_code code;
   const auto actual = static_cast<int64_t>(fs::file_size(path, code));
-  if (code) throw DataError(concat_text(path.string(), ": ", code.message(), "; expected ", expected, " bytes"));
+  if (code)
+    throw DataError(
+        concat_text(path.string(), ": ", code.message(), "; expected ", expected, " bytes"));
   if (actual != expected)
-    throw DataError(concat_text(path.string(), ": expected ", expected, " bytes, found ", actual,
-                                " (truncated or not this data set; delete it and fetch it again with `make data`)"));
+    throw DataError(concat_text(
+        path.string(), ": expected ", expected, " bytes, found ", actual,
+        " (truncated or not this data set; delete it and fetch it again with `make data`)"));
   const std::vector<uint8_t> file = read_file_bytes(path, expected);
   const int64_t first = data.count;
   data.count += records;
@@ -33,8 +37,9 @@ void append_records(const fs::path& path, int64_t records, RecordFormat format, 
   for (int64_t i = 0; i < records; ++i) {
     const int32_t label = file[i * record_bytes + format.label_bytes - 1];
     if (label >= format.classes)
-      throw DataError(concat_text(path.string(), ": record ", i, " has label ", label, ", labels are 0 to ",
-                                  format.classes - 1, " (damaged or not this data set)"));
+      throw DataError(concat_text(path.string(), ": record ", i, " has label ", label,
+                                  ", labels are 0 to ", format.classes - 1,
+                                  " (damaged or not this data set)"));
     data.labels[first + i] = label;
   }
 #pragma omp parallel for schedule(static)
@@ -46,9 +51,11 @@ void append_records(const fs::path& path, int64_t records, RecordFormat format, 
   }
 }
 
-Dataset empty_split(const std::string& name, const std::string& split, std::vector<std::string> classes) {
+Dataset empty_split(const std::string& name, const std::string& split,
+                    std::vector<std::string> classes) {
   const DatasetInfo info = dataset_info(name);
-  Dataset data{.name = name, .split = split, .height = kSide, .width = kSide, .classes = std::move(classes)};
+  Dataset data{
+      .name = name, .split = split, .height = kSide, .width = kSide, .classes = std::move(classes)};
   data.mean = info.mean;
   data.std = info.std;
   const int64_t count = split == "train" ? info.train_count : info.test_count;
@@ -59,12 +66,14 @@ Dataset empty_split(const std::string& name, const std::string& split, std::vect
 
 std::vector<std::string> read_names(const fs::path& path, size_t expected) {
   std::ifstream file(path);
-  if (!file) throw DataError(concat_text(path.string(), ": cannot be read; it holds the class names"));
+  if (!file)
+    throw DataError(concat_text(path.string(), ": cannot be read; it holds the class names"));
   std::vector<std::string> names;
   for (std::string line; std::getline(file, line);)
     if (!line.empty()) names.push_back(line);
   if (names.size() != expected)
-    throw DataError(concat_text(path.string(), ": expected ", expected, " class names, found ", names.size()));
+    throw DataError(
+        concat_text(path.string(), ": expected ", expected, " class names, found ", names.size()));
   return names;
 }
 
@@ -73,7 +82,8 @@ std::vector<std::string> read_names(const fs::path& path, size_t expected) {
 DataSplits read_cifar10(const fs::path& folder) {
   const std::vector<std::string> classes = {"airplane", "automobile", "bird",  "cat",  "deer",
                                             "dog",      "frog",       "horse", "ship", "truck"};
-  DataSplits splits{empty_split("cifar10", "train", classes), empty_split("cifar10", "test", classes)};
+  DataSplits splits{empty_split("cifar10", "train", classes),
+                    empty_split("cifar10", "test", classes)};
   for (int k = 1; k <= 5; ++k)
     append_records(folder / concat_text("data_batch_", k, ".bin"), 10000, {}, splits.train);
   append_records(folder / "test_batch.bin", 10000, {}, splits.test);
@@ -83,7 +93,8 @@ DataSplits read_cifar10(const fs::path& folder) {
 DataSplits read_cifar100(const fs::path& folder) {
   constexpr RecordFormat format{.label_bytes = 2, .classes = 100};  // coarse label, fine label
   const std::vector<std::string> classes = read_names(folder / "fine_label_names.txt", 100);
-  DataSplits splits{empty_split("cifar100", "train", classes), empty_split("cifar100", "test", classes)};
+  DataSplits splits{empty_split("cifar100", "train", classes),
+                    empty_split("cifar100", "test", classes)};
   append_records(folder / "train.bin", 50000, format, splits.train);
   append_records(folder / "test.bin", 10000, format, splits.test);
   return splits;

@@ -1,4 +1,4 @@
-// Pictures in PNG rows, labels in JSON: rewritten as records of one label byte and three colour planes.
+// Pictures in PNG rows and labels in JSON, rewritten as records of a label and three planes.
 #include "data/cifar_png.h"
 
 #include <fstream>
@@ -16,9 +16,11 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kPixels = 32 * 32, kRecords = 10000, kRecordBytes = 1 + 3 * kPixels;
-constexpr const char* kNames = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n";
+constexpr const char* kNames =
+    "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n";
 
-// A row of ten numbers with a single 1 stands for the position of that 1; any other list is flattened.
+// A row of ten numbers with a single 1 stands for the position of that 1; any other list is
+// flattened.
 void append_labels(const nlohmann::json& node, std::vector<int>& labels) {
   if (node.is_number()) {
     labels.push_back(node.get<int>());
@@ -31,8 +33,10 @@ void append_labels(const nlohmann::json& node, std::vector<int>& labels) {
     sum += nested[k];
     if (nested[k] == 1) hot = static_cast<int>(k);
   }
-  if (nested.size() == 10 && sum == 1) labels.push_back(hot);
-  else labels.insert(labels.end(), nested.begin(), nested.end());
+  if (nested.size() == 10 && sum == 1)
+    labels.push_back(hot);
+  else
+    labels.insert(labels.end(), nested.begin(), nested.end());
 }
 
 std::vector<int> read_labels(const fs::path& path, size_t expected) {
@@ -44,27 +48,32 @@ std::vector<int> read_labels(const fs::path& path, size_t expected) {
     throw DataError(concat_text(path.string(), ": not a JSON list of labels: ", error.what()));
   }
   if (labels.size() != expected)
-    throw DataError(concat_text(path.string(), ": expected ", expected, " labels, found ", labels.size()));
+    throw DataError(
+        concat_text(path.string(), ": expected ", expected, " labels, found ", labels.size()));
   for (const int label : labels)
-    if (label < 0 || label > 9) throw DataError(concat_text(path.string(), ": label ", label, " is not 0 to 9"));
+    if (label < 0 || label > 9)
+      throw DataError(concat_text(path.string(), ": label ", label, " is not 0 to 9"));
   return labels;
 }
 
 void convert(const fs::path& png, std::span<const int> labels, const fs::path& target) {
   const Image image = read_image(png);
   if (image.width != kPixels || image.height != kRecords)
-    throw DataError(concat_text(png.string(), ": expected ", kPixels, " x ", kRecords, " pixels, found ", image.width,
-                                " x ", image.height));
+    throw DataError(concat_text(png.string(), ": expected ", kPixels, " x ", kRecords,
+                                " pixels, found ", image.width, " x ", image.height));
   std::vector<uint8_t> records(kRecords * kRecordBytes);
   for (int64_t i = 0; i < kRecords; ++i) {
     uint8_t* record = &records[i * kRecordBytes];
     record[0] = static_cast<uint8_t>(labels[i]);
     for (int64_t p = 0; p < kPixels; ++p)
-      for (int64_t c = 0; c < 3; ++c) record[1 + c * kPixels + p] = image.pixels[(i * kPixels + p) * 3 + c];
+      for (int64_t c = 0; c < 3; ++c)
+        record[1 + c * kPixels + p] = image.pixels[(i * kPixels + p) * 3 + c];
   }
   std::ofstream file(target, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(records.data()), static_cast<std::streamsize>(records.size()));
-  if (!file.flush()) throw DataError(concat_text(target.string(), ": cannot be written (is the disk full?)"));
+  file.write(reinterpret_cast<const char*>(records.data()),
+             static_cast<std::streamsize>(records.size()));
+  if (!file.flush())
+    throw DataError(concat_text(target.string(), ": cannot be written (is the disk full?)"));
 }
 
 }  // namespace
@@ -77,12 +86,14 @@ void import_cifar10_png(const fs::path& source, const fs::path& target) {
   if (code) throw DataError(concat_text(target.string(), ": cannot be created: ", code.message()));
   for (int k = 0; k < 5; ++k) {
     const std::string name = concat_text("data_batch_", k + 1);
-    convert(source / (name + ".png"), std::span(train).subspan(k * kRecords, kRecords), target / (name + ".bin"));
+    convert(source / (name + ".png"), std::span(train).subspan(k * kRecords, kRecords),
+            target / (name + ".bin"));
   }
   convert(source / "test_batch.png", test, target / "test_batch.bin");
   std::ofstream names(target / "batches.meta.txt", std::ios::binary);
   names << kNames;
-  if (!names.flush()) throw DataError(concat_text((target / "batches.meta.txt").string(), ": cannot be written"));
+  if (!names.flush())
+    throw DataError(concat_text((target / "batches.meta.txt").string(), ": cannot be written"));
 }
 
 }  // namespace passband

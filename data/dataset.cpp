@@ -1,4 +1,4 @@
-// The table of known data sets, the search for their files, and the way from a request to pictures in memory.
+// The table of known data sets, the search for their files, and loading by name.
 #include "data/dataset.h"
 
 #include <algorithm>
@@ -18,9 +18,11 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f}, kImageNetStd = {0.229f, 0.224f, 0.225f};
+constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
+                               kImageNetStd = {0.229f, 0.224f, 0.225f};
 
-// A known set: its description, the folder it usually lies in, files that betray it, its reader, how to get it.
+// A known set: its description, the folder it usually lies in, files that betray it, its reader,
+// how to get it.
 struct Known {
   DatasetInfo info;
   std::string folder;
@@ -31,34 +33,46 @@ struct Known {
 
 const std::vector<Known>& known_sets() {
   static const std::vector<Known> sets = {
-      {{"cifar10", 10, 32, 32, 3, {0.49140f, 0.48216f, 0.44653f}, {0.24703f, 0.24349f, 0.26159f}, 50000, 10000,
-        "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
-       "cifar-10-batches-bin",
-       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"},
-       read_cifar10,
-       "`make data` (data/fetch.sh cifar10)"},
-      {{"cifar100", 100, 32, 32, 3, {0.50708f, 0.48655f, 0.44092f}, {0.26733f, 0.25644f, 0.27615f}, 50000, 10000,
-        "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
-       "cifar-100-binary",
-       {"train.bin", "test.bin"},
-       read_cifar100,
-       "`data/fetch.sh cifar100`"},
-      {{"shapes", kShapeCues, 32, 32, 3, {0.5f, 0.5f, 0.5f}, {0.19f, 0.19f, 0.19f}, ShapesOptions{}.train_count,
-        ShapesOptions{}.test_count, "built in: figures filled with textures, drawn when asked for"}},
-      {{"fashion-mnist", 10, 32, 32, 3, {0.21900f, 0.21900f, 0.21900f}, {0.33181f, 0.33181f, 0.33181f}, 60000, 10000,
-        "the Debian package dataset-fashion-mnist"},
-       "fashion-mnist",
-       {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
-       read_fashion_mnist,
-       "`apt install dataset-fashion-mnist`"},
-      {{"imagenette", 10, 128, 128, 3, kImageNetMean, kImageNetStd, 9469, 3925,
-        "github.com/fastai/imagenette (data/fetch.sh imagenette)"},
-       "imagenette",
-       {},
-       {},
-       "`data/fetch.sh imagenette`"},
-      {{"imagenet", 1000, 224, 224, 3, kImageNetMean, kImageNetStd, 1281167, 50000,
-        "image-net.org, by hand; here a description only"}}};
+      {.info = {.name = "cifar10", .classes = 10, .height = 32, .width = 32,
+                .mean = {0.49140f, 0.48216f, 0.44653f}, .std = {0.24703f, 0.24349f, 0.26159f},
+                .train_count = 50000, .test_count = 10000,
+                .source = "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
+       .folder = "cifar-10-batches-bin",
+       .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                   "data_batch_5.bin", "test_batch.bin"},
+       .read = read_cifar10,
+       .remedy = "`make data` (data/fetch.sh cifar10)"},
+      {.info = {.name = "cifar100", .classes = 100, .height = 32, .width = 32,
+                .mean = {0.50708f, 0.48655f, 0.44092f}, .std = {0.26733f, 0.25644f, 0.27615f},
+                .train_count = 50000, .test_count = 10000,
+                .source = "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
+       .folder = "cifar-100-binary",
+       .markers = {"train.bin", "test.bin"},
+       .read = read_cifar100,
+       .remedy = "`data/fetch.sh cifar100`"},
+      {.info = {.name = "shapes", .classes = kShapeCues, .height = 32, .width = 32,
+                .mean = {0.5f, 0.5f, 0.5f}, .std = {0.19f, 0.19f, 0.19f},
+                .train_count = ShapesOptions{}.train_count,
+                .test_count = ShapesOptions{}.test_count,
+                .source = "built in: figures filled with textures, drawn when asked for"}},
+      {.info = {.name = "fashion-mnist", .classes = 10, .height = 32, .width = 32,
+                .mean = {0.21900f, 0.21900f, 0.21900f}, .std = {0.33181f, 0.33181f, 0.33181f},
+                .train_count = 60000, .test_count = 10000,
+                .source = "the Debian package dataset-fashion-mnist"},
+       .folder = "fashion-mnist",
+       .markers = {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
+       .read = read_fashion_mnist,
+       .remedy = "`apt install dataset-fashion-mnist`"},
+      {.info = {.name = "imagenette", .classes = 10, .height = 128, .width = 128,
+                .mean = kImageNetMean, .std = kImageNetStd,
+                .train_count = 9469, .test_count = 3925,
+                .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)"},
+       .folder = "imagenette",
+       .remedy = "`data/fetch.sh imagenette`"},
+      {.info = {.name = "imagenet", .classes = 1000, .height = 224, .width = 224,
+                .mean = kImageNetMean, .std = kImageNetStd,
+                .train_count = 1281167, .test_count = 50000,
+                .source = "image-net.org, by hand; here a description only"}}};
   return sets;
 }
 
@@ -75,8 +89,8 @@ const Known* find_known(const std::string& name) {
     names.push_back(set.info.name);
     list += set.info.name + ", ";
   }
-  throw UsageError(concat_text("unknown data set ", quoted(name), did_you_mean(name, names), " (", list,
-                               "or a folder that holds train/ and val/)"));
+  throw UsageError(concat_text("unknown data set ", quoted(name), did_you_mean(name, names), " (",
+                               list, "or a folder that holds train/ and val/)"));
 }
 
 // data/downloads of the repository, seen from the working directory or any folder above it.
@@ -92,7 +106,8 @@ std::optional<fs::path> downloads_folder() {
 std::vector<fs::path> search_roots(const fs::path& data_dir) {
   if (!data_dir.empty()) return {data_dir};
   std::vector<fs::path> roots;
-  if (const char* variable = std::getenv("PASSBAND_DATA"); variable && *variable) roots.emplace_back(variable);
+  if (const char* variable = std::getenv("PASSBAND_DATA"); variable && *variable)
+    roots.emplace_back(variable);
   if (const std::optional<fs::path> downloads = downloads_folder()) roots.push_back(*downloads);
   roots.emplace_back("/usr/share/datasets");  // where Debian puts dataset-fashion-mnist
   return roots;
@@ -100,11 +115,12 @@ std::vector<fs::path> search_roots(const fs::path& data_dir) {
 
 bool holds(const Known& set, const fs::path& folder) {
   if (set.info.name == "imagenette") return is_image_folder(folder);
-  return std::ranges::any_of(set.markers, [&](const std::string& file) { return fs::exists(folder / file); });
+  return std::ranges::any_of(set.markers,
+                             [&](const std::string& file) { return fs::exists(folder / file); });
 }
 
-// The folder that holds the set: a root itself, or a folder in it whose name starts with the set's own
-// (imagenette comes as imagenette2, imagenette2-160 and imagenette2-320).
+// The folder that holds the set: a root itself, or a folder in it whose name starts with the set's
+// own (imagenette comes as imagenette2, imagenette2-160 and imagenette2-320).
 std::optional<fs::path> find_in(const Known& set, const fs::path& root) {
   if (holds(set, root)) return root;
   std::vector<fs::path> found;
@@ -122,21 +138,23 @@ fs::path find_files(const Known& set, const fs::path& data_dir) {
     if (const std::optional<fs::path> found = find_in(set, root)) return *found;
     looked += (looked.empty() ? "" : ", ") + root.string();
   }
-  throw DataError(concat_text(set.info.name, ": not found in ", looked, " (", set.folder, "/); get it with ", set.remedy,
-                              ", name its place with --data-dir, or use the built-in --data shapes"));
+  throw DataError(concat_text(
+      set.info.name, ": not found in ", looked, " (", set.folder, "/); get it with ", set.remedy,
+      ", name its place with --data-dir, or use the built-in --data shapes"));
 }
 
 void name_imagenette_classes(Dataset& data) {
-  constexpr std::array<std::array<std::string_view, 2>, 10> names = {{{"n01440764", "tench"},
-                                                                      {"n02102040", "English springer"},
-                                                                      {"n02979186", "cassette player"},
-                                                                      {"n03000684", "chain saw"},
-                                                                      {"n03028079", "church"},
-                                                                      {"n03394916", "French horn"},
-                                                                      {"n03417042", "garbage truck"},
-                                                                      {"n03425413", "gas pump"},
-                                                                      {"n03445777", "golf ball"},
-                                                                      {"n03888257", "parachute"}}};
+  constexpr std::array<std::array<std::string_view, 2>, 10> names = {
+      {{"n01440764", "tench"},
+       {"n02102040", "English springer"},
+       {"n02979186", "cassette player"},
+       {"n03000684", "chain saw"},
+       {"n03028079", "church"},
+       {"n03394916", "French horn"},
+       {"n03417042", "garbage truck"},
+       {"n03425413", "gas pump"},
+       {"n03445777", "golf ball"},
+       {"n03888257", "parachute"}}};
   data.name = "imagenette";
   for (std::string& label : data.classes)
     for (const auto& [id, name] : names)
@@ -147,7 +165,8 @@ void resize_all(Dataset& data, int64_t side) {
   std::vector<uint8_t> images(data.count * side * side * 3);
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < data.count; ++i)
-    resize_bilinear(data.image(i), data.height, data.width, data.width * 3, &images[i * side * side * 3], side, side);
+    resize_bilinear(data.image(i), data.height, data.width, data.width * 3,
+                    &images[i * side * side * 3], side, side);
   data.images = std::move(images);
   data.height = data.width = side;
 }
@@ -159,7 +178,9 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
     return make_shapes(options);
   }
   if (set.info.name == "imagenet")
-    throw UsageError("imagenet: only its description is built in; pass the folder that holds train/ and val/ as --data");
+    throw UsageError(
+        "imagenet: only its description is built in; pass the folder that holds train/ and val/ as "
+        "--data");
   const fs::path folder = find_files(set, request.data_dir);
   const int64_t side = request.image_size > 0 ? request.image_size : set.info.height;
   if (set.info.name == "imagenette") {
@@ -181,10 +202,12 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
 
 void check_memory(const std::string& name, int64_t pictures, int64_t side) {
   const double need = static_cast<double>(pictures * side * side * 3);
-  const double have = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  const double have =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   if (need > 0.8 * have)
-    throw OutOfMemory(concat_text(name, ": ", pictures, " pictures of ", side, " x ", side, " pixels need ", need / 1e9,
-                                  " GB and this machine has ", have / 1e9, " GB; choose a smaller --img-size"));
+    throw OutOfMemory(concat_text(name, ": ", pictures, " pictures of ", side, " x ", side,
+                                  " pixels need ", need / 1e9, " GB and this machine has ",
+                                  have / 1e9, " GB; choose a smaller --img-size"));
 }
 
 std::vector<DatasetInfo> list_datasets() {
@@ -197,22 +220,33 @@ DatasetInfo dataset_info(const std::string& name) {
   if (const Known* set = find_known(name)) return set->info;
   if (!fs::is_directory(name)) unknown_name(name);
   const FolderSummary summary = summarise_image_folder(name);
-  return {.name = name, .classes = static_cast<int64_t>(summary.classes.size()), .height = 224, .width = 224,
-          .mean = kImageNetMean, .std = kImageNetStd, .train_count = summary.train_count,
-          .test_count = summary.test_count, .source = "a folder of pictures"};
+  return {.name = name,
+          .classes = static_cast<int64_t>(summary.classes.size()),
+          .height = 224,
+          .width = 224,
+          .mean = kImageNetMean,
+          .std = kImageNetStd,
+          .train_count = summary.train_count,
+          .test_count = summary.test_count,
+          .source = "a folder of pictures"};
 }
 
 DataSplits load_dataset(const DatasetRequest& request) {
   if (request.image_size != 0 && (request.image_size < 8 || request.image_size > 4096))
-    throw UsageError(concat_text("image size is ", request.image_size, "; it must be 8 to 4096 pixels"));
+    throw UsageError(
+        concat_text("image size is ", request.image_size, "; it must be 8 to 4096 pixels"));
   if (const Known* set = find_known(request.name)) return load_known(*set, request);
   if (!fs::is_directory(request.name)) unknown_name(request.name);
-  return read_image_folder(request.name, stored_size(request.image_size > 0 ? request.image_size : 224));
+  return read_image_folder(request.name,
+                           stored_size(request.image_size > 0 ? request.image_size : 224));
 }
 
 uint64_t fingerprint(const Dataset& dataset) {
-  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a over eight bytes at a time, with a shift so that high bits mix down
-  const auto mix = [&](uint64_t word) { hash = (hash ^ word) * 0x100000001b3ull, hash ^= hash >> 29; };
+  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a over eight bytes at a time, with a shift so that
+                                          // high bits mix down
+  const auto mix = [&](uint64_t word) {
+    hash = (hash ^ word) * 0x100000001b3ull, hash ^= hash >> 29;
+  };
   const auto mix_bytes = [&](const void* data, size_t bytes) {
     mix(bytes);
     const auto* at = static_cast<const uint8_t*>(data);
@@ -222,7 +256,8 @@ uint64_t fingerprint(const Dataset& dataset) {
       mix(word);
     }
   };
-  for (const int64_t extent : {dataset.count, dataset.height, dataset.width}) mix(static_cast<uint64_t>(extent));
+  for (const int64_t extent : {dataset.count, dataset.height, dataset.width})
+    mix(static_cast<uint64_t>(extent));
   mix_bytes(dataset.images.data(), dataset.images.size());
   mix_bytes(dataset.labels.data(), dataset.labels.size() * sizeof(int32_t));
   for (const std::string& name : dataset.classes) mix_bytes(name.data(), name.size());

@@ -1,4 +1,4 @@
-// Labelled pictures in memory, and where they come from: CIFAR, Fashion-MNIST, image folders, the built-in `shapes`.
+// Labelled pictures in memory: CIFAR, Fashion-MNIST, image folders, the built-in `shapes`.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -13,13 +13,14 @@ namespace passband {
 
 // Pictures of one size, always three channels (grey is repeated), 8 bits, NHWC.
 struct Dataset {
-  std::string name;   // "cifar10", or the folder's path
+  std::string name;  // "cifar10", or the folder's path
   std::string split;  // "train" or "test"
   int64_t count = 0, height = 0, width = 0;
-  std::vector<uint8_t> images;       // (count, height, width, 3)
-  std::vector<int32_t> labels;       // (count), each in [0, classes.size())
+  std::vector<uint8_t> images;  // (count, height, width, 3)
+  std::vector<int32_t> labels;  // (count), each in [0, classes.size())
   std::vector<std::string> classes;  // class names by label
-  std::array<float, 3> mean{}, std{};  // per channel of pixel / 255, over the training pictures: x' = (x - mean) / std
+  // Per channel of pixel / 255, over the training pictures: a network sees (x - mean) / std.
+  std::array<float, 3> mean{}, std{};
   std::vector<int32_t> shape_ids, texture_ids;  // (count) each; `shapes` only, otherwise empty
 
   int64_t image_bytes() const { return height * width * 3; }
@@ -41,23 +42,24 @@ struct DatasetInfo {
 };
 
 struct DatasetRequest {
-  std::string name = "cifar10";      // a name of list_datasets(), or a folder with train/ and val/ or test/
-  std::filesystem::path data_dir;    // empty: $PASSBAND_DATA, then data/downloads/ of the repository
-  int64_t image_size = 0;            // side a network will see; 0: the set's own (dataset_info)
-  ShapesOptions shapes;              // for "shapes"; image_size, when given, wins over shapes.size
+  std::string name = "cifar10";  // of list_datasets(), or a folder with train/ and val/ or test/
+  std::filesystem::path data_dir;  // empty: $PASSBAND_DATA, then data/downloads/ of the repository
+  int64_t image_size = 0;  // side a network will see; 0: the set's own (dataset_info)
+  ShapesOptions shapes;  // for "shapes"; image_size, when given, wins over shapes.size
 };
 
 // Every known name, `imagenet` (a description only) included.
 std::vector<DatasetInfo> list_datasets();
 
-// Description of a known name, without files; of a folder, from its class folders and file names (no picture is opened).
-// Throws UsageError with the nearest known name when `name` is neither.
+// Description of a known name, without files; of a folder, from its class folders and file names
+// (no picture is opened). Throws UsageError with the nearest known name when `name` is neither.
 DatasetInfo dataset_info(const std::string& name);
 
-// Reads both splits into memory. Pictures of fixed-size sets are resized to image_size when it differs from their own.
-// Pictures of folders are stored as squares of stored_size(image_size), so that crops have a margin to choose from.
-// A data_dir that is given must hold the set (or be its folder); otherwise all places of the search order are tried.
-// Throws DataError (one line: file, expected, found, way out) for missing, truncated, wrong or unreadable files.
+// Reads both splits into memory. Pictures of fixed-size sets are resized to image_size when it
+// differs from their own. Pictures of folders are stored as squares of stored_size(image_size), so
+// that crops have a margin to choose from. A data_dir that is given must hold the set (or be its
+// folder); otherwise all places of the search order are tried. Throws DataError (one line: file,
+// expected, found, way out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
 
 // Side of the stored square for pictures of varying size: 8/7 of the network's (256 for 224).

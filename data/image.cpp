@@ -38,17 +38,21 @@ std::vector<uint8_t> read_file_bytes(const fs::path& path, int64_t limit) {
     throw DataError(concat_text(path.string(), ": is ", bytes, " bytes, the limit is ", limit));
   std::vector<uint8_t> content(bytes);
   std::ifstream file(path, std::ios::binary);
-  if (!file || !file.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(bytes)))
+  if (!file ||
+      !file.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(bytes)))
     throw DataError(concat_text(path.string(), ": cannot be read: ", std::strerror(errno)));
   return content;
 }
 
 namespace {
 
-bool is_jpeg(std::span<const uint8_t> file) { return file.size() > 3 && file[0] == 0xFF && file[1] == 0xD8; }
+bool is_jpeg(std::span<const uint8_t> file) {
+  return file.size() > 3 && file[0] == 0xFF && file[1] == 0xD8;
+}
 
-// Skips the header segments (which may embed a whole thumbnail, end marker included) up to the first scan, then looks
-// for the end marker: inside coded data 0xFF is always followed by 0, so the first FF D9 is the real one.
+// Skips the header segments (which may embed a whole thumbnail, end marker included) up to the
+// first scan, then looks for the end marker: inside coded data 0xFF is always followed by 0, so the
+// first FF D9 is the real one.
 bool jpeg_has_end(std::span<const uint8_t> file) {
   size_t at = 2;
   while (at + 4 <= file.size() && file[at] == 0xFF && file[at + 1] != 0xDA) {
@@ -76,18 +80,20 @@ Image read_image(const fs::path& path) {
   if (!stbi_info_from_memory(file.data(), length, &width, &height, &channels))
     fail(file.empty() ? "the file is empty" : "neither PNG nor JPEG, or its header is damaged");
   if (width > kMaxImageSide || height > kMaxImageSide || int64_t{width} * height > kMaxImagePixels)
-    fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels, " pixels and ", kMaxImageSide,
-                     " a side"));
+    fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels,
+                     " pixels and ", kMaxImageSide, " a side"));
   if (is_jpeg(file) && !jpeg_has_end(file)) fail("the JPEG is truncated (it has no end marker)");
   const std::unique_ptr<stbi_uc, FreePixels> pixels(
       stbi_load_from_memory(file.data(), length, &width, &height, &channels, 3));
   if (!pixels) fail(concat_text("damaged data (", stbi_failure_reason(), ")"));
-  return {height, width, std::vector<uint8_t>(pixels.get(), pixels.get() + int64_t{3} * width * height)};
+  return {height, width,
+          std::vector<uint8_t>(pixels.get(), pixels.get() + int64_t{3} * width * height)};
 }
 
 namespace {
 
-// The input pixels each output pixel looks at, along one axis: `width` weights from first[o] on, unused ones zero.
+// The input pixels each output pixel looks at, along one axis: `width` weights from first[o] on,
+// unused ones zero.
 struct Taps {
   int64_t width = 0;
   std::vector<int64_t> first;  // (out)
@@ -95,7 +101,8 @@ struct Taps {
 };
 
 Taps triangle_taps(int64_t in, int64_t out) {
-  const double ratio = static_cast<double>(in) / static_cast<double>(out), support = std::max(ratio, 1.0);
+  const double ratio = static_cast<double>(in) / static_cast<double>(out);
+  const double support = std::max(ratio, 1.0);
   Taps taps{.width = std::min<int64_t>(in, static_cast<int64_t>(2 * support) + 2)};
   taps.first.resize(out);
   taps.weights.resize(out * taps.width);
@@ -106,7 +113,8 @@ Taps triangle_taps(int64_t in, int64_t out) {
     float* weights = &taps.weights[o * taps.width];
     double sum = 0;
     for (int64_t k = 0; k < taps.width; ++k) {
-      const double distance = std::abs(static_cast<double>(taps.first[o] + k) + 0.5 - centre) / support;
+      const double distance =
+          std::abs(static_cast<double>(taps.first[o] + k) + 0.5 - centre) / support;
       weights[k] = static_cast<float>(std::max(0.0, 1.0 - distance));
       sum += weights[k];
     }
@@ -117,8 +125,8 @@ Taps triangle_taps(int64_t in, int64_t out) {
 
 }  // namespace
 
-void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes, uint8_t* out,
-                     int64_t out_height, int64_t out_width) {
+void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes,
+                     uint8_t* out, int64_t out_height, int64_t out_width) {
   const Taps across = triangle_taps(width, out_width), down = triangle_taps(height, out_height);
   const int64_t n = out_width * 3;
   std::vector<float> rows(height * n);  // (height, out_width, 3): scaled along rows
@@ -152,7 +160,8 @@ void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t r
 void resize_centre_square(const Image& image, int64_t side, uint8_t* out) {
   const int64_t square = std::min(image.height, image.width);
   const int64_t top = (image.height - square) / 2, left = (image.width - square) / 2;
-  resize_bilinear(&image.pixels[(top * image.width + left) * 3], square, square, image.width * 3, out, side, side);
+  resize_bilinear(&image.pixels[(top * image.width + left) * 3], square, square, image.width * 3,
+                  out, side, side);
 }
 
 namespace {
@@ -169,7 +178,8 @@ uint32_t crc32(std::span<const uint8_t> bytes) {
   return ~crc;
 }
 
-// Where the deflate stream starts behind the gzip header and its optional fields; nothing if there is no such header.
+// Where the deflate stream starts behind the gzip header and its optional fields; nothing if there
+// is no such header.
 std::optional<size_t> gzip_header_size(std::span<const uint8_t> file) {
   enum Flag { header_crc = 2, extra = 4, name = 8, comment = 16 };
   if (file.size() < 18 || file[0] != 0x1F || file[1] != 0x8B || file[2] != 8) return std::nullopt;
@@ -191,19 +201,23 @@ uint32_t little_endian32(const uint8_t* at) {
 
 }  // namespace
 
-std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> file, int64_t expected, const fs::path& path) {
+std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> file, int64_t expected,
+                                  const fs::path& path) {
   const std::optional<size_t> start = gzip_header_size(file);
   if (!start) throw DataError(concat_text(path.string(), ": not a gzip file"));
   const uint8_t* trailer = file.data() + file.size() - 8;  // CRC-32 and size of the content
   std::vector<uint8_t> content(expected);
-  // The trailer goes in as well: stb refuses a stream whose last code ends less than two bytes before its input.
+  // The trailer goes in as well: stb refuses a stream whose last code ends less than two bytes
+  // before its input.
   const int inflated = stbi_zlib_decode_noheader_buffer(
       reinterpret_cast<char*>(content.data()), static_cast<int>(expected),
       reinterpret_cast<const char*>(file.data() + *start), static_cast<int>(file.size() - *start));
   if (inflated != expected || little_endian32(trailer + 4) != static_cast<uint32_t>(expected))
-    throw DataError(concat_text(path.string(), ": truncated or damaged: it must inflate to ", expected, " bytes"));
+    throw DataError(concat_text(path.string(), ": truncated or damaged: it must inflate to ",
+                                expected, " bytes"));
   if (crc32(content) != little_endian32(trailer))
-    throw DataError(concat_text(path.string(), ": damaged: the CRC-32 of its content does not match"));
+    throw DataError(
+        concat_text(path.string(), ": damaged: the CRC-32 of its content does not match"));
   return content;
 }
 

@@ -28,7 +28,8 @@ fs::path test_folder(const fs::path& root) {
 std::vector<fs::path> sorted_entries(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code code;
-  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
+       entry.increment(code))
     if (entry->path().filename().string().front() != '.') entries.push_back(entry->path());
   if (code) throw DataError(concat_text(folder.string(), ": cannot be listed: ", code.message()));
   std::ranges::sort(entries, {}, [](const fs::path& path) { return path.native(); });
@@ -37,11 +38,13 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
 
 bool is_picture(const fs::path& path) {
   std::string extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return std::tolower(c); });
   if (extension == ".jpg" || extension == ".jpeg" || extension == ".png") return true;
   for (const char* other : {".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
     if (extension == other)
-      throw DataError(concat_text(path.string(), ": pictures must be JPEG or PNG; convert it or move it away"));
+      throw DataError(
+          concat_text(path.string(), ": pictures must be JPEG or PNG; convert it or move it away"));
   return false;
 }
 
@@ -50,11 +53,13 @@ std::vector<std::string> class_names(const fs::path& train) {
   for (const fs::path& entry : sorted_entries(train))
     if (fs::is_directory(entry)) classes.push_back(entry.filename().string());
   if (classes.size() < 2)
-    throw DataError(concat_text(train.string(), ": expected one folder per class, found ", classes.size()));
+    throw DataError(
+        concat_text(train.string(), ": expected one folder per class, found ", classes.size()));
   return classes;
 }
 
-std::vector<LabelledFile> list_files(const fs::path& split, const std::vector<std::string>& classes) {
+std::vector<LabelledFile> list_files(const fs::path& split,
+                                     const std::vector<std::string>& classes) {
   std::vector<LabelledFile> files;
   for (const fs::path& folder : sorted_entries(split)) {
     if (!fs::is_directory(folder)) continue;
@@ -65,7 +70,8 @@ std::vector<LabelledFile> list_files(const fs::path& split, const std::vector<st
     for (const fs::path& file : sorted_entries(folder))
       if (is_picture(file)) files.push_back({file, label});
   }
-  if (files.empty()) throw DataError(concat_text(split.string(), ": holds no .jpg, .jpeg or .png pictures"));
+  if (files.empty())
+    throw DataError(concat_text(split.string(), ": holds no .jpg, .jpeg or .png pictures"));
   return files;
 }
 
@@ -81,10 +87,12 @@ Dataset read_split(const std::vector<LabelledFile>& files, int64_t side) {
     if (i > first_failure) continue;
     try {
       data.labels[i] = files[i].label;
-      resize_centre_square(read_image(files[i].path), side, data.images.data() + i * data.image_bytes());
+      resize_centre_square(read_image(files[i].path), side,
+                           data.images.data() + i * data.image_bytes());
     } catch (...) {
       const std::lock_guard lock(mutex);
-      if (i < first_failure) failure = std::current_exception();  // the same one on every thread count
+      if (i < first_failure)
+        failure = std::current_exception();  // the same one on every thread count
       first_failure = std::min<int64_t>(first_failure, i);
     }
   }
@@ -94,11 +102,14 @@ Dataset read_split(const std::vector<LabelledFile>& files, int64_t side) {
 
 }  // namespace
 
-bool is_image_folder(const fs::path& root) { return fs::is_directory(root / "train") && !test_folder(root).empty(); }
+bool is_image_folder(const fs::path& root) {
+  return fs::is_directory(root / "train") && !test_folder(root).empty();
+}
 
 FolderSummary summarise_image_folder(const fs::path& root) {
   if (!is_image_folder(root))
-    throw DataError(concat_text(root.string(), ": expected train/<class>/<picture> and val/<class>/<picture> in it"));
+    throw DataError(concat_text(
+        root.string(), ": expected train/<class>/<picture> and val/<class>/<picture> in it"));
   FolderSummary summary{.classes = class_names(root / "train")};
   summary.train_count = static_cast<int64_t>(list_files(root / "train", summary.classes).size());
   summary.test_count = static_cast<int64_t>(list_files(test_folder(root), summary.classes).size());

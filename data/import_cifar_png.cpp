@@ -1,4 +1,4 @@
-// import_cifar_png SOURCE TARGET: CIFAR-10 from PNG pictures to the official binary files (used by data/fetch.sh).
+// import_cifar_png SOURCE TARGET: CIFAR-10 from PNG pictures to official files, for data/fetch.sh.
 #include <cstdio>
 #include <exception>
 

@@ -1,4 +1,4 @@
-// The loader: one worker makes the batch after the one in use and hands it over through a single slot.
+// The loader: a worker makes the batch after the one in use and hands it over through one slot.
 #include "data/loader.h"
 
 #include <algorithm>
@@ -7,53 +7,69 @@
 #include "tensor/core/error.h"
 
 namespace passband {
+namespace {
 
-std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
+std::vector<int64_t> stored_order(int64_t count) {
   std::vector<int64_t> order(count);
   std::iota(order.begin(), order.end(), int64_t{0});
+  return order;
+}
+
+}  // namespace
+
+std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch) {
+  std::vector<int64_t> order = stored_order(count);
   RandomSequence random({seed, static_cast<uint64_t>(epoch), site_of("loader.order")});
   for (int64_t i = count - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
   return order;
 }
 
-BatchLoader::BatchLoader(const Dataset& dataset, LoaderOptions options) : dataset_(dataset), options_(options) {
+BatchLoader::BatchLoader(const Dataset& dataset, LoaderOptions options)
+    : dataset_(dataset), options_(options) {
   if (options_.image_size == 0) options_.image_size = std::min(dataset.height, dataset.width);
   const int64_t batch = options_.batch_size;
   if (batch < 1) throw UsageError(concat_text("batch size is ", batch, "; it must be at least 1"));
-  if (dataset.count < 1) throw UsageError(concat_text(dataset.name, " (", dataset.split, "): holds no pictures"));
+  if (dataset.count < 1)
+    throw UsageError(concat_text(dataset.name, " (", dataset.split, "): holds no pictures"));
   if (options_.drop_last && dataset.count < batch)
-    throw UsageError(concat_text("batch size is ", batch, " but ", dataset.name, " (", dataset.split, ") holds only ",
-                                 dataset.count, " pictures; choose a smaller one"));
-  batches_per_epoch_ = options_.drop_last ? dataset.count / batch : (dataset.count + batch - 1) / batch;
+    throw UsageError(concat_text("batch size is ", batch, " but ", dataset.name, " (",
+                                 dataset.split, ") holds only ", dataset.count,
+                                 " pictures; choose a smaller one"));
+  batches_per_epoch_ =
+      options_.drop_last ? dataset.count / batch : (dataset.count + batch - 1) / batch;
   if (options_.prefetch) worker_ = std::jthread([this](std::stop_token stop) { work(stop); });
 }
 
 BatchLoader::~BatchLoader() = default;
 
 BatchLoader::Position BatchLoader::after(Position at) const {
-  return at.step + 1 < batches_per_epoch_ ? Position{at.epoch, at.step + 1} : Position{at.epoch + 1, 0};
+  return at.step + 1 < batches_per_epoch_ ? Position{at.epoch, at.step + 1}
+                                          : Position{at.epoch + 1, 0};
 }
 
 void BatchLoader::make(Position at, Batch& batch) {
   if (order_epoch_ != at.epoch) {
-    if (options_.train) order_ = epoch_order(dataset_.count, options_.seed, at.epoch);
-    else if (order_.empty()) order_.resize(dataset_.count), std::iota(order_.begin(), order_.end(), int64_t{0});
+    order_ = options_.train ? epoch_order(dataset_.count, options_.seed, at.epoch)
+                            : stored_order(dataset_.count);
     order_epoch_ = at.epoch;
   }
-  const int64_t begin = at.step * options_.batch_size, end = std::min(begin + options_.batch_size, dataset_.count);
+  const int64_t begin = at.step * options_.batch_size;
+  const int64_t end = std::min(begin + options_.batch_size, dataset_.count);
   batch.indices.assign(order_.begin() + begin, order_.begin() + end);
   batch.size = end - begin;
   batch.epoch = at.epoch;
   batch.step = at.step;
   batch.labels.resize(batch.size);
-  std::ranges::transform(batch.indices, batch.labels.begin(), [&](int64_t index) { return dataset_.labels[index]; });
+  std::ranges::transform(batch.indices, batch.labels.begin(),
+                         [&](int64_t index) { return dataset_.labels[index]; });
   batch.images.resize(batch.size * options_.image_size * options_.image_size * 3);
   if (options_.train) {
     const RandomKey key{options_.seed, static_cast<uint64_t>(at.epoch), site_of("loader.augment")};
-    make_train_batch(dataset_, batch.indices, options_.augment, key, options_.image_size, batch.images.data(),
-                     options_.threads);
+    make_train_batch(dataset_, batch.indices, options_.augment, key, options_.image_size,
+                     batch.images.data(), options_.threads);
   } else {
-    make_eval_batch(dataset_, batch.indices, options_.image_size, batch.images.data(), options_.threads);
+    make_eval_batch(dataset_, batch.indices, options_.image_size, batch.images.data(),
+                    options_.threads);
   }
 }
 
@@ -86,7 +102,8 @@ const Batch& BatchLoader::next() {
   } else {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ready_; });
-    if (failure_) std::rethrow_exception(failure_);  // stays: until a seek, there is no batch to go on with
+    if (failure_)
+      std::rethrow_exception(failure_);  // stays: until a seek, there is no batch to go on with
     std::swap(current_, spare_);
     ready_ = false;
     changed_.notify_all();
@@ -97,8 +114,9 @@ const Batch& BatchLoader::next() {
 
 void BatchLoader::seek(Position position) {
   if (position.epoch < 0 || position.step < 0 || position.step >= batches_per_epoch_)
-    throw UsageError(concat_text("loader: there is no step ", position.step, " in epoch ", position.epoch, " of ",
-                                 batches_per_epoch_, " batches; was the run saved with another batch size?"));
+    throw UsageError(concat_text("loader: there is no step ", position.step, " in epoch ",
+                                 position.epoch, " of ", batches_per_epoch_,
+                                 " batches; was the run saved with another batch size?"));
   position_ = position;
   const std::lock_guard lock(mutex_);
   ++generation_;

@@ -1,4 +1,4 @@
-// An endless stream of shuffled, augmented batches, made ahead on a background thread; its position can be saved.
+// An endless stream of shuffled, augmented batches, made ahead on a thread of its own, resumable.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -15,27 +15,28 @@ namespace passband {
 
 struct LoaderOptions {
   int64_t batch_size = 256;
-  int64_t image_size = 0;   // output side; 0: the stored size
-  bool train = true;        // shuffle and augment; false: stored order, make_eval_batch
-  bool drop_last = false;   // leave out an incomplete last batch
+  int64_t image_size = 0;  // output side; 0: the stored size
+  bool train = true;  // shuffle and augment; false: stored order, make_eval_batch
+  bool drop_last = false;  // leave out an incomplete last batch
   AugmentOptions augment;
   uint64_t seed = 0;
-  int threads = 1;          // that make one batch: one suffices for small pictures and leaves the rest to the network
-  bool prefetch = true;     // false: batches are made inside next(), on the caller's thread
+  int threads = 1;  // per batch: one suffices for small pictures and leaves the rest to the network
+  bool prefetch = true;  // false: batches are made inside next(), on the caller's thread
 };
 
 // One batch and where in the stream it stands.
 struct Batch {
-  std::vector<float> images;     // (B, S, S, 3)
-  std::vector<int32_t> labels;   // (B)
+  std::vector<float> images;  // (B, S, S, 3)
+  std::vector<int32_t> labels;  // (B)
   std::vector<int64_t> indices;  // (B), into the data set
-  int64_t size = 0;              // B
-  int64_t epoch = 0, step = 0;   // step counts within the epoch
+  int64_t size = 0;  // B
+  int64_t epoch = 0, step = 0;  // step counts within the epoch
 };
 
-// The dataset must outlive the loader. Epoch e visits the pictures in an order drawn from (seed, e) and augments them
-// from (seed, e, index), so the stream after seek(p) equals the stream that reached p, bit for bit.
-// One thread calls next() and seek(). An exception while a batch is made is thrown by the next() that would return it.
+// The dataset must outlive the loader. Epoch e visits the pictures in an order drawn from (seed, e)
+// and augments them from (seed, e, index), so the stream after seek(p) equals the stream that
+// reached p, bit for bit. One thread calls next() and seek(). An exception while a batch is made is
+// thrown by the next() that would return it.
 class BatchLoader {
  public:
   struct Position {
@@ -43,13 +44,15 @@ class BatchLoader {
     bool operator==(const Position&) const = default;
   };
 
-  // Throws UsageError for an empty data set, a batch size below 1, or drop_last with fewer pictures than one batch.
+  // Throws UsageError for an empty data set, a batch size below 1, or drop_last with fewer pictures
+  // than one batch.
   BatchLoader(const Dataset& dataset, LoaderOptions options);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
-  // The next batch; valid until the following next(). After the last batch of an epoch comes the first of the next one.
+  // The next batch; valid until the following next(). After the last batch of an epoch comes the
+  // first of the next one.
   const Batch& next();
 
   // Where the batch stands that next() will return: what a checkpoint stores.
@@ -67,23 +70,23 @@ class BatchLoader {
   const Dataset& dataset_;
   LoaderOptions options_;
   int64_t batches_per_epoch_ = 0;
-  Position position_;       // of the consumer
-  Batch current_;           // lent out by next()
+  Position position_;  // of the consumer
+  Batch current_;  // lent out by next()
 
-  std::vector<int64_t> order_;  // permutation of epoch order_epoch_; used by the thread that makes batches
+  std::vector<int64_t> order_;  // of epoch order_epoch_; used by the thread that makes batches
   int64_t order_epoch_ = -1;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  Position wanted_;             // what the worker makes next
-  uint64_t generation_ = 0;     // moves with every seek: older work is dropped
-  bool ready_ = false;          // spare_ (or failure_) holds the batch for the consumer
+  Position wanted_;  // what the worker makes next
+  uint64_t generation_ = 0;  // moves with every seek: older work is dropped
+  bool ready_ = false;  // spare_ (or failure_) holds the batch for the consumer
   Batch spare_;
   std::exception_ptr failure_;
-  std::jthread worker_;         // last: it stops before what it uses is gone
+  std::jthread worker_;  // last: it stops before what it uses is gone
 };
 
-// The order in which epoch `epoch` visits `count` pictures: a Fisher-Yates shuffle keyed by (seed, epoch).
+// The order in which an epoch visits `count` pictures: a Fisher-Yates shuffle by (seed, epoch).
 std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch);
 
 }  // namespace passband

@@ -23,12 +23,15 @@ struct Point {
 
 constexpr Point kSquare[] = {{-0.75f, -0.75f}, {0.75f, -0.75f}, {0.75f, 0.75f}, {-0.75f, 0.75f}};
 constexpr Point kTriangle[] = {{0, -1}, {0.866f, 0.5f}, {-0.866f, 0.5f}};
-constexpr Point kPlus[] = {{-0.3f, -0.95f}, {0.3f, -0.95f}, {0.3f, -0.3f},  {0.95f, -0.3f}, {0.95f, 0.3f},  {0.3f, 0.3f},
-                           {0.3f, 0.95f},   {-0.3f, 0.95f}, {-0.3f, 0.3f}, {-0.95f, 0.3f}, {-0.95f, -0.3f}, {-0.3f, -0.3f}};
-constexpr Point kStar[] = {{0, -1},           {0.247f, -0.34f}, {0.951f, -0.309f},  {0.399f, 0.13f},   {0.588f, 0.809f},
-                           {0, 0.42f},        {-0.588f, 0.809f}, {-0.399f, 0.13f}, {-0.951f, -0.309f}, {-0.247f, -0.34f}};
-constexpr Point kHourglass[] = {{-0.72f, -0.8f}, {0.72f, -0.8f}, {0.12f, 0}, {0.72f, 0.8f}, {-0.72f, 0.8f}, {-0.12f, 0}};
-constexpr Point kArrow[] = {{0, -1},         {0.8f, -0.05f},  {0.3f, -0.05f}, {0.3f, 0.95f},
+constexpr Point kPlus[] = {{-0.3f, -0.95f}, {0.3f, -0.95f}, {0.3f, -0.3f},   {0.95f, -0.3f},
+                           {0.95f, 0.3f},   {0.3f, 0.3f},   {0.3f, 0.95f},   {-0.3f, 0.95f},
+                           {-0.3f, 0.3f},   {-0.95f, 0.3f}, {-0.95f, -0.3f}, {-0.3f, -0.3f}};
+constexpr Point kStar[] = {
+    {0, -1},    {0.247f, -0.34f},  {0.951f, -0.309f}, {0.399f, 0.13f},    {0.588f, 0.809f},
+    {0, 0.42f}, {-0.588f, 0.809f}, {-0.399f, 0.13f},  {-0.951f, -0.309f}, {-0.247f, -0.34f}};
+constexpr Point kHourglass[] = {{-0.72f, -0.8f}, {0.72f, -0.8f}, {0.12f, 0},
+                                {0.72f, 0.8f},   {-0.72f, 0.8f}, {-0.12f, 0}};
+constexpr Point kArrow[] = {{0, -1},        {0.8f, -0.05f},  {0.3f, -0.05f}, {0.3f, 0.95f},
                             {-0.3f, 0.95f}, {-0.3f, -0.05f}, {-0.8f, -0.05f}};
 
 // Distance to the nearest edge; the sign comes from counting crossings of the ray to the left.
@@ -98,7 +101,8 @@ std::vector<PlaneWave> choose_waves(int64_t id, RandomSequence& random) {
   }
 }
 
-// out += sum of waves. Along a row, cos(a + b) = cos a cos b - sin a sin b with b fixed: no cosine per pixel.
+// out += sum of waves. Along a row, cos(a + b) = cos a cos b - sin a sin b with b fixed: no cosine
+// per pixel.
 void add_waves(std::span<const PlaneWave> waves, int64_t size, float* out) {
   std::vector<float> across(size * 2);
   for (const PlaneWave& wave : waves) {
@@ -141,8 +145,8 @@ namespace {
 struct Scene {
   int64_t shape = 0, texture = 0;
   float x = 0, y = 0, radius = 0, angle = 0;  // of the figure; pixels and radians
-  float ground[3] = {}, figure[3] = {};       // colours, 0 to 1
-  float contrast = 0;                         // RMS of the texture
+  float ground[3] = {}, figure[3] = {};  // colours, 0 to 1
+  float contrast = 0;  // RMS of the texture
   uint64_t texture_seed = 0;
   std::vector<PlaneWave> shading;
 };
@@ -166,7 +170,8 @@ Scene draw_scene(int64_t shape, int64_t texture, int64_t size, RandomSequence& r
   scene.contrast = random.uniform(0.10f, 0.20f);
   scene.texture_seed = uint64_t{random.next()} << 32 | random.next();
   for (int k = 0; k < 2; ++k) {
-    const int fx = static_cast<int>(random.below(3)) - 1, fy = 1 - std::abs(fx) + static_cast<int>(random.below(2));
+    const int fx = static_cast<int>(random.below(3)) - 1;
+    const int fy = 1 - std::abs(fx) + static_cast<int>(random.below(2));
     scene.shading.push_back({fx, fy, random.uniform(0, 2 * kPi), 0.05f});
   }
   return scene;
@@ -178,18 +183,22 @@ float coverage(const Scene& scene, float cosine, float sine, int64_t x, int64_t 
   const float dy = (static_cast<float>(y) + 0.5f - scene.y) / scene.radius;
   const float reach = 1.1f + 1 / scene.radius;
   if (dx * dx + dy * dy > reach * reach) return 0;
-  const float distance = shape_distance(scene.shape, dx * cosine + dy * sine, dy * cosine - dx * sine);
+  const float distance =
+      shape_distance(scene.shape, dx * cosine + dy * sine, dy * cosine - dx * sine);
   return std::clamp(0.5f - distance * scene.radius, 0.0f, 1.0f);
 }
 
-// Noise of one channel value: two random bytes make a triangular density with standard deviation 0.03.
+// Noise of one channel value: two random bytes make a triangular density with standard deviation
+// 0.03.
 float pixel_noise(uint32_t bytes) {
   constexpr float scale = 0.03f * 2.449f / 256;
-  return scale * static_cast<float>(static_cast<int>(bytes & 0xFF) + static_cast<int>(bytes >> 8 & 0xFF) - 255);
+  return scale * static_cast<float>(static_cast<int>(bytes & 0xFF) +
+                                    static_cast<int>(bytes >> 8 & 0xFF) - 255);
 }
 
 void render(const Scene& scene, int64_t size, RandomKey noise_key, uint8_t* out) {
-  const std::vector<float> texture = render_texture(texture_waves(scene.texture, scene.texture_seed), size);
+  const std::vector<float> texture =
+      render_texture(texture_waves(scene.texture, scene.texture_seed), size);
   const std::vector<float> shading = render_texture(scene.shading, size);
   const float cosine = std::cos(scene.angle), sine = std::sin(scene.angle);
   for (int64_t i = 0; i < size * size; ++i) {
@@ -197,14 +206,16 @@ void render(const Scene& scene, int64_t size, RandomKey noise_key, uint8_t* out)
     const Philox4 words = random_words(noise_key, static_cast<uint64_t>(i));
     for (int c = 0; c < 3; ++c) {
       const float figure = scene.figure[c] + scene.contrast * texture[i];
-      const float value = scene.ground[c] + cover * (figure - scene.ground[c]) + shading[i] + pixel_noise(words.v[c]);
+      const float value = scene.ground[c] + cover * (figure - scene.ground[c]) + shading[i] +
+                          pixel_noise(words.v[c]);
       out[i * 3 + c] = static_cast<uint8_t>(std::clamp(value, 0.0f, 1.0f) * 255 + 0.5f);
     }
   }
 }
 
 // The class of the cue that does not define the label.
-int64_t other_cue(int64_t label, int64_t classes, const std::optional<double>& conflict, RandomSequence& random) {
+int64_t other_cue(int64_t label, int64_t classes, const std::optional<double>& conflict,
+                  RandomSequence& random) {
   if (!conflict) return random.below(classes);
   const bool differs = random.uniform() < static_cast<float>(*conflict);
   const int64_t shift = 1 + random.below(classes - 1);
@@ -214,7 +225,11 @@ int64_t other_cue(int64_t label, int64_t classes, const std::optional<double>& c
 Dataset make_split(const ShapesOptions& options, const std::string& split, int64_t count,
                    const std::optional<double>& conflict) {
   const DatasetInfo info = dataset_info("shapes");
-  Dataset data{.name = "shapes", .split = split, .count = count, .height = options.size, .width = options.size};
+  Dataset data{.name = "shapes",
+               .split = split,
+               .count = count,
+               .height = options.size,
+               .width = options.size};
   data.mean = info.mean;
   data.std = info.std;
   for (int64_t k = 0; k < options.classes; ++k)
@@ -223,36 +238,43 @@ Dataset make_split(const ShapesOptions& options, const std::string& split, int64
   data.labels.resize(count);
   data.shape_ids.resize(count);
   data.texture_ids.resize(count);
-  const uint64_t scene_site = site_of("shapes.scene." + split), noise_site = site_of("shapes.noise." + split);
+  const uint64_t scene_site = site_of("shapes.scene." + split);
+  const uint64_t noise_site = site_of("shapes.noise." + split);
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; ++i) {
     const auto step = static_cast<uint64_t>(i);
     RandomSequence random({options.seed, step, scene_site});
-    const int64_t label = i % options.classes, other = other_cue(label, options.classes, conflict, random);
+    const int64_t label = i % options.classes;
+    const int64_t other = other_cue(label, options.classes, conflict, random);
     const int64_t shape = options.label == Cue::shape ? label : other;
     const int64_t texture = options.label == Cue::shape ? other : label;
     data.labels[i] = static_cast<int32_t>(label);
     data.shape_ids[i] = static_cast<int32_t>(shape);
     data.texture_ids[i] = static_cast<int32_t>(texture);
-    render(draw_scene(shape, texture, options.size, random), options.size, {options.seed, step, noise_site},
-           data.images.data() + i * data.image_bytes());
+    render(draw_scene(shape, texture, options.size, random), options.size,
+           {options.seed, step, noise_site}, data.images.data() + i * data.image_bytes());
   }
   return data;
 }
 
 void require(bool condition, std::string_view what, auto value, std::string_view rule) {
-  if (!condition) throw UsageError(concat_text("shapes: ", what, " is ", value, "; it must be ", rule));
+  if (!condition)
+    throw UsageError(concat_text("shapes: ", what, " is ", value, "; it must be ", rule));
 }
 
 }  // namespace
 
 DataSplits make_shapes(const ShapesOptions& options) {
   require(options.size >= 28 && options.size <= 512, "size", options.size, "28 to 512 pixels");
-  require(options.classes >= 2 && options.classes <= kShapeCues, "classes", options.classes, "2 to 10");
-  require(options.train_count >= 1 && options.train_count <= 10'000'000, "train_count", options.train_count, "1 to 10 million");
-  require(options.test_count >= 1 && options.test_count <= 10'000'000, "test_count", options.test_count, "1 to 10 million");
+  require(options.classes >= 2 && options.classes <= kShapeCues, "classes", options.classes,
+          "2 to 10");
+  require(options.train_count >= 1 && options.train_count <= 10'000'000, "train_count",
+          options.train_count, "1 to 10 million");
+  require(options.test_count >= 1 && options.test_count <= 10'000'000, "test_count",
+          options.test_count, "1 to 10 million");
   for (const std::optional<double>& conflict : {options.conflict, options.test_conflict})
-    require(!conflict || (*conflict >= 0 && *conflict <= 1), "conflict", conflict.value_or(0), "a probability, 0 to 1");
+    require(!conflict || (*conflict >= 0 && *conflict <= 1), "conflict", conflict.value_or(0),
+            "a probability, 0 to 1");
   check_memory("shapes", options.train_count + options.test_count, options.size);
   return {make_split(options, "train", options.train_count, options.conflict),
           make_split(options, "test", options.test_count,

@@ -1,4 +1,4 @@
-// Batches from pictures: normalisation, crops, flips, scaling, and their independence of the thread count.
+// Batches from pictures: normalisation, crops, flips, scaling, whatever the thread count.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -20,8 +20,8 @@ std::vector<int64_t> first_indices(int64_t count) {
   return indices;
 }
 
-std::vector<float> train_batch(const Dataset& data, const AugmentOptions& options, int64_t size, RandomKey key = {1, 2, 3},
-                               int threads = 1) {
+std::vector<float> train_batch(const Dataset& data, const AugmentOptions& options, int64_t size,
+                               RandomKey key = {1, 2, 3}, int threads = 1) {
   const std::vector<int64_t> indices = first_indices(data.count);
   std::vector<float> out(data.count * size * size * 3);
   make_train_batch(data, indices, options, key, size, out.data(), threads);
@@ -69,7 +69,8 @@ TEST_CASE("a flip mirrors each row, and twice is the identity") {
   const std::vector<float> plain = train_batch(data, {.pad = 0, .flip = 0}, 9);
   const std::vector<float> flipped = train_batch(data, {.pad = 0, .flip = 1}, 9);
   Dataset mirrored = data;
-  for (size_t i = 0; i < flipped.size(); ++i) mirrored.images[i] = static_cast<uint8_t>(byte_of(flipped[i]));
+  for (size_t i = 0; i < flipped.size(); ++i)
+    mirrored.images[i] = static_cast<uint8_t>(byte_of(flipped[i]));
   CHECK(train_batch(mirrored, {.pad = 0, .flip = 1}, 9) == plain);
   for (int y = 0; y < 9; ++y)
     for (int x = 0; x < 9; ++x) CHECK(byte_of(flipped[(y * 9 + x) * 3 + 2]) == 9 - x);
@@ -97,8 +98,10 @@ TEST_CASE("a padded crop is a shifted window of the picture with zeros around it
       for (int x = 0; x < 12; ++x) {
         const int sy = y + top, sx = x + left;
         const bool inside = sy >= 0 && sy < 12 && sx >= 0 && sx < 12;
-        const int expected[3] = {inside ? static_cast<int>((i + 1) % 256) : 0, inside ? sy + 1 : 0, inside ? sx + 1 : 0};
-        for (int c = 0; c < 3; ++c) right = right && byte_of(out[(y * 12 + x) * 3 + c]) == expected[c];
+        const int expected[3] = {inside ? static_cast<int>((i + 1) % 256) : 0, inside ? sy + 1 : 0,
+                                 inside ? sx + 1 : 0};
+        for (int c = 0; c < 3; ++c)
+          right = right && byte_of(out[(y * 12 + x) * 3 + c]) == expected[c];
       }
     CHECK(right);
   }
@@ -106,11 +109,13 @@ TEST_CASE("a padded crop is a shifted window of the picture with zeros around it
 
 TEST_CASE("reflection pads with the mirror image, the edge pixel once") {
   const Dataset data = counting_dataset(100, 8, 8);
-  const std::vector<float> batch = train_batch(data, {.pad = 3, .pad_mode = PadMode::reflect, .flip = 0}, 8);
+  const std::vector<float> batch =
+      train_batch(data, {.pad = 3, .pad_mode = PadMode::reflect, .flip = 0}, 8);
   const auto mirrored = [](int at) { return at < 0 ? -at : at > 7 ? 14 - at : at; };
   for (int64_t i = 0; i < data.count; ++i) {
     const float* out = &batch[i * 8 * 8 * 3];
-    const int top = byte_of(out[(4 * 8 + 4) * 3 + 1]) - 1 - 4, left = byte_of(out[(4 * 8 + 4) * 3 + 2]) - 1 - 4;
+    const int top = byte_of(out[(4 * 8 + 4) * 3 + 1]) - 1 - 4,
+              left = byte_of(out[(4 * 8 + 4) * 3 + 2]) - 1 - 4;
     bool right = true;
     for (int y = 0; y < 8; ++y)
       for (int x = 0; x < 8; ++x)
@@ -127,7 +132,8 @@ TEST_CASE("crop positions are uniform over all (2 pad + 1)^2 places") {
   std::vector<float> out(9 * 9 * 3);
   const std::vector<int64_t> indices = {0};
   for (int trial = 0; trial < count; ++trial) {
-    make_train_batch(data, indices, {.pad = 4, .flip = 0}, {7, static_cast<uint64_t>(trial), 1}, 9, out.data(), 1);
+    make_train_batch(data, indices, {.pad = 4, .flip = 0}, {7, static_cast<uint64_t>(trial), 1}, 9,
+                     out.data(), 1);
     const float* centre = &out[(4 * 9 + 4) * 3];
     ++seen[(byte_of(centre[1]) - 1) * 9 + byte_of(centre[2]) - 1];
   }
@@ -158,7 +164,8 @@ TEST_CASE("cutout sets a square to zero after normalising and clips it at the bo
     for (int p = 0; p < 256; ++p) {
       if (batch[(i * 256 + p) * 3] != 0) continue;
       ++zeros;
-      x0 = std::min(x0, p % 16), x1 = std::max(x1, p % 16), y0 = std::min(y0, p / 16), y1 = std::max(y1, p / 16);
+      x0 = std::min(x0, p % 16), x1 = std::max(x1, p % 16), y0 = std::min(y0, p / 16),
+      y1 = std::max(y1, p / 16);
     }
     CHECK(zeros == (x1 - x0 + 1) * (y1 - y0 + 1));
     CHECK((x1 - x0 + 1 <= 6 && y1 - y0 + 1 <= 6 && x1 - x0 + 1 >= 3 && y1 - y0 + 1 >= 3));
@@ -169,7 +176,12 @@ TEST_CASE("cutout sets a square to zero after normalising and clips it at the bo
 
 TEST_CASE("a resized crop of the whole picture is the picture") {
   const Dataset data = counting_dataset(3, 20, 20);
-  const AugmentOptions options{.flip = 0, .resized_crop = true, .scale_low = 1, .scale_high = 1, .ratio_low = 1, .ratio_high = 1};
+  const AugmentOptions options{.flip = 0,
+                               .resized_crop = true,
+                               .scale_low = 1,
+                               .scale_high = 1,
+                               .ratio_low = 1,
+                               .ratio_high = 1};
   CHECK(train_batch(data, options, 20) == train_batch(data, {.pad = 0, .flip = 0}, 20));
 }
 
@@ -185,7 +197,8 @@ TEST_CASE("resized crops keep area and ratio within their bounds") {
     const double w = (out[12 * 3 + 2] - out[4 * 3 + 2]) * 255 / 8 * 16;
     CHECK(w / h > 0.75 - 0.2);
     CHECK(w / h < 4.0 / 3 + 0.2);
-    smallest = std::min(smallest, w * h / (side * side)), largest = std::max(largest, w * h / (side * side));
+    smallest = std::min(smallest, w * h / (side * side)),
+    largest = std::max(largest, w * h / (side * side));
   }
   CHECK(smallest > 0.05);
   CHECK(smallest < 0.2);
@@ -197,7 +210,8 @@ TEST_CASE("a batch depends on key and picture, not on threads, order or company"
   const Dataset data = counting_dataset(33, 24, 24);
   for (const bool resized : {false, true}) {
     const AugmentOptions options{.cutout = 5, .resized_crop = resized};
-    const std::vector<float> one = train_batch(data, options, 24), three = train_batch(data, options, 24, {1, 2, 3}, 3);
+    const std::vector<float> one = train_batch(data, options, 24),
+                             three = train_batch(data, options, 24, {1, 2, 3}, 3);
     CHECK(one == three);
     const std::vector<int64_t> alone = {17};
     std::vector<float> out(24 * 24 * 3);
@@ -213,7 +227,8 @@ TEST_CASE("impossible batches are refused") {
   std::vector<float> out(16 * 16 * 3);
   const std::vector<int64_t> good = {0}, bad = {3};
   const auto text = [&](const std::vector<int64_t>& indices, AugmentOptions options, int64_t size) {
-    return message_of<Error>([&] { make_train_batch(data, indices, options, {}, size, out.data()); });
+    return message_of<Error>(
+        [&] { make_train_batch(data, indices, options, {}, size, out.data()); });
   };
   CHECK(contains(text(good, {}, 16), "pictures of 8 pixels are too small for a crop of 16"));
   CHECK(contains(text(bad, {}, 8), "picture 3 is not in counting (train) of 3"));
@@ -231,7 +246,8 @@ TEST_CASE("scaling keeps constants, keeps ramps, and weighs 1 3 3 1 when halving
   for (int x = 0; x < 16; ++x)
     for (int c = 0; c < 3; ++c) ramp[x * 3 + c] = static_cast<uint8_t>(8 * x + c);
   resize_bilinear(ramp.data(), 1, 16, 48, twice.data(), 1, 32);
-  for (int x = 1; x < 31; ++x) CHECK(twice[x * 3 + 1] == 4 * x - 2 + 1);  // position (x + 0.5) / 2 - 0.5
+  for (int x = 1; x < 31; ++x)
+    CHECK(twice[x * 3 + 1] == 4 * x - 2 + 1);  // position (x + 0.5) / 2 - 0.5
 
   std::vector<uint8_t> row(8 * 3), half(4 * 3);
   const int values[8] = {0, 200, 8, 16, 240, 32, 40, 96};

@@ -16,8 +16,8 @@ using namespace passband::testing;
 namespace {
 
 bool same(const Batch& a, const Batch& b) {
-  return a.images == b.images && a.labels == b.labels && a.indices == b.indices && a.size == b.size && a.epoch == b.epoch &&
-         a.step == b.step;
+  return a.images == b.images && a.labels == b.labels && a.indices == b.indices &&
+         a.size == b.size && a.epoch == b.epoch && a.step == b.step;
 }
 
 std::vector<Batch> take(BatchLoader& loader, int count) {
@@ -125,12 +125,15 @@ TEST_CASE("loaders start and stop at any moment without hanging") {
   }
 }
 
-TEST_CASE("an error while a batch is made reaches the caller of next, again and again, until a seek") {
+TEST_CASE(
+    "an error while a batch is made reaches the caller of next, again and again, until a seek") {
   const Dataset data = counting_dataset(20, 8, 8);
   for (const bool prefetch : {true, false}) {
-    BatchLoader loader(data, {.batch_size = 4, .image_size = 9, .augment = {.pad = 0}, .prefetch = prefetch});
+    BatchLoader loader(
+        data, {.batch_size = 4, .image_size = 9, .augment = {.pad = 0}, .prefetch = prefetch});
     for (int i = 0; i < 3; ++i)
-      CHECK(contains(message_of<UsageError>([&] { loader.next(); }), "pictures of 8 pixels are too small"));
+      CHECK(contains(message_of<UsageError>([&] { loader.next(); }),
+                     "pictures of 8 pixels are too small"));
     CHECK(loader.position() == BatchLoader::Position{0, 0});
     loader.seek({1, 2});
     CHECK_THROWS_AS(loader.next(), UsageError);
@@ -139,11 +142,17 @@ TEST_CASE("an error while a batch is made reaches the caller of next, again and 
 
 TEST_CASE("loaders that cannot work are refused") {
   const Dataset data = counting_dataset(20, 8, 8);
-  CHECK(contains(message_of<UsageError>([&] { BatchLoader(data, {.batch_size = 0}); }), "batch size is 0"));
-  CHECK(contains(message_of<UsageError>([&] { BatchLoader(data, {.batch_size = 21, .drop_last = true}); }),
-                 "holds only 20 pictures"));
-  CHECK(contains(message_of<UsageError>([&] { BatchLoader(Dataset{.name = "none", .split = "test"}, {}); }),
-                 "none (test): holds no pictures"));
+  CHECK(contains(message_of<UsageError>([&] { BatchLoader(data, {.batch_size = 0}); }),
+                 "batch size is 0"));
+  CHECK(contains(
+      message_of<UsageError>([&] { BatchLoader(data, {.batch_size = 21, .drop_last = true}); }),
+      "holds only 20 pictures"));
+  CHECK(contains(
+      message_of<UsageError>([&] { BatchLoader(Dataset{.name = "none", .split = "test"}, {}); }),
+      "none (test): holds no pictures"));
   BatchLoader loader(data, {.batch_size = 4});
-  CHECK(contains(message_of<UsageError>([&] { loader.seek({0, 5}); }), "no step 5 in epoch 0 of 5 batches"));
+  CHECK(contains(message_of<UsageError>([&] {
+                   loader.seek({0, 5});
+                 }),
+                 "no step 5 in epoch 0 of 5 batches"));
 }

