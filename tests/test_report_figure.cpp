@@ -75,7 +75,8 @@ TEST_CASE("linear ticks lie inside the range, are multiples of the step, and sha
   CHECK(ticks.labels == std::vector<std::string>{"\u22120.25", "0.00", "0.25", "0.50", "0.75", "1.00"});
   CHECK(make_ticks({-2.04, 0}, Scale::linear, 5).labels.front() == "\u22122.0");
   CHECK(make_ticks({0, 45000}, Scale::linear, 4).labels.back() == "40\u202f000");
-  CHECK(make_ticks({0, 100}, Scale::linear, 4).labels == std::vector<std::string>{"0", "25", "50", "75", "100"});
+  CHECK(make_ticks({0, 100}, Scale::linear, 4).labels ==
+        std::vector<std::string>{"0", "25", "50", "75", "100"});
 }
 
 TEST_CASE("log ticks mark decades, or 1-2-5 when there are fewer than two of them") {
@@ -124,7 +125,9 @@ TEST_CASE("text that is too long is cut with an ellipsis and then fits") {
 }
 
 TEST_CASE("base64 and SHA-256 agree with the published vectors") {
-  const auto encode = [](std::string_view s) { return base64({reinterpret_cast<const uint8_t*>(s.data()), s.size()}); };
+  const auto encode = [](std::string_view s) {
+    return base64({reinterpret_cast<const uint8_t*>(s.data()), s.size()});
+  };
   CHECK(encode("") == "");  // RFC 4648, section 10
   CHECK(encode("f") == "Zg==");
   CHECK(encode("fo") == "Zm8=");
@@ -133,7 +136,8 @@ TEST_CASE("base64 and SHA-256 agree with the published vectors") {
   // FIPS 180-4 examples, in base64 of the published hex digests.
   CHECK(digest("") == "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
   CHECK(digest("abc") == "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
-  CHECK(digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") == "JI1qYdIGOLjlwCaTDD5gOaM85Flk/yFn9uzt1BnbBsE=");
+  CHECK(digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "JI1qYdIGOLjlwCaTDD5gOaM85Flk/yFn9uzt1BnbBsE=");
 }
 
 TEST_CASE("colour maps start and end at their published colours and stay inside for any value") {
@@ -144,7 +148,8 @@ TEST_CASE("colour maps start and end at their published colours and stay inside 
   CHECK(hex(color_of(ColorMap::diverging, 0.5)) == "#f7f7f7");
   CHECK(color_of(ColorMap::viridis, -3) == color_of(ColorMap::viridis, 0));
   CHECK(color_of(ColorMap::magma, 7) == color_of(ColorMap::magma, 1));
-  // matplotlib's viridis(0.5) is (0.127568, 0.566949, 0.550556); ten stops with straight lines between stay close.
+  // matplotlib's viridis(0.5) is (0.127568, 0.566949, 0.550556); ten stops with straight lines between stay
+  // close.
   const Rgb middle = color_of(ColorMap::viridis, 0.5);
   CHECK(std::abs(middle.r - 33) <= 5);
   CHECK(std::abs(middle.g - 145) <= 5);
@@ -153,7 +158,8 @@ TEST_CASE("colour maps start and end at their published colours and stay inside 
 
 TEST_CASE("sequential maps grow in luminance from end to end") {
   for (const ColorMap map : {ColorMap::viridis, ColorMap::magma})
-    for (int i = 1; i <= 100; ++i) CHECK(luminance(color_of(map, i / 100.0)) > luminance(color_of(map, (i - 1) / 100.0)));
+    for (int i = 1; i <= 100; ++i)
+      CHECK(luminance(color_of(map, i / 100.0)) > luminance(color_of(map, (i - 1) / 100.0)));
 }
 
 TEST_CASE("Wilson intervals agree with published values and stay inside 0 and 1") {
@@ -169,7 +175,8 @@ TEST_CASE("Wilson intervals agree with published values and stay inside 0 and 1"
 }
 
 TEST_CASE("CSV follows RFC 4180 byte for byte") {
-  const Table table{.columns = {"plain", "with, comma"}, .rows = {{"a \"quoted\" word", "two\nlines"}, {"", "-1.5"}}};
+  const Table table{.columns = {"plain", "with, comma"},
+                    .rows = {{"a \"quoted\" word", "two\nlines"}, {"", "-1.5"}}};
   CHECK(to_csv(table) == "plain,\"with, comma\"\r\n\"a \"\"quoted\"\" word\",\"two\nlines\"\r\n,-1.5\r\n");
 }
 
@@ -199,7 +206,8 @@ TEST_CASE("npy files have NumPy's bytes") {
   CHECK(bytes.substr(128, 8) == std::string("\0\0\0\0\0\0\xf0\x3f", 8));
   CHECK(encode_npy(std::vector<double>(5), {5}).find("(5,), }") != std::string::npos);
   CHECK(encode_npy(std::vector<double>(1), {}).find("(), }") != std::string::npos);
-  CHECK_THROWS_WITH_AS(encode_npy(std::vector<double>(5), {2, 3}), doctest::Contains("do not fill the shape (2, 3)"), Error);
+  CHECK_THROWS_WITH_AS(encode_npy(std::vector<double>(5), {2, 3}),
+                       doctest::Contains("do not fill the shape (2, 3)"), Error);
 }
 
 TEST_CASE("PNG images decode to the pixels that went in") {
@@ -207,8 +215,8 @@ TEST_CASE("PNG images decode to the pixels that went in") {
   for (int i = 0; i < 7 * 5 * 4; ++i) pixels.push_back(static_cast<uint8_t>(i * 37));
   const std::string png = encode_png(pixels, 7, 5, 4);
   int width = 0, height = 0, channels = 0;
-  uint8_t* decoded = stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()), static_cast<int>(png.size()), &width,
-                                           &height, &channels, 4);
+  uint8_t* decoded = stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()),
+                                           static_cast<int>(png.size()), &width, &height, &channels, 4);
   REQUIRE(decoded);
   CHECK(width == 7);
   CHECK(height == 5);
@@ -278,8 +286,8 @@ TEST_CASE("the image of a heatmap holds the colour of each value, with row 0 bel
     const size_t begin = svg.find("base64,") + 7;
     const std::string png = decode_base64(std::string_view(svg).substr(begin, svg.find('"', begin) - begin));
     int width = 0, height = 0, channels = 0;
-    uint8_t* pixels = stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()), static_cast<int>(png.size()),
-                                            &width, &height, &channels, 4);
+    uint8_t* pixels = stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()),
+                                            static_cast<int>(png.size()), &width, &height, &channels, 4);
     REQUIRE(pixels);
     CHECK(width == 64);
     const auto at = [&](int row, int column) { return pixels + ((bottom ? 63 - row : row) * 64 + column) * 4; };
@@ -296,7 +304,8 @@ TEST_CASE("a drawing adapts to the theme and keeps literal colours for programs 
   const std::string svg = render_svg(demo::variance_section().figures[0]);
   CHECK(svg.find("prefers-color-scheme:dark") != std::string::npos);
   CHECK(svg.find("class=\"line s0\" stroke=\"#0072b2\"") != std::string::npos);
-  CHECK(render_svg(demo::variance_section().figures[0], {.standalone = false}).find("<style>") == std::string::npos);
+  CHECK(render_svg(demo::variance_section().figures[0], {.standalone = false}).find("<style>") ==
+        std::string::npos);
 }
 
 TEST_CASE("points of a line lie where the scales say") {
@@ -306,15 +315,16 @@ TEST_CASE("points of a line lie where the scales say") {
   const size_t box = svg.find("data-box=\"") + 10;
   double x = 0, y = 0, width = 0, height = 0;
   REQUIRE(std::sscanf(svg.c_str() + box, "%lf %lf %lf %lf", &x, &y, &width, &height) == 4);
-  const std::string expected = "d=\"M" + px(x) + "," + px(y + height) + "L" + px(x + width / 2) + "," + px(y) + "L" +
-                               px(x + width) + "," + px(y + height) + "\"";
+  const std::string expected = "d=\"M" + px(x) + "," + px(y + height) + "L" + px(x + width / 2) + "," +
+                               px(y) + "L" + px(x + width) + "," + px(y + height) + "\"";
   CHECK(svg.find(expected) != std::string::npos);
 }
 
 TEST_CASE("malformed figures are refused by name") {
   Panel panel;
   panel.lines = {{.name = "short", .x = {0, 1}, .y = {1}}};
-  CHECK_THROWS_WITH_AS(render_svg(one_panel(panel)), doctest::Contains("figure 'test': 'short' has 2 x but 1 y values"), Error);
+  CHECK_THROWS_WITH_AS(render_svg(one_panel(panel)),
+                       doctest::Contains("figure 'test': 'short' has 2 x but 1 y values"), Error);
   Figure named = one_panel({});
   named.name = "../escape";
   CHECK_THROWS_WITH_AS(render_svg(named), doctest::Contains("because it names a file"), Error);

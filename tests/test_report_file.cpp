@@ -1,4 +1,5 @@
-// Whole-file writing under failure: the old file survives, nothing is left behind, the message says what was wrong.
+// Whole-file writing under failure: the old file survives, nothing is left behind, the message says what
+// was wrong.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -67,9 +68,12 @@ TEST_CASE("a write that fails part-way leaves the old file and no temporary one"
   write_file_atomically(scratch("a"), "the old contents");
   {
     const SizeLimit limit(1000);
-    CHECK_THROWS_WITH_AS(write_file_atomically(scratch("a"), std::string(5000, 'x')),
-                         doctest::Contains("File too large (writing; 5000 bytes needed); a file already there is unchanged"), Error);
-    CHECK_THROWS_WITH_AS(write_file_atomically(scratch("new"), std::string(5000, 'x')), doctest::Contains(scratch("new").c_str()), Error);
+    CHECK_THROWS_WITH_AS(
+        write_file_atomically(scratch("a"), std::string(5000, 'x')),
+        doctest::Contains("File too large (writing; 5000 bytes needed); a file already there is unchanged"),
+        Error);
+    CHECK_THROWS_WITH_AS(write_file_atomically(scratch("new"), std::string(5000, 'x')),
+                         doctest::Contains(scratch("new").c_str()), Error);
   }
   CHECK(read_file(scratch("a")) == "the old contents");
   CHECK(scratch.entries() == 1);
@@ -77,12 +81,14 @@ TEST_CASE("a write that fails part-way leaves the old file and no temporary one"
 
 TEST_CASE("a missing directory, a directory in the way and a missing file are named with the reason") {
   const Scratch scratch;
-  CHECK_THROWS_WITH_AS(write_file_atomically(scratch("no/such/a"), "x"), doctest::Contains("No such file or directory"), Error);
+  CHECK_THROWS_WITH_AS(write_file_atomically(scratch("no/such/a"), "x"),
+                       doctest::Contains("No such file or directory"), Error);
   fs::create_directories(scratch("d/inside"));
   CHECK_THROWS_WITH_AS(write_file_atomically(scratch("d"), "x"), doctest::Contains("renaming"), Error);
   CHECK(fs::is_directory(scratch("d/inside")));
   CHECK(scratch.entries() == 1);
-  CHECK_THROWS_WITH_AS(read_file(scratch("none")), doctest::Contains("none: No such file or directory"), DataError);
+  CHECK_THROWS_WITH_AS(read_file(scratch("none")), doctest::Contains("none: No such file or directory"),
+                       DataError);
   CHECK_THROWS_WITH_AS(read_file(scratch("d")), doctest::Contains("Is a directory"), DataError);
 }
 
@@ -98,7 +104,8 @@ TEST_CASE("a reader sees the old file or the new one, never a part of either") {
       ++reads;
     }
   });
-  for (int i = 1; i <= 40; ++i) write_file_atomically(scratch("a"), std::string(200000, static_cast<char>('0' + i % 10)));
+  for (int i = 1; i <= 40; ++i)
+    write_file_atomically(scratch("a"), std::string(200000, static_cast<char>('0' + i % 10)));
   done = true;
   reader.join();
   CHECK(reads > 0);

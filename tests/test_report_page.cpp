@@ -35,12 +35,18 @@ class Scratch {
 Section small_section(const std::string& name, double value) {
   plot::Panel panel;
   panel.lines = {{.name = "a", .x = {0, 1}, .y = {0, value}}};
-  return {.name = name, .title = "Section " + name, .question = "Why " + name + "?",
-          .figures = {{.name = name, .title = "Figure of " + name, .panels = {panel}}}, .finding = "Found " + name,
-          .values = {{.key = "v", .label = "Value", .value = value}}, .key = "key-of-" + name};
+  return {.name = name,
+          .title = "Section " + name,
+          .question = "Why " + name + "?",
+          .figures = {{.name = name, .title = "Figure of " + name, .panels = {panel}}},
+          .finding = "Found " + name,
+          .values = {{.key = "v", .label = "Value", .value = value}},
+          .key = "key-of-" + name};
 }
 
-nlohmann::json summary_of(const Scratch& scratch) { return nlohmann::json::parse(read_file(scratch("report/summary.json"))); }
+nlohmann::json summary_of(const Scratch& scratch) {
+  return nlohmann::json::parse(read_file(scratch("report/summary.json")));
+}
 
 }  // namespace
 
@@ -59,7 +65,8 @@ TEST_CASE("a report with every figure is one well-formed page that refers to not
   for (const Section& section : demo::sections()) {
     CHECK(page.find("id=\"" + section.name + "\"") != std::string::npos);
     for (const plot::Figure& figure : section.figures)
-      for (const char* suffix : {".svg", ".csv"}) CHECK(fs::is_regular_file(scratch("report/figures/" + figure.name + suffix)));
+      for (const char* suffix : {".svg", ".csv"})
+        CHECK(fs::is_regular_file(scratch("report/figures/" + figure.name + suffix)));
   }
   CHECK(read_file(scratch("report/data/cka-self.npy")).size() == 128 + 72 * 72 * 8);
 }
@@ -70,8 +77,10 @@ TEST_CASE("an independent XML parser accepts the drawings") {
   Report report(demo::header());
   for (Section& section : demo::sections()) report.add(std::move(section));
   report.write(scratch());
-  const std::string command = "python3 -c \"import sys, glob, xml.dom.minidom as m; "
-                              "[m.parse(f) for f in glob.glob(sys.argv[1] + '/*.svg')]\" " + scratch("report/figures");
+  const std::string command =
+      "python3 -c \"import sys, glob, xml.dom.minidom as m; "
+      "[m.parse(f) for f in glob.glob(sys.argv[1] + '/*.svg')]\" " +
+      scratch("report/figures");
   CHECK(std::system(command.c_str()) == 0);
 }
 
@@ -153,9 +162,11 @@ TEST_CASE("a section that cannot be read is named, with the way out") {
   report.add(small_section("one", 1));
   report.write(scratch());
   write_file_atomically(scratch("report/sections/one.json"), "{\"format\": 1");
-  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("one.json: not a stored section"), DataError);
+  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()),
+                       doctest::Contains("one.json: not a stored section"), DataError);
   write_file_atomically(scratch("report/sections/one.json"), "{\"format\": 99}");
-  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("delete the file"), DataError);
+  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("delete the file"),
+                       DataError);
 }
 
 TEST_CASE("not-a-number becomes null with a flag in the summary, and a dash on the page") {
@@ -181,8 +192,10 @@ TEST_CASE("names that could leave the report directory are refused") {
 }
 
 TEST_CASE("runs side by side mark the settings in which they differ") {
-  const std::string page = render_page(
-      {.title = "t", .runs = {{"a", {{"seed", "1"}, {"epochs", "9"}}}, {"b", {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}}}}}, {});
+  const std::string page = render_page({.title = "t",
+                                        .runs = {{"a", {{"seed", "1"}, {"epochs", "9"}}},
+                                                 {"b", {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}}}}},
+                                       {});
   CHECK(demo::XmlChecker(page, true).problem() == "");
   CHECK(page.find("<tr class=\"differs\"><th scope=\"row\">seed") != std::string::npos);
   CHECK(page.find("<tr><th scope=\"row\">epochs") != std::string::npos);

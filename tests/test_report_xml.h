@@ -1,5 +1,6 @@
-// A small well-formedness checker for the drawings and pages of the report: tags nest, attributes are quoted and unique,
-// entities are known, ids are unique. Enough XML to catch what a string-building writer can get wrong.
+// A small well-formedness checker for the drawings and pages of the report: tags nest, attributes are
+// quoted and unique, entities are known, ids are unique. Enough XML to catch what a string-building writer
+// can get wrong.
 #pragma once
 #include <set>
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace passband::demo {
 
-// Empty when `text` is well formed, else what is wrong and where. In HTML, `meta` has no end tag and the contents of
-// script and style are text.
+// Empty when `text` is well formed, else what is wrong and where. In HTML, `meta` has no end tag and the
+// contents of script and style are text.
 class XmlChecker {
  public:
   XmlChecker(std::string_view text, bool html) : text_(text), html_(html) {}
@@ -29,14 +30,17 @@ class XmlChecker {
  private:
   bool starts(std::string_view token) const { return text_.substr(at_, token.size()) == token; }
   void fail(const std::string& what) {
-    if (error_.empty()) error_ = what + " at byte " + std::to_string(at_) + ": " + std::string(text_.substr(at_, 60));
+    if (error_.empty())
+      error_ = what + " at byte " + std::to_string(at_) + ": " + std::string(text_.substr(at_, 60));
   }
   void skip_past(std::string_view token) {
     const size_t found = text_.find(token, at_);
     if (found == std::string_view::npos) return fail("missing " + std::string(token));
     at_ = found + token.size();
   }
-  static bool name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == ':'; }
+  static bool name_char(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == ':';
+  }
   std::string name() {
     const size_t begin = at_;
     while (at_ < text_.size() && name_char(text_[at_])) ++at_;
@@ -76,7 +80,8 @@ class XmlChecker {
     ++at_;
     const std::string tag = name();
     std::set<std::string> seen;
-    for (space(); error_.empty() && at_ < text_.size() && text_[at_] != '>' && text_[at_] != '/'; space()) attribute(seen);
+    for (space(); error_.empty() && at_ < text_.size() && text_[at_] != '>' && text_[at_] != '/'; space())
+      attribute(seen);
     if (starts("/>")) {
       at_ += 2;
       return;
@@ -90,7 +95,8 @@ class XmlChecker {
   void end_tag() {
     at_ += 2;
     const std::string tag = name();
-    if (open_.empty() || open_.back() != tag) return fail("</" + tag + "> closes " + (open_.empty() ? "nothing" : open_.back()));
+    if (open_.empty() || open_.back() != tag)
+      return fail("</" + tag + "> closes " + (open_.empty() ? "nothing" : open_.back()));
     open_.pop_back();
     skip_past(">");
   }

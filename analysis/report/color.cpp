@@ -11,15 +11,17 @@ namespace passband::plot {
 namespace {
 
 constexpr Rgb rgb(uint32_t hex_code) {
-  return {static_cast<uint8_t>(hex_code >> 16), static_cast<uint8_t>(hex_code >> 8), static_cast<uint8_t>(hex_code)};
+  return {static_cast<uint8_t>(hex_code >> 16), static_cast<uint8_t>(hex_code >> 8),
+          static_cast<uint8_t>(hex_code)};
 }
 
 constexpr Rgb kViridis[] = {rgb(0x440154), rgb(0x482878), rgb(0x3e4989), rgb(0x31688e), rgb(0x26828e),
                             rgb(0x1f9e89), rgb(0x35b779), rgb(0x6ece58), rgb(0xb5de2b), rgb(0xfde725)};
 constexpr Rgb kMagma[] = {rgb(0x000004), rgb(0x180f3e), rgb(0x451077), rgb(0x721f81), rgb(0x9f2f7f),
                           rgb(0xcd4071), rgb(0xf1605d), rgb(0xfd9567), rgb(0xfeca8d), rgb(0xfcfdbf)};
-constexpr Rgb kDiverging[] = {rgb(0x053061), rgb(0x2166ac), rgb(0x4393c3), rgb(0x92c5de), rgb(0xd1e5f0), rgb(0xf7f7f7),
-                              rgb(0xfddbc7), rgb(0xf4a582), rgb(0xd6604d), rgb(0xb2182b), rgb(0x67001f)};
+constexpr Rgb kDiverging[] = {rgb(0x053061), rgb(0x2166ac), rgb(0x4393c3), rgb(0x92c5de),
+                              rgb(0xd1e5f0), rgb(0xf7f7f7), rgb(0xfddbc7), rgb(0xf4a582),
+                              rgb(0xd6604d), rgb(0xb2182b), rgb(0x67001f)};
 constexpr Rgb kTint[] = {rgb(0xffffff), kAccentLight};
 
 std::span<const Rgb> stops_of(ColorMap map) {

@@ -15,27 +15,29 @@ void check_series(const std::string& where, const Series& series) {
   const size_t n = series.x.size();
   const auto fits = [&](const std::vector<double>& values) { return values.empty() || values.size() == n; };
   CHECK(series.y.size() == n, where, ": '", series.name, "' has ", n, " x but ", series.y.size(), " y values");
-  CHECK(fits(series.low) && fits(series.high) && series.low.empty() == series.high.empty(), where, ": '", series.name,
-        "' needs as many low and high values as y values, or none of both");
+  CHECK(fits(series.low) && fits(series.high) && series.low.empty() == series.high.empty(), where, ": '",
+        series.name, "' needs as many low and high values as y values, or none of both");
 }
 
 void check_heatmap(const std::string& where, const Heatmap& map) {
-  CHECK(map.rows > 0 && map.columns > 0, where, ": a heatmap needs rows and columns, got ", map.rows, " x ", map.columns);
+  CHECK(map.rows > 0 && map.columns > 0, where, ": a heatmap needs rows and columns, got ", map.rows, " x ",
+        map.columns);
   CHECK(static_cast<int64_t>(map.values.size()) == map.rows * map.columns, where, ": ", map.values.size(),
         " values do not fill a ", map.rows, " x ", map.columns, " heatmap");
   const auto fits = [](const std::vector<std::string>& labels, int64_t n) {
     return labels.empty() || static_cast<int64_t>(labels.size()) == n;
   };
-  CHECK(fits(map.row_labels, map.rows) && fits(map.column_labels, map.columns), where, ": ", map.row_labels.size(), " and ",
-        map.column_labels.size(), " labels for ", map.rows, " rows and ", map.columns, " columns");
+  CHECK(fits(map.row_labels, map.rows) && fits(map.column_labels, map.columns), where, ": ",
+        map.row_labels.size(), " and ", map.column_labels.size(), " labels for ", map.rows, " rows and ",
+        map.columns, " columns");
 }
 
 void check_panel(const std::string& where, const Panel& panel) {
   for (const Line& line : panel.lines) check_series(where, line);
   for (const Bars& bars : panel.bars) {
     check_series(where, bars);
-    CHECK(bars.kinds.empty() || bars.kinds.size() == bars.x.size(), where, ": '", bars.name, "' has ", bars.x.size(),
-          " bars but ", bars.kinds.size(), " kinds");
+    CHECK(bars.kinds.empty() || bars.kinds.size() == bars.x.size(), where, ": '", bars.name, "' has ",
+          bars.x.size(), " bars but ", bars.kinds.size(), " kinds");
   }
   for (const Points& points : panel.points) {
     check_series(where, points);
@@ -54,8 +56,8 @@ void check_panel(const std::string& where, const Panel& panel) {
 void check_picture(const std::string& where, const Picture& picture) {
   CHECK(picture.width > 0 && picture.height > 0 &&
             static_cast<int64_t>(picture.rgb.size()) == picture.width * picture.height * 3,
-        where, ": picture '", picture.caption, "' of ", picture.width, " x ", picture.height, " has ", picture.rgb.size(),
-        " bytes");
+        where, ": picture '", picture.caption, "' of ", picture.width, " x ", picture.height, " has ",
+        picture.rgb.size(), " bytes");
   CHECK(static_cast<int64_t>(picture.overlay.size()) == picture.overlay_width * picture.overlay_height, where,
         ": the overlay of '", picture.caption, "' has ", picture.overlay.size(), " values");
 }
@@ -64,8 +66,8 @@ void check_picture(const std::string& where, const Picture& picture) {
 
 void check(const Figure& figure) {
   constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_";
-  CHECK(!figure.name.empty() && figure.name.find_first_not_of(allowed) == std::string::npos, "figure name '", figure.name,
-        "': use a-z, 0-9, - and _, because it names a file");
+  CHECK(!figure.name.empty() && figure.name.find_first_not_of(allowed) == std::string::npos,
+        "figure name '", figure.name, "': use a-z, 0-9, - and _, because it names a file");
   const std::string where = "figure '" + figure.name + "'";
   CHECK(!figure.panels.empty() || !figure.pictures.cells.empty(), where, " has neither panels nor pictures");
   CHECK(figure.columns > 0 && figure.pictures.columns > 0, where, ": columns must be positive");
@@ -118,9 +120,16 @@ Figure confusion_figure(std::string name, std::string title, const std::vector<s
                         const std::vector<int64_t>& counts) {
   const size_t n = classes.size();
   CHECK(counts.size() == n * n, "confusion figure: ", counts.size(), " counts for ", n, " classes");
-  Heatmap map{.rows = static_cast<int64_t>(n), .columns = static_cast<int64_t>(n), .value = "% of the true class",
-              .row_labels = classes, .column_labels = classes, .map = ColorMap::tint, .low = 0, .high = 100,
-              .show_values = true, .decimals = 1};
+  Heatmap map{.rows = static_cast<int64_t>(n),
+              .columns = static_cast<int64_t>(n),
+              .value = "% of the true class",
+              .row_labels = classes,
+              .column_labels = classes,
+              .map = ColorMap::tint,
+              .low = 0,
+              .high = 100,
+              .show_values = true,
+              .decimals = 1};
   for (size_t row = 0; row < n; ++row) {
     double total = 0;
     for (size_t k = 0; k < n; ++k) total += static_cast<double>(counts[row * n + k]);

@@ -1,5 +1,6 @@
 // The figure model: what a figure shows, in data units. Writers turn it into SVG, CSV and hover data.
-// A figure is a row-major grid of panels (small multiples), or a grid of pictures. Everything is plain numbers and text.
+// A figure is a row-major grid of panels (small multiples), or a grid of pictures. Everything is plain
+// numbers and text.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,8 +11,8 @@ namespace passband::plot {
 
 enum class Scale { linear, log10 };
 
-// viridis and magma: sequential; diverging: blue below, red above the middle of the range; tint: paper to the accent colour,
-// which follows the light or dark theme (tables of counts and shares).
+// viridis and magma: sequential; diverging: blue below, red above the middle of the range; tint: paper to
+// the accent colour, which follows the light or dark theme (tables of counts and shares).
 enum class ColorMap { viridis, magma, diverging, tint };
 
 // What a shaded stretch of depth is made of. Each kind has one colour in every figure of a report.
@@ -26,18 +27,20 @@ struct Axis {
   bool from_zero = false;                       // the range taken from the data includes zero
 };
 
-// y against x, joined. A gap where y is not finite. `low` and `high` draw an error band (same length as y, or empty).
+// y against x, joined. A gap where y is not finite. `low` and `high` draw an error band (same length as y,
+// or empty).
 struct Line {
   std::string name = {};
   std::vector<double> x = {}, y = {};
   std::vector<double> low = {}, high = {};
-  std::optional<double> shade = {};  // 0..1: coloured by Figure::shade instead of by series (curves ordered by depth)
+  std::optional<double> shade = {};  // 0..1: coloured by Figure::shade, not by series (curves ordered by depth)
   int style = -1;                    // series colour, dash and marker; -1: position among the panel's series
   bool fill = false;                 // area down to zero (densities, histograms)
   bool faint = false;                // thin and pale: one seed among several, background curves
 };
 
-// Points that are not joined. `labels` name single points on the figure and on hover (same length as x, or empty).
+// Points that are not joined. `labels` name single points on the figure and on hover (same length as x, or
+// empty).
 struct Points {
   std::string name = {};
   std::vector<double> x = {}, y = {};
@@ -57,8 +60,8 @@ struct Bars {
   std::vector<Kind> kinds = {};             // colours single bars by kind (same length as x, or empty)
 };
 
-// rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. Above 60 x 60 cells the SVG holds
-// one PNG instead of a node per cell.
+// rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. Above 60 x 60
+// cells the SVG holds one PNG instead of a node per cell.
 struct Heatmap {
   int64_t rows = 0, columns = 0;
   std::vector<double> values = {};
@@ -70,7 +73,7 @@ struct Heatmap {
     std::string label = {};
     int64_t begin = 0, end = 0;  // [begin, end)
   };
-  std::vector<Group> row_groups = {}, column_groups = {};  // stages, blocks: separators and labels outside the axes
+  std::vector<Group> row_groups = {}, column_groups = {};  // stages: separators, labels outside the axes
   bool origin_bottom = false;                              // row 0 at the bottom (layer x layer maps)
   bool show_values = false;                                // numbers in the cells, when they fit
   int decimals = 2;                                        // of those numbers
@@ -102,7 +105,8 @@ struct Panel {
   double height = 0;  // of the plot area in pixels at full width; 0: chosen from the number of panels
 };
 
-// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution (0..1, drawn smoothly).
+// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution (0..1, drawn
+// smoothly).
 struct Picture {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> rgb = {};  // height * width * 3
@@ -143,7 +147,8 @@ struct Figure {
 // Checks lengths and ranges; throws Error naming the figure and the culprit.
 void check(const Figure& figure);
 
-// The Wilson score interval for a share of `successes` among `n` (Wilson 1927); {0, 1} for n = 0. z = 1.96 is 95 %.
+// The Wilson score interval for a share of `successes` among `n` (Wilson 1927); {0, 1} for n = 0. z = 1.96
+// is 95 %.
 struct Interval {
   double low = 0, high = 1;
 };
@@ -156,8 +161,8 @@ struct ReliabilityBin {
   int64_t n = 0, correct = 0;
 };
 
-// Accuracy against confidence with 95 % Wilson intervals and the diagonal of perfect calibration; below it the share of
-// predictions in each bin.
+// Accuracy against confidence with 95 % Wilson intervals and the diagonal of perfect calibration; below it
+// the share of predictions in each bin.
 Figure reliability_figure(std::string name, std::string title, const std::vector<ReliabilityBin>& bins);
 
 // counts[true * classes + predicted], shown as shares of each true class.

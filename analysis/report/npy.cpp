@@ -1,4 +1,5 @@
-// The .npy header is a Python dict literal, padded with spaces so that the data start at a multiple of 64 bytes.
+// The .npy header is a Python dict literal, padded with spaces so that the data start at a multiple of 64
+// bytes.
 #include "analysis/report/npy.h"
 
 #include <fmt/format.h>
@@ -18,7 +19,8 @@ std::string encode_npy(std::span<const double> values, const std::vector<int64_t
     tuple += fmt::format("{}{}", tuple.empty() ? "" : ", ", size);
   }
   if (shape.size() == 1) tuple += ',';
-  CHECK(count == static_cast<int64_t>(values.size()), "npy: ", values.size(), " values do not fill the shape (", tuple, ")");
+  CHECK(count == static_cast<int64_t>(values.size()), "npy: ", values.size(),
+        " values do not fill the shape (", tuple, ")");
 
   std::string header = fmt::format("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}), }}", tuple);
   constexpr size_t preamble = 10;

@@ -87,8 +87,8 @@ const attach = plot => {
   };
   // All series at the x nearest to the pointer; with many series, only the one nearest to it.
   const showX = (g, panel, px, py) => {
+    const crowded = panel.series.length > 6, hits = [];
     let best = null;
-    const hits = [];
     for (const s of panel.series) {
       let hit = null;
       for (let i = 0; i < s.x.length; ++i) {
@@ -96,24 +96,28 @@ const attach = plot => {
         const [x, y] = place(g, panel, s.x[i], s.y[i]);
         if (!isFinite(x) || !isFinite(y)) continue;
         const dx = Math.abs(x - px), d = Math.hypot(dx, y - py);
-        if (!hit || dx < hit.dx - 1e-9 || (Math.abs(dx - hit.dx) <= 1e-9 && d < hit.d)) hit = {s, i, x, y, dx, d};
+        const closer = !hit || dx < hit.dx - 1e-9 || (Math.abs(dx - hit.dx) <= 1e-9 && d < hit.d);
+        if (closer) hit = {s, i, x, y, dx, d};
       }
       if (hit) hits.push(hit);
-      if (hit && (!best || (panel.series.length > 6 ? hit.d < best.d : hit.dx < best.dx))) best = hit;
+      if (hit && (!best || (crowded ? hit.d < best.d : hit.dx < best.dx))) best = hit;
     }
     if (!best) return;
-    const near = panel.series.length > 6 ? [best] : hits.filter(h => Math.abs(h.x - best.x) < 4);
+    const near = crowded ? [best] : hits.filter(h => Math.abs(h.x - best.x) < 4);
     state = {panel: data.panels.indexOf(panel), x: best.s.x[best.i], py: best.y};
     draw(g, [make('line', {x1: best.x, x2: best.x, y1: g.y, y2: g.y + g.height}),
              ...near.map(h => make('circle', {cx: h.x, cy: h.y, r: 4, class: h.s.color}))]);
-    const head = (panel.title ? panel.title + ', ' : '') + (title(panel.x) ? title(panel.x) + ' ' : '') + at(panel.x, best.s.x[best.i]);
-    say(head, near.map(h => ({color: h.s.color, name: h.s.labels?.[h.i] ? `${h.s.name} ${h.s.labels[h.i]}` : h.s.name,
-                              text: number(h.s.y[h.i]) + (panel.y.unit ? ' ' + panel.y.unit : '')})));
+    const where = [title(panel.x), at(panel.x, best.s.x[best.i])].filter(Boolean).join(' ');
+    const unit = panel.y.unit ? ' ' + panel.y.unit : '';
+    say(panel.title ? panel.title + ', ' + where : where, near.map(h => ({
+      color: h.s.color, name: [h.s.name, h.s.labels?.[h.i]].filter(Boolean).join(' '), text: number(h.s.y[h.i]) + unit,
+    })));
   };
   const show = (g, panel, px, py) => {
     if (!panel.heatmap) return showX(g, panel, px, py);
     const h = panel.heatmap, clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)));
-    const c = clamp((px - g.x) / g.width * h.columns, h.columns), r = clamp((py - g.y) / g.height * h.rows, h.rows);
+    const c = clamp((px - g.x) / g.width * h.columns, h.columns);
+    const r = clamp((py - g.y) / g.height * h.rows, h.rows);
     showCell(g, panel, g.up ? h.rows - 1 - r : r, c);
   };
 )js"
@@ -124,8 +128,8 @@ const attach = plot => {
     const svg = visible();
     if (!svg || !svg.contains(event.target)) return;
     const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-    const near = 12;
-    const g = panels(svg).find(b => p.x > b.x - near && p.x < b.x + b.width + near && p.y > b.y - near && p.y < b.y + b.height + near);
+    const near = 12, within = (v, low, size) => v > low - near && v < low + size + near;
+    const g = panels(svg).find(b => within(p.x, b.x, b.width) && within(p.y, b.y, b.height));
     if (g) show(g, data.panels[g.group.dataset.panel], p.x, p.y);
   };
   plot.addEventListener('pointermove', pointed);
@@ -133,7 +137,8 @@ const attach = plot => {
   plot.addEventListener('pointerleave', () => { clear(); idle(); });
 
   const step = (key, shift) => {
-    const all = panels(visible()), move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[key];
+    const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[key];
+    const all = panels(visible());
     const index = state?.panel ?? 0, g = all[index], panel = data.panels[index];
     if (panel.heatmap) {
       const h = panel.heatmap, wrap = (v, n) => (v + n) % n, down = g.up ? 1 : -1;
@@ -171,7 +176,7 @@ const watch = new IntersectionObserver(entries => {
 links.forEach((a, id) => { const target = document.getElementById(id); if (target) watch.observe(target); });
 
 // Auto follows the system; a choice is remembered where the browser allows it.
-const button = document.getElementById('theme'), themes = ['auto', 'light', 'dark'];
+const button = document.getElementById('page-theme'), themes = ['auto', 'light', 'dark'];
 const store = {get: () => { try { return localStorage.getItem('passband-theme'); } catch { return null; } },
                set: v => { try { localStorage.setItem('passband-theme', v); } catch { return; } }};
 const apply = theme => {
@@ -181,7 +186,11 @@ const apply = theme => {
 };
 let theme = themes.includes(store.get()) ? store.get() : 'auto';
 button.hidden = false;
-button.addEventListener('click', () => { theme = themes[(themes.indexOf(theme) + 1) % 3]; store.set(theme); apply(theme); });
+button.addEventListener('click', () => {
+  theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+  store.set(theme);
+  apply(theme);
+});
 apply(theme);
 })();
 )js";

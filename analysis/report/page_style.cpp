@@ -4,124 +4,203 @@
 namespace passband {
 namespace {
 
-// One literal per part of the page; the preprocessor joins them.
+// One literal per part of the page: paper and type; masthead; sections and figures; contents, narrow screens, print.
 constexpr std::string_view kStyle =
     R"css(
-:root{--wash:#f6f5f1;--link:#1f5f99;--rule:#cfcdc6;--finding:#1f5f99;
---serif:"Iowan Old Style","Palatino Linotype",Palatino,"URW Palladio L",P052,"Source Serif 4",Georgia,"Times New Roman","Liberation Serif",serif;
---sans:"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif;
---mono:ui-monospace,"SF Mono",Menlo,Consolas,"Liberation Mono",monospace}
-@media(prefers-color-scheme:dark){:root:not([data-theme=light]){--wash:#1e2125;--link:#8fc1ee;--rule:#3c4045;--finding:#8fc1ee}}
-:root[data-theme=dark]{color-scheme:dark;--wash:#1e2125;--link:#8fc1ee;--rule:#3c4045;--finding:#8fc1ee}
-:root[data-theme=light]{color-scheme:light}
-*{box-sizing:border-box}
-html{font-size:18px;-webkit-text-size-adjust:100%;scroll-behavior:smooth;scroll-padding-top:1.5rem}
-body{margin:0;background:var(--paper);color:var(--ink);font-family:var(--serif);line-height:1.5;
-font-variant-numeric:oldstyle-nums proportional-nums;text-rendering:optimizeLegibility;hanging-punctuation:first;
-display:grid;grid-template-columns:minmax(1.25rem,1fr) minmax(0,724px) minmax(1.25rem,1fr)}
-main{grid-column:2;padding:3.2rem 0 5rem}
-p{margin:0 0 .75rem;text-wrap:pretty}
-a{color:var(--link);text-decoration-thickness:1px;text-underline-offset:.16em;text-decoration-color:color-mix(in srgb,var(--link) 40%,transparent)}
-a:hover{text-decoration-color:currentColor}
-:focus-visible{outline:2px solid var(--link);outline-offset:3px;border-radius:2px}
-.skip{position:absolute;left:-99rem;top:.5rem;background:var(--paper);padding:.4rem .8rem;z-index:2}
-.skip:focus{left:.5rem}
-.unseen{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.small,h2.small{font:.98rem/1.3 var(--serif);font-variant-caps:all-small-caps;letter-spacing:.07em;color:var(--muted);margin:0 0 .5rem}
+:root {
+  --wash: #f6f5f1; --link: #1f5f99; --rule: #cfcdc6;
+  --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "URW Palladio L", P052, "Source Serif 4",
+           Georgia, "Times New Roman", "Liberation Serif", serif;
+  --sans: "Helvetica Neue", Helvetica, Arial, "Liberation Sans", sans-serif;
+  --mono: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
+}
+@media (prefers-color-scheme: dark) {
+  :root:not([data-theme=light]) { --wash: #1e2125; --link: #8fc1ee; --rule: #3c4045; }
+}
+:root[data-theme=dark] { color-scheme: dark; --wash: #1e2125; --link: #8fc1ee; --rule: #3c4045; }
+:root[data-theme=light] { color-scheme: light; }
+* { box-sizing: border-box; }
+html { font-size: 18px; -webkit-text-size-adjust: 100%; scroll-behavior: smooth; scroll-padding-top: 1.5rem; }
+body {
+  margin: 0; display: grid;
+  grid-template-columns: minmax(1.25rem, 1fr) minmax(0, 724px) minmax(1.25rem, 1fr);
+  background: var(--paper); color: var(--ink);
+  font-family: var(--serif); line-height: 1.5; text-rendering: optimizeLegibility;
+  font-variant-numeric: oldstyle-nums proportional-nums; hanging-punctuation: first;
+}
+main { grid-column: 2; padding: 3.2rem 0 5rem; }
+p { margin: 0 0 .75rem; text-wrap: pretty; }
+a {
+  color: var(--link); text-decoration-thickness: 1px; text-underline-offset: .16em;
+  text-decoration-color: color-mix(in srgb, var(--link) 40%, transparent);
+}
+a:hover { text-decoration-color: currentColor; }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; border-radius: 2px; }
+.skip { position: absolute; left: -99rem; top: .5rem; background: var(--paper); padding: .4rem .8rem; z-index: 2; }
+.skip:focus { left: .5rem; }
+.unseen {
+  position: absolute; width: 1px; height: 1px; margin: 0;
+  overflow: hidden; clip-path: inset(50%); white-space: nowrap;
+}
+.small, h2.small {
+  margin: 0 0 .5rem; color: var(--muted);
+  font: .98rem/1.3 var(--serif); font-variant-caps: all-small-caps; letter-spacing: .07em;
+}
 )css"
     R"css(
-.masthead{border-top:3px solid var(--ink);padding-top:.7rem}
-.kicker{display:flex;justify-content:space-between;align-items:baseline;margin-bottom:1.6rem}
-.kicker button{font:.68rem/1.3 var(--sans);color:var(--muted);background:none;
-border:1px solid var(--rule);border-radius:3px;padding:.15rem .5rem;cursor:pointer}
-.kicker button:hover{color:var(--ink)}
-h1{font-weight:400;font-size:clamp(1.75rem,1.3rem + 2.4vw,2.6rem);line-height:1.12;letter-spacing:-.012em;margin:0 0 .5rem;text-wrap:balance}
-.subtitle{color:var(--muted);font-style:italic;margin-bottom:1.3rem}
-.answer{font-size:1.12rem;line-height:1.45;max-width:37rem;margin-bottom:1.7rem}
-.headline{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.6rem,1fr));margin:0 0 2.2rem;border-block:1px solid var(--rule);overflow:hidden}
-.headline div{padding:.8rem 1rem .75rem;border-left:1px solid var(--rule);margin-left:-1rem;margin-right:1rem}
-.headline dt{font:.72rem/1.3 var(--sans);color:var(--muted)}
-.headline dd{margin:0}
-.headline .number{font-size:1.75rem;line-height:1.25;font-variant-numeric:lining-nums tabular-nums;letter-spacing:-.01em}
-.headline .detail{font:.68rem/1.35 var(--sans);color:var(--muted);font-variant-numeric:lining-nums}
-.findings{margin-bottom:2.2rem}
-.findings ol{margin:0;padding:0;list-style:none;counter-reset:finding}
-.findings li{counter-increment:finding;display:grid;grid-template-columns:1.6rem 1fr;padding:.42rem 0;border-top:1px solid var(--grid);line-height:1.4}
-.findings li::before{content:counter(finding);font-variant-numeric:tabular-nums;color:var(--muted)}
-.findings li span{grid-column:2;font-size:.94rem;color:var(--muted)}
-.run{margin-bottom:1rem}
-.card{margin:0;columns:3 12rem;column-gap:1.6rem;font:.74rem/1.4 var(--sans);font-variant-numeric:lining-nums tabular-nums}
-.card div{display:flex;justify-content:space-between;gap:.8rem;break-inside:avoid;border-top:1px solid var(--grid);padding:.26rem 0}
-.card dt{color:var(--muted);white-space:nowrap}
-.card dd{margin:0;text-align:right;overflow-wrap:anywhere}
+.masthead { border-top: 3px solid var(--ink); padding-top: .7rem; }
+.kicker { display: flex; justify-content: space-between; align-items: baseline; margin-bottom: 1.6rem; }
+.kicker button {
+  font: .68rem/1.3 var(--sans); color: var(--muted); background: none; cursor: pointer;
+  border: 1px solid var(--rule); border-radius: 3px; padding: .15rem .5rem;
+}
+.kicker button:hover { color: var(--ink); }
+h1 {
+  margin: 0 0 .5rem; font-weight: 400; font-size: clamp(1.75rem, 1.3rem + 2.4vw, 2.6rem);
+  line-height: 1.12; letter-spacing: -.012em; text-wrap: balance;
+}
+.subtitle { color: var(--muted); font-style: italic; margin-bottom: 1.3rem; overflow-wrap: anywhere; }
+.answer { font-size: 1.12rem; line-height: 1.45; max-width: 37rem; margin-bottom: 1.7rem; }
+.headline {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr));
+  margin: 0 0 2.2rem; border-block: 1px solid var(--rule); overflow: hidden;
+}
+.headline div { margin: 0 1rem 0 -1rem; padding: .8rem 1rem .75rem; border-left: 1px solid var(--rule); }
+.headline dt { font: .72rem/1.3 var(--sans); color: var(--muted); }
+.headline dd { margin: 0; }
+.headline .number {
+  font-size: 1.75rem; line-height: 1.25; letter-spacing: -.01em; font-variant-numeric: lining-nums tabular-nums;
+}
+.headline .detail { font: .68rem/1.35 var(--sans); color: var(--muted); font-variant-numeric: lining-nums; }
+.findings { margin-bottom: 2.2rem; }
+.findings ol { margin: 0; padding: 0; list-style: none; counter-reset: finding; }
+.findings li {
+  counter-increment: finding; display: grid; grid-template-columns: 1.6rem 1fr;
+  padding: .42rem 0; border-top: 1px solid var(--grid); line-height: 1.4;
+}
+.findings li::before { content: counter(finding); font-variant-numeric: tabular-nums; color: var(--muted); }
+.findings li span { grid-column: 2; font-size: .94rem; color: var(--muted); }
+.run { margin-bottom: 1rem; }
+.card {
+  margin: 0; columns: 3 12rem; column-gap: 1.6rem;
+  font: .74rem/1.4 var(--sans); font-variant-numeric: lining-nums tabular-nums;
+}
+.card div {
+  display: flex; justify-content: space-between; gap: .8rem;
+  break-inside: avoid; border-top: 1px solid var(--grid); padding: .26rem 0;
+}
+.card dt { color: var(--muted); white-space: nowrap; }
+.card dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 )css"
     R"css(
-.analysis{margin-top:3.6rem;padding-top:1.1rem;border-top:1px solid var(--ink)}
-.analysis h2{font-weight:400;font-size:1.6rem;line-height:1.2;letter-spacing:-.008em;margin:0 0 .35rem;text-wrap:balance}
-.index{display:inline-block;min-width:1.7rem;color:var(--muted);font-variant-numeric:lining-nums}
-.question{font-style:italic;font-size:1.08rem;line-height:1.4;max-width:36rem;margin-bottom:1.4rem}
-figure{margin:0 0 1.5rem}
-.plot{position:relative}
-.plot svg{display:block;width:100%;height:auto;touch-action:pan-y pinch-zoom}
-.narrow{display:none;max-width:30rem;margin-inline:auto}
-.readout.idle{opacity:0}
-.plot:hover .readout,.plot:focus .readout{opacity:1}
-.readout{min-height:1.35rem;transition:opacity .15s;margin:.2rem 0 0;font:.72rem/1.5 var(--sans);font-variant-numeric:lining-nums tabular-nums;color:var(--muted)}
-.readout b{color:var(--ink);font-weight:600}
-.readout i{display:inline-block;width:.55rem;height:.55rem;border-radius:50%;margin:0 .3rem 0 .7rem}
-figcaption{font-size:.86rem;line-height:1.42;max-width:38rem;margin-top:.1rem}
-figcaption b{font:600 .76rem var(--sans);margin-right:.25em}
-.files{font:.68rem var(--sans);white-space:nowrap;margin-left:.4em}
-.files a{margin-right:.45em}
-.cursor{pointer-events:none}
-.cursor line{stroke:var(--ink);stroke-width:.75;stroke-opacity:.55}
-.cursor rect{fill:none;stroke:var(--ink);stroke-width:1.5}
-.cursor circle{stroke:var(--paper);stroke-width:1.5}
-details{margin-top:.5rem;font:.74rem/1.4 var(--sans)}
-summary{cursor:pointer;color:var(--muted);width:fit-content}
-summary:hover{color:var(--ink)}
-.scroll{overflow:auto;max-height:22rem;margin-top:.5rem;border-block:1px solid var(--rule)}
-table{border-collapse:collapse;font:.74rem/1.35 var(--sans);font-variant-numeric:lining-nums tabular-nums;min-width:50%}
-th,td{text-align:left;padding:.24rem 1rem .24rem 0;border-top:1px solid var(--grid);font-weight:400;white-space:nowrap}
-thead th{position:sticky;top:0;background:var(--paper);color:var(--muted);border-top:0}
-td.n{text-align:right}
-.runs{width:100%}
-.runs td,.runs thead th{padding-left:.6rem}
-.differs td,.differs th{background:var(--wash)}
-.mark{color:var(--finding);font-weight:700}
-.notes{margin:0}
-.notes>div{display:grid;grid-template-columns:8.2rem minmax(0,1fr);gap:0 1.2rem;padding:.6rem 0;border-top:1px solid var(--grid)}
-.notes dt{font-variant-caps:all-small-caps;letter-spacing:.04em;line-height:1.45;color:var(--muted)}
-.notes dd{margin:0;max-width:32rem;font-size:.96rem}
-.notes .finding{border-top:2px solid var(--finding)}
-.notes .finding dt{color:var(--finding)}
-.notes .finding dd{font-size:1.08rem;line-height:1.42}
-.notes ul{margin:0;padding-left:1.1em}
-.notes .numbers ul{list-style:none;padding:0}
-.notes .numbers{font-variant-numeric:lining-nums}
-.notes .numbers li{font:.76rem/1.6 var(--sans);color:var(--muted)}
-.notes .numbers b{color:var(--ink);font-weight:600}
-pre{margin:0;padding:.8rem 1rem;background:var(--wash);overflow:auto;font:.74rem/1.55 var(--mono);border-radius:3px}
-#commands{margin-top:3.6rem;padding-top:1.1rem;border-top:1px solid var(--ink)}
+.analysis, .commands { margin-top: 3.6rem; padding-top: 1.1rem; border-top: 1px solid var(--ink); }
+.analysis h2 {
+  margin: 0 0 .35rem; font-weight: 400; font-size: 1.6rem;
+  line-height: 1.2; letter-spacing: -.008em; text-wrap: balance;
+}
+.index { display: inline-block; min-width: 1.7rem; color: var(--muted); font-variant-numeric: lining-nums; }
+.question { font-style: italic; font-size: 1.08rem; line-height: 1.4; max-width: 36rem; margin-bottom: 1.4rem; }
+figure { margin: 0 0 1.5rem; }
+.plot { position: relative; }
+.plot svg { display: block; width: 100%; height: auto; touch-action: pan-y pinch-zoom; }
+.narrow { display: none; max-width: 30rem; margin-inline: auto; }
+.readout {
+  min-height: 1.35rem; margin: .2rem 0 0; transition: opacity .15s; color: var(--muted);
+  font: .72rem/1.5 var(--sans); font-variant-numeric: lining-nums tabular-nums;
+}
+.readout.idle { opacity: 0; }
+.plot:hover .readout, .plot:focus .readout { opacity: 1; }
+.readout b { color: var(--ink); font-weight: 600; }
+.readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%; margin: 0 .3rem 0 .7rem; }
+.cursor { pointer-events: none; }
+.cursor line { stroke: var(--ink); stroke-width: .75; stroke-opacity: .55; }
+.cursor rect { fill: none; stroke: var(--ink); stroke-width: 1.5; }
+.cursor circle { stroke: var(--paper); stroke-width: 1.5; }
+figcaption { font-size: .86rem; line-height: 1.42; max-width: 38rem; margin-top: .1rem; }
+figcaption b { font: 600 .76rem var(--sans); margin-right: .25em; }
+.files { font: .68rem var(--sans); white-space: nowrap; margin-left: .4em; }
+.files a { margin-right: .45em; }
+details { margin-top: .5rem; font: .74rem/1.4 var(--sans); }
+summary { cursor: pointer; color: var(--muted); width: fit-content; }
+summary:hover { color: var(--ink); }
+.scroll { overflow: auto; max-height: 22rem; margin-top: .5rem; border-block: 1px solid var(--rule); }
+table {
+  border-collapse: collapse; min-width: 50%;
+  font: .74rem/1.35 var(--sans); font-variant-numeric: lining-nums tabular-nums;
+}
+th, td {
+  text-align: left; font-weight: 400; white-space: nowrap;
+  padding: .24rem 1rem .24rem 0; border-top: 1px solid var(--grid);
+}
+thead th { position: sticky; top: 0; background: var(--paper); color: var(--muted); border-top: 0; }
+td.n { text-align: right; }
+.runs { width: 100%; }
+.runs td, .runs thead th { padding-left: .6rem; }
+.differs td, .differs th { background: var(--wash); }
+.mark { color: var(--link); font-weight: 700; }
+.notes { margin: 0; }
+.notes > div {
+  display: grid; grid-template-columns: 8.2rem minmax(0, 1fr); gap: 0 1.2rem;
+  padding: .6rem 0; border-top: 1px solid var(--grid);
+}
+.notes dt { font-variant-caps: all-small-caps; letter-spacing: .04em; line-height: 1.45; color: var(--muted); }
+.notes dd { margin: 0; max-width: 32rem; font-size: .96rem; }
+.notes .finding { border-top: 2px solid var(--link); }
+.notes .finding dt { color: var(--link); }
+.notes .finding dd { font-size: 1.08rem; line-height: 1.42; }
+.notes ul { margin: 0; padding-left: 1.1em; }
+.notes .numbers ul { list-style: none; padding: 0; }
+.notes .numbers li { font: .76rem/1.6 var(--sans); font-variant-numeric: lining-nums; color: var(--muted); }
+.notes .numbers b { color: var(--ink); font-weight: 600; }
+.notes .arrays dd { font: .76rem/1.9 var(--sans); }
+pre {
+  margin: 0; padding: .8rem 1rem; background: var(--wash); overflow: auto;
+  font: .74rem/1.55 var(--mono); border-radius: 3px;
+}
 )css"
     R"css(
-.contents{display:none;font:.74rem/1.35 var(--sans)}
-.contents ol,.contents ul{list-style:none;margin:0;padding:0}
-.contents ul{margin-top:.7rem;padding-top:.7rem;border-top:1px solid var(--grid)}
-.contents li{margin:0 0 .45rem}
-.contents a{color:var(--muted);text-decoration:none}
-.contents a:hover,.contents a[aria-current]{color:var(--ink)}
-.contents a[aria-current]{font-weight:600}
-@media(min-width:1180px){.contents{display:block;grid-column:1;justify-self:end;width:9rem;margin:4.1rem 2.2rem 0 .8rem;position:sticky;top:3rem;
-align-self:start;max-height:calc(100vh - 4rem);overflow:auto}
-main{grid-row:1}}
-@media(max-width:600px){html{font-size:17px}main{padding-top:1.4rem}.wide{display:none}.narrow{display:block}
-.notes>div{grid-template-columns:1fr}.notes dt{padding-bottom:.15rem}.analysis{margin-top:2.8rem}
-.headline{grid-template-columns:repeat(2,1fr)}.headline .number{font-size:1.5rem}.kicker{margin-bottom:1.1rem}}
-@media(prefers-reduced-motion:reduce){html{scroll-behavior:auto}.readout{transition:none}}
-@media print{:root,:root:not([data-theme=light]){--paper:#fff;--ink:#000;--muted:#444}
-html{font-size:10pt}body{display:block}main{padding:0}.contents,.skip,.kicker button,.readout,details,.files{display:none}
-.analysis{break-before:auto;margin-top:2rem}figure,.notes>div{break-inside:avoid}h2{break-after:avoid}a{color:inherit;text-decoration:none}}
+.contents { display: none; font: .74rem/1.35 var(--sans); }
+.contents ol, .contents ul { list-style: none; margin: 0; padding: 0; }
+.contents ul { margin-top: .7rem; padding-top: .7rem; border-top: 1px solid var(--grid); }
+.contents li { margin: 0 0 .45rem; }
+.contents a { color: var(--muted); text-decoration: none; }
+.contents a:hover, .contents a[aria-current] { color: var(--ink); }
+.contents a[aria-current] { font-weight: 600; }
+@media (min-width: 1180px) {
+  .contents {
+    display: block; grid-column: 1; justify-self: end; align-self: start;
+    width: 9rem; margin: 4.1rem 2.2rem 0 .8rem;
+    position: sticky; top: 3rem; max-height: calc(100vh - 4rem); overflow: auto;
+  }
+  main { grid-row: 1; }
+}
+@media (max-width: 600px) {
+  html { font-size: 17px; }
+  main { padding-top: 1.4rem; }
+  .kicker { margin-bottom: 1.1rem; }
+  .wide { display: none; }
+  .narrow { display: block; }
+  .notes > div { grid-template-columns: 1fr; }
+  .analysis, .commands { margin-top: 2.8rem; }
+  .headline { grid-template-columns: repeat(2, 1fr); }
+  .headline .number { font-size: 1.5rem; }
+}
+@media (prefers-reduced-motion: reduce) {
+  html { scroll-behavior: auto; }
+  .readout { transition: none; }
+}
+@media print {
+  html { font-size: 10pt; }
+  body { display: block; }
+  main { padding: 0; }
+  .contents, .skip, .kicker button, .readout, details, .files { display: none; }
+  .wide { display: block; }
+  .narrow { display: none; }
+  .analysis, .commands { margin-top: 2rem; }
+  figure, .notes > div { break-inside: avoid; }
+  h2 { break-after: avoid; }
+  a { color: inherit; text-decoration: none; }
+}
 )css";
 
 }  // namespace

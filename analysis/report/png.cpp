@@ -17,14 +17,15 @@ namespace passband::plot {
 
 std::string encode_png(std::span<const uint8_t> pixels, int64_t width, int64_t height, int channels) {
   CHECK(width > 0 && height > 0 && static_cast<int64_t>(pixels.size()) == width * height * channels,
-        "png: ", pixels.size(), " bytes cannot be ", width, " x ", height, " pixels of ", channels, " channels");
+        "png: ", pixels.size(), " bytes cannot be ", width, " x ", height, " pixels of ", channels,
+        " channels");
   std::string bytes;
   const auto append = [](void* out, void* data, int size) {
     static_cast<std::string*>(out)->append(static_cast<const char*>(data), static_cast<size_t>(size));
   };
   const int stride = static_cast<int>(width) * channels;
-  const int done = stbi_write_png_to_func(append, &bytes, static_cast<int>(width), static_cast<int>(height), channels,
-                                          pixels.data(), stride);
+  const int done = stbi_write_png_to_func(append, &bytes, static_cast<int>(width), static_cast<int>(height),
+                                          channels, pixels.data(), stride);
   CHECK(done != 0, "png: cannot encode ", width, " x ", height, " pixels: out of memory");
   return bytes;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <string_view>
 
 #include "analysis/report/npy.h"
@@ -39,6 +40,17 @@ std::vector<StoredSection> sections_in(const fs::path& directory) {
   return sections;
 }
 
+// A figure names files, so only one section may own it.
+void check_figures(const std::vector<StoredSection>& sections) {
+  std::map<std::string, std::string> owner;
+  for (const StoredSection& section : sections)
+    for (const StoredFigure& figure : section.figures) {
+      const auto [entry, is_new] = owner.emplace(figure.name, section.name);
+      CHECK(is_new, "report: figure '", figure.name, "' is in section '", entry->second,
+            "' and in section '", section.name, "'; give one another name");
+    }
+}
+
 void write_section(const fs::path& report, const Section& section, const StoredSection& stored) {
   for (const plot::Figure& figure : section.figures) {
     const fs::path stem = report / "figures" / figure.name;
@@ -46,7 +58,8 @@ void write_section(const fs::path& report, const Section& section, const StoredS
     write_file_atomically(stem.string() + ".csv", plot::to_csv(plot::tidy_table(figure)));
   }
   for (const ReportArray& array : section.arrays)
-    write_file_atomically((report / "data" / (array.name + ".npy")).string(), encode_npy(array.values, array.shape));
+    write_file_atomically((report / "data" / (array.name + ".npy")).string(),
+                          encode_npy(array.values, array.shape));
   // Last, so that a section on disk always has its files.
   write_file_atomically((report / "sections" / (section.name + ".json")).string(), section_to_json(stored));
 }
@@ -59,7 +72,8 @@ void Report::add(Section section) {
   check_name("section", section.name);
   for (const plot::Figure& figure : section.figures) plot::check(figure);
   for (const ReportArray& array : section.arrays) check_name("array", array.name);
-  const auto same = std::find_if(sections_.begin(), sections_.end(), [&](const Section& s) { return s.name == section.name; });
+  const auto same = std::find_if(sections_.begin(), sections_.end(),
+                                 [&](const Section& s) { return s.name == section.name; });
   if (same == sections_.end()) sections_.push_back(std::move(section));
   else *same = std::move(section);
 }
@@ -69,12 +83,14 @@ void Report::write(const std::string& directory) const {
   for (const char* part : {"figures", "data", "sections"}) make_directory(report / part);
 
   std::vector<StoredSection> all = sections_in(report / "sections");
+  std::vector<StoredSection> fresh;
   for (const Section& section : sections_) {
-    StoredSection stored = drawn(section);
-    write_section(report, section, stored);
     std::erase_if(all, [&](const StoredSection& s) { return s.name == section.name; });
-    all.push_back(std::move(stored));
+    all.push_back(drawn(section));
+    fresh.push_back(all.back());
   }
+  check_figures(all);
+  for (size_t i = 0; i < sections_.size(); ++i) write_section(report, sections_[i], fresh[i]);
   std::sort(all.begin(), all.end(), [](const StoredSection& a, const StoredSection& b) {
     return std::pair(a.order, a.name) < std::pair(b.order, b.name);
   });

@@ -1,5 +1,6 @@
 // The report of a run: one self-contained page, its figures as SVG and CSV, and a machine-readable summary.
-// Sections accumulate: what an earlier call wrote into the same directory stays until a section of that name replaces it.
+// Sections accumulate: what an earlier call wrote into the same directory stays until a section of that
+// name replaces it.
 #pragma once
 #include <optional>
 #include <string>
@@ -10,7 +11,8 @@
 
 namespace passband {
 
-// A number that answers something. `text` is how it reads ("86.4 %"), `value` what a program gets from summary.json.
+// A number that answers something. `text` is how it reads ("86.4 %"), `value` what a program gets from
+// summary.json.
 struct ReportValue {
   std::string key = {};     // summary.json: "accuracy"
   std::string label = {};   // "Test accuracy"
@@ -63,8 +65,9 @@ class Report {
   // Takes a finished section; one of the same name replaces the earlier one. Throws Error on malformed figures.
   void add(Section section);
 
-  // Writes report/index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and summary.json under
-  // `directory` (made if missing), each file whole or not at all. Sections found there and not added here are kept.
+  // Writes report/index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and summary.json
+  // under `directory` (made if missing), each file whole or not at all. Sections found there and not added
+  // here are kept.
   void write(const std::string& directory) const;
 
  private:
@@ -72,7 +75,8 @@ class Report {
   std::vector<Section> sections_;
 };
 
-// The key a section was stored with, when `directory` holds a section of that name: the analysis may be skipped.
+// The key a section was stored with, when `directory` holds a section of that name: the analysis may be
+// skipped.
 std::optional<std::string> stored_key(const std::string& directory, const std::string& section);
 
 }  // namespace passband

@@ -27,9 +27,12 @@ json to_json(const ReportValue& value) {
 }
 
 ReportValue value_from(const json& in) {
-  return {.key = in.at("key"), .label = in.at("label"),
-          .value = in.at("value").is_null() ? std::nan("") : in.at("value").get<double>(), .text = in.at("text"),
-          .detail = in.at("detail"), .headline = in.at("headline")};
+  return {.key = in.at("key"),
+          .label = in.at("label"),
+          .value = in.at("value").is_null() ? std::nan("") : in.at("value").get<double>(),
+          .text = in.at("text"),
+          .detail = in.at("detail"),
+          .headline = in.at("headline")};
 }
 
 json to_json(const StoredFigure& figure) {
@@ -45,7 +48,9 @@ StoredFigure figure_from(const json& in) {
 }
 
 // Text from runs may hold bytes that are not UTF-8; they become U+FFFD rather than an exception.
-std::string dump(const json& value, int indent) { return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n"; }
+std::string dump(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n";
+}
 
 }  // namespace
 
@@ -71,18 +76,27 @@ std::string section_to_json(const StoredSection& section) {
   json values = json::array(), figures = json::array();
   for (const ReportValue& value : section.values) values.push_back(to_json(value));
   for (const StoredFigure& figure : section.figures) figures.push_back(to_json(figure));
-  return dump({{"format", kFormat}, {"name", section.name}, {"title", section.title}, {"order", section.order},
-               {"question", section.question}, {"reading", section.reading}, {"finding", section.finding},
-               {"caveats", section.caveats}, {"key", section.key}, {"arrays", section.arrays}, {"values", values},
-               {"figures", figures}}, -1);
+  return dump({{"format", kFormat},
+               {"name", section.name},
+               {"title", section.title},
+               {"order", section.order},
+               {"question", section.question},
+               {"reading", section.reading},
+               {"finding", section.finding},
+               {"caveats", section.caveats},
+               {"key", section.key},
+               {"arrays", section.arrays},
+               {"values", values},
+               {"figures", figures}},
+              -1);
 }
 
 StoredSection section_from_json(const std::string& text, const std::string& path) {
   try {
     const json in = json::parse(text);
     if (in.at("format") != kFormat)
-      throw DataError(concat_text(path, ": a section of format ", in.at("format").dump(), ", this program reads ", kFormat,
-                                  "; delete the file and analyse again"));
+      throw DataError(concat_text(path, ": a section of format ", in.at("format").dump(),
+                                  ", this program reads ", kFormat, "; delete the file and analyse again"));
     StoredSection section{.name = in.at("name"), .title = in.at("title"), .question = in.at("question"),
                           .reading = in.at("reading"), .finding = in.at("finding"), .key = in.at("key"),
                           .order = in.at("order"), .caveats = in.at("caveats"), .arrays = in.at("arrays")};
@@ -90,7 +104,8 @@ StoredSection section_from_json(const std::string& text, const std::string& path
     for (const json& figure : in.at("figures")) section.figures.push_back(figure_from(figure));
     return section;
   } catch (const json::exception& reason) {
-    throw DataError(concat_text(path, ": not a stored section (", reason.what(), "); delete the file and analyse again"));
+    throw DataError(concat_text(path, ": not a stored section (", reason.what(),
+                                "); delete the file and analyse again"));
   }
 }
 
@@ -112,8 +127,13 @@ std::string summary_json(const ReportHeader& header, const std::vector<StoredSec
     parts[section.name] = {{"title", section.title}, {"finding", section.finding}, {"values", values},
                            {"figures", figures}, {"arrays", section.arrays}};
   }
-  return dump({{"title", header.title}, {"subtitle", header.subtitle}, {"answer", header.answer}, {"headline", headline},
-               {"runs", runs}, {"sections", parts}}, 2);
+  return dump({{"title", header.title},
+               {"subtitle", header.subtitle},
+               {"answer", header.answer},
+               {"headline", headline},
+               {"runs", runs},
+               {"sections", parts}},
+              2);
 }
 
 }  // namespace passband

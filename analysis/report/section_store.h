@@ -1,5 +1,5 @@
-// Sections as they lie on disk: text, values and drawn figures in one JSON file each, so that a later call can add to a
-// report without computing anything again.
+// Sections as they lie on disk: text, values and drawn figures in one JSON file each, so that a later call
+// can add to a report without computing anything again.
 #pragma once
 #include <string>
 #include <vector>

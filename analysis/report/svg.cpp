@@ -15,16 +15,21 @@ namespace {
 
 constexpr double kBetweenColumns = 26, kBetweenRows = 22, kMargin = 2;
 
-// Curves are named at their ends when there is one panel with room, few curves, and nothing else that needs a legend.
+// Curves are named at their ends when there is one panel with room, few curves, and nothing else that needs
+// a legend.
 bool names_directly(const Figure& figure, double width) {
   if (!figure.direct_labels || figure.panels.size() != 1 || width < 500) return false;
   const Panel& panel = figure.panels[0];
-  if (panel.heatmap || !panel.bars.empty() || !panel.points.empty() || panel.lines.size() < 2 || panel.lines.size() > 6)
+  if (panel.heatmap || !panel.bars.empty() || !panel.points.empty() || panel.lines.size() < 2 ||
+      panel.lines.size() > 6)
     return false;
   const Range range = x_range(figure, panel);
   for (const Line& line : panel.lines) {
-    if (line.name.empty() || line.shade || line.fill || line.x.empty() || text_width(line.name) * kFont > 150) return false;
-    if (*std::max_element(line.x.begin(), line.x.end()) < range.high - 0.12 * (range.high - range.low)) return false;
+    if (line.name.empty() || line.shade || line.fill || line.x.empty() ||
+        text_width(line.name) * kFont > 150)
+      return false;
+    if (*std::max_element(line.x.begin(), line.x.end()) < range.high - 0.12 * (range.high - range.low))
+      return false;
   }
   return true;
 }
@@ -74,8 +79,9 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
     const Panel& panel = figure.panels[static_cast<size_t>(i)];
     const int column = i % columns;
     if (column == 0 && i > 0) top = bottom + kBetweenRows;
-    const PanelLayout layout = panel.heatmap ? measure_heatmap(drawing, panel, width, map_left)
-                                             : measure_panel(drawing, panel, width, left[static_cast<size_t>(column)]);
+    const PanelLayout layout =
+        panel.heatmap ? measure_heatmap(drawing, panel, width, map_left)
+                      : measure_panel(drawing, panel, width, left[static_cast<size_t>(column)]);
     cells.push_back({layout, {column * (width + kBetweenColumns), top}});
     if (column == columns - 1 || i == n - 1) bottom = align_row(cells, static_cast<size_t>(i - column));
   }
@@ -85,19 +91,27 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
 std::string opening(const Figure& figure, const SvgOptions& options, double height, const std::string& id) {
   const double width = options.width + 2 * kMargin;
   std::string out = options.standalone ? "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" : "";
-  const std::string size = options.standalone ? fmt::format(" width=\"{}\" height=\"{}\"", px(width), px(height)) : "";
-  out += fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"fig\"{} viewBox=\"{} 0 {} {}\" role=\"img\" "
-                     "aria-labelledby=\"{}-t {}-d\" font-family=\"Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif\" "
-                     "font-size=\"12\">\n", size, px(-kMargin), px(width), px(height), id, id);
-  out += fmt::format("<title id=\"{}-t\">{}</title>\n<desc id=\"{}-d\">{}</desc>\n", id, escape_xml(figure.title), id,
-                     escape_xml(figure.alt.empty() ? figure.title : figure.alt));
+  const std::string size =
+      options.standalone ? fmt::format(" width=\"{}\" height=\"{}\"", px(width), px(height)) : "";
+  out += fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"fig\"{} viewBox=\"{} 0 {} {}\" role=\"img\" "
+      "aria-labelledby=\"{}-t {}-d\" font-family=\"Helvetica Neue, Helvetica, Arial, Liberation Sans, "
+      "sans-serif\" "
+      "font-size=\"12\">\n",
+      size, px(-kMargin), px(width), px(height), id, id);
+  out +=
+      fmt::format("<title id=\"{}-t\">{}</title>\n<desc id=\"{}-d\">{}</desc>\n", id,
+                  escape_xml(figure.title), id, escape_xml(figure.alt.empty() ? figure.title : figure.alt));
   if (options.standalone)
-    out += fmt::format("<style>{}</style>\n<rect class=\"paper\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{}\" fill=\"#fff\"/>\n",
-                       theme_rules("svg.fig"), px(-kMargin), px(width), px(height));
+    out += fmt::format(
+        "<style>{}</style>\n<rect class=\"paper\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{}\" "
+        "fill=\"#fff\"/>\n",
+        theme_rules("svg.fig"), px(-kMargin), px(width), px(height));
   return out;
 }
 
-void append_numbers(std::string& out, const std::vector<double>& values, const std::vector<size_t>* kept = nullptr) {
+void append_numbers(std::string& out, const std::vector<double>& values,
+                    const std::vector<size_t>* kept = nullptr) {
   out += '[';
   const size_t n = kept ? kept->size() : values.size();
   for (size_t i = 0; i < n; ++i) {
@@ -125,8 +139,8 @@ std::string json_texts(const std::vector<std::string>& texts) {
 }
 
 std::string json_axis(const Axis& axis) {
-  return fmt::format("{{\"label\":{},\"unit\":{},\"log\":{},\"categories\":{}}}", json_text(axis.label), json_text(axis.unit),
-                     axis.scale == Scale::log10, json_texts(axis.categories));
+  return fmt::format("{{\"label\":{},\"unit\":{},\"log\":{},\"categories\":{}}}", json_text(axis.label),
+                     json_text(axis.unit), axis.scale == Scale::log10, json_texts(axis.categories));
 }
 
 template <class Series>
@@ -148,11 +162,15 @@ std::string class_of(const SeriesLook& look) {
 }
 
 std::string json_panel(const Figure& figure, const Panel& panel) {
-  std::string out = fmt::format("{{\"title\":{},\"x\":{},\"y\":{}", json_text(panel.title), json_axis(panel.x), json_axis(panel.y));
+  std::string out = fmt::format("{{\"title\":{},\"x\":{},\"y\":{}", json_text(panel.title),
+                                json_axis(panel.x), json_axis(panel.y));
   if (panel.heatmap) {
     const Heatmap& map = *panel.heatmap;
-    out += fmt::format(",\"heatmap\":{{\"rows\":{},\"columns\":{},\"value\":{},\"row_labels\":{},\"column_labels\":{},\"values\":",
-                       map.rows, map.columns, json_text(map.value), json_texts(map.row_labels), json_texts(map.column_labels));
+    out += fmt::format(
+        ",\"heatmap\":{{\"rows\":{},\"columns\":{},\"value\":{},\"row_labels\":{},\"column_labels\":{},"
+        "\"values\":",
+        map.rows, map.columns, json_text(map.value), json_texts(map.row_labels),
+        json_texts(map.column_labels));
     append_numbers(out, map.values);
     return out + "}}";
   }
@@ -170,8 +188,11 @@ std::string json_panel(const Figure& figure, const Panel& panel) {
 
 std::string render_svg(const Figure& figure, const SvgOptions& options) {
   check(figure);
-  const Drawing drawing{.figure = figure, .width = options.width, .id = fmt::format("{}-{}", figure.name, static_cast<int>(options.width)),
-                        .direct_labels = names_directly(figure, options.width), .panel_keys = figure.panels.size() == 1};
+  const Drawing drawing{.figure = figure,
+                        .width = options.width,
+                        .id = fmt::format("{}-{}", figure.name, static_cast<int>(options.width)),
+                        .direct_labels = names_directly(figure, options.width),
+                        .panel_keys = figure.panels.size() == 1};
   const std::vector<LegendEntry> legend = legend_of(drawing);
   Canvas canvas;
   draw_legend(canvas, drawing, legend, 0);
@@ -188,7 +209,8 @@ std::string render_svg(const Figure& figure, const SvgOptions& options) {
 
 std::string hover_json(const Figure& figure) {
   std::string out = "{\"panels\":[";
-  for (size_t i = 0; i < figure.panels.size(); ++i) out += (i > 0 ? "," : "") + json_panel(figure, figure.panels[i]);
+  for (size_t i = 0; i < figure.panels.size(); ++i)
+    out += (i > 0 ? "," : "") + json_panel(figure, figure.panels[i]);
   return out + "]}";
 }
 

@@ -37,7 +37,9 @@ void add_x(const Panel& panel, Extent& extent) {
 }
 
 void add_y(const Panel& panel, Extent& extent) {
-  const auto add = [&](const auto& series) { extent.add(series.y), extent.add(series.low), extent.add(series.high); };
+  const auto add = [&](const auto& series) {
+    extent.add(series.y), extent.add(series.low), extent.add(series.high);
+  };
   for (const Line& line : panel.lines) {
     add(line);
     if (line.fill) extent.add(0);
@@ -71,16 +73,19 @@ int rows_that_fit(double height) { return std::max(3, static_cast<int>(height / 
 
 double chosen_height(const Drawing& drawing, const Panel& panel, double plot_width) {
   if (panel.height > 0) return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;
-  if (drawing.figure.panels.size() == 1) return std::clamp((drawing.narrow() ? 0.72 : 0.5) * plot_width, 190.0, 340.0);
+  if (drawing.figure.panels.size() == 1)
+    return std::clamp((drawing.narrow() ? 0.72 : 0.5) * plot_width, 190.0, 340.0);
   return drawing.figure.columns > 1 ? std::clamp(0.68 * plot_width, 110.0, 240.0) : 170;
 }
 
-// Categories stand upright when they fit between their ticks, else turned; thinned when even turned text would collide.
+// Categories stand upright when they fit between their ticks, else turned; thinned when even turned text
+// would collide.
 void choose_x_ticks(const Panel& panel, PanelLayout& layout) {
   if (panel.x.categories.empty()) {
     int most = std::clamp(static_cast<int>(layout.plot_width / 64), 2, 10);
     layout.x_ticks = make_ticks(layout.x, panel.x.scale, most);
-    while (most > 2 && static_cast<double>(layout.x_ticks.at.size()) * (widest(layout.x_ticks) + 14) > layout.plot_width)
+    while (most > 2 && static_cast<double>(layout.x_ticks.at.size()) * (widest(layout.x_ticks) + 14) >
+                           layout.plot_width)
       layout.x_ticks = make_ticks(layout.x, panel.x.scale, --most);
     return;
   }
@@ -121,12 +126,15 @@ Range x_range(const Figure& figure, const Panel& panel) {
     extent.positive_only = panel.x.scale == Scale::log10;
     for (const Panel& other : figure.panels)
       if (&other == &panel || (figure.share_axes && same_axis(other.x, panel.x))) add_x(other, extent);
-    if (extent.low < extent.high) range = {panel.x.low.value_or(extent.low), panel.x.high.value_or(extent.high)};
+    if (extent.low < extent.high)
+      range = {panel.x.low.value_or(extent.low), panel.x.high.value_or(extent.high)};
   }
   return range;
 }
 
-Range y_range(const Figure& figure, const Panel& panel) { return common_range(figure, panel, &Panel::y, add_y); }
+Range y_range(const Figure& figure, const Panel& panel) {
+  return common_range(figure, panel, &Panel::y, add_y);
+}
 
 double heading_height(const Panel& panel) {
   return (panel.title.empty() ? 0 : 20) + (axis_title(panel.y).empty() ? 0 : 18) + 4;
@@ -144,8 +152,9 @@ void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width
 double left_margin(const Drawing& drawing, const Panel& panel, double width) {
   const Range y = y_range(drawing.figure, panel);
   const double height = chosen_height(drawing, panel, width - 40);
-  const Ticks ticks = panel.y.categories.empty() ? make_ticks(y, panel.y.scale, rows_that_fit(height))
-                                                 : category_ticks(panel.y.categories, static_cast<int>(height / 13));
+  const Ticks ticks = panel.y.categories.empty()
+                          ? make_ticks(y, panel.y.scale, rows_that_fit(height))
+                          : category_ticks(panel.y.categories, static_cast<int>(height / 13));
   return std::min(widest(ticks), 130.0) + kTickGap + 3;
 }
 
@@ -170,7 +179,8 @@ void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, co
     const double at = y(layout.y_ticks.at[i]);
     const bool zero = layout.y_ticks.at[i] == 0 && layout.y.low < 0;
     canvas.line({plot.x, at}, {plot.right(), at}, zero ? "axis" : "grid");
-    canvas.text(plot.x - kTickGap, at + 3.8, fit_text(layout.y_ticks.labels[i], 130, kSmallFont), Anchor::end, "tick");
+    canvas.text(plot.x - kTickGap, at + 3.8, fit_text(layout.y_ticks.labels[i], 130, kSmallFont),
+                Anchor::end, "tick");
   }
   canvas.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, "axis");
   for (const double minor : layout.x_ticks.minor)
@@ -182,7 +192,8 @@ void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, co
     if (layout.x_label_angle == 0) canvas.text(at, plot.bottom() + 16, label, Anchor::middle, "tick");
     else canvas.text(at + 4, plot.bottom() + 12, label, Anchor::end, "tick", layout.x_label_angle);
   }
-  canvas.text(plot.x + plot.width / 2, plot.bottom() + layout.bottom - 4, axis_title(panel.x), Anchor::middle, "label");
+  canvas.text(plot.x + plot.width / 2, plot.bottom() + layout.bottom - 4, axis_title(panel.x),
+              Anchor::middle, "label");
 }
 
 }  // namespace passband::plot

@@ -18,7 +18,8 @@ constexpr int kMarkers = 6;
 std::string marker_path(int shape, Point at, double size) {
   const auto polygon = [&](std::initializer_list<Point> points) {
     std::string d;
-    for (const Point& p : points) d += fmt::format("{}{},{}", d.empty() ? "M" : "L", px(at.x + p.x * size), px(at.y + p.y * size));
+    for (const Point& p : points)
+      d += fmt::format("{}{},{}", d.empty() ? "M" : "L", px(at.x + p.x * size), px(at.y + p.y * size));
     return d + "Z";
   };
   switch (shape % kMarkers) {
@@ -30,8 +31,8 @@ std::string marker_path(int shape, Point at, double size) {
       return polygon({{-1.1, -0.45}, {-0.45, -0.45}, {-0.45, -1.1}, {0.45, -1.1}, {0.45, -0.45}, {1.1, -0.45},
                       {1.1, 0.45}, {0.45, 0.45}, {0.45, 1.1}, {-0.45, 1.1}, {-0.45, 0.45}, {-1.1, 0.45}});
     default:
-      return fmt::format("M{},{}a{},{} 0 1,0 {},0a{},{} 0 1,0 {},0Z", px(at.x - size), px(at.y), px(size), px(size),
-                         px(2 * size), px(size), px(size), px(-2 * size));
+      return fmt::format("M{},{}a{},{} 0 1,0 {},0a{},{} 0 1,0 {},0Z", px(at.x - size), px(at.y), px(size),
+                         px(size), px(2 * size), px(size), px(size), px(-2 * size));
   }
 }
 
@@ -41,10 +42,14 @@ std::string titled(std::string_view element, std::string_view attributes, std::s
                      element.substr(0, element.find(' ')));
 }
 
-constexpr std::array<std::string_view, kSeriesColors> kDashes = {"", "7 3", "2.5 2.5", "9 3 2 3", "4 2", "12 4", "1.5 3"};
+constexpr std::array<std::string_view, kSeriesColors> kDashes = {"",    "7 3",  "2.5 2.5", "9 3 2 3",
+                                                                 "4 2", "12 4", "1.5 3"};
 
-constexpr KindLook kKinds[] = {{"MSA", "M", "msa", 1},          {"Conv", "C", "conv", 0}, {"Lambda", "L", "lambda", 3},
-                               {"MLP", "P", "mlp", 2},          {"Subsampling", "\u2193", "sub", 6},
+constexpr KindLook kKinds[] = {{"MSA", "M", "msa", 1},
+                               {"Conv", "C", "conv", 0},
+                               {"Lambda", "L", "lambda", 3},
+                               {"MLP", "P", "mlp", 2},
+                               {"Subsampling", "\u2193", "sub", 6},
                                {"Other", "", "other", 4}};
 
 }  // namespace
@@ -59,8 +64,9 @@ std::string px(double value) {
 SeriesLook look_of(int index) {
   const int i = ((index % kSeriesColors) + kSeriesColors) % kSeriesColors;
   const std::string color = hex(kSeriesLight[static_cast<size_t>(i)]);
-  return {fmt::format("class=\"s{}\" stroke=\"{}\"", i, color), fmt::format("class=\"f{}\" fill=\"{}\"", i, color),
-          kDashes[static_cast<size_t>(i)], i % kMarkers};
+  return {fmt::format("class=\"s{}\" stroke=\"{}\"", i, color),
+          fmt::format("class=\"f{}\" fill=\"{}\"", i, color), kDashes[static_cast<size_t>(i)],
+          i % kMarkers};
 }
 
 SeriesLook shade_look(double shade, ColorMap map) {
@@ -73,18 +79,22 @@ SeriesLook shade_look(double shade, ColorMap map) {
 
 const KindLook& look_of(Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
 
-void Canvas::text(double x, double y, std::string_view content, Anchor anchor, std::string_view cls, double degrees) {
+void Canvas::text(double x, double y, std::string_view content, Anchor anchor, std::string_view cls,
+                  double degrees) {
   if (content.empty()) return;
-  const std::string_view where = anchor == Anchor::start ? "" : anchor == Anchor::middle ? " text-anchor=\"middle\"" : " text-anchor=\"end\"";
-  const std::string turn = degrees == 0 ? "" : fmt::format(" transform=\"rotate({} {} {})\"", px(degrees), px(x), px(y));
+  const std::string_view where = anchor == Anchor::start    ? ""
+                                 : anchor == Anchor::middle ? " text-anchor=\"middle\""
+                                                            : " text-anchor=\"end\"";
+  const std::string turn =
+      degrees == 0 ? "" : fmt::format(" transform=\"rotate({} {} {})\"", px(degrees), px(x), px(y));
   out_ += fmt::format("<text x=\"{}\" y=\"{}\" class=\"{}\"{}{}>{}</text>\n", px(x), px(y), cls, where, turn,
                       escape_xml(content));
 }
 
 void Canvas::line(Point a, Point b, std::string_view cls, std::string_view extra) {
   const std::string_view color = cls == "grid" ? "#e3e3e0" : "#77776f";
-  out_ += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" class=\"{}\" stroke=\"{}\" {}/>\n", px(a.x), px(a.y),
-                      px(b.x), px(b.y), cls, color, extra);
+  out_ += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" class=\"{}\" stroke=\"{}\" {}/>\n",
+                      px(a.x), px(a.y), px(b.x), px(b.y), cls, color, extra);
 }
 
 void Canvas::rect(const Box& box, std::string_view attributes, std::string_view title) {
@@ -103,8 +113,10 @@ void Canvas::marker(Point at, int shape, std::string_view attributes, std::strin
 
 void Canvas::image(const Box& box, std::string_view uri, bool crisp, std::string_view attributes) {
   const std::string_view rendering = crisp ? " class=\"crisp\" image-rendering=\"optimizeSpeed\"" : "";
-  out_ += fmt::format("<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\"{} {} href=\"{}\"/>\n",
-                      px(box.x), px(box.y), px(box.width), px(box.height), rendering, attributes, uri);
+  out_ += fmt::format(
+      "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\"{} {} "
+      "href=\"{}\"/>\n",
+      px(box.x), px(box.y), px(box.width), px(box.height), rendering, attributes, uri);
 }
 
 void Canvas::open(std::string_view attributes) { out_ += fmt::format("<g {}>\n", attributes); }
@@ -116,7 +128,9 @@ AxisMap::AxisMap(const Range& range, Scale scale, double at_low, double at_high)
 
 double AxisMap::transformed(double value) const { return scale_ == Scale::log10 ? std::log10(value) : value; }
 
-double AxisMap::operator()(double value) const { return at_low_ + (transformed(value) - low_) / span_ * at_span_; }
+double AxisMap::operator()(double value) const {
+  return at_low_ + (transformed(value) - low_) / span_ * at_span_;
+}
 
 std::vector<size_t> thinned(const std::vector<double>& y, size_t most) {
   std::vector<size_t> kept;
@@ -144,7 +158,8 @@ std::vector<size_t> thinned(const std::vector<double>& y, size_t most) {
 
 std::string fill_of(ColorMap map, double t) {
   if (map == ColorMap::tint)
-    return fmt::format("class=\"tint\" fill=\"{}\" fill-opacity=\"{}\"", hex(kAccentLight), px(std::clamp(t, 0.0, 1.0)));
+    return fmt::format("class=\"tint\" fill=\"{}\" fill-opacity=\"{}\"", hex(kAccentLight),
+                       px(std::clamp(t, 0.0, 1.0)));
   return fmt::format("fill=\"{}\"", hex(color_of(map, t)));
 }
 
@@ -152,9 +167,12 @@ void draw_key(Canvas& canvas, const Box& box, ColorMap map, bool vertical) {
   constexpr int steps = 48;
   canvas.open("shape-rendering=\"crispEdges\"");
   for (int i = 0; i < steps; ++i) {
-    const double share = 1.0 / steps, overlap = map == ColorMap::tint ? 0 : 0.5;  // hides seams; see-through steps would add up
-    const Box step = vertical ? Box{box.x, box.bottom() - (i + 1) * share * box.height, box.width, share * box.height + overlap}
-                              : Box{box.x + i * share * box.width, box.y, share * box.width + overlap, box.height};
+    const double share = 1.0 / steps,
+                 overlap = map == ColorMap::tint ? 0 : 0.5;  // hides seams; see-through steps would add up
+    const Box step =
+        vertical ? Box{box.x, box.bottom() - (i + 1) * share * box.height, box.width,
+                       share * box.height + overlap}
+                 : Box{box.x + i * share * box.width, box.y, share * box.width + overlap, box.height};
     canvas.rect(step, fill_of(map, (i + 0.5) * share));
   }
   canvas.close();

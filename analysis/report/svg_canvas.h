@@ -22,7 +22,8 @@ struct Box {
 
 inline constexpr double kFont = 12, kSmallFont = 11, kLineHeight = 16;
 
-// How series `index` looks: colour class, dash pattern and marker, so that colour never carries the meaning alone.
+// How series `index` looks: colour class, dash pattern and marker, so that colour never carries the meaning
+// alone.
 struct SeriesLook {
   std::string stroke, fill;  // attributes: class and literal colour
   std::string_view dash;     // stroke-dasharray, empty: solid
@@ -48,8 +49,10 @@ enum class Anchor { start, middle, end };
 
 class Canvas {
  public:
-  // Text of class `cls` ("tick", "label", ...) with its baseline at (x, y), optionally turned by `degrees` about it.
-  void text(double x, double y, std::string_view content, Anchor anchor, std::string_view cls, double degrees = 0);
+  // Text of class `cls` ("tick", "label", ...) with its baseline at (x, y), optionally turned by `degrees`
+  // about it.
+  void text(double x, double y, std::string_view content, Anchor anchor, std::string_view cls,
+            double degrees = 0);
   // Straight line of class `cls` ("grid", "axis", "rule").
   void line(Point a, Point b, std::string_view cls, std::string_view extra = {});
   // Rectangle with `attributes`, and a title for hover when given.
@@ -84,7 +87,8 @@ class AxisMap {
   double low_, span_, at_low_, at_span_;
 };
 
-// A line's point indices, thinned to about `most` while keeping each bucket's extremes, so that no peak is lost.
+// A line's point indices, thinned to about `most` while keeping each bucket's extremes, so that no peak is
+// lost.
 std::vector<size_t> thinned(const std::vector<double>& y, size_t most);
 
 // The colour key of a map as a strip of steps, along x or (from the bottom up) along y.

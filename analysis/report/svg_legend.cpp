@@ -11,7 +11,8 @@ constexpr double kSwatch = 24, kGap = 6, kBetween = 20, kKeyWidth = 110;
 
 void add_unique(std::vector<LegendEntry>& entries, LegendEntry entry) {
   const auto same = [&](const LegendEntry& e) { return e.label == entry.label && e.mark == entry.mark; };
-  if (!entry.label.empty() && std::none_of(entries.begin(), entries.end(), same)) entries.push_back(std::move(entry));
+  if (!entry.label.empty() && std::none_of(entries.begin(), entries.end(), same))
+    entries.push_back(std::move(entry));
 }
 
 void add_series(const Drawing& drawing, const Panel& panel, std::vector<LegendEntry>& entries) {
@@ -21,7 +22,9 @@ void add_series(const Drawing& drawing, const Panel& panel, std::vector<LegendEn
     if (bars.kinds.empty())
       add_unique(entries, {.mark = Mark::bar, .label = bars.name, .look = look_of(style_of(bars.style, i))});
     for (const Kind kind : bars.kinds)
-      add_unique(entries, {.mark = Mark::bar, .label = std::string(look_of(kind).name), .look = look_of(look_of(kind).series)});
+      add_unique(entries, {.mark = Mark::bar,
+                           .label = std::string(look_of(kind).name),
+                           .look = look_of(look_of(kind).series)});
   }
   for (size_t i = 0; i < panel.lines.size(); ++i) {
     const Line& line = panel.lines[i];
@@ -41,22 +44,32 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
     for (const Line& line : panel.lines) shaded |= line.shade.has_value();
     if (!panel.heatmap || drawing.panel_keys) continue;
     const Range range = value_range(figure, *panel.heatmap);
-    add_unique(entries, {.mark = LegendEntry::Mark::key, .label = panel.heatmap->value, .map = panel.heatmap->map,
-                         .low = format_number(range.low, 3), .high = format_number(range.high, 3)});
+    add_unique(entries, {.mark = LegendEntry::Mark::key,
+                         .label = panel.heatmap->value,
+                         .map = panel.heatmap->map,
+                         .low = format_number(range.low, 3),
+                         .high = format_number(range.high, 3)});
   }
   if (shaded)
-    add_unique(entries, {.mark = LegendEntry::Mark::key, .label = figure.shade.label.empty() ? "depth" : figure.shade.label,
-                         .look = shade_look(0, figure.shade.map), .map = figure.shade.map, .low = figure.shade.low,
+    add_unique(entries, {.mark = LegendEntry::Mark::key,
+                         .label = figure.shade.label.empty() ? "depth" : figure.shade.label,
+                         .look = shade_look(0, figure.shade.map),
+                         .map = figure.shade.map,
+                         .low = figure.shade.low,
                          .high = figure.shade.high});
   if (!figure.pictures.overlay_value.empty())
-    add_unique(entries, {.mark = LegendEntry::Mark::key, .label = figure.pictures.overlay_value, .map = figure.pictures.map,
-                         .low = "least", .high = "most"});
+    add_unique(entries, {.mark = LegendEntry::Mark::key,
+                         .label = figure.pictures.overlay_value,
+                         .map = figure.pictures.map,
+                         .low = "least",
+                         .high = "most"});
 }
 
 double entry_width(const LegendEntry& entry) {
   const double label = text_width(entry.label) * kFont;
   if (entry.mark != LegendEntry::Mark::key) return kSwatch + kGap + label;
-  return label + kGap + text_width(entry.low) * kSmallFont + kGap + kKeyWidth + kGap + text_width(entry.high) * kSmallFont;
+  return label + kGap + text_width(entry.low) * kSmallFont + kGap + kKeyWidth + kGap +
+         text_width(entry.high) * kSmallFont;
 }
 
 // Calls place(entry, x, row) for each entry of the wrapped rows; returns the number of rows.
@@ -96,7 +109,9 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
   using Mark = LegendEntry::Mark;
   if (entry.mark == Mark::key) return draw_key_entry(canvas, entry, x, y);
   const double middle = y - 4;
-  const std::string dash = entry.look.dash.empty() || entry.markers ? "" : " stroke-dasharray=\"" + std::string(entry.look.dash) + "\"";
+  const std::string dash = entry.look.dash.empty() || entry.markers
+                               ? ""
+                               : " stroke-dasharray=\"" + std::string(entry.look.dash) + "\"";
   switch (entry.mark) {
     case Mark::line:
       canvas.open(entry.look.stroke + dash + " fill=\"none\" stroke-width=\"1.75\"");
@@ -104,9 +119,15 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
       canvas.close();
       if (entry.markers) canvas.marker({x + kSwatch / 2, middle}, entry.look.marker, entry.look.fill);
       break;
-    case Mark::point: canvas.marker({x + kSwatch / 2, middle}, entry.look.marker, entry.look.fill, {}, 3.8); break;
-    case Mark::bar: canvas.rect({x + 6, y - 10, kSwatch - 10, 11}, entry.look.fill + " fill-opacity=\"0.75\""); break;
-    case Mark::area: canvas.rect({x + 2, y - 10, kSwatch - 4, 11}, entry.look.fill + " fill-opacity=\"0.25\""); break;
+    case Mark::point:
+      canvas.marker({x + kSwatch / 2, middle}, entry.look.marker, entry.look.fill, {}, 3.8);
+      break;
+    case Mark::bar:
+      canvas.rect({x + 6, y - 10, kSwatch - 10, 11}, entry.look.fill + " fill-opacity=\"0.75\"");
+      break;
+    case Mark::area:
+      canvas.rect({x + 2, y - 10, kSwatch - 4, 11}, entry.look.fill + " fill-opacity=\"0.25\"");
+      break;
     case Mark::span: {
       const Box box{x + 4, y - 10.5, kSwatch - 6, 13};
       canvas.rect(box, entry.look.fill + " fill-opacity=\"0.22\"");
@@ -127,8 +148,10 @@ std::vector<LegendEntry> legend_of(const Drawing& drawing) {
   for (const Panel& panel : drawing.figure.panels)
     for (const Span& span : panel.spans) {
       const KindLook& kind = look_of(span.kind);
-      add_unique(entries, {.mark = LegendEntry::Mark::span, .label = span.label.empty() ? std::string(kind.name) : span.label,
-                           .look = look_of(kind.series), .kind = span.kind});
+      add_unique(entries, {.mark = LegendEntry::Mark::span,
+                           .label = span.label.empty() ? std::string(kind.name) : span.label,
+                           .look = look_of(kind.series),
+                           .kind = span.kind});
     }
   add_keys(drawing, entries);
   return entries;
@@ -140,7 +163,9 @@ double legend_height(const Drawing& drawing, const std::vector<LegendEntry>& ent
 }
 
 void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries, double top) {
-  flow(drawing, entries, [&](const LegendEntry& entry, double x, int row) { draw_entry(canvas, entry, x, top + 13 + row * 20); });
+  flow(drawing, entries, [&](const LegendEntry& entry, double x, int row) {
+    draw_entry(canvas, entry, x, top + 13 + row * 20);
+  });
 }
 
 }  // namespace passband::plot

@@ -30,12 +30,14 @@ struct Plot {
     const auto overlaps = [&](const Box& b) {
       return b.x < box.right() && box.x < b.right() && b.y < box.bottom() && box.y < b.bottom();
     };
-    return box.x >= area.x - 1 && box.right() <= area.right() + 12 && box.y >= area.y - 6 && box.bottom() <= area.bottom() &&
-           std::none_of(ink.begin(), ink.end(), inside) && std::none_of(labels.begin(), labels.end(), overlaps);
+    return box.x >= area.x - 1 && box.right() <= area.right() + 12 && box.y >= area.y - 6 &&
+           box.bottom() <= area.bottom() && std::none_of(ink.begin(), ink.end(), inside) &&
+           std::none_of(labels.begin(), labels.end(), overlaps);
   }
 };
 
-std::string point_title(const Plot& plot, const std::string& name, double x, double y, const std::string& label = {}) {
+std::string point_title(const Plot& plot, const std::string& name, double x, double y,
+                        const std::string& label = {}) {
   const auto index = static_cast<size_t>(std::max(0.0, x));
   const auto& categories = plot.panel.x.categories;
   const std::string where = !categories.empty() && index < categories.size() ? categories[index]
@@ -46,7 +48,9 @@ std::string point_title(const Plot& plot, const std::string& name, double x, dou
 }
 
 bool drawable(const Plot& plot, double x, double y) {
-  const auto fits = [](const AxisMap& map, double v) { return std::isfinite(v) && (map.scale() == Scale::linear || v > 0); };
+  const auto fits = [](const AxisMap& map, double v) {
+    return std::isfinite(v) && (map.scale() == Scale::linear || v > 0);
+  };
   return fits(plot.x, x) && fits(plot.y, y);
 }
 
@@ -85,7 +89,8 @@ std::string area_path(const Plot& plot, const std::vector<double>& x, const std:
   const std::vector<size_t> kept = thinned(high, kMostPoints);
   const double floor = plot.y.scale() == Scale::log10 ? plot.y.range().low : std::max(0.0, plot.y.range().low);
   for (const size_t i : kept)
-    if (drawable(plot, x[i], high[i])) d += fmt::format("{}{},{}", d.empty() ? "M" : "L", px(plot.x(x[i])), px(plot.y(high[i])));
+    if (drawable(plot, x[i], high[i]))
+      d += fmt::format("{}{},{}", d.empty() ? "M" : "L", px(plot.x(x[i])), px(plot.y(high[i])));
   for (auto i = kept.rbegin(); i != kept.rend(); ++i) {
     const double y = low.empty() ? floor : low[*i];
     if (drawable(plot, x[*i], y)) d += fmt::format("L{},{}", px(plot.x(x[*i])), px(plot.y(y)));
@@ -96,12 +101,14 @@ std::string area_path(const Plot& plot, const std::vector<double>& x, const std:
 void draw_spans(Canvas& canvas, const Plot& plot) {
   constexpr double strip = 13;
   for (const Span& span : plot.panel.spans) {
-    const double from = plot.x(std::max(span.begin, plot.x.range().low)), to = plot.x(std::min(span.end, plot.x.range().high));
+    const double from = plot.x(std::max(span.begin, plot.x.range().low)),
+                 to = plot.x(std::min(span.end, plot.x.range().high));
     if (to <= from) continue;
     const KindLook& kind = look_of(span.kind);
     const std::string fill = look_of(kind.series).fill;
     canvas.rect({from, plot.area.y, to - from, plot.area.height}, fill + " fill-opacity=\"0.07\"");
-    canvas.rect({from + 0.5, plot.area.y - strip - 2, std::max(to - from - 1, 0.6), strip}, fill + " fill-opacity=\"0.22\"",
+    canvas.rect({from + 0.5, plot.area.y - strip - 2, std::max(to - from - 1, 0.6), strip},
+                fill + " fill-opacity=\"0.22\"",
                 span.label.empty() ? kind.name : std::string_view(span.label));
     if (to - from > text_width(kind.letter) * 10 + 2)
       canvas.text((from + to) / 2, plot.area.y - 5, kind.letter, Anchor::middle, "strip");
@@ -120,15 +127,19 @@ void draw_bars(Canvas& canvas, Plot& plot) {
   const auto groups = static_cast<double>(plot.panel.bars.size());
   for (size_t g = 0; g < plot.panel.bars.size(); ++g) {
     const Bars& bars = plot.panel.bars[g];
-    const std::string_view opacity = bars.low.empty() ? " fill-opacity=\"0.72\"" : " fill-opacity=\"0.4\"";  // keeps intervals legible
+    const std::string_view opacity =
+        bars.low.empty() ? " fill-opacity=\"0.72\"" : " fill-opacity=\"0.4\"";  // keeps intervals legible
     const double whole = bar_width(bars), part = whole / groups;
     for (size_t i = 0; i < bars.x.size(); ++i) {
       if (!drawable(plot, bars.x[i], bars.y[i])) continue;
-      const SeriesLook look = look_of(bars.kinds.empty() ? style_of(bars.style, g) : look_of(bars.kinds[i]).series);
+      const SeriesLook look =
+          look_of(bars.kinds.empty() ? style_of(bars.style, g) : look_of(bars.kinds[i]).series);
       const double left = bars.x[i] - whole / 2 + part * static_cast<double>(g);
       const double from = plot.x(left), to = plot.x(left + part);
-      const double base = plot.y(std::clamp(0.0, plot.y.range().low, plot.y.range().high)), tip = plot.y(bars.y[i]);
-      canvas.rect({from, std::min(base, tip), std::max(to - from - (groups > 1 ? 1 : 0), 0.5), std::abs(base - tip)},
+      const double base = plot.y(std::clamp(0.0, plot.y.range().low, plot.y.range().high)),
+                   tip = plot.y(bars.y[i]);
+      canvas.rect({from, std::min(base, tip), std::max(to - from - (groups > 1 ? 1 : 0), 0.5),
+                   std::abs(base - tip)},
                   look.fill + std::string(opacity), point_title(plot, bars.name, bars.x[i], bars.y[i]));
       if (!bars.low.empty()) whisker(canvas, plot, (from + to) / 2, bars.low[i], bars.high[i]);
       plot.ink.push_back({(from + to) / 2, tip});
@@ -140,7 +151,8 @@ void draw_bands(Canvas& canvas, const Plot& plot) {
   for (size_t i = 0; i < plot.panel.lines.size(); ++i) {
     const Line& line = plot.panel.lines[i];
     const std::string fill = look_of(plot.drawing.figure, line, i).fill;
-    if (!line.low.empty()) canvas.path(area_path(plot, line.x, line.high, line.low), fill + " fill-opacity=\"0.16\"");
+    if (!line.low.empty())
+      canvas.path(area_path(plot, line.x, line.high, line.low), fill + " fill-opacity=\"0.16\"");
     if (line.fill) canvas.path(area_path(plot, line.x, line.y, {}), fill + " fill-opacity=\"0.18\"");
   }
 }
@@ -149,9 +161,11 @@ void draw_lines(Canvas& canvas, Plot& plot) {
   for (size_t i = 0; i < plot.panel.lines.size(); ++i) {
     const Line& line = plot.panel.lines[i];
     const SeriesLook look = look_of(plot.drawing.figure, line, i);
-    std::string attributes = look.stroke + " fill=\"none\" stroke-width=\"" + (line.faint ? "1" : "1.75") + "\"";
+    std::string attributes =
+        look.stroke + " fill=\"none\" stroke-width=\"" + (line.faint ? "1" : "1.75") + "\"";
     attributes.insert(attributes.find("class=\"") + 7, line.faint ? "line faint " : "line ");
-    if (!look.dash.empty() && !has_markers(line)) attributes += fmt::format(" stroke-dasharray=\"{}\"", look.dash);
+    if (!look.dash.empty() && !has_markers(line))
+      attributes += fmt::format(" stroke-dasharray=\"{}\"", look.dash);
     canvas.path(line_path(plot, line), attributes);
     if (!has_markers(line)) continue;
     for (size_t k = 0; k < line.x.size(); ++k)
@@ -169,7 +183,9 @@ void label_point(Canvas& canvas, Plot& plot, Point at, const std::string& label)
     Anchor anchor;
     double left;
   };
-  const Place places[] = {{7, 4, Anchor::start, 7}, {-7, 4, Anchor::end, -7 - width}, {0, -7, Anchor::middle, -width / 2},
+  const Place places[] = {{7, 4, Anchor::start, 7},
+                          {-7, 4, Anchor::end, -7 - width},
+                          {0, -7, Anchor::middle, -width / 2},
                           {0, 15, Anchor::middle, -width / 2}};
   for (const Place& place : places) {
     const Box box{at.x + place.left, at.y + place.dy - 9, width, 11};
@@ -183,7 +199,8 @@ void label_point(Canvas& canvas, Plot& plot, Point at, const std::string& label)
 void draw_points(Canvas& canvas, Plot& plot) {
   for (const Points& points : plot.panel.points)
     for (size_t i = 0; i < points.x.size(); ++i)
-      if (drawable(plot, points.x[i], points.y[i])) plot.ink.push_back({plot.x(points.x[i]), plot.y(points.y[i])});
+      if (drawable(plot, points.x[i], points.y[i]))
+        plot.ink.push_back({plot.x(points.x[i]), plot.y(points.y[i])});
   for (size_t s = 0; s < plot.panel.points.size(); ++s) {
     const Points& points = plot.panel.points[s];
     const SeriesLook look = look_of(style_of(points.style, s));
@@ -208,7 +225,8 @@ void draw_reference_line(Canvas& canvas, const Plot& plot, const Reference& refe
   else if (reference.along == Reference::Along::vertical)
     canvas.line({plot.x(reference.at), area.y}, {plot.x(reference.at), area.bottom()}, "rule", dashed);
   else {
-    const double low = std::max(plot.x.range().low, plot.y.range().low), high = std::min(plot.x.range().high, plot.y.range().high);
+    const double low = std::max(plot.x.range().low, plot.y.range().low),
+                 high = std::min(plot.x.range().high, plot.y.range().high);
     canvas.line({plot.x(low), plot.y(low)}, {plot.x(high), plot.y(high)}, "rule", dashed);
   }
 }
@@ -219,7 +237,8 @@ void draw_reference_label(Canvas& canvas, Plot& plot, const Reference& reference
   const Box& area = plot.area;
   std::vector<Point> places;  // baseline starts
   for (const double share : {1.0, 0.0, 0.5, 0.75, 0.25}) {  // right before left, top before bottom
-    const double along_x = area.x + 4 + share * (area.width - width - 8), along_y = area.y + 12 + (1 - share) * (area.height - 20);
+    const double along_x = area.x + 4 + share * (area.width - width - 8),
+                 along_y = area.y + 12 + (1 - share) * (area.height - 20);
     if (reference.along == Reference::Along::horizontal) {
       places.push_back({along_x, plot.y(reference.at) - 5});
       places.push_back({along_x, plot.y(reference.at) + 13});
@@ -233,7 +252,8 @@ void draw_reference_label(Canvas& canvas, Plot& plot, const Reference& reference
     }
   }
   const auto box_at = [&](const Point& p) { return Box{p.x, p.y - 9, width, 11}; };
-  const auto found = std::find_if(places.begin(), places.end(), [&](const Point& p) { return plot.free(box_at(p)); });
+  const auto found =
+      std::find_if(places.begin(), places.end(), [&](const Point& p) { return plot.free(box_at(p)); });
   const Point at = found == places.end() ? places.front() : *found;
   canvas.text(at.x, at.y, reference.label, Anchor::start, "note halo");
   plot.labels.push_back(box_at(at));
@@ -268,8 +288,9 @@ void draw_direct_labels(Canvas& canvas, const Plot& plot) {
 }
 
 void draw_marks(Canvas& canvas, Plot& plot, const std::string& clip) {
-  canvas.raw(fmt::format("<clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n", clip,
-                         px(plot.area.x - 5), px(plot.area.y - 5), px(plot.area.width + 10), px(plot.area.height + 6)));
+  canvas.raw(fmt::format(
+      "<clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n", clip,
+      px(plot.area.x - 5), px(plot.area.y - 5), px(plot.area.width + 10), px(plot.area.height + 6)));
   canvas.open(fmt::format("clip-path=\"url(#{})\"", clip));
   draw_bars(canvas, plot);
   draw_bands(canvas, plot);
@@ -294,9 +315,10 @@ void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const Pane
   const Box area{origin.x + layout.left, origin.y + layout.top, layout.plot_width, layout.plot_height};
   Plot plot{drawing, panel, area, AxisMap(layout.x, panel.x.scale, area.x, area.right()),
             AxisMap(layout.y, panel.y.scale, area.bottom(), area.y)};
-  canvas.open(fmt::format("class=\"panel\" data-panel=\"{}\" data-box=\"{} {} {} {}\" data-x=\"{} {}\" data-y=\"{} {}\"", index,
-                          px(area.x), px(area.y), px(area.width), px(area.height), exact_number(layout.x.low),
-                          exact_number(layout.x.high), exact_number(layout.y.low), exact_number(layout.y.high)));
+  canvas.open(fmt::format(
+      "class=\"panel\" data-panel=\"{}\" data-box=\"{} {} {} {}\" data-x=\"{} {}\" data-y=\"{} {}\"", index,
+      px(area.x), px(area.y), px(area.width), px(area.height), exact_number(layout.x.low),
+      exact_number(layout.x.high), exact_number(layout.y.low), exact_number(layout.y.high)));
   draw_heading(canvas, panel, origin, layout.left + layout.plot_width + layout.right);
   draw_spans(canvas, plot);
   draw_axes(canvas, panel, layout, area, plot.x, plot.y);

@@ -56,7 +56,8 @@ void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, co
 
 double heatmap_left(const Heatmap& map);
 PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width, double left);
-void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout, Point origin);
+void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout,
+                  Point origin);
 // The range of a heatmap's colours; common to the panels that show the same value.
 Range value_range(const Figure& figure, const Heatmap& map);
 

@@ -25,11 +25,13 @@ GridLayout layout_of(const Drawing& drawing) {
   const bool keep = pictures.fixed_columns || !pictures.column_titles.empty() || !pictures.row_titles.empty();
   grid.columns = drawing.narrow() && !keep ? std::min(pictures.columns, 3) : pictures.columns;
   grid.rows = (static_cast<int>(pictures.cells.size()) + grid.columns - 1) / grid.columns;
-  for (const std::string& title : pictures.row_titles) grid.left = std::max(grid.left, text_width(title) * kSmallFont + 10);
+  for (const std::string& title : pictures.row_titles)
+    grid.left = std::max(grid.left, text_width(title) * kSmallFont + 10);
   grid.left = std::min(grid.left, drawing.narrow() ? 70.0 : 130.0);
   grid.top = pictures.column_titles.empty() ? 2 : kTitle;
   grid.cell = std::min((drawing.width - grid.left - kSpacing * (grid.columns - 1)) / grid.columns, 168.0);
-  const bool captions = std::any_of(pictures.cells.begin(), pictures.cells.end(), [](const Picture& p) { return !p.caption.empty(); });
+  const bool captions = std::any_of(pictures.cells.begin(), pictures.cells.end(),
+                                    [](const Picture& p) { return !p.caption.empty(); });
   grid.row_height = grid.cell + kSpacing + (captions ? kCaption : 0);
   return grid;
 }
@@ -42,7 +44,8 @@ double overlay_at(const Picture& picture, double x, double y) {
     return std::isfinite(v) ? v : 0.0;
   };
   // Bilinear between cell centres.
-  const double u = x * static_cast<double>(picture.overlay_width) - 0.5, v = y * static_cast<double>(picture.overlay_height) - 0.5;
+  const double u = x * static_cast<double>(picture.overlay_width) - 0.5,
+               v = y * static_cast<double>(picture.overlay_height) - 0.5;
   const auto column = static_cast<int64_t>(std::floor(u)), row = static_cast<int64_t>(std::floor(v));
   const double du = u - std::floor(u), dv = v - std::floor(v);
   return (1 - dv) * ((1 - du) * at(column, row) + du * at(column + 1, row)) +
@@ -55,7 +58,9 @@ std::string overlay_uri(const Picture& picture, ColorMap map) {
   for (int64_t row = 0; row < kOverlayPixels; ++row)
     for (int64_t column = 0; column < kOverlayPixels; ++column) {
       const double n = static_cast<double>(kOverlayPixels);
-      const double heat = std::clamp(overlay_at(picture, (static_cast<double>(column) + 0.5) / n, (static_cast<double>(row) + 0.5) / n), 0.0, 1.0);
+      const double heat = std::clamp(overlay_at(picture, (static_cast<double>(column) + 0.5) / n,
+                                                (static_cast<double>(row) + 0.5) / n),
+                                     0.0, 1.0);
       const Rgb color = color_of(map, heat);
       // Cold places stay see-through, so that the picture is recognised; hot ones reach the full opacity.
       const double alpha = picture.overlay_opacity * (0.35 + 0.65 * heat);
@@ -70,12 +75,13 @@ void draw_picture(Canvas& canvas, const Pictures& pictures, const Picture& pictu
   if (!alt.empty()) canvas.raw("<title>" + escape_xml(alt) + "</title>\n");
   // Letterboxed: the longer side fills the cell.
   const double scale = box.width / static_cast<double>(std::max(picture.width, picture.height));
-  const double width = scale * static_cast<double>(picture.width), height = scale * static_cast<double>(picture.height);
+  const double width = scale * static_cast<double>(picture.width),
+               height = scale * static_cast<double>(picture.height);
   const Box inner{box.x + (box.width - width) / 2, box.y + (box.height - height) / 2, width, height};
   canvas.image(inner, png_data_uri(picture.rgb, picture.width, picture.height, 3), true);
   if (!picture.overlay.empty()) canvas.image(inner, overlay_uri(picture, pictures.map), false);
-  canvas.text(box.x + box.width / 2, box.bottom() + 13, fit_text(picture.caption, box.width + kSpacing - 4, kSmallFont),
-              Anchor::middle, "tick");
+  canvas.text(box.x + box.width / 2, box.bottom() + 13,
+              fit_text(picture.caption, box.width + kSpacing - 4, kSmallFont), Anchor::middle, "tick");
   canvas.close();
 }
 
@@ -93,13 +99,17 @@ void draw_pictures(Canvas& canvas, const Drawing& drawing, double top) {
   const GridLayout grid = layout_of(drawing);
   const auto cell_x = [&](int column) { return grid.left + column * (grid.cell + kSpacing); };
   for (int c = 0; c < std::min(grid.columns, static_cast<int>(pictures.column_titles.size())); ++c)
-    canvas.text(cell_x(c) + grid.cell / 2, top + 12, fit_text(pictures.column_titles[static_cast<size_t>(c)], grid.cell + kSpacing - 2, kSmallFont),
-                Anchor::middle, "note");
+    canvas.text(
+        cell_x(c) + grid.cell / 2, top + 12,
+        fit_text(pictures.column_titles[static_cast<size_t>(c)], grid.cell + kSpacing - 2, kSmallFont),
+        Anchor::middle, "note");
   for (size_t i = 0; i < pictures.cells.size(); ++i) {
     const int column = static_cast<int>(i) % grid.columns, row = static_cast<int>(i) / grid.columns;
     const Box box{cell_x(column), top + grid.top + row * grid.row_height, grid.cell, grid.cell};
     if (column == 0 && static_cast<size_t>(row) < pictures.row_titles.size())
-      canvas.text(0, box.y + box.height / 2 + 4, fit_text(pictures.row_titles[static_cast<size_t>(row)], grid.left - 8, kSmallFont), Anchor::start, "note");
+      canvas.text(0, box.y + box.height / 2 + 4,
+                  fit_text(pictures.row_titles[static_cast<size_t>(row)], grid.left - 8, kSmallFont),
+                  Anchor::start, "note");
     draw_picture(canvas, pictures, pictures.cells[i], box);
   }
 }

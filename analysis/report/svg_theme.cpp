@@ -58,7 +58,8 @@ std::string variables(bool dark) {
 std::string color_classes() {
   std::string out;
   const auto add = [&](std::string_view name) {
-    out += fmt::format(".fig .s{0}{{stroke:var(--{1})}}.fig .f{0}{{fill:var(--{1})}}\n", name.substr(name[0] == 's'), name);
+    out += fmt::format(".fig .s{0}{{stroke:var(--{1})}}.fig .f{0}{{fill:var(--{1})}}\n",
+                       name.substr(name[0] == 's'), name);
   };
   for (int i = 0; i < kSeriesColors; ++i) add(fmt::format("s{}", i));
   for (int i = 0; i < kShades; ++i) {
@@ -72,7 +73,8 @@ std::string color_classes() {
 
 std::string theme_rules(std::string_view root) {
   return fmt::format(
-      "{0}{{{1}}}\n@media(prefers-color-scheme:dark){{{0}:not([data-theme=light]){{{2}}}}}\n{0}[data-theme=dark]{{{2}}}\n{3}{4}",
+      "{0}{{{1}}}\n@media(prefers-color-scheme:dark){{{0}:not([data-theme=light]){{{2}}}}}\n{0}[data-theme="
+      "dark]{{{2}}}\n{3}{4}",
       root, variables(false), variables(true), kRules.substr(1), color_classes());
 }
 

@@ -93,8 +93,8 @@ Table picture_table(const Pictures& pictures) {
   };
   const auto columns = static_cast<size_t>(pictures.columns);
   for (size_t i = 0; i < pictures.cells.size(); ++i)
-    table.rows.push_back(
-        {name(pictures.row_titles, i / columns), name(pictures.column_titles, i % columns), pictures.cells[i].caption});
+    table.rows.push_back({name(pictures.row_titles, i / columns), name(pictures.column_titles, i % columns),
+                          pictures.cells[i].caption});
   return table;
 }
 
@@ -111,11 +111,12 @@ Table tidy(const Figure& figure, const Format& format) {
   if (shown.panel) table.columns.push_back("panel");
   if (heatmaps) {
     const std::string value = figure.panels[0].heatmap->value;
-    table.columns.insert(table.columns.end(), {common_title(figure, &Panel::y, "row"), common_title(figure, &Panel::x, "column"),
-                                               value.empty() ? "value" : value});
-  } else {
     table.columns.insert(table.columns.end(),
-                         {"series", common_title(figure, &Panel::x, "x"), common_title(figure, &Panel::y, "y")});
+                         {common_title(figure, &Panel::y, "row"), common_title(figure, &Panel::x, "column"),
+                          value.empty() ? "value" : value});
+  } else {
+    table.columns.insert(table.columns.end(), {"series", common_title(figure, &Panel::x, "x"),
+                                               common_title(figure, &Panel::y, "y")});
     if (shown.intervals) table.columns.insert(table.columns.end(), {"low", "high"});
     if (shown.labels) table.columns.push_back("label");
   }
@@ -159,7 +160,8 @@ Table matrix(const Heatmap& map, const Format& format) {
   for (int64_t c = 0; c < map.columns; ++c) table.columns.push_back(label_at(map.column_labels, c));
   for (int64_t r = 0; r < map.rows; ++r) {
     std::vector<std::string> row{label_at(map.row_labels, r)};
-    for (int64_t c = 0; c < map.columns; ++c) row.push_back(format(map.values[static_cast<size_t>(r * map.columns + c)]));
+    for (int64_t c = 0; c < map.columns; ++c)
+      row.push_back(format(map.values[static_cast<size_t>(r * map.columns + c)]));
     table.rows.push_back(std::move(row));
   }
   return table;

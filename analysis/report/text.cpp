@@ -37,7 +37,8 @@ Decoded decode(std::string_view text) {
 }
 
 bool allowed_in_xml(uint32_t code) {
-  return code == 0x9 || code == 0xa || code == 0xd || (code >= 0x20 && code != 0x7f && code != 0xfffe && code != 0xffff);
+  return code == 0x9 || code == 0xa || code == 0xd ||
+         (code >= 0x20 && code != 0x7f && code != 0xfffe && code != 0xffff);
 }
 
 std::string_view entity(char c) {

@@ -84,7 +84,8 @@ Ticks make_ticks(const Range& range, Scale scale, int most) {
 
 Ticks category_ticks(const std::vector<std::string>& categories, int most) {
   Ticks ticks;
-  const size_t every = categories.empty() ? 1 : (categories.size() - 1) / static_cast<size_t>(std::max(1, most)) + 1;
+  const size_t every =
+      categories.empty() ? 1 : (categories.size() - 1) / static_cast<size_t>(std::max(1, most)) + 1;
   for (size_t i = 0; i < categories.size(); i += every) {
     ticks.at.push_back(static_cast<double>(i));
     ticks.labels.push_back(categories[i]);

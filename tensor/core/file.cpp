@@ -90,7 +90,8 @@ std::string read_file(const std::string& path) {
   if (!file.valid()) throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0 || S_ISDIR(status.st_mode))
-    throw DataError(concat_text("cannot read ", path, ": ", std::strerror(S_ISDIR(status.st_mode) ? EISDIR : errno)));
+    throw DataError(
+        concat_text("cannot read ", path, ": ", std::strerror(S_ISDIR(status.st_mode) ? EISDIR : errno)));
 
   std::string bytes;
   bytes.reserve(static_cast<size_t>(status.st_size));
@@ -119,10 +120,12 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
   if (::rename(temporary.path().c_str(), path.c_str()) != 0) fail(path, bytes.size(), "renaming", errno);
   temporary.keep();
 
-  // The rename itself lives in the directory. Some file systems cannot sync one (EINVAL): nothing more can be done there.
+  // The rename itself lives in the directory. Some file systems cannot sync one (EINVAL): nothing more can
+  // be done there.
   Descriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.valid() && ::fsync(directory.get()) != 0 && errno != EINVAL)
-    throw Error(concat_text("wrote ", path, " but cannot make it durable: ", std::strerror(errno), " (fsync of its directory)"));
+    throw Error(concat_text("wrote ", path, " but cannot make it durable: ", std::strerror(errno),
+                            " (fsync of its directory)"));
 }
 
 }  // namespace passband
