@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -32,6 +33,7 @@ class Allocator {
     ++statistics_.allocations;
     statistics_.live_bytes += size;
     statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
+    if (fill_) std::memset(block, 0xff, static_cast<size_t>(size));
     return block;
   }
 
@@ -50,6 +52,11 @@ class Allocator {
   void reset_peak() {
     std::lock_guard lock(mutex_);
     statistics_.peak_bytes = statistics_.live_bytes;
+  }
+
+  void fill(bool on) {
+    std::lock_guard lock(mutex_);
+    fill_ = on;
   }
 
   void release_cached() {
@@ -99,6 +106,7 @@ class Allocator {
   std::mutex mutex_;
   std::unordered_map<int64_t, std::vector<std::byte*>> free_;
   MemoryStatistics statistics_;
+  bool fill_ = false;
 };
 
 // Never destroyed: tensors with static lifetime may outlive any order of destruction.
@@ -118,6 +126,7 @@ Storage::~Storage() { allocator().free(data_, bytes_); }
 
 MemoryStatistics memory_statistics() { return allocator().statistics(); }
 void reset_peak_memory() { allocator().reset_peak(); }
+void fill_fresh_memory(bool on) { allocator().fill(on); }
 void release_cached_memory() { allocator().release_cached(); }
 
 }  // namespace passband

@@ -40,6 +40,9 @@ struct MemoryStatistics {
 
 MemoryStatistics memory_statistics();
 void reset_peak_memory();
+// While on, every block is handed out filled with 0xff bytes (NaN), so that reading what was never written, or writing
+// behind the end, shows. For tests.
+void fill_fresh_memory(bool on);
 // Gives cached blocks back to the system.
 void release_cached_memory();
 

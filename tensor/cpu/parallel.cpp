@@ -38,7 +38,17 @@ std::atomic<int>& count() {
   return value;
 }
 
+std::atomic<int> short_loop_splitters{0};
+
 }  // namespace
+
+namespace cpu {
+
+SplitShortLoops::SplitShortLoops() { ++short_loop_splitters; }
+SplitShortLoops::~SplitShortLoops() { --short_loop_splitters; }
+bool splits_short_loops() { return short_loop_splitters.load(std::memory_order_relaxed) > 0; }
+
+}  // namespace cpu
 
 int thread_count() { return count().load(std::memory_order_relaxed); }
 

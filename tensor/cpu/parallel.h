@@ -15,6 +15,16 @@ void set_thread_count(int count);
 
 namespace cpu {
 
+// While one is alive, even the shortest loops are split among all threads: for tests of what threads may change.
+class SplitShortLoops {
+ public:
+  SplitShortLoops();
+  ~SplitShortLoops();
+  SplitShortLoops(const SplitShortLoops&) = delete;
+  SplitShortLoops& operator=(const SplitShortLoops&) = delete;
+};
+bool splits_short_loops();
+
 // Elements below which starting threads costs more than it saves.
 constexpr int64_t kGrain = 32768;
 
@@ -22,7 +32,8 @@ constexpr int64_t kGrain = 32768;
 // it is the only one. Pieces of long loops start at multiples of 64. The pieces depend on the thread count, so `body`
 // must give each index the same result wherever it falls; and it must not throw.
 template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
-  const int64_t wanted = std::min<int64_t>(thread_count(), n / std::max<int64_t>(grain, 1));
+  const int64_t least = splits_short_loops() ? 1 : std::max<int64_t>(grain, 1);
+  const int64_t wanted = std::min<int64_t>(thread_count(), n / least);
   if (wanted <= 1 || omp_in_parallel()) {
     if (n > 0) body(int64_t{0}, n);
     return;

@@ -102,7 +102,7 @@ struct ReluBackward { template <class T> PASSBAND_HD T operator()(T y, T dy) con
 struct GeluBackward {
   template <class T> PASSBAND_HD T operator()(T x, T dy) const {
     const T cdf = T(0.5) * (T(1) + math::erf(x * T(kSqrtHalf)));
-    return dy * (cdf + x * T(kInvSqrt2Pi) * math::exp(T(-0.5) * x * x));
+    return dy * math::multiply_add(x * T(kInvSqrt2Pi), math::exp(T(-0.5) * x * x), cdf);
   }
 };
 struct GeluTanhBackward {

@@ -11,31 +11,48 @@ namespace passband::math {
 PASSBAND_HD inline double exp(double x) { return ::exp(x); }
 PASSBAND_HD inline double erf(double x) { return ::erf(x); }
 PASSBAND_HD inline double tanh(double x) { return ::tanh(x); }
+PASSBAND_HD inline double multiply_add(double a, double b, double c) { return a * b + c; }
 
-// 2^n * p(r), x = n log 2 + r, |r| <= log(2)/2; within 1 ulp. The scaling is done in two steps so that results below
-// the smallest normal number come out right; beyond the range the answers are 0 and infinity. NaN stays NaN.
+// a * b + c, rounded once where the hardware can. Written out where a choice follows or two products are added: the
+// compiler may contract those differently in scalar code, where a choice is a branch, and in vector code.
+PASSBAND_HD inline float multiply_add(float a, float b, float c) {
+#if defined(__FMA__) || defined(__CUDA_ARCH__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// e^x as the product of two factors, within 1 ulp: 2^n e^r with x = n log 2 + r, |r| <= log(2)/2, and 2^n in two steps, so
+// that results below the smallest normal number come out right. Beyond the range 0 and infinity; NaN stays NaN.
+struct ExpFactors {
+  float mantissa, scale;
+};
+PASSBAND_HD inline ExpFactors exp_factors(float x) {
+  float t = x < -104.0f ? -104.0f : x;
+  t = t > 89.0f ? 89.0f : t;
+  constexpr float kRound = 0x1.8p23f;  // adding it rounds to an integer, kept in the low bits
+  const float shifted = multiply_add(t, 0x1.715476p0f, kRound);
+  const float n = shifted - kRound;
+  const float r = multiply_add(n, -0x1.7f7d1cp-20f, multiply_add(n, -0x1.62e400p-1f, t));
+  float p = 0x1.6ab4p-10f;
+  p = multiply_add(p, r, 0x1.123bccp-7f);
+  p = multiply_add(p, r, 0x1.5558e4p-5f);
+  p = multiply_add(p, r, 0x1.55549cp-3f);
+  p = multiply_add(p, r, 0x1.fffff8p-2f);
+  p = multiply_add(p, r, 1.0f);
+  p = multiply_add(p, r, 1.0f);
+  const int32_t exponent = std::bit_cast<int32_t>(shifted) - 0x4B400000;
+  const int32_t half = exponent >> 1;
+  return {p * std::bit_cast<float>((half + 127) << 23), std::bit_cast<float>((exponent - half + 127) << 23)};
+}
+
 PASSBAND_HD inline float exp(float x) {
 #ifdef __CUDA_ARCH__
   return ::expf(x);
 #else
-  float t = x < -104.0f ? -104.0f : x;
-  t = t > 89.0f ? 89.0f : t;
-  constexpr float kRound = 0x1.8p23f;  // adding it rounds to an integer, kept in the low bits
-  const float shifted = t * 0x1.715476p0f + kRound;
-  const float n = shifted - kRound;
-  const float r = (t - n * 0x1.62e400p-1f) - n * 0x1.7f7d1cp-20f;
-  float p = 0x1.6ab4p-10f;
-  p = p * r + 0x1.123bccp-7f;
-  p = p * r + 0x1.5558e4p-5f;
-  p = p * r + 0x1.55549cp-3f;
-  p = p * r + 0x1.fffff8p-2f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - 0x4B400000;
-  const int32_t half = exponent >> 1;
-  const float s0 = std::bit_cast<float>((half + 127) << 23);
-  const float s1 = std::bit_cast<float>((exponent - half + 127) << 23);
-  return p * s0 * s1;
+  const ExpFactors e = exp_factors(x);
+  return e.mantissa * e.scale;
 #endif
 }
 
@@ -45,21 +62,20 @@ PASSBAND_HD inline float erf(float x) {
   return ::erff(x);
 #else
   const float t = std::fabs(x), s = x * x;
-  float r = -1.72853470e-5f * t + 3.83197126e-4f;
-  const float u = -3.88396438e-3f * t + 2.42546219e-2f;
-  r = r * s + u;
-  r = r * t - 1.06777877e-1f;
-  r = r * t - 6.34846687e-1f;
-  r = r * t - 1.28717512e-1f;
-  r = r * t - t;
-  const float far = std::copysign(1.0f - exp(r), x);
-  float q = -5.96761703e-4f;
-  q = q * s + 4.99119423e-3f;
-  q = q * s - 2.67681349e-2f;
-  q = q * s + 1.12819925e-1f;
-  q = q * s - 3.76125336e-1f;
-  q = q * s + 1.28379166e-1f;
-  const float near = q * x + x;
+  float r = multiply_add(-1.72853470e-5f, t, 3.83197126e-4f);
+  const float u = multiply_add(-3.88396438e-3f, t, 2.42546219e-2f);
+  r = multiply_add(r, s, u);
+  r = multiply_add(r, t, -1.06777877e-1f);
+  r = multiply_add(r, t, -6.34846687e-1f);
+  r = multiply_add(r, t, -1.28717512e-1f);
+  const ExpFactors e = exp_factors(multiply_add(r, t, -t));
+  const float far = std::copysign(multiply_add(-e.mantissa, e.scale, 1.0f), x);
+  float q = multiply_add(-5.96761703e-4f, s, 4.99119423e-3f);
+  q = multiply_add(q, s, -2.67681349e-2f);
+  q = multiply_add(q, s, 1.12819925e-1f);
+  q = multiply_add(q, s, -3.76125336e-1f);
+  q = multiply_add(q, s, 1.28379166e-1f);
+  const float near = multiply_add(q, x, x);
   return t > 0.927734375f ? far : near;
 #endif
 }
@@ -70,13 +86,13 @@ PASSBAND_HD inline float tanh(float x) {
   return ::tanhf(x);
 #else
   const float t = std::fabs(x), s = x * x;
-  const float far = std::copysign(1.0f - 2.0f / (exp(2.0f * t) + 1.0f), x);
-  float q = 1.57394409e-2f;
-  q = q * s - 5.23025580e-2f;
-  q = q * s + 1.33152470e-1f;
-  q = q * s - 3.33327681e-1f;
+  const ExpFactors e = exp_factors(2.0f * t);
+  const float far = std::copysign(1.0f - 2.0f / multiply_add(e.mantissa, e.scale, 1.0f), x);
+  float q = multiply_add(1.57394409e-2f, s, -5.23025580e-2f);
+  q = multiply_add(q, s, 1.33152470e-1f);
+  q = multiply_add(q, s, -3.33327681e-1f);
   q = q * s;
-  const float near = q * x + x;
+  const float near = multiply_add(q, x, x);
   return t > 0.55f ? far : near;
 #endif
 }
