@@ -15,11 +15,16 @@ const number = v => {
   if (v === null || !isFinite(v)) return '\u2013';
   if (v === 0) return '0';
   const a = Math.abs(v);
-  let text = a >= 1e7 || a < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(4)));
-  text = text.replace(/-/g, '\u2212');
-  const [whole, rest] = text.split('.');
-  return whole.length > 4 && !/e/.test(text)
-    ? whole.replace(/\B(?=(\d{3})+$)/g, '\u202f') + (rest ? '.' + rest : '') : text;
+  const minus = text => text.replace('-', '\u2212');
+  if (a >= 1e7 || a < 1e-4) {
+    const [mantissa, exponent] = v.toExponential(3).split('e');
+    const digits = '\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079';
+    const raised = [...String(Number(exponent))].map(c => c === '-' ? '\u207b' : digits[c]);
+    return minus(String(Number(mantissa))) + '\u00d710' + raised.join('');
+  }
+  const [whole, rest] = minus(String(Number(v.toPrecision(4)))).split('.');
+  const spaced = whole.length > 4 ? whole.replace(/\B(?=(\d{3})+$)/g, '\u202f') : whole;
+  return rest ? spaced + '.' + rest : spaced;
 };
 const title = axis => axis.unit ? `${axis.label} (${axis.unit})` : axis.label;
 const at = (axis, v) => axis.categories[Math.round(v)] ?? number(v);
@@ -61,13 +66,14 @@ const attach = plot => {
     const strong = document.createElement('b');
     strong.textContent = head;
     out.append(strong);
-    for (const e of entries) {
+    for (const [i, e] of entries.entries()) {
+      out.append(i > 0 ? '; ' : ': ');
       if (e.color) {
         const dot = document.createElement('i');
         const probe = plot.querySelector('.' + e.color);
         dot.style.background = probe ? getComputedStyle(probe).fill : 'currentColor';
         out.append(dot);
-      } else out.append('  ');
+      }
       out.append((e.name ? e.name + ' ' : '') + e.text);
     }
   };
@@ -81,7 +87,8 @@ const attach = plot => {
   const showCell = (g, panel, r, c) => {
     const h = panel.heatmap, w = g.width / h.columns, t = g.height / h.rows;
     state = {panel: data.panels.indexOf(panel), r, c};
-    draw(g, [make('rect', {x: g.x + c * w, y: g.y + (g.up ? h.rows - 1 - r : r) * t, width: w, height: t})]);
+    const cell = {x: g.x + c * w, y: g.y + (g.up ? h.rows - 1 - r : r) * t, width: w, height: t};
+    draw(g, [make('rect', {...cell, class: 'outer'}), make('rect', cell)]);  // seen on light and on dark cells
     say(`${h.row_labels[r] ?? r} \u00d7 ${h.column_labels[c] ?? c}`,
         [{name: h.value, text: number(h.values[r * h.columns + c])}]);
   };

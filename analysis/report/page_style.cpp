@@ -111,10 +111,11 @@ figure { margin: 0 0 1.5rem; }
 .readout.idle { opacity: 0; }
 .plot:hover .readout, .plot:focus .readout { opacity: 1; }
 .readout b { color: var(--ink); font-weight: 600; }
-.readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%; margin: 0 .3rem 0 .7rem; }
+.readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%; margin: 0 .3rem 0 .35rem; }
 .cursor { pointer-events: none; }
 .cursor line { stroke: var(--ink); stroke-width: .75; stroke-opacity: .55; }
-.cursor rect { fill: none; stroke: var(--ink); stroke-width: 1.5; }
+.cursor rect { fill: none; stroke: #fff; stroke-width: 1.5; }
+.cursor .outer { stroke: #000; stroke-width: 3.5; }
 .cursor circle { stroke: var(--paper); stroke-width: 1.5; }
 figcaption { font-size: .86rem; line-height: 1.42; max-width: 38rem; margin-top: .1rem; }
 figcaption b { font: 600 .76rem var(--sans); margin-right: .25em; }
