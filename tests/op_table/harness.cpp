@@ -1,3 +1,4 @@
+// Draws inputs, compares with tolerances, looks at the bytes behind a tensor.
 #include "tests/op_table/harness.h"
 
 #include <algorithm>
