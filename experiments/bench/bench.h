@@ -1,0 +1,58 @@
+// What the parts of the bench program share: options, timing, the rows they print.
+#pragma once
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tensor/core/dtype.h"
+
+namespace passband::bench {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string op, train;
+  std::string precision;  // "f32", "bf16" or empty: both for --op, f32 for --train
+  int64_t batch_size = 96, img_size = 32, classes = 10;
+  int64_t steps = 12;     // timed training steps
+  int threads = 0;        // 0: the physical cores
+  bool json = false, peer = false, profile = false;
+};
+
+struct Timing {
+  double min_ms = 0, median_ms = 0;
+  int64_t repeats = 0;
+};
+
+double now();  // seconds of a steady clock
+double median(std::vector<double> values);
+
+// Calls `f` once to warm up, then repeatedly: at least three times and for about `seconds`.
+Timing measure(const std::function<void()>& f, double seconds = 0.15);
+
+// One operation on one shape. Either `flop` or `bytes` is what bounds it, the other is 0.
+struct Case {
+  std::string op, shape;
+  DType dtype = DType::f32;
+  double flop = 0;   // floating-point operations of a call (a multiply-add is two)
+  double bytes = 0;  // memory that a call has to move when nothing stays in a cache
+  std::function<void()> run;
+};
+
+// Names that --op takes, "all" apart, and the cases of one.
+std::vector<std::string> operation_names();
+std::vector<Case> operation_cases(const std::string& op, DType dtype, int64_t batch);
+
+// Measures the cases of options.op, each between two measurements of the peaks.
+Json run_operations(const Options& options);
+// Times whole training steps: forward, loss, backward, SGD step, zeroed gradients.
+Json run_training(const Options& options);
+// The same step in PyTorch, or why there is none; see peer_torch.py. `losses` are those of our first steps.
+Json run_peer(const Options& options, const std::string& weights, const std::vector<double>& losses);
+
+// Tables for people, from the same objects that --json prints.
+void print_operations(const Json& result);
+void print_training(const Json& result);
+
+}  // namespace passband::bench

@@ -1,0 +1,98 @@
+// Timing of single calls, and the cases of --op between measurements of the machine's peaks.
+#include <algorithm>
+#include <chrono>
+
+#include "experiments/bench/bench.h"
+#include "experiments/bench/peak.h"
+#include "tensor/core/text.h"
+#include "tensor/cpu/parallel.h"
+
+namespace passband::bench {
+namespace {
+
+double round_to(double value, double unit) { return std::round(value / unit) * unit; }
+
+// Peaks around one case: the better of before and after, as a neighbour may take the machine for a moment.
+struct Sentinel {
+  explicit Sentinel(const Case& c) : compute(c.flop > 0), dtype(c.dtype) { sample(); }
+  void sample() {
+    const double f32 = f32_peak(0.01);
+    vector = std::max({vector, f32, compute && dtype == DType::bf16 ? bf16_peak(0.01) : 0.0});
+    if (compute && dtype == DType::bf16) matrix = std::max(matrix, matrix_peak(0.01));
+    if (!compute) bandwidth = std::max(bandwidth, triad_bandwidth());
+  }
+  bool compute;
+  DType dtype;
+  double vector = 0, matrix = 0, bandwidth = 0;
+};
+
+Json row_of(const Case& c) {
+  Sentinel sentinel(c);
+  const Timing time = measure(c.run);
+  sentinel.sample();
+  Json row = {{"op", c.op},
+              {"shape", c.shape},
+              {"dtype", std::string(name_of(c.dtype))},
+              {"ms", round_to(time.min_ms, 1e-4)},
+              {"ms_median", round_to(time.median_ms, 1e-4)},
+              {"n", time.repeats}};
+  if (c.flop > 0) {
+    const double rate = c.flop / time.min_ms / 1e6;
+    row["gflops"] = round_to(rate, 0.1);
+    row["peak_gflops"] = round_to(sentinel.vector, 0.1);
+    row["share_of_peak"] = round_to(rate / sentinel.vector, 1e-3);
+    if (sentinel.matrix > 0) row["matrix_peak_gflops"] = round_to(sentinel.matrix, 0.1);
+  } else {
+    const double rate = c.bytes / time.min_ms / 1e6;
+    row["gbytes_per_s"] = round_to(rate, 0.01);
+    row["peak_gbytes_per_s"] = round_to(sentinel.bandwidth, 0.01);
+    row["share_of_peak"] = round_to(rate / sentinel.bandwidth, 1e-3);
+  }
+  return row;
+}
+
+}  // namespace
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+Timing measure(const std::function<void()>& f, double seconds) {
+  constexpr size_t kLeast = 3;
+  f();
+  std::vector<double> times;
+  for (const double end = now() + seconds; times.size() < kLeast || now() < end;) {
+    const double begin = now();
+    f();
+    times.push_back((now() - begin) * 1e3);
+  }
+  return {std::ranges::min(times), median(times), static_cast<int64_t>(times.size())};
+}
+
+Json run_operations(const Options& options) {
+  const std::vector<std::string> known = operation_names();
+  if (options.op != "all" && std::ranges::find(known, options.op) == known.end())
+    throw UsageError("--op: no operation " + passband::quoted(options.op) + "; there are all, " + join(known) +
+                     did_you_mean(options.op, known));
+  Json rows = Json::array();
+  for (const std::string& op : known) {
+    if (options.op != "all" && options.op != op) continue;
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      if (!options.precision.empty() && options.precision != name_of(dtype)) continue;
+      for (const Case& c : operation_cases(op, dtype, options.batch_size)) {
+        rows.push_back(row_of(c));
+        if (!options.json) print_operations({{"results", {rows.back()}}});
+      }
+    }
+  }
+  return {{"threads", thread_count()},
+          {"copy_gbytes_per_s", round_to(copy_bandwidth(), 0.01)},
+          {"triad_gbytes_per_s", round_to(triad_bandwidth(), 0.01)},
+          {"results", rows}};
+}
+
+}  // namespace passband::bench

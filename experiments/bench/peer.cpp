@@ -1,0 +1,69 @@
+// Runs peer_torch.py on the weights and the batch of our first step.
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "experiments/bench/bench.h"
+#include "tensor/core/error.h"
+#include "tensor/cpu/parallel.h"
+
+namespace passband::bench {
+namespace {
+
+// Standard output of a program, and whether it ended well. No shell is involved.
+std::pair<std::string, bool> output_of(const std::vector<std::string>& command) {
+  int ends[2];
+  CHECK(pipe(ends) == 0, "bench: no pipe for ", command[0]);
+  const pid_t child = fork();
+  CHECK(child >= 0, "bench: can not start ", command[0]);
+  if (child == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    std::vector<char*> arguments;
+    for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
+    arguments.push_back(nullptr);
+    execvp(arguments[0], arguments.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  std::string text;
+  char block[4096];
+  for (ssize_t n; (n = read(ends[0], block, sizeof block)) > 0;) text.append(block, static_cast<size_t>(n));
+  close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return {text, WIFEXITED(status) && WEXITSTATUS(status) == 0};
+}
+
+std::string script() { return (std::filesystem::path(__FILE__).parent_path() / "peer_torch.py").string(); }
+
+}  // namespace
+
+Json run_peer(const Options& options, const std::string& weights, const std::vector<double>& losses) {
+  const char* given = std::getenv("PASSBAND_PYTHON");
+  const std::string python = given && *given ? given : "python3";
+  const auto [text, ok] = output_of({python, script(), "--model", options.train, "--weights", weights, "--batch",
+                                     weights + ".batch", "--classes", std::to_string(options.classes), "--precision",
+                                     options.precision == "bf16" ? "bf16" : "f32", "--steps",
+                                     std::to_string(options.steps), "--warm-up", std::to_string(losses.size()),
+                                     "--threads", std::to_string(thread_count())});
+  Json result = Json::parse(text, nullptr, false);
+  if (!ok || result.is_discarded())
+    return {{"message", "no comparison: " + python + " failed (PASSBAND_PYTHON names another Python)"}};
+  if (!result.contains("losses")) return result;
+  const double tolerance = options.precision == "bf16" ? 2e-2 : 1e-5;
+  const double theirs = result["losses"][0].get<double>(), error = std::abs(theirs - losses[0]) / std::abs(losses[0]);
+  if (error > tolerance) {
+    result.erase("step_ms");
+    result["message"] = fmt::format("no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g})",
+                                    theirs, losses[0], tolerance);
+  }
+  return result;
+}
+
+}  // namespace passband::bench

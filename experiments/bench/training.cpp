@@ -1,0 +1,184 @@
+// Whole training steps, in blocks of at most two seconds between measurements of the machine's peaks.
+#include <cmath>
+#include <filesystem>
+
+#include "experiments/bench/bench.h"
+#include "experiments/bench/peak.h"
+#include "models/model.h"
+#include "models/weights.h"
+#include "tensor/autograd/engine.h"
+#include "tensor/core/profile.h"
+#include "tensor/core/random.h"
+#include "tensor/cpu/parallel.h"
+#include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/optimizer.h"
+
+namespace passband::bench {
+namespace {
+
+constexpr double kBlockSeconds = 2;
+constexpr int kPeerSteps = 3;
+constexpr SgdOptions kSgd = {.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true};
+
+double round_to(double value, double unit) { return std::round(value / unit) * unit; }
+
+// A model and one fixed batch of random pictures.
+class TrainingStep {
+ public:
+  TrainingStep(const Options& options, DType compute)
+      : model_(make_model(options.train, {.classes = options.classes, .image_size = options.img_size, .drop_path = 0})),
+        compute_(compute) {
+    images_ = Tensor::empty({options.batch_size, options.img_size, options.img_size, 3});
+    labels_ = Tensor::empty({options.batch_size}, DType::i32);
+    const RandomKey key{.site = site_of("bench.images")};
+    float* pixels = images_.data<float>();
+    for (int64_t i = 0; i < images_.numel(); ++i) pixels[i] = random_normal(key, static_cast<uint64_t>(i));
+    int32_t* labels = labels_.data<int32_t>();
+    for (int64_t i = 0; i < labels_.numel(); ++i) labels[i] = static_cast<int32_t>(i * 7 % options.classes);
+    momentum_ = Tensor::zeros_like(model_->store().values());
+  }
+
+  // Returns the loss before the update.
+  double operator()() {
+    ContextGuard mode({.training = true, .step = steps_++, .compute = compute_});
+    ParameterStore& store = model_->store();
+    const Tensor loss = cross_entropy((*model_)(images_), labels_);
+    backward(loss);
+    sgd_step(store.values(), momentum_, store.gradients(), store.decay_mask(), kSgd);
+    store.zero_gradients();
+    return loss.item();
+  }
+
+  const Model& model() const { return *model_; }
+  Tensor images() const { return images_; }
+  Tensor labels() const { return labels_; }
+
+ private:
+  std::unique_ptr<Model> model_;
+  DType compute_;
+  Tensor images_, labels_, momentum_;
+  uint64_t steps_ = 0;
+};
+
+struct Peaks {
+  double f32 = 0, vector = 0, matrix = 0;
+
+  static Peaks sample(DType compute) {
+    Peaks p;
+    p.f32 = f32_peak(0.1);
+    // bf16 work may also be done by widening to f32, so its vector peak is the better of the two.
+    p.vector = compute == DType::bf16 ? std::max(p.f32, bf16_peak(0.1)) : p.f32;
+    p.matrix = compute == DType::bf16 ? matrix_peak(0.1) : 0;
+    return p;
+  }
+};
+
+struct Block {
+  std::vector<double> seconds;  // of its steps
+  double peak = 0;              // mean of the vector peaks before and after
+};
+
+// Steps until `steps` are done and at least three blocks are; a block ends after kBlockSeconds.
+std::vector<Block> run_blocks(TrainingStep& step, int64_t steps, DType compute, Peaks& best) {
+  std::vector<Block> blocks;
+  Peaks before = Peaks::sample(compute);
+  for (int64_t done = 0; done < steps || blocks.size() < 3;) {
+    Block block;
+    for (const double end = now() + kBlockSeconds; block.seconds.empty() || now() + block.seconds.back() < end;) {
+      const double begin = now();
+      step();
+      block.seconds.push_back(now() - begin);
+      ++done;
+    }
+    const Peaks after = Peaks::sample(compute);
+    block.peak = (before.vector + after.vector) / 2;
+    best = {std::max({best.f32, before.f32, after.f32}), std::max({best.vector, before.vector, after.vector}),
+            std::max({best.matrix, before.matrix, after.matrix})};
+    before = after;
+    blocks.push_back(std::move(block));
+  }
+  return blocks;
+}
+
+// The share of the peak in each block whose surroundings reached 95 % of the best peak; their median.
+double median_share(const std::vector<Block>& blocks, double flop, double best_peak) {
+  std::vector<double> shares;
+  for (const Block& block : blocks)
+    if (block.peak >= 0.95 * best_peak) shares.push_back(flop / median(block.seconds) / 1e9 / block.peak);
+  return shares.empty() ? 0 : median(shares);
+}
+
+Json profile_of(TrainingStep& step) {
+  start_profile();
+  const double begin = now();
+  step();
+  const double total = now() - begin;
+  Json rows = Json::array();
+  double counted = 0;
+  for (const KernelTime& time : stop_profile()) {
+    counted += time.seconds;
+    rows.push_back({{"kernel", time.kernel}, {"calls", time.calls}, {"ms", round_to(time.seconds * 1e3, 0.01)}});
+  }
+  rows.push_back({{"kernel", "(outside kernels)"}, {"calls", 1}, {"ms", round_to((total - counted) * 1e3, 0.01)}});
+  return rows;
+}
+
+// The weights, pictures and labels of the first step, for another program to start from.
+std::string export_start(const TrainingStep& step) {
+  const auto path = std::filesystem::temp_directory_path() / concat_text("passband-bench-", getpid(), ".safetensors");
+  save_weights(path.string(), step.model());
+  write_safetensors(path.string() + ".batch", {{"images", step.images()}, {"labels", step.labels()}});
+  return path.string();
+}
+
+}  // namespace
+
+Json run_training(const Options& options) {
+  const DType compute = options.precision == "bf16" ? DType::bf16 : DType::f32;
+  TrainingStep step(options, compute);
+  const std::string exported = options.peer ? export_start(step) : std::string();
+  std::vector<double> losses;
+  for (int i = 0; i < kPeerSteps; ++i) losses.push_back(step());  // warm-up as well
+
+  Peaks best;
+  const std::vector<Block> blocks = run_blocks(step, options.steps, compute, best);
+  std::vector<double> seconds;
+  for (const Block& block : blocks) seconds.insert(seconds.end(), block.seconds.begin(), block.seconds.end());
+  const double fastest = std::ranges::min(seconds), typical = median(seconds);
+  const auto batch = static_cast<double>(options.batch_size);
+  const double flop = 6.0 * static_cast<double>(step.model().macs()) * batch;
+
+  Json result = {{"model", step.model().name()},
+                 {"precision", options.precision == "bf16" ? "bf16" : "f32"},
+                 {"batch_size", options.batch_size},
+                 {"img_size", options.img_size},
+                 {"threads", thread_count()},
+                 {"gmacs_per_image", round_to(static_cast<double>(step.model().macs()) / 1e9, 1e-4)},
+                 {"steps", seconds.size()},
+                 {"step_ms", round_to(fastest * 1e3, 0.01)},
+                 {"step_ms_median", round_to(typical * 1e3, 0.01)},
+                 {"images_per_s", round_to(batch / fastest, 0.01)},
+                 {"images_per_s_median", round_to(batch / typical, 0.01)},
+                 {"gflops", round_to(flop / fastest / 1e9, 0.1)},
+                 {"peak_gflops", round_to(best.vector, 0.1)},
+                 {"share_of_peak", round_to(flop / fastest / 1e9 / best.vector, 1e-4)},
+                 {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)},
+                 {"f32_peak_gflops", round_to(best.f32, 0.1)}};
+  if (best.matrix > 0) {
+    result["matrix_peak_gflops"] = round_to(best.matrix, 0.1);
+    result["share_of_matrix_peak"] = round_to(flop / fastest / 1e9 / best.matrix, 1e-4);
+  }
+  result["peak_memory_mb"] = memory_statistics().peak_bytes >> 20;
+  result["loss"] = losses[0];
+  if (options.profile) result["profile"] = profile_of(step);
+  if (options.peer) {
+    result["peer"] = run_peer(options, exported, losses);
+    std::filesystem::remove(exported);
+    std::filesystem::remove(exported + ".batch");
+    if (result["peer"].contains("step_ms"))
+      result["peer"]["ratio"] = round_to(result["peer"]["step_ms"].get<double>() / (fastest * 1e3), 1e-3);
+  }
+  return result;
+}
+
+}  // namespace passband::bench
