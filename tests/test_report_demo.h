@@ -40,6 +40,25 @@ inline std::vector<plot::Span> alternating_spans(size_t latents) {
   return spans;
 }
 
+// The same against layer names, as the analyses draw it: a categorical axis with long labels and one span a block.
+inline plot::Figure layer_figure() {
+  plot::Panel panel{.x = {.label = "Layer"}, .y = {.label = "Feature-map variance", .from_zero = true}};
+  for (int stage = 1, at = 0; stage <= 4; ++stage)
+    for (int block = 1; block <= (stage == 1 ? 4 : stage == 2 ? 4 : stage == 3 ? 6 : 3); ++block, ++at) {
+      panel.x.categories.push_back("stage" + std::to_string(stage) + ".block" + std::to_string(block));
+      const bool attention = stage > 1 && block % 2 == 0;
+      panel.spans.push_back({at - 0.5, at + 0.5, stage > 1 && block == 1 ? plot::Kind::subsampling
+                             : attention ? plot::Kind::attention : plot::Kind::convolution});
+    }
+  plot::Line line{.name = "trained", .y = kVarianceResNet}, untrained{.name = "random weights", .y = kVarianceResNet};
+  for (double& y : untrained.y) y = 0.3 + 0.2 * y;
+  for (size_t i = 0; i < 17; ++i) line.x.push_back(static_cast<double>(i));
+  untrained.x = line.x;
+  panel.lines = {line, untrained};
+  panel.references = {{.at = 0.5, .label = "half"}};
+  return {.name = "variance-layers", .title = "The same against the names of the layers.", .panels = {panel}};
+}
+
 inline Section variance_section() {
   plot::Panel panel{.x = {.label = "Normalised depth"},
                     .y = {.label = "Feature-map variance", .from_zero = true}};
@@ -66,7 +85,8 @@ inline Section variance_section() {
             .title = "Spatial variance of each block\u2019s output, averaged over channels and pictures.",
             .alt =
                 "ResNet-50 rises within each stage and falls at each subsampling; ViT-Ti stays below 0.1.",
-            .panels = {panel}}},
+            .panels = {panel}},
+                      layer_figure()},
       .reading =
           "Each point is one block. A line that rises means that the block adds contrast between places; a "
           "line that "

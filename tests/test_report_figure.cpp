@@ -320,6 +320,14 @@ TEST_CASE("points of a line lie where the scales say") {
   CHECK(svg.find(expected) != std::string::npos);
 }
 
+TEST_CASE("layer names with a common beginning become short labels over brackets") {
+  const std::string svg = render_svg(demo::layer_figure());
+  CHECK(count_of(svg, ">stage3</text>") == 1);
+  CHECK(count_of(svg, ">block1</text>") == 4);
+  CHECK(svg.find(">stage3.block1</text>") == std::string::npos);
+  CHECK(svg.find("at stage3.block1</title>") != std::string::npos);  // hover keeps the whole name
+}
+
 TEST_CASE("malformed figures are refused by name") {
   Panel panel;
   panel.lines = {{.name = "short", .x = {0, 1}, .y = {1}}};

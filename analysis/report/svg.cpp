@@ -89,24 +89,21 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
 }
 
 std::string opening(const Figure& figure, const SvgOptions& options, double height, const std::string& id) {
-  const double width = options.width + 2 * kMargin;
+  const double margin = options.standalone ? 12 : kMargin, above = options.standalone ? 12 : 0;
+  const Box page{-margin, -above, options.width + 2 * margin, height + 2 * above};
+  const std::string place = fmt::format(R"(x="{}" y="{}" width="{}" height="{}")", px(page.x), px(page.y),
+                                        px(page.width), px(page.height));
   std::string out = options.standalone ? "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" : "";
-  const std::string size =
-      options.standalone ? fmt::format(" width=\"{}\" height=\"{}\"", px(width), px(height)) : "";
-  out += fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"fig\"{} viewBox=\"{} 0 {} {}\" role=\"img\" "
-      "aria-labelledby=\"{}-t {}-d\" font-family=\"Helvetica Neue, Helvetica, Arial, Liberation Sans, "
-      "sans-serif\" "
-      "font-size=\"12\">\n",
-      size, px(-kMargin), px(width), px(height), id, id);
-  out +=
-      fmt::format("<title id=\"{}-t\">{}</title>\n<desc id=\"{}-d\">{}</desc>\n", id,
-                  escape_xml(figure.title), id, escape_xml(figure.alt.empty() ? figure.title : figure.alt));
+  out += R"(<svg xmlns="http://www.w3.org/2000/svg" class="fig" role="img")";
+  if (options.standalone) out += fmt::format(R"( width="{}" height="{}")", px(page.width), px(page.height));
+  out += fmt::format(R"( viewBox="{} {} {} {}" aria-labelledby="{}-t {}-d")", px(page.x), px(page.y),
+                     px(page.width), px(page.height), id, id);
+  out += R"( font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif" font-size="12">)";
+  out += fmt::format("\n<title id=\"{}-t\">{}</title>\n<desc id=\"{}-d\">{}</desc>\n", id,
+                     escape_xml(figure.title), id, escape_xml(figure.alt.empty() ? figure.title : figure.alt));
   if (options.standalone)
-    out += fmt::format(
-        "<style>{}</style>\n<rect class=\"paper\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{}\" "
-        "fill=\"#fff\"/>\n",
-        theme_rules("svg.fig"), px(-kMargin), px(width), px(height));
+    out += fmt::format("<style>{}</style>\n<rect class=\"paper\" {} fill=\"#fff\"/>\n",
+                       theme_rules("svg.fig"), place);
   return out;
 }
 

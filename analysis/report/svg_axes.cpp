@@ -10,7 +10,7 @@
 namespace passband::plot {
 namespace {
 
-constexpr double kStrip = 15, kTickGap = 7;
+constexpr double kStrip = 15, kTickGap = 7, kBracket = 20;
 
 struct Extent {
   double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -78,28 +78,63 @@ double chosen_height(const Drawing& drawing, const Panel& panel, double plot_wid
   return drawing.figure.columns > 1 ? std::clamp(0.68 * plot_width, 110.0, 240.0) : 170;
 }
 
-// Categories stand upright when they fit between their ticks, else turned; thinned when even turned text
-// would collide.
-void choose_x_ticks(const Panel& panel, PanelLayout& layout) {
-  if (panel.x.categories.empty()) {
-    int most = std::clamp(static_cast<int>(layout.plot_width / 64), 2, 10);
-    layout.x_ticks = make_ticks(layout.x, panel.x.scale, most);
-    while (most > 2 && static_cast<double>(layout.x_ticks.at.size()) * (widest(layout.x_ticks) + 14) >
-                           layout.plot_width)
-      layout.x_ticks = make_ticks(layout.x, panel.x.scale, --most);
-    return;
+// "stage2.block3": names that share the part before the last dot with a neighbour keep the rest as tick label,
+// and the shared part becomes a bracket below. None when fewer than two brackets would say something.
+std::vector<Heatmap::Group> prefix_groups(const std::vector<std::string>& names) {
+  std::vector<Heatmap::Group> groups;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const size_t dot = names[i].rfind('.');
+    const std::string prefix = dot == std::string::npos ? "" : names[i].substr(0, dot);
+    const auto at = static_cast<int64_t>(i);
+    if (!groups.empty() && groups.back().label == prefix) groups.back().end = at + 1;
+    else groups.push_back({prefix, at, at + 1});
   }
+  std::erase_if(groups, [](const Heatmap::Group& g) { return g.label.empty() || g.end - g.begin < 2; });
+  return groups.size() >= 2 ? groups : std::vector<Heatmap::Group>{};
+}
+
+std::vector<std::string> without_prefixes(std::vector<std::string> names,
+                                          const std::vector<Heatmap::Group>& groups) {
+  for (const Heatmap::Group& group : groups)
+    for (int64_t i = group.begin; i < group.end; ++i) {
+      std::string& name = names[static_cast<size_t>(i)];
+      name = name.substr(group.label.size() + 1);
+    }
+  return names;
+}
+
+// Categories stand upright when they fit between their ticks, else turned; thinned when even turned text would
+// collide.
+void choose_categories(const Panel& panel, PanelLayout& layout) {
   const int n = static_cast<int>(panel.x.categories.size());
-  layout.x_ticks = category_ticks(panel.x.categories, n);
-  const double spacing = layout.plot_width / n;
-  if (widest(layout.x_ticks) + 8 <= spacing) return;
+  layout.x_groups = prefix_groups(panel.x.categories);
+  const std::vector<std::string> names = without_prefixes(panel.x.categories, layout.x_groups);
+  layout.x_ticks = category_ticks(names, n);
+  if (widest(layout.x_ticks) + 6 <= layout.plot_width / n) return;
   layout.x_label_angle = -45;
-  layout.x_ticks = category_ticks(panel.x.categories, std::max(1, static_cast<int>(layout.plot_width / 15)));
+  layout.x_ticks = category_ticks(names, std::max(1, static_cast<int>(layout.plot_width / 15)));
+}
+
+void choose_x_ticks(const Panel& panel, PanelLayout& layout) {
+  if (!panel.x.categories.empty()) return choose_categories(panel, layout);
+  int most = std::clamp(static_cast<int>(layout.plot_width / 64), 2, 10);
+  layout.x_ticks = make_ticks(layout.x, panel.x.scale, most);
+  const auto room = [&] {
+    return static_cast<double>(layout.x_ticks.at.size()) * (widest(layout.x_ticks) + 14);
+  };
+  while (most > 2 && room() > layout.plot_width) layout.x_ticks = make_ticks(layout.x, panel.x.scale, --most);
 }
 
 double tick_label_height(const PanelLayout& layout) {
   if (layout.x_label_angle == 0) return 14;
   return std::min(widest(layout.x_ticks), 110.0) * 0.71 + 12;
+}
+
+// How far the first turned label reaches to the left of the plot area.
+double turned_overhang(const Panel& panel, const PanelLayout& layout) {
+  if (layout.x_label_angle == 0) return 0;
+  const double spacing = layout.plot_width / static_cast<double>(panel.x.categories.size());
+  return std::min(widest(layout.x_ticks), 110.0) * 0.71 - spacing / 2 + 2;
 }
 
 double direct_label_width(const Drawing& drawing, const Panel& panel) {
@@ -151,7 +186,7 @@ void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width
 
 double left_margin(const Drawing& drawing, const Panel& panel, double width) {
   const Range y = y_range(drawing.figure, panel);
-  const double height = chosen_height(drawing, panel, width - 40);
+  const double height = chosen_height(drawing, panel, width - 40 - direct_label_width(drawing, panel));
   const Ticks ticks = panel.y.categories.empty()
                           ? make_ticks(y, panel.y.scale, rows_that_fit(height))
                           : category_ticks(panel.y.categories, static_cast<int>(height / 13));
@@ -167,10 +202,35 @@ PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double wid
   layout.y_ticks = panel.y.categories.empty()
                        ? make_ticks(layout.y, panel.y.scale, rows_that_fit(layout.plot_height))
                        : category_ticks(panel.y.categories, static_cast<int>(layout.plot_height / 13));
+  // The column's margin was measured on an estimate of the height; these ticks may be a digit wider.
+  layout.left = std::max(layout.left, std::min(widest(layout.y_ticks), 130.0) + kTickGap + 3);
+  layout.plot_width = width - layout.left - layout.right;
   choose_x_ticks(panel, layout);
+  if (const double overhang = turned_overhang(panel, layout); overhang > layout.left) {
+    layout.plot_width -= overhang - layout.left;
+    layout.left = overhang;
+  }
   layout.top = heading_height(panel) + (panel.spans.empty() ? 4 : kStrip + 2);
-  layout.bottom = 6 + tick_label_height(layout) + (axis_title(panel.x).empty() ? 0 : 20);
+  layout.bottom = 6 + tick_label_height(layout) + (layout.x_groups.empty() ? 0 : kBracket) +
+                  (axis_title(panel.x).empty() ? 0 : 20);
   return layout;
+}
+
+std::string group_label(const std::string& label, double room) {
+  const std::string word = label.substr(label.rfind(' ') + 1);
+  const std::string digits = label.substr(label.find_last_not_of("0123456789") + 1);
+  for (const std::string& text : {label, word, digits})
+    if (text_width(text) * kSmallFont <= room - 2) return text;
+  return "";
+}
+
+void draw_x_groups(Canvas& canvas, const PanelLayout& layout, const Box& plot, const AxisMap& x) {
+  const double y = plot.bottom() + 8 + tick_label_height(layout);
+  for (const Heatmap::Group& group : layout.x_groups) {
+    const double from = x(static_cast<double>(group.begin) - 0.5), to = x(static_cast<double>(group.end) - 0.5);
+    canvas.line({from + 2, y}, {to - 2, y}, "axis");
+    canvas.text((from + to) / 2, y + 13, group_label(group.label, to - from), Anchor::middle, "tick");
+  }
 }
 
 void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
@@ -192,6 +252,7 @@ void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, co
     if (layout.x_label_angle == 0) canvas.text(at, plot.bottom() + 16, label, Anchor::middle, "tick");
     else canvas.text(at + 4, plot.bottom() + 12, label, Anchor::end, "tick", layout.x_label_angle);
   }
+  draw_x_groups(canvas, layout, plot, x);
   canvas.text(plot.x + plot.width / 2, plot.bottom() + layout.bottom - 4, axis_title(panel.x),
               Anchor::middle, "label");
 }

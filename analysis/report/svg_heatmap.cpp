@@ -147,14 +147,6 @@ void draw_column_labels(Canvas& canvas, const Grid& grid) {
   }
 }
 
-// The label, its last word ("stage 3": "3"), or nothing: whatever fits.
-std::string group_label(const std::string& label, double room) {
-  const auto fits = [&](const std::string& text) { return text_width(text) * kSmallFont <= room - 2; };
-  if (fits(label)) return label;
-  const std::string last = label.substr(label.rfind(' ') + 1);
-  return fits(last) ? last : "";
-}
-
 // Separators inside the map, and named brackets `offset` outside it.
 void draw_groups(Canvas& canvas, const Grid& grid, double row_offset, double column_offset) {
   for (const auto& group : grid.map.column_groups) {

@@ -40,6 +40,7 @@ struct PanelLayout {
   Ticks x_ticks = {}, y_ticks = {};
   double left = 0, right = 0, top = 0, bottom = 0, plot_width = 0, plot_height = 0;
   double x_label_angle = 0;
+  std::vector<Heatmap::Group> x_groups = {};  // brackets below the tick labels: common beginnings of category names
   double height() const { return top + plot_height + bottom; }
 };
 
@@ -53,6 +54,10 @@ void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const Pane
 
 void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
                const AxisMap& y);
+
+// The label, what follows its last space ("stage 3": "3"), its trailing digits ("stage3": "3"), or nothing:
+// the longest that fits `room` pixels.
+std::string group_label(const std::string& label, double room);
 
 double heatmap_left(const Heatmap& map);
 PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double width, double left);
