@@ -1,3 +1,4 @@
+// Runs gradients: order of nodes, sums where paths meet, leaves.
 #include "tensor/autograd/engine.h"
 
 #include <unordered_map>

@@ -1,3 +1,4 @@
+// Nodes that are not templates: guards of saved tensors, poison, release without recursion.
 #include "tensor/autograd/node.h"
 
 namespace passband {

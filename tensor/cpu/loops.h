@@ -7,7 +7,8 @@ namespace passband::cpu {
 
 template <class T> inline Accumulate<T> widen(T value) { return static_cast<Accumulate<T>>(value); }
 
-// y[i] = f(x[i]...) for all i, in parallel. Inputs may be the same memory as y: each element is read before it is written.
+// y[i] = f(x[i]...) for all i, in parallel. Inputs may be the same memory as y: each element is read before it
+// is written.
 template <class T, class F, class... X> void map_elements(int64_t n, const F& f, T* y, const X*... x) {
   parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
 #pragma omp simd
@@ -18,8 +19,8 @@ template <class T, class F, class... X> void map_elements(int64_t n, const F& f,
 constexpr int64_t kBlock = 4096;  // elements that one f32 sum takes before it goes to f64
 constexpr int64_t kLanes = 16;    // independent partial sums, so that a sum fills a vector
 
-// sum of value(i), i < n <= kBlock: kLanes interleaved sums, added pairwise. The order of additions is written out, so
-// that it does not depend on what the compiler makes of the loop.
+// sum of value(i), i < n <= kBlock: kLanes interleaved sums, added pairwise. The order of additions is written
+// out, so that it does not depend on what the compiler makes of the loop.
 template <class A, class F> A block_sum(int64_t n, const F& value) {
   A lane[kLanes] = {};
   int64_t i = 0;

@@ -6,8 +6,8 @@
 
 namespace passband {
 
-// Position (i_0, ..., i_{rank-1}) of the result reads element sum_d i_d * a[d] of one operand and sum_d i_d * b[d] of the
-// other; the result itself is contiguous. rank is at least 1.
+// Position (i_0, ..., i_{rank-1}) of the result reads element sum_d i_d * a[d] of one operand and sum_d i_d *
+// b[d] of the other; the result itself is contiguous. rank is at least 1.
 struct Broadcast {
   int rank = 0;
   std::array<int64_t, Shape::kMaxRank> size{}, a{}, b{};

@@ -1,5 +1,6 @@
 // Two-dimensional discrete Fourier transform of feature maps x (N, H, W, C), each channel on its own:
-// F[u, v] = sum_hw x[h, w] e^(-2 pi i (uh/H + vw/W)), no window, no normalisation, zero frequency at (0, 0). Any H and W.
+// F[u, v] = sum_hw x[h, w] e^(-2 pi i (uh/H + vw/W)), no window, no normalisation, zero frequency at (0, 0).
+// Any H and W.
 #pragma once
 #include "tensor/autograd/node.h"
 

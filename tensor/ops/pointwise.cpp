@@ -63,7 +63,9 @@ template <class F> struct Mask {
   static constexpr auto name = "mask";
   static constexpr auto saves = Save::none;
   Tensor forward(const Tensor& a, const Tensor& b) const { return broadcast<F>(name, a, b); }
-  Grads backward(const Saved& s, const Tensor& dy) const { return {zeros_for(s.edge(0), dy), zeros_for(s.edge(1), dy)}; }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {zeros_for(s.edge(0), dy), zeros_for(s.edge(1), dy)};
+  }
 };
 
 // Takes is the functor of the result, Left where it is a, Right where it is b.

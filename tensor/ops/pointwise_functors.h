@@ -87,7 +87,9 @@ struct Silu { template <class T> PASSBAND_HD T operator()(T x) const { return x 
 
 // --- first derivatives ---
 struct SqrtBackward { template <class T> PASSBAND_HD T operator()(T y, T dy) const { return dy / (T(2) * y); } };
-struct RsqrtBackward { template <class T> PASSBAND_HD T operator()(T y, T dy) const { return T(-0.5) * dy * y * y * y; } };
+struct RsqrtBackward {
+  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return T(-0.5) * dy * y * y * y; }
+};
 struct ReciprocalBackward { template <class T> PASSBAND_HD T operator()(T y, T dy) const { return -dy * y * y; } };
 struct SquareBackward { template <class T> PASSBAND_HD T operator()(T x, T dy) const { return T(2) * x * dy; } };
 struct AbsBackward { template <class T> PASSBAND_HD T operator()(T x, T dy) const { return dy * Sign{}(x); } };

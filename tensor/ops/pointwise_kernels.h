@@ -1,5 +1,5 @@
-// Kernel signatures of the pointwise family. F is a functor of pointwise_functors.h; the backends instantiate the ones
-// in use, so a new functor needs a line in pointwise_cpu.cpp and pointwise_cuda.cu.
+// Kernel signatures of the pointwise family. F is a functor of pointwise_functors.h; the backends instantiate
+// the ones in use, so a new functor needs a line in pointwise_cpu.cpp and pointwise_cuda.cu.
 #pragma once
 #include "tensor/core/tensor.h"
 #include "tensor/ops/broadcast.h"
@@ -8,8 +8,9 @@
 namespace passband {
 
 namespace cpu {
-template <class F> void map(const Tensor& y, const Tensor& x, const F& f);                   // y = f(x)
-template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f);  // y = f(a, b), equal shapes
+// y = f(x), and y = f(a, b) for equal shapes. y may be one of the operands.
+template <class F> void map(const Tensor& y, const Tensor& x, const F& f);
+template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f);
 // y = f(a, b) with a and b read as `loops` says.
 template <class F>
 void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f);

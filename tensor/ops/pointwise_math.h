@@ -1,5 +1,5 @@
-// exp, erf and tanh of f32 as straight polynomial code, so that loops over them vectorise and an element gets the same
-// bits in the body of a vector loop and in its tail. f64, and the GPU, use the standard library.
+// exp, erf and tanh of f32 as straight polynomial code, so that loops over them vectorise and an element gets
+// the same bits in the body of a vector loop and in its tail. f64, and the GPU, use the standard library.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -23,8 +23,9 @@ PASSBAND_HD inline float multiply_add(float a, float b, float c) {
 #endif
 }
 
-// e^x as the product of two factors, within 1 ulp: 2^n e^r with x = n log 2 + r, |r| <= log(2)/2, and 2^n in two steps, so
-// that results below the smallest normal number come out right. Beyond the range 0 and infinity; NaN stays NaN.
+// e^x as the product of two factors, within 1 ulp: 2^n e^r with x = n log 2 + r, |r| <= log(2)/2, and 2^n in
+// two steps, so that results below the smallest normal number come out right. Beyond the range 0 and infinity;
+// NaN stays NaN.
 struct ExpFactors {
   float mantissa, scale;
 };

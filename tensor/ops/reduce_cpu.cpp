@@ -68,8 +68,11 @@ template <class To, class From> void sum_columns(To* y, const From* x, const Red
       const int64_t start = tile * kTile, width = std::min(kTile, r.inner - start);
       const From* from = x + (outer * r.n + chunk * rows) * r.inner + start;
       tile_sum(total, from, std::min(rows, r.n - chunk * rows), r.inner, width);
-      if (chunks > 1) std::copy_n(total, width, &partial[static_cast<size_t>((outer * chunks + chunk) * r.inner + start)]);
-      else for (int64_t c = 0; c < width; ++c) store(y[outer * r.inner + start + c], scale * total[c]);
+      if (chunks > 1) {
+        std::copy_n(total, width, partial.data() + (outer * chunks + chunk) * r.inner + start);
+      } else {
+        for (int64_t c = 0; c < width; ++c) store(y[outer * r.inner + start + c], scale * total[c]);
+      }
     }
   });
   if (chunks == 1) return;

@@ -31,8 +31,8 @@ std::vector<size_t> elements_to_check(const Tensor& x) {
 // A function of some tensors with a list of tensors as result, and the weight of each result in a sum.
 using Function = std::function<Tensors(const Tensors&)>;
 
-// Central difference of sum <f, weight> along one element of one input. Results are subtracted before they are summed, so
-// that many results do not drown the difference.
+// Central difference of sum <f, weight> along one element of one input. Results are subtracted before they are
+// summed, so that many results do not drown the difference.
 double difference(const Function& f, const Tensors& weights, const Tensors& inputs, size_t input, size_t element) {
   Tensors side[2];
   for (const int up : {0, 1}) {
@@ -101,7 +101,8 @@ Tensor projected(const Tensors& gradients, const Tensors& directions) {
   return total;
 }
 
-// The gradient of an op as a function of its inputs and of the seed, differentiated once more along random directions.
+// The gradient of an op as a function of its inputs and of the seed, differentiated once more along random
+// directions.
 void check_second_derivative(const Row& row, size_t at) {
   Tensors inputs = make_inputs(row, at, DType::f64);
   const size_t count = inputs.size();
@@ -132,7 +133,8 @@ TEST_CASE("the fused gradient equals the composed one") {
   for_each_case(is_differentiable, [](const Row& row, size_t at) {
     const Tensors leaves = as_leaves(row, make_inputs(row, at, DType::f64));
     const Tensor seed = random_like(row.op(leaves), 5);
-    const Tensors fused = first_gradients(row, leaves, seed, false), composed = first_gradients(row, leaves, seed, true);
+    const Tensors fused = first_gradients(row, leaves, seed, false);
+    const Tensors composed = first_gradients(row, leaves, seed, true);
     for (size_t i = 0; i < fused.size(); ++i) {
       const Comparison result =
           compare(fused[i].values(), composed[i].values(), allowance(row, at, DType::f64, row.gradient_tolerance));

@@ -56,7 +56,7 @@ int64_t block_bytes(int64_t bytes) {
 
 }  // namespace
 
-void for_each_case(const std::function<bool(const Row&)>& wanted, const std::function<void(const Row&, size_t)>& check) {
+void for_each_case(const Wanted& wanted, const Check& check) {
   for (const Row& row : rows()) {
     if (!wanted(row)) continue;
     for (size_t at = 0; at < row.cases.size(); ++at) {
@@ -150,8 +150,8 @@ Comparison compare(const std::vector<double>& got, std::span<const double> want,
 }
 
 std::string describe(const Comparison& comparison) {
-  return concat_text("element ", comparison.at, " is ", comparison.got, ", not ", comparison.want, " (", comparison.worst,
-                     " times the allowance)");
+  return concat_text("element ", comparison.at, " is ", comparison.got, ", not ", comparison.want, " (",
+                     comparison.worst, " times the allowance)");
 }
 
 double epsilon_of(DType dtype) {

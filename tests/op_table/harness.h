@@ -10,7 +10,9 @@
 namespace passband::op_table {
 
 // Calls check(row, case number) for every case of every row that `wanted` accepts, with the row named in failures.
-void for_each_case(const std::function<bool(const Row&)>& wanted, const std::function<void(const Row&, size_t)>& check);
+using Wanted = std::function<bool(const Row&)>;
+using Check = std::function<void(const Row&, size_t)>;
+void for_each_case(const Wanted& wanted, const Check& check);
 
 // Reproducible inputs for a case, drawn in f64 and rounded to `dtype` (f32 for parameters of a bf16 run).
 Tensors make_inputs(const Row& row, size_t at, DType dtype);
@@ -27,8 +29,8 @@ Tensor random_like(const Tensor& like, uint64_t salt);
 // True when all elements have the same bits.
 bool same_bits(const Tensor& a, const Tensor& b);
 
-// The largest error in units of its allowance, scale * max(|want|, rms(want)); infinite when an infinity or a NaN of one
-// side is not the same in the other. 1 or less passes.
+// The largest error in units of its allowance, scale * max(|want|, rms(want)); infinite when an infinity or a
+// NaN of one side is not the same in the other. 1 or less passes.
 struct Comparison {
   double worst = 0;
   size_t at = 0;
@@ -41,7 +43,8 @@ std::string describe(const Comparison& comparison);
 double epsilon_of(DType dtype);
 double allowance(const Row& row, size_t at, DType dtype, double tolerance);
 
-// Whether the bytes between the end of `tensor` and the end of its block are 0xff, as fill_fresh_memory(true) made them.
+// Whether the bytes between the end of `tensor` and the end of its block are 0xff, as fill_fresh_memory(true)
+// made them.
 bool padding_untouched(const Tensor& tensor);
 
 }  // namespace passband::op_table

@@ -1,5 +1,5 @@
-// The op table: one row per operation. The drivers (drivers_*.cpp) run every check over every row, so a new operation is
-// tested by adding its row to one of the rows_*.cpp files:
+// The op table: one row per operation. The drivers (drivers_*.cpp) run every check over every row, so a new
+// operation is tested by adding its row to one of the rows_*.cpp files:
 //
 //   const Register rows_softmax({
 //       {.name = "softmax",
@@ -9,11 +9,12 @@
 //        .terms = [](const Shapes& s) { return s[0][-1]; }},      // K, the length of the sums behind one result
 //   });
 //
-// What the drivers check: value in f64, f32 and bf16 against `reference`; gradients in f32 and bf16 against f64; first
-// and second derivatives in f64 against central differences; fused against composed gradient; gradients that add up
-// over two passes; the same bits in two runs and on one or two threads; inputs and memory around results untouched.
-// Keep cases small (up to about 100 elements per input): derivatives cost two evaluations per element. Include sizes
-// 1, primes and odd ones; a case of a few thousand elements is fine, its derivatives are checked at sampled elements.
+// What the drivers check: value in f64, f32 and bf16 against `reference`; gradients in f32 and bf16 against
+// f64; first and second derivatives in f64 against central differences; fused against composed gradient;
+// gradients that add up over two passes; the same bits in two runs and on one or two threads; inputs and memory
+// around results untouched. Keep cases small (up to about 100 elements per input): derivatives cost two
+// evaluations per element. Include sizes 1, primes and odd ones; a case of a few thousand elements is fine, its
+// derivatives are checked at sampled elements.
 #pragma once
 #include <functional>
 #include <string>
@@ -54,7 +55,8 @@ struct Row {
   std::string name;
   std::function<Tensor(const Tensors&)> op;  // must depend on its arguments alone
   std::vector<Shapes> cases;
-  // The result by plain loops in f64, row-major. Empty: no value check (say in a comment where it is checked instead).
+  // The result by plain loops in f64, row-major. Empty: no value check (say in a comment where it is checked
+  // instead).
   std::function<std::vector<double>(const Arrays&)> reference = {};
   std::vector<Input> inputs = {};  // missing ones are {Domain::normal}
   // A result may be off by tolerance * eps * sqrt(K) times the larger of |reference| and the root mean square of the

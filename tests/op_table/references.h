@@ -68,7 +68,8 @@ inline std::vector<int64_t> position_of(const Shape& shape, int64_t i) {
 }
 
 // y[o] = sum of x[i] over the elements i that `target` sends to o.
-inline Values scattered_sum(const Array& x, int64_t size, const std::function<int64_t(const std::vector<int64_t>&)>& target) {
+inline Values scattered_sum(const Array& x, int64_t size,
+                            const std::function<int64_t(const std::vector<int64_t>&)>& target) {
   Values y(static_cast<size_t>(size));
   for (int64_t i = 0; i < x.size(); ++i) y[static_cast<size_t>(target(position_of(x.shape, i)))] += x[i];
   return y;

@@ -11,9 +11,9 @@ namespace {
 const std::vector<Shapes> kOne = {{{1}}, {{3, 7}}, {{2, 5, 1, 13}}, {{4099}}, {{0, 5}}, {Shape{}}};
 
 const std::vector<Shapes> kTwo = {
-    {{3, 7}, {3, 7}},        {{4, 5}, {5}},           {{5}, {4, 5}},           {{2, 3, 4}, {2, 1, 4}}, {{3, 4}, Shape{}},
-    {{2, 3, 5}, {2, 3, 1}},  {{7, 1}, {1, 6}},        {{1}, {1}},              {{3, 1, 2, 5}, {4, 1, 1}}, {{61, 67}, {67}},
-    {{2, 1, 3, 1, 2}, {2, 1, 2, 1}}, {{0, 3}, {3}},
+    {{3, 7}, {3, 7}}, {{4, 5}, {5}},  {{5}, {4, 5}}, {{2, 3, 4}, {2, 1, 4}},   {{3, 4}, Shape{}},
+    {{2, 3, 5}, {2, 3, 1}}, {{7, 1}, {1, 6}}, {{0, 3}, {3}},  {{1}, {1}},    {{3, 1, 2, 5}, {4, 1, 1}}, {{61, 67}, {67}},
+    {{2, 1, 3, 1, 2}, {2, 1, 2, 1}},
 };
 
 // Sums of stretched operands' gradients run over all of the result.
@@ -53,7 +53,8 @@ const Register numbers({
     one("add number", [](const Tensor& x) { return x + 0.75; }, [](double x) { return x + 0.75; }),
     one("mul number", [](const Tensor& x) { return x * -1.25; }, [](double x) { return x * -1.25; }),
     one("number minus", [](const Tensor& x) { return 2.0 - x; }, [](double x) { return 2.0 - x; }),
-    one("pow 2.5", [](const Tensor& x) { return pow(x, 2.5); }, [](double x) { return std::pow(x, 2.5); }, Domain::positive),
+    one("pow 2.5", [](const Tensor& x) { return pow(x, 2.5); }, [](double x) { return std::pow(x, 2.5); },
+        Domain::positive),
     one("pow -1.5", [](const Tensor& x) { return pow(x, -1.5); }, [](double x) { return std::pow(x, -1.5); },
         Domain::positive),
     one("pow 3", [](const Tensor& x) { return pow(x, 3); }, [](double x) { return x * x * x; }),

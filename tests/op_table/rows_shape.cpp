@@ -30,7 +30,8 @@ Reference reduction(std::vector<int> dims, bool is_mean) {
 
 int64_t numel(const Shapes& shapes) { return shapes[0].numel(); }
 
-Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> cases, bool is_mean = false, bool keepdim = false) {
+Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> cases, bool is_mean = false,
+               bool keepdim = false) {
   return {.name = name,
           .op = [=](const Tensors& x) { return is_mean ? mean(x[0], dims, keepdim) : sum(x[0], dims, keepdim); },
           .cases = std::move(cases),
@@ -41,7 +42,8 @@ Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> case
 const Register reductions({
     reduce_row("sum of all", {}, {{{1}}, {{3, 7}}, {{2, 3, 5, 3}}, {{9001}}, {{0, 3}}}),
     reduce_row("sum of rows", {-1}, {{{1, 1}}, {{3, 7}}, {{2, 5, 33}}, {{3, 4999}}}),
-    reduce_row("sum of columns", {0, 1, 2}, {{{2, 3, 5, 4}}, {{1, 1, 1, 3}}, {{7, 13, 17, 3}}, {{3, 1, 5, 300}}, {{17, 11, 13, 1}}}),
+    reduce_row("sum of columns", {0, 1, 2},
+               {{{2, 3, 5, 4}}, {{1, 1, 1, 3}}, {{7, 13, 17, 3}}, {{3, 1, 5, 300}}, {{17, 11, 13, 1}}}),
     reduce_row("sum of the middle", {1}, {{{2, 3, 5}}, {{3, 17, 1}}, {{2, 1100, 3}}}),
     reduce_row("sum of outer and inner", {0, 2}, {{{2, 3, 5}}, {{4, 1, 7}}, {{5, 6, 71}}}, false, true),
     reduce_row("sum of second and last", {1, 3}, {{{2, 3, 4, 5}}}),

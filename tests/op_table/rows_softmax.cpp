@@ -47,7 +47,8 @@ int64_t label_of(int64_t row, int64_t classes) { return (7 * row + 3) % classes;
 
 Tensor labels_for(const Tensor& logits) {
   Values labels;
-  for (int64_t row = 0; row < logits.size(0); ++row) labels.push_back(static_cast<double>(label_of(row, logits.size(1))));
+  for (int64_t row = 0; row < logits.size(0); ++row)
+    labels.push_back(static_cast<double>(label_of(row, logits.size(1))));
   return Tensor::from(labels, {logits.size(0)}, DType::i32);
 }
 
