@@ -240,7 +240,7 @@ int run(int argc, char** argv) {
     print_list(options.json);
     return 0;
   }
-  set_thread_count(options.threads);
+  if (options.threads > 0) set_thread_count(options.threads);
   std::signal(SIGINT, [](int signal) {
     stop_requested = 1;
     std::signal(signal, SIG_DFL);

@@ -132,7 +132,7 @@ bool is_pattern(const std::string& name) {
 }
 
 const std::vector<std::string> kPatternOptions = {"basic", "bottleneck", "preact", "postact", "width",
-                                                  "heads", "head_dim",   "window", "scope"};
+                                                  "stride", "heads",      "head_dim", "window", "scope",  "rs"};
 
 int64_t option_value(const std::string& name, const std::string& key, const std::string& text, int64_t least) {
   int64_t value = 0;
@@ -152,8 +152,12 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
     spec.bottleneck = key == "bottleneck";
   } else if (key == "preact" || key == "postact") {
     spec.preactivation = key == "preact";
+  } else if (key == "rs") {
+    spec.resnet_rs = true;
   } else if (key == "width") {
     spec.widths = {number(1)};
+  } else if (key == "stride") {
+    spec.strides = {number(1)};
   } else if (key == "heads") {
     spec.heads = {number(1)};
   } else if (key == "head_dim") {
@@ -170,7 +174,8 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
 
 // Patterns of at most eight blocks have basic blocks (ResNet-18's size), longer ones bottlenecks. M blocks need, and so
 // choose, a pre-activation trunk; without them the trunk is post-activation, and with L blocks the last norms of its
-// branches start at 0.
+// branches start at 0. Options: basic, bottleneck, preact, postact; rs (the ResNet-RS trunk); width and heads (of the
+// first stage, doubled from stage to stage); stride (of the first stage); head_dim, window, scope (of lambda layers, 0 = global).
 NetworkSpec parse_pattern(const std::string& name) {
   NetworkSpec spec;
   const size_t colon = name.find(':');

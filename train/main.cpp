@@ -138,7 +138,7 @@ int run(int argc, char** argv) {
   }
   const std::filesystem::path resume = options.resume.empty() ? "" : find_run(options.resume);
   const TrainConfig config = resume.empty() ? resolve(options.given) : resumed_config(resume, options.given);
-  set_thread_count(static_cast<int>(config.threads));
+  if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
   const DatasetInfo info = dataset_info(config.data);
   if (options.dry_run) {
     fmt::print("{}", to_toml(config, info.classes, model_options(config, info).image_size));

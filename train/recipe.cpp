@@ -32,6 +32,12 @@ weight_decay = 0.05
 clip_grad = 1.0
 )";
 
+// The shortest text that reads back as the same number, and as a number with a fraction.
+std::string number_text(double value) {
+  const std::string text = fmt::format("{}", value);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
 std::string value_text(const toml::node& node, const std::string& where) {
   if (const auto text = node.value_exact<std::string>()) return *text;
   if (const auto whole = node.value_exact<int64_t>()) return std::to_string(*whole);
@@ -103,7 +109,7 @@ std::string to_toml(const TrainConfig& config, int64_t classes, int64_t image_si
       const auto& value = config.*member;
       using T = std::decay_t<decltype(value)>;
       if constexpr (std::is_same_v<T, std::string>) return fmt::format("{:?}", value);
-      else if constexpr (std::is_same_v<T, double>) return fmt::format("{:#}", value);
+      else if constexpr (std::is_same_v<T, double>) return number_text(value);
       else return fmt::format("{}", value);
     };
     text += fmt::format("{} = {}\n", s.key, std::visit(literal, s.member));

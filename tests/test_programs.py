@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""The programs as a user meets them: commands, files, messages, exit codes. Usage: test_programs.py BUILD_DIR"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
+SHAPES = ["--data", "shapes", "--shapes-train", "640", "--shapes-test", "200"]
+SMALL = ["--model", "C.CM:width=8,head_dim=8", *SHAPES, "--batch-size", "32"]
+
+
+class Programs(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="passband-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def run_program(self, program, *args, code=0, env=None):
+        result = subprocess.run([BUILD / program, *map(str, args)], cwd=self.dir, text=True, timeout=240,
+                                capture_output=True, env={**os.environ, **(env or {})})
+        self.assertEqual(result.returncode, code, f"{program} {args}\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def train(self, *args, **kwargs):
+        return self.run_program("train", *args, "--output", self.dir / "out", **kwargs)
+
+    def newest(self):
+        return max((self.dir / "out").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+    def losses(self, run):
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        return [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
+
+    def message(self, program, *args, code=2, **kwargs):
+        result = self.run_program(program, *args, code=code, **kwargs)
+        text = result.stderr.strip()
+        self.assertEqual(len(text.splitlines()), 1, text)
+        return text
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    def test_a_run_writes_its_files_and_a_machine_readable_result(self):
+        result = json.loads(self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0, "--json").stdout)
+        run = Path(result["run"])
+        for name in ("config.toml", "metrics.jsonl", "summary.csv", "last.safetensors", "best.safetensors",
+                     "optim.safetensors"):
+            self.assertTrue((run / name).exists(), name)
+        header, row = (run / "summary.csv").read_text().splitlines()
+        self.assertEqual(header, "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr")
+        self.assertEqual(len(row.split(",")), 6)
+        self.assertEqual(result["step"], 20)
+
+    def test_the_same_seed_gives_the_same_losses_and_another_seed_others(self):
+        runs = []
+        for seed in (7, 7, 8):
+            self.train(*SMALL, "--steps", 6, "--seed", seed)
+            runs.append(self.losses(self.newest()))
+            time.sleep(0.01)
+        self.assertEqual(runs[0], runs[1])
+        self.assertNotEqual(runs[0], runs[2])
+
+    def test_resuming_continues_bit_for_bit(self):
+        extra = ["--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1]
+        self.train(*SMALL, *extra)
+        whole = self.newest()
+        self.train(*SMALL, *extra, "--steps", 27)
+        parted = self.newest()
+        self.train("--resume", parted)
+        self.assertEqual(self.losses(whole), self.losses(parted))
+        for name in ("last.safetensors", "best.safetensors"):
+            self.assertEqual((whole / name).read_bytes(), (parted / name).read_bytes(), name)
+
+    def test_a_signal_finishes_the_step_saves_and_can_be_resumed(self):
+        for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = subprocess.Popen([BUILD / "train", *SMALL, "--epochs", "500", "--output", self.dir / "out"],
+                                       cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            deadline = time.time() + 120
+            while time.time() < deadline:
+                runs = sorted((self.dir / "out").glob("*/metrics.jsonl")) if (self.dir / "out").exists() else []
+                if runs and runs[-1].stat().st_size > 0:
+                    break
+                time.sleep(0.05)
+            process.send_signal(sent)
+            out, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, code, err)
+            self.assertIn("--resume", out)
+            run = self.newest()
+            steps = self.losses(run)[-1][0]
+            self.train("--resume", run, "--steps", steps + 2)
+            self.assertEqual(self.losses(run)[-1][0], steps + 2)
+            shutil.rmtree(self.dir / "out")
+
+    def test_a_diverging_run_stops_with_code_4_and_keeps_its_checkpoint(self):
+        text = self.message_of_last_line(*SMALL, "--lr", "900", "--warmup-epochs", "0", "--opt", "sgd", "--epochs", "40",
+                                         "--precision", "f32", "--sched", "constant", code=4)
+        self.assertIn("lower --lr", text)
+
+    def message_of_last_line(self, *args, code):
+        return self.train(*args, code=code).stderr.strip().splitlines()[-1]
+
+    def test_a_finished_run_says_so_when_resumed(self):
+        self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0)
+        self.assertIn("is finished", self.train("--resume", self.newest()).stdout)
+
+    # --- lists ----------------------------------------------------------------------------------------------------
+
+    def test_models_are_listed_at_the_size_of_a_data_set(self):
+        cifar = json.loads(self.run_program("train", "--list", "models", "--data", "cifar100", "--json").stdout)
+        imagenet = json.loads(self.run_program("train", "--list", "models", "--data", "imagenet", "--json").stdout)
+        by_name = {model["name"]: model for model in cifar}
+        self.assertEqual(set(by_name["resnet18"]), {"name", "family", "pattern", "parameters", "macs"})
+        self.assertEqual(by_name["resnet18"]["parameters"], 11220132)
+        self.assertEqual({m["name"]: m["parameters"] for m in imagenet}["resnet50"], 25557032)
+
+    # --- bad input ------------------------------------------------------------------------------------------------
+
+    def test_mistakes_on_the_command_line_are_one_line_with_the_nearest_name(self):
+        self.assertIn("resnet50", self.message("train", "--model", "resnt50"))
+        self.assertIn("--batch-size", self.message("train", "--bach-size", "3"))
+        self.assertIn("epochs", self.message("train", "--set", "epoch=3"))
+        self.assertIn("key=value", self.message("train", "--set", "epochs"))
+        self.assertIn("not a number", self.message("train", "--lr", "fast"))
+        self.assertIn("cifar10", self.message("train", "--data", "cifar11"))
+        self.assertIn("models", self.message("train", "--list", "model"))
+        self.assertIn("no-such", self.message("train", "--resume", "no-such-run"))
+        self.assertIn("cka", self.message("analyze", "--only", "ckaa", "--run", "last"))
+        self.assertIn("--model", self.message("analyze", "--weights", "x.safetensors"))
+
+    def test_missing_data_names_the_place_the_command_and_the_way_out(self):
+        text = self.message("train", "--model", "resnet", "--data-dir", self.dir, code=3)
+        self.assertIn(str(self.dir), text)
+        self.assertIn("make data", text)
+        self.assertIn("shapes", text)
+
+    def test_a_truncated_data_file_is_named_with_its_size(self):
+        folder = self.dir / "cifar-10-batches-bin"
+        folder.mkdir()
+        for i in range(1, 6):
+            (folder / f"data_batch_{i}.bin").write_bytes(b"\0" * 3073)
+        (folder / "test_batch.bin").write_bytes(b"\0" * 3073)
+        text = self.message("train", "--model", "resnet", "--data-dir", self.dir, code=3)
+        self.assertIn("data_batch_1.bin", text)
+        self.assertIn("3073", text)
+
+    def test_an_unwritable_output_is_named(self):
+        (self.dir / "file").write_text("")
+        text = self.run_program("train", *SMALL, "--steps", 1, "--output", self.dir / "file", code=1).stderr
+        self.assertIn(str(self.dir / "file"), text)
+
+    def test_a_full_disk_is_one_line_and_leaves_no_half_file(self):
+        mount = self.dir / "tiny"
+        mount.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount], capture_output=True).returncode:
+            self.skipTest("mounting a small file system needs root")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(mount)], capture_output=True)
+        result = self.run_program("train", *SMALL, "--steps", 2, "--output", mount, code=1)
+        self.assertIn("space", result.stderr.splitlines()[-1].lower())
+        self.assertEqual(list(mount.glob("*/*.safetensors")), [])
+
+    # --- analysis -------------------------------------------------------------------------------------------------
+
+    def test_the_two_commands_make_a_report(self):
+        self.train(*SMALL, "--steps", 12)
+        run = self.newest()
+        names = "cka,fourier,variance,distance,rollout,calibration"
+        out = self.run_program("analyze", "--run", run, "--only", names, "--images", 64, "--json").stdout
+        summary = json.loads(out)
+        for name in names.split(","):
+            self.assertIn(name, json.dumps(summary))
+            self.assertTrue((run / "report" / "sections" / f"{name}.json").exists(), name)
+        page = (run / "report" / "index.html").read_text()
+        self.assertNotIn("http://", page.replace("http://www.w3.org", ""))
+        self.assertTrue((run / "report" / "figures" / "cka.svg").exists())
+        again = self.run_program("analyze", "--run", run, "--only", "variance", "--images", 64)
+        self.assertIn("kept from before", again.stderr)
+        self.assertIn('id="cka"', page)
+
+    def test_two_runs_and_random_weights_stand_side_by_side(self):
+        self.train(*SMALL, "--steps", 4)
+        first = self.newest()
+        self.train("--model", "C.C:width=8", *SHAPES, "--batch-size", 32, "--steps", 4)
+        self.run_program("analyze", "--run", first, "--against", self.newest(), "--untrained", "--only",
+                         "cka,fourier,rollout", "--images", 64)
+        self.assertIn("untrained", (first / "report" / "index.html").read_text())
+
+    def test_corrupt_and_mismatching_weights_are_named(self):
+        self.train(*SMALL, "--steps", 1)
+        run = self.newest()
+        good = (run / "best.safetensors").read_bytes()
+        (self.dir / "cut.safetensors").write_bytes(good[:-7])
+        (self.dir / "other.safetensors").write_bytes(good)
+        arguments = ["analyze", "--model", "resnet18", *SHAPES[:2], "--weights"]
+        self.assertIn("cut.safetensors", self.message(*arguments, self.dir / "cut.safetensors", code=3))
+        self.assertIn("other.safetensors", self.message(*arguments, self.dir / "other.safetensors", code=3))
+
+    def test_analyses_are_listed(self):
+        listed = json.loads(self.run_program("analyze", "--list", "--json").stdout)
+        self.assertIn("cka", [entry["name"] for entry in listed])
+        self.assertEqual(set(listed[0]), {"name", "question", "cost"})
+
+
+if __name__ == "__main__":
+    unittest.main()

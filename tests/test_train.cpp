@@ -1,0 +1,216 @@
+// The parts of training: schedules, mixing, optimiser steps, settings, counting.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "tensor/core/file.h"
+#include "tensor/ops/optimizer.h"
+#include "train/config.h"
+#include "train/evaluation.h"
+#include "train/mixing.h"
+#include "train/progress.h"
+#include "train/schedule.h"
+
+using namespace passband;
+
+TEST_CASE("one-cycle rises linearly to its peak and falls linearly to its end") {
+  const Schedule s{.kind = "onecycle", .lr = 1.0, .min_lr = 0.1, .warmup_steps = 4, .total_steps = 12};
+  CHECK(s.at(0) == doctest::Approx(0.25));
+  CHECK(s.at(3) == doctest::Approx(1.0));
+  CHECK(s.at(4) == doctest::Approx(1.0));
+  CHECK(s.at(8) == doctest::Approx(0.55));
+  CHECK(s.at(12) == doctest::Approx(0.1));
+}
+
+TEST_CASE("cosine is halfway down after half of its steps") {
+  const Schedule s{.kind = "cosine", .lr = 2.0, .min_lr = 0, .warmup_steps = 10, .total_steps = 110};
+  CHECK(s.at(10) == doctest::Approx(2.0));
+  CHECK(s.at(60) == doctest::Approx(1.0));
+  CHECK(s.at(35) == doctest::Approx(1 + std::cos(0.25 * 3.14159265358979)));
+}
+
+namespace {
+
+Tensor vector_of(const std::vector<double>& values) {
+  return Tensor::from(values, {static_cast<int64_t>(values.size())});
+}
+
+void check_values(const Tensor& tensor, const std::vector<double>& expected) {
+  const std::vector<double> values = tensor.values();
+  REQUIRE(values.size() == expected.size());
+  for (size_t i = 0; i < values.size(); ++i) CHECK(values[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+}
+
+}  // namespace
+
+TEST_CASE("two Nesterov steps follow the recurrence of torch.optim.SGD") {
+  // By hand, w = 1, g = 0.5 then 0.25, lr 0.1, momentum 0.9, weight decay 0.1:
+  // g1 = 0.6, m1 = 0.6, w1 = 1 - 0.1 (0.6 + 0.54) = 0.886
+  // g2 = 0.25 + 0.0886 = 0.3386, m2 = 0.8786, w2 = 0.886 - 0.1 (0.3386 + 0.79074) = 0.773066
+  const Tensor w = vector_of({1, 1}), m = vector_of({0, 0}), mask = vector_of({1, 0});
+  const SgdOptions options{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = true};
+  sgd_step(w, m, vector_of({0.5, 0.5}), mask, options);
+  CHECK(w.values()[0] == doctest::Approx(0.886));
+  sgd_step(w, m, vector_of({0.25, 0.25}), mask, options);
+  // Without decay: m1 = 0.5, w1 = 1 - 0.1 * 0.95 = 0.905; m2 = 0.7, w2 = 0.905 - 0.1 * (0.25 + 0.63) = 0.817.
+  check_values(w, {0.773066, 0.817});
+}
+
+TEST_CASE("plain momentum steps follow the recurrence of torch.optim.SGD") {
+  const Tensor w = vector_of({1}), m = vector_of({0}), mask = vector_of({1});
+  const SgdOptions options{.lr = 0.1, .momentum = 0.5, .nesterov = false};
+  sgd_step(w, m, vector_of({1}), mask, options);
+  sgd_step(w, m, vector_of({1}), mask, options);
+  check_values(w, {1 - 0.1 - 0.15});
+}
+
+TEST_CASE("the first AdamW step moves by lr against the sign of the gradient, after decoupled decay") {
+  const Tensor w = vector_of({1, -2}), first = vector_of({0, 0}), second = vector_of({0, 0}), mask = vector_of({1, 0});
+  adamw_step(w, first, second, vector_of({3, -0.01}), mask, {.lr = 0.1, .weight_decay = 0.5, .step = 1});
+  check_values(w, {1 - 0.05 - 0.1, -2 + 0.1 * 0.01 / (0.01 + 1e-8)});
+}
+
+TEST_CASE("the second AdamW step matches the formula of Loshchilov and Hutter") {
+  const Tensor w = vector_of({1}), first = vector_of({0}), second = vector_of({0}), mask = vector_of({0});
+  adamw_step(w, first, second, vector_of({1}), mask, {.lr = 0.1, .step = 1});
+  adamw_step(w, first, second, vector_of({-0.5}), mask, {.lr = 0.1, .step = 2});
+  const double m = 0.9 * 0.1 - 0.1 * 0.5, v = 0.999 * 0.001 + 0.001 * 0.25;
+  const double mhat = m / (1 - 0.81), vhat = v / (1 - 0.999 * 0.999);
+  check_values(w, {0.9 - 0.1 * mhat / (std::sqrt(vhat) + 1e-8)});
+}
+
+TEST_CASE("the norm of a long vector of ones is the root of its length") {
+  CHECK(norm_of(Tensor::full({1000003}, 1)) == doctest::Approx(std::sqrt(1000003.0)).epsilon(1e-9));
+}
+
+TEST_CASE("optimiser steps bump the version that guards saved tensors") {
+  const Tensor w = vector_of({1}), m = vector_of({0});
+  const uint64_t before = w.version();
+  sgd_step(w, m, vector_of({1}), vector_of({1}), {});
+  CHECK(w.version() > before);
+}
+
+TEST_CASE("mixup blends each picture with its partner by one weight") {
+  Tensor images = Tensor::empty({4, 2, 2, 3});
+  for (int64_t i = 0; i < 4; ++i) std::fill_n(images.data<float>() + i * 12, 12, static_cast<float>(i));
+  const double weight = mix(images, {.mixup = 1.0}, {1, 2, 3});
+  CHECK(weight >= 0);
+  CHECK(weight <= 1);
+  for (int64_t i = 0; i < 4; ++i)
+    CHECK(images.data<float>()[i * 12 + 5] ==
+          doctest::Approx(weight * static_cast<double>(i) + (1 - weight) * static_cast<double>(3 - i)).epsilon(1e-5));
+}
+
+TEST_CASE("cutmix pastes a box and the weight is the share that was kept") {
+  for (uint64_t step = 0; step < 20; ++step) {
+    Tensor images = Tensor::empty({2, 8, 8, 3});
+    std::fill_n(images.data<float>(), 192, 0.0f);
+    std::fill_n(images.data<float>() + 192, 192, 1.0f);
+    const double weight = mix(images, {.cutmix = 1.0}, {7, step, 3});
+    double foreign = 0;
+    for (int64_t i = 0; i < 192; ++i) foreign += static_cast<double>(images.data<float>()[i]);
+    CHECK(1 - foreign / 192 == doctest::Approx(weight));
+  }
+}
+
+TEST_CASE("the weight of mixup with alpha 1 is uniform") {
+  double mean = 0, square = 0;
+  const int n = 4000;
+  for (int i = 0; i < n; ++i) {
+    Tensor images = Tensor::zeros({2, 1, 1, 3});
+    const double weight = mix(images, {.mixup = 1.0}, {11, static_cast<uint64_t>(i), 5});
+    mean += weight / n;
+    square += weight * weight / n;
+  }
+  CHECK(std::abs(mean - 0.5) < 4 * 0.289 / std::sqrt(n));
+  CHECK(std::abs(square - mean * mean - 1.0 / 12) < 0.005);
+}
+
+TEST_CASE("mixed targets sum to one and carry smoothing and weight") {
+  const Tensor labels = Tensor::from({2, 0}, {2}, DType::i32);
+  const std::vector<double> t = mixed_targets(labels, 4, 0.75, 0.1).values();
+  CHECK(t[2] == doctest::Approx(0.025 + 0.9 * 0.75));
+  CHECK(t[0] == doctest::Approx(0.025 + 0.9 * 0.25));
+  CHECK(t[0] + t[1] + t[2] + t[3] == doctest::Approx(1));
+}
+
+TEST_CASE("a label counts among the k largest, ties in favour of the smaller index") {
+  const Tensor logits = Tensor::from({1, 3, 2, 2, 2, 2}, {2, 3});
+  const int32_t labels[] = {2, 1};
+  CHECK(count_correct(logits, labels, 1) == 0);
+  CHECK(count_correct(logits, labels, 2) == 2);
+}
+
+TEST_CASE("settings survive the way through TOML") {
+  TrainConfig config;
+  config.model = "CC.CM.CM.CM";
+  config.data = "a \"quoted\" folder";
+  config.lr = 0.1;
+  config.weight_decay = 1e-8;
+  config.epochs = 7;
+  config.model_ema = true;
+  const TrainConfig back = from_toml(to_toml(config, 10, 32), "config.toml");
+  CHECK(to_toml(back, 10, 32) == to_toml(config, 10, 32));
+  CHECK(back.data == config.data);
+  CHECK(back.lr == config.lr);
+  CHECK(back.weight_decay == config.weight_decay);
+}
+
+namespace {
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "no UsageError";
+}
+
+std::string set_message(const std::string& key, const std::string& value) {
+  return message_of([&] {
+    TrainConfig config;
+    set_value(config, key, value);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a wrong setting is named in one line with the way out") {
+  CHECK(set_message("epoch", "3").find("unknown setting 'epoch'") == 0);
+  CHECK(set_message("epoch", "3").find("epochs") != std::string::npos);
+  CHECK(set_message("epochs", "many") == "epochs: 'many' is not a whole number");
+  CHECK(set_message("epochs", "0").find("epochs: 0 is outside 1 to") == 0);
+  CHECK(set_message("lr", "fast") == "lr: 'fast' is not a number");
+  CHECK(set_message("opt", "adamx").find("opt: 'adamx' is not one of sgd, adamw") == 0);
+  CHECK(set_message("model_ema", "perhaps") == "model_ema: 'perhaps' is neither true nor false");
+}
+
+TEST_CASE("a recipe file is read by family, and its mistakes name file and key") {
+  const std::filesystem::path file = std::filesystem::temp_directory_path() / "passband-recipe.toml";
+  write_file_atomically(file, "[train]\nlr = 0.5\nepochs = 3\n[family.vit.train]\nlr = 0.25\n");
+  CHECK(resolve({{"recipe", file.string()}, {"model", "vit"}}).lr == 0.25);
+  const TrainConfig resnet = resolve({{"recipe", file.string()}, {"model", "resnet"}, {"epochs", "4"}});
+  CHECK(resnet.lr == 0.5);
+  CHECK(resnet.epochs == 4);
+  write_file_atomically(file, "[train]\nlearning_rate = 0.5\n");
+  CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find("unknown setting 'learning_rate'") !=
+        std::string::npos);
+  write_file_atomically(file, "[trian]\nlr = 0.5\n");
+  CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find("unknown section [trian]") != std::string::npos);
+  write_file_atomically(file, "[train\nlr = 0.5\n");
+  CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find(file.string() + ":1:") == 0);
+  std::filesystem::remove(file);
+}
+
+TEST_CASE("settings that contradict each other are refused") {
+  CHECK(message_of([] { resolve({{"epochs", "2"}, {"warmup_epochs", "5"}}); }).find("warmup_epochs: 5") == 0);
+  CHECK(message_of([] { resolve({{"model", "resnet5o"}}); }).find("resnet50") != std::string::npos);
+}
+
+TEST_CASE("durations read as people write them") {
+  CHECK(format_duration(42.4) == "42 s");
+  CHECK(format_duration(127) == "2:07");
+  CHECK(format_duration(3753) == "1:02:33");
+}
