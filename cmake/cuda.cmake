@@ -3,6 +3,7 @@
 
 add_library(passband_cuda INTERFACE)
 file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tensor/*.cu)
+file(GLOB PASSBAND_CUDA_KERNELS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tensor/ops/*.cu)
 set(PASSBAND_CUDA_FOUND OFF)
 
 # A macro, so that its return() leaves this file: without CUDA the rest has nothing to do.
@@ -19,7 +20,7 @@ if(NOT PASSBAND_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "PASSBAND_CUDA=${PASSBAND_CUDA}: takes AUTO, ON or OFF.")
 elseif(PASSBAND_CUDA STREQUAL "OFF")
   passband_no_cuda("PASSBAND_CUDA=OFF" "-DPASSBAND_CUDA=AUTO")
-elseif(NOT PASSBAND_CUDA_SOURCES)
+elseif(NOT PASSBAND_CUDA_KERNELS)
   passband_no_cuda("this version has no CUDA kernels yet" "nothing to enable yet")
 endif()
 

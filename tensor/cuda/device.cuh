@@ -21,24 +21,24 @@
 
 // SHARED(float, tile, [8][33]) declares `__shared__ float tile[8][33]`. Bytes, because element types such as bf16 have
 // a default constructor, which a shared variable cannot run. Aligned for 16-byte accesses.
-#define SHARED(Type, name, ...)                                                                \
-  using name##_type = Type __VA_ARGS__;                                                        \
-  __shared__ __align__(alignof(name##_type) > 16 ? alignof(name##_type) : 16) unsigned char    \
-      name##_bytes[sizeof(name##_type)];                                                       \
+#define SHARED(Type, name, ...)                                                             \
+  using name##_type = Type __VA_ARGS__;                                                     \
+  __shared__ __align__(alignof(name##_type) > 16 ? alignof(name##_type) : 16) unsigned char \
+      name##_bytes[sizeof(name##_type)];                                                    \
   auto& name = reinterpret_cast<name##_type&>(name##_bytes)
 
 // DYNAMIC_SHARED(float, tile): the memory that Launch::shared_bytes asks for, as `float* tile`.
-#define DYNAMIC_SHARED(Type, name)                                        \
+#define DYNAMIC_SHARED(Type, name)                                       \
   extern __shared__ __align__(128) unsigned char dynamic_shared_bytes[]; \
   Type* const name = reinterpret_cast<Type*>(dynamic_shared_bytes)
 
 #else
 #include <cuda_emulator/emulator.h>
 
-#define SHARED(Type, name, ...)                                                            \
-  using name##_type = Type __VA_ARGS__;                                                    \
-  static ::passband::emulator::SharedSlot name##_slot;                                     \
-  auto& name = *static_cast<name##_type*>(::passband::emulator::shared_variable(           \
+#define SHARED(Type, name, ...)                                                  \
+  using name##_type = Type __VA_ARGS__;                                          \
+  static ::passband::emulator::SharedSlot name##_slot;                           \
+  auto& name = *static_cast<name##_type*>(::passband::emulator::shared_variable( \
       name##_slot, sizeof(name##_type), alignof(name##_type), #name))
 
 #define DYNAMIC_SHARED(Type, name) \
@@ -56,14 +56,14 @@ struct Launch {
   std::source_location site = std::source_location::current();
 };
 
-// Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a kernel template needs
-// its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
+// Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a kernel template
+// needs its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
 template <class... Params, class... Args>
 void launch(const Launch& config, void (*kernel)(Params...), Args&&... args) {
 #if defined(__CUDACC__)
   const auto check = [&](cudaError_t error) {
-    PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ", config.site.file_name(), ":",
-          config.site.line());
+    PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ",
+                   config.site.file_name(), ":", config.site.line());
   };
   constexpr size_t granted_to_all = 48 * 1024;
   if (config.shared_bytes > granted_to_all)

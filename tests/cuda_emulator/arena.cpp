@@ -88,6 +88,7 @@ bool is_device(const void* address) {
 
 void* allocate(size_t bytes, const Location& site) {
   if (bytes == 0) return nullptr;
+  install_fault_handler();  // from now on, host code may touch what it must not
   arena.reserve();
   Statistics& counters = machine.statistics;
   if (counters.live_bytes + bytes > options().device_bytes)

@@ -117,7 +117,9 @@ class MemoryChecker final : public Checker {
 
   Cell* device_cell(const void* memory) const { return device_ + (static_cast<const char*>(memory) - device_begin()); }
 
-  static void add_variable(Cell* cells, size_t bytes) { std::fill_n(cells, bytes, Cell{.write = {.flag = 1}, .read = {}}); }
+  static void add_variable(Cell* cells, size_t bytes) {
+    std::fill_n(cells, bytes, Cell{.write = {.flag = 1}, .read = {}});
+  }
 
   static Stamp current_stamp(Access kind) {
     const Thread& thread = *machine.current;
@@ -192,8 +194,7 @@ class MemoryChecker final : public Checker {
 
   template <class Place>
   void check_elsewhere(const char* memory, size_t bytes, Access kind, const Place& place) const {
-    const auto* stacks_end = machine.stacks + (kMaxThreads + 1) * (options().stack_bytes + kPage);
-    if (memory >= machine.stacks && memory < stacks_end) return;  // local variables
+    if (in_stacks(memory)) return;  // local variables
     const auto* call = reinterpret_cast<const char*>(machine.call);
     if (memory >= call && memory < call + machine.call->bytes) return;  // the kernel's arguments
     const bool is_static = std::ranges::any_of(
@@ -220,15 +221,15 @@ class MemoryChecker final : public Checker {
   }
 
   template <class Place>
-  [[noreturn]] void report(const std::string& problem, const char* memory, size_t bytes, Access kind,
+  [[noreturn]] void report(std::string problem, const char* memory, size_t bytes, Access kind,
                            const Place& place, const Stamp* other = nullptr) const {
     machine.inside = true;
     const char* verb = kind == Access::read ? "read" : kind == Access::write ? "write" : "atomic operation";
-    std::string text = concat_text(problem, ": ", verb, " of ", bytes, " bytes");
-    if (is_device(memory)) text += " of device memory";
-    if (is_shared(memory)) text += " of shared memory";
-    if (other) text += describe_other(*other);
-    fail_at(text, place());
+    problem += concat_text(": ", verb, " of ", bytes, " bytes");
+    if (is_device(memory)) problem += " of device memory";
+    if (is_shared(memory)) problem += " of shared memory";
+    if (other) problem += describe_other(*other);
+    fail_at(std::move(problem), place());
   }
 
   std::string describe_other(const Stamp& other) const {

@@ -78,12 +78,12 @@ struct SourceLocation {
   uint32_t line, column;
 };
 
-[[noreturn]] void report_undefined(const char* what, const void* description) {
+[[noreturn]] void report_undefined(std::string what, const void* description) {
   const auto& at = *static_cast<const SourceLocation*>(description);
   const char* slash = strrchr(at.file, '/');
-  const std::string place = concat_text(slash ? slash + 1 : at.file, ":", at.line);
-  if (machine.running && !machine.inside) passband::emulator::fail_at(what, place);
-  fprintf(stderr, "cuda emulator: host code: %s, at %s\n", what, place.c_str());
+  const char* file = slash ? slash + 1 : at.file;
+  if (machine.running && !machine.inside) passband::emulator::fail_at(std::move(what), concat_text(file, ":", at.line));
+  fprintf(stderr, "cuda emulator: host code: %s, at %s:%u\n", what.c_str(), file, at.line);
   abort();
 }
 
@@ -104,8 +104,7 @@ void __ubsan_handle_type_mismatch_v1(TypeMismatch* description, uintptr_t addres
   const size_t alignment = size_t{1} << description->log_alignment;
   if (address == 0) report_undefined("use of a null pointer", description);
   if (address % alignment == 0) report_undefined("access to an object of insufficient size", description);
-  const std::string text = concat_text("misaligned access: the type needs a multiple of ", alignment, " bytes");
-  report_undefined(text.c_str(), description);
+  report_undefined(concat_text("misaligned access: the type needs a multiple of ", alignment, " bytes"), description);
 }
 
 UNDEFINED(out_of_bounds, "index outside the array", void*)

@@ -84,18 +84,28 @@ void note_fault(const std::string& what) {
   if (machine.fault.empty()) machine.fault = sentence(what, "", nullptr);
 }
 
-void fail_at(const std::string& what, const std::string& place) {
-  machine.inside = true;
-  if (!machine.running) throw Fault(with_scope(place.empty() ? what : what + ", at " + place));
-  if (machine.fault.empty()) machine.fault = sentence(what, place, machine.current);
+// Ends the kernel; nothing on this fiber's stack is destroyed.
+[[noreturn]] static void abandon_fiber() {
   Fiber& fiber = *machine.current->fiber;
   machine.current = nullptr;
   switch_fiber(fiber, machine.host);
-  std::abort();  // an abandoned fiber is never resumed
+  std::abort();  // never resumed
 }
 
-void fail(const std::string& what) {
-  if (machine.running) fail_at(what, "");
+// Takes over both strings, so that none is left on the stack.
+static void record_fault(std::string what, std::string place) {
+  if (machine.fault.empty()) machine.fault = sentence(what, place, machine.current);
+}
+
+void fail_at(std::string what, std::string place) {
+  machine.inside = true;
+  if (!machine.running) throw Fault(with_scope(place.empty() ? what : what + ", at " + place));
+  record_fault(std::move(what), std::move(place));
+  abandon_fiber();
+}
+
+void fail(std::string what) {
+  if (machine.running) fail_at(std::move(what), "");
   throw Fault(with_scope(sentence(what, "", nullptr)));
 }
 
@@ -113,11 +123,6 @@ struct BadAccess {
   const void* instruction = nullptr;
 } bad_access;
 
-bool in_stacks(const char* address) {
-  return machine.stacks && address >= machine.stacks &&
-         address < machine.stacks + (kMaxThreads + 1) * (options().stack_bytes + kPage);
-}
-
 std::string describe_bad_access() {
   if (is_device(bad_access.address)) return describe_device_address(bad_access.address);
   if (in_stacks(bad_access.address))
@@ -126,7 +131,7 @@ std::string describe_bad_access() {
   return concat_text("access to no memory at all, or misaligned, at ", static_cast<const void*>(bad_access.address));
 }
 
-// Runs in place of the kernel's instruction that faulted, on a stack of its own.
+// Runs in place of the kernel's instruction that faulted, from the top of its stack, which nobody needs any more.
 void report_bad_access() {
   const bool on_behalf = machine.inside && machine.inside_at.line() > 0;
   machine.inside = true;
@@ -134,12 +139,13 @@ void report_bad_access() {
                                            : source_line(static_cast<const char*>(bad_access.instruction) + 1));
 }
 
-alignas(16) char report_stack[256 * 1024];
 struct sigaction earlier_action[2];
 
 void redirect_to_report(void* context) {
   auto* state = static_cast<ucontext_t*>(context);
-  auto* top = reinterpret_cast<uintptr_t*>(report_stack + sizeof report_stack);
+  const Fiber& fiber = *machine.current->fiber;
+  unpoison_memory(fiber.stack, fiber.stack_bytes);
+  auto* top = reinterpret_cast<uintptr_t*>(fiber.stack + fiber.stack_bytes);
 #if defined(__x86_64__)
   auto& registers = state->uc_mcontext.gregs;
   *--top = 0;
@@ -153,7 +159,7 @@ void redirect_to_report(void* context) {
 #endif
 }
 
-void report_host_access(const char* address, const void*) {
+void report_host_access(const char* address) {
   char text[160];
   const int length = snprintf(text, sizeof text,
                               "cuda emulator: host code touches device memory at %p; copy it to the host first\n",
@@ -164,32 +170,31 @@ void report_host_access(const char* address, const void*) {
 void on_bad_access(int signal, siginfo_t* info, void* context) {
   bad_access.address = static_cast<const char*>(info->si_addr);
   if (machine.running && machine.current && machine.current->fiber) return redirect_to_report(context);
-  if (is_device(bad_access.address)) report_host_access(bad_access.address, nullptr);
+  if (is_device(bad_access.address)) report_host_access(bad_access.address);
   // Not ours to handle: the instruction runs again under whatever was installed before us.
   sigaction(signal, &earlier_action[signal == SIGBUS], nullptr);
 }
 
 }  // namespace
 
+// Before every launch: somebody may have put another handler in place, as test frameworks do for each test.
 void install_fault_handler() {
-  thread_local bool installed = false;
-  if (installed) return;
-  installed = true;
   // A signal stack belongs to one thread of the operating system, and the handler to all.
   static thread_local char stack[64 * 1024];
   stack_t alternate{};
   alternate.ss_sp = stack;
   alternate.ss_size = sizeof stack;
   sigaltstack(&alternate, nullptr);
-  static const bool once = [] {
+  for (const int signal : {SIGSEGV, SIGBUS}) {
+    struct sigaction current{};
+    sigaction(signal, nullptr, &current);
+    if (current.sa_sigaction == on_bad_access) continue;
+    earlier_action[signal == SIGBUS] = current;
     struct sigaction action{};
     action.sa_sigaction = on_bad_access;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigaction(SIGSEGV, &action, &earlier_action[0]);
-    sigaction(SIGBUS, &action, &earlier_action[1]);
-    return true;
-  }();
-  static_cast<void>(once);
+    sigaction(signal, &action, nullptr);
+  }
 }
 
 }  // namespace passband::emulator

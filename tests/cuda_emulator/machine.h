@@ -16,6 +16,7 @@ namespace passband::emulator {
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr size_t kPage = 4096;
+inline constexpr size_t kStackGuard = size_t{1} << 20;  // below each stack: large frames must not jump over it
 
 enum class ThreadState : uint8_t { fresh, running, ready, at_barrier, in_collective, done };
 
@@ -87,9 +88,10 @@ class Inside {
 uint64_t random_bits();
 
 // Faults (faults.cpp). `fail` ends the kernel from one of its threads, or throws Fault when none runs;
-// `note_fault` records it and leaves the ending to the scheduler.
-[[noreturn]] void fail(const std::string& what);
-[[noreturn]] void fail_at(const std::string& what, const std::string& place);
+// `note_fault` records it and leaves the ending to the scheduler. The thread's stack is abandoned, without destructors:
+// hand over what owns memory.
+[[noreturn]] void fail(std::string what);
+[[noreturn]] void fail_at(std::string what, std::string place);
 void note_fault(const std::string& what);
 std::string text_of(const Location& at);      // "softmax_cuda.cu:40"
 std::string text_of(uint3 v);                 // "(1,0,0)"
@@ -97,6 +99,13 @@ std::string text_of(const Thread& thread);    // "block (0,0,0) thread (5,0,0)"
 std::string source_line(const void* code);    // of an instruction: "softmax_cuda.cu:40"
 std::string function_name(const void* code);
 void install_fault_handler();
+
+// Whether an address lies in a thread's stack or in the guard below it.
+inline bool in_stacks(const void* address) {
+  const auto* p = static_cast<const char*>(address);
+  return machine.stacks && p >= machine.stacks &&
+         p < machine.stacks + kMaxThreads * (options().stack_bytes + kStackGuard);
+}
 
 // Scheduling (scheduler.cpp). A launch is checked when it is made, and run when its stream gets there.
 void check_launch(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, const Location& site);

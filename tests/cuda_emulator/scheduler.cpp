@@ -67,23 +67,23 @@ void make_ready(Thread& thread) {
 
 void thread_main();
 
-// Stacks lie in one reservation, each above a page that must not be touched: overflow faults.
-Fiber* take_fiber() {
-  const size_t bytes = options().stack_bytes, step = bytes + kPage;
+// Stacks lie in one reservation, each above a guard that must not be touched: overflow faults.
+void add_fiber() {
+  const size_t bytes = options().stack_bytes, step = bytes + kStackGuard;
   if (!machine.stacks) {
-    void* memory = mmap(nullptr, (kMaxThreads + 1) * step, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw OutOfMemory("cuda emulator: no memory for the stacks of 1024 threads");
+    void* memory = mmap(nullptr, kMaxThreads * step, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw OutOfMemory("cuda emulator: cannot reserve the stacks of 1024 threads");
     machine.stacks = static_cast<char*>(memory);
   }
-  if (machine.idle_fibers.empty()) {
-    char* guard = machine.stacks + machine.fibers.size() * step;
-    mprotect(guard, kPage, PROT_NONE);
-    Fiber& fiber = machine.fibers.emplace_back();
-    fiber.stack = guard + kPage;
-    fiber.stack_bytes = bytes;
-    machine.idle_fibers.push_back(&fiber);
-  }
+  Fiber& fiber = machine.fibers.emplace_back();
+  fiber.stack = machine.stacks + machine.fibers.size() * step - bytes;
+  fiber.stack_bytes = bytes;
+  mprotect(fiber.stack, bytes, PROT_READ | PROT_WRITE);
+  machine.idle_fibers.push_back(&fiber);
+}
+
+Fiber* take_fiber() {
+  if (machine.idle_fibers.empty()) add_fiber();
   Fiber* fiber = machine.idle_fibers.back();
   machine.idle_fibers.pop_back();
   unpoison_memory(fiber->stack, fiber->stack_bytes);
@@ -194,7 +194,8 @@ void report_deadlock() {
     ++groups[done ? "returned" : concat_text("wait in ", thread.waiting, " at ", text_of(thread.at))];
   }
   std::string text = "deadlock in block " + text_of(blockIdx) + ":";
-  for (const auto& [where, count] : groups) text += concat_text(text.back() == ':' ? " " : ", ", count, " threads ", where);
+  for (const auto& [where, count] : groups)
+    text += concat_text(text.back() == ':' ? " " : ", ", count, " threads ", where);
   note_fault(text);
 }
 
@@ -344,12 +345,13 @@ void rendezvous(uint32_t mask, Combine combine, void* argument, const char* oper
   Thread& thread = *machine.current;
   Warp& warp = machine.warps[thread.warp];
   const uint32_t me = 1u << thread.lane;
-  const std::string name = operation;
-  if (!(mask & me)) fail_at(name + ": the calling lane is not in its own mask", text_of(at));
-  if (mask & ~warp.live) fail_at(name + ": the mask names lanes that have returned or do not exist", text_of(at));
+  if (!(mask & me)) fail_at(concat_text(operation, ": the calling lane is not in its own mask"), text_of(at));
+  if (mask & ~warp.live)
+    fail_at(concat_text(operation, ": the mask names lanes that have returned or do not exist"), text_of(at));
   Rendezvous& meeting = meeting_of(warp, mask);
   if (meeting.arrived && meeting.operation != operation)
-    fail_at(name + ": another lane of the same mask waits in " + meeting.operation + " at " + text_of(meeting.at),
+    fail_at(concat_text(operation, ": another lane of the same mask waits in ", meeting.operation, " at ") +
+                text_of(meeting.at),
             text_of(at));
   meeting.mask = mask;
   meeting.operation = operation;

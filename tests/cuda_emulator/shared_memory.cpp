@@ -11,7 +11,10 @@ namespace passband::emulator {
 namespace {
 
 constexpr size_t kMargin = 64;
+constexpr size_t kStaticLimit = 48 * 1024;  // what declarations may take; the rest is dynamic only
 constexpr unsigned char kPoison = 0xFF;  // NaN as a float or bf16, -1 as an integer
+
+constexpr const char* kDynamicName = "dynamic shared memory";
 
 struct Variable {
   char* memory;
@@ -22,7 +25,7 @@ struct Variable {
 struct SharedMemory {
   char* memory = nullptr;
   size_t used = 0;         // by the running block, margins included
-  size_t data_bytes = 0;   // less the margins
+  size_t static_bytes = 0, dynamic_bytes = 0;
   uint64_t block = ~uint64_t{0};
   std::vector<Variable> variables;
   SharedSlot dynamic;
@@ -36,7 +39,7 @@ void begin_block_if_new() {
   }
   if (shared.block == machine.block_number) return;
   shared.block = machine.block_number;
-  shared.used = shared.data_bytes = 0;
+  shared.used = shared.static_bytes = shared.dynamic_bytes = 0;
   shared.variables.clear();
   poison_memory(shared.memory, kSharedSpan);
 }
@@ -44,10 +47,14 @@ void begin_block_if_new() {
 char* add_variable(size_t bytes, size_t alignment, const char* name) {
   begin_block_if_new();
   const size_t offset = (shared.used + kMargin + alignment - 1) / alignment * alignment;
-  shared.data_bytes += bytes;
-  if (shared.data_bytes > options().shared_limit || offset + bytes + kMargin > kSharedSpan)
-    fail(concat_text("shared memory is exhausted by '", name, "': ", shared.data_bytes, " of ",
-                     options().shared_limit, " bytes"));
+  (name == kDynamicName ? shared.dynamic_bytes : shared.static_bytes) += bytes;
+  const size_t total = shared.static_bytes + shared.dynamic_bytes;
+  if (shared.static_bytes > kStaticLimit)
+    fail(concat_text("static shared memory is exhausted by '", name, "': ", shared.static_bytes, " of ", kStaticLimit,
+                     " bytes; use DYNAMIC_SHARED"));
+  if (total > options().shared_limit || offset + bytes + kMargin > kSharedSpan)
+    fail(concat_text("shared memory is exhausted by '", name, "': ", total, " of ", options().shared_limit,
+                     " bytes"));
   char* memory = shared.memory + offset;
   unpoison_memory(memory - kMargin, bytes + 2 * kMargin);
   memset(memory - kMargin, kPoison, bytes + 2 * kMargin);
@@ -99,7 +106,7 @@ void* shared_variable(SharedSlot& slot, size_t bytes, size_t alignment, const ch
 void* dynamic_shared() {
   if (shared.dynamic.block != machine.block_number && machine.dynamic_bytes == 0)
     fail("dynamic shared memory is used, but the launch asks for none");
-  return shared_variable(shared.dynamic, machine.dynamic_bytes, 128, "dynamic shared memory");
+  return shared_variable(shared.dynamic, machine.dynamic_bytes, 128, kDynamicName);
 }
 
 }  // namespace passband::emulator

@@ -25,7 +25,7 @@ template <class T> std::vector<T> random_values(size_t count, uint64_t site) {
   return values;
 }
 
-// Runs under every schedule; `run` returns what the kernel has computed. Returns it, after checking that the bits agree.
+// What `run` returns, which computes it by kernels; after checking that every schedule gives the same bits.
 template <class F> auto same_under_every_schedule(F&& run) {
   using Result = decltype(run());
   Result first;

@@ -229,6 +229,22 @@ __global__ void transpose_kernel(const float* x, float* y, int rows, int columns
   if (out_row < columns && out_column < rows) y[out_row * rows + out_column] = tile[threadIdx.x][threadIdx.y];
 }
 
+__global__ void arrival_ranks_kernel(int* ranks, int* counter) {
+  ranks[blockIdx.x * blockDim.x + threadIdx.x] = atomicAdd(counter, 1);
+}
+
+__global__ void barrier_after_return_kernel(float* y, int n) {
+  if (static_cast<int>(threadIdx.x) >= n) return;
+  __syncthreads();
+  y[threadIdx.x] = 1;
+}
+
+__global__ void count_coordinates_kernel(int* seen) {
+  const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+  const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  seen[block * blockDim.x * blockDim.y * blockDim.z + thread] += 1;
+}
+
 }  // namespace
 
 void axpy(float a, const float* x, float* y, int64_t n, StreamHandle stream) {
@@ -278,6 +294,16 @@ void barrier_votes(const int* x, int* y, int n, int block) {
 void transpose(const float* x, float* y, int rows, int columns, StreamHandle stream) {
   launch({.grid = dim3(blocks_for(columns, 16), blocks_for(rows, 16)), .block = dim3(16, 16), .stream = stream},
          transpose_kernel, x, y, rows, columns);
+}
+
+void arrival_ranks(int* ranks, int* counter) {
+  launch({.grid = kArrivalBlocks, .block = kArrivalThreads}, arrival_ranks_kernel, ranks, counter);
+}
+
+void barrier_after_return(float* y, int n) { launch({.block = 64}, barrier_after_return_kernel, y, n); }
+
+void count_coordinates(int* seen) {
+  launch({.grid = dim3(2, 3, 4), .block = dim3(3, 5, 2)}, count_coordinates_kernel, seen);
 }
 
 }  // namespace passband::testing

@@ -41,4 +41,14 @@ void barrier_votes(const int* x, int* y, int n, int block);
 // y (columns, rows) = transpose of x (rows, columns), through shared memory.
 void transpose(const float* x, float* y, int rows, int columns, StreamHandle stream = nullptr);
 
+// ranks[i] = how many threads had come to the atomic counter before thread i did.
+inline constexpr int kArrivalBlocks = 5, kArrivalThreads = 96;
+void arrival_ranks(int* ranks, int* counter);
+
+// 64 threads, of which n reach a barrier and then write 1 to y.
+void barrier_after_return(float* y, int n);
+
+// A grid of (2, 3, 4) blocks of (3, 5, 2) threads; each adds 1 to the element of its coordinates, x fastest.
+void count_coordinates(int* seen);
+
 }  // namespace passband::testing
