@@ -50,18 +50,40 @@ bool is_jpeg(std::span<const uint8_t> file) {
   return file.size() > 3 && file[0] == 0xFF && file[1] == 0xD8;
 }
 
-// Skips the header segments (which may embed a whole thumbnail, end marker included) up to the
-// first scan, then looks for the end marker: inside coded data 0xFF is always followed by 0, so the
-// first FF D9 is the real one.
-bool jpeg_has_end(std::span<const uint8_t> file) {
-  size_t at = 2;
-  while (at + 4 <= file.size() && file[at] == 0xFF && file[at + 1] != 0xDA) {
-    const bool fill = file[at + 1] == 0xFF;
-    at += fill ? 1 : 2 + (size_t{file[at + 2]} << 8 | file[at + 3]);
+// Do the Huffman tables of a DHT segment stay within 256 codes each? The decoder does not ask.
+bool huffman_tables_fit(std::span<const uint8_t> tables) {
+  while (tables.size() > 16) {
+    size_t codes = 0;
+    for (size_t length = 1; length <= 16; ++length) codes += tables[length];
+    if (codes > 256 || tables.size() < 17 + codes) return false;
+    tables = tables.subspan(17 + codes);
   }
-  for (; at + 1 < file.size(); ++at)
-    if (file[at] == 0xFF && file[at + 1] == 0xD9) return true;
-  return false;
+  return tables.empty();
+}
+
+// What is wrong with the marker structure of a JPEG file, or nothing. Segments are stepped over by
+// their length (they may embed a whole thumbnail, end marker included); inside coded data 0xFF is
+// always followed by 0 or a restart number, so the first FF D9 met is the end of the picture.
+std::string jpeg_fault(std::span<const uint8_t> file) {
+  constexpr uint8_t tables = 0xC4, first_restart = 0xD0, start = 0xD8, end = 0xD9;
+  size_t at = 2;
+  while (at + 1 < file.size()) {
+    const uint8_t marker = file[at + 1];
+    const bool standalone = marker <= 1 || (marker >= first_restart && marker <= start);
+    if (file[at] != 0xFF || marker == 0xFF || standalone) {
+      at += file[at] == 0xFF && standalone ? 2 : 1;
+      continue;
+    }
+    if (marker == end) return "";
+    if (at + 4 > file.size()) break;
+    const size_t length = size_t{file[at + 2]} << 8 | file[at + 3];
+    if (length < 2) return "a segment of the JPEG has no length";
+    if (marker == tables && at + 2 + length <= file.size() &&
+        !huffman_tables_fit(file.subspan(at + 4, length - 2)))
+      return "the Huffman tables of the JPEG are damaged";
+    at += 2 + length;
+  }
+  return "the JPEG is truncated (it has no end marker)";
 }
 
 struct FreePixels {
@@ -76,13 +98,14 @@ Image read_image(const fs::path& path) {
     throw DataError(concat_text(path.string(), ": unreadable picture: ", reason));
   };
   const int length = static_cast<int>(file.size());
+  if (is_jpeg(file))
+    if (const std::string fault = jpeg_fault(file); !fault.empty()) fail(fault);
   int width = 0, height = 0, channels = 0;
   if (!stbi_info_from_memory(file.data(), length, &width, &height, &channels))
     fail(file.empty() ? "the file is empty" : "neither PNG nor JPEG, or its header is damaged");
   if (width > kMaxImageSide || height > kMaxImageSide || int64_t{width} * height > kMaxImagePixels)
     fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels,
                      " pixels and ", kMaxImageSide, " a side"));
-  if (is_jpeg(file) && !jpeg_has_end(file)) fail("the JPEG is truncated (it has no end marker)");
   const std::unique_ptr<stbi_uc, FreePixels> pixels(
       stbi_load_from_memory(file.data(), length, &width, &height, &channels, 3));
   if (!pixels) fail(concat_text("damaged data (", stbi_failure_reason(), ")"));

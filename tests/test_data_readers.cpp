@@ -322,6 +322,11 @@ TEST_CASE("unreadable pictures are errors that name the file") {
   std::vector<uint8_t> file = read_bytes(bad);
   write_bytes(bad, {file.begin(), file.begin() + std::ssize(file) / 2});
   CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: the JPEG is truncated"));
+  const std::vector<uint8_t> tables = {0xFF, 0xC4};
+  const auto counts = std::ranges::search(file, tables).begin() + 5;  // after length and table id
+  std::fill(counts, counts + 16, uint8_t{255});
+  write_bytes(bad, file);
+  CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: the Huffman tables"));
   write_png(bad, 64, 64, 3, noise);
   file = read_bytes(bad);
   for (const ptrdiff_t share : {2, 3, 5}) {
