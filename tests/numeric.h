@@ -13,6 +13,7 @@
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
 
 namespace passband::numeric {
 
@@ -57,10 +58,10 @@ inline Tensors leaves(const Tensors& inputs) {
   return result;
 }
 
-// <f(inputs), w> with fixed random weights w: a scalar function with a dense gradient.
+// <f(inputs), w> with fixed random weights w, the same for every type: a scalar function with a dense gradient.
 inline Tensor weighted_sum(const Function& f, const Tensors& inputs) {
   const Tensor y = f(inputs);
-  return sum(y * random_tensor(y.shape(), 77, y.dtype()));
+  return sum(y * cast(random_tensor(y.shape(), 77, DType::bf16), y.dtype()));
 }
 
 inline Tensors gradients(const Function& f, const Tensors& inputs, bool create_graph = false) {
