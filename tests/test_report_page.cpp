@@ -45,7 +45,7 @@ Section small_section(const std::string& name, double value) {
 }
 
 nlohmann::json summary_of(const Scratch& scratch) {
-  return nlohmann::json::parse(read_file(scratch("report/summary.json")));
+  return nlohmann::json::parse(read_file(scratch("summary.json")));
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ TEST_CASE("a report with every figure is one well-formed page that refers to not
   for (Section& section : demo::sections()) report.add(std::move(section));
   report.write(scratch());
 
-  const std::string page = read_file(scratch("report/index.html"));
+  const std::string page = read_file(scratch("index.html"));
   CHECK(demo::XmlChecker(page, true).problem() == "");
   CHECK(page.find("<html lang=\"en\">") != std::string::npos);
   CHECK(page.find("default-src 'none'") != std::string::npos);
@@ -66,9 +66,9 @@ TEST_CASE("a report with every figure is one well-formed page that refers to not
     CHECK(page.find("id=\"" + section.name + "\"") != std::string::npos);
     for (const plot::Figure& figure : section.figures)
       for (const char* suffix : {".svg", ".csv"})
-        CHECK(fs::is_regular_file(scratch("report/figures/" + figure.name + suffix)));
+        CHECK(fs::is_regular_file(scratch("figures/" + figure.name + suffix)));
   }
-  CHECK(read_file(scratch("report/data/cka-self.npy")).size() == 128 + 72 * 72 * 8);
+  CHECK(read_file(scratch("data/cka-self.npy")).size() == 128 + 72 * 72 * 8);
 }
 
 TEST_CASE("an independent XML parser accepts the drawings") {
@@ -80,7 +80,7 @@ TEST_CASE("an independent XML parser accepts the drawings") {
   const std::string command =
       "python3 -c \"import sys, glob, xml.dom.minidom as m; "
       "[m.parse(f) for f in glob.glob(sys.argv[1] + '/*.svg')]\" " +
-      scratch("report/figures");
+      scratch("figures");
   CHECK(std::system(command.c_str()) == 0);
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("hostile text stays text everywhere on the page") {
                  .runs = {{evil, {{evil, evil}}}, {"b", {{"k", evil}}}}, .commands = {evil}});
   report.add(section);
   report.write(scratch());
-  const std::string page = read_file(scratch("report/index.html"));
+  const std::string page = read_file(scratch("index.html"));
   CHECK(demo::XmlChecker(page, true).problem() == "");
   CHECK(page.find("<script>alert") == std::string::npos);
   CHECK(page.find("<img") == std::string::npos);
@@ -140,7 +140,7 @@ TEST_CASE("a second call adds to the report and replaces sections of the same na
   CHECK(sections["one"]["values"]["v"] == 1);
   CHECK(sections["two"]["values"]["v"] == 22);
   CHECK(sections["three"]["finding"] == "Found three");
-  const std::string page = read_file(scratch("report/index.html"));
+  const std::string page = read_file(scratch("index.html"));
   CHECK(page.find("id=\"two\"") < page.find("id=\"one\""));  // order -1 comes first
   CHECK(page.find("id=\"one\"") < page.find("id=\"three\""));
   CHECK(page.find("Figure of one") != std::string::npos);
@@ -161,10 +161,10 @@ TEST_CASE("a section that cannot be read is named, with the way out") {
   Report report({.title = "t"});
   report.add(small_section("one", 1));
   report.write(scratch());
-  write_file_atomically(scratch("report/sections/one.json"), "{\"format\": 1");
+  write_file_atomically(scratch("sections/one.json"), "{\"format\": 1");
   CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()),
                        doctest::Contains("one.json: not a stored section"), DataError);
-  write_file_atomically(scratch("report/sections/one.json"), "{\"format\": 99}");
+  write_file_atomically(scratch("sections/one.json"), "{\"format\": 99}");
   CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("delete the file"),
                        DataError);
 }
@@ -180,7 +180,7 @@ TEST_CASE("not-a-number becomes null with a flag in the summary, and a dash on t
   const auto summary = summary_of(scratch);
   CHECK(summary["sections"]["one"]["values"]["v"].is_null());
   CHECK(summary["headline"][0]["nonfinite"] == true);
-  CHECK(read_file(scratch("report/index.html")).find("\u2013") != std::string::npos);
+  CHECK(read_file(scratch("index.html")).find("\u2013") != std::string::npos);
 }
 
 TEST_CASE("names that could leave the report directory are refused") {

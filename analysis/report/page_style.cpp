@@ -153,6 +153,7 @@ td.n { text-align: right; }
 .notes .numbers ul { list-style: none; padding: 0; }
 .notes .numbers li { font: .76rem/1.6 var(--sans); font-variant-numeric: lining-nums; color: var(--muted); }
 .notes .numbers b { color: var(--ink); font-weight: 600; }
+.notes .numbers dd { padding-top: .12rem; }
 .notes .arrays dd { font: .76rem/1.9 var(--sans); }
 pre {
   margin: 0; padding: .8rem 1rem; background: var(--wash); overflow: auto;

@@ -79,7 +79,7 @@ void Report::add(Section section) {
 }
 
 void Report::write(const std::string& directory) const {
-  const fs::path report = fs::path(directory) / "report";
+  const fs::path report = directory;
   for (const char* part : {"figures", "data", "sections"}) make_directory(report / part);
 
   std::vector<StoredSection> all = sections_in(report / "sections");
@@ -99,7 +99,7 @@ void Report::write(const std::string& directory) const {
 }
 
 std::optional<std::string> stored_key(const std::string& directory, const std::string& section) {
-  const fs::path path = fs::path(directory) / "report" / "sections" / (section + ".json");
+  const fs::path path = fs::path(directory) / "sections" / (section + ".json");
   if (!fs::is_regular_file(path)) return std::nullopt;
   return section_from_json(read_file(path.string()), path.string()).key;
 }

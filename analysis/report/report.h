@@ -37,7 +37,7 @@ struct ReportHeader {
   std::vector<std::string> commands = {};        // how to repeat it, one command a line
 };
 
-// An array written as report/data/NAME.npy (f64, C order).
+// An array written as data/NAME.npy (f64, C order).
 struct ReportArray {
   std::string name = {};
   std::vector<int64_t> shape = {};
@@ -65,9 +65,9 @@ class Report {
   // Takes a finished section; one of the same name replaces the earlier one. Throws Error on malformed figures.
   void add(Section section);
 
-  // Writes report/index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and summary.json
-  // under `directory` (made if missing), each file whole or not at all. Sections found there and not added
-  // here are kept.
+  // Writes index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and summary.json into
+  // `directory` (made if missing), each file whole or not at all. Sections found there and not added here are
+  // kept.
   void write(const std::string& directory) const;
 
  private:

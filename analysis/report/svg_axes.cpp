@@ -69,7 +69,7 @@ double widest(const Ticks& ticks) {
   return width;
 }
 
-int rows_that_fit(double height) { return std::max(3, static_cast<int>(height / 46)); }
+int rows_that_fit(double height) { return std::max(3, static_cast<int>(height / 38)); }
 
 double chosen_height(const Drawing& drawing, const Panel& panel, double plot_width) {
   if (panel.height > 0) return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;
@@ -168,7 +168,18 @@ Range x_range(const Figure& figure, const Panel& panel) {
 }
 
 Range y_range(const Figure& figure, const Panel& panel) {
-  return common_range(figure, panel, &Panel::y, add_y);
+  Range range = common_range(figure, panel, &Panel::y, add_y);
+  if (panel.y.high || panel.y.scale == Scale::log10) return range;
+  // A labelled reference at the top edge needs room for its label.
+  const double span = range.high - range.low;
+  for (const Panel& other : figure.panels)
+    for (const Reference& reference : other.references) {
+      const bool here = &other == &panel || (figure.share_axes && same_axis(other.y, panel.y));
+      const bool labelled = reference.along == Reference::Along::horizontal && !reference.label.empty();
+      if (here && labelled && reference.at > range.high - 0.12 * span)
+        range.high = std::max(range.high, reference.at + 0.13 * span);
+    }
+  return range;
 }
 
 double heading_height(const Panel& panel) {

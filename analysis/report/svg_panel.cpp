@@ -204,16 +204,19 @@ void draw_points(Canvas& canvas, Plot& plot) {
   for (size_t s = 0; s < plot.panel.points.size(); ++s) {
     const Points& points = plot.panel.points[s];
     const SeriesLook look = look_of(style_of(points.style, s));
-    const double size = points.x.size() > 200 ? 2.2 : 3.8;
+    const bool crowded = points.x.size() > 200;
+    const double size = crowded ? 2.2 : 3.8;
+    canvas.open(crowded ? "class=\"crowd\"" : "class=\"rim\"");  // a rim of paper keeps points apart
     for (size_t i = 0; i < points.x.size(); ++i) {
       if (!drawable(plot, points.x[i], points.y[i])) continue;
       const Point at{plot.x(points.x[i]), plot.y(points.y[i])};
       const std::string label = points.labels.empty() ? "" : points.labels[i];
       if (!points.low.empty()) whisker(canvas, plot, at.x, points.low[i], points.high[i]);
-      canvas.marker(at, look.marker, look.fill + (points.x.size() > 200 ? " fill-opacity=\"0.5\"" : ""),
+      canvas.marker(at, look.marker, look.fill + (crowded ? " fill-opacity=\"0.5\"" : ""),
                     point_title(plot, points.name, points.x[i], points.y[i], label), size);
       if (points.label_points && !label.empty()) label_point(canvas, plot, at, label);
     }
+    canvas.close();
   }
 }
 

@@ -14,17 +14,21 @@ namespace {
 constexpr double kSpacing = 10, kCaption = 17, kTitle = 20;
 constexpr int64_t kOverlayPixels = 64;
 
+// The grid as drawn. On a narrow page a wide grid is cut into blocks of columns, one below the other, so
+// that what stands below a picture stays below it.
 struct GridLayout {
-  int columns = 1, rows = 1;
+  int columns = 1, rows = 1, whole_columns = 1, whole_rows = 1;
   double left = 0, top = 0, cell = 0, row_height = 0;
 };
 
 GridLayout layout_of(const Drawing& drawing) {
   const Pictures& pictures = drawing.figure.pictures;
   GridLayout grid;
-  const bool keep = pictures.fixed_columns || !pictures.column_titles.empty() || !pictures.row_titles.empty();
-  grid.columns = drawing.narrow() && !keep ? std::min(pictures.columns, 3) : pictures.columns;
-  grid.rows = (static_cast<int>(pictures.cells.size()) + grid.columns - 1) / grid.columns;
+  const bool keep = pictures.fixed_columns || !pictures.column_titles.empty();
+  grid.whole_columns = pictures.columns;
+  grid.whole_rows = (static_cast<int>(pictures.cells.size()) + pictures.columns - 1) / pictures.columns;
+  grid.columns = drawing.narrow() && !keep ? std::min(pictures.columns, 4) : pictures.columns;
+  grid.rows = grid.whole_rows * ((pictures.columns + grid.columns - 1) / grid.columns);
   for (const std::string& title : pictures.row_titles)
     grid.left = std::max(grid.left, text_width(title) * kSmallFont + 10);
   grid.left = std::min(grid.left, drawing.narrow() ? 70.0 : 130.0);
@@ -104,11 +108,14 @@ void draw_pictures(Canvas& canvas, const Drawing& drawing, double top) {
         fit_text(pictures.column_titles[static_cast<size_t>(c)], grid.cell + kSpacing - 2, kSmallFont),
         Anchor::middle, "note");
   for (size_t i = 0; i < pictures.cells.size(); ++i) {
-    const int column = static_cast<int>(i) % grid.columns, row = static_cast<int>(i) / grid.columns;
+    const int whole_column = static_cast<int>(i) % grid.whole_columns;
+    const int whole_row = static_cast<int>(i) / grid.whole_columns;
+    const int column = whole_column % grid.columns,
+              row = whole_column / grid.columns * grid.whole_rows + whole_row;
     const Box box{cell_x(column), top + grid.top + row * grid.row_height, grid.cell, grid.cell};
-    if (column == 0 && static_cast<size_t>(row) < pictures.row_titles.size())
+    if (column == 0 && static_cast<size_t>(whole_row) < pictures.row_titles.size())
       canvas.text(0, box.y + box.height / 2 + 4,
-                  fit_text(pictures.row_titles[static_cast<size_t>(row)], grid.left - 8, kSmallFont),
+                  fit_text(pictures.row_titles[static_cast<size_t>(whole_row)], grid.left - 8, kSmallFont),
                   Anchor::start, "note");
     draw_picture(canvas, pictures, pictures.cells[i], box);
   }

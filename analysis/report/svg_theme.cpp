@@ -24,7 +24,7 @@ constexpr std::string_view kRules = R"css(
 .fig .on-dark{fill:#fff}
 .fig .on-tint{fill:var(--paper)}
 .fig .paper{fill:var(--paper)}
-.fig .edge{stroke:var(--paper)}
+.fig .rim path:not(.rule){stroke:var(--paper);stroke-width:.75}
 .fig .grid{stroke:var(--grid);stroke-width:1}
 .fig .axis{stroke:var(--axis);stroke-width:1}
 .fig .rule{stroke:var(--muted);stroke-width:1}
