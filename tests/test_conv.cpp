@@ -34,6 +34,10 @@ const std::vector<ConvCase>& cases() {
       {"depthwise stride 2 dilation 2", {1, 11, 10, 5}, {5, 3, 3, 1},
        {.stride = 2, .padding = 2, .dilation = 2, .groups = 5}},
       {"wide 3x3 on a small map", {2, 4, 4, 64}, {64, 3, 3, 64}, {.padding = 1}},
+      {"wide 3x3 without padding", {1, 7, 6, 32}, {40, 3, 3, 32}},
+      {"wide 3x3 stride 2 to a small map", {2, 8, 8, 32}, {48, 3, 3, 32}, {.stride = 2, .padding = 1}},
+      {"wide 3x3 dilation", {1, 12, 11, 32}, {33, 3, 3, 32}, {.padding = 2, .dilation = 2}},
+      {"wide 1x1 stride 2", {2, 11, 10, 48}, {40, 1, 1, 48}, {.stride = 2}},
       {"the kernel is the image", {2, 3, 3, 5}, {7, 3, 3, 5}},
   };
   return list;

@@ -42,6 +42,14 @@ TEST_CASE("a matrix product equals naive loops for every type and transpose") {
         }
 }
 
+TEST_CASE("a sum over very many rows is as exact as a short one") {
+  for (const DType dtype : kTypes) {
+    const Tensor a = naive::random({10000, 5}, dtype, 1), b = naive::random({10000, 7}, dtype, 2);
+    naive::check_close(matmul(a, b, {.transpose_a = true}),
+                       naive::matmul(a.values(), b.values(), 1, 5, 7, 10000, true, false), 10000);
+  }
+}
+
 TEST_CASE("a plain matrix multiplies every matrix of a batch") {
   for (const bool ta : {false, true}) {
     const Tensor a = naive::random(ta ? Shape{2, 3, 6, 5} : Shape{2, 3, 5, 6}, DType::f32, 1);

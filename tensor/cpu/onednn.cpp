@@ -48,7 +48,7 @@ class PlanCache {
 };
 
 // Packed copies by the address of the weights. A slot is stale when its storage died (the address may then belong to
-// another tensor) or changed; dead slots are swept whenever the table has doubled.
+// another tensor) or changed; stale slots go when something new comes in.
 class PackedWeights {
  public:
   Tensor find(const Tensor& weights, const dnnl::memory::desc& layout) {
@@ -62,12 +62,9 @@ class PackedWeights {
   }
   void insert(const Tensor& weights, const dnnl::memory::desc& layout, const Tensor& memory) {
     std::lock_guard lock(mutex_);
-    if (++inserted_ > sweep_at_) sweep();
-    std::vector<Slot>& slots = slots_[weights.raw()];
-    std::erase_if(slots, [&](const Slot& slot) {
-      return slot.version != weights.version() || slot.storage.lock() != weights.storage();
-    });
-    slots.push_back({weights.storage(), weights.version(), layout, memory});
+    for (auto& [address, slots] : slots_) std::erase_if(slots, [](const Slot& slot) { return slot.stale(); });
+    std::erase_if(slots_, [](const auto& entry) { return entry.second.empty(); });
+    slots_[weights.raw()].push_back({weights.storage(), weights.version(), layout, memory});
   }
 
  private:
@@ -76,18 +73,15 @@ class PackedWeights {
     uint64_t version;
     dnnl::memory::desc layout;
     Tensor memory;
-  };
 
-  void sweep() {
-    for (auto& [address, slots] : slots_) std::erase_if(slots, [](const Slot& slot) { return slot.storage.expired(); });
-    std::erase_if(slots_, [](const auto& entry) { return entry.second.empty(); });
-    inserted_ = 0;
-    sweep_at_ = 16 + slots_.size();
-  }
+    bool stale() const {
+      const std::shared_ptr<Storage> alive = storage.lock();
+      return !alive || alive->version() != version;
+    }
+  };
 
   std::mutex mutex_;
   std::unordered_map<const void*, std::vector<Slot>> slots_;
-  size_t inserted_ = 0, sweep_at_ = 16;
 };
 
 // Never destroyed, as oneDNN's own tables may be gone by the time static objects are.

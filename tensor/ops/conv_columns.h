@@ -19,6 +19,8 @@ struct ConvGeometry {
 
   int64_t pixels() const { return n * ho * wo; }
   int64_t patch() const { return kh * kw * ci; }
+  // No pixel of x is in two patches.
+  bool disjoint() const { return options.dilation == 1 && kh <= options.stride && kw <= options.stride; }
   bool pointwise() const { return kh == 1 && kw == 1 && options.padding == 0 && options.groups == 1; }
   // The patches of x are x itself.
   bool trivial() const { return pointwise() && options.stride == 1; }
@@ -51,9 +53,10 @@ template <class T> void gather_columns(const ConvGeometry& g, int64_t group, con
   });
 }
 
-// Adjoint of gather_columns: dx of the group's channels += patches, in a fixed order. bf16 sums are rounded at every
-// overlap, so bf16 comes here only with patches that do not overlap.
+// Adjoint of gather_columns: dx of the group's channels = the sum of the patches, in a fixed order; the rest of dx must be
+// zero. bf16 sums are rounded at every overlap, so bf16 comes here only with patches that are disjoint.
 template <class T> void scatter_columns(const ConvGeometry& g, int64_t group, const T* columns, T* dx) {
+  const bool disjoint = g.disjoint();
   parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       T* image = dx + n * g.h * g.w * g.c + group * g.ci;
@@ -62,6 +65,7 @@ template <class T> void scatter_columns(const ConvGeometry& g, int64_t group, co
         for_taps(g, p / g.wo, p % g.wo, [&](int64_t offset, int64_t pixel) {
           if (pixel < 0) return;
           T* out = image + pixel * g.c;
+          if (disjoint) return static_cast<void>(std::copy_n(patch + offset, g.ci, out));
 #pragma omp simd
           for (int64_t c = 0; c < g.ci; ++c) out[c] = static_cast<T>(widen(out[c]) + widen(patch[offset + c]));
         });

@@ -193,7 +193,44 @@ void backward_weight_onednn(const ConvGeometry& g, const Tensor& dw, const Tenso
                     {{DNNL_ARG_FROM, plan->weights, sums.raw()}, {DNNL_ARG_TO, plan->own, dw.raw()}});
 }
 
-bool by_product(Pass, const ConvGeometry& g, DType dtype) { return dtype == DType::f64 || g.trivial(); }
+// Where a product beats oneDNN 2.6's convolution, patches made included. Measured on AVX-512 and AMX, ResNet-50 at 32x32:
+// 1x1 kernels by 1.2 (f32, backward) to 8 times (bf16, weight gradient), with stride too except forward; kernels on maps
+// of up to 4x4 by 1.3 (f32) to 4 times.
+bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
+  if (dtype == DType::f64 || g.trivial()) return true;
+  if (g.options.groups > 1 || g.ci < 32) return false;
+  const bool small = g.ho * g.wo <= 16;
+  if (pass == Pass::backward_input) return g.pointwise();
+  return small || (pass == Pass::backward_weight && g.pointwise());
+}
+
+// The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and its channels swapped.
+bool by_turned_weight(const ConvGeometry& g, DType dtype) {
+  return dtype != DType::f64 && g.options.stride == 1 && g.options.groups == 1 && g.kh == g.kw && g.kh > 1 &&
+         g.options.dilation * (g.kh - 1) >= g.options.padding && g.ci >= 32;
+}
+
+// (O, kh, kw, I) -> (I, kh, kw, O), rows and columns reversed; in tiles, so that both sides stay in the cache.
+template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
+  constexpr int64_t kTile = 32;
+  const int64_t taps = g.kh * g.kw;
+  parallel_for((g.ci + kTile - 1) / kTile, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile)
+      for (int64_t o = 0; o < g.o; o += kTile)
+        for (int64_t tap = 0; tap < taps; ++tap)
+          for (int64_t i = tile * kTile; i < std::min(g.ci, (tile + 1) * kTile); ++i)
+            for (int64_t j = o; j < std::min(g.o, o + kTile); ++j)
+              turned[(i * taps + taps - 1 - tap) * g.o + j] = w[(j * taps + tap) * g.ci + i];
+  });
+}
+
+void backward_input_turned(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+  const Tensor turned = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
+  dispatch_floating(w.dtype(), "conv2d_input_gradient", [&]<class T>() { turn(g, w.data<T>(), turned.data<T>()); });
+  ConvOptions options = g.options;
+  options.padding = options.dilation * (g.kh - 1) - options.padding;
+  conv2d_forward(dx, dy, turned, {}, options);
+}
 
 // On CPUs without bf16 products, everything runs in f32 and is rounded once.
 bool needs_widening(DType dtype) { return dtype == DType::bf16 && !onednn::has_bf16(); }
@@ -223,6 +260,7 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, 
   }
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
   if (by_product(Pass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
+  else if (by_turned_weight(g, dy.dtype())) backward_input_turned(g, dx, dy, w);
   else backward_input_onednn(g, dx, dy, w);
 }
 

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "tensor/cpu/onednn.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/cpu/loops.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
@@ -64,6 +64,21 @@ void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Tens
                             {DNNL_ARG_DST, plan->destination, c.raw()}});
 }
 
+// Weight gradients sum over many rows. oneDNN 2.6 cuts such a product badly between threads; as two products of half the
+// rows, summed afterwards, f32 runs up to 1.2 times as fast. Always two, so that the bits do not depend on the threads.
+bool long_sum(const ProductShape& s, DType dtype) {
+  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k % 2 == 0 && s.k >= 8192;
+}
+
+void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductShape s) {
+  s.batch = 2;
+  s.k /= 2;
+  const Tensor halves = Tensor::empty({2, s.m, s.n}, DType::f32);
+  matmul_onednn(halves, a, b, {}, s);
+  const float *first = halves.data<float>(), *second = first + s.m * s.n;
+  map_elements(s.m * s.n, [](float x, float y) { return x + y; }, c.data<float>(), first, second);
+}
+
 // On CPUs without bf16 products: the same product of widened operands, rounded once.
 void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
   const Tensor wide = Tensor::empty(c.shape(), DType::f32);
@@ -112,6 +127,7 @@ void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Ten
   if (s.k == 0) fill_with_bias(c, bias);
   else if (a.dtype() == DType::f64) matmul_f64(c, a, b, bias, s);
   else if (a.dtype() == DType::bf16 && !onednn::has_bf16()) matmul_widened(c, a, b, bias, s);
+  else if (!bias.defined() && long_sum(s, a.dtype())) matmul_halves(c, a, b, s);
   else matmul_onednn(c, a, b, bias, s);
 }
 
