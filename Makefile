@@ -28,6 +28,9 @@ run: deps
 	@$(MAKE) --no-print-directory programs
 	@experiments/quick.sh $(BUILD)
 
+bench: build
+	@$(BUILD)/bench
+
 test: deps
 	@$(MAKE) --no-print-directory everything
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)

@@ -18,7 +18,6 @@ needed="
   libtomlplusplus-dev  toml++/toml.h
   libfmt-dev           fmt/core.h
   doctest-dev          doctest/doctest.h
-  libbenchmark-dev     benchmark/benchmark.h
   curl                 curl
   ca-certificates      /etc/ssl/certs/ca-certificates.crt
 "
