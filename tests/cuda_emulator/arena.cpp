@@ -30,7 +30,8 @@ struct Arena {
   size_t next = 0;  // where to look for room first: an address is used again as late as possible
   std::map<const char*, Allocation> live;
   std::deque<Allocation> released;
-  int open = 0;  // nesting of DeviceAccess
+  int open = 0;         // nesting of DeviceAccess
+  bool closed = false;  // some allocation may not be touched
 
   void reserve() {
     if (begin) return;
@@ -57,9 +58,8 @@ struct Arena {
     return nullptr;
   }
 
-  void protect(const Allocation& a, bool closed) const {
-    mprotect(a.pages, a.page_bytes, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
-  }
+  static void allow(const Allocation& a) { mprotect(a.pages, a.page_bytes, PROT_READ | PROT_WRITE); }
+  static void forbid(const Allocation& a) { mprotect(a.pages, a.page_bytes, PROT_NONE); }
 } arena;
 
 const Allocation* allocation_of(const void* memory) {
@@ -70,8 +70,11 @@ const Allocation* allocation_of(const void* memory) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__)
+// The first byte is poison, and each equals its neighbour.
 bool poisoned(const char* begin, const char* end) {
-  return std::all_of(begin, end, [](char c) { return static_cast<unsigned char>(c) == kPoison; });
+  if (begin == end) return true;
+  const auto neighbours = static_cast<size_t>(end - begin) - 1;
+  return static_cast<unsigned char>(*begin) == kPoison && !memcmp(begin, begin + 1, neighbours);
 }
 #endif
 
@@ -102,12 +105,15 @@ void* allocate(size_t bytes, const Location& site) {
   a.memory = a.pages + a.page_bytes - padded;
   a.bytes = bytes;
   a.site = site;
-  arena.protect(a, false);
+  Arena::allow(a);
   unpoison_memory(a.pages, a.page_bytes);
   memset(a.pages, kPoison, a.page_bytes);
   poison_memory(a.pages, static_cast<size_t>(a.memory - a.pages));
   poison_memory(a.end(), padded - bytes);
-  if (options().guard_device_memory && arena.open == 0) arena.protect(a, true);
+  if (options().guard_device_memory && arena.open == 0) {
+    Arena::forbid(a);
+    arena.closed = true;
+  }
   arena.live[a.memory] = a;
   counters.live_bytes += bytes;
   counters.peak_bytes = std::max(counters.peak_bytes, counters.live_bytes);
@@ -126,7 +132,7 @@ void release(void* memory) {
   machine.statistics.live_bytes -= a.bytes;
   if (checker) checker->device_released(a.memory, a.bytes);
   madvise(a.pages, a.page_bytes, MADV_DONTNEED);
-  arena.protect(a, true);
+  Arena::forbid(a);
   arena.released.push_back(a);
   if (arena.released.size() > kRemembered) arena.released.pop_front();
 }
@@ -174,13 +180,15 @@ std::string describe_device_address(const void* address) {
 }
 
 DeviceAccess::DeviceAccess() {
-  if (arena.open++ == 0 && options().guard_device_memory)
-    for (const auto& [memory, a] : arena.live) arena.protect(a, false);
+  if (arena.open++ > 0 || !arena.closed) return;
+  for (const auto& [memory, a] : arena.live) Arena::allow(a);
+  arena.closed = false;
 }
 
 DeviceAccess::~DeviceAccess() {
-  if (--arena.open == 0 && options().guard_device_memory)
-    for (const auto& [memory, a] : arena.live) arena.protect(a, true);
+  if (--arena.open > 0 || !options().guard_device_memory) return;
+  for (const auto& [memory, a] : arena.live) Arena::forbid(a);
+  arena.closed = true;
 }
 
 void mark_written(void* device, size_t bytes) {

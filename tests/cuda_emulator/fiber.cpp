@@ -44,7 +44,7 @@ passband_switch_stack:
 .size passband_switch_stack,.-passband_switch_stack
 )");
 
-static void switch_context(Fiber& from, Fiber& to) {
+[[maybe_unused]] static void switch_context(Fiber& from, Fiber& to) {
   passband_switch_stack(&from.stack_pointer, to.stack_pointer);
 }
 
@@ -99,7 +99,9 @@ void unpoison_memory(const void* address, size_t bytes) { __asan_unpoison_memory
 
 #else
 
+#if !defined(__x86_64__)
 void switch_fiber(Fiber& from, Fiber& to) { switch_context(from, to); }
+#endif
 void fiber_started(Fiber&) {}
 void poison_memory(const void*, size_t) {}
 void unpoison_memory(const void*, size_t) {}

@@ -54,6 +54,8 @@ struct Machine {
   bool inside = true;          // the emulator's own code runs, not the kernel's
   Location inside_at;          // the kernel's line that called it
   std::string fault;           // what ended the kernel
+  Order order = Order::forward;
+  bool strict_exit = false;
   uint64_t random_state = 1;
   size_t dynamic_bytes = 0;
 

@@ -41,7 +41,7 @@ unsigned first_warp_by_priority(uint32_t warps) {
 }
 
 unsigned choose_bit(uint32_t bits) {
-  switch (options().order) {
+  switch (machine.order) {
     case Order::forward: return static_cast<unsigned>(std::countr_zero(bits));
     case Order::reverse: return 31u - static_cast<unsigned>(std::countl_zero(bits));
     default: return random_bit_of(bits);
@@ -51,7 +51,7 @@ unsigned choose_bit(uint32_t bits) {
 Thread* take_next_thread() {
   if (!machine.warps_ready || !machine.fault.empty()) return nullptr;
   const uint32_t warps = machine.warps_ready;
-  const unsigned w = options().order == Order::greedy ? first_warp_by_priority(warps) : choose_bit(warps);
+  const unsigned w = machine.order == Order::greedy ? first_warp_by_priority(warps) : choose_bit(warps);
   Warp& warp = machine.warps[w];
   const unsigned lane = choose_bit(warp.ready);
   warp.ready &= ~(1u << lane);
@@ -103,7 +103,7 @@ Fiber& enter(Thread* next) {
 }
 
 // Leaves `from`, and returns when it is its turn again.
-void yield(Fiber& from) {
+[[gnu::always_inline]] inline void yield(Fiber& from) {
   Fiber& to = enter(take_next_thread());
   if (&to == &from) return;
   ++machine.statistics.switches;
@@ -111,6 +111,7 @@ void yield(Fiber& from) {
 }
 
 int combined_predicate(Barrier kind) {
+  if (kind == Barrier::plain) return 0;
   int count = 0, all = 1, any = 0;
   for (const Thread& thread : machine.threads) {
     if (thread.state != ThreadState::at_barrier) continue;
@@ -118,11 +119,11 @@ int combined_predicate(Barrier kind) {
     all &= thread.value != 0;
     any |= thread.value != 0;
   }
-  return kind == Barrier::count ? count : kind == Barrier::all ? all : kind == Barrier::any ? any : 0;
+  return kind == Barrier::count ? count : kind == Barrier::all ? all : any;
 }
 
 bool same_place(const Location& a, const Location& b) {
-  return a.line() == b.line() && !strcmp(a.file_name(), b.file_name());
+  return a.line() == b.line() && (a.file_name() == b.file_name() || !strcmp(a.file_name(), b.file_name()));
 }
 
 // Every thread that has not returned is at the barrier. Compares source lines, not addresses: a compiler may have
@@ -161,7 +162,7 @@ void retire(Thread& thread) {
       note_fault(text_of(thread) + " has returned, but the mask of " + meeting.operation + " at " +
                  text_of(meeting.at) + " names it");
   }
-  if (machine.alive && machine.waiting == machine.alive && !options().strict_exit) release_barrier(barrier_kind);
+  if (machine.alive && machine.waiting == machine.alive && !machine.strict_exit) release_barrier(barrier_kind);
 }
 
 // The first function of every fiber. One fiber runs thread after thread as long as none of them has to wait.
@@ -257,8 +258,8 @@ std::string reason_against(dim3 grid, dim3 block, size_t shared_bytes) {
 class BlockOrder {
  public:
   explicit BlockOrder(uint64_t count) : count_(count) {
-    if (options().order == Order::reverse) next_ = count - 1, stride_ = count - 1;
-    if (options().order != Order::random) return;
+    if (machine.order == Order::reverse) next_ = count - 1, stride_ = count - 1;
+    if (machine.order != Order::random) return;
     next_ = random_bits() % count;
     do stride_ = random_bits() % count;
     while (std::gcd(stride_, count) != 1);
@@ -290,6 +291,8 @@ void run_grid(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes
   gridDim = grid;
   blockDim = block;
   machine.dynamic_bytes = shared_bytes;
+  machine.order = options().order;
+  machine.strict_exit = options().strict_exit;
   machine.random_state = options().seed * 0x9E3779B97F4A7C15ull | 1;
   machine.host.stack = nullptr;
   ++machine.statistics.launches;
@@ -319,7 +322,7 @@ int barrier(Barrier kind, int predicate, Location at) {
   thread.value = predicate;
   barrier_kind = kind;
   ++machine.waiting;
-  const size_t expected = options().strict_exit ? machine.threads.size() : machine.alive;
+  const size_t expected = machine.strict_exit ? machine.threads.size() : machine.alive;
   if (machine.waiting == expected) release_barrier(kind);
   yield(*thread.fiber);
   return thread.value;
@@ -368,7 +371,7 @@ void rendezvous(uint32_t mask, Combine combine, void* argument, const char* oper
   meeting.arrived = 0;
   for (uint32_t others = mask & ~me; others; others &= others - 1)
     make_ready(machine.threads[thread.warp * kWarp + static_cast<unsigned>(std::countr_zero(others))]);
-  if (options().order == Order::forward) return;
+  if (machine.order == Order::forward) return;
   make_ready(thread);  // the last lane to arrive need not be the first to go on
   yield(*thread.fiber);
 }
