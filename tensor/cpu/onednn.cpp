@@ -47,31 +47,34 @@ class PlanCache {
   std::unordered_map<Key, PlanRef, KeyHash> plans_;
 };
 
-// Packed copies by the address of the weights. A slot is stale when its storage died (the address may then belong to
-// another tensor) or changed; stale slots go when something new comes in.
+// Packed copies by the address of the weights, told apart by how they were read as well as by how they were packed: a
+// square matrix and its transpose have one packed layout. A slot is stale when its storage died (the address may then
+// belong to another tensor) or changed; stale slots go when something new comes in.
 class PackedWeights {
  public:
-  Tensor find(const Tensor& weights, const dnnl::memory::desc& layout) {
+  Tensor find(const Tensor& weights, const dnnl::memory::desc& own, const dnnl::memory::desc& layout) {
     std::lock_guard lock(mutex_);
     const auto found = slots_.find(weights.raw());
     if (found == slots_.end()) return {};
     for (const Slot& slot : found->second)
-      if (slot.layout == layout && slot.version == weights.version() && slot.storage.lock() == weights.storage())
+      if (slot.own == own && slot.layout == layout && slot.version == weights.version() &&
+          slot.storage.lock() == weights.storage())
         return slot.memory;
     return {};
   }
-  void insert(const Tensor& weights, const dnnl::memory::desc& layout, const Tensor& memory) {
+  void insert(const Tensor& weights, const dnnl::memory::desc& own, const dnnl::memory::desc& layout,
+              const Tensor& memory) {
     std::lock_guard lock(mutex_);
     for (auto& [address, slots] : slots_) std::erase_if(slots, [](const Slot& slot) { return slot.stale(); });
     std::erase_if(slots_, [](const auto& entry) { return entry.second.empty(); });
-    slots_[weights.raw()].push_back({weights.storage(), weights.version(), layout, memory});
+    slots_[weights.raw()].push_back({weights.storage(), weights.version(), own, layout, memory});
   }
 
  private:
   struct Slot {
     std::weak_ptr<Storage> storage;
     uint64_t version;
-    dnnl::memory::desc layout;
+    dnnl::memory::desc own, layout;
     Tensor memory;
 
     bool stale() const {
@@ -200,11 +203,11 @@ Tensor memory_for(const dnnl::memory::desc& layout) {
 
 Tensor packed(const Plan& plan, const Tensor& weights) {
   if (!plan.reorder) return weights;
-  if (Tensor found = packed_weights().find(weights, plan.weights)) return found;
+  if (Tensor found = packed_weights().find(weights, plan.own, plan.weights)) return found;
   Tensor memory = memory_for(plan.weights);
   execute(plan.reorder, plan.reorder_scratchpad,
           {{DNNL_ARG_FROM, plan.own, weights.raw()}, {DNNL_ARG_TO, plan.weights, memory.raw()}});
-  packed_weights().insert(weights, plan.weights, memory);
+  packed_weights().insert(weights, plan.own, plan.weights, memory);
   return memory;
 }
 
