@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make run` does once the programs are built: get CIFAR-10, train AlterNet with the quick recipe, write its report.
+# What `make run` does once the programs are built: get CIFAR-10, train AlterNet by the quick recipe, write its report.
 # What an earlier call finished is reused; a training run that was interrupted is resumed.
 #   usage: quick.sh [BUILD_FOLDER]
 set -euo pipefail

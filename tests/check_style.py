@@ -114,7 +114,7 @@ def check_file(root, path):
     lines = text.split("\n")
     if path.endswith(CODE) or path.endswith(SCRIPTS):
         first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
-        if not first.startswith(("//", "# ", "/*")):
+        if not first.startswith(("//", "# ", "/*", '"""')):
             yield 1, "the first line must be a comment that says what the file is"
         if len(lines) - 1 > FILE_CAP:
             yield 1, f"{len(lines) - 1} lines, the cap is {FILE_CAP}"
