@@ -88,7 +88,7 @@ struct Preset {
 
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> table = {
-      {"resnet", small("resnet", "C.CC.CC.C", true)},
+      {"resnet", small("resnet", "C.C.C.C", true)},
       {"resnet18", resnet({2, 2, 2, 2}, false)},
       {"resnet34", resnet({3, 4, 6, 3}, false)},
       {"resnet50", resnet({3, 4, 6, 3}, true)},

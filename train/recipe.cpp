@@ -14,18 +14,29 @@ namespace {
 // The default: real accuracy in five minutes on two cores. Measured on the page experiments/quick.md.
 constexpr const char* kQuick = R"(
 [train]
-epochs = 16
+epochs = 10
 batch_size = 128
 opt = "sgd"
-lr = 0.2
+lr = 0.25
 weight_decay = 0.0005
 sched = "onecycle"
-warmup_epochs = 3
+warmup_epochs = 2
 smoothing = 0.1
+crop_padding = 2
 crop_mode = "reflect"
-eval_interval = 4
+eval_interval = 2
+
+[family.alternet.train]
+epochs = 6
+warmup_epochs = 1
+
+[family.lambda_resnet.train]
+epochs = 5
+warmup_epochs = 1
 
 [family.vit.train]
+epochs = 5
+warmup_epochs = 1
 opt = "adamw"
 lr = 0.001
 weight_decay = 0.05
