@@ -40,7 +40,8 @@ inline std::vector<plot::Span> alternating_spans(size_t latents) {
   return spans;
 }
 
-// The same against layer names, as the analyses draw it: a categorical axis with long labels and one span a block.
+// The same against layer names, as the analyses draw it: a categorical axis with long labels and one span a
+// block.
 inline plot::Figure layer_figure() {
   plot::Panel panel{.x = {.label = "Layer"}, .y = {.label = "Feature-map variance", .from_zero = true}};
   for (int stage = 1, at = 0; stage <= 4; ++stage)
@@ -50,7 +51,8 @@ inline plot::Figure layer_figure() {
       panel.spans.push_back({at - 0.5, at + 0.5, stage > 1 && block == 1 ? plot::Kind::subsampling
                              : attention ? plot::Kind::attention : plot::Kind::convolution});
     }
-  plot::Line line{.name = "trained", .y = kVarianceResNet}, untrained{.name = "random weights", .y = kVarianceResNet};
+  plot::Line line{.name = "trained", .y = kVarianceResNet},
+      untrained{.name = "random weights", .y = kVarianceResNet};
   for (double& y : untrained.y) y = 0.3 + 0.2 * y;
   for (size_t i = 0; i < 17; ++i) line.x.push_back(static_cast<double>(i));
   untrained.x = line.x;

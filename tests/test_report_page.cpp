@@ -146,6 +146,35 @@ TEST_CASE("a second call adds to the report and replaces sections of the same na
   CHECK(page.find("Figure of one") != std::string::npos);
 }
 
+TEST_CASE("a report may be written after every section, and into a second directory whole") {
+  const Scratch scratch;
+  Report report({.title = "t"});
+  for (const char* name : {"one", "two"}) {
+    report.add(small_section(name, 1));
+    report.write(scratch("a"));
+  }
+  report.add(small_section("one", 11));
+  report.write(scratch("a"));
+  report.write(scratch("b"));
+  for (const char* directory : {"a/", "b/"}) {
+    const auto sections =
+        nlohmann::json::parse(read_file(scratch(directory + std::string("summary.json"))))["sections"];
+    CHECK(sections["one"]["values"]["v"] == 11);
+    CHECK(sections["two"]["values"]["v"] == 1);
+    CHECK(fs::is_regular_file(scratch(directory + std::string("figures/two.svg"))));
+  }
+}
+
+TEST_CASE("a figure name belongs to one section") {
+  const Scratch scratch;
+  Report report({.title = "t"});
+  report.add(small_section("one", 1));
+  Section other = small_section("two", 2);
+  other.figures[0].name = "one";
+  report.add(other);
+  CHECK_THROWS_WITH_AS(report.write(scratch()), doctest::Contains("figure 'one' is in section"), Error);
+}
+
 TEST_CASE("stored keys tell which sections may be reused") {
   const Scratch scratch;
   Report report({.title = "t"});
@@ -189,6 +218,13 @@ TEST_CASE("names that could leave the report directory are refused") {
   Section section = small_section("one", 1);
   section.arrays = {{.name = "a/b", .shape = {1}, .values = {1}}};
   CHECK_THROWS_AS(report.add(section), Error);
+}
+
+TEST_CASE("running text keeps numbers with their units and gets true minus signs") {
+  const std::string page =
+      render_page({.title = "t", .answer = "From -1.4 % to 5-6 % (-2), n = 7, on 2024-05-01."}, {});
+  CHECK(page.find("From \u22121.4\u00a0% to 5-6\u00a0% (\u22122), n\u00a0=\u00a07, on 2024-05-01.") !=
+        std::string::npos);
 }
 
 TEST_CASE("runs side by side mark the settings in which they differ") {

@@ -110,7 +110,7 @@ Figure reliability_figure(std::string name, std::string title, const std::vector
   top.x.label = "";
   top.bars = {accuracy};
   top.points = {confidence};
-  top.references = {{.along = Reference::Along::diagonal, .label = "perfectly calibrated"}};
+  top.references = {{.along = Reference::Along::diagonal, .label = "Perfectly calibrated"}};
   Panel bottom{.x = x, .y = {.label = "Share of predictions", .unit = "%", .from_zero = true}, .height = 80};
   bottom.bars = {share};
   return {.name = std::move(name), .title = std::move(title), .panels = {top, bottom}};

@@ -119,7 +119,8 @@ struct Picture {
 
 struct Pictures {
   int columns = 4;
-  bool fixed_columns = false;  // columns mean something (input, layer 1, layer 2): narrow screens keep them in one row
+  bool fixed_columns =
+      false;  // columns mean something (input, layer 1, layer 2): narrow screens keep them in one row
   std::vector<std::string> column_titles = {}, row_titles = {};
   std::vector<Picture> cells = {};  // row-major
   ColorMap map = ColorMap::magma;   // of the overlays

@@ -14,13 +14,20 @@ namespace {
 
 std::string hash_of(std::string_view source) { return "'sha256-" + base64(sha256(source)) + "'"; }
 
-// Escaped running text; a number keeps its unit and "n = 5" stays on one line.
+// Escaped running text: a number keeps its unit, "n = 5" stays on one line, and a hyphen before a number
+// that starts a word becomes a minus sign.
 std::string prose(std::string_view text) {
   std::string out = escape_xml(text);
   for (const auto& [loose, tight] : {std::pair<std::string_view, std::string_view>{" %", "\u00a0%"},
                                      {" = ", "\u00a0=\u00a0"}})
     for (size_t at = out.find(loose); at != std::string::npos; at = out.find(loose, at + tight.size()))
       out.replace(at, loose.size(), tight);
+  const auto starts_number = [&](size_t at) {
+    const bool starts = at == 0 || std::string_view(" (\xa0").find(out[at - 1]) != std::string_view::npos;
+    return starts && at + 1 < out.size() && out[at + 1] >= '0' && out[at + 1] <= '9';
+  };
+  for (size_t at = out.find('-'); at != std::string::npos; at = out.find('-', at + 1))
+    if (starts_number(at)) out.replace(at, 1, "\u2212");
   return out;
 }
 
@@ -67,7 +74,7 @@ void append_headline(std::string& out, const ReportHeader& header, const std::ve
   out += "<dl class=\"headline\">\n";
   for (const ReportValue* value : shown) {
     out += fmt::format(R"(<div><dt>{}</dt><dd class="number">{}</dd>)", escape_xml(value->label),
-                       escape_xml(value_text(*value)));
+                       prose(value_text(*value)));
     if (!value->detail.empty()) out += fmt::format(R"(<dd class="detail">{}</dd>)", prose(value->detail));
     out += "</div>\n";
   }
@@ -214,7 +221,7 @@ std::string numbers_of(const StoredSection& section) {
   if (section.values.empty()) return {};
   std::string out = "<ul>";
   for (const ReportValue& value : section.values)
-    out += fmt::format("<li>{}: <b>{}</b>{}</li>", escape_xml(value.label), escape_xml(value_text(value)),
+    out += fmt::format("<li>{}: <b>{}</b>{}</li>", escape_xml(value.label), prose(value_text(value)),
                        value.detail.empty() ? "" : ", " + prose(value.detail));
   return out + "</ul>";
 }

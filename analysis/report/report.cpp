@@ -74,23 +74,35 @@ void Report::add(Section section) {
   for (const ReportArray& array : section.arrays) check_name("array", array.name);
   const auto same = std::find_if(sections_.begin(), sections_.end(),
                                  [&](const Section& s) { return s.name == section.name; });
-  if (same == sections_.end()) sections_.push_back(std::move(section));
-  else *same = std::move(section);
+  if (same == sections_.end()) {
+    sections_.push_back(std::move(section));
+    written_to_.emplace_back();
+  } else {
+    written_to_[static_cast<size_t>(same - sections_.begin())].clear();
+    *same = std::move(section);
+  }
 }
 
-void Report::write(const std::string& directory) const {
+void Report::write(const std::string& directory) {
   const fs::path report = directory;
   for (const char* part : {"figures", "data", "sections"}) make_directory(report / part);
 
   std::vector<StoredSection> all = sections_in(report / "sections");
-  std::vector<StoredSection> fresh;
-  for (const Section& section : sections_) {
-    std::erase_if(all, [&](const StoredSection& s) { return s.name == section.name; });
-    all.push_back(drawn(section));
-    fresh.push_back(all.back());
+  std::vector<StoredSection> fresh;  // parallel to sections_; unnamed where the directory already holds it
+  for (size_t i = 0; i < sections_.size(); ++i) {
+    const auto named = [&](const StoredSection& s) { return s.name == sections_[i].name; };
+    const bool there = written_to_[i] == directory && std::any_of(all.begin(), all.end(), named);
+    fresh.push_back(there ? StoredSection{} : drawn(sections_[i]));
+    if (fresh[i].name.empty()) continue;
+    std::erase_if(all, named);
+    all.push_back(fresh[i]);
   }
   check_figures(all);
-  for (size_t i = 0; i < sections_.size(); ++i) write_section(report, sections_[i], fresh[i]);
+  for (size_t i = 0; i < sections_.size(); ++i) {
+    if (fresh[i].name.empty()) continue;
+    write_section(report, sections_[i], fresh[i]);
+    written_to_[i] = directory;
+  }
   std::sort(all.begin(), all.end(), [](const StoredSection& a, const StoredSection& b) {
     return std::pair(a.order, a.name) < std::pair(b.order, b.name);
   });

@@ -68,11 +68,13 @@ class Report {
   // Writes index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and summary.json into
   // `directory` (made if missing), each file whole or not at all. Sections found there and not added here are
   // kept.
-  void write(const std::string& directory) const;
+  // Cheap to call after every section: one that went into this directory before is not drawn again.
+  void write(const std::string& directory);
 
  private:
   ReportHeader header_;
   std::vector<Section> sections_;
+  std::vector<std::string> written_to_;  // parallel: the directory a section was last written into
 };
 
 // The key a section was stored with, when `directory` holds a section of that name: the analysis may be

@@ -103,6 +103,13 @@ std::vector<std::string> without_prefixes(std::vector<std::string> names,
   return names;
 }
 
+// Whether labels `spacing` apart keep clear of their neighbours.
+bool fit_side_by_side(const std::vector<std::string>& labels, double spacing) {
+  for (size_t i = 1; i < labels.size(); ++i)
+    if ((text_width(labels[i - 1]) + text_width(labels[i])) / 2 * kSmallFont + 6 > spacing) return false;
+  return true;
+}
+
 // Categories stand upright when they fit between their ticks, else turned; thinned when even turned text would
 // collide.
 void choose_categories(const Panel& panel, PanelLayout& layout) {
@@ -110,7 +117,7 @@ void choose_categories(const Panel& panel, PanelLayout& layout) {
   layout.x_groups = prefix_groups(panel.x.categories);
   const std::vector<std::string> names = without_prefixes(panel.x.categories, layout.x_groups);
   layout.x_ticks = category_ticks(names, n);
-  if (widest(layout.x_ticks) + 6 <= layout.plot_width / n) return;
+  if (fit_side_by_side(layout.x_ticks.labels, layout.plot_width / n)) return;
   layout.x_label_angle = -45;
   layout.x_ticks = category_ticks(names, std::max(1, static_cast<int>(layout.plot_width / 15)));
 }

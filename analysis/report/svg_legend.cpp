@@ -134,6 +134,9 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
       canvas.text(box.x + box.width / 2, y - 0.5, look_of(entry.kind).letter, Anchor::middle, "strip");
       break;
     }
+    case Mark::diagonal:
+      canvas.line({x, middle}, {x + kSwatch, middle}, "rule", "stroke-dasharray=\"4 3\"");
+      break;
     case Mark::key: break;
   }
   canvas.text(x + kSwatch + kGap, y, entry.label, Anchor::start, "legend");
@@ -145,6 +148,10 @@ std::vector<LegendEntry> legend_of(const Drawing& drawing) {
   std::vector<LegendEntry> entries;
   for (const Panel& panel : drawing.figure.panels) add_series(drawing, panel, entries);
   if (entries.size() == 1) entries.clear();  // a single series is what the axis says it is
+  for (const Panel& panel : drawing.figure.panels)
+    for (const Reference& reference : panel.references)
+      if (reference.along == Reference::Along::diagonal)
+        add_unique(entries, {.mark = LegendEntry::Mark::diagonal, .label = reference.label});
   for (const Panel& panel : drawing.figure.panels)
     for (const Span& span : panel.spans) {
       const KindLook& kind = look_of(span.kind);

@@ -234,24 +234,22 @@ void draw_reference_line(Canvas& canvas, const Plot& plot, const Reference& refe
   }
 }
 
-// The first place along the line that covers no data; the last resort is its far end.
+// The first place along the line that covers no data; the last resort is its far end. Diagonals stand in
+// the legend.
 void draw_reference_label(Canvas& canvas, Plot& plot, const Reference& reference) {
+  if (reference.label.empty() || reference.along == Reference::Along::diagonal) return;
   const double width = text_width(reference.label) * kSmallFont;
   const Box& area = plot.area;
   std::vector<Point> places;  // baseline starts
   for (const double share : {1.0, 0.0, 0.5, 0.75, 0.25}) {  // right before left, top before bottom
-    const double along_x = area.x + 4 + share * (area.width - width - 8),
-                 along_y = area.y + 12 + (1 - share) * (area.height - 20);
     if (reference.along == Reference::Along::horizontal) {
-      places.push_back({along_x, plot.y(reference.at) - 5});
-      places.push_back({along_x, plot.y(reference.at) + 13});
-    } else if (reference.along == Reference::Along::vertical) {
-      places.push_back({plot.x(reference.at) + 5, along_y});
-      places.push_back({plot.x(reference.at) - 5 - width, along_y});
+      const double x = area.x + 4 + share * (area.width - width - 8);
+      places.push_back({x, plot.y(reference.at) - 5});
+      places.push_back({x, plot.y(reference.at) + 13});
     } else {
-      const double v = 0.18 + 0.6 * share;
-      const double low = plot.x.range().low, span = plot.x.range().high - low;
-      places.push_back({plot.x(low + v * span) - width - 8, plot.y(low + v * span) - 4});
+      const double y = area.y + 12 + (1 - share) * (area.height - 20);
+      places.push_back({plot.x(reference.at) + 5, y});
+      places.push_back({plot.x(reference.at) - 5 - width, y});
     }
   }
   const auto box_at = [&](const Point& p) { return Box{p.x, p.y - 9, width, 11}; };
@@ -326,8 +324,7 @@ void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const Pane
   draw_spans(canvas, plot);
   draw_axes(canvas, panel, layout, area, plot.x, plot.y);
   draw_marks(canvas, plot, fmt::format("{}-clip{}", drawing.id, index));
-  for (const Reference& reference : panel.references)
-    if (!reference.label.empty()) draw_reference_label(canvas, plot, reference);
+  for (const Reference& reference : panel.references) draw_reference_label(canvas, plot, reference);
   if (drawing.direct_labels) draw_direct_labels(canvas, plot);
   canvas.close();
 }

@@ -19,7 +19,7 @@ struct Drawing {
 };
 
 struct LegendEntry {
-  enum class Mark { line, point, bar, area, span, key } mark = Mark::line;
+  enum class Mark { line, point, bar, area, span, diagonal, key } mark = Mark::line;
   std::string label = {};
   SeriesLook look = {};
   bool markers = false;
@@ -40,7 +40,8 @@ struct PanelLayout {
   Ticks x_ticks = {}, y_ticks = {};
   double left = 0, right = 0, top = 0, bottom = 0, plot_width = 0, plot_height = 0;
   double x_label_angle = 0;
-  std::vector<Heatmap::Group> x_groups = {};  // brackets below the tick labels: common beginnings of category names
+  std::vector<Heatmap::Group> x_groups =
+      {};  // brackets below the tick labels: common beginnings of category names
   double height() const { return top + plot_height + bottom; }
 };
 
