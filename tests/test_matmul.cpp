@@ -80,6 +80,21 @@ TEST_CASE("linear is x times the transposed weight plus bias") {
   }
 }
 
+TEST_CASE("linear adds a residual, and its gradient is the gradient of the result") {
+  for (const DType dtype : kTypes)
+    for (const bool biased : {false, true}) {
+      const Tensor x = naive::random({2, 9, 12}, dtype, 1), w = naive::random({7, 12}, dtype, 2);
+      const Tensor b = biased ? naive::random({7}, dtype, 3) : Tensor{};
+      const Tensor residual = naive::random({2, 9, 7}, dtype, 4).leaf(), dy = naive::random({2, 9, 7}, dtype, 5);
+      std::vector<double> wanted = naive::matmul(x.values(), w.values(), 1, 18, 7, 12, false, true);
+      const std::vector<double> added = residual.values();
+      for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += added[i] + (biased ? b.values()[i % 7] : 0);
+      const Tensor y = linear(x, w, b, residual);
+      naive::check_close(y, wanted, 14);
+      CHECK(grad(y, {residual}, {.seed = dy})[0].values() == dy.values());
+    }
+}
+
 TEST_CASE("gradients of a linear layer have the closed form dy w, dy^T x and the column sums of dy") {
   for (const DType dtype : kTypes) {
     const Tensor x = naive::random({4, 5, 12}, dtype, 1).leaf(), w = naive::random({7, 12}, dtype, 2).leaf(),

@@ -60,8 +60,9 @@ Json run_peer(const Options& options, const std::string& weights, const std::vec
   const double theirs = result["losses"][0].get<double>(), error = std::abs(theirs - losses[0]) / std::abs(losses[0]);
   if (error > tolerance) {
     result.erase("step_ms");
-    result["message"] = fmt::format("no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g})",
-                                    theirs, losses[0], tolerance);
+    result["message"] =
+        fmt::format("no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g})", theirs,
+                    losses[0], tolerance);
   }
   return result;
 }

@@ -183,7 +183,8 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
     ++count;
   };
   try {
-    for (const Argument& argument : arguments) add(argument.name, argument.layout, const_cast<void*>(argument.data));
+    for (const Argument& argument : arguments)
+      if (argument.data) add(argument.name, argument.layout, const_cast<void*>(argument.data));
     Tensor scratch;
     if (scratchpad.get_size() > 0) {
       scratch = memory_for(scratchpad);

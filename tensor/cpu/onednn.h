@@ -53,7 +53,7 @@ void add_reorder(Plan& plan, const dnnl::memory::desc& from, const dnnl::memory:
 struct Argument {
   int name;  // DNNL_ARG_*
   const dnnl::memory::desc& layout;
-  const void* data;
+  const void* data;  // null: the argument is left out
 };
 
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,

@@ -41,11 +41,11 @@ Tensor weight_of(const ConvGeometry& g, int64_t group, const Tensor& w) {
 
 void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
   const ProductShape shape{.m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
-  if (g.options.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, bias, shape);
+  if (g.options.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
   const Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
   for (int64_t group = 0; group < g.options.groups; ++group) {
     matmul_forward(part, columns_of(g, group, x), weight_of(g, group, w),
-                   bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}, shape);
+                   {.bias = bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}}, shape);
     dispatch_floating(y.dtype(), "conv2d", [&]<class T>() { scatter_group(g, group, part.data<T>(), y.data<T>()); });
   }
 }
@@ -163,15 +163,10 @@ onednn::PlanRef plan_for(Pass pass, const ConvGeometry& g, DType dtype, bool bia
 void forward_onednn(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
   const onednn::PlanRef plan = plan_for(Pass::forward, g, x.dtype(), bias.defined());
   const Tensor weights = onednn::packed(*plan, w);
-  if (bias.defined())
-    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights, weights.raw()},
-                            {DNNL_ARG_BIAS, plan->bias, bias.raw()},
-                            {DNNL_ARG_DST, plan->destination, y.raw()}});
-  else
-    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights, weights.raw()},
-                            {DNNL_ARG_DST, plan->destination, y.raw()}});
+  onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
+                          {DNNL_ARG_WEIGHTS, plan->weights, weights.raw()},
+                          {DNNL_ARG_BIAS, plan->bias, bias.raw()},
+                          {DNNL_ARG_DST, plan->destination, y.raw()}});
 }
 
 void backward_input_onednn(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {

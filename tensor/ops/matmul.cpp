@@ -33,7 +33,7 @@ struct Matmul {
     if (b.rank() == 2) shape.m *= a.shape().outer(-2);
     else shape.batch = a.shape().outer(-2);
     const Tensor c = Tensor::empty(result, a.dtype(), a.device());
-    DISPATCH(a.device(), matmul_forward, c, a, b, Tensor{}, shape);
+    DISPATCH(a.device(), matmul_forward, c, a, b, Epilogue{}, shape);
     return c;
   }
 
@@ -55,23 +55,25 @@ struct Linear {
   static constexpr auto name = "linear";
   static constexpr auto saves = Save::input;
 
-  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
+  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) const {
     const Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
     const ProductShape shape{.m = x.shape().outer(-1),
                              .n = weight.size(0),
                              .k = weight.size(1),
                              .transpose_b = true,
                              .weight_b = true};
-    DISPATCH(x.device(), matmul_forward, y, x, weight, bias, shape);
+    const Epilogue epilogue{bias, residual};
+    DISPATCH(x.device(), matmul_forward, y, x, weight, epilogue, shape);
     return y;
   }
 
   Grads backward(const Saved& s, const Tensor& dy) const {
-    Grads grads(3);
+    Grads grads(4);
     if (s.needs(0)) grads[0] = apply(Matmul{.weight_b = true}, dy, s.input(1));
     const Tensor rows = as_rows(dy);
     if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
     if (s.needs(2)) grads[2] = sum(rows, {0});
+    if (s.needs(3)) grads[3] = dy;
     return grads;
   }
 };
@@ -101,7 +103,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   return apply(Matmul{.options = options}, a, b);
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) {
   check_operands("linear", x, weight);
   CHECK(weight.rank() == 2, "linear: the weight is (out, in), not ", weight);
   CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: inner dimensions differ: x is ", x, ", weight is ",
@@ -111,7 +113,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     CHECK(bias.shape() == Shape{weight.size(0)}, "linear: bias is ", bias, ", weight is ", weight,
           "; the bias has one element per row of the weight");
   }
-  return apply(Linear{}, x, weight, bias);
+  if (residual.defined()) {
+    check_operands("linear", x, residual);
+    CHECK(residual.shape() == x.shape().with(-1, weight.size(0)), "linear: residual is ", residual,
+          ", the product is ", x.shape().with(-1, weight.size(0)));
+  }
+  return apply(Linear{}, x, weight, bias, residual);
 }
 
 }  // namespace passband

@@ -25,7 +25,7 @@ memory::desc any_layout(const memory::desc& layout) {
   return {layout.dims(), layout.data_type(), memory::format_tag::any};
 }
 
-onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bias) {
+onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bias, bool residual) {
   onednn::Plan plan;
   plan.source = matrix(s.batch, s.m, s.k, s.transpose_a, dtype);
   plan.own = matrix(s.batch, s.k, s.n, s.transpose_b, dtype);
@@ -34,10 +34,16 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
   if (bias)
     plan.bias = s.batch == 1 ? memory::desc({1, s.n}, onednn::type_of(result), memory::format_tag::ab)
                              : memory::desc({1, 1, s.n}, onednn::type_of(result), memory::format_tag::abc);
+  dnnl::primitive_attr attributes = onednn::attributes();
+  if (residual) {
+    dnnl::post_ops addition;
+    addition.append_binary(dnnl::algorithm::binary_add, plan.destination);
+    attributes.set_post_ops(addition);
+  }
   using Matmul = dnnl::matmul;
   const Matmul::desc description = bias ? Matmul::desc(plan.source, asked, plan.bias, plan.destination)
                                         : Matmul::desc(plan.source, asked, plan.destination);
-  const Matmul::primitive_desc made(description, onednn::attributes(), onednn::engine());
+  const Matmul::primitive_desc made(description, attributes, onednn::engine());
   plan.primitive = Matmul(made);
   plan.weights = made.weights_desc();
   onednn::add_reorder(plan, plan.own, plan.weights);
@@ -45,27 +51,25 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
   return plan;
 }
 
-void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  const bool bias = e.bias.defined(), residual = e.residual.defined();
   onednn::Key key('m');
-  key.add(s.batch).add(s.m).add(s.n).add(s.k).add(s.transpose_a).add(s.transpose_b);
-  key.add(s.weight_b).add(bias.defined());
+  for (const int64_t number : {s.batch, s.m, s.n, s.k}) key.add(number);
+  for (const bool flag : {s.transpose_a, s.transpose_b, s.weight_b, bias, residual}) key.add(flag);
   key.add(static_cast<int64_t>(a.dtype())).add(static_cast<int64_t>(c.dtype()));
   const onednn::PlanRef plan =
-      onednn::plan_for("matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias.defined()); });
+      onednn::plan_for("matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias, residual); });
   const Tensor right = onednn::packed(*plan, b);
-  if (bias.defined())
-    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights, right.raw()},
-                            {DNNL_ARG_BIAS, plan->bias, bias.raw()},
-                            {DNNL_ARG_DST, plan->destination, c.raw()}});
-  else
-    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights, right.raw()},
-                            {DNNL_ARG_DST, plan->destination, c.raw()}});
+  constexpr int kResidual = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
+  onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
+                          {DNNL_ARG_WEIGHTS, plan->weights, right.raw()},
+                          {DNNL_ARG_BIAS, plan->bias, e.bias.raw()},
+                          {kResidual, plan->destination, e.residual.raw()},
+                          {DNNL_ARG_DST, plan->destination, c.raw()}});
 }
 
-// Weight gradients sum over many rows. oneDNN 2.6 cuts such a product badly between threads; as two products of half the
-// rows, summed afterwards, f32 runs up to 1.2 times as fast. Always two, so that the bits do not depend on the threads.
+// Weight gradients sum over many rows. oneDNN 2.6 cuts such a product badly between threads; as two products of half
+// the rows, summed afterwards, f32 runs up to 1.2 times as fast. Always two: the bits do not depend on the threads.
 bool long_sum(const ProductShape& s, DType dtype) {
   return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k % 2 == 0 && s.k >= 8192;
 }
@@ -80,11 +84,11 @@ void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductSha
 }
 
 // On CPUs without bf16 products: the same product of widened operands, rounded once.
-void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
-  const Tensor wide = Tensor::empty(c.shape(), DType::f32);
-  matmul_onednn(wide, cast(a, DType::f32), cast(b, DType::f32),
-                bias.defined() ? cast(bias, DType::f32) : Tensor{}, s);
-  copy_(c, wide);
+void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  const auto wide = [](const Tensor& x) { return x.defined() ? cast(x, DType::f32) : Tensor{}; };
+  const Tensor result = Tensor::empty(c.shape(), DType::f32);
+  matmul_onednn(result, wide(a), wide(b), {wide(e.bias), wide(e.residual)}, s);
+  copy_(c, result);
 }
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -96,11 +100,12 @@ ConstMatrix eigen_matrix(const double* data, int64_t rows, int64_t columns, bool
 }
 
 // Bands of rows of all matrices of the batch, in parallel.
-void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
   constexpr int64_t kBand = 64;
   const int64_t bands = (s.m + kBand - 1) / kBand;
   const double *pa = a.data<double>(), *pb = b.data<double>();
-  const double* pbias = bias.defined() ? bias.data<double>() : nullptr;
+  const double* bias = e.bias.defined() ? e.bias.data<double>() : nullptr;
+  const double* residual = e.residual.defined() ? e.residual.data<double>() : nullptr;
   double* pc = c.data<double>();
   parallel_for(s.batch * bands, grain_for(kBand * s.n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -109,26 +114,29 @@ void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor&
       const ConstMatrix right = eigen_matrix(pb + batch * s.k * s.n, s.k, s.n, s.transpose_b);
       Eigen::Map<RowMajor> result(pc + (batch * s.m + row) * s.n, rows, s.n);
       result.noalias() = left.middleRows(row, rows) * right;
-      if (pbias) result.rowwise() += Eigen::Map<const Eigen::RowVectorXd>(pbias, s.n);
+      if (bias) result.rowwise() += Eigen::Map<const Eigen::RowVectorXd>(bias, s.n);
+      if (residual) result += Eigen::Map<const RowMajor>(residual + (batch * s.m + row) * s.n, rows, s.n);
     }
   });
 }
 
-// An empty sum is zero: the bias alone.
-void fill_with_bias(const Tensor& c, const Tensor& bias) {
-  if (bias.defined()) copy_(c, expand(bias, c.shape()));
-  else std::memset(c.raw(), 0, static_cast<size_t>(c.numel() * size_of(c.dtype())));
+// An empty sum is zero: what is added alone.
+void fill_with_epilogue(const Tensor& c, const Epilogue& e) {
+  std::memset(c.raw(), 0, static_cast<size_t>(c.numel() * size_of(c.dtype())));
+  if (e.bias.defined()) copy_(c, expand(e.bias, c.shape()));
+  if (e.residual.defined()) add_(c, e.residual);
 }
 
 }  // namespace
 
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& s) {
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  const bool bare = !e.bias.defined() && !e.residual.defined();
   if (c.numel() == 0) return;
-  if (s.k == 0) fill_with_bias(c, bias);
-  else if (a.dtype() == DType::f64) matmul_f64(c, a, b, bias, s);
-  else if (a.dtype() == DType::bf16 && !onednn::has_bf16()) matmul_widened(c, a, b, bias, s);
-  else if (!bias.defined() && long_sum(s, a.dtype())) matmul_halves(c, a, b, s);
-  else matmul_onednn(c, a, b, bias, s);
+  if (s.k == 0) fill_with_epilogue(c, e);
+  else if (a.dtype() == DType::f64) matmul_f64(c, a, b, e, s);
+  else if (a.dtype() == DType::bf16 && !onednn::has_bf16()) matmul_widened(c, a, b, e, s);
+  else if (bare && long_sum(s, a.dtype())) matmul_halves(c, a, b, s);
+  else matmul_onednn(c, a, b, e, s);
 }
 
 }  // namespace passband::cpu

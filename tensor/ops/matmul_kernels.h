@@ -11,13 +11,21 @@ struct ProductShape {
   bool weight_b = false;  // b changes rarely: a backend may keep it in a layout of its own between calls
 };
 
+// What is added to the product before it is rounded to the type of c. Both have that type and may be undefined.
+struct Epilogue {
+  Tensor bias = {};      // (n), to every row
+  Tensor residual = {};  // shaped like c
+};
+
 namespace cpu {
-// `bias` (n) of the type of c, or undefined, is added to every row. The operands' own shapes are not looked at.
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& shape);
+// The operands' own shapes are not looked at.
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+                    const ProductShape& shape);
 }  // namespace cpu
 
 namespace cuda {
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& bias, const ProductShape& shape);
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+                    const ProductShape& shape);
 }  // namespace cuda
 
 }  // namespace passband

@@ -58,6 +58,17 @@ const Register rows_products({
     matmul_row("matmul_rows_tb", {.transpose_b = true}, {{{3, 4, 5}, {2, 5}}}),
     linear_row("linear", true,
                {{{4, 5}, {3, 5}, {3}}, {{2, 3, 5}, {7, 5}, {7}}, {{1, 1}, {1, 1}, {1}}, {{5}, {2, 5}, {2}}}),
+    {.name = "linear_residual",
+     .op = [](const Tensors& x) { return linear(x[0], x[1], {}, x[2]); },
+     .cases = {{{4, 5}, {3, 5}, {4, 3}}, {{2, 3, 5}, {7, 5}, {2, 3, 7}}},
+     .reference =
+         [](const Arrays& x) {
+           const int64_t rows = x[0].shape.outer(-1), in = x[0].shape[-1], out = x[1].shape[0];
+           Values y = naive::matmul(x[0].values, x[1].values, 1, rows, out, in, false, true);
+           for (size_t i = 0; i < y.size(); ++i) y[i] += x[2].values[i];
+           return y;
+         },
+     .terms = [](const Shapes& s) { return s[1][1] + 1; }},
     linear_row("linear_without_bias", false, {{{2, 3, 5}, {7, 5}}}),
 });
 
