@@ -36,7 +36,8 @@ double grid_distance(int64_t a, int64_t b, int64_t width) {
 
 void AttentionDistance::add(const TapSite& site, const Tensor& probabilities) {
   const WindowGrid grid(site);
-  const int64_t heads = probabilities.size(1), all = probabilities.size(2), prefix = site.prefix, tokens = grid.tokens();
+  const int64_t heads = probabilities.size(1), all = probabilities.size(2), prefix = site.prefix,
+                tokens = grid.tokens();
   CHECK(all == tokens + prefix, "attention distance: ", site.path, " attends over ", all, " tokens, its grid has ",
         tokens + prefix);
   distance_.resize(static_cast<size_t>(heads));
@@ -91,8 +92,8 @@ namespace {
 
 // Spreads a map over a grid that is an integer multiple finer, keeping its sum.
 std::vector<double> spread(const std::vector<double>& coarse, int64_t h, int64_t w, int64_t fine_h, int64_t fine_w) {
-  CHECK(fine_h % h == 0 && fine_w % w == 0, "rollout: a grid of ", h, " x ", w, " does not lie on one of ", fine_h, " x ",
-        fine_w);
+  CHECK(fine_h % h == 0 && fine_w % w == 0, "rollout: a grid of ", h, " x ", w, " does not lie on one of ", fine_h,
+        " x ", fine_w);
   const int64_t fy = fine_h / h, fx = fine_w / w;
   std::vector<double> fine(static_cast<size_t>(fine_h * fine_w));
   for (int64_t y = 0; y < fine_h; ++y)
@@ -136,7 +137,8 @@ RolloutMaps rollout(const std::vector<RolloutLayer>& layers, bool from_class_tok
   RolloutMaps maps{pictures, bottom.height, bottom.width, {}};
   for (int64_t n = 0; n < pictures; ++n) {
     int64_t h = top.height, w = top.width;
-    std::vector<double> r(static_cast<size_t>(prefix + h * w), from_class_token ? 0.0 : 1.0 / static_cast<double>(h * w));
+    std::vector<double> r(static_cast<size_t>(prefix + h * w),
+                          from_class_token ? 0.0 : 1.0 / static_cast<double>(h * w));
     if (from_class_token) {
       r[0] = 1;
     } else {

@@ -15,9 +15,10 @@ namespace {
 std::string why_not(const Subject& subject) {
   const bool lambda = subject.model->pattern().find('L') != std::string::npos;
   if (lambda)
-    return fmt::format("{} mixes positions by lambda layers: their effective weights are signed and do not sum to 1, so "
-                       "there is no attention to follow.",
-                       subject.label);
+    return fmt::format(
+        "{} mixes positions by lambda layers: their effective weights are signed and do not sum to 1, so "
+        "there is no attention to follow.",
+        subject.label);
   return fmt::format("{} has no attention layer: nothing to show here.", subject.label);
 }
 
@@ -105,9 +106,9 @@ Section distance_section(const AnalysisInput& input) {
   figure.alt = section.finding;
   if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
   section.reading =
-      "One dot a head: the distance between a query and what it attends to, weighted by attention, in input pixels. The "
-      "line marks uniform attention over the window or picture: a head on the line ignores position, a head far below "
-      "it is local. Shifted and partitioned windows bound the reach.";
+      "One dot a head: the distance between a query and what it attends to, weighted by attention, in input pixels. "
+      "The line marks uniform attention over the window or picture: a head on the line ignores position, a head far "
+      "below it is local. Shifted and partitioned windows bound the reach.";
   section.caveats.push_back(fmt::format("{} test pictures. Attention to the class token is left out and the rest "
                                         "renormalised.",
                                         images));
@@ -217,15 +218,16 @@ Section rollout_section(const AnalysisInput& input) {
     section.figures.back().alt = fmt::format("{} pictures; the brightest quarter of each map holds {:.0f} % of it.",
                                              maps.count, 100 * share);
     if (s > 0) continue;
-    section.finding = fmt::format("The brightest quarter of a rollout map holds {:.0f} % of the attention on average (a "
-                                  "flat map: 25 %), over {} attention layers.",
-                                  100 * share, layers.layers.size());
+    section.finding = fmt::format(
+        "The brightest quarter of a rollout map holds {:.0f} % of the attention on average (a "
+        "flat map: 25 %), over {} attention layers.",
+        100 * share, layers.layers.size());
     section.values = {{.key = "concentration", .label = "Rollout in the brightest quarter", .value = share,
                        .text = fmt::format("{:.0f} %", 100 * share)}};
   }
   section.reading =
-      "Attention of all layers multiplied from the output to the input, half of each step kept by the shortcut (Abnar and "
-      "Zuidema, 2020). Bright places are where the final representation gathers from.";
+      "Attention of all layers multiplied from the output to the input, half of each step kept by the shortcut "
+      "(Abnar and Zuidema, 2020). Bright places are where the final representation gathers from.";
   section.caveats.push_back(
       "Convolution blocks are taken to keep positions and a coarser grid to spread its share evenly over the finer one "
       "below: an approximation. Rollout does not know the class; with average pooling it tends to be flat.");

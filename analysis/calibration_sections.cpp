@@ -33,8 +33,8 @@ Section calibration_section(const AnalysisInput& input) {
     const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
     plot::Figure figure = plot::reliability_figure(name, "Reliability diagram, " + subject.label + ".", r.bins);
     const std::string sentence = fmt::format(
-        "{} is right in {} of {} test pictures and {}: expected calibration error {} (a calibrated network of this many "
-        "pictures would show {}), negative log-likelihood {:.3f}.",
+        "{} is right in {} of {} test pictures and {}: expected calibration error {} (a calibrated network of this "
+        "many pictures would show {}), negative log-likelihood {:.3f}.",
         subject.label, percent(r.accuracy), r.count,
         std::abs(r.signed_ece) < 0.005 ? "neither over- nor under-confident"
         : r.signed_ece > 0             ? "over-confident"
@@ -59,8 +59,8 @@ Section calibration_section(const AnalysisInput& input) {
   }
   section.reading =
       "Bars show the accuracy of predictions grouped by their confidence, with 95 % intervals; on the diagonal the "
-      "network is honest, below it over-confident, above it under-confident. The lower panel shows how many predictions "
-      "fall into each group.";
+      "network is honest, below it over-confident, above it under-confident. The lower panel shows how many "
+      "predictions fall into each group.";
   section.caveats = {"15 bins of equal width. Label smoothing and strong augmentation make networks under-confident."};
   return section;
 }

@@ -154,18 +154,19 @@ Section cka_section(const AnalysisInput& input) {
   figure.alt = section.finding;
   section.figures.push_back(std::move(figure));
   section.reading =
-      "Each cell compares two layers: 1 (bright) means that the pictures lie in the same arrangement up to rotation and "
-      "scale, 0 that the arrangements are unrelated. Depth runs from the lower left to the upper right. Bright squares "
-      "are groups of layers that change little; a network of stages shows one square a stage, a plain transformer one "
-      "large square.";
+      "Each cell compares two layers: 1 (bright) means that the pictures lie in the same arrangement up to rotation "
+      "and scale, 0 that the arrangements are unrelated. Depth runs from the lower left to the upper right. Bright "
+      "squares are groups of layers that change little; a network of stages shows one square a stage, a plain "
+      "transformer one large square.";
   section.caveats = {fmt::format("Linear kernel, unbiased estimator summed over batches of {}, {} pictures; under "
                                  "independence a cell scatters by about {:.3f} around 0.",
                                  std::min(images, kBatch), images,
                                  std::sqrt(2.0) / static_cast<double>(std::min(images, kBatch)))};
   section.values = {{.key = "mean_cka", .label = "Mean CKA of two layers", .value = mean_off_diagonal(selves[0])}};
-  section.arrays = {{.name = "cka",
-                     .shape = {static_cast<int64_t>(selves[0].rows.size()), static_cast<int64_t>(selves[0].rows.size())},
-                     .values = selves[0].matrix}};
+  section.arrays = {
+      {.name = "cka",
+       .shape = {static_cast<int64_t>(selves[0].rows.size()), static_cast<int64_t>(selves[0].rows.size())},
+       .values = selves[0].matrix}};
   return section;
 }
 

@@ -92,8 +92,11 @@ Section fourier_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(512);
   Section section{.name = "fourier", .title = "Frequencies in feature maps", .order = 20};
   section.question = "Does a block pass or stop high frequencies: is it a high-pass or a low-pass filter?";
-  plot::Figure curves{.name = "fourier", .title = "Relative log amplitude of feature maps, one curve a layer.",
-                      .columns = 2, .shade = {.label = "depth", .low = "first", .high = "last"}, .direct_labels = false};
+  plot::Figure curves{.name = "fourier",
+                      .title = "Relative log amplitude of feature maps, one curve a layer.",
+                      .columns = 2,
+                      .shade = {.label = "depth", .low = "first", .high = "last"},
+                      .direct_labels = false};
   plot::Figure depth{.name = "fourier-depth", .title = "Log amplitude at the highest frequency against depth."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
@@ -114,14 +117,15 @@ Section fourier_section(const AnalysisInput& input) {
   curves.alt = depth.alt = section.finding;
   section.figures = {std::move(curves), std::move(depth)};
   section.reading =
-      "The amplitude of each frequency relative to the mean (frequency 0), on a natural log scale: lower means that the "
-      "map is smoother. A curve that lies below the one before it belongs to a low-pass block. Levels of different "
-      "resolutions are not comparable; steps within a stage are.";
+      "The amplitude of each frequency relative to the mean (frequency 0), on a natural log scale: lower means that "
+      "the map is smoother. A curve that lies below the one before it belongs to a low-pass block. Levels of "
+      "different resolutions are not comparable; steps within a stage are.";
   section.caveats = {
-      fmt::format("{} test pictures; mean over pictures and channels of the logarithm, along the diagonal from the centre "
-                  "to the corner of the spectrum (Park and Kim, 2022). For maps of even side the last point lies just "
-                  "below the Nyquist frequency.",
-                  images),
+      fmt::format(
+          "{} test pictures; mean over pictures and channels of the logarithm, along the diagonal from the centre "
+          "to the corner of the spectrum (Park and Kim, 2022). For maps of even side the last point lies just "
+          "below the Nyquist frequency.",
+          images),
       "The mean of a logarithm is biased: white noise reads +0.35 at generic frequencies, not 0."};
   return section;
 }

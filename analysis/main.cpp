@@ -46,7 +46,8 @@ volatile std::sig_atomic_t stop_requested = 0;
 }
 
 bool parse(int argc, char** argv, Options& o) {
-  CLI::App app{"Analyses a trained network: similarity, frequencies, variance, attention, calibration; writes a report."};
+  CLI::App app{
+      "Analyses a trained network: similarity, frequencies, variance, attention, calibration; writes a report."};
   app.footer(kExamples);
   app.allow_extras();
   app.add_option("--run", o.run, "run to analyse: last, a name, a unique prefix or a path");

@@ -36,7 +36,8 @@ std::vector<double> LogAmplitude::radial() const {
   std::vector<double> total(static_cast<size_t>(radius + 1)), bins(total.size());
   for (int64_t u = 0; u < height_; ++u) {
     for (int64_t v = 0; v < width_; ++v) {
-      const double fu = static_cast<double>(std::min(u, height_ - u)), fv = static_cast<double>(std::min(v, width_ - v));
+      const double fu = static_cast<double>(std::min(u, height_ - u)),
+                   fv = static_cast<double>(std::min(v, width_ - v));
       const auto ring = static_cast<int64_t>(std::lround(std::sqrt(fu * fu + fv * fv)));
       if (ring > radius) continue;
       total[static_cast<size_t>(ring)] += sum_[static_cast<size_t>(u * width_ + v)];

@@ -172,10 +172,11 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
   }
 }
 
-// Patterns of at most eight blocks have basic blocks (ResNet-18's size), longer ones bottlenecks. M blocks need, and so
-// choose, a pre-activation trunk; without them the trunk is post-activation, and with L blocks the last norms of its
-// branches start at 0. Options: basic, bottleneck, preact, postact; rs (the ResNet-RS trunk); width and heads (of the
-// first stage, doubled from stage to stage); stride (of the first stage); head_dim, window, scope (of lambda layers, 0 = global).
+// Patterns of at most eight blocks have basic blocks (ResNet-18's size), longer ones bottlenecks. M blocks need, and
+// so choose, a pre-activation trunk; without them the trunk is post-activation, and with L blocks the last norms of
+// its branches start at 0. Options: basic, bottleneck, preact, postact; rs (the ResNet-RS trunk); width and heads (of
+// the first stage, doubled from stage to stage); stride (of the first stage); head_dim, window, scope (of lambda
+// layers, 0 = global).
 NetworkSpec parse_pattern(const std::string& name) {
   NetworkSpec spec;
   const size_t colon = name.find(':');

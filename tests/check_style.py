@@ -114,7 +114,8 @@ def check_file(root, path):
     lines = text.split("\n")
     if path.endswith(CODE) or path.endswith(SCRIPTS):
         first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
-        if not first.startswith(("//", "# ", "/*", '"""')):
+        own_header = f'#include "{re.sub("[.]cpp$", ".h", path)}"'  # whose first line speaks for both
+        if not first.startswith(("//", "# ", "/*", '"""', own_header)):
             yield 1, "the first line must be a comment that says what the file is"
         if len(lines) - 1 > FILE_CAP:
             yield 1, f"{len(lines) - 1} lines, the cap is {FILE_CAP}"
@@ -170,6 +171,8 @@ PLANTED = {  # path: (text, what the only violation must say)
     "nn/space.h": ("// x\n#pragma once\nusing namespace std;\n", "using namespace"),
     "nn/check.h": ("// x\n#pragma once\ninline void f(int a) { CHECK(a, 1); }  // CHECK(a)\n", "may not use `CHECK`"),
     "nn/own.h": ("// x\n#pragma once\n", None),
+    "nn/same.h": ("// x\n#pragma once\n", None),
+    "nn/same.cpp": ("#include \"nn/same.h\"\n", None),
     "nn/own.cpp": ("// x\n#include \"tensor/t.h\"\n#include \"nn/own.h\"\n", "must be the first include"),
     "nn/first.cpp": ("#include <vector>\n", "first line must be a comment"),
     "nn/long.cpp": ("// x\n" + "int a;\n" * 600, "601 lines"),

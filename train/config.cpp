@@ -69,7 +69,8 @@ template <class T> T parse_number(const Setting& s, const std::string& text) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size())
-    throw UsageError(concat_text(s.key, ": '", text, "' is not ", std::is_integral_v<T> ? "a whole number" : "a number"));
+    throw UsageError(
+        concat_text(s.key, ": '", text, "' is not ", std::is_integral_v<T> ? "a whole number" : "a number"));
   if (!(static_cast<double>(value) >= s.low && static_cast<double>(value) <= s.high))
     throw UsageError(concat_text(s.key, ": ", text, " is outside ", s.low, " to ", s.high));
   return value;

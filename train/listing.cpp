@@ -43,8 +43,8 @@ void print_data(bool json) {
     return;
   }
   for (const DatasetInfo& d : list_datasets())
-    fmt::print("{:<15} {:>5} classes  {:>3} x {:<3}  {:>8} + {:<6} pictures  {}\n", d.name, d.classes, d.height, d.width,
-               d.train_count, d.test_count, d.source);
+    fmt::print("{:<15} {:>5} classes  {:>3} x {:<3}  {:>8} + {:<6} pictures  {}\n", d.name, d.classes, d.height,
+               d.width, d.train_count, d.test_count, d.source);
 }
 
 std::string default_text(const Setting& s) {

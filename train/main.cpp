@@ -60,7 +60,9 @@ bool parse(int argc, char** argv, Options& options) {
   app.allow_extras();
   std::vector<std::string> assignments;
   bool amp = false;
-  app.add_option("--set", assignments, "key=value, any setting")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--set", assignments, "key=value, any setting")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--resume", options.resume, "go on with a run: last, a name, a prefix or a path");
   app.add_option("--output", options.output, "directory for the run instead of runs/");
   app.add_option("--list", options.list, "models, data, settings or recipes");
@@ -146,7 +148,8 @@ int run(int argc, char** argv) {
   }
   StopSignals signals;
   const DataSplits data = load_dataset(dataset_request(config));
-  const std::filesystem::path parent = options.output.empty() ? runs_directory() : std::filesystem::path(options.output);
+  const std::filesystem::path parent =
+      options.output.empty() ? runs_directory() : std::filesystem::path(options.output);
   Trainer trainer(config, data, parent, resume);
   if (trainer.finished() && !resume.empty()) {
     fmt::print("{} is finished; give --epochs to train longer\n", trainer.directory().string());

@@ -163,9 +163,10 @@ void Trainer::finish_epoch(Progress& progress, TrainResult& result) {
     result.last = evaluate_and_keep_best();
     writer_->log_evaluation(state_.step, epoch, result.last);
     writer_->log_summary(epoch, train_loss, result.last, lr);
-    progress.note(fmt::format("epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %  after {}",
-                              epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
-                              format_duration(state_.seconds)));
+    progress.note(
+        fmt::format("epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %  after {}",
+                    epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
+                    format_duration(state_.seconds)));
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
   if (due) save();

@@ -21,8 +21,8 @@ void check_bias(const AttentionShape& s, const Tensor& qkv, const Tensor& bias) 
         "attention: a relative-position bias needs square windows of qkv (N, H, W, 3 heads d), qkv is ", qkv);
   const int64_t entries = s.table_side() * s.table_side();
   CHECK(bias.rank() == 2 && bias.size(0) == entries && (bias.size(1) == s.heads || bias.size(1) == 1),
-        "attention: the bias of ", s.window_width, "x", s.window_width, " windows and ", s.heads, " heads is [", entries,
-        ", ", s.heads, "] or [", entries, ", 1], it is ", bias);
+        "attention: the bias of ", s.window_width, "x", s.window_width, " windows and ", s.heads, " heads is [",
+        entries, ", ", s.heads, "] or [", entries, ", 1], it is ", bias);
   CHECK(bias.dtype() == qkv.dtype() || (qkv.dtype() == DType::bf16 && bias.dtype() == DType::f32),
         "attention: the bias must have the type of qkv ", qkv, " (or f32 for bf16), it is ", bias);
 }
@@ -43,8 +43,8 @@ AttentionShape resolve(const Tensor& qkv, const Tensor& bias, const AttentionOpt
           " does not divide the ", s.height, "x", s.width, " map of qkv ", qkv);
     s.window_height = s.window_width = options.window;
   }
-  CHECK(options.window >= 0 && options.shift >= 0 && options.shift <= options.window, "attention: shift ", options.shift,
-        " must be from 0 to the window, which is ", options.window);
+  CHECK(options.window >= 0 && options.shift >= 0 && options.shift <= options.window, "attention: shift ",
+        options.shift, " must be from 0 to the window, which is ", options.window);
   s.shift = options.shift;
   s.scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(s.depth));
   check_bias(s, qkv, bias);
@@ -119,7 +119,8 @@ Tensor probabilities(const Tensor& windows, const Tensor& bias, const AttentionS
 }
 
 // S = scale q k^T + B,  P = softmax(S),  y = P v.
-// dv = P^T dy,  dP = dy v^T,  dS = P (dP - sum_j dP P),  dq = scale dS k,  dk = scale dS^T q,  dB = sum of dS over windows.
+// dv = P^T dy,  dP = dy v^T,  dS = P (dP - sum_j dP P),  dq = scale dS k,  dk = scale dS^T q,  dB = sum of dS over
+// windows.
 struct Attention {
   static constexpr auto name = "attention";
   static constexpr auto saves = Save::input;
@@ -156,7 +157,8 @@ struct Attention {
     const Tensor dq = join_heads(matmul(ds, k) * s.scale, s);
     const Tensor dk = join_heads(matmul(ds, q, {.transpose_a = true}) * s.scale, s);
     const Tensor dv = join_heads(matmul(p, dy, {.transpose_a = true}), s);
-    return {from_windows(concat({dq, dk, dv}, 2), s, qkv.shape()), bias.defined() ? table_gradient(ds, bias) : Tensor{}};
+    return {from_windows(concat({dq, dk, dv}, 2), s, qkv.shape()),
+            bias.defined() ? table_gradient(ds, bias) : Tensor{}};
   }
 
   Tensor table_gradient(const Tensor& ds, const Tensor& bias) const {

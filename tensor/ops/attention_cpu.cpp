@@ -1,5 +1,6 @@
-// Fused attention on the CPU: one task per (windows, head); logits live in a per-thread buffer of a block of query rows,
-// probabilities are computed again in backward from the saved maxima and sums. Windows are index arithmetic, not copies.
+// Fused attention on the CPU: one task per (windows, head); logits live in a per-thread buffer of a block of query
+// rows, probabilities are computed again in backward from the saved maxima and sums. Windows are index arithmetic,
+// not copies.
 #include <algorithm>
 #include <cmath>
 #include <tuple>
@@ -12,7 +13,8 @@
 namespace passband::cpu {
 namespace {
 
-// Query rows whose logits are in the buffer at a time: all of them up to 256 tokens, then what fits the second-level cache.
+// Query rows whose logits are in the buffer at a time: all of them up to 256 tokens, then what fits the second-level
+// cache.
 int64_t query_rows(int64_t tokens) { return tokens <= 272 ? tokens : std::max<int64_t>(24, 65536 / tokens / 12 * 12); }
 
 // Where the tokens of each window lie in an image, and whether the shift wrapped them: (windows, tokens).
@@ -126,7 +128,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
       });
   }
 
-  void unpack(const Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin, int64_t count, A scale) const {
+  void unpack(const Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin, int64_t count,
+              A scale) const {
     T* data = to.data<T>() + image_row * stride + first;
     for (int64_t t = 0; t < count; ++t)
       for_vectors<A>(0, s.depth, [&](int64_t c, int n) {
@@ -134,7 +137,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
       });
   }
 
-  // logits = scale * q k^T + bias of `rows` queries from `first`; -infinity where the shift forbids, and in the padding.
+  // logits = scale * q k^T + bias of `rows` queries from `first`; -infinity where the shift forbids, and in the
+  // padding.
   void find_logits(int64_t first, int64_t rows, const A* bias) {
     block_product(logits.row(0), logits.ld, q.plain(first), kt.row(0), kt.ld, rows, kt.ld, s.depth, false);
     for (int64_t i = 0; i < rows; ++i) {
@@ -261,7 +265,8 @@ void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& d
     std::vector<double> tables(static_cast<size_t>(tasks.count * entries), 0.0);
     const auto run = [&](Backward<T>& w, int64_t, int64_t group, int64_t head) {
       w.open(qkv, dy, group, head);
-      w.run(dqkv, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head, matrix.of_head(head), entries > 0);
+      w.run(dqkv, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head, matrix.of_head(head),
+            entries > 0);
     };
     tasks.each<Backward<T>>(s, run, [&](Backward<T>& w, int64_t task) {
       if (entries > 0) w.drain(tables.data() + task * entries);

@@ -1,4 +1,5 @@
-// Batch norm with a fused residual and relu: checks, the fused first-order gradient, the composed one for higher orders.
+// Batch norm with a fused residual and relu: checks, the fused first-order gradient, the composed one for higher
+// orders.
 #include "tensor/core/device.h"
 #include "tensor/ops/batch_norm_kernels.h"
 #include "tensor/ops/norm.h"
@@ -16,8 +17,8 @@ std::vector<int> all_but_last(const Tensor& x) {
   return dims;
 }
 
-// y = relu(gamma * (x - mean) * rstd + beta + residual). The gradients of dy' = dy behind the relu: see norm_composed.h;
-// with running statistics mean and rstd are constants and dx = gamma * rstd * dy'. dresidual = dy'.
+// y = relu(gamma * (x - mean) * rstd + beta + residual). The gradients of dy' = dy behind the relu: see
+// norm_composed.h; with running statistics mean and rstd are constants and dx = gamma * rstd * dy'. dresidual = dy'.
 struct BatchNorm {
   static constexpr auto name = "batch_norm";
   static constexpr auto saves = Save::input;
@@ -104,13 +105,15 @@ void check_running(const char* which, const Tensor& running, const Tensor& x, bo
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
                   const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual) {
-  CHECK(x.rank() >= 2 && is_floating(x.dtype()), "batch_norm: x must be floating point of rank 2 or more (..., C), it is ", x);
+  CHECK(x.rank() >= 2 && is_floating(x.dtype()),
+        "batch_norm: x must be floating point of rank 2 or more (..., C), it is ", x);
   check_norm_parameter("batch_norm", "gamma", gamma, x);
   check_norm_parameter("batch_norm", "beta", beta, x);
   check_running("running_mean", running_mean, x, options.training);
   check_running("running_var", running_var, x, options.training);
   CHECK(!options.training || x.shape().outer(-1) > 1,
-        "batch_norm: training needs more than one value per channel, x is ", x, "; use a larger batch or evaluation mode");
+        "batch_norm: training needs more than one value per channel, x is ", x,
+        "; use a larger batch or evaluation mode");
   CHECK(!residual.defined() || (residual.shape() == x.shape() && residual.dtype() == x.dtype()),
         "batch_norm: the residual must be like x: x is ", x, ", the residual is ", residual);
   const bool recorded = recording() && (x.tracked() || gamma.tracked() || beta.tracked() || residual.tracked());

@@ -8,7 +8,8 @@
 namespace passband {
 namespace {
 
-// y = gamma * (x - mean) * rstd + beta, statistics over H, W and the channels of a group. The gradients: norm_composed.h.
+// y = gamma * (x - mean) * rstd + beta, statistics over H, W and the channels of a group. The gradients:
+// norm_composed.h.
 struct GroupNorm {
   static constexpr auto name = "group_norm";
   static constexpr auto saves = Save::input;

@@ -16,7 +16,8 @@ namespace {
 void check_map(const Tensor& t, const char* name, const Tensor& q, int64_t divisor, const char* channels) {
   const bool fits = t.rank() == 4 && t.dtype() == q.dtype() && t.size(0) == q.size(0) && t.size(1) == q.size(1) &&
                     t.size(2) == q.size(2);
-  CHECK(fits, "lambda_layer: ", name, " must be (N, H, W, ", channels, ") with the map and type of q ", q, ", it is ", t);
+  CHECK(fits, "lambda_layer: ", name, " must be (N, H, W, ", channels, ") with the map and type of q ", q, ", it is ",
+        t);
   CHECK(t.size(3) % divisor == 0, "lambda_layer: the channels of ", name, " ", t, " must be ", channels, " with ",
         channels[0], " = ", divisor);
 }
@@ -35,11 +36,12 @@ LambdaOrder cheaper(const LambdaShape& s) {
 LambdaShape resolve(const LambdaTensors& x, const LambdaOptions& o) {
   const Tensor& q = x.q;
   CHECK(q.rank() == 4 && is_floating(q.dtype()), "lambda_layer: q must be floating point (N, H, W, h k), it is ", q);
-  CHECK(o.heads >= 1 && o.depth >= 1 && o.intra_depth >= 1, "lambda_layer: heads, depth and intra_depth must be at least 1");
+  CHECK(o.heads >= 1 && o.depth >= 1 && o.intra_depth >= 1,
+        "lambda_layer: heads, depth and intra_depth must be at least 1");
   CHECK(q.size(3) == o.heads * o.depth, "lambda_layer: q ", q, " must have heads * depth = ", o.heads, " * ", o.depth,
         " channels");
-  CHECK(o.window == 0 || (o.window > 0 && o.window % 2 == 1), "lambda_layer: the window must be odd, or 0 for global, not ",
-        o.window);
+  CHECK(o.window == 0 || (o.window > 0 && o.window % 2 == 1),
+        "lambda_layer: the window must be odd, or 0 for global, not ", o.window);
   check_map(x.keys, "keys", q, o.intra_depth, "u k");
   CHECK(x.keys.size(3) == o.intra_depth * o.depth, "lambda_layer: keys ", x.keys, " must have intra_depth * depth = ",
         o.intra_depth, " * ", o.depth, " channels");
@@ -79,7 +81,8 @@ Tensor dense_embedding(const Tensor& embedding, const LambdaShape& s) {
 Tensor table_of(const Tensor& dense, const LambdaShape& s, const Shape& shape) {
   const int64_t n = s.positions();
   const Tensor split = permute(reshape(dense, Shape{n, s.depth, s.intra, n}), {0, 3, 1, 2});
-  const Tensor rows = scatter_add(reshape(split, Shape{n * n, s.depth * s.intra}), embedding_rows(s), s.table_size() + 1);
+  const Tensor rows =
+      scatter_add(reshape(split, Shape{n * n, s.depth * s.intra}), embedding_rows(s), s.table_size() + 1);
   return reshape(slice(rows, 0, 0, s.table_size()), shape);
 }
 
@@ -124,7 +127,8 @@ struct LambdaLayer {
   static constexpr auto saves = Save::input;
   LambdaShape s;
 
-  Tensor forward(const Tensor& q, const Tensor& keys, const Tensor& values, const Tensor& embedding, const Tensor& bias) {
+  Tensor forward(const Tensor& q, const Tensor& keys, const Tensor& values, const Tensor& embedding,
+                 const Tensor& bias) {
     Tensor y = Tensor::empty(q.shape().with(3, s.heads * s.value), q.dtype(), q.device());
     DISPATCH(q.device(), lambda_forward, y, LambdaTensors{q, keys, values, embedding, bias}, s);
     return y;
@@ -153,7 +157,8 @@ struct LambdaLayer {
     const Tensor rows = reshape(permute(g, {0, 3, 1, 2}), Shape{s.batch * s.value, n * s.depth});
     const Tensor dvalues = matmul(x.softmax, spread, {.transpose_a = true}) + rows_to_values(matmul(rows, x.dense), s);
     const Tensor ddense = matmul(rows, value_rows(x.values, s), {.transpose_a = true});
-    const Tensor dbias = t.embedding_bias.defined() ? cast(sum(content, {0, 1, 3}), t.embedding_bias.dtype()) : Tensor{};
+    const Tensor dbias =
+        t.embedding_bias.defined() ? cast(sum(content, {0, 1, 3}), t.embedding_bias.dtype()) : Tensor{};
     return {reshape(dq, t.q.shape()), reshape(permute(dkeys, {0, 3, 1, 2}), t.keys.shape()),
             reshape(permute(dvalues, {0, 2, 1, 3}), t.values.shape()),
             cast(table_of(ddense, s, t.embedding.shape()), t.embedding.dtype()), dbias};

@@ -1,5 +1,5 @@
-// The lambda layer on the CPU: images in parallel, each a row of queries at a time. The content part is the same for both
-// orders: y = q (sum over positions of softmax(k) v + bias), three small products.
+// The lambda layer on the CPU: images in parallel, each a row of queries at a time. The content part is the same for
+// both orders: y = q (sum over positions of softmax(k) v + bias), three small products.
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/lambda_lambda_first.h"
 #include "tensor/ops/lambda_score_first.h"
@@ -45,23 +45,26 @@ void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, const LambdaTen
     block_product(g.dvalues.data() + u * n * image.v_line, image.v_line,
                   Strided<A>{image.softmax.data() + u * s.depth, columns, 1}, g.dcontent.data(), image.v_line, n,
                   image.v_line, s.depth, true);
-    block_product(dsoftmax.data(), image.k_line, Strided<A>{image.values.data() + u * n * image.v_line, image.v_line, 1},
-                  dcontent_t.data(), image.k_line, n, image.k_line, s.value, false);
+    block_product(dsoftmax.data(), image.k_line,
+                  Strided<A>{image.values.data() + u * n * image.v_line, image.v_line, 1}, dcontent_t.data(),
+                  image.k_line, n, image.k_line, s.value, false);
     // dk = p (dp - sum over positions of p dp), per column.
     for_vectors<A>(0, s.depth, [&](int64_t c, int count) {
       const A* p = image.softmax.data() + u * s.depth + c;
       Vec<A> inner{};
-      for (int64_t m = 0; m < n; ++m) inner += load(p + m * columns, count) * load(dsoftmax.data() + m * image.k_line + c);
+      for (int64_t m = 0; m < n; ++m)
+        inner += load(p + m * columns, count) * load(dsoftmax.data() + m * image.k_line + c);
       T* dk = dx.keys.data<T>() + image.image * n * columns + u * s.depth + c;
       for (int64_t m = 0; m < n; ++m)
-        store(dk + m * columns, load(p + m * columns, count) * (load(dsoftmax.data() + m * image.k_line + c) - inner), count);
+        store(dk + m * columns, load(p + m * columns, count) * (load(dsoftmax.data() + m * image.k_line + c) - inner),
+              count);
     });
   }
 }
 
 template <class T, class Order, class A = Accumulate<T>>
-void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g, const LambdaTensors& dx, const Tensor& dy,
-                    const LambdaTensors& x, int64_t index) {
+void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g, const LambdaTensors& dx,
+                    const Tensor& dy, const LambdaTensors& x, int64_t index) {
   const LambdaShape& s = image.s;
   const int64_t queries = s.heads * s.width;
   image.open(x, index);
@@ -74,8 +77,8 @@ void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g, 
     image.pack(g.dy, image.v_line, dy, row, s.value);
     block_product(g.dq.data(), image.k_line, Strided<A>{g.dy.data(), image.v_line, 1}, g.content_t.data(), image.k_line,
                   queries, image.k_line, s.value, false);
-    block_product(g.dcontent.data(), image.v_line, Strided<A>{image.q.data(), 1, image.k_line}, g.dy.data(), image.v_line,
-                  s.depth, image.v_line, queries, row > 0);
+    block_product(g.dcontent.data(), image.v_line, Strided<A>{image.q.data(), 1, image.k_line}, g.dy.data(),
+                  image.v_line, s.depth, image.v_line, queries, row > 0);
     order.backward(image, g, row);
     image.unpack(dx.q, g.dq, image.k_line, row, s.depth);
   }

@@ -81,7 +81,8 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
         T* out = y.data<T>() + r * C;
         const RowStatistics<T> s(row, C, eps);
         for_vectors<A>(0, C, [&](int64_t c, int count) {
-          store(out + c, (load(row + c, count) - s.mean) * s.rstd * load(scale + c, count) + load(shift + c, count), count);
+          store(out + c, (load(row + c, count) - s.mean) * s.rstd * load(scale + c, count) + load(shift + c, count),
+                count);
         });
         mean.data<A>()[r] = s.mean;
         rstd.data<A>()[r] = s.rstd;
