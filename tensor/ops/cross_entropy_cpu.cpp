@@ -70,9 +70,9 @@ void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const T
         const auto statistics = row_statistics(z, n);
         const A shift = statistics.best + statistics.log_total;
 #pragma omp simd
-        for (int64_t i = 0; i < n; ++i) dz[i] = static_cast<T>((math::exp(widen(z[i]) - shift) - everywhere) * scale);
+        for (int64_t i = 0; i < n; ++i) store(dz[i], (math::exp(widen(z[i]) - shift) - everywhere) * scale);
         const int64_t at = label[row];
-        dz[at] = static_cast<T>((math::exp(widen(z[at]) - shift) - everywhere - hit) * scale);
+        store(dz[at], (math::exp(widen(z[at]) - shift) - everywhere - hit) * scale);
       }
     });
   });
@@ -109,10 +109,9 @@ void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets, 
         const A mass = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(t[i]); }));
 #pragma omp simd
         for (int64_t i = 0; i < n; ++i)
-          dz[i] = static_cast<T>((math::exp(widen(z[i]) - best - log_total) * mass - widen(t[i])) * scale);
+          store(dz[i], (math::exp(widen(z[i]) - best - log_total) * mass - widen(t[i])) * scale);
         if (!dt0) continue;
-        for (int64_t i = 0; i < n; ++i)
-          dt0[row * n + i] = static_cast<T>((best + log_total - widen(z[i])) * scale);
+        for (int64_t i = 0; i < n; ++i) store(dt0[row * n + i], (best + log_total - widen(z[i])) * scale);
       }
     });
   });

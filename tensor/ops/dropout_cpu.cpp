@@ -31,7 +31,7 @@ void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
         factors(factor, key, first, static_cast<float>(p), static_cast<A>(1.0 / (1.0 - p)));
         const int64_t count = std::min(kSpan, n - first);
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) to[first + i] = static_cast<T>(widen(from[first + i]) * factor[i]);
+        for (int64_t i = 0; i < count; ++i) store(to[first + i], widen(from[first + i]) * factor[i]);
       }
     });
   });
@@ -48,7 +48,7 @@ void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& ke
         const bool kept = random_uniform(key, static_cast<uint64_t>(g)) >= static_cast<float>(p);
         const A factor = kept ? static_cast<A>(1.0 / (1.0 - p)) : A(0);
 #pragma omp simd
-        for (int64_t i = g * group; i < (g + 1) * group; ++i) to[i] = static_cast<T>(widen(from[i]) * factor);
+        for (int64_t i = g * group; i < (g + 1) * group; ++i) store(to[i], widen(from[i]) * factor);
       }
     });
   });

@@ -69,10 +69,9 @@ void fft2(const Tensor& y, const Tensor& x, FourierPart part) {
             const int64_t mirror = (height - h) % height * width + (width - w) % width;
             const Complex other = std::conj(plane[static_cast<size_t>(mirror)]), sum = z + other, turned = z - other;
             T* result = to + base + (h * width + w) * channels;
-            result[0] = static_cast<T>(static_cast<Accumulate<T>>(part_of(sum * 0.5, part)));
+            store(result[0], static_cast<Accumulate<T>>(part_of(sum * 0.5, part)));
             if (paired)
-              result[1] = static_cast<T>(
-                  static_cast<Accumulate<T>>(part_of({turned.imag() * 0.5, turned.real() * -0.5}, part)));
+              store(result[1], static_cast<Accumulate<T>>(part_of({turned.imag() * 0.5, turned.real() * -0.5}, part)));
           }
         }
       }

@@ -60,7 +60,7 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
 #pragma omp simd
           for (int64_t c = 0; c < width; ++c) sum[c] += widen(source[c]);
         }
-        for (int64_t c = 0; c < width; ++c) to[row * width + c] = static_cast<T>(sums[static_cast<size_t>(c)]);
+        for (int64_t c = 0; c < width; ++c) store(to[row * width + c], sums[static_cast<size_t>(c)]);
       }
     });
   });

@@ -10,15 +10,15 @@ template <bool StepA, bool StepB, class T, class F>
 void zip_row(int64_t n, const F& f, T* y, const T* a, const T* b) {
   if constexpr (StepA && StepB) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(f(widen(a[i]), widen(b[i])));
+    for (int64_t i = 0; i < n; ++i) store(y[i], f(widen(a[i]), widen(b[i])));
   } else if constexpr (StepA) {
     const auto right = widen(*b);
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(f(widen(a[i]), right));
+    for (int64_t i = 0; i < n; ++i) store(y[i], f(widen(a[i]), right));
   } else {
     const auto left = widen(*a);
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(f(left, widen(b[i])));
+    for (int64_t i = 0; i < n; ++i) store(y[i], f(left, widen(b[i])));
   }
 }
 

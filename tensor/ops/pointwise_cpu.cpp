@@ -24,7 +24,7 @@ template <class To, class From> void convert_elements(const Tensor& y, const Ten
   parallel_for(x.numel(), kGrain, [=](int64_t begin, int64_t end) {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
-      if constexpr (std::is_same_v<To, bf16>) to[i] = bf16(static_cast<float>(from[i]));
+      if constexpr (std::is_same_v<To, bf16>) store(to[i], static_cast<float>(from[i]));
       else if constexpr (std::is_same_v<From, bf16>) to[i] = static_cast<To>(static_cast<float>(from[i]));
       else to[i] = static_cast<To>(from[i]);
     }

@@ -6,7 +6,7 @@ namespace passband::cpu {
 namespace {
 
 // Rounds once: f64 goes to bf16 through f32, whose own rounding is far below a bf16 step.
-template <class T> void store(T& y, double value) { y = static_cast<T>(static_cast<Accumulate<T>>(value)); }
+template <class T> void store_sum(T& y, double value) { store(y, static_cast<Accumulate<T>>(value)); }
 
 template <class T> double sum_block(const T* x, int64_t n) {
   return static_cast<double>(block_sum<Accumulate<T>>(n, [=](int64_t i) { return widen(x[i]); }));
@@ -17,7 +17,7 @@ template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows
   if (blocks == 1) {
     parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
-        store(y[row], scale * sum_block(x + row * n, n));
+        store_sum(y[row], scale * sum_block(x + row * n, n));
     });
     return;
   }
@@ -31,7 +31,7 @@ template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows
   for (int64_t row = 0; row < rows; ++row) {
     double total = 0;
     for (int64_t block = 0; block < blocks; ++block) total += partial[static_cast<size_t>(row * blocks + block)];
-    store(y[row], scale * total);
+    store_sum(y[row], scale * total);
   }
 }
 
@@ -71,7 +71,7 @@ template <class To, class From> void sum_columns(To* y, const From* x, const Red
       if (chunks > 1) {
         std::copy_n(total, width, partial.data() + (outer * chunks + chunk) * r.inner + start);
       } else {
-        for (int64_t c = 0; c < width; ++c) store(y[outer * r.inner + start + c], scale * total[c]);
+        for (int64_t c = 0; c < width; ++c) store_sum(y[outer * r.inner + start + c], scale * total[c]);
       }
     }
   });
@@ -80,7 +80,7 @@ template <class To, class From> void sum_columns(To* y, const From* x, const Red
     double total = 0;
     for (int64_t chunk = 0; chunk < chunks; ++chunk)
       total += partial[static_cast<size_t>((i / r.inner * chunks + chunk) * r.inner + i % r.inner)];
-    store(y[i], scale * total);
+    store_sum(y[i], scale * total);
   }
 }
 

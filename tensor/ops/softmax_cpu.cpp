@@ -30,7 +30,7 @@ void softmax_forward(const Tensor& y, const Tensor& x) {
       const double total = row_sum<A>(n, [=](int64_t i) { return line[i] = math::exp(widen(from[i]) - best); });
       const A scale = static_cast<A>(1.0 / total);
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(line[i] * scale);
+      for (int64_t i = 0; i < n; ++i) store(to[i], line[i] * scale);
     });
   });
 }
@@ -44,7 +44,7 @@ void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
       T* to = dx0 + start;
       const A dot = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(grad[i]) * widen(out[i]); }));
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(widen(out[i]) * (widen(grad[i]) - dot));
+      for (int64_t i = 0; i < n; ++i) store(to[i], widen(out[i]) * (widen(grad[i]) - dot));
     });
   });
 }
@@ -60,7 +60,7 @@ void log_softmax_forward(const Tensor& y, const Tensor& x) {
       const A log_total =
           static_cast<A>(std::log(row_sum<A>(n, [=](int64_t i) { return math::exp(widen(from[i]) - best); })));
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(widen(from[i]) - best - log_total);
+      for (int64_t i = 0; i < n; ++i) store(to[i], widen(from[i]) - best - log_total);
     });
   });
 }
@@ -74,7 +74,7 @@ void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
       T* to = dx0 + start;
       const A total = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(grad[i]); }));
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(widen(grad[i]) - math::exp(widen(out[i])) * total);
+      for (int64_t i = 0; i < n; ++i) store(to[i], widen(grad[i]) - math::exp(widen(out[i])) * total);
     });
   });
 }
