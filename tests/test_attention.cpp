@@ -4,6 +4,7 @@
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/attention.h"
 #include "tensor/ops/shape.h"
+#include "tests/nn_reference.h"
 
 namespace passband {
 namespace {
@@ -22,52 +23,6 @@ Tensor bias_of(const Case& c, DType dtype = DType::f64) {
   if (c.bias_columns == 0) return {};
   const int64_t side = 2 * side_of(c) - 1;
   return random_tensor({side * side, c.bias_columns}, 5, dtype, -2, 2);
-}
-
-// Softmax attention written out: pairs of pixels that fall into one shifted window, on the side of the wrap they share.
-std::vector<double> naive_attention(const Tensor& qkv, const Tensor& bias, const AttentionOptions& o) {
-  const bool map = qkv.rank() == 4;
-  const int64_t N = qkv.size(0), H = map ? qkv.size(1) : 1, W = qkv.size(-2), h = o.heads, d = qkv.size(-1) / (3 * h);
-  const int64_t wh = o.window ? o.window : H, ww = o.window ? o.window : W;
-  const double scale = o.scale != 0 ? o.scale : 1 / std::sqrt(static_cast<double>(d));
-  const std::vector<double> x = qkv.values(), table = bias.defined() ? bias.values() : std::vector<double>{};
-  std::vector<double> y(static_cast<size_t>(N * H * W * h * d));
-  // Position after the shift, its window and the image copy it came from.
-  const auto moved = [&](int64_t at, int64_t size) { return (at - o.shift + size) % size; };
-  const auto visible = [&](int64_t a, int64_t b, int64_t size, int64_t window) {
-    return moved(a, size) / window == moved(b, size) / window && (a < o.shift) == (b < o.shift);
-  };
-  const auto element = [&](int64_t n, int64_t r, int64_t c, int64_t part, int64_t head, int64_t i) {
-    return x[((n * H + r) * W + c) * 3 * h * d + part * h * d + head * d + i];
-  };
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t head = 0; head < h; ++head)
-      for (int64_t qr = 0; qr < H; ++qr)
-        for (int64_t qc = 0; qc < W; ++qc) {
-          std::vector<double> weight;
-          std::vector<std::pair<int64_t, int64_t>> keys;
-          double total = 0;
-          for (int64_t kr = 0; kr < H; ++kr)
-            for (int64_t kc = 0; kc < W; ++kc) {
-              if (!visible(qr, kr, H, wh) || !visible(qc, kc, W, ww)) continue;
-              double logit = 0;
-              for (int64_t i = 0; i < d; ++i) logit += element(n, qr, qc, 0, head, i) * element(n, kr, kc, 1, head, i);
-              logit *= scale;
-              if (bias.defined()) {
-                const int64_t entry = (moved(kr, H) - moved(qr, H) + ww - 1) * (2 * ww - 1) + moved(kc, W) - moved(qc, W) + ww - 1;
-                logit += table[entry * bias.size(1) + head % bias.size(1)];
-              }
-              weight.push_back(logit);
-              keys.push_back({kr, kc});
-            }
-          const double top = *std::max_element(weight.begin(), weight.end());
-          for (double& w : weight) total += w = std::exp(w - top);
-          for (size_t j = 0; j < keys.size(); ++j)
-            for (int64_t i = 0; i < d; ++i)
-              y[((n * H + qr) * W + qc) * h * d + head * d + i] +=
-                  weight[j] / total * element(n, keys[j].first, keys[j].second, 2, head, i);
-        }
-  return y;
 }
 
 const std::vector<Case>& cases() {
@@ -104,7 +59,7 @@ TEST_CASE("attention equals naive f64 loops, global and in shifted windows with 
       CAPTURE(c.options.shift);
       CAPTURE(name_of(dtype));
       const Tensors t = inputs_of(c, dtype);
-      const auto expected = naive_attention(t[0], t.size() > 1 ? t[1] : Tensor{}, c.options);
+      const auto expected = reference::attention(t[0], t.size() > 1 ? t[1] : Tensor{}, c.options);
       CHECK(max_error(function_of(c)(t), expected) < (dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 2e-6 : 6e-3));
     }
 }
@@ -151,7 +106,7 @@ TEST_CASE("attention's fused gradients are right where queries are worked on in 
     const Case c{{1, 18, 18, 24}, {.heads = 2}, 2};
     const Tensors inputs = inputs_of(c, dtype);
     CHECK(fused_against_composed(function_of(c), inputs) < (dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 1e-5 : 0.1));
-    if (dtype == DType::f64) CHECK(max_error(function_of(c)(inputs), naive_attention(inputs[0], inputs[1], c.options)) < 1e-13);
+    if (dtype == DType::f64) CHECK(max_error(function_of(c)(inputs), reference::attention(inputs[0], inputs[1], c.options)) < 1e-13);
   }
 }
 
@@ -179,7 +134,7 @@ TEST_CASE("a shift by the whole window changes nothing, and one window without s
 
 TEST_CASE("attention survives logits of a thousand") {
   const Tensor qkv = random_tensor({1, 20, 48}, 3, DType::f32, -60, 60);
-  CHECK(max_error(attention(qkv, {}, {.heads = 2}), naive_attention(qkv, {}, {.heads = 2})) < 1e-3);
+  CHECK(max_error(attention(qkv, {}, {.heads = 2}), reference::attention(qkv, {}, {.heads = 2})) < 1e-3);
 }
 
 TEST_CASE("attention gives the same bits on any number of threads, the gradient of the bias included") {

@@ -5,6 +5,7 @@
 #include "tensor/ops/lambda.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/shape.h"
+#include "tests/nn_reference.h"
 
 namespace passband {
 namespace {
@@ -41,35 +42,6 @@ Function function_of(const Case& c, LambdaOrder order = LambdaOrder::automatic) 
   };
 }
 
-// Equations of section 3 of the paper as loops over everything.
-std::vector<double> naive_lambda(const Case& c, const Tensors& t) {
-  const LambdaOptions& o = c.options;
-  const int64_t n = c.height * c.width, h = o.heads, k = o.depth, u = o.intra_depth, v = c.value;
-  const Shape es = embedding_shape(c);
-  const auto q = t[0].values(), keys = t[1].values(), values = t[2].values(), e = t[3].values();
-  std::vector<double> y(static_cast<size_t>(c.batch * n * h * v));
-  for (int64_t b = 0; b < c.batch; ++b)
-    for (int64_t query = 0; query < n; ++query)
-      for (int64_t kk = 0; kk < k; ++kk)
-        for (int64_t vv = 0; vv < v; ++vv) {
-          double lambda = c.bias ? t[4].values()[kk] : 0;
-          for (int64_t uu = 0; uu < u; ++uu) {
-            double total = 0;
-            for (int64_t m = 0; m < n; ++m) total += std::exp(keys[(b * n + m) * u * k + uu * k + kk]);
-            for (int64_t m = 0; m < n; ++m) {
-              double weight = std::exp(keys[(b * n + m) * u * k + uu * k + kk]) / total;
-              const int64_t dy = m / c.width - query / c.width + (es[0] - 1) / 2;
-              const int64_t dx = m % c.width - query % c.width + (es[1] - 1) / 2;
-              if (dy >= 0 && dy < es[0] && dx >= 0 && dx < es[1]) weight += e[((dy * es[1] + dx) * k + kk) * u + uu];
-              lambda += weight * values[(b * n + m) * u * v + uu * v + vv];
-            }
-          }
-          for (int64_t hh = 0; hh < h; ++hh)
-            y[(b * n + query) * h * v + hh * v + vv] += q[(b * n + query) * h * k + hh * k + kk] * lambda;
-        }
-  return y;
-}
-
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {2, 3, 3, 4, {.heads = 2, .depth = 3}},
@@ -91,7 +63,7 @@ TEST_CASE("the lambda layer equals naive f64 loops in both orders, global and lo
   for (const Case& c : cases())
     for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
       const Tensors t = inputs_of(c, dtype);
-      const std::vector<double> expected = naive_lambda(c, t);
+      const std::vector<double> expected = reference::lambda_layer(t, c.options);
       for (const LambdaOrder order : kOrders) {
         CAPTURE(t[0].describe());
         CAPTURE(static_cast<int>(order));

@@ -3,32 +3,12 @@
 
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/norm.h"
+#include "tests/nn_reference.h"
 
 namespace passband {
 namespace {
 
 using namespace numeric;
-
-// y = gamma * (x - mean) / sqrt(var + eps) + beta; elements i and j share statistics when group(i) == group(j).
-template <class Group>
-std::vector<double> naive_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps, int64_t groups,
-                               const Group& group) {
-  const std::vector<double> v = x.values(), g = gamma.values(), b = beta.values();
-  std::vector<double> mean(static_cast<size_t>(groups)), square(mean), count(mean), y(v.size());
-  for (size_t i = 0; i < v.size(); ++i) mean[group(i)] += v[i], count[group(i)] += 1;
-  for (size_t k = 0; k < mean.size(); ++k) mean[k] /= count[k];
-  for (size_t i = 0; i < v.size(); ++i) square[group(i)] += (v[i] - mean[group(i)]) * (v[i] - mean[group(i)]);
-  for (size_t i = 0; i < v.size(); ++i) {
-    const size_t c = i % g.size();
-    y[i] = g[c] * (v[i] - mean[group(i)]) / std::sqrt(square[group(i)] / count[group(i)] + eps) + b[c];
-  }
-  return y;
-}
-
-std::vector<double> naive_batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta) {
-  const int64_t C = x.size(-1);
-  return naive_norm(x, gamma, beta, 1e-5, C, [C](size_t i) { return i % static_cast<size_t>(C); });
-}
 
 struct Affine {
   Tensor gamma, beta;
@@ -50,7 +30,7 @@ TEST_CASE("batch norm equals naive f64 loops for every type, with residual and r
       CAPTURE(shape.str());
       const Tensor x = random_tensor(shape, 1, dtype, -2, 3), residual = random_tensor(shape, 2, dtype);
       const Affine a(shape[-1], dtype == DType::f64 ? DType::f64 : DType::f32);
-      std::vector<double> expected = naive_batch_norm(x, a.gamma, a.beta);
+      std::vector<double> expected = reference::batch_norm(x, a.gamma, a.beta);
       CHECK(max_error(norm_of({x, a.gamma, a.beta}, {}), expected) < tolerance(dtype));
       const std::vector<double> r = residual.values();
       for (size_t i = 0; i < r.size(); ++i) expected[i] = std::max(0.0, expected[i] + r[i]);
@@ -61,7 +41,7 @@ TEST_CASE("batch norm equals naive f64 loops for every type, with residual and r
 TEST_CASE("batch norm keeps its digits when the mean is far from zero") {
   const Tensor x = random_tensor({8, 16, 16, 24}, 1, DType::f32, 9999, 10001);
   const Affine a(24, DType::f32);
-  CHECK(max_error(norm_of({x, a.gamma, a.beta}, {}), naive_batch_norm(x, a.gamma, a.beta)) < 2e-3);
+  CHECK(max_error(norm_of({x, a.gamma, a.beta}, {}), reference::batch_norm(x, a.gamma, a.beta)) < 2e-3);
 }
 
 TEST_CASE("batch norm of a constant input is beta, and its gradient to x is zero") {
@@ -151,9 +131,7 @@ TEST_CASE("layer norm equals naive f64 loops and its gradients are right to the 
       CAPTURE(shape.str());
       const Tensor x = random_tensor(shape, 1, dtype, 3, 5);
       const Affine a(shape[-1], dtype == DType::f64 ? DType::f64 : DType::f32);
-      const size_t C = static_cast<size_t>(shape[-1]);
-      const auto expected = naive_norm(x, a.gamma, a.beta, 1e-6, shape.outer(-1), [C](size_t i) { return i / C; });
-      CHECK(max_error(layer_norm(x, a.gamma, a.beta), expected) < tolerance(dtype) * 5);
+      CHECK(max_error(layer_norm(x, a.gamma, a.beta), reference::layer_norm(x, a.gamma, a.beta)) < tolerance(dtype) * 5);
     }
   const Affine a(5);
   const Tensors inputs{random_tensor({2, 3, 5}, 1), a.gamma, a.beta};
@@ -181,11 +159,7 @@ TEST_CASE("group norm equals naive f64 loops and its gradients are right to the 
       CAPTURE(groups);
       const Tensor x = random_tensor({3, 5, 7, 12}, 1, dtype, -1, 3);
       const Affine a(12, dtype == DType::f64 ? DType::f64 : DType::f32);
-      const size_t G = static_cast<size_t>(groups);
-      const auto expected = naive_norm(x, a.gamma, a.beta, 1e-5, 3 * groups, [G](size_t i) {
-        return i / (5 * 7 * 12) * G + i % 12 / (12 / G);
-      });
-      CHECK(max_error(group_norm(x, a.gamma, a.beta, groups), expected) < tolerance(dtype));
+      CHECK(max_error(group_norm(x, a.gamma, a.beta, groups), reference::group_norm(x, a.gamma, a.beta, groups)) < tolerance(dtype));
     }
   const Affine a(4);
   const Tensors inputs{random_tensor({2, 2, 3, 4}, 1), a.gamma, a.beta};
