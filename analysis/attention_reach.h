@@ -29,16 +29,18 @@ class AttentionDistance {
 double uniform_distance(int64_t n);
 
 // Attention rollout (Abnar and Zuidema, ACL 2020) in vector form, for networks that mix attention with convolution:
-// a row vector over the last grid is carried down through A_l' = (A_l + I) / 2, heads averaged; windows act as blocks of
-// a block-diagonal matrix; where the grid is coarser than the one below, a cell's share is spread evenly over its cells
-// (the approximation that a convolution block keeps positions). One row costs T^2 per layer instead of T^3.
+// a row vector over the last grid is carried down through A_l' = (A_l + I) / 2, heads averaged; windows act as
+// blocks of a block-diagonal matrix; where the grid is coarser than the one below, a cell's share is spread evenly
+// over its cells (the approximation that a convolution block keeps positions). One row costs T^2 per layer instead
+// of T^3.
 struct RolloutLayer {
   TapSite site;
   Tensor attention;  // (N * windows, heads, T, T) f32
 };
 
-// Relevance of each cell of the finest attention grid for every picture, (N, H, W), each map summing to 1 minus what the
-// class token keeps. `from_class_token`: start at the class token; else uniformly over the last grid (average pooling).
+// Relevance of each cell of the finest attention grid for every picture, (N, H, W), each map summing to 1 minus
+// what the class token keeps. `from_class_token`: start at the class token; else uniformly over the last grid
+// (average pooling).
 struct RolloutMaps {
   int64_t count = 0, height = 0, width = 0;
   std::vector<double> values;

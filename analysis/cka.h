@@ -15,9 +15,9 @@
 
 namespace passband {
 
-// U(K) of the linear kernel of `features` (n, p...), flattened to (n * n) f64: K with its diagonal zeroed and row, column
-// and total means removed so that <U(K), U(L)> = n (n - 3) HSIC_1. `dead` is set when the features are constant over the
-// batch (mean |x - mu|^2 <= 1e-12 mean |x|^2). Throws when n < 4.
+// U(K) of the linear kernel of `features` (n, p...), flattened to (n * n) f64: K with its diagonal zeroed and row,
+// column and total means removed so that <U(K), U(L)> = n (n - 3) HSIC_1. `dead` is set when the features are
+// constant over the batch (mean |x - mu|^2 <= 1e-12 mean |x|^2). Throws when n < 4.
 Tensor u_centred_gram(const Tensor& features, bool& dead);
 
 // Sums over batches for two lists of layers (the same list for self-similarity).

@@ -27,10 +27,11 @@ struct PassOptions {
 // Called for every tapped buffer, in forward order, activations in f32.
 using TapVisitor = std::function<void(const TapSite&, const Tensor&)>;
 // Called after each batch.
-using BatchVisitor = std::function<void(const std::vector<int64_t>& indices, const Tensor& images, const Tensor& logits)>;
+using BatchVisitor =
+    std::function<void(const std::vector<int64_t>& indices, const Tensor& images, const Tensor& logits)>;
 
-// Runs `model` over pictures of `data`, showing the buffers named in `taps` to `visit`. No graph is recorded; memory does
-// not grow with the number of pictures. Time: one forward pass per picture plus what `visit` does.
+// Runs `model` over pictures of `data`, showing the buffers named in `taps` to `visit`. No graph is recorded;
+// memory does not grow with the number of pictures. Time: one forward pass per picture plus what `visit` does.
 void run_pass(const Model& model, const Dataset& data, const PassOptions& options, const std::vector<std::string>& taps,
               const TapVisitor& visit, const BatchVisitor& after_batch = {});
 

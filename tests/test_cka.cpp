@@ -6,6 +6,7 @@
 
 #include "analysis/cka.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
 using namespace passband;

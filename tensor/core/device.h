@@ -26,11 +26,11 @@ struct Device {
 
 }  // namespace passband
 
-// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the end of
-// the statement.
+// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the
+// end of the statement.
 #ifdef PASSBAND_CUDA
-#define DISPATCH(device, kernel, ...)                                          \
-  (static_cast<void>(::passband::KernelTimer{#kernel}),                        \
+#define DISPATCH(device, kernel, ...)                   \
+  (static_cast<void>(::passband::KernelTimer{#kernel}), \
    (device).is_cuda() ? cuda::kernel(__VA_ARGS__) : cpu::kernel(__VA_ARGS__))
 #else
 #define DISPATCH(device, kernel, ...)                  \

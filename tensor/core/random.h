@@ -42,7 +42,8 @@ PASSBAND_HD inline Philox4 philox4x32(const uint32_t (&counter)[4], const uint32
   return {{c0, c1, c2, c3}};
 }
 
-// Four random words for position `index` of the stream. Seed and site are mixed into the key, the step into the counter.
+// Four random words for position `index` of the stream. Seed and site are mixed into the key, the step into the
+// counter.
 PASSBAND_HD inline Philox4 random_words(const RandomKey& key, uint64_t index) {
   const uint64_t mixed = key.seed * 0x9E3779B97F4A7C15ull ^ key.site;
   const uint32_t k[2] = {static_cast<uint32_t>(mixed), static_cast<uint32_t>(mixed >> 32)};

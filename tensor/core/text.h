@@ -20,8 +20,8 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 // "a, b, c"
 std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
 
-// `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control characters as '?', at
-// most 80 characters.
+// `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control characters as
+// '?', at most 80 characters.
 std::string quoted(std::string_view text);
 
 }  // namespace passband
