@@ -164,8 +164,11 @@ class PreActivationBlock final : public Block {
     const Tensor active = norm1_.relu(x);
     const Tensor skip = shortcut_ ? (*shortcut_)(active) : x;
     Tensor y = conv2_(norm2_.relu(conv1_(active)));
-    if (conv3_) y = (*conv3_)(norm3_->relu(y));
-    return tap("out", add_branch(y, skip), site_);
+    if (!conv3_) return tap("out", add_branch(y, skip), site_);
+    y = norm3_->relu(y);
+    const bool dropping = drop_path_ > 0 && context().training;
+    if (!dropping && !tapped("branch") && !tapped("skip")) return tap("out", (*conv3_)(y, skip), site_);
+    return tap("out", add_branch((*conv3_)(y), skip), site_);
   }
 
  private:

@@ -3,6 +3,7 @@
 
 #include "tensor/ops/conv.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -26,13 +27,14 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Con
   scope.count_macs(out_grid.pixels() * out * fan_in);
 }
 
-Tensor Conv2d::operator()(const Tensor& x) const {
+Tensor Conv2d::operator()(const Tensor& x, const Tensor& residual) const {
   ScopeGuard guard(name);
   const Tensor w = weight->as(x.dtype());
   const Tensor b = bias ? bias->as(x.dtype()) : Tensor{};
   if (kernel == 1 && stride == 1 && groups == 1 && padding == 0)
-    return linear(x, reshape(w, Shape{w.size(0), w.size(3)}), b);
-  return conv2d(x, w, b, {.stride = stride, .padding = padding, .groups = groups});
+    return linear(x, reshape(w, Shape{w.size(0), w.size(3)}), b, residual);
+  const Tensor y = conv2d(x, w, b, {.stride = stride, .padding = padding, .groups = groups});
+  return residual.defined() ? residual + y : y;
 }
 
 PatchEmbed::PatchEmbed(const Scope& scope, int64_t in, int64_t width, int64_t patch, Grid grid)

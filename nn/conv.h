@@ -20,7 +20,8 @@ struct Conv2dOptions {
 // convolution of stride 1 runs as a matrix product.
 struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options = {});
-  Tensor operator()(const Tensor& x) const;
+  // `residual`, when given, is added to the result; a 1x1 convolution of stride 1 adds it on the way.
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   ParameterRef weight;  // (out, k, k, in / groups)
   ParameterRef bias;    // (out) or null

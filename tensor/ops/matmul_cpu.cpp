@@ -71,7 +71,7 @@ void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epil
 // Weight gradients sum over many rows. oneDNN 2.6 cuts such a product badly between threads; as two products of half
 // the rows, summed afterwards, f32 runs up to 1.2 times as fast. Always two: the bits do not depend on the threads.
 bool long_sum(const ProductShape& s, DType dtype) {
-  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k % 2 == 0 && s.k >= 8192;
+  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k % 2 == 0 && s.k >= 4096;
 }
 
 void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductShape s) {
