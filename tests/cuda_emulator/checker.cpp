@@ -3,8 +3,8 @@
 //   - accesses outside a variable, and reads of memory that nobody has written,
 //   - races: two accesses, one of them a write and not both atomic, that nothing puts in order. In a block,
 //     __syncthreads orders all threads and __syncwarp a warp's (shuffles order nothing). Between blocks of one grid
-//     there is no order, except: a block that has passed __threadfence and then an atomic comes before what follows
-//     an atomic of another block on the same address ("the last block to finish adds up").
+//     there is no order, except: what comes before __threadfence and then an atomic of one block is before what comes
+//     after an atomic on the same address and then __threadfence of another ("the last block to finish adds up").
 // Kernel code is compiled with -fsanitize=thread, whose runtime library is not linked: checker_callbacks.cpp receives
 // the calls instead, as the Linux kernel's KCSAN does.
 #include <link.h>
@@ -69,6 +69,7 @@ class MemoryChecker final : public Checker {
     std::fill_n(shared_, std::min(shared_used_, kSharedSpan), Cell{});
     shared_used_ = 0;
     acquired_.clear();
+    observed_.clear();
     fenced_.assign(machine.threads.size(), false);
   }
 
@@ -86,7 +87,15 @@ class MemoryChecker final : public Checker {
     }
   }
 
-  void fence() override { fenced_[machine.current->linear] = true; }
+  void fence() override {
+    const uint64_t thread = machine.current->linear;
+    fenced_[thread] = true;
+    std::erase_if(observed_, [&](const Acquired& seen) {
+      if (seen.thread != thread) return false;
+      acquired_[seen.release.block] = {seen.release, machine.phase, thread};
+      return true;
+    });
+  }
 
   void access(const void* memory, size_t bytes, Access kind, const Location& at) override {
     check(static_cast<const char*>(memory), bytes, kind, [&] { return text_of(at); });
@@ -186,12 +195,13 @@ class MemoryChecker final : public Checker {
     return released && received;
   }
 
-  // An atomic on `address`: hands on what this thread's fence has covered, and takes what other blocks handed on.
+  // An atomic on `address`: hands on what this thread's fence has covered, and sees what other blocks handed on, which
+  // the next fence makes an order.
   void exchange_order(const void* address) {
     const Thread& thread = *machine.current;
     auto& released = released_by_address_[address];
     for (const Release& release : released)
-      if (release.block != machine.block_number) acquired_[release.block] = {release, machine.phase, thread.linear};
+      if (release.block != machine.block_number) observed_.push_back({release, machine.phase, thread.linear});
     if (fenced_[thread.linear]) released.push_back({machine.block_number, machine.phase, thread.linear});
   }
 
@@ -257,7 +267,8 @@ class MemoryChecker final : public Checker {
   uint64_t first_block_ = 0;  // of this launch
   std::vector<bool> fenced_;  // by thread
   std::unordered_map<const void*, std::vector<Release>> released_by_address_;
-  std::unordered_map<uint64_t, Acquired> acquired_;
+  std::vector<Acquired> observed_;                   // by an atomic of this block, no fence yet
+  std::unordered_map<uint64_t, Acquired> acquired_;  // by block
   std::vector<std::pair<const char*, const char*>> static_ranges_;
 };
 

@@ -80,6 +80,15 @@ __global__ void last_block_without_fence(const float* x, float* y, float* partia
   y[0] = sum;
 }
 
+__global__ void last_block_with_half_a_fence(const float* x, float* y, float* partial, unsigned* finished) {
+  partial[blockIdx.x] = x[blockIdx.x];
+  __threadfence();
+  if (atomicInc(finished, gridDim.x - 1) != gridDim.x - 1) return;
+  float sum = 0;
+  for (unsigned i = 0; i < gridDim.x; ++i) sum += partial[i];
+  y[0] = sum;
+}
+
 __global__ void plain_write_beside_atomics(float* y) {
   if (threadIdx.x == 0) y[0] = 1;
   else atomicAdd(&y[0], 1.0f);
@@ -303,10 +312,10 @@ template <auto kernel, unsigned threads, size_t inputs> Floats run_with_input() 
   return y.to_host();
 }
 
-Floats run_last_block() {
+template <auto kernel> Floats run_last_block() {
   const DeviceArray<float> x(ramp(8)), y(zeros(1)), partial(8);
   const DeviceArray<unsigned> finished(std::vector<unsigned>{0});
-  launch({.grid = 8}, last_block_without_fence, x, y, partial, finished);
+  launch({.grid = 8}, kernel, x, y, partial, finished);
   return y.to_host();
 }
 
@@ -390,7 +399,10 @@ const std::vector<PlantedFault>& kernel_faults() {
       {"a block that reads what another writes", run<reads_what_another_block_writes, 1, 3, 5>, kOrderDependent,
        "race with a", kOrderDependent},
       {"a stencil in place across blocks", run<stencil_in_place, 32, 3>, kUnseen, "race with a", kUnseen},
-      {"the last block adds up without a fence", run_last_block, kUnseen, "race with a write", kUnseen},
+      {"the last block adds up without a fence", run_last_block<last_block_without_fence>, kUnseen,
+       "race with a write", kUnseen},
+      {"the last block adds up without a fence of its own", run_last_block<last_block_with_half_a_fence>, kUnseen,
+       "race with a write", kUnseen},
       {"a plain write beside atomics", run<plain_write_beside_atomics, 32, 1, 1>, kOrderDependent, "race with a write",
        kOrderDependent},
       {"a sum of float atomics, where determinism is promised", run_float_atomics, kOrderDependent, kOrderDependent,

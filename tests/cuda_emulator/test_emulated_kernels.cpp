@@ -61,7 +61,7 @@ double product_error(const std::vector<float>& c, const std::vector<T>& a, const
 }  // namespace
 
 TEST_CASE("axpy handles vectors, tails and misaligned starts") {
-  for (const int64_t n : {1, 3, 4, 127, 512, 1001}) {
+  for (const int64_t n : {0, 1, 3, 4, 127, 512, 1001}) {
     for (const int start : {0, 1}) {
       const auto x = random_values<float>(n + 1, 1), y = random_values<float>(n + 1, 2);
       const auto result = same_under_every_schedule([&] {
@@ -86,6 +86,23 @@ TEST_CASE("a sum in one launch is exact and the same bits under every schedule")
       return total.to_host();
     });
     CHECK(std::abs(result[0] - exact) < 1e-6 * std::sqrt(double(n)) + 1e-6);
+  }
+}
+
+TEST_CASE("moments of rows are exact and the same bits under every schedule") {
+  const int rows = 3, columns = 101;
+  const auto x = random_values<float>(rows * columns, 15);
+  const auto result = same_under_every_schedule([&] {
+    const DeviceArray<float> dx(x), both(2 * rows);
+    moments(dx, both, both + rows, rows, columns);
+    return both.to_host();
+  });
+  for (int r = 0; r < rows; ++r) {
+    double mean = 0, variance = 0;
+    for (int c = 0; c < columns; ++c) mean += x[r * columns + c] / double(columns);
+    for (int c = 0; c < columns; ++c) variance += std::pow(x[r * columns + c] - mean, 2) / columns;
+    CHECK(result[r] == doctest::Approx(mean).epsilon(1e-5));
+    CHECK(result[rows + r] == doctest::Approx(variance).epsilon(1e-5));
   }
 }
 

@@ -51,7 +51,7 @@ __global__ void sum_kernel(const float* __restrict__ x, float* total, float* par
     partial[blockIdx.x] = value;
     __threadfence();  // the partial sum is visible before the count says so
     is_last = atomicInc(finished, gridDim.x - 1) == gridDim.x - 1;
-    __threadfence();
+    __threadfence();  // and the others' sums are, after theirs
   }
   __syncthreads();
   if (!is_last) return;
@@ -59,6 +59,18 @@ __global__ void sum_kernel(const float* __restrict__ x, float* total, float* par
   for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) value += partial[i];
   value = block_sum(value);
   if (threadIdx.x == 0) *total = value;
+}
+
+__global__ void moments_kernel(const float* __restrict__ x, float* mean, float* variance, int columns) {
+  const float* row = x + int64_t{blockIdx.x} * columns;
+  float sum = 0.0f, squares = 0.0f;
+  for (int i = threadIdx.x; i < columns; i += blockDim.x) sum += row[i];
+  const float m = block_sum(sum) / static_cast<float>(columns);
+  for (int i = threadIdx.x; i < columns; i += blockDim.x) squares += (row[i] - m) * (row[i] - m);
+  squares = block_sum(squares);
+  if (threadIdx.x > 0) return;
+  mean[blockIdx.x] = m;
+  variance[blockIdx.x] = squares / static_cast<float>(columns);
 }
 
 template <class T>
@@ -256,6 +268,10 @@ void axpy(float a, const float* x, float* y, int64_t n, StreamHandle stream) {
 
 void sum(const float* x, float* total, float* partial, unsigned* finished, int64_t n, int blocks) {
   launch({.grid = static_cast<unsigned>(blocks), .block = 128}, sum_kernel, x, total, partial, finished, n);
+}
+
+void moments(const float* x, float* mean, float* variance, int rows, int columns) {
+  launch({.grid = static_cast<unsigned>(rows), .block = 64}, moments_kernel, x, mean, variance, columns);
 }
 
 void matmul_tiled(const float* a, const float* b, float* c, int m, int n, int k, int tile) {

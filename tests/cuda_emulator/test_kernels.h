@@ -16,6 +16,9 @@ void axpy(float a, const float* x, float* y, int64_t n, StreamHandle stream = nu
 // float per block, `finished` one zero; both are scratch.
 void sum(const float* x, float* total, float* partial, unsigned* finished, int64_t n, int blocks);
 
+// Mean and variance of each row of x (rows, columns), the variance from the differences to the mean; a block per row.
+void moments(const float* x, float* mean, float* variance, int rows, int columns);
+
 // c (m, n) = a (m, k) b (k, n) with tiles of tile x tile in dynamic shared memory.
 void matmul_tiled(const float* a, const float* b, float* c, int m, int n, int k, int tile);
 
