@@ -69,8 +69,8 @@ struct Linear {
 
   Grads backward(const Saved& s, const Tensor& dy) const {
     Grads grads(4);
-    if (s.needs(0)) grads[0] = apply(Matmul{.weight_b = true}, dy, s.input(1));
     const Tensor rows = as_rows(dy);
+    if (s.needs(0)) grads[0] = reshape(apply(Matmul{.weight_b = true}, rows, s.input(1)), s.edge(0).shape);
     if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
     if (s.needs(2)) grads[2] = sum(rows, {0});
     if (s.needs(3)) grads[3] = dy;

@@ -67,6 +67,8 @@ struct Row {
   bool bf16 = true;            // false: the op has no bf16 form
   bool differentiable = true;  // false: values only
   bool second_order = true;    // false: only for a piecewise linear op, whose second derivative is zero or undefined
+  // false: a library chooses the order of its sums by the number of threads. Two runs must agree all the same.
+  bool same_on_any_threads = true;
 };
 
 // All rows, in the order of registration within each file.
