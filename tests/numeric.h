@@ -1,5 +1,5 @@
-// Helpers of the tests of fused operations: random tensors, distances, and derivatives of any order against central
-// differences in f64.
+// Helpers of the tests of fused operations: random tensors, distances, and derivatives of any order
+// against central differences in f64.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -21,7 +21,8 @@ using Tensors = std::vector<Tensor>;
 using Function = std::function<Tensor(const Tensors&)>;
 
 // Values in [low, high), the same for the same seed.
-inline Tensor random_tensor(const Shape& shape, uint64_t seed, DType dtype = DType::f64, double low = -1, double high = 1) {
+inline Tensor random_tensor(const Shape& shape, uint64_t seed, DType dtype = DType::f64,
+                            double low = -1, double high = 1) {
   std::vector<double> values(static_cast<size_t>(shape.numel()));
   for (size_t i = 0; i < values.size(); ++i)
     values[i] = low + (high - low) * random_uniform({.seed = 2024, .site = seed}, i);
@@ -58,7 +59,8 @@ inline Tensors leaves(const Tensors& inputs) {
   return result;
 }
 
-// <f(inputs), w> with fixed random weights w, the same for every type: a scalar function with a dense gradient.
+// <f(inputs), w> with fixed random weights w, the same for every type: a scalar function with a
+// dense gradient.
 inline Tensor weighted_sum(const Function& f, const Tensors& inputs) {
   const Tensor y = f(inputs);
   return sum(y * cast(random_tensor(y.shape(), 77, DType::bf16), y.dtype()));
@@ -69,17 +71,21 @@ inline Tensors gradients(const Function& f, const Tensors& inputs, bool create_g
   return grad(weighted_sum(f, x), x, {.create_graph = create_graph, .allow_unused = true});
 }
 
-// The derivative of <f, w> in a fixed random direction, as a function: its gradient is a second derivative of f.
+// The derivative of <f, w> in a fixed random direction, as a function: its gradient is a second
+// derivative of f.
 inline Function directional(const Function& f) {
   return [f](const Tensors& inputs) {
-    const Tensors g = grad(weighted_sum(f, inputs), inputs, {.create_graph = true, .allow_unused = true});
+    const Tensors g =
+        grad(weighted_sum(f, inputs), inputs, {.create_graph = true, .allow_unused = true});
     Tensor total = Tensor::zeros({}, DType::f64);
-    for (size_t i = 0; i < g.size(); ++i) total = total + sum(g[i] * random_tensor(g[i].shape(), 99 + i));
+    for (size_t i = 0; i < g.size(); ++i)
+      total = total + sum(g[i] * random_tensor(g[i].shape(), 99 + i));
     return total;
   };
 }
 
-// Largest |analytic - numeric| / (1 + |numeric|) over all partial derivatives of <f, w>; inputs are f64.
+// Largest |analytic - numeric| / (1 + |numeric|) over all partial derivatives of <f, w>; inputs are
+// f64.
 inline double gradient_error(const Function& f, const Tensors& inputs, double eps = 1e-5) {
   const Tensors analytic = gradients(f, inputs);
   double worst = 0;
@@ -105,7 +111,8 @@ inline double gradient_error(const Function& f, const Tensors& inputs, double ep
 inline double fused_against_composed(const Function& f, const Tensors& inputs) {
   const Tensors fused = gradients(f, inputs), composed = gradients(f, inputs, true);
   double worst = 0;
-  for (size_t i = 0; i < fused.size(); ++i) worst = std::max(worst, max_error(fused[i], composed[i]));
+  for (size_t i = 0; i < fused.size(); ++i)
+    worst = std::max(worst, max_error(fused[i], composed[i]));
   return worst;
 }
 

@@ -1,4 +1,5 @@
-// Fused attention against naive f64 loops, against its two halves, closed forms, and derivatives of higher order.
+// Fused attention against naive f64 loops, against its two halves, closed forms, and derivatives of
+// higher order.
 #include "tests/numeric.h"
 
 #include "tensor/cpu/parallel.h"
@@ -43,7 +44,9 @@ const std::vector<Case>& cases() {
 }
 
 Function function_of(const Case& c) {
-  return [options = c.options](const Tensors& t) { return attention(t[0], t.size() > 1 ? t[1] : Tensor{}, options); };
+  return [options = c.options](const Tensors& t) {
+    return attention(t[0], t.size() > 1 ? t[1] : Tensor{}, options);
+  };
 }
 
 Tensors inputs_of(const Case& c, DType dtype = DType::f64) {
@@ -52,7 +55,8 @@ Tensors inputs_of(const Case& c, DType dtype = DType::f64) {
   return inputs;
 }
 
-TEST_CASE("attention equals naive f64 loops, global and in shifted windows with a bias, for every type") {
+TEST_CASE(
+    "attention equals naive f64 loops, global and in shifted windows with a bias, for every type") {
   for (const Case& c : cases())
     for (const DType dtype : {DType::f64, DType::f32, DType::bf16}) {
       CAPTURE(c.shape.str());
@@ -60,7 +64,9 @@ TEST_CASE("attention equals naive f64 loops, global and in shifted windows with 
       CAPTURE(name_of(dtype));
       const Tensors t = inputs_of(c, dtype);
       const auto expected = reference::attention(t[0], t.size() > 1 ? t[1] : Tensor{}, c.options);
-      CHECK(max_error(function_of(c)(t), expected) < (dtype == DType::f64 ? 1e-13 : dtype == DType::f32 ? 2e-6 : 6e-3));
+      CHECK(max_error(function_of(c)(t), expected) < (dtype == DType::f64   ? 1e-13
+                                                      : dtype == DType::f32 ? 2e-6
+                                                                            : 6e-3));
     }
 }
 
@@ -71,12 +77,16 @@ TEST_CASE("attention's halves, with the probabilities made real, equal the fused
     const Tensor bias = t.size() > 1 ? t[1] : Tensor{};
     const Tensor p = attention_probabilities(t[0], bias, c.options);
     const Tensor rows = sum(p, {3});
-    CHECK(max_difference(rows.values(), std::vector<double>(static_cast<size_t>(rows.numel()), 1.0)) < 1e-13);
-    CHECK(max_error(attention_output(p, t[0], c.options), attention(t[0], bias, c.options)) < 1e-13);
+    CHECK(max_difference(rows.values(),
+                         std::vector<double>(static_cast<size_t>(rows.numel()), 1.0)) < 1e-13);
+    CHECK(max_error(attention_output(p, t[0], c.options), attention(t[0], bias, c.options)) <
+          1e-13);
   }
 }
 
-TEST_CASE("attention's gradients equal differences to the second order, and the halves have the same ones") {
+TEST_CASE(
+    "attention's gradients equal differences to the second order, and the halves have the same "
+    "ones") {
   for (const Case& c : cases()) {
     if (c.shape.numel() > 400) continue;
     CAPTURE(c.shape.str());
@@ -84,7 +94,9 @@ TEST_CASE("attention's gradients equal differences to the second order, and the 
     const Tensors inputs = inputs_of(c);
     const Function fused = function_of(c);
     const Function halves = [&](const Tensors& t) {
-      return attention_output(attention_probabilities(t[0], t.size() > 1 ? t[1] : Tensor{}, c.options), t[0], c.options);
+      return attention_output(
+          attention_probabilities(t[0], t.size() > 1 ? t[1] : Tensor{}, c.options), t[0],
+          c.options);
     };
     CHECK(fused_against_composed(fused, inputs) < 1e-12);
     CHECK(gradient_error(fused, inputs) < 1e-7);
@@ -105,8 +117,12 @@ TEST_CASE("attention's fused gradients are right where queries are worked on in 
     CAPTURE(name_of(dtype));
     const Case c{{1, 18, 18, 24}, {.heads = 2}, 2};
     const Tensors inputs = inputs_of(c, dtype);
-    CHECK(fused_against_composed(function_of(c), inputs) < (dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 1e-5 : 0.1));
-    if (dtype == DType::f64) CHECK(max_error(function_of(c)(inputs), reference::attention(inputs[0], inputs[1], c.options)) < 1e-13);
+    CHECK(fused_against_composed(function_of(c), inputs) < (dtype == DType::f64   ? 1e-12
+                                                            : dtype == DType::f32 ? 1e-5
+                                                                                  : 0.1));
+    if (dtype == DType::f64)
+      CHECK(max_error(function_of(c)(inputs),
+                      reference::attention(inputs[0], inputs[1], c.options)) < 1e-13);
   }
 }
 
@@ -123,7 +139,9 @@ TEST_CASE("attention that sees only itself returns the values") {
   CHECK(max_error(attention(qkv, {}, {.heads = 2, .window = 1}), slice(qkv, 3, 8, 4)) < 1e-15);
 }
 
-TEST_CASE("a shift by the whole window changes nothing, and one window without shift is global attention") {
+TEST_CASE(
+    "a shift by the whole window changes nothing, and one window without shift is global "
+    "attention") {
   const Tensor qkv = random_tensor({2, 6, 6, 12}, 3);
   const auto with = [&](int64_t window, int64_t shift) {
     return attention(qkv, {}, {.heads = 2, .window = window, .shift = shift});
@@ -134,10 +152,12 @@ TEST_CASE("a shift by the whole window changes nothing, and one window without s
 
 TEST_CASE("attention survives logits of a thousand") {
   const Tensor qkv = random_tensor({1, 20, 48}, 3, DType::f32, -60, 60);
-  CHECK(max_error(attention(qkv, {}, {.heads = 2}), reference::attention(qkv, {}, {.heads = 2})) < 1e-3);
+  CHECK(max_error(attention(qkv, {}, {.heads = 2}), reference::attention(qkv, {}, {.heads = 2})) <
+        1e-3);
 }
 
-TEST_CASE("attention gives the same bits on any number of threads, the gradient of the bias included") {
+TEST_CASE(
+    "attention gives the same bits on any number of threads, the gradient of the bias included") {
   const int threads = thread_count();
   const Case c{{20, 12, 12, 36}, {.heads = 3, .window = 4, .shift = 2}, 3};
   const Tensors inputs = inputs_of(c, DType::f32);
@@ -148,7 +168,8 @@ TEST_CASE("attention gives the same bits on any number of threads, the gradient 
     set_thread_count(count);
     CHECK(max_difference(function_of(c)(inputs).values(), alone.values()) == 0);
     const Tensors g = gradients(function_of(c), inputs);
-    for (size_t i = 0; i < g.size(); ++i) CHECK(max_difference(g[i].values(), alone_gradients[i].values()) == 0);
+    for (size_t i = 0; i < g.size(); ++i)
+      CHECK(max_difference(g[i].values(), alone_gradients[i].values()) == 0);
   }
   set_thread_count(threads);
 }
@@ -167,18 +188,26 @@ TEST_CASE("attention names what is wrong with its operands") {
     return error_of([&] { attention(qkv, bias, o); });
   };
   CHECK(message({.heads = 5}) ==
-        "attention: 5 heads do not divide the channels of qkv f32[2, 4, 4, 24]@cpu, which must be 3 * heads * d");
-  CHECK(message({.window = 3}) == "attention: window 3 does not divide the 4x4 map of qkv f32[2, 4, 4, 24]@cpu");
-  CHECK(message({.window = 2, .shift = 3}) == "attention: shift 3 must be from 0 to the window, which is 2");
+        "attention: 5 heads do not divide the channels of qkv f32[2, 4, 4, 24]@cpu, which must be "
+        "3 * heads * d");
+  CHECK(message({.window = 3}) ==
+        "attention: window 3 does not divide the 4x4 map of qkv f32[2, 4, 4, 24]@cpu");
+  CHECK(message({.window = 2, .shift = 3}) ==
+        "attention: shift 3 must be from 0 to the window, which is 2");
   CHECK(message({.shift = 1}) == "attention: shift 1 must be from 0 to the window, which is 0");
   CHECK(message({.heads = 2, .window = 2}, random_tensor({9, 3}, 1, DType::f32)) ==
         "attention: the bias of 2x2 windows and 2 heads is [9, 2] or [9, 1], it is f32[9, 3]@cpu");
   CHECK(message({.heads = 2, .window = 2}, random_tensor({9, 2}, 1)) ==
-        "attention: the bias must have the type of qkv f32[2, 4, 4, 24]@cpu (or f32 for bf16), it is f64[9, 2]@cpu");
-  CHECK(error_of([&] { attention(random_tensor({2, 4, 24}, 1), {}, {.window = 2}); }) ==
-        "attention: windows need qkv (N, H, W, 3 heads d), it is f64[2, 4, 24]@cpu");
-  CHECK(error_of([&] { attention_output(random_tensor({2, 1, 16, 4}, 1, DType::f32), qkv); }) ==
-        "attention_output: probabilities of qkv f32[2, 4, 4, 24]@cpu must be f32[2, 1, 16, 16], they are "
+        "attention: the bias must have the type of qkv f32[2, 4, 4, 24]@cpu (or f32 for bf16), it "
+        "is f64[9, 2]@cpu");
+  CHECK(error_of([&] {
+          attention(random_tensor({2, 4, 24}, 1), {}, {.window = 2});
+        }) == "attention: windows need qkv (N, H, W, 3 heads d), it is f64[2, 4, 24]@cpu");
+  CHECK(error_of([&] {
+          attention_output(random_tensor({2, 1, 16, 4}, 1, DType::f32), qkv);
+        }) ==
+        "attention_output: probabilities of qkv f32[2, 4, 4, 24]@cpu must be f32[2, 1, 16, 16], "
+        "they are "
         "f32[2, 1, 16, 4]@cpu");
 }
 

@@ -1,5 +1,5 @@
-// Vectors of one register, by the compiler's vector extensions (GCC, Clang): `a * b + c` on them is one instruction on
-// AVX-512 and still right on any other machine.
+// Vectors of one register, by the compiler's vector extensions (GCC, Clang): `a * b + c` on them is
+// one instruction on AVX-512 and still right on any other machine.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -28,7 +28,8 @@ template <class A> inline constexpr int kLanes = kVectorBytes / static_cast<int>
 template <class A> struct VectorTypes {
   using Whole = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;
   typedef A Float __attribute__((vector_size(kVectorBytes)));
-  typedef Whole Mask __attribute__((vector_size(kVectorBytes)));  // of a comparison: all bits set, or none
+  typedef Whole Mask
+      __attribute__((vector_size(kVectorBytes)));  // of a comparison: all bits set, or none
 };
 template <class A> using Vec = typename VectorTypes<A>::Float;
 template <class A> using VecMask = typename VectorTypes<A>::Mask;
@@ -43,7 +44,8 @@ inline Vec<float> widen_half(VecHalf half) {
   return std::bit_cast<Vec<float>>(__builtin_convertvector(half, VecWord) << 16);
 }
 
-// Rounds to nearest even; NaN stays NaN. The same bits as bf16(float), but AVX512-BF16 makes subnormal numbers 0.
+// Rounds to nearest even; NaN stays NaN. The same bits as bf16(float), but AVX512-BF16 makes
+// subnormal numbers 0.
 inline VecHalf narrow_half(Vec<float> value) {
 #if defined(__AVX512BF16__)
   return std::bit_cast<VecHalf>(_mm512_cvtneps_pbh(value));
@@ -77,7 +79,8 @@ template <class T> inline void store(T* p, Vec<Accumulate<T>> v) {
   }
 }
 
-// The first `count` elements, zeros behind them: the tail of a row. A count of kLanes is the plain load.
+// The first `count` elements, zeros behind them: the tail of a row. A count of kLanes is the plain
+// load.
 template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
   using A = Accumulate<T>;
   if (count == kLanes<A>) return load(p);
@@ -105,14 +108,19 @@ template <class A, class F> inline void for_vectors(int64_t begin, int64_t end, 
 template <class A, class Map> inline Vec<A> shuffle(Vec<A> a, Vec<A> b, Map map) {
   return [&]<size_t... l>(std::index_sequence<l...>) {
     return __builtin_shufflevector(a, b, map(static_cast<int>(l))...);
-  }(std::make_index_sequence<kLanes<A>>{});
+  }
+  (std::make_index_sequence<kLanes<A>>{});
 }
 
 // Folds the lanes by halving, in a fixed order: lane l joins lane l + width.
-template <class A, int width = kLanes<A> / 2, class Join> inline A fold(Vec<A> v, const Join& join) {
-  const Vec<A> joined = join(v, shuffle<A>(v, v, [](int l) constexpr { return (l + width) % kLanes<A>; }));
-  if constexpr (width == 1) return joined[0];
-  else return fold<A, width / 2>(joined, join);
+template <class A, int width = kLanes<A> / 2, class Join>
+inline A fold(Vec<A> v, const Join& join) {
+  const Vec<A> joined = join(v, shuffle<A>(
+                                    v, v, [](int l) constexpr { return (l + width) % kLanes<A>; }));
+  if constexpr (width == 1)
+    return joined[0];
+  else
+    return fold<A, width / 2>(joined, join);
 }
 
 template <class A> inline A sum_of(Vec<A> v) {
@@ -123,15 +131,19 @@ template <class A> inline A max_of(Vec<A> v) {
   return fold<A>(v, [](Vec<A> a, Vec<A> b) { return a < b ? b : a; });
 }
 
-// Transposes a square of kLanes rows in registers: swaps the off-diagonal blocks of every power of two (Eklundh 1972).
-template <class A, int width = kLanes<A> / 2> inline void transpose_square(Vec<A> (&rows)[kLanes<A>]) {
+// Transposes a square of kLanes rows in registers: swaps the off-diagonal blocks of every power of
+// two (Eklundh 1972).
+template <class A, int width = kLanes<A> / 2>
+inline void transpose_square(Vec<A> (&rows)[kLanes<A>]) {
   constexpr int L = kLanes<A>;
 #pragma GCC unroll 16
   for (int i = 0; i < L; ++i) {
     if (i & width) continue;
     const Vec<A> a = rows[i], b = rows[i + width];
-    rows[i] = shuffle<A>(a, b, [](int l) constexpr { return l & width ? L + l - width : l; });
-    rows[i + width] = shuffle<A>(a, b, [](int l) constexpr { return l & width ? L + l : l + width; });
+    rows[i] = shuffle<A>(
+        a, b, [](int l) constexpr { return l & width ? L + l - width : l; });
+    rows[i + width] = shuffle<A>(
+        a, b, [](int l) constexpr { return l & width ? L + l : l + width; });
   }
   if constexpr (width > 1) transpose_square<A, width / 2>(rows);
 }
@@ -139,8 +151,10 @@ template <class A, int width = kLanes<A> / 2> inline void transpose_square(Vec<A
 // One bit per lane: v > 0.
 template <class A> inline uint16_t positive_bits(Vec<A> v) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(A) == 4) return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
-  else return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ);
+  if constexpr (sizeof(A) == 4)
+    return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
+  else
+    return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ);
 #else
   uint16_t bits = 0;
   for (int i = 0; i < kLanes<A>; ++i) bits |= static_cast<uint16_t>((v[i] > 0) << i);
@@ -151,15 +165,18 @@ template <class A> inline uint16_t positive_bits(Vec<A> v) {
 // v where the lane's bit is set, 0 elsewhere.
 template <class A> inline Vec<A> keep_bits(Vec<A> v, uint16_t bits) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(A) == 4) return _mm512_maskz_mov_ps(bits, v);
-  else return _mm512_maskz_mov_pd(static_cast<__mmask8>(bits), v);
+  if constexpr (sizeof(A) == 4)
+    return _mm512_maskz_mov_ps(bits, v);
+  else
+    return _mm512_maskz_mov_pd(static_cast<__mmask8>(bits), v);
 #else
   for (int i = 0; i < kLanes<A>; ++i) v[i] = (bits >> i) & 1 ? v[i] : A(0);
   return v;
 #endif
 }
 
-// e^x: f32 within 2 units of the last place by range reduction and a polynomial; below -87.3 the result is 0. f64 by std::exp.
+// e^x: f32 within 2 units of the last place by range reduction and a polynomial; below -87.3 the
+// result is 0. f64 by std::exp.
 template <class A> inline Vec<A> exp(Vec<A> x) {
   if constexpr (sizeof(A) == 8) {
     for (int i = 0; i < kLanes<A>; ++i) x[i] = std::exp(x[i]);
@@ -168,10 +185,12 @@ template <class A> inline Vec<A> exp(Vec<A> x) {
     const Vec<float> low = splat(-87.3f), high = splat(88.7f);
     const Vec<float> inside = x < low ? low : (x > high ? high : x);
     // Adding and removing 1.5 * 2^23 rounds to the nearest integer.
-    const Vec<float> magic = splat(12582912.0f), shifted = inside * 1.44269504f + magic, n = shifted - magic;
+    const Vec<float> magic = splat(12582912.0f), shifted = inside * 1.44269504f + magic,
+                     n = shifted - magic;
     const Vec<float> r = (inside - n * 0.693359375f) + n * 2.12194440e-4f;
     Vec<float> p = splat(1.9875691500e-4f);
-    for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+    for (const float c :
+         {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
       p = p * r + c;
     p = p * (r * r) + r + 1.0f;
     // 2^n in two factors: n reaches 128, one more than an exponent field holds.

@@ -1,4 +1,5 @@
-// Attention: checks, the fused op with its composed gradient for higher orders, and its two halves for taps.
+// Attention: checks, the fused op with its composed gradient for higher orders, and its two halves
+// for taps.
 #include "tensor/ops/attention.h"
 
 #include <cmath>
@@ -18,52 +19,62 @@ namespace {
 void check_bias(const AttentionShape& s, const Tensor& qkv, const Tensor& bias) {
   if (!bias.defined()) return;
   CHECK(qkv.rank() == 4 && s.window_height == s.window_width,
-        "attention: a relative-position bias needs square windows of qkv (N, H, W, 3 heads d), qkv is ", qkv);
+        "attention: a relative-position bias needs square windows of qkv (N, H, W, 3 heads d), qkv "
+        "is ",
+        qkv);
   const int64_t entries = s.table_side() * s.table_side();
-  CHECK(bias.rank() == 2 && bias.size(0) == entries && (bias.size(1) == s.heads || bias.size(1) == 1),
-        "attention: the bias of ", s.window_width, "x", s.window_width, " windows and ", s.heads, " heads is [",
-        entries, ", ", s.heads, "] or [", entries, ", 1], it is ", bias);
+  CHECK(
+      bias.rank() == 2 && bias.size(0) == entries && (bias.size(1) == s.heads || bias.size(1) == 1),
+      "attention: the bias of ", s.window_width, "x", s.window_width, " windows and ", s.heads,
+      " heads is [", entries, ", ", s.heads, "] or [", entries, ", 1], it is ", bias);
   CHECK(bias.dtype() == qkv.dtype() || (qkv.dtype() == DType::bf16 && bias.dtype() == DType::f32),
         "attention: the bias must have the type of qkv ", qkv, " (or f32 for bf16), it is ", bias);
 }
 
 AttentionShape resolve(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options) {
   CHECK((qkv.rank() == 3 || qkv.rank() == 4) && is_floating(qkv.dtype()),
-        "attention: qkv must be floating point (B, T, 3 heads d) or (N, H, W, 3 heads d), it is ", qkv);
+        "attention: qkv must be floating point (B, T, 3 heads d) or (N, H, W, 3 heads d), it is ",
+        qkv);
   CHECK(options.heads >= 1 && qkv.size(-1) % (3 * options.heads) == 0, "attention: ", options.heads,
         " heads do not divide the channels of qkv ", qkv, ", which must be 3 * heads * d");
-  AttentionShape s{.batch = qkv.size(0), .heads = options.heads, .depth = qkv.size(-1) / (3 * options.heads)};
+  AttentionShape s{
+      .batch = qkv.size(0), .heads = options.heads, .depth = qkv.size(-1) / (3 * options.heads)};
   s.height = qkv.rank() == 4 ? qkv.size(1) : 1;
   s.width = qkv.size(-2);
   s.window_height = s.height;
   s.window_width = s.width;
   if (options.window > 0) {
     CHECK(qkv.rank() == 4, "attention: windows need qkv (N, H, W, 3 heads d), it is ", qkv);
-    CHECK(s.height % options.window == 0 && s.width % options.window == 0, "attention: window ", options.window,
-          " does not divide the ", s.height, "x", s.width, " map of qkv ", qkv);
+    CHECK(s.height % options.window == 0 && s.width % options.window == 0, "attention: window ",
+          options.window, " does not divide the ", s.height, "x", s.width, " map of qkv ", qkv);
     s.window_height = s.window_width = options.window;
   }
-  CHECK(options.window >= 0 && options.shift >= 0 && options.shift <= options.window, "attention: shift ",
-        options.shift, " must be from 0 to the window, which is ", options.window);
+  CHECK(options.window >= 0 && options.shift >= 0 && options.shift <= options.window,
+        "attention: shift ", options.shift, " must be from 0 to the window, which is ",
+        options.window);
   s.shift = options.shift;
   s.scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(s.depth));
   check_bias(s, qkv, bias);
   return s;
 }
 
-// (batch, height, width, C) in any grouping of the leading dimensions -> (groups, tokens, C) of shifted windows.
+// (batch, height, width, C) in any grouping of the leading dimensions -> (groups, tokens, C) of
+// shifted windows.
 Tensor to_windows(const Tensor& x, const AttentionShape& s) {
-  const int64_t C = x.size(-1), rows = s.height / s.window_height, across = s.width / s.window_width;
+  const int64_t C = x.size(-1), rows = s.height / s.window_height,
+                across = s.width / s.window_width;
   if (s.windows() == 1 && s.shift == 0) return reshape(x, Shape{s.groups(), s.tokens(), C});
   Tensor map = reshape(x, Shape{s.batch, s.height, s.width, C});
   if (s.shift > 0) map = roll(roll(map, 1, -s.shift), 2, -s.shift);
-  const Tensor split = reshape(map, Shape{s.batch, rows, s.window_height, across, s.window_width, C});
+  const Tensor split =
+      reshape(map, Shape{s.batch, rows, s.window_height, across, s.window_width, C});
   return reshape(permute(split, {0, 1, 3, 2, 4, 5}), Shape{s.groups(), s.tokens(), C});
 }
 
 // The inverse, into `shape`.
 Tensor from_windows(const Tensor& x, const AttentionShape& s, const Shape& shape) {
-  const int64_t C = x.size(-1), rows = s.height / s.window_height, across = s.width / s.window_width;
+  const int64_t C = x.size(-1), rows = s.height / s.window_height,
+                across = s.width / s.window_width;
   if (s.windows() == 1 && s.shift == 0) return reshape(x, shape);
   const Tensor split = reshape(x, Shape{s.batch, rows, across, s.window_height, s.window_width, C});
   Tensor map = reshape(permute(split, {0, 1, 3, 2, 4, 5}), Shape{s.batch, s.height, s.width, C});
@@ -93,7 +104,8 @@ Tensor table_indices(const AttentionShape& s) {
   return indices;
 }
 
-// (windows, 1, tokens, tokens): 0 for pairs that see each other, else a number whose exponential is 0.
+// (windows, 1, tokens, tokens): 0 for pairs that see each other, else a number whose exponential is
+// 0.
 Tensor wrap_mask(const AttentionShape& s, DType dtype) {
   const int64_t T = s.tokens();
   std::vector<double> mask(static_cast<size_t>(s.windows() * T * T), 0.0);
@@ -108,7 +120,8 @@ Tensor probabilities(const Tensor& windows, const Tensor& bias, const AttentionS
   const int64_t T = s.tokens();
   Tensor logits = matmul(part(windows, 0, s) * s.scale, part(windows, 1, s), {.transpose_b = true});
   if (bias.defined()) {
-    const Tensor rows = gather(cast(bias, windows.dtype()), table_indices(s));  // (T * T, heads or 1)
+    const Tensor rows =
+        gather(cast(bias, windows.dtype()), table_indices(s));  // (T * T, heads or 1)
     logits = logits + permute(reshape(rows, Shape{T, T, bias.size(1)}), {2, 0, 1});
   }
   if (s.shift > 0) {
@@ -119,8 +132,8 @@ Tensor probabilities(const Tensor& windows, const Tensor& bias, const AttentionS
 }
 
 // S = scale q k^T + B,  P = softmax(S),  y = P v.
-// dv = P^T dy,  dP = dy v^T,  dS = P (dP - sum_j dP P),  dq = scale dS k,  dk = scale dS^T q,  dB = sum of dS over
-// windows.
+// dv = P^T dy,  dP = dy v^T,  dS = P (dP - sum_j dP P),  dq = scale dS k,  dk = scale dS^T q,  dB =
+// sum of dS over windows.
 struct Attention {
   static constexpr auto name = "attention";
   static constexpr auto saves = Save::input;
@@ -164,7 +177,8 @@ struct Attention {
   Tensor table_gradient(const Tensor& ds, const Tensor& bias) const {
     Tensor all = sum(ds, {0});  // (heads, tokens, tokens)
     if (bias.size(1) == 1) all = sum(all, {0}, true);
-    const Tensor rows = reshape(permute(all, {1, 2, 0}), Shape{s.tokens() * s.tokens(), bias.size(1)});
+    const Tensor rows =
+        reshape(permute(all, {1, 2, 0}), Shape{s.tokens() * s.tokens(), bias.size(1)});
     return cast(scatter_add(rows, table_indices(s), bias.size(0)), bias.dtype());
   }
 };
@@ -175,17 +189,19 @@ Tensor attention(const Tensor& qkv, const Tensor& bias, const AttentionOptions& 
   return apply(Attention{resolve(qkv, bias, options)}, qkv, bias);
 }
 
-Tensor attention_probabilities(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options) {
+Tensor attention_probabilities(const Tensor& qkv, const Tensor& bias,
+                               const AttentionOptions& options) {
   const AttentionShape s = resolve(qkv, bias, options);
   return probabilities(to_windows(qkv, s), bias, s);
 }
 
-Tensor attention_output(const Tensor& probabilities, const Tensor& qkv, const AttentionOptions& options) {
+Tensor attention_output(const Tensor& probabilities, const Tensor& qkv,
+                        const AttentionOptions& options) {
   const AttentionShape s = resolve(qkv, {}, options);
   const Shape expected{s.groups(), s.heads, s.tokens(), s.tokens()};
   CHECK(probabilities.shape() == expected && probabilities.dtype() == qkv.dtype(),
-        "attention_output: probabilities of qkv ", qkv, " must be ", name_of(qkv.dtype()), expected, ", they are ",
-        probabilities);
+        "attention_output: probabilities of qkv ", qkv, " must be ", name_of(qkv.dtype()), expected,
+        ", they are ", probabilities);
   const Tensor y = matmul(probabilities, part(to_windows(qkv, s), 2, s));
   return from_windows(join_heads(y, s), s, qkv.shape().with(-1, s.heads * s.depth));
 }

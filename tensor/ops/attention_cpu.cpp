@@ -1,6 +1,6 @@
-// Fused attention on the CPU: one task per (windows, head); logits live in a per-thread buffer of a block of query
-// rows, probabilities are computed again in backward from the saved maxima and sums. Windows are index arithmetic,
-// not copies.
+// Fused attention on the CPU: one task per (windows, head); logits live in a per-thread buffer of a
+// block of query rows, probabilities are computed again in backward from the saved maxima and sums.
+// Windows are index arithmetic, not copies.
 #include <algorithm>
 #include <cmath>
 #include <tuple>
@@ -13,11 +13,14 @@
 namespace passband::cpu {
 namespace {
 
-// Query rows whose logits are in the buffer at a time: all of them up to 256 tokens, then what fits the second-level
-// cache.
-int64_t query_rows(int64_t tokens) { return tokens <= 272 ? tokens : std::max<int64_t>(24, 65536 / tokens / 12 * 12); }
+// Query rows whose logits are in the buffer at a time: all of them up to 256 tokens, then what fits
+// the second-level cache.
+int64_t query_rows(int64_t tokens) {
+  return tokens <= 272 ? tokens : std::max<int64_t>(24, 65536 / tokens / 12 * 12);
+}
 
-// Where the tokens of each window lie in an image, and whether the shift wrapped them: (windows, tokens).
+// Where the tokens of each window lie in an image, and whether the shift wrapped them: (windows,
+// tokens).
 struct Places {
   std::vector<int64_t> at;
   std::vector<int> wrapped;
@@ -32,14 +35,18 @@ struct Places {
   }
 };
 
-// Tasks are (chunk of windows, head). A function of the shape alone, because a chunk sums the gradient of the bias.
+// Tasks are (chunk of windows, head). A function of the shape alone, because a chunk sums the
+// gradient of the bias.
 struct Tasks {
   int64_t chunk, chunks, count;
 
   explicit Tasks(const AttentionShape& s)
-      : chunk((s.groups() + 127) / 128), chunks((s.groups() + chunk - 1) / chunk), count(chunks * s.heads) {}
+      : chunk((s.groups() + 127) / 128),
+        chunks((s.groups() + chunk - 1) / chunk),
+        count(chunks * s.heads) {}
 
-  // Calls run(workspace, task, group, head) for each window of each task, and done(workspace, task) after its last one.
+  // Calls run(workspace, task, group, head) for each window of each task, and done(workspace, task)
+  // after its last one.
   template <class Workspace, class Run, class Done>
   void each(const AttentionShape& s, const Run& run, const Done& done) const {
     const Places places(s);
@@ -55,10 +62,12 @@ struct Tasks {
   }
 };
 
-// The relative-position bias as a matrix per head (or one for all): (heads or 1, tokens, padded tokens).
+// The relative-position bias as a matrix per head (or one for all): (heads or 1, tokens, padded
+// tokens).
 template <class A> class BiasMatrix {
  public:
-  BiasMatrix(const Tensor& table, const AttentionShape& s) : size_(s.tokens() * padded<A>(s.tokens())) {
+  BiasMatrix(const Tensor& table, const AttentionShape& s)
+      : size_(s.tokens() * padded<A>(s.tokens())) {
     if (!table.defined()) return;
     heads_ = table.size(1);
     const std::vector<double> values = table.values();
@@ -66,10 +75,13 @@ template <class A> class BiasMatrix {
     for (int64_t h = 0; h < heads_; ++h)
       for (int64_t q = 0; q < s.tokens(); ++q)
         for (int64_t k = 0; k < s.tokens(); ++k)
-          data_[h * size_ + q * padded<A>(s.tokens()) + k] = static_cast<A>(values[s.table_entry(q, k) * heads_ + h]);
+          data_[h * size_ + q * padded<A>(s.tokens()) + k] =
+              static_cast<A>(values[s.table_entry(q, k) * heads_ + h]);
   }
   // Null without a bias.
-  const A* of_head(int64_t head) const { return heads_ ? data_.data() + (heads_ == 1 ? 0 : head * size_) : nullptr; }
+  const A* of_head(int64_t head) const {
+    return heads_ ? data_.data() + (heads_ == 1 ? 0 : head * size_) : nullptr;
+  }
 
  private:
   int64_t size_, heads_ = 0;
@@ -82,7 +94,10 @@ template <class A> struct Packed {
   std::vector<A> data;
 
   Packed(int64_t rows, int64_t columns)
-      : rows(rows), columns(columns), ld(padded<A>(columns)), data(static_cast<size_t>(padded<A>(rows) * ld), A(0)) {}
+      : rows(rows),
+        columns(columns),
+        ld(padded<A>(columns)),
+        data(static_cast<size_t>(padded<A>(rows) * ld), A(0)) {}
   A* row(int64_t i) { return data.data() + i * ld; }
   Strided<A> plain(int64_t first = 0) const { return {data.data() + first * ld, ld, 1}; }
   Strided<A> transposed() const { return {data.data(), 1, ld}; }
@@ -96,22 +111,31 @@ template <class T, class A = Accumulate<T>> struct Forward {
   const AttentionShape& s;
   const Places& places;
   int64_t tokens, block;
-  int64_t image_row = 0;         // first row of the image in the (batch * height * width, ...) tensors
-  const int64_t* at = nullptr;   // row of each token, within the image
+  int64_t image_row = 0;  // first row of the image in the (batch * height * width, ...) tensors
+  const int64_t* at = nullptr;  // row of each token, within the image
   const int* wrapped = nullptr;
   bool masked = false;
   Packed<A> q, k, kt, v, logits, out;
 
   Forward(const AttentionShape& s, const Places& places)
-      : s(s), places(places), tokens(s.tokens()), block(query_rows(tokens)), q(tokens, s.depth), k(tokens, s.depth),
-        kt(s.depth, tokens), v(tokens, s.depth), logits(block, tokens), out(block, s.depth) {}
+      : s(s),
+        places(places),
+        tokens(s.tokens()),
+        block(query_rows(tokens)),
+        q(tokens, s.depth),
+        k(tokens, s.depth),
+        kt(s.depth, tokens),
+        v(tokens, s.depth),
+        logits(block, tokens),
+        out(block, s.depth) {}
 
   // Packs q (scaled), k and v of the head.
   void open(const Tensor& qkv, int64_t group, int64_t head) {
     image_row = group / s.windows() * s.height * s.width;
     at = places.at.data() + group % s.windows() * tokens;
     wrapped = places.wrapped.data() + group % s.windows() * tokens;
-    masked = s.shift > 0 && std::any_of(wrapped, wrapped + tokens, [&](int side) { return side != wrapped[0]; });
+    masked = s.shift > 0 &&
+             std::any_of(wrapped, wrapped + tokens, [&](int side) { return side != wrapped[0]; });
     const int64_t width = s.heads * s.depth;
     pack(q, qkv, 3 * width, head * s.depth, static_cast<A>(s.scale));
     pack(k, qkv, 3 * width, width + head * s.depth, A(1));
@@ -128,8 +152,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
       });
   }
 
-  void unpack(const Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin, int64_t count,
-              A scale) const {
+  void unpack(const Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin,
+              int64_t count, A scale) const {
     T* data = to.data<T>() + image_row * stride + first;
     for (int64_t t = 0; t < count; ++t)
       for_vectors<A>(0, s.depth, [&](int64_t c, int n) {
@@ -137,10 +161,11 @@ template <class T, class A = Accumulate<T>> struct Forward {
       });
   }
 
-  // logits = scale * q k^T + bias of `rows` queries from `first`; -infinity where the shift forbids, and in the
-  // padding.
+  // logits = scale * q k^T + bias of `rows` queries from `first`; -infinity where the shift
+  // forbids, and in the padding.
   void find_logits(int64_t first, int64_t rows, const A* bias) {
-    block_product(logits.row(0), logits.ld, q.plain(first), kt.row(0), kt.ld, rows, kt.ld, s.depth, false);
+    block_product(logits.row(0), logits.ld, q.plain(first), kt.row(0), kt.ld, rows, kt.ld, s.depth,
+                  false);
     for (int64_t i = 0; i < rows; ++i) {
       A* row = logits.row(i);
       if (bias)
@@ -153,7 +178,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
     }
   }
 
-  // Turns a row of logits into probabilities and returns the maximum and the inverse sum of the exponentials.
+  // Turns a row of logits into probabilities and returns the maximum and the inverse sum of the
+  // exponentials.
   std::pair<A, A> softmax_row(A* row) {
     Vec<A> largest = load(row), sum{};
     for (int64_t j = kLanes<A>; j < logits.ld; j += kLanes<A>) {
@@ -177,7 +203,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
       find_logits(first, rows, bias);
       for (int64_t i = 0; i < rows; ++i)
         std::tie(softmax[first + i], softmax[tokens + first + i]) = softmax_row(logits.row(i));
-      block_product(out.row(0), out.ld, logits.plain(), v.row(0), v.ld, rows, out.ld, tokens, false);
+      block_product(out.row(0), out.ld, logits.plain(), v.row(0), v.ld, rows, out.ld, tokens,
+                    false);
       unpack(y, s.heads * s.depth, head * s.depth, out, first, rows, A(1));
     }
   }
@@ -191,8 +218,14 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
   Packed<A> dy, vt, dlogits, dq, dk, dv, bias_sum;
 
   Backward(const AttentionShape& s, const Places& places)
-      : Base(s, places), dy(tokens, s.depth), vt(s.depth, tokens), dlogits(block, tokens), dq(block, s.depth),
-        dk(tokens, s.depth), dv(tokens, s.depth), bias_sum(tokens, tokens) {}
+      : Base(s, places),
+        dy(tokens, s.depth),
+        vt(s.depth, tokens),
+        dlogits(block, tokens),
+        dq(block, s.depth),
+        dk(tokens, s.depth),
+        dv(tokens, s.depth),
+        bias_sum(tokens, tokens) {}
 
   void open(const Tensor& qkv, const Tensor& gradient, int64_t group, int64_t head) {
     Base::open(qkv, group, head);
@@ -209,7 +242,8 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
       products += x * load(dp + j);
     }
     const A inner = sum_of<A>(products);
-    for (int64_t j = 0; j < logits.ld; j += kLanes<A>) store(dp + j, load(p + j) * (load(dp + j) - inner));
+    for (int64_t j = 0; j < logits.ld; j += kLanes<A>)
+      store(dp + j, load(p + j) * (load(dp + j) - inner));
   }
 
   void run(const Tensor& dqkv, const A* softmax, int64_t head, const A* bias, bool sum_bias) {
@@ -218,11 +252,15 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
       const int64_t rows = std::min(block, tokens - first);
       const bool add = first > 0;
       Base::find_logits(first, rows, bias);
-      block_product(dlogits.row(0), dlogits.ld, dy.plain(first), vt.row(0), vt.ld, rows, vt.ld, s.depth, false);
+      block_product(dlogits.row(0), dlogits.ld, dy.plain(first), vt.row(0), vt.ld, rows, vt.ld,
+                    s.depth, false);
       for (int64_t i = 0; i < rows; ++i)
-        gradient_row(logits.row(i), dlogits.row(i), softmax[first + i], softmax[tokens + first + i]);
-      block_product(dv.row(0), dv.ld, logits.transposed(), dy.row(first), dy.ld, tokens, dy.ld, rows, add);
-      block_product(dk.row(0), dk.ld, dlogits.transposed(), q.row(first), q.ld, tokens, q.ld, rows, add);
+        gradient_row(logits.row(i), dlogits.row(i), softmax[first + i],
+                     softmax[tokens + first + i]);
+      block_product(dv.row(0), dv.ld, logits.transposed(), dy.row(first), dy.ld, tokens, dy.ld,
+                    rows, add);
+      block_product(dk.row(0), dk.ld, dlogits.transposed(), q.row(first), q.ld, tokens, q.ld, rows,
+                    add);
       block_product(dq.row(0), dq.ld, dlogits.plain(), k.row(0), k.ld, rows, k.ld, tokens, false);
       Base::unpack(dqkv, 3 * width, head * s.depth, dq, first, rows, static_cast<A>(s.scale));
       if (sum_bias)
@@ -242,21 +280,23 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
 
 }  // namespace
 
-void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv, const Tensor& bias,
-                       const AttentionShape& s) {
+void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv,
+                       const Tensor& bias, const AttentionShape& s) {
   dispatch_floating(qkv.dtype(), "attention", [&]<class T>() {
     using A = Accumulate<T>;
     const BiasMatrix<A> matrix(bias, s);
     const auto run = [&](Forward<T>& w, int64_t, int64_t group, int64_t head) {
       w.open(qkv, group, head);
-      w.run(y, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head, matrix.of_head(head));
+      w.run(y, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head,
+            matrix.of_head(head));
     };
     Tasks(s).each<Forward<T>>(s, run, [](Forward<T>&, int64_t) {});
   });
 }
 
-void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy, const Tensor& qkv,
-                        const Tensor& bias, const Tensor& softmax, const AttentionShape& s) {
+void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy,
+                        const Tensor& qkv, const Tensor& bias, const Tensor& softmax,
+                        const AttentionShape& s) {
   dispatch_floating(qkv.dtype(), "attention", [&]<class T>() {
     using A = Accumulate<T>;
     const BiasMatrix<A> matrix(bias, s);
@@ -265,8 +305,8 @@ void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& d
     std::vector<double> tables(static_cast<size_t>(tasks.count * entries), 0.0);
     const auto run = [&](Backward<T>& w, int64_t, int64_t group, int64_t head) {
       w.open(qkv, dy, group, head);
-      w.run(dqkv, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head, matrix.of_head(head),
-            entries > 0);
+      w.run(dqkv, softmax.data<A>() + 2 * (group * s.heads + head) * s.tokens(), head,
+            matrix.of_head(head), entries > 0);
     };
     tasks.each<Backward<T>>(s, run, [&](Backward<T>& w, int64_t task) {
       if (entries > 0) w.drain(tables.data() + task * entries);

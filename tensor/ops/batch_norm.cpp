@@ -1,5 +1,5 @@
-// Batch norm with a fused residual and relu: checks, the fused first-order gradient, the composed one for higher
-// orders.
+// Batch norm with a fused residual and relu: checks, the fused first-order gradient, the composed
+// one for higher orders.
 #include "tensor/core/device.h"
 #include "tensor/ops/batch_norm_kernels.h"
 #include "tensor/ops/norm.h"
@@ -17,8 +17,9 @@ std::vector<int> all_but_last(const Tensor& x) {
   return dims;
 }
 
-// y = relu(gamma * (x - mean) * rstd + beta + residual). The gradients of dy' = dy behind the relu: see
-// norm_composed.h; with running statistics mean and rstd are constants and dx = gamma * rstd * dy'. dresidual = dy'.
+// y = relu(gamma * (x - mean) * rstd + beta + residual). The gradients of dy' = dy behind the relu:
+// see norm_composed.h; with running statistics mean and rstd are constants and dx = gamma * rstd *
+// dy'. dresidual = dy'.
 struct BatchNorm {
   static constexpr auto name = "batch_norm";
   static constexpr auto saves = Save::input;
@@ -44,19 +45,21 @@ struct BatchNorm {
 
  private:
   BatchNormTensors tensors(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
-    return {x, mean.memory, rstd.memory, gamma, beta, relu_bits.memory, options.relu, options.training};
+    return {x,    mean.memory,      rstd.memory,  gamma,
+            beta, relu_bits.memory, options.relu, options.training};
   }
 
   void find_statistics(const Tensor& x) {
     if (!options.training) {
-      mean.memory = running_mean + 0.0;  // a copy: training may move the running statistics before backward
+      mean.memory =
+          running_mean + 0.0;  // a copy: training may move the running statistics before backward
       rstd.memory = rsqrt(running_var + options.eps);
       return;
     }
     mean.memory = Tensor::empty({x.size(-1)}, statistics_type(x), x.device());
     rstd.memory = Tensor::empty_like(mean.memory);
-    DISPATCH(x.device(), batch_norm_statistics, mean.memory, rstd.memory, running_mean, running_var, x,
-             options.momentum, options.eps);
+    DISPATCH(x.device(), batch_norm_statistics, mean.memory, rstd.memory, running_mean, running_var,
+             x, options.momentum, options.eps);
     if (running_mean.defined()) running_mean.bump_version();
     if (running_var.defined()) running_var.bump_version();
   }
@@ -67,7 +70,8 @@ struct BatchNorm {
     const bool passes_through = !options.relu;  // dresidual is dy itself
     Tensor dresidual = s.needs(3) && !passes_through ? Tensor::empty_like(x) : Tensor{};
     Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
-    DISPATCH(x.device(), batch_norm_backward, dx, dgamma, dbeta, dresidual, dy, tensors(x, gamma, s.input(2)));
+    DISPATCH(x.device(), batch_norm_backward, dx, dgamma, dbeta, dresidual, dy,
+             tensors(x, gamma, s.input(2)));
     return {dx, dgamma, dbeta, s.needs(3) && passes_through ? dy : dresidual};
   }
 
@@ -80,13 +84,15 @@ struct BatchNorm {
       grads = composed_norm_gradients(x, gamma, g, all_but_last(x), options.eps);
     } else {
       const Tensor xhat = (x - mean.memory) * rstd.memory;
-      grads = {g * (gamma * rstd.memory), sum_to(g * xhat, gamma.shape()), sum_to(g, gamma.shape())};
+      grads = {g * (gamma * rstd.memory), sum_to(g * xhat, gamma.shape()),
+               sum_to(g, gamma.shape())};
     }
     const Tensor dresidual = s.needs(3) ? cast(g, s.edge(3).dtype) : Tensor{};
     return {cast(grads.dx, s.edge(0).dtype), grads.dgamma, grads.dbeta, dresidual};
   }
 
-  // 1 where the relu passes, else 0. Constant almost everywhere, so the saved statistics may be used.
+  // 1 where the relu passes, else 0. Constant almost everywhere, so the saved statistics may be
+  // used.
   Tensor relu_slope(const Saved& s) const {
     NoGrad guard;
     const DType wide = statistics_type(s.input(0));
@@ -103,8 +109,9 @@ void check_running(const char* which, const Tensor& running, const Tensor& x, bo
 
 }  // namespace
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                  const Tensor& running_var, const BatchNormOptions& options, const Tensor& residual) {
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor& running_mean, const Tensor& running_var,
+                  const BatchNormOptions& options, const Tensor& residual) {
   CHECK(x.rank() >= 2 && is_floating(x.dtype()),
         "batch_norm: x must be floating point of rank 2 or more (..., C), it is ", x);
   check_norm_parameter("batch_norm", "gamma", gamma, x);
@@ -116,7 +123,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
         "; use a larger batch or evaluation mode");
   CHECK(!residual.defined() || (residual.shape() == x.shape() && residual.dtype() == x.dtype()),
         "batch_norm: the residual must be like x: x is ", x, ", the residual is ", residual);
-  const bool recorded = recording() && (x.tracked() || gamma.tracked() || beta.tracked() || residual.tracked());
+  const bool recorded =
+      recording() && (x.tracked() || gamma.tracked() || beta.tracked() || residual.tracked());
   return apply(BatchNorm{options, recorded, running_mean, running_var}, x, gamma, beta, residual);
 }
 

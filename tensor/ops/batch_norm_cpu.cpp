@@ -21,7 +21,8 @@ template <class A> std::vector<A> scales(const BatchNormTensors& t) {
 }
 
 template <class T, class A = Accumulate<T>>
-NormBlock<T> block_of(const BatchNormTensors& t, const std::vector<A>& scale, const T* dy, int64_t row, int64_t rows) {
+NormBlock<T> block_of(const BatchNormTensors& t, const std::vector<A>& scale, const T* dy,
+                      int64_t row, int64_t rows) {
   const int64_t columns = t.x.size(-1);
   auto* bits = static_cast<uint16_t*>(t.relu_bits.raw());
   return {.x = t.x.data<T>() + row * columns,
@@ -44,7 +45,8 @@ template <class F> void dispatch_gate(const BatchNormTensors& t, F&& f) {
 }  // namespace
 
 void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
-                           const Tensor& running_var, const Tensor& x, double momentum, double eps) {
+                           const Tensor& running_var, const Tensor& x, double momentum,
+                           double eps) {
   dispatch_floating(x.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
@@ -57,7 +59,8 @@ void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor&
     std::vector<double> means(static_cast<size_t>(C)), squares(static_cast<size_t>(C));
     const double n = static_cast<double>(blocks.rows);
     parallel_for(C, grain_for(2 * blocks.count()), [&](int64_t begin, int64_t end) {
-      join_moments(means.data(), squares.data(), moments.data(), blocks.rows, blocks.block, C, begin, end);
+      join_moments(means.data(), squares.data(), moments.data(), blocks.rows, blocks.block, C,
+                   begin, end);
     });
     const auto move = [momentum](const Tensor& running, int64_t c, double value) {
       if (!running.defined()) return;
@@ -74,7 +77,8 @@ void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor&
 }
 
 void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x) {
-  const int64_t C = x.size(-1), words = x.dtype() == DType::f64 ? bit_words<double>(C) : bit_words<float>(C);
+  const int64_t C = x.size(-1),
+                words = x.dtype() == DType::f64 ? bit_words<double>(C) : bit_words<float>(C);
   relu_bits = Tensor::empty({2 * x.shape().outer(-1) * words}, DType::u8);
 }
 
@@ -86,14 +90,16 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
     blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
       const NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
       const int64_t at = row * blocks.columns;
-      if (t.relu) normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
-      else normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
+      if (t.relu)
+        normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
+      else
+        normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
     });
   });
 }
 
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dresidual,
-                         const Tensor& dy, const BatchNormTensors& t) {
+void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                         const Tensor& dresidual, const Tensor& dy, const BatchNormTensors& t) {
   dispatch_floating(dy.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const auto scale = scales<A>(t);
@@ -102,7 +108,8 @@ void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count()));
     dispatch_gate(t, [&](auto gate) {
       blocks.each([&](int64_t b, int64_t row, int64_t rows) {
-        block_products<gate.value>(sums.data() + 2 * b * C, block_of<T>(t, scale, dy.data<T>(), row, rows));
+        block_products<gate.value>(sums.data() + 2 * b * C,
+                                   block_of<T>(t, scale, dy.data<T>(), row, rows));
       });
     });
     const std::vector<double> total = blocks.joined(sums, 2 * C);
@@ -122,8 +129,9 @@ void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
       blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
         T* dx_rows = dx.defined() ? dx.data<T>() + row * C : nullptr;
         T* dresidual_rows = dresidual.defined() ? dresidual.data<T>() + row * C : nullptr;
-        gradient_block<gate.value>(dx_rows, dresidual_rows, block_of<T>(t, scale, dy.data<T>(), row, rows),
-                                   slope.data(), offset.data());
+        gradient_block<gate.value>(dx_rows, dresidual_rows,
+                                   block_of<T>(t, scale, dy.data<T>(), row, rows), slope.data(),
+                                   offset.data());
       });
     });
   });

@@ -1,27 +1,31 @@
-// Kernels of batch norm, one signature per backend. Tensors that may be undefined stand for "not wanted".
+// Kernels of batch norm, one signature per backend. Tensors that may be undefined stand for "not
+// wanted".
 #pragma once
 #include "tensor/core/tensor.h"
 
 namespace passband {
 
-// Everything the two directions share. mean, rstd, gamma, beta are (C) in the type of the statistics.
+// Everything the two directions share. mean, rstd, gamma, beta are (C) in the type of the
+// statistics.
 struct BatchNormTensors {
   Tensor x, mean, rstd, gamma, beta;
-  Tensor relu_bits;    // signs of the result, one 16-bit word per register of a row; undefined: computed again from x
+  Tensor relu_bits;  // signs of the result, one 16-bit word per register of a row; undefined:
+                     // computed again from x
   bool relu = false;
   bool training = true;
 };
 
 namespace cpu {
-// Mean and 1 / sqrt(biased variance + eps) of each channel of x; moves the running statistics (may be undefined).
+// Mean and 1 / sqrt(biased variance + eps) of each channel of x; moves the running statistics (may
+// be undefined).
 void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
                            const Tensor& running_var, const Tensor& x, double momentum, double eps);
 // Allocates relu_bits for x.
 void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x);
 void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual);
 // dgamma and dbeta are always written; dx and dresidual when defined.
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dresidual,
-                         const Tensor& dy, const BatchNormTensors& t);
+void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                         const Tensor& dresidual, const Tensor& dy, const BatchNormTensors& t);
 }  // namespace cpu
 
 namespace cuda {
@@ -29,8 +33,8 @@ void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor&
                            const Tensor& running_var, const Tensor& x, double momentum, double eps);
 void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x);
 void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual);
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dresidual,
-                         const Tensor& dy, const BatchNormTensors& t);
+void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                         const Tensor& dresidual, const Tensor& dy, const BatchNormTensors& t);
 }  // namespace cuda
 
 }  // namespace passband

@@ -8,8 +8,8 @@
 namespace passband {
 namespace {
 
-// y = gamma * (x - mean) * rstd + beta, statistics over H, W and the channels of a group. The gradients:
-// norm_composed.h.
+// y = gamma * (x - mean) * rstd + beta, statistics over H, W and the channels of a group. The
+// gradients: norm_composed.h.
 struct GroupNorm {
   static constexpr auto name = "group_norm";
   static constexpr auto saves = Save::input;
@@ -30,7 +30,8 @@ struct GroupNorm {
     if (recording()) return composed(x, gamma, dy);
     Tensor dx = s.needs(0) ? Tensor::empty_like(x) : Tensor{};
     Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
-    DISPATCH(x.device(), group_norm_backward, dx, dgamma, dbeta, dy, x, mean.memory, rstd.memory, gamma);
+    DISPATCH(x.device(), group_norm_backward, dx, dgamma, dbeta, dy, x, mean.memory, rstd.memory,
+             gamma);
     return {dx, dgamma, dbeta};
   }
 
@@ -51,10 +52,12 @@ struct GroupNorm {
 
 }  // namespace
 
-Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps) {
-  CHECK(x.rank() == 4 && is_floating(x.dtype()), "group_norm: x must be floating point (N, H, W, C), it is ", x);
-  CHECK(groups >= 1 && x.size(3) % groups == 0, "group_norm: ", groups, " groups do not divide the ", x.size(3),
-        " channels of x ", x);
+Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups,
+                  double eps) {
+  CHECK(x.rank() == 4 && is_floating(x.dtype()),
+        "group_norm: x must be floating point (N, H, W, C), it is ", x);
+  CHECK(groups >= 1 && x.size(3) % groups == 0, "group_norm: ", groups,
+        " groups do not divide the ", x.size(3), " channels of x ", x);
   check_norm_parameter("group_norm", "gamma", gamma, x);
   check_norm_parameter("group_norm", "beta", beta, x);
   return apply(GroupNorm{groups, eps}, x, gamma, beta);

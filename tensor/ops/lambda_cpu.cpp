@@ -1,5 +1,6 @@
-// The lambda layer on the CPU: images in parallel, each a row of queries at a time. The content part is the same for
-// both orders: y = q (sum over positions of softmax(k) v + bias), three small products.
+// The lambda layer on the CPU: images in parallel, each a row of queries at a time. The content
+// part is the same for both orders: y = q (sum over positions of softmax(k) v + bias), three small
+// products.
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/lambda_lambda_first.h"
 #include "tensor/ops/lambda_score_first.h"
@@ -10,7 +11,8 @@ namespace {
 // Images whose gradients of the embedding are summed together: a function of the batch alone.
 struct Chunks {
   int64_t size, count;
-  explicit Chunks(const LambdaShape& s) : size((s.batch + 31) / 32), count((s.batch + size - 1) / size) {}
+  explicit Chunks(const LambdaShape& s)
+      : size((s.batch + 31) / 32), count((s.batch + size - 1) / size) {}
 };
 
 template <class T, class F> void dispatch_order(const LambdaShape& s, F&& f) {
@@ -19,13 +21,15 @@ template <class T, class F> void dispatch_order(const LambdaShape& s, F&& f) {
 }
 
 template <class T, class Order, class A = Accumulate<T>>
-void forward_image(LambdaImage<T>& image, Order& order, const Tensor& y, const LambdaTensors& x, int64_t index) {
+void forward_image(LambdaImage<T>& image, Order& order, const Tensor& y, const LambdaTensors& x,
+                   int64_t index) {
   const LambdaShape& s = image.s;
   image.open(x, index);
   for (int64_t row = 0; row < s.height; ++row) {
     image.pack(image.q, image.k_line, x.q, row, s.depth);
-    block_product(image.y.data(), image.v_line, Strided<A>{image.q.data(), image.k_line, 1}, image.content.data(),
-                  image.v_line, s.heads * s.width, image.v_line, s.depth, false);
+    block_product(image.y.data(), image.v_line, Strided<A>{image.q.data(), image.k_line, 1},
+                  image.content.data(), image.v_line, s.heads * s.width, image.v_line, s.depth,
+                  false);
     order.forward(image, row);
     image.unpack(y, image.y, image.v_line, row, s.value);
   }
@@ -38,16 +42,18 @@ void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, const LambdaTen
   const int64_t n = image.n, columns = s.intra * s.depth;
   for (int64_t k = 0; k < s.depth; ++k)
     for (int64_t v = 0; v < s.value; ++v) g.dbias[k] += g.dcontent[k * image.v_line + v];
-  Memory<A> dcontent_t = zeros<A>(image.v_line * image.k_line), dsoftmax = zeros<A>(n * image.k_line);
+  Memory<A> dcontent_t = zeros<A>(image.v_line * image.k_line),
+            dsoftmax = zeros<A>(n * image.k_line);
   for (int64_t k = 0; k < s.depth; ++k)
-    for (int64_t v = 0; v < s.value; ++v) dcontent_t[v * image.k_line + k] = g.dcontent[k * image.v_line + v];
+    for (int64_t v = 0; v < s.value; ++v)
+      dcontent_t[v * image.k_line + k] = g.dcontent[k * image.v_line + v];
   for (int64_t u = 0; u < s.intra; ++u) {
     block_product(g.dvalues.data() + u * n * image.v_line, image.v_line,
-                  Strided<A>{image.softmax.data() + u * s.depth, columns, 1}, g.dcontent.data(), image.v_line, n,
-                  image.v_line, s.depth, true);
+                  Strided<A>{image.softmax.data() + u * s.depth, columns, 1}, g.dcontent.data(),
+                  image.v_line, n, image.v_line, s.depth, true);
     block_product(dsoftmax.data(), image.k_line,
-                  Strided<A>{image.values.data() + u * n * image.v_line, image.v_line, 1}, dcontent_t.data(),
-                  image.k_line, n, image.k_line, s.value, false);
+                  Strided<A>{image.values.data() + u * n * image.v_line, image.v_line, 1},
+                  dcontent_t.data(), image.k_line, n, image.k_line, s.value, false);
     // dk = p (dp - sum over positions of p dp), per column.
     for_vectors<A>(0, s.depth, [&](int64_t c, int count) {
       const A* p = image.softmax.data() + u * s.depth + c;
@@ -56,29 +62,32 @@ void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, const LambdaTen
         inner += load(p + m * columns, count) * load(dsoftmax.data() + m * image.k_line + c);
       T* dk = dx.keys.data<T>() + image.image * n * columns + u * s.depth + c;
       for (int64_t m = 0; m < n; ++m)
-        store(dk + m * columns, load(p + m * columns, count) * (load(dsoftmax.data() + m * image.k_line + c) - inner),
+        store(dk + m * columns,
+              load(p + m * columns, count) * (load(dsoftmax.data() + m * image.k_line + c) - inner),
               count);
     });
   }
 }
 
 template <class T, class Order, class A = Accumulate<T>>
-void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g, const LambdaTensors& dx,
-                    const Tensor& dy, const LambdaTensors& x, int64_t index) {
+void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g,
+                    const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+                    int64_t index) {
   const LambdaShape& s = image.s;
   const int64_t queries = s.heads * s.width;
   image.open(x, index);
   order.open(image);
   std::fill(g.dvalues.begin(), g.dvalues.end(), A(0));
   for (int64_t k = 0; k < s.depth; ++k)
-    for (int64_t v = 0; v < s.value; ++v) g.content_t[v * image.k_line + k] = image.content[k * image.v_line + v];
+    for (int64_t v = 0; v < s.value; ++v)
+      g.content_t[v * image.k_line + k] = image.content[k * image.v_line + v];
   for (int64_t row = 0; row < s.height; ++row) {
     image.pack(image.q, image.k_line, x.q, row, s.depth);
     image.pack(g.dy, image.v_line, dy, row, s.value);
-    block_product(g.dq.data(), image.k_line, Strided<A>{g.dy.data(), image.v_line, 1}, g.content_t.data(), image.k_line,
-                  queries, image.k_line, s.value, false);
-    block_product(g.dcontent.data(), image.v_line, Strided<A>{image.q.data(), 1, image.k_line}, g.dy.data(),
-                  image.v_line, s.depth, image.v_line, queries, row > 0);
+    block_product(g.dq.data(), image.k_line, Strided<A>{g.dy.data(), image.v_line, 1},
+                  g.content_t.data(), image.k_line, queries, image.k_line, s.value, false);
+    block_product(g.dcontent.data(), image.v_line, Strided<A>{image.q.data(), 1, image.k_line},
+                  g.dy.data(), image.v_line, s.depth, image.v_line, queries, row > 0);
     order.backward(image, g, row);
     image.unpack(dx.q, g.dq, image.k_line, row, s.depth);
   }
@@ -117,7 +126,8 @@ void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& 
   });
 }
 
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x, const LambdaShape& s) {
+void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+                     const LambdaShape& s) {
   dispatch_floating(x.q.dtype(), "lambda_layer", [&]<class T>() {
     using A = Accumulate<T>;
     const Taps<A> taps(x.embedding, s);
@@ -125,17 +135,18 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
     std::vector<Memory<A>> dtaps(static_cast<size_t>(chunks.count));
     std::vector<std::vector<double>> dbias(static_cast<size_t>(chunks.count));
     dispatch_order<T>(s, [&]<class Order>() {
-      parallel_for(chunks.count, grain_for(chunks.size * image_work(s)), [&](int64_t begin, int64_t end) {
-        LambdaImage<T> image(s, taps, x.embedding_bias);
-        Order order(s, taps);
-        for (int64_t c = begin; c < end; ++c) {
-          LambdaGradients<A> g(image);
-          for (int64_t i = c * chunks.size; i < std::min(s.batch, (c + 1) * chunks.size); ++i)
-            backward_image(image, order, g, dx, dy, x, i);
-          dtaps[c] = std::move(g.dtaps);
-          dbias[c] = std::move(g.dbias);
-        }
-      });
+      parallel_for(
+          chunks.count, grain_for(chunks.size * image_work(s)), [&](int64_t begin, int64_t end) {
+            LambdaImage<T> image(s, taps, x.embedding_bias);
+            Order order(s, taps);
+            for (int64_t c = begin; c < end; ++c) {
+              LambdaGradients<A> g(image);
+              for (int64_t i = c * chunks.size; i < std::min(s.batch, (c + 1) * chunks.size); ++i)
+                backward_image(image, order, g, dx, dy, x, i);
+              dtaps[c] = std::move(g.dtaps);
+              dbias[c] = std::move(g.dbias);
+            }
+          });
     });
     std::vector<double> table(static_cast<size_t>(s.table_size() * s.depth * s.intra), 0.0);
     std::vector<double> bias(static_cast<size_t>(s.depth), 0.0);

@@ -9,8 +9,8 @@ namespace passband {
 
 struct LambdaShape {
   int64_t batch = 0, height = 0, width = 0;
-  int64_t heads = 0, depth = 0, intra = 0, value = 0;    // h, k, u, v
-  int64_t radius_y = 0, radius_x = 0;                    // of the embedding's table
+  int64_t heads = 0, depth = 0, intra = 0, value = 0;  // h, k, u, v
+  int64_t radius_y = 0, radius_x = 0;                  // of the embedding's table
   LambdaOrder order = LambdaOrder::score_first;
 
   int64_t positions() const { return height * width; }
@@ -29,12 +29,14 @@ struct LambdaTensors {
 
 namespace cpu {
 void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& shape);
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x, const LambdaShape& shape);
+void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+                     const LambdaShape& shape);
 }  // namespace cpu
 
 namespace cuda {
 void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& shape);
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x, const LambdaShape& shape);
+void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+                     const LambdaShape& shape);
 }  // namespace cuda
 
 }  // namespace passband

@@ -1,4 +1,5 @@
-// The position part of the lambda layer in the published order: each query's lambda = E v, then y = q lambda.
+// The position part of the lambda layer in the published order: each query's lambda = E v, then y =
+// q lambda.
 #pragma once
 #include "tensor/ops/lambda_image.h"
 
@@ -7,8 +8,12 @@ namespace passband::cpu {
 template <class T, class A = Accumulate<T>> class LambdaFirst {
  public:
   explicit LambdaFirst(const LambdaShape& s, const Taps<A>& taps)
-      : s_(s), taps_(taps), v_line_(padded<A>(s.value)), k_line_(padded<A>(s.depth)),
-        lambda_(zeros<A>(padded<A>(s.depth) * v_line_)), transposed_(zeros<A>(v_line_ * k_line_)) {}
+      : s_(s),
+        taps_(taps),
+        v_line_(padded<A>(s.value)),
+        k_line_(padded<A>(s.depth)),
+        lambda_(zeros<A>(padded<A>(s.depth) * v_line_)),
+        transposed_(zeros<A>(v_line_ * k_line_)) {}
 
   void open(const LambdaImage<T>&) {}
 
@@ -17,23 +22,24 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
     for (int64_t x = 0; x < s_.width; ++x) {
       find_lambda(image, query_row, x);
       block_product(image.y.data() + x * v_line_, s_.width * v_line_,
-                    Strided<A>{image.q.data() + x * k_line_, s_.width * k_line_, 1}, lambda_.data(), v_line_, s_.heads,
-                    v_line_, s_.depth, true);
+                    Strided<A>{image.q.data() + x * k_line_, s_.width * k_line_, 1}, lambda_.data(),
+                    v_line_, s_.heads, v_line_, s_.depth, true);
     }
   }
 
-  // From grads.dy of the row, adds to dq, dvalues and dtaps. With G = sum over heads of q dy^T, the gradient of lambda:
-  // dq = lambda dy,  dE = G v^T,  dv = E^T G.
+  // From grads.dy of the row, adds to dq, dvalues and dtaps. With G = sum over heads of q dy^T, the
+  // gradient of lambda: dq = lambda dy,  dE = G v^T,  dv = E^T G.
   void backward(LambdaImage<T>& image, LambdaGradients<A>& grads, int64_t query_row) {
     for (int64_t x = 0; x < s_.width; ++x) {
       find_lambda(image, query_row, x);
       block_transpose(transposed_.data(), k_line_, lambda_.data(), v_line_, s_.depth, v_line_);
       block_product(grads.dq.data() + x * k_line_, s_.width * k_line_,
-                    Strided<A>{grads.dy.data() + x * v_line_, s_.width * v_line_, 1}, transposed_.data(), k_line_, s_.heads,
-                    k_line_, s_.value, true);
+                    Strided<A>{grads.dy.data() + x * v_line_, s_.width * v_line_, 1},
+                    transposed_.data(), k_line_, s_.heads, k_line_, s_.value, true);
       // lambda_ becomes G, transposed_ its transpose.
-      block_product(lambda_.data(), v_line_, Strided<A>{image.q.data() + x * k_line_, 1, s_.width * k_line_},
-                    grads.dy.data() + x * v_line_, s_.width * v_line_, s_.depth, v_line_, s_.heads, false);
+      block_product(
+          lambda_.data(), v_line_, Strided<A>{image.q.data() + x * k_line_, 1, s_.width * k_line_},
+          grads.dy.data() + x * v_line_, s_.width * v_line_, s_.depth, v_line_, s_.heads, false);
       block_transpose(transposed_.data(), k_line_, lambda_.data(), v_line_, s_.depth, v_line_);
       spread(image, grads, query_row, x);
     }
@@ -46,17 +52,20 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
   };
   Window window(int64_t row, int64_t x) const {
     const int64_t left = std::max<int64_t>(0, x - s_.reach_x());
-    return {std::max<int64_t>(0, row - s_.reach_y()), std::min(s_.height, row + s_.reach_y() + 1), left,
-            std::min(s_.width, x + s_.reach_x() + 1) - left};
+    return {std::max<int64_t>(0, row - s_.reach_y()), std::min(s_.height, row + s_.reach_y() + 1),
+            left, std::min(s_.width, x + s_.reach_x() + 1) - left};
   }
 
   void find_lambda(const LambdaImage<T>& image, int64_t row, int64_t x) {
     const Window w = window(row, x);
     for (int64_t u = 0; u < s_.intra; ++u)
-      block_product(lambda_.data(), v_line_,
-                    Strided<A>{taps_.depth_block(u, w.top - row + s_.reach_y()) + w.left - x + s_.reach_x(), taps_.line, 1},
-                    image.values.data() + (u * s_.positions() + w.top * s_.width + w.left) * v_line_, v_line_, s_.depth,
-                    v_line_, w.columns, u > 0, Pieces{w.bottom - w.top, s_.depth * taps_.line, s_.width * v_line_});
+      block_product(
+          lambda_.data(), v_line_,
+          Strided<A>{taps_.depth_block(u, w.top - row + s_.reach_y()) + w.left - x + s_.reach_x(),
+                     taps_.line, 1},
+          image.values.data() + (u * s_.positions() + w.top * s_.width + w.left) * v_line_, v_line_,
+          s_.depth, v_line_, w.columns, u > 0,
+          Pieces{w.bottom - w.top, s_.depth * taps_.line, s_.width * v_line_});
   }
 
   void spread(const LambdaImage<T>& image, LambdaGradients<A>& grads, int64_t row, int64_t x) {
@@ -64,12 +73,14 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
     const int64_t skip = (w.left - x + s_.reach_x()) * k_line_;
     for (int64_t u = 0; u < s_.intra; ++u)
       for (int64_t m = w.top; m < w.bottom; ++m) {
-        const int64_t tap = m - row + s_.reach_y(), at = (u * s_.positions() + m * s_.width + w.left) * v_line_;
-        block_product(grads.dvalues.data() + at, v_line_, Strided<A>{taps_.offset_block(u, tap) + skip, k_line_, 1},
-                      lambda_.data(), v_line_, w.columns, v_line_, s_.depth, true);
+        const int64_t tap = m - row + s_.reach_y(),
+                      at = (u * s_.positions() + m * s_.width + w.left) * v_line_;
+        block_product(grads.dvalues.data() + at, v_line_,
+                      Strided<A>{taps_.offset_block(u, tap) + skip, k_line_, 1}, lambda_.data(),
+                      v_line_, w.columns, v_line_, s_.depth, true);
         block_product(grads.tap_block(u, tap, taps_.rows, taps_.columns, k_line_) + skip, k_line_,
-                      Strided<A>{image.values.data() + at, v_line_, 1}, transposed_.data(), k_line_, w.columns, k_line_,
-                      s_.value, true);
+                      Strided<A>{image.values.data() + at, v_line_, 1}, transposed_.data(), k_line_,
+                      w.columns, k_line_, s_.value, true);
       }
   }
 

@@ -1,9 +1,10 @@
-// The position part of the lambda layer in the order S = q E, y = S v, one row of queries at a time.
+// The position part of the lambda layer in the order S = q E, y = S v, one row of queries at a
+// time.
 //
-// Scores live in relative coordinates: for query column x and context column m the score is at offset m - x of a segment
-// of zeros that is long enough for every offset. Read with a row stride one short, the segment *is* the matrix
-// (queries, contexts), so both products run over dense memory, nothing is shifted, and taps outside the map cost nothing
-// beyond a row's padding.
+// Scores live in relative coordinates: for query column x and context column m the score is at
+// offset m - x of a segment of zeros that is long enough for every offset. Read with a row stride
+// one short, the segment *is* the matrix (queries, contexts), so both products run over dense
+// memory, nothing is shifted, and taps outside the map cost nothing beyond a row's padding.
 #pragma once
 #include "tensor/ops/lambda_image.h"
 
@@ -12,9 +13,15 @@ namespace passband::cpu {
 template <class T, class A = Accumulate<T>> class ScoreFirst {
  public:
   explicit ScoreFirst(const LambdaShape& s, const Taps<A>& taps)
-      : s_(s), taps_(taps), center_(s.width - 1), left_(center_ - s.reach_x()),
-        segment_(std::max(left_ + taps.line, center_ + padded<A>(s.width))), row_(kRows * segment_),
-        queries_(s.heads * s.width), v_line_(padded<A>(s.value)), k_line_(padded<A>(s.depth)),
+      : s_(s),
+        taps_(taps),
+        center_(s.width - 1),
+        left_(center_ - s.reach_x()),
+        segment_(std::max(left_ + taps.line, center_ + padded<A>(s.width))),
+        row_(kRows * segment_),
+        queries_(s.heads * s.width),
+        v_line_(padded<A>(s.value)),
+        k_line_(padded<A>(s.depth)),
         scores_(zeros<A>(queries_ * row_ + kLanes<A>)) {}
 
   // Adds the position part to a row of results: image.y += sum over contexts of (q E) v.
@@ -22,8 +29,9 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
     each_piece(query_row, [&](int64_t u, int64_t first, int64_t count) {
       find_scores(image, u, query_row, first, count);
       for (int64_t h = 0; h < s_.heads; ++h)
-        block_product(image.y.data() + h * s_.width * v_line_, v_line_, by_query(scores_, h), values(image.values, u, first),
-                      v_line_, s_.width, v_line_, s_.width, true, Pieces{count, segment_, s_.width * v_line_});
+        block_product(image.y.data() + h * s_.width * v_line_, v_line_, by_query(scores_, h),
+                      values(image.values, u, first), v_line_, s_.width, v_line_, s_.width, true,
+                      Pieces{count, segment_, s_.width * v_line_});
     });
   }
 
@@ -51,26 +59,30 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
       // Pieces: the heads, whose rows of scores and of dy lie behind one another.
       for (int64_t r = 0; r < count; ++r)
         block_product(values(grads.dvalues, u, first + r), v_line_,
-                      Strided<A>{scores_.data() + r * segment_ + center_, 1, row_ - 1}, grads.dy.data(), v_line_, s_.width,
-                      v_line_, s_.width, true, Pieces{s_.heads, s_.width * row_, s_.width * v_line_});
-      block_product(grads.dq.data(), k_line_, Strided<A>{dscores_.data() + left_, row_, 1}, taps_.offset_block(u, tap),
-                    k_line_, queries_, k_line_, taps_.columns, true, Pieces{count, segment_, taps_.columns * k_line_});
+                      Strided<A>{scores_.data() + r * segment_ + center_, 1, row_ - 1},
+                      grads.dy.data(), v_line_, s_.width, v_line_, s_.width, true,
+                      Pieces{s_.heads, s_.width * row_, s_.width * v_line_});
+      block_product(grads.dq.data(), k_line_, Strided<A>{dscores_.data() + left_, row_, 1},
+                    taps_.offset_block(u, tap), k_line_, queries_, k_line_, taps_.columns, true,
+                    Pieces{count, segment_, taps_.columns * k_line_});
       for (int64_t r = 0; r < count; ++r)
         block_product(grads.tap_block(u, tap + r, taps_.rows, taps_.columns, k_line_), k_line_,
-                      Strided<A>{dscores_.data() + r * segment_ + left_, 1, row_}, image.q.data(), k_line_, taps_.columns,
-                      k_line_, queries_, true);
+                      Strided<A>{dscores_.data() + r * segment_ + left_, 1, row_}, image.q.data(),
+                      k_line_, taps_.columns, k_line_, queries_, true);
     });
   }
 
  private:
-  static constexpr int64_t kRows = 4;  // rows of contexts at a time: the scores stay in the second-level cache
+  static constexpr int64_t kRows =
+      4;  // rows of contexts at a time: the scores stay in the second-level cache
 
   // Calls f(u, first context row, rows) for pieces of the contexts that a row of queries reaches.
   template <class F> void each_piece(int64_t query_row, const F& f) const {
     const int64_t begin = std::max<int64_t>(0, query_row - s_.reach_y());
     const int64_t end = std::min(s_.height, query_row + s_.reach_y() + 1);
     for (int64_t u = 0; u < s_.intra; ++u)
-      for (int64_t first = begin; first < end; first += kRows) f(u, first, std::min(kRows, end - first));
+      for (int64_t first = begin; first < end; first += kRows)
+        f(u, first, std::min(kRows, end - first));
   }
 
   A* values(Memory<A>& memory, int64_t u, int64_t row) const {
@@ -82,11 +94,13 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
     return {scores.data() + head * s_.width * row_ + center_, row_ - 1, 1};
   }
 
-  void find_scores(const LambdaImage<T>& image, int64_t u, int64_t query_row, int64_t first, int64_t count) {
+  void find_scores(const LambdaImage<T>& image, int64_t u, int64_t query_row, int64_t first,
+                   int64_t count) {
     for (int64_t r = 0; r < count; ++r)
-      block_product(scores_.data() + r * segment_ + left_, row_, Strided<A>{image.q.data(), k_line_, 1},
-                    taps_.depth_block(u, first + r - query_row + s_.reach_y()), taps_.line, queries_, taps_.line, s_.depth,
-                    false);
+      block_product(scores_.data() + r * segment_ + left_, row_,
+                    Strided<A>{image.q.data(), k_line_, 1},
+                    taps_.depth_block(u, first + r - query_row + s_.reach_y()), taps_.line,
+                    queries_, taps_.line, s_.depth, false);
   }
 
   void find_dscores(const LambdaGradients<A>& grads, int64_t u, int64_t first, int64_t count) {
@@ -95,8 +109,8 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
       for (int64_t r = 0; r < count; ++r)
         block_product(dscores_.data() + h * s_.width * row_ + r * segment_ + center_, row_ - 1,
                       Strided<A>{grads.dy.data() + h * s_.width * v_line_, v_line_, 1},
-                      values_t_.data() + (u * s_.value * s_.height + first + r) * line, s_.height * line, s_.width, line,
-                      s_.value, false);
+                      values_t_.data() + (u * s_.value * s_.height + first + r) * line,
+                      s_.height * line, s_.width, line, s_.value, false);
   }
 
   const LambdaShape& s_;

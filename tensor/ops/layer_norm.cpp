@@ -27,12 +27,14 @@ struct LayerNorm {
     const Tensor &x = s.input(0), &gamma = s.input(1);
     if (recording()) {
       const DType wide = statistics_type(x);
-      const NormGradients g = composed_norm_gradients(cast(x, wide), gamma, cast(dy, wide), {x.rank() - 1}, eps);
+      const NormGradients g =
+          composed_norm_gradients(cast(x, wide), gamma, cast(dy, wide), {x.rank() - 1}, eps);
       return {cast(g.dx, x.dtype()), g.dgamma, g.dbeta};
     }
     Tensor dx = s.needs(0) ? Tensor::empty_like(x) : Tensor{};
     Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
-    DISPATCH(x.device(), layer_norm_backward, dx, dgamma, dbeta, dy, x, mean.memory, rstd.memory, gamma);
+    DISPATCH(x.device(), layer_norm_backward, dx, dgamma, dbeta, dy, x, mean.memory, rstd.memory,
+             gamma);
     return {dx, dgamma, dbeta};
   }
 
@@ -42,7 +44,8 @@ struct LayerNorm {
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
-  CHECK(x.rank() >= 1 && is_floating(x.dtype()), "layer_norm: x must be floating point (..., C), it is ", x);
+  CHECK(x.rank() >= 1 && is_floating(x.dtype()),
+        "layer_norm: x must be floating point (..., C), it is ", x);
   check_norm_parameter("layer_norm", "gamma", gamma, x);
   check_norm_parameter("layer_norm", "beta", beta, x);
   return apply(LayerNorm{eps}, x, gamma, beta);

@@ -1,5 +1,5 @@
-// Layer norm on the CPU: one pass over memory in each direction; a row stays in the first-level cache while it is read
-// for its mean, its variance and its result.
+// Layer norm on the CPU: one pass over memory in each direction; a row stays in the first-level
+// cache while it is read for its mean, its variance and its result.
 #include <array>
 #include <cmath>
 
@@ -9,10 +9,11 @@
 namespace passband::cpu {
 namespace {
 
-// Sums of term(c, count)[k] over the columns of a row, in four chains that do not wait for one another.
+// Sums of term(c, count)[k] over the columns of a row, in four chains that do not wait for one
+// another.
 template <int K, class A, class Term> std::array<A, K> sum_row(int64_t columns, const Term& term) {
   Vec<A> sums[4][K] = {};
-  const int64_t even = columns / (4 * kLanes<A>) * (4 * kLanes<A>);
+  const int64_t even = columns / (4 * kLanes<A>)*(4 * kLanes<A>);
   for (int64_t c = 0; c < even; c += 4 * kLanes<A>)
     for (int u = 0; u < 4; ++u) {
       const std::array<Vec<A>, K> t = term(c + u * kLanes<A>, kLanes<A>);
@@ -23,7 +24,8 @@ template <int K, class A, class Term> std::array<A, K> sum_row(int64_t columns, 
     for (int k = 0; k < K; ++k) sums[0][k] += t[k];
   });
   std::array<A, K> total;
-  for (int k = 0; k < K; ++k) total[k] = sum_of<A>((sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]));
+  for (int k = 0; k < K; ++k)
+    total[k] = sum_of<A>((sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]));
   return total;
 }
 
@@ -37,7 +39,9 @@ template <class T, class A = Accumulate<T>> struct RowStatistics {
 
   RowStatistics(const T* x, int64_t columns, double eps) {
     const A scale = A(1) / static_cast<A>(columns);
-    mean = scale * sum_row<1, A>(columns, [&](int64_t c, int count) { return std::array{load(x + c, count)}; })[0];
+    mean = scale * sum_row<1, A>(columns, [&](int64_t c, int count) {
+             return std::array{load(x + c, count)};
+           })[0];
     const A squares = sum_row<1, A>(columns, [&](int64_t c, int count) {
       const Vec<A> d = first_lanes<A>(load(x + c, count) - mean, count);
       return std::array<Vec<A>, 1>{d * d};
@@ -47,8 +51,9 @@ template <class T, class A = Accumulate<T>> struct RowStatistics {
 };
 
 // One row of the gradient, and what the row adds to dgamma (sums) and dbeta (sums + columns).
-template <class T, class A = Accumulate<T>>
-void backward_row(T* dx, A* sums, const T* dy, const T* x, const A* gamma, A mean, A rstd, int64_t columns) {
+template <class T, class A = Accumulate<T>> void backward_row(T* dx, A* sums, const T* dy,
+                                                              const T* x, const A* gamma, A mean,
+                                                              A rstd, int64_t columns) {
   const auto xhat = [&](int64_t c, int count) { return (load(x + c, count) - mean) * rstd; };
   for_vectors<A>(0, columns, [&](int64_t c, int count) {
     const Vec<A> g = load(dy + c, count);
@@ -69,8 +74,8 @@ void backward_row(T* dx, A* sums, const T* dy, const T* x, const A* gamma, A mea
 
 }  // namespace
 
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x, const Tensor& gamma,
-                        const Tensor& beta, double eps) {
+void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
+                        const Tensor& gamma, const Tensor& beta, double eps) {
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const int64_t C = x.size(-1);
@@ -81,7 +86,9 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
         T* out = y.data<T>() + r * C;
         const RowStatistics<T> s(row, C, eps);
         for_vectors<A>(0, C, [&](int64_t c, int count) {
-          store(out + c, (load(row + c, count) - s.mean) * s.rstd * load(scale + c, count) + load(shift + c, count),
+          store(out + c,
+                (load(row + c, count) - s.mean) * s.rstd * load(scale + c, count) +
+                    load(shift + c, count),
                 count);
         });
         mean.data<A>()[r] = s.mean;
@@ -91,8 +98,9 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
   });
 }
 
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
+void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
+                         const Tensor& gamma) {
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
@@ -100,8 +108,9 @@ void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count()), A(0));
     blocks.each([&](int64_t b, int64_t first, int64_t rows) {
       for (int64_t r = first; r < first + rows; ++r)
-        backward_row<T>(dx.defined() ? dx.data<T>() + r * C : nullptr, sums.data() + 2 * b * C, dy.data<T>() + r * C,
-                        x.data<T>() + r * C, gamma.data<A>(), mean.data<A>()[r], rstd.data<A>()[r], C);
+        backward_row<T>(dx.defined() ? dx.data<T>() + r * C : nullptr, sums.data() + 2 * b * C,
+                        dy.data<T>() + r * C, x.data<T>() + r * C, gamma.data<A>(),
+                        mean.data<A>()[r], rstd.data<A>()[r], C);
     });
     const std::vector<double> total = blocks.joined(sums, 2 * C);
     for (int64_t c = 0; c < C; ++c) {

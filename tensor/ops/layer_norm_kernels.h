@@ -1,22 +1,25 @@
-// Kernels of layer norm over the last dimension, one signature per backend. mean and rstd hold one number per row.
+// Kernels of layer norm over the last dimension, one signature per backend. mean and rstd hold one
+// number per row.
 #pragma once
 #include "tensor/core/tensor.h"
 
 namespace passband {
 
 namespace cpu {
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x, const Tensor& gamma,
-                        const Tensor& beta, double eps);
+void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
+                        const Tensor& gamma, const Tensor& beta, double eps);
 // dx may be undefined.
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma);
+void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
+                         const Tensor& gamma);
 }  // namespace cpu
 
 namespace cuda {
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x, const Tensor& gamma,
-                        const Tensor& beta, double eps);
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma);
+void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
+                        const Tensor& gamma, const Tensor& beta, double eps);
+void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
+                         const Tensor& gamma);
 }  // namespace cuda
 
 }  // namespace passband

@@ -1,4 +1,4 @@
-// Normalisation layers. Statistics are f32 (f64 for f64) also for bf16 activations; gamma and beta are f32 (f64).
+// Normalisation layers. Statistics, gamma and beta are f32 also for bf16 activations (f64 for f64).
 #pragma once
 #include "tensor/autograd/node.h"
 
@@ -6,20 +6,23 @@ namespace passband {
 
 struct BatchNormOptions {
   bool training = true;
-  double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch; running variance is unbiased
+  double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
   double eps = 1e-5;
   bool relu = false;      // fused: y = relu(norm(x) [+ residual])
 };
 
-// y = gamma * (x - mean) / sqrt(var + eps) + beta over all but the last dimension, plus `residual` when given, then
-// relu when asked: one pass over memory for statistics, one for the result. `running_mean` and `running_var` are
-// updated in place when training and read when not.
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& running_mean,
-                  const Tensor& running_var, const BatchNormOptions& options = {}, const Tensor& residual = {});
+// y = gamma * (x - mean) / sqrt(var + eps) + beta over all but the last dimension, plus `residual`
+// when given, then relu when asked: one pass over memory for statistics, one for the result.
+// `running_mean` and `running_var` (unbiased) are updated in place when training, where they may be
+// undefined, and read when not.
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor& running_mean, const Tensor& running_var,
+                  const BatchNormOptions& options = {}, const Tensor& residual = {});
 
 // Over the last dimension.
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-6);
 // x (N, H, W, C): over H, W and each of `groups` blocks of channels.
-Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups, double eps = 1e-5);
+Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, int64_t groups,
+                  double eps = 1e-5);
 
 }  // namespace passband

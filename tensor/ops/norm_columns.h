@@ -1,5 +1,6 @@
-// What batch and group norm share on the CPU: passes over a block of rows of (rows, columns), each column with its own
-// statistics. Sums run over four rows at a time, in f32 (f64 for f64), and are joined in f64 by the callers.
+// What batch and group norm share on the CPU: passes over a block of rows of (rows, columns), each
+// column with its own statistics. Sums run over four rows at a time, in f32 (f64 for f64), and are
+// joined in f64 by the callers.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -10,19 +11,24 @@
 
 namespace passband::cpu {
 
-// Rows of one block: about 64 K elements. A function of the shape alone: the order of summation, and so every bit, is the
-// same on any number of threads.
+// Rows of one block: about 64 K elements. A function of the shape alone: the order of summation,
+// and so every bit, is the same on any number of threads.
 inline int64_t block_rows(int64_t columns) {
   const int64_t rows = 65536 / std::max<int64_t>(columns, 1);
   return std::clamp<int64_t>(rows / 4 * 4, 16, 4096);
 }
 
-// The blocks of rows of a (samples, rows, columns) tensor, walked by all threads. No block spans two samples.
+// The blocks of rows of a (samples, rows, columns) tensor, walked by all threads. No block spans
+// two samples.
 struct RowBlocks {
   int64_t samples, rows, columns, block, per_sample;
 
   RowBlocks(int64_t samples, int64_t rows, int64_t columns)
-      : samples(samples), rows(rows), columns(columns), block(block_rows(columns)), per_sample((rows + block - 1) / block) {}
+      : samples(samples),
+        rows(rows),
+        columns(columns),
+        block(block_rows(columns)),
+        per_sample((rows + block - 1) / block) {}
 
   int64_t count() const { return samples * per_sample; }
   int64_t grain() const { return grain_for(std::min(block, rows) * columns); }
@@ -40,7 +46,8 @@ struct RowBlocks {
     });
   }
 
-  // Sums of the blocks of each sample, (count, width) -> (samples, width), joined in f64 in the order of the blocks.
+  // Sums of the blocks of each sample, (count, width) -> (samples, width), joined in f64 in the
+  // order of the blocks.
   template <class A> std::vector<double> joined(const std::vector<A>& sums, int64_t width) const {
     std::vector<double> total(static_cast<size_t>(samples * width), 0.0);
     parallel_for(samples * width, grain_for(per_sample), [&](int64_t begin, int64_t end) {
@@ -62,14 +69,17 @@ struct RowBlocks {
 };
 
 // Words of 16 bits that hold the signs of one row.
-template <class A> int64_t bit_words(int64_t columns) { return (columns + kLanes<A> - 1) / kLanes<A>; }
+template <class A> int64_t bit_words(int64_t columns) {
+  return (columns + kLanes<A> - 1) / kLanes<A>;
+}
 
 // sums[k * columns + c] = sum over rows of term(row, c, count)[k].
 template <int K, class A, class Term>
 void sum_columns(A* sums, int64_t rows, int64_t columns, const Term& term) {
   constexpr int64_t kStripe = 512;  // columns whose sums stay in the first-level cache
   const auto add = [&](int64_t c, int count, const std::array<Vec<A>, K>& terms) {
-    for (int k = 0; k < K; ++k) store(sums + k * columns + c, load(sums + k * columns + c, count) + terms[k], count);
+    for (int k = 0; k < K; ++k)
+      store(sums + k * columns + c, load(sums + k * columns + c, count) + terms[k], count);
   };
   std::fill_n(sums, K * columns, A(0));
   for (int64_t begin = 0; begin < columns; begin += kStripe) {
@@ -88,8 +98,9 @@ void sum_columns(A* sums, int64_t rows, int64_t columns, const Term& term) {
   }
 }
 
-// Mean and sum of squared deviations of each column of one block, in one look: sums of d and d^2, where d is the
-// deviation from a rough mean (of the first rows), so that little cancels however far the mean is from zero.
+// Mean and sum of squared deviations of each column of one block, in one look: sums of d and d^2,
+// where d is the deviation from a rough mean (of the first rows), so that little cancels however
+// far the mean is from zero.
 template <class T, class A = Accumulate<T>>
 void block_moments(A* mean, A* squares, const T* x, int64_t rows, int64_t columns) {
   std::vector<A> rough(static_cast<size_t>(columns)), sums(static_cast<size_t>(2 * columns));
@@ -109,13 +120,15 @@ void block_moments(A* mean, A* squares, const T* x, int64_t rows, int64_t column
   }
 }
 
-// Joins the moments of blocks (Chan, Golub, LeVeque 1983) of `rows` rows in all, in f64: mean and sum of squared
-// deviations of columns [begin, end). `block` rows in each block, fewer in the last; a block's moments are 2 * columns wide.
-template <class A>
-void join_moments(double* mean, double* squares, const A* moments, int64_t rows, int64_t block, int64_t columns,
-                  int64_t begin, int64_t end) {
+// Joins the moments of blocks (Chan, Golub, LeVeque 1983) of `rows` rows in all, in f64: mean and
+// sum of squared deviations of columns [begin, end). `block` rows in each block, fewer in the last;
+// a block's moments are 2 * columns wide.
+template <class A> void join_moments(double* mean, double* squares, const A* moments, int64_t rows,
+                                     int64_t block, int64_t columns, int64_t begin, int64_t end) {
   const int64_t blocks = (rows + block - 1) / block;
-  const auto weight = [&](int64_t b) { return static_cast<double>(std::min(block, rows - b * block)); };
+  const auto weight = [&](int64_t b) {
+    return static_cast<double>(std::min(block, rows - b * block));
+  };
   for (int64_t c = begin; c < end; ++c) mean[c] = squares[c] = 0;
   for (int64_t b = 0; b < blocks; ++b)
     for (int64_t c = begin; c < end; ++c) mean[c] += weight(b) * moments[2 * b * columns + c];
@@ -134,8 +147,10 @@ enum class Gate {
   bits,  // from the signs that the forward pass kept
 };
 
-// y = (x - mean) * scale + beta, per column; relu and its backward must see the same bits, so there is one formula.
-template <class A> inline Vec<A> normalised(Vec<A> x, const A* mean, const A* scale, const A* beta, int64_t c, int count) {
+// y = (x - mean) * scale + beta, per column; relu and its backward must see the same bits, so there
+// is one formula.
+template <class A> inline Vec<A> normalised(Vec<A> x, const A* mean, const A* scale, const A* beta,
+                                            int64_t c, int count) {
   return (x - load(mean + c, count)) * load(scale + c, count) + load(beta + c, count);
 }
 
@@ -154,13 +169,15 @@ template <class T, class A = Accumulate<T>> struct NormBlock {
   template <Gate gate> Vec<A> gradient(int64_t r, int64_t c, int count) const {
     const Vec<A> g = load(dy + r * columns + c, count);
     if constexpr (gate == Gate::open) return g;
-    if constexpr (gate == Gate::bits) return keep_bits<A>(g, bits[r * bit_words<A>(columns) + c / kLanes<A>]);
+    if constexpr (gate == Gate::bits)
+      return keep_bits<A>(g, bits[r * bit_words<A>(columns) + c / kLanes<A>]);
     const Vec<A> y = normalised<A>(load(x + r * columns + c, count), mean, scale, beta, c, count);
     return y > Vec<A>{} ? g : Vec<A>{};
   }
 };
 
-// y = norm(x) [+ residual], then relu when asked, keeping the signs when `bits` is given. NaN passes through.
+// y = norm(x) [+ residual], then relu when asked, keeping the signs when `bits` is given. NaN
+// passes through.
 template <bool relu, class T, class A = Accumulate<T>>
 void normalise_block(T* y, const NormBlock<T>& b, const T* residual) {
   for (int64_t r = 0; r < b.rows; ++r)
@@ -175,14 +192,17 @@ void normalise_block(T* y, const NormBlock<T>& b, const T* residual) {
 }
 
 // sums[c] = sum dy', sums[columns + c] = sum dy' * (x - mean).
-template <Gate gate, class T, class A = Accumulate<T>> void block_products(A* sums, const NormBlock<T>& b) {
+template <Gate gate, class T, class A = Accumulate<T>>
+void block_products(A* sums, const NormBlock<T>& b) {
   sum_columns<2>(sums, b.rows, b.columns, [&](int64_t r, int64_t c, int count) {
     const Vec<A> g = b.template gradient<gate>(r, c, count);
-    return std::array<Vec<A>, 2>{g, g * (load(b.x + r * b.columns + c, count) - load(b.mean + c, count))};
+    return std::array<Vec<A>, 2>{
+        g, g * (load(b.x + r * b.columns + c, count) - load(b.mean + c, count))};
   });
 }
 
-// dx = scale * dy' - slope * (x - mean) - offset per column, and the residual's gradient dy'. Either may be null.
+// dx = scale * dy' - slope * (x - mean) - offset per column, and the residual's gradient dy'.
+// Either may be null.
 template <Gate gate, class T, class A = Accumulate<T>>
 void gradient_block(T* dx, T* dresidual, const NormBlock<T>& b, const A* slope, const A* offset) {
   for (int64_t r = 0; r < b.rows; ++r)
@@ -192,7 +212,9 @@ void gradient_block(T* dx, T* dresidual, const NormBlock<T>& b, const A* slope, 
       if (dresidual) store(dresidual + at, g, count);
       if (!dx) return;
       const Vec<A> d = load(b.x + at, count) - load(b.mean + c, count);
-      store(dx + at, load(b.scale + c, count) * g - (load(slope + c, count) * d + load(offset + c, count)), count);
+      store(dx + at,
+            load(b.scale + c, count) * g - (load(slope + c, count) * d + load(offset + c, count)),
+            count);
     });
 }
 

@@ -16,10 +16,13 @@ NormGradients composed_norm_gradients(const Tensor& x, const Tensor& gamma, cons
   return {dx, sum_to(dy * xhat, gamma.shape()), sum_to(dy, gamma.shape())};
 }
 
-void check_norm_parameter(const char* op, const char* name, const Tensor& parameter, const Tensor& x) {
+void check_norm_parameter(const char* op, const char* name, const Tensor& parameter,
+                          const Tensor& x) {
   const Shape expected{x.size(-1)};
-  CHECK(parameter.defined() && parameter.shape() == expected && parameter.dtype() == statistics_type(x), op, ": ", name,
-        " must be ", name_of(statistics_type(x)), expected, " for x ", x, ", it is ", parameter);
+  CHECK(parameter.defined() && parameter.shape() == expected &&
+            parameter.dtype() == statistics_type(x),
+        op, ": ", name, " must be ", name_of(statistics_type(x)), expected, " for x ", x,
+        ", it is ", parameter);
 }
 
 }  // namespace passband
