@@ -11,9 +11,9 @@ build: ready programs
 
 # Packages that are missing: `build` only names them, the commands that promise a whole set-up install them.
 ready:
-	@cmake/deps.sh --check
+	@.cmake/deps.sh --check
 deps:
-	@cmake/deps.sh
+	@.cmake/deps.sh
 
 $(BUILD)/build.ninja:
 	@cmake -S . -B $(BUILD) -G Ninja --log-level=NOTICE $(CONFIG)

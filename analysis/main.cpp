@@ -133,14 +133,18 @@ RunCard card_of(const RunDescription& run, const Model& model) {
            {"seed", std::to_string(run.seed)}}};
 }
 
-void load_pictures(Study& study, const std::string& name, const std::string& directory, int64_t image_size) {
-  DatasetRequest request;
-  request.name = name;
-  request.data_dir = directory;
-  request.image_size = image_size;
+void load_pictures(Study& study, const DatasetRequest& request) {
   study.data = load_dataset(request);
-  study.data_name = name;
+  study.data_name = request.name;
   study.input.data = &study.data.test;
+}
+
+// The pictures that the run was trained on, unless the command line names others.
+DatasetRequest pictures_of(const RunDescription& run, const Options& o) {
+  return {.name = o.data.empty() ? run.data : o.data,
+          .data_dir = o.data_dir.empty() ? run.data_dir : o.data_dir,
+          .image_size = run.image_size,
+          .shapes = shapes_options(run.shapes_label, run.shapes_conflict, run.shapes_train, run.shapes_test)};
 }
 
 void add_run(Study& study, const Options& o, const std::string& name) {
@@ -148,8 +152,7 @@ void add_run(Study& study, const Options& o, const std::string& name) {
   std::shared_ptr<Model> model = load_run_model(run, o.which);
   const bool first = study.input.subjects.empty();
   if (first) {
-    load_pictures(study, o.data.empty() ? run.data : o.data, o.data_dir.empty() ? run.data_dir : o.data_dir,
-                  run.image_size);
+    load_pictures(study, pictures_of(run, o));
     study.report = o.output.empty() ? run.directory / "report" : fs::path(o.output);
     study.header.title = fmt::format("{} on {}", run.model, study.data_name);
     study.header.subtitle = run.directory.filename().string();
@@ -167,7 +170,7 @@ void add_weights(Study& study, const Options& o) {
   const DatasetInfo info = dataset_info(data);
   std::shared_ptr<Model> model = make_model(o.model, {.classes = info.classes, .image_size = info.height});
   load_weights(o.weights, *model);
-  load_pictures(study, data, o.data_dir, info.height);
+  load_pictures(study, {.name = data, .data_dir = o.data_dir, .image_size = info.height});
   study.report = o.output.empty() ? fs::path(o.weights).replace_extension("") += "-report" : fs::path(o.output);
   study.header.title = fmt::format("{} on {}", o.model, data);
   study.header.subtitle = fs::path(o.weights).filename().string();

@@ -2,6 +2,7 @@
 #include "data/shapes.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <numbers>
 #include <span>
@@ -279,6 +280,21 @@ DataSplits make_shapes(const ShapesOptions& options) {
   return {make_split(options, "train", options.train_count, options.conflict),
           make_split(options, "test", options.test_count,
                      options.test_conflict ? options.test_conflict : options.conflict)};
+}
+
+ShapesOptions shapes_options(const std::string& label, const std::string& conflict, int64_t train_count,
+                             int64_t test_count) {
+  if (label != "shape" && label != "texture")
+    throw UsageError("shapes: the label is shape or texture, not '" + label + "'");
+  ShapesOptions options{.train_count = train_count, .test_count = test_count};
+  options.label = label == "texture" ? Cue::texture : Cue::shape;
+  if (conflict == "independent") return options;
+  double share = 0;
+  const auto [end, error] = std::from_chars(conflict.data(), conflict.data() + conflict.size(), share);
+  if (error != std::errc{} || end != conflict.data() + conflict.size() || !(share >= 0 && share <= 1))
+    throw UsageError("shapes: the conflict is a number from 0 to 1 or independent, not '" + conflict + "'");
+  options.conflict = share;
+  return options;
 }
 
 }  // namespace passband

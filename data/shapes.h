@@ -29,6 +29,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -60,6 +61,11 @@ struct ShapesOptions {
   Cue label = Cue::shape;  // which cue the label names
   uint64_t seed = 0;  // pictures are a pure function of (options, index), whatever the thread count
 };
+
+// Options from the words of a configuration: `label` is shape or texture, `conflict` a number from 0 to 1 or
+// "independent". Throws UsageError naming the word.
+ShapesOptions shapes_options(const std::string& label, const std::string& conflict, int64_t train_count,
+                             int64_t test_count);
 
 // One plane wave of a texture.
 struct PlaneWave {

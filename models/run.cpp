@@ -107,6 +107,10 @@ RunDescription read_run(const fs::path& directory) {
   run.model = setting<std::string>(file, table, "model", "model");
   run.data = setting<std::string>(file, table, "data", "data");
   run.data_dir = setting<std::string>(file, table, "data", "data_dir", "");
+  run.shapes_label = setting<std::string>(file, table, "data", "shapes_label", "shape");
+  run.shapes_conflict = setting<std::string>(file, table, "data", "shapes_conflict", "independent");
+  run.shapes_train = setting<int64_t>(file, table, "data", "shapes_train", 10000);
+  run.shapes_test = setting<int64_t>(file, table, "data", "shapes_test", 2000);
   run.image_size = setting<int64_t>(file, table, "model", "image_size");
   run.seed = static_cast<uint64_t>(setting<int64_t>(file, table, "train", "seed", 0));
   run.options.classes = setting<int64_t>(file, table, "model", "classes");

@@ -1,6 +1,7 @@
 // A run directory, as `train` writes it and `analyze` reads it:
 //   config.toml          everything that was resolved (keys of train/config.h). Read here: [model] model, classes,
-//                        image_size, drop_path, dropout; [data] data, data_dir; [train] seed
+//                        image_size, drop_path, dropout; [data] data, data_dir and shapes_*;
+//                        [train] seed
 //   metrics.jsonl        one object per logged step and per evaluation
 //   summary.csv          timm's columns: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr
 //   last.safetensors     weights now;   best.safetensors   weights of the best evaluation (EMA weights when EMA is on)
@@ -28,6 +29,8 @@ void set_last_run(const std::filesystem::path& run);
 struct RunDescription {
   std::filesystem::path directory;
   std::string model, data, data_dir;
+  std::string shapes_label, shapes_conflict;  // data = shapes: see shapes_options in data/shapes.h
+  int64_t shapes_train = 0, shapes_test = 0;
   ModelOptions options;
   int64_t image_size = 32;
   uint64_t seed = 0;

@@ -116,8 +116,7 @@ TrainConfig resolve(const Values& given) {
   TrainConfig resolved;
   for (const auto& [key, text] : recipe_values(config.recipe, family)) set_value(resolved, key, text);
   for (const auto& [key, text] : given) set_value(resolved, key, text);
-  if (resolved.shapes_conflict != "independent")
-    parse_number<double>({"data", "shapes_conflict", &C::lr, "", 0, 1}, resolved.shapes_conflict);
+  dataset_request(resolved);
   if (resolved.warmup_epochs > static_cast<double>(resolved.epochs))
     throw UsageError(concat_text("warmup_epochs: ", resolved.warmup_epochs, " is more than epochs, ", resolved.epochs));
   if (resolved.min_lr > resolved.lr)
@@ -130,10 +129,8 @@ DatasetRequest dataset_request(const TrainConfig& config) {
   request.name = config.data;
   request.data_dir = config.data_dir;
   request.image_size = config.img_size;
-  request.shapes.train_count = config.shapes_train;
-  request.shapes.test_count = config.shapes_test;
-  request.shapes.label = config.shapes_label == "texture" ? Cue::texture : Cue::shape;
-  if (config.shapes_conflict != "independent") request.shapes.conflict = std::stod(config.shapes_conflict);
+  request.shapes =
+      shapes_options(config.shapes_label, config.shapes_conflict, config.shapes_train, config.shapes_test);
   return request;
 }
 
