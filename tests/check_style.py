@@ -178,7 +178,7 @@ PLANTED = {  # path: (text, what the only violation must say)
     "nn/long.cpp": ("// x\n" + "int a;\n" * 600, "601 lines"),
     "nn/wide.cpp": ("// " + "x" * 118 + "\n", "121 columns"),
     "nn/left.cpp": ("// TO" "DO: later\n", "left-over"),
-    ".cmake/place.cmake": ("# see /wo" "rk/place\n", "left-over"),
+    "data/place.cmake": ("# see /wo" "rk/place\n", "left-over"),
     "nn/sixty.cpp": ("// x\nA::A(int a) : b_{a} {\n" + "  f('{', \"}\");  // }\n" * 58 + "}\n", None),
     "nn/big.cpp": ("// x\nnamespace n {\nint A::f(int a) const {\n" + "  if (a) { g(); }\n" * 59 + "}\n}\n",
                    "f has 61 lines"),
