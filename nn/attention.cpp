@@ -52,7 +52,7 @@ Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site) const {
   here.window = options.window;
   here.shift = options.shift;
   const Tensor packed = qkv(x);  // (N, H, W, 3 h d)
-  return proj(attend(packed, relative_position_bias_table->as(x.dtype()),
+  return proj(attend(packed, relative_position_bias_table->value,
                      {.heads = options.heads, .window = options.window, .shift = options.shift}, here));
 }
 
