@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/analysis.h"
+#include "analysis/report/text.h"
 #include "models/run.h"
 #include "models/weights.h"
 #include "tensor/core/file.h"
@@ -126,7 +127,7 @@ RunCard card_of(const RunDescription& run, const Model& model) {
   return {run.directory.filename().string(),
           {{"model", run.model},
            {"pattern", model.pattern().empty() ? "-" : model.pattern()},
-           {"parameters", fmt::format("{}", model.store().parameter_count())},
+           {"parameters", format_number(static_cast<double>(model.store().parameter_count()))},
            {"multiply-accumulates", fmt::format("{:.1f} M", static_cast<double>(model.macs()) / 1e6)},
            {"data", run.data},
            {"pictures", fmt::format("{0} × {0}", run.image_size)},
@@ -208,8 +209,25 @@ void print_json(const Study& study) {
   fmt::print("{}\n", read_file(study.report / "summary.json"));
 }
 
+// The network in a plain sentence, for the head of the page.
+std::string introduction(const Study& study) {
+  const Model& model = *study.input.subjects.front().model;
+  const std::string& pattern = model.pattern();
+  std::string text = fmt::format("{} has {} parameters and spends {:.0f} million multiply-accumulates on a picture",
+                                 study.input.subjects.front().label,
+                                 format_number(static_cast<double>(model.store().parameter_count())),
+                                 static_cast<double>(model.macs()) / 1e6);
+  if (!pattern.empty()) {
+    const auto blocks = [&](char letter) { return std::ranges::count(pattern, letter); };
+    text += fmt::format("; its {} blocks are {} convolution, {} self-attention and {} lambda blocks ({})",
+                        blocks('C') + blocks('M') + blocks('L'), blocks('C'), blocks('M'), blocks('L'), pattern);
+  }
+  return text + ".";
+}
+
 int run_analyses(const Options& o, Study& study) {
   const std::vector<const Analysis*> list = chosen(o.only);
+  study.header.answer = introduction(study);
   Report report(study.header);
   report.write(study.report);
   for (size_t i = 0; i < list.size() && !stop_requested; ++i) {

@@ -14,7 +14,7 @@ namespace {
 // The default: real accuracy in five minutes on two cores. Measured on the page experiments/quick.md.
 constexpr const char* kQuick = R"(
 [train]
-epochs = 10
+epochs = 9
 batch_size = 128
 opt = "sgd"
 lr = 0.25
