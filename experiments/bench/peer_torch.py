@@ -17,7 +17,7 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError:
-    print(json.dumps({"message": "no comparison: python3 can not import torch (PASSBAND_PYTHON names another Python)"}))
+    print(json.dumps({"message": "no comparison: this Python can not import torch (PASSBAND_PYTHON names another)"}))
     sys.exit(0)
 
 
@@ -51,7 +51,8 @@ class Network:
     def conv(self, name, x, stride=1, padding=None):
         weight = self.parameters[name + ".weight"]
         padding = weight.shape[-1] // 2 if padding is None else padding
-        return F.conv2d(x, weight, self.parameters.get(name + ".bias"), stride, padding, 1, x.shape[1] // weight.shape[1])
+        bias = self.parameters.get(name + ".bias")
+        return F.conv2d(x, weight, bias, stride, padding, 1, x.shape[1] // weight.shape[1])
 
     def bn(self, name, x):
         return F.batch_norm(x, self.buffers[name + ".running_mean"], self.buffers[name + ".running_var"],
@@ -127,10 +128,9 @@ class Network:
 
 
 def forward_of(model):
-    plain = re.fullmatch(r"(preact_)?resnet\d+|vit_\w+_patch\d+(_gap)?", model)
-    if not plain:
-        return None
-    return Network.preact_resnet if model.startswith("preact") else Network.vit if model.startswith("vit") else Network.resnet
+    families = {r"resnet\d+": Network.resnet, r"preact_resnet\d+": Network.preact_resnet,
+                r"vit_[a-z]+_patch\d+(_gap)?": Network.vit}
+    return next((forward for pattern, forward in families.items() if re.fullmatch(pattern, model)), None)
 
 
 def train(args, forward, memory_format):
@@ -174,12 +174,16 @@ def main():
     args = parser.parse_args()
     forward = forward_of(args.model)
     if not forward:
-        print(json.dumps({"message": f"no comparison: {args.model} is not written out for PyTorch (ResNets and ViTs are)"}))
+        message = f"no comparison: {args.model} is not written out for PyTorch (ResNets and ViTs are)"
+        print(json.dumps({"message": message}))
         return
     torch.set_num_threads(args.threads)
+    # A PyTorch without an optimised BLAS is no measure for transformers: say which one it has.
+    blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    blas = blas.group(1) if blas else "unknown BLAS"
     results = []
     for memory_format, name in ((torch.contiguous_format, "contiguous"), (torch.channels_last, "channels_last")):
-        results.append({"torch": torch.__version__, "memory_format": name, **train(args, forward, memory_format)})
+        results.append({"torch": torch.__version__, "blas": blas, "memory_format": name, **train(args, forward, memory_format)})
     print(json.dumps(min(results, key=lambda r: r["step_ms"])))
 
 

@@ -38,8 +38,9 @@ void print_training(const Json& r) {
   if (!r.contains("peer")) return;
   const Json& peer = r["peer"];
   if (peer.contains("ratio"))
-    fmt::print("  PyTorch {}: {:.0f} ms a step, {:.2f} times ours; losses {} and {}\n",
-               peer["torch"].get<std::string>(), peer["step_ms"].get<double>(), peer["ratio"].get<double>(),
+    fmt::print("  PyTorch {} ({}, {}): {:.0f} ms a step, {:.2f} times ours; losses {:.6f} and {:.6f}\n",
+               peer["torch"].get<std::string>(), peer["blas"].get<std::string>(),
+               peer["memory_format"].get<std::string>(), peer["step_ms"].get<double>(), peer["ratio"].get<double>(),
                peer["losses"][0].get<double>(), r["loss"].get<double>());
   else
     fmt::print("  {}\n", peer["message"].get<std::string>());
