@@ -1,4 +1,5 @@
-// Plain f64 loops that the products and convolutions are tested against, random tensors, and the error they may have.
+// Plain f64 loops that the products and convolutions are tested against, random tensors, and the
+// error they may have.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -19,8 +20,9 @@ inline Tensor random(const Shape& shape, DType dtype, uint64_t seed) {
 }
 
 // op(a) (m, k) times op(b) (k, n) for `batch` pairs; a batch of b of size 1 is used for all.
-inline std::vector<double> matmul(const std::vector<double>& a, const std::vector<double>& b, int64_t batch, int64_t m,
-                                  int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
+inline std::vector<double> matmul(const std::vector<double>& a, const std::vector<double>& b,
+                                  int64_t batch, int64_t m, int64_t n, int64_t k, bool transpose_a,
+                                  bool transpose_b) {
   std::vector<double> c(static_cast<size_t>(batch * m * n));
   for (int64_t s = 0; s < batch; ++s)
     for (int64_t i = 0; i < m; ++i)
@@ -33,8 +35,8 @@ inline std::vector<double> matmul(const std::vector<double>& a, const std::vecto
 }
 
 // Calls f(index of y, index of x, index of w) for every product of a convolution.
-template <class F>
-void for_conv_products(const Shape& x, const Shape& y, const Shape& w, const ConvOptions& o, F&& f) {
+template <class F> void for_conv_products(const Shape& x, const Shape& y, const Shape& w,
+                                          const ConvOptions& o, F&& f) {
   const int64_t co = w[0] / o.groups;
   for (int64_t n = 0; n < y[0]; ++n)
     for (int64_t i = 0; i < y[1]; ++i)
@@ -52,8 +54,8 @@ void for_conv_products(const Shape& x, const Shape& y, const Shape& w, const Con
               }
 }
 
-// |actual - wanted| <= one rounding of the result + 4 eps sqrt(K) of the largest element: K terms are summed in f32
-// (f64 for f64), and the result is rounded to its type once.
+// |actual - wanted| <= one rounding of the result + 4 eps sqrt(K) of the largest element: K terms
+// are summed in f32 (f64 for f64), and the result is rounded to its type once.
 inline void check_close(const Tensor& actual, const std::vector<double>& wanted, int64_t terms) {
   const std::vector<double> values = actual.values();
   REQUIRE(values.size() == wanted.size());
@@ -63,7 +65,8 @@ inline void check_close(const Tensor& actual, const std::vector<double>& wanted,
   for (const double value : wanted) largest = std::max(largest, std::abs(value));
   const double floor = 4 * sum_eps * std::sqrt(static_cast<double>(terms)) * largest + 1e-300;
   for (size_t i = 0; i < wanted.size(); ++i)
-    worst = std::max(worst, std::abs(values[i] - wanted[i]) / (floor + store_eps * std::abs(wanted[i])));
+    worst = std::max(worst,
+                     std::abs(values[i] - wanted[i]) / (floor + store_eps * std::abs(wanted[i])));
   INFO(actual, " with ", terms, " terms");
   REQUIRE(worst <= 1);
 }

@@ -1,4 +1,5 @@
-// Convolution and its two gradients against naive f64 loops, on every path: oneDNN, matrix product, f64.
+// Convolution and its two gradients against naive f64 loops, on every path: oneDNN, matrix product,
+// f64.
 #include <doctest/doctest.h>
 
 #include "tensor/autograd/engine.h"
@@ -31,11 +32,16 @@ const std::vector<ConvCase>& cases() {
       {"groups", {2, 5, 5, 8}, {12, 3, 3, 2}, {.padding = 1, .groups = 4}},
       {"groups of 1x1", {2, 5, 5, 8}, {4, 1, 1, 4}, {.groups = 2}},
       {"depthwise", {2, 6, 6, 16}, {16, 3, 3, 1}, {.padding = 1, .groups = 16}},
-      {"depthwise stride 2 dilation 2", {1, 11, 10, 5}, {5, 3, 3, 1},
+      {"depthwise stride 2 dilation 2",
+       {1, 11, 10, 5},
+       {5, 3, 3, 1},
        {.stride = 2, .padding = 2, .dilation = 2, .groups = 5}},
       {"wide 3x3 on a small map", {2, 4, 4, 64}, {64, 3, 3, 64}, {.padding = 1}},
       {"wide 3x3 without padding", {1, 7, 6, 32}, {40, 3, 3, 32}},
-      {"wide 3x3 stride 2 to a small map", {2, 8, 8, 32}, {48, 3, 3, 32}, {.stride = 2, .padding = 1}},
+      {"wide 3x3 stride 2 to a small map",
+       {2, 8, 8, 32},
+       {48, 3, 3, 32},
+       {.stride = 2, .padding = 1}},
       {"wide 3x3 dilation", {1, 12, 11, 32}, {33, 3, 3, 32}, {.padding = 2, .dilation = 2}},
       {"wide 1x1 stride 2", {2, 11, 10, 48}, {40, 1, 1, 48}, {.stride = 2}},
       {"the kernel is the image", {2, 3, 3, 5}, {7, 3, 3, 5}},
@@ -44,7 +50,8 @@ const std::vector<ConvCase>& cases() {
 }
 
 Shape shape_of_result(const ConvCase& c) {
-  return conv2d(Tensor::zeros(c.x, DType::f64), Tensor::zeros(c.w, DType::f64), {}, c.options).shape();
+  return conv2d(Tensor::zeros(c.x, DType::f64), Tensor::zeros(c.w, DType::f64), {}, c.options)
+      .shape();
 }
 
 std::string message_of(const auto& f) {
@@ -61,11 +68,13 @@ TEST_CASE("a convolution and its gradients equal naive loops for every type") {
     for (const ConvCase& c : cases()) {
       INFO(c.name);
       const Shape sy = shape_of_result(c);
-      const Tensor x = naive::random(c.x, dtype, 1), w = naive::random(c.w, dtype, 2), dy = naive::random(sy, dtype, 3);
+      const Tensor x = naive::random(c.x, dtype, 1), w = naive::random(c.w, dtype, 2),
+                   dy = naive::random(sy, dtype, 3);
       const std::vector<double> vx = x.values(), vw = w.values(), vdy = dy.values();
       std::vector<double> y(vdy.size()), dx(vx.size()), dw(vw.size());
       naive::for_conv_products(c.x, sy, c.w, c.options, [&](int64_t iy, int64_t ix, int64_t iw) {
-        const auto at_y = static_cast<size_t>(iy), at_x = static_cast<size_t>(ix), at_w = static_cast<size_t>(iw);
+        const auto at_y = static_cast<size_t>(iy), at_x = static_cast<size_t>(ix),
+                   at_w = static_cast<size_t>(iw);
         y[at_y] += vx[at_x] * vw[at_w];
         dx[at_x] += vdy[at_y] * vw[at_w];
         dw[at_w] += vdy[at_y] * vx[at_x];
@@ -86,7 +95,8 @@ TEST_CASE("the bias is added to every pixel and its gradient is the sum over pix
       const std::vector<double> values = y.values(), wanted = bias.values();
       for (size_t i = 0; i < values.size(); ++i) REQUIRE(values[i] == wanted[i % wanted.size()]);
       const Tensor db = grad(y, {bias}, {.seed = Tensor::full(y.shape(), 1, dtype)})[0];
-      CHECK(db.values() == std::vector<double>(wanted.size(), static_cast<double>(y.numel() / y.size(3))));
+      CHECK(db.values() ==
+            std::vector<double>(wanted.size(), static_cast<double>(y.numel() / y.size(3))));
     }
 }
 
@@ -96,13 +106,16 @@ TEST_CASE("convolution and its gradients are adjoint to one another") {
     const Tensor x = naive::random(c.x, DType::f64, 1), w = naive::random(c.w, DType::f64, 2);
     const Tensor y = conv2d(x, w, {}, c.options), dy = naive::random(y.shape(), DType::f64, 3);
     const double product = naive::dot(y, dy), tolerance = 1e-12 * static_cast<double>(y.numel());
-    CHECK(std::abs(naive::dot(x, conv2d_input_gradient(dy, w, c.x, c.options)) - product) <= tolerance);
-    CHECK(std::abs(naive::dot(w, conv2d_weight_gradient(dy, x, c.w, c.options)) - product) <= tolerance);
+    CHECK(std::abs(naive::dot(x, conv2d_input_gradient(dy, w, c.x, c.options)) - product) <=
+          tolerance);
+    CHECK(std::abs(naive::dot(w, conv2d_weight_gradient(dy, x, c.w, c.options)) - product) <=
+          tolerance);
   }
 }
 
 TEST_CASE("a gradient that nobody needs is not computed") {
-  const Tensor x = naive::random({2, 8, 8, 3}, DType::f32, 1), w = naive::random({4, 3, 3, 3}, DType::f32, 2).leaf();
+  const Tensor x = naive::random({2, 8, 8, 3}, DType::f32, 1),
+               w = naive::random({4, 3, 3, 3}, DType::f32, 2).leaf();
   const Tensor y = conv2d(x, w, {}, {.padding = 1});
   const Grads grads = y.node()->backward(Tensor::full(y.shape(), 1));
   CHECK_FALSE(grads[0].defined());
@@ -111,7 +124,8 @@ TEST_CASE("a gradient that nobody needs is not computed") {
 
 TEST_CASE("weights that change in place are packed anew") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Tensor x = naive::random({2, 8, 8, 64}, dtype, 1), w = naive::random({64, 3, 3, 64}, dtype, 2);
+    const Tensor x = naive::random({2, 8, 8, 64}, dtype, 1),
+                 w = naive::random({64, 3, 3, 64}, dtype, 2);
     const Tensor y = conv2d(x, w, {}, {.padding = 1});
     CHECK(conv2d(x, w, {}, {.padding = 1}).values() == y.values());
     scale_(w, 2);
@@ -119,7 +133,8 @@ TEST_CASE("weights that change in place are packed anew") {
     // Other weights in the memory that the first ones leave behind.
     for (int i = 0; i < 5; ++i) {
       const Tensor other = Tensor::full({64, 3, 3, 64}, i, dtype);
-      CHECK(conv2d(Tensor::full({1, 3, 3, 64}, 1, dtype), other).values() == std::vector<double>(64, 576.0 * i));
+      CHECK(conv2d(Tensor::full({1, 3, 3, 64}, 1, dtype), other).values() ==
+            std::vector<double>(64, 576.0 * i));
     }
   }
 }
@@ -129,24 +144,37 @@ TEST_CASE("an empty batch gives an empty result and a zero weight gradient") {
   const Tensor y = conv2d(x, w, {}, {.padding = 1});
   CHECK(y.shape() == Shape{0, 8, 8, 4});
   CHECK(conv2d_input_gradient(y, w, x.shape(), {.padding = 1}).shape() == x.shape());
-  CHECK(conv2d_weight_gradient(y, x, w.shape(), {.padding = 1}).values() == std::vector<double>(108, 0.0));
+  CHECK(conv2d_weight_gradient(y, x, w.shape(), {.padding = 1}).values() ==
+        std::vector<double>(108, 0.0));
 }
 
 TEST_CASE("wrong operands are named with the rule they break") {
   const Tensor x = Tensor::zeros({2, 8, 8, 64}), w = Tensor::zeros({16, 3, 3, 3});
   CHECK(message_of([&] { conv2d(x, w); }) ==
-        "conv2d: channels mismatch: x [2, 8, 8, 64] has 64, weight [16, 3, 3, 3] takes 3 (3 in each of 1 groups)");
-  CHECK(message_of([&] { conv2d(x, Tensor::zeros({10, 3, 3, 16}), {}, {.groups = 4}); }) ==
-        "conv2d: 10 output channels do not divide into 4 groups");
-  CHECK(message_of([&] { conv2d(x, Tensor::zeros({16, 9, 9, 64})); }) ==
-        "conv2d: the kernel of weight [16, 9, 9, 64] with dilation 1 does not fit into x [2, 8, 8, 64] with padding 0");
-  CHECK(message_of([&] { conv2d(x, Tensor::zeros({16, 3, 3, 64}), Tensor::zeros({15})); }) ==
-        "conv2d: bias is f32[15]@cpu, weight is f32[16, 3, 3, 64]@cpu; the bias has one element per output channel, of "
+        "conv2d: channels mismatch: x [2, 8, 8, 64] has 64, weight [16, 3, 3, 3] takes 3 (3 in "
+        "each of 1 groups)");
+  CHECK(message_of([&] {
+          conv2d(x, Tensor::zeros({10, 3, 3, 16}), {}, {.groups = 4});
+        }) == "conv2d: 10 output channels do not divide into 4 groups");
+  CHECK(message_of([&] {
+          conv2d(x, Tensor::zeros({16, 9, 9, 64}));
+        }) ==
+        "conv2d: the kernel of weight [16, 9, 9, 64] with dilation 1 does not fit into x [2, 8, 8, "
+        "64] with padding 0");
+  CHECK(message_of([&] {
+          conv2d(x, Tensor::zeros({16, 3, 3, 64}), Tensor::zeros({15}));
+        }) ==
+        "conv2d: bias is f32[15]@cpu, weight is f32[16, 3, 3, 64]@cpu; the bias has one element "
+        "per output channel, of "
         "the same type");
-  CHECK(message_of([&] { conv2d(x, Tensor::zeros({16, 3, 3, 64}), {}, {.stride = 0}); }) ==
-        "conv2d: stride 0, dilation 1 and groups 1 must be at least 1, padding 0 at least 0");
-  CHECK(message_of([&] { conv2d_input_gradient(x, Tensor::zeros({64, 3, 3, 4}), {2, 9, 9, 4}); }) ==
-        "conv2d_input_gradient: dy is f32[2, 8, 8, 64]@cpu, but x [2, 9, 9, 4] and weight [64, 3, 3, 4] give "
+  CHECK(message_of([&] {
+          conv2d(x, Tensor::zeros({16, 3, 3, 64}), {}, {.stride = 0});
+        }) == "conv2d: stride 0, dilation 1 and groups 1 must be at least 1, padding 0 at least 0");
+  CHECK(message_of([&] {
+          conv2d_input_gradient(x, Tensor::zeros({64, 3, 3, 4}), {2, 9, 9, 4});
+        }) ==
+        "conv2d_input_gradient: dy is f32[2, 8, 8, 64]@cpu, but x [2, 9, 9, 4] and weight [64, 3, "
+        "3, 4] give "
         "[2, 7, 7, 64]");
 }
 

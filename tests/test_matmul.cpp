@@ -1,4 +1,5 @@
-// Matrix products against naive f64 loops, for every type, transpose and kind of leading dimensions.
+// Matrix products against naive f64 loops, for every type, transpose and kind of leading
+// dimensions.
 #include <doctest/doctest.h>
 
 #include "tensor/autograd/engine.h"
@@ -15,7 +16,7 @@ constexpr DType kTypes[] = {DType::f64, DType::f32, DType::bf16};
 struct Product {
   int64_t batch, m, n, k;
 };
-constexpr Product kProducts[] = {{1, 1, 1, 1},   {1, 17, 13, 31}, {1, 96, 64, 100},
+constexpr Product kProducts[] = {{1, 1, 1, 1},  {1, 17, 13, 31}, {1, 96, 64, 100},
                                  {3, 5, 7, 11}, {6, 65, 65, 64}, {1, 200, 1, 3}};
 
 std::string message_of(const auto& f) {
@@ -59,7 +60,8 @@ TEST_CASE("a plain matrix multiplies every matrix of a batch") {
     std::vector<double> wanted;
     for (int64_t i = 0; i < 6; ++i) {
       const Tensor one = a.view(i * 30, {30});
-      const std::vector<double> part = naive::matmul(one.values(), b.values(), 1, 5, 4, 6, ta, false);
+      const std::vector<double> part =
+          naive::matmul(one.values(), b.values(), 1, 5, 4, 6, ta, false);
       wanted.insert(wanted.end(), part.begin(), part.end());
     }
     naive::check_close(c, wanted, 6);
@@ -85,23 +87,29 @@ TEST_CASE("linear adds a residual, and its gradient is the gradient of the resul
     for (const bool biased : {false, true}) {
       const Tensor x = naive::random({2, 9, 12}, dtype, 1), w = naive::random({7, 12}, dtype, 2);
       const Tensor b = biased ? naive::random({7}, dtype, 3) : Tensor{};
-      const Tensor residual = naive::random({2, 9, 7}, dtype, 4).leaf(), dy = naive::random({2, 9, 7}, dtype, 5);
+      const Tensor residual = naive::random({2, 9, 7}, dtype, 4).leaf(),
+                   dy = naive::random({2, 9, 7}, dtype, 5);
       std::vector<double> wanted = naive::matmul(x.values(), w.values(), 1, 18, 7, 12, false, true);
       const std::vector<double> added = residual.values();
-      for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += added[i] + (biased ? b.values()[i % 7] : 0);
+      for (size_t i = 0; i < wanted.size(); ++i)
+        wanted[i] += added[i] + (biased ? b.values()[i % 7] : 0);
       const Tensor y = linear(x, w, b, residual);
       naive::check_close(y, wanted, 14);
       CHECK(grad(y, {residual}, {.seed = dy})[0].values() == dy.values());
     }
 }
 
-TEST_CASE("gradients of a linear layer have the closed form dy w, dy^T x and the column sums of dy") {
+TEST_CASE(
+    "gradients of a linear layer have the closed form dy w, dy^T x and the column sums of dy") {
   for (const DType dtype : kTypes) {
-    const Tensor x = naive::random({4, 5, 12}, dtype, 1).leaf(), w = naive::random({7, 12}, dtype, 2).leaf(),
+    const Tensor x = naive::random({4, 5, 12}, dtype, 1).leaf(),
+                 w = naive::random({7, 12}, dtype, 2).leaf(),
                  b = naive::random({7}, dtype, 3).leaf(), dy = naive::random({4, 5, 7}, dtype, 4);
     const auto grads = grad(linear(x, w, b), {x, w, b}, {.seed = dy});
-    naive::check_close(grads[0], naive::matmul(dy.values(), w.values(), 1, 20, 12, 7, false, false), 7);
-    naive::check_close(grads[1], naive::matmul(dy.values(), x.values(), 1, 7, 12, 20, true, false), 20);
+    naive::check_close(grads[0], naive::matmul(dy.values(), w.values(), 1, 20, 12, 7, false, false),
+                       7);
+    naive::check_close(grads[1], naive::matmul(dy.values(), x.values(), 1, 7, 12, 20, true, false),
+                       20);
     const std::vector<double> ones(20, 1.0);
     naive::check_close(grads[2], naive::matmul(ones, dy.values(), 1, 1, 7, 20, false, false), 20);
     for (const Tensor& g : grads) CHECK(g.dtype() == dtype);
@@ -118,7 +126,8 @@ TEST_CASE("a product over an empty dimension is zero, or the bias") {
 TEST_CASE("the same product twice gives the same bits") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Tensor a = naive::random({3000, 48}, dtype, 1), b = naive::random({3000, 40}, dtype, 2);
-    CHECK(matmul(a, b, {.transpose_a = true}).values() == matmul(a, b, {.transpose_a = true}).values());
+    CHECK(matmul(a, b, {.transpose_a = true}).values() ==
+          matmul(a, b, {.transpose_a = true}).values());
   }
 }
 
@@ -126,15 +135,24 @@ TEST_CASE("wrong operands are named with the rule they break") {
   const Tensor a = Tensor::zeros({32, 784}), b = Tensor::zeros({128, 10});
   CHECK(message_of([&] { matmul(a, b); }) ==
         "matmul: inner dimensions differ: a is f32[32, 784]@cpu, b is f32[128, 10]@cpu");
-  CHECK(message_of([&] { matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({3, 4, 5})); }) ==
-        "matmul: leading dimensions differ: a is f32[2, 3, 4]@cpu, b is f32[3, 4, 5]@cpu; b may also be "
+  CHECK(message_of([&] {
+          matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({3, 4, 5}));
+        }) ==
+        "matmul: leading dimensions differ: a is f32[2, 3, 4]@cpu, b is f32[3, 4, 5]@cpu; b may "
+        "also be "
         "a plain matrix");
-  CHECK(message_of([&] { matmul(a, Tensor::zeros({784, 1}, DType::bf16)); }) ==
-        "matmul: element types differ: a is f32[32, 784]@cpu, b is bf16[784, 1]@cpu; cast one of them");
+  CHECK(message_of([&] {
+          matmul(a, Tensor::zeros({784, 1}, DType::bf16));
+        }) ==
+        "matmul: element types differ: a is f32[32, 784]@cpu, b is bf16[784, 1]@cpu; cast one of "
+        "them");
   CHECK(message_of([&] { linear(a, b); }) ==
         "linear: inner dimensions differ: x is f32[32, 784]@cpu, weight is f32[128, 10]@cpu");
-  CHECK(message_of([&] { linear(a, Tensor::zeros({10, 784}), Tensor::zeros({9})); }) ==
-        "linear: bias is f32[9]@cpu, weight is f32[10, 784]@cpu; the bias has one element per row of the weight");
+  CHECK(message_of([&] {
+          linear(a, Tensor::zeros({10, 784}), Tensor::zeros({9}));
+        }) ==
+        "linear: bias is f32[9]@cpu, weight is f32[10, 784]@cpu; the bias has one element per row "
+        "of the weight");
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ struct Options {
   std::string op, train;
   std::string precision;  // "f32", "bf16" or empty: both for --op, f32 for --train
   int64_t batch_size = 96, img_size = 32, classes = 10;
-  int64_t steps = 12;     // timed training steps
-  int threads = 0;        // 0: the physical cores
+  int64_t steps = 12;  // timed training steps
+  int threads = 0;  // 0: the physical cores
   bool json = false, peer = false, profile = false;
 };
 
@@ -35,7 +35,7 @@ Timing measure(const std::function<void()>& f, double seconds = 0.15);
 struct Case {
   std::string op, shape;
   DType dtype = DType::f32;
-  double flop = 0;   // floating-point operations of a call (a multiply-add is two)
+  double flop = 0;  // floating-point operations of a call (a multiply-add is two)
   double bytes = 0;  // memory that a call has to move when nothing stays in a cache
   std::function<void()> run;
 };
@@ -48,8 +48,10 @@ std::vector<Case> operation_cases(const std::string& op, DType dtype, int64_t ba
 Json run_operations(const Options& options);
 // Times whole training steps: forward, loss, backward, SGD step, zeroed gradients.
 Json run_training(const Options& options);
-// The same step in PyTorch, or why there is none; see peer_torch.py. `losses` are those of our first steps.
-Json run_peer(const Options& options, const std::string& weights, const std::vector<double>& losses);
+// The same step in PyTorch, or why there is none; see peer_torch.py. `losses` are those of our
+// first steps.
+Json run_peer(const Options& options, const std::string& weights,
+              const std::vector<double>& losses);
 
 // Tables for people, from the same objects that --json prints.
 void print_operations(const Json& result);

@@ -12,15 +12,15 @@ namespace passband::bench {
 namespace {
 
 constexpr const char* kExamples = R"(examples:
-  ./bench                               every operation, then the pre-activation ResNet-50 in f32 and bf16
-  ./bench --op conv2d --json            convolutions of ResNet-50, milliseconds and share of the peak
+  ./bench                               every operation, then pre-activation ResNet-50 steps
+  ./bench --op conv2d --json            convolutions of ResNet-50 and share of the peak
   ./bench --op all --precision bf16 --threads 1
   ./bench --train preact_resnet50 --batch-size 96 --img-size 32 --precision f32 --json
   ./bench --train vit_tiny_patch4 --precision bf16 --profile
   ./bench --train resnet18 --peer       the same step in PyTorch, if python3 can import it
 
-The peaks are measured in the same run: f32 = fused multiply-adds in vector registers; bf16 = the better
-of that and vdpbf16ps; matrix = AMX tiles, where there are any.
+The peaks are measured in the same run: f32 = fused multiply-adds in vector registers; bf16 = the
+better of that and vdpbf16ps; matrix = AMX tiles, where there are any.
 FLOP of a training step = 6 x the multiply-accumulates of a forward pass.
 PASSBAND_PYTHON names the Python of --peer (python3 when unset).
 )";
@@ -30,22 +30,27 @@ void add_options(CLI::App& app, Options& options) {
   const auto number = [&](const char* flag, int64_t& value, const char* what) {
     app.add_option(flag, value, what)->capture_default_str()->check(CLI::PositiveNumber);
   };
-  auto* op = app.add_option("--op", options.op, "operation to measure: all, " + join(operation_names()));
+  auto* op =
+      app.add_option("--op", options.op, "operation to measure: all, " + join(operation_names()));
   app.add_option("--train", options.train, "model whose training step is measured")->excludes(op);
-  app.add_option("--precision", options.precision, "f32 or bf16")->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--precision", options.precision, "f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   number("--batch-size", options.batch_size, "images per step");
   number("--img-size", options.img_size, "side of an image");
   number("--classes", options.classes, "classes of the model");
   number("--steps", options.steps, "timed training steps");
-  app.add_option("--threads", options.threads, "threads (default: the physical cores)")->check(CLI::PositiveNumber);
+  app.add_option("--threads", options.threads, "threads (default: the physical cores)")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--json", options.json, "print one JSON document instead of tables");
   app.add_flag("--profile", options.profile, "with --train: milliseconds per kernel of one step");
   app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
 }
 
 void show(const Json& result, bool json, void (*print)(const Json&)) {
-  if (json) fmt::print("{}\n", result.dump(1));
-  else print(result);
+  if (json)
+    fmt::print("{}\n", result.dump(1));
+  else
+    print(result);
 }
 
 void run(Options options) {
@@ -65,7 +70,8 @@ void run(Options options) {
     training.push_back(run_training(options));
     if (!options.json) print_training(training.back());
   }
-  if (options.json) fmt::print("{}\n", Json{{"operations", operations}, {"training", training}}.dump(1));
+  if (options.json)
+    fmt::print("{}\n", Json{{"operations", operations}, {"training", training}}.dump(1));
 }
 
 }  // namespace

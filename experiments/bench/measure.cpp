@@ -12,7 +12,8 @@ namespace {
 
 double round_to(double value, double unit) { return std::round(value / unit) * unit; }
 
-// Peaks around one case: the better of before and after, as a neighbour may take the machine for a moment.
+// Peaks around one case: the better of before and after, as a neighbour may take the machine for a
+// moment.
 struct Sentinel {
   explicit Sentinel(const Case& c) : compute(c.flop > 0), dtype(c.dtype) { sample(); }
   void sample() {
@@ -53,7 +54,9 @@ Json row_of(const Case& c) {
 
 }  // namespace
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -76,8 +79,8 @@ Timing measure(const std::function<void()>& f, double seconds) {
 Json run_operations(const Options& options) {
   const std::vector<std::string> known = operation_names();
   if (options.op != "all" && std::ranges::find(known, options.op) == known.end())
-    throw UsageError("--op: no operation " + passband::quoted(options.op) + "; there are all, " + join(known) +
-                     did_you_mean(options.op, known));
+    throw UsageError("--op: no operation " + passband::quoted(options.op) + "; there are all, " +
+                     join(known) + did_you_mean(options.op, known));
   Json rows = Json::array();
   for (const std::string& op : known) {
     if (options.op != "all" && options.op != op) continue;

@@ -18,9 +18,12 @@
 namespace passband::bench {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
-// Runs `round` (which does `flop` operations) on every thread for about `seconds`; all threads' operations per second.
+// Runs `round` (which does `flop` operations) on every thread for about `seconds`; all threads'
+// operations per second.
 template <class Round> double rate(double seconds, double flop, const Round& round) {
   int64_t rounds = 0;
   const double begin = now();
@@ -105,7 +108,8 @@ void tile_round() {
 // Best of five passes of `pass` over arrays of 64 MiB; `arrays` of them are read or written.
 template <class Pass> double bandwidth(int arrays, const Pass& pass) {
   constexpr int64_t kElements = int64_t{1} << 24;
-  const Tensor a = Tensor::full({kElements}, 1), b = Tensor::full({kElements}, 2), c = Tensor::full({kElements}, 3);
+  const Tensor a = Tensor::full({kElements}, 1), b = Tensor::full({kElements}, 2),
+               c = Tensor::full({kElements}, 3);
   double best = 0;
   for (int repeat = 0; repeat < 5; ++repeat) {
     const double begin = now();

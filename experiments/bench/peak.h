@@ -1,14 +1,17 @@
-// What this machine can do at best, measured by loops that do nothing else: the yardstick beside every benchmark.
+// What this machine can do at best, measured by loops that do nothing else: the yardstick beside
+// every benchmark.
 #pragma once
 
 namespace passband::bench {
 
 // GFLOP/s of all threads together for about `seconds`; a multiply-add counts as two.
-double f32_peak(double seconds = 0.05);       // fused multiply-adds in the widest vector registers
-double bf16_peak(double seconds = 0.05);      // bf16 pair products into f32 (vdpbf16ps); f32_peak where there are none
-double matrix_peak(double seconds = 0.05);    // bf16 tile products (AMX); 0 where there are none
+double f32_peak(double seconds = 0.05);  // fused multiply-adds in the widest vector registers
+double bf16_peak(double seconds = 0.05);  // bf16 pair products into f32 (vdpbf16ps); f32_peak where
+                                          // there are none
+double matrix_peak(double seconds = 0.05);  // bf16 tile products (AMX); 0 where there are none
 
-// GB/s over arrays far larger than the caches. Counted are the bytes the loop names: copy 2 arrays, triad 3.
+// GB/s over arrays far larger than the caches. Counted are the bytes the loop names: copy 2 arrays,
+// triad 3.
 double copy_bandwidth();
 double triad_bandwidth();
 

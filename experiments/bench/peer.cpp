@@ -33,36 +33,42 @@ std::pair<std::string, bool> output_of(const std::vector<std::string>& command) 
   close(ends[1]);
   std::string text;
   char block[4096];
-  for (ssize_t n; (n = read(ends[0], block, sizeof block)) > 0;) text.append(block, static_cast<size_t>(n));
+  for (ssize_t n; (n = read(ends[0], block, sizeof block)) > 0;)
+    text.append(block, static_cast<size_t>(n));
   close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
   return {text, WIFEXITED(status) && WEXITSTATUS(status) == 0};
 }
 
-std::string script() { return (std::filesystem::path(__FILE__).parent_path() / "peer_torch.py").string(); }
+std::string script() {
+  return (std::filesystem::path(__FILE__).parent_path() / "peer_torch.py").string();
+}
 
 }  // namespace
 
-Json run_peer(const Options& options, const std::string& weights, const std::vector<double>& losses) {
+Json run_peer(const Options& options, const std::string& weights,
+              const std::vector<double>& losses) {
   const char* given = std::getenv("PASSBAND_PYTHON");
   const std::string python = given && *given ? given : "python3";
-  const auto [text, ok] = output_of({python, script(), "--model", options.train, "--weights", weights, "--batch",
-                                     weights + ".batch", "--classes", std::to_string(options.classes), "--precision",
-                                     options.precision == "bf16" ? "bf16" : "f32", "--steps",
-                                     std::to_string(options.steps), "--warm-up", std::to_string(losses.size()),
-                                     "--threads", std::to_string(thread_count())});
+  const auto [text, ok] = output_of(
+      {python, script(), "--model", options.train, "--weights", weights, "--batch",
+       weights + ".batch", "--classes", std::to_string(options.classes), "--precision",
+       options.precision == "bf16" ? "bf16" : "f32", "--steps", std::to_string(options.steps),
+       "--warm-up", std::to_string(losses.size()), "--threads", std::to_string(thread_count())});
   Json result = Json::parse(text, nullptr, false);
   if (!ok || result.is_discarded())
-    return {{"message", "no comparison: " + python + " failed (PASSBAND_PYTHON names another Python)"}};
+    return {
+        {"message", "no comparison: " + python + " failed (PASSBAND_PYTHON names another Python)"}};
   if (!result.contains("losses")) return result;
   const double tolerance = options.precision == "bf16" ? 2e-2 : 1e-5;
-  const double theirs = result["losses"][0].get<double>(), error = std::abs(theirs - losses[0]) / std::abs(losses[0]);
+  const double theirs = result["losses"][0].get<double>(),
+               error = std::abs(theirs - losses[0]) / std::abs(losses[0]);
   if (error > tolerance) {
     result.erase("step_ms");
-    result["message"] =
-        fmt::format("no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g})", theirs,
-                    losses[0], tolerance);
+    result["message"] = fmt::format(
+        "no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g})",
+        theirs, losses[0], tolerance);
   }
   return result;
 }

@@ -183,7 +183,8 @@ def main():
     blas = blas.group(1) if blas else "unknown BLAS"
     results = []
     for memory_format, name in ((torch.contiguous_format, "contiguous"), (torch.channels_last, "channels_last")):
-        results.append({"torch": torch.__version__, "blas": blas, "memory_format": name, **train(args, forward, memory_format)})
+        versions = {"torch": torch.__version__, "blas": blas, "memory_format": name}
+        results.append({**versions, **train(args, forward, memory_format)})
     print(json.dumps(min(results, key=lambda r: r["step_ms"])))
 
 

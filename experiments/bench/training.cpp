@@ -1,4 +1,5 @@
-// Whole training steps, in blocks of at most two seconds between measurements of the machine's peaks.
+// Whole training steps, in blocks of at most two seconds between measurements of the machine's
+// peaks.
 #include <cmath>
 #include <filesystem>
 
@@ -26,15 +27,19 @@ double round_to(double value, double unit) { return std::round(value / unit) * u
 class TrainingStep {
  public:
   TrainingStep(const Options& options, DType compute)
-      : model_(make_model(options.train, {.classes = options.classes, .image_size = options.img_size, .drop_path = 0})),
+      : model_(make_model(
+            options.train,
+            {.classes = options.classes, .image_size = options.img_size, .drop_path = 0})),
         compute_(compute) {
     images_ = Tensor::empty({options.batch_size, options.img_size, options.img_size, 3});
     labels_ = Tensor::empty({options.batch_size}, DType::i32);
     const RandomKey key{.site = site_of("bench.images")};
     float* pixels = images_.data<float>();
-    for (int64_t i = 0; i < images_.numel(); ++i) pixels[i] = random_normal(key, static_cast<uint64_t>(i));
+    for (int64_t i = 0; i < images_.numel(); ++i)
+      pixels[i] = random_normal(key, static_cast<uint64_t>(i));
     int32_t* labels = labels_.data<int32_t>();
-    for (int64_t i = 0; i < labels_.numel(); ++i) labels[i] = static_cast<int32_t>(i * 7 % options.classes);
+    for (int64_t i = 0; i < labels_.numel(); ++i)
+      labels[i] = static_cast<int32_t>(i * 7 % options.classes);
     momentum_ = Tensor::zeros_like(model_->store().values());
   }
 
@@ -75,7 +80,7 @@ struct Peaks {
 
 struct Block {
   std::vector<double> seconds;  // of its steps
-  double peak = 0;              // mean of the vector peaks before and after
+  double peak = 0;  // mean of the vector peaks before and after
 };
 
 // Steps until `steps` are done and at least three blocks are; a block ends after kBlockSeconds.
@@ -84,7 +89,8 @@ std::vector<Block> run_blocks(TrainingStep& step, int64_t steps, DType compute, 
   Peaks before = Peaks::sample(compute);
   for (int64_t done = 0; done < steps || blocks.size() < 3;) {
     Block block;
-    for (const double end = now() + kBlockSeconds; block.seconds.empty() || now() + block.seconds.back() < end;) {
+    for (const double end = now() + kBlockSeconds;
+         block.seconds.empty() || now() + block.seconds.back() < end;) {
       const double begin = now();
       step();
       block.seconds.push_back(now() - begin);
@@ -92,7 +98,8 @@ std::vector<Block> run_blocks(TrainingStep& step, int64_t steps, DType compute, 
     }
     const Peaks after = Peaks::sample(compute);
     block.peak = (before.vector + after.vector) / 2;
-    best = {std::max({best.f32, before.f32, after.f32}), std::max({best.vector, before.vector, after.vector}),
+    best = {std::max({best.f32, before.f32, after.f32}),
+            std::max({best.vector, before.vector, after.vector}),
             std::max({best.matrix, before.matrix, after.matrix})};
     before = after;
     blocks.push_back(std::move(block));
@@ -100,11 +107,13 @@ std::vector<Block> run_blocks(TrainingStep& step, int64_t steps, DType compute, 
   return blocks;
 }
 
-// The share of the peak in each block whose surroundings reached 95 % of the best peak; their median.
+// The share of the peak in each block whose surroundings reached 95 % of the best peak; their
+// median.
 double median_share(const std::vector<Block>& blocks, double flop, double best_peak) {
   std::vector<double> shares;
   for (const Block& block : blocks)
-    if (block.peak >= 0.95 * best_peak) shares.push_back(flop / median(block.seconds) / 1e9 / block.peak);
+    if (block.peak >= 0.95 * best_peak)
+      shares.push_back(flop / median(block.seconds) / 1e9 / block.peak);
   return shares.empty() ? 0 : median(shares);
 }
 
@@ -117,17 +126,23 @@ Json profile_of(TrainingStep& step) {
   double counted = 0;
   for (const KernelTime& time : stop_profile()) {
     counted += time.seconds;
-    rows.push_back({{"kernel", time.kernel}, {"calls", time.calls}, {"ms", round_to(time.seconds * 1e3, 0.01)}});
+    rows.push_back({{"kernel", time.kernel},
+                    {"calls", time.calls},
+                    {"ms", round_to(time.seconds * 1e3, 0.01)}});
   }
-  rows.push_back({{"kernel", "(outside kernels)"}, {"calls", 1}, {"ms", round_to((total - counted) * 1e3, 0.01)}});
+  rows.push_back({{"kernel", "(outside kernels)"},
+                  {"calls", 1},
+                  {"ms", round_to((total - counted) * 1e3, 0.01)}});
   return rows;
 }
 
 // The weights, pictures and labels of the first step, for another program to start from.
 std::string export_start(const TrainingStep& step) {
-  const auto path = std::filesystem::temp_directory_path() / concat_text("passband-bench-", getpid(), ".safetensors");
+  const auto path = std::filesystem::temp_directory_path() /
+                    concat_text("passband-bench-", getpid(), ".safetensors");
   save_weights(path.string(), step.model());
-  write_safetensors(path.string() + ".batch", {{"images", step.images()}, {"labels", step.labels()}});
+  write_safetensors(path.string() + ".batch",
+                    {{"images", step.images()}, {"labels", step.labels()}});
   return path.string();
 }
 
@@ -143,27 +158,29 @@ Json run_training(const Options& options) {
   Peaks best;
   const std::vector<Block> blocks = run_blocks(step, options.steps, compute, best);
   std::vector<double> seconds;
-  for (const Block& block : blocks) seconds.insert(seconds.end(), block.seconds.begin(), block.seconds.end());
+  for (const Block& block : blocks)
+    seconds.insert(seconds.end(), block.seconds.begin(), block.seconds.end());
   const double fastest = std::ranges::min(seconds), typical = median(seconds);
   const auto batch = static_cast<double>(options.batch_size);
   const double flop = 6.0 * static_cast<double>(step.model().macs()) * batch;
 
-  Json result = {{"model", step.model().name()},
-                 {"precision", options.precision == "bf16" ? "bf16" : "f32"},
-                 {"batch_size", options.batch_size},
-                 {"img_size", options.img_size},
-                 {"threads", thread_count()},
-                 {"gmacs_per_image", round_to(static_cast<double>(step.model().macs()) / 1e9, 1e-4)},
-                 {"steps", seconds.size()},
-                 {"step_ms", round_to(fastest * 1e3, 0.01)},
-                 {"step_ms_median", round_to(typical * 1e3, 0.01)},
-                 {"images_per_s", round_to(batch / fastest, 0.01)},
-                 {"images_per_s_median", round_to(batch / typical, 0.01)},
-                 {"gflops", round_to(flop / fastest / 1e9, 0.1)},
-                 {"peak_gflops", round_to(best.vector, 0.1)},
-                 {"share_of_peak", round_to(flop / fastest / 1e9 / best.vector, 1e-4)},
-                 {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)},
-                 {"f32_peak_gflops", round_to(best.f32, 0.1)}};
+  Json result = {
+      {"model", step.model().name()},
+      {"precision", options.precision == "bf16" ? "bf16" : "f32"},
+      {"batch_size", options.batch_size},
+      {"img_size", options.img_size},
+      {"threads", thread_count()},
+      {"gmacs_per_image", round_to(static_cast<double>(step.model().macs()) / 1e9, 1e-4)},
+      {"steps", seconds.size()},
+      {"step_ms", round_to(fastest * 1e3, 0.01)},
+      {"step_ms_median", round_to(typical * 1e3, 0.01)},
+      {"images_per_s", round_to(batch / fastest, 0.01)},
+      {"images_per_s_median", round_to(batch / typical, 0.01)},
+      {"gflops", round_to(flop / fastest / 1e9, 0.1)},
+      {"peak_gflops", round_to(best.vector, 0.1)},
+      {"share_of_peak", round_to(flop / fastest / 1e9 / best.vector, 1e-4)},
+      {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)},
+      {"f32_peak_gflops", round_to(best.f32, 0.1)}};
   if (best.matrix > 0) {
     result["matrix_peak_gflops"] = round_to(best.matrix, 0.1);
     result["share_of_matrix_peak"] = round_to(flop / fastest / 1e9 / best.matrix, 1e-4);
@@ -176,7 +193,8 @@ Json run_training(const Options& options) {
     std::filesystem::remove(exported);
     std::filesystem::remove(exported + ".batch");
     if (result["peer"].contains("step_ms"))
-      result["peer"]["ratio"] = round_to(result["peer"]["step_ms"].get<double>() / (fastest * 1e3), 1e-3);
+      result["peer"]["ratio"] =
+          round_to(result["peer"]["step_ms"].get<double>() / (fastest * 1e3), 1e-3);
   }
   return result;
 }

@@ -21,7 +21,8 @@ dnnl::stream& stream() {
 
 [[noreturn]] void rethrow(const char* operation, const dnnl::error& error) {
   if (error.status == dnnl_out_of_memory)
-    throw OutOfMemory(with_scope(concat_text(operation, ": out of memory; use a smaller --batch-size")));
+    throw OutOfMemory(
+        with_scope(concat_text(operation, ": out of memory; use a smaller --batch-size")));
   throw Error(with_scope(concat_text(operation, ": oneDNN refused: ", error.message)));
 }
 
@@ -47,12 +48,14 @@ class PlanCache {
   std::unordered_map<Key, PlanRef, KeyHash> plans_;
 };
 
-// Packed copies by the address of the weights, told apart by how they were read as well as by how they were packed: a
-// square matrix and its transpose have one packed layout. A slot is stale when its storage died (the address may then
-// belong to another tensor) or changed; stale slots go when something new comes in.
+// Packed copies by the address of the weights, told apart by how they were read as well as by how
+// they were packed: a square matrix and its transpose have one packed layout. A slot is stale when
+// its storage died (the address may then belong to another tensor) or changed; stale slots go when
+// something new comes in.
 class PackedWeights {
  public:
-  Tensor find(const Tensor& weights, const dnnl::memory::desc& own, const dnnl::memory::desc& layout) {
+  Tensor find(const Tensor& weights, const dnnl::memory::desc& own,
+              const dnnl::memory::desc& layout) {
     std::lock_guard lock(mutex_);
     const auto found = slots_.find(weights.raw());
     if (found == slots_.end()) return {};
@@ -62,10 +65,11 @@ class PackedWeights {
         return slot.memory;
     return {};
   }
-  void insert(const Tensor& weights, const dnnl::memory::desc& own, const dnnl::memory::desc& layout,
-              const Tensor& memory) {
+  void insert(const Tensor& weights, const dnnl::memory::desc& own,
+              const dnnl::memory::desc& layout, const Tensor& memory) {
     std::lock_guard lock(mutex_);
-    for (auto& [address, slots] : slots_) std::erase_if(slots, [](const Slot& slot) { return slot.stale(); });
+    for (auto& [address, slots] : slots_)
+      std::erase_if(slots, [](const Slot& slot) { return slot.stale(); });
     std::erase_if(slots_, [](const auto& entry) { return entry.second.empty(); });
     slots_[weights.raw()].push_back({weights.storage(), weights.version(), own, layout, memory});
   }
@@ -191,7 +195,8 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
       add(DNNL_ARG_SCRATCHPAD, scratchpad, scratch.raw());
     }
     const auto used = static_cast<int>(count);
-    dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive.get(), stream().get(), used, raw.data()), "failed");
+    dnnl::error::wrap_c_api(
+        dnnl_primitive_execute(primitive.get(), stream().get(), used, raw.data()), "failed");
     stream().wait();
   } catch (const dnnl::error& error) {
     rethrow("onednn", error);

@@ -1,5 +1,6 @@
-// oneDNN as the CPU kernels use it: primitives are made once per shape, scratch memory comes from the caching
-// allocator, and weights are packed into a primitive's own layout at most once per version.
+// oneDNN as the CPU kernels use it: primitives are made once per shape, scratch memory comes from
+// the caching allocator, and weights are packed into a primitive's own layout at most once per
+// version.
 #pragma once
 #include <array>
 #include <functional>
@@ -16,7 +17,8 @@ dnnl::memory::data_type type_of(DType dtype);
 // This CPU computes bf16 products (AVX-512 or better); without it the kernels compute them in f32.
 bool has_bf16();
 
-// Which operation, and every number that shapes its primitive. The thread count is added by `plan_for`.
+// Which operation, and every number that shapes its primitive. The thread count is added by
+// `plan_for`.
 class Key {
  public:
   explicit Key(int64_t operation) { add(operation); }
@@ -31,8 +33,9 @@ class Key {
   size_t used_ = 0;
 };
 
-// A compiled primitive and the memory layouts it was compiled for. `own` describes a tensor as this library stores
-// it, `weights` the layout the primitive asks for; `reorder` converts between them when they differ.
+// A compiled primitive and the memory layouts it was compiled for. `own` describes a tensor as this
+// library stores it, `weights` the layout the primitive asks for; `reorder` converts between them
+// when they differ.
 struct Plan {
   dnnl::primitive primitive;
   dnnl::memory::desc source, own, weights, destination, bias;
@@ -42,7 +45,8 @@ struct Plan {
 };
 using PlanRef = std::shared_ptr<const Plan>;
 
-// The plan of `key`, made by `make` on first use. Throws Error naming `operation` when oneDNN has no such primitive.
+// The plan of `key`, made by `make` on first use. Throws Error naming `operation` when oneDNN has
+// no such primitive.
 PlanRef plan_for(const char* operation, Key key, const std::function<Plan()>& make);
 
 // Attributes every primitive is made with: the caller owns the scratchpad.
@@ -62,8 +66,9 @@ inline void execute(const Plan& plan, std::initializer_list<Argument> arguments)
   execute(plan.primitive, plan.scratchpad, arguments);
 }
 
-// `weights` in the layout plan.weights: the tensor itself when that is plan.own, else a packed copy. The copy is kept
-// until the tensor's version moves or its storage dies, so evaluation packs once and training once per step.
+// `weights` in the layout plan.weights: the tensor itself when that is plan.own, else a packed
+// copy. The copy is kept until the tensor's version moves or its storage dies, so evaluation packs
+// once and training once per step.
 Tensor packed(const Plan& plan, const Tensor& weights);
 // Uninitialised memory for a tensor laid out as `layout`.
 Tensor memory_for(const dnnl::memory::desc& layout);

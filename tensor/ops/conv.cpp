@@ -12,7 +12,8 @@ int64_t output_side(int64_t side, int64_t kernel, const ConvOptions& o) {
   return reach < 0 ? 0 : reach / o.stride + 1;
 }
 
-// y = x (*) w + bias;   dx = input_gradient(dy, w),  dw = weight_gradient(dy, x),  dbias = sum of dy over N, H, W
+// y = x (*) w + bias;   dx = input_gradient(dy, w),  dw = weight_gradient(dy, x),  dbias = sum of
+// dy over N, H, W
 struct Conv2d {
   static constexpr auto name = "conv2d";
   static constexpr auto saves = Save::input;
@@ -74,45 +75,57 @@ struct ConvWeightGradient {
   }
 };
 
-// Checks everything but the operands' agreement with the output's shape; `a` and `b` are the two tensors given.
-void check(const char* op, const Tensor& a, const Tensor& b, const Shape& x, const Shape& w, const ConvOptions& o) {
+// Checks everything but the operands' agreement with the output's shape; `a` and `b` are the two
+// tensors given.
+void check(const char* op, const Tensor& a, const Tensor& b, const Shape& x, const Shape& w,
+           const ConvOptions& o) {
   CHECK(a.defined() && b.defined(), op, ": an operand is undefined");
   CHECK(is_floating(a.dtype()), op, ": takes f32, bf16 or f64, not ", a);
-  CHECK(a.dtype() == b.dtype(), op, ": element types differ: ", a, " and ", b, "; cast one of them");
+  CHECK(a.dtype() == b.dtype(), op, ": element types differ: ", a, " and ", b,
+        "; cast one of them");
   CHECK(a.device() == b.device(), op, ": devices differ: ", a, " and ", b);
   CHECK(x.rank() == 4, op, ": x is (N, H, W, C), not ", x);
   CHECK(w.rank() == 4, op, ": weight is (O, kh, kw, C / groups), not ", w);
-  CHECK(o.stride >= 1 && o.dilation >= 1 && o.groups >= 1 && o.padding >= 0, op, ": stride ", o.stride, ", dilation ",
-        o.dilation, " and groups ", o.groups, " must be at least 1, padding ", o.padding, " at least 0");
-  CHECK(x[3] == w[3] * o.groups, op, ": channels mismatch: x ", x, " has ", x[3], ", weight ", w, " takes ",
-        w[3] * o.groups, " (", w[3], " in each of ", o.groups, " groups)");
-  CHECK(w[0] % o.groups == 0, op, ": ", w[0], " output channels do not divide into ", o.groups, " groups");
-  CHECK(output_side(x[1], w[1], o) >= 1 && output_side(x[2], w[2], o) >= 1, op, ": the kernel of weight ", w,
-        " with dilation ", o.dilation, " does not fit into x ", x, " with padding ", o.padding);
+  CHECK(o.stride >= 1 && o.dilation >= 1 && o.groups >= 1 && o.padding >= 0, op, ": stride ",
+        o.stride, ", dilation ", o.dilation, " and groups ", o.groups,
+        " must be at least 1, padding ", o.padding, " at least 0");
+  CHECK(x[3] == w[3] * o.groups, op, ": channels mismatch: x ", x, " has ", x[3], ", weight ", w,
+        " takes ", w[3] * o.groups, " (", w[3], " in each of ", o.groups, " groups)");
+  CHECK(w[0] % o.groups == 0, op, ": ", w[0], " output channels do not divide into ", o.groups,
+        " groups");
+  CHECK(output_side(x[1], w[1], o) >= 1 && output_side(x[2], w[2], o) >= 1, op,
+        ": the kernel of weight ", w, " with dilation ", o.dilation, " does not fit into x ", x,
+        " with padding ", o.padding);
 }
 
-void check_gradient(const char* op, const Tensor& dy, const Shape& x, const Shape& w, const ConvOptions& o) {
+void check_gradient(const char* op, const Tensor& dy, const Shape& x, const Shape& w,
+                    const ConvOptions& o) {
   const Shape wanted{x[0], output_side(x[1], w[1], o), output_side(x[2], w[2], o), w[0]};
-  CHECK(dy.shape() == wanted, op, ": dy is ", dy, ", but x ", x, " and weight ", w, " give ", wanted);
+  CHECK(dy.shape() == wanted, op, ": dy is ", dy, ", but x ", x, " and weight ", w, " give ",
+        wanted);
 }
 
 }  // namespace
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const ConvOptions& options) {
   check("conv2d", x, weight, x.shape(), weight.shape(), options);
   if (bias.defined())
-    CHECK(bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype(), "conv2d: bias is ", bias, ", weight is ",
-          weight, "; the bias has one element per output channel, of the same type");
+    CHECK(bias.shape() == Shape{weight.size(0)} && bias.dtype() == x.dtype(), "conv2d: bias is ",
+          bias, ", weight is ", weight,
+          "; the bias has one element per output channel, of the same type");
   return apply(Conv2d{options}, x, weight, bias);
 }
 
-Tensor conv2d_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& input, const ConvOptions& options) {
+Tensor conv2d_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& input,
+                             const ConvOptions& options) {
   check("conv2d_input_gradient", dy, weight, input, weight.shape(), options);
   check_gradient("conv2d_input_gradient", dy, input, weight.shape(), options);
   return apply(ConvInputGradient{options, input}, dy, weight);
 }
 
-Tensor conv2d_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& weight, const ConvOptions& options) {
+Tensor conv2d_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& weight,
+                              const ConvOptions& options) {
   check("conv2d_weight_gradient", dy, x, x.shape(), weight, options);
   check_gradient("conv2d_weight_gradient", dy, x.shape(), weight, options);
   return apply(ConvWeightGradient{options, weight}, dy, x);

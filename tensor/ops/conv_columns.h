@@ -8,37 +8,56 @@
 
 namespace passband::cpu {
 
-// All numbers of a convolution. `c` and `o` are channels of x and y, `ci` and `co` those of one group.
+// All numbers of a convolution. `c` and `o` are channels of x and y, `ci` and `co` those of one
+// group.
 struct ConvGeometry {
   int64_t n, h, w, c, ho, wo, o, kh, kw, ci, co;
   ConvOptions options;
 
   ConvGeometry(const Shape& x, const Shape& y, const Shape& weight, const ConvOptions& given)
-      : n(x[0]), h(x[1]), w(x[2]), c(x[3]), ho(y[1]), wo(y[2]), o(y[3]), kh(weight[1]), kw(weight[2]), ci(weight[3]),
-        co(o / given.groups), options(given) {}
+      : n(x[0]),
+        h(x[1]),
+        w(x[2]),
+        c(x[3]),
+        ho(y[1]),
+        wo(y[2]),
+        o(y[3]),
+        kh(weight[1]),
+        kw(weight[2]),
+        ci(weight[3]),
+        co(o / given.groups),
+        options(given) {}
 
   int64_t pixels() const { return n * ho * wo; }
   int64_t patch() const { return kh * kw * ci; }
   // No pixel of x is in two patches.
-  bool disjoint() const { return options.dilation == 1 && kh <= options.stride && kw <= options.stride; }
-  bool pointwise() const { return kh == 1 && kw == 1 && options.padding == 0 && options.groups == 1; }
+  bool disjoint() const {
+    return options.dilation == 1 && kh <= options.stride && kw <= options.stride;
+  }
+  bool pointwise() const {
+    return kh == 1 && kw == 1 && options.padding == 0 && options.groups == 1;
+  }
   // The patches of x are x itself.
   bool trivial() const { return pointwise() && options.stride == 1; }
 };
 
-// Calls f(patch element offset, pixel of x or -1 outside) for each tap of output pixel (row, column) of an image.
+// Calls f(patch element offset, pixel of x or -1 outside) for each tap of output pixel (row,
+// column) of an image.
 template <class F> void for_taps(const ConvGeometry& g, int64_t row, int64_t column, F&& f) {
   const auto [stride, padding, dilation, groups] = g.options;
   for (int64_t i = 0; i < g.kh; ++i)
     for (int64_t j = 0; j < g.kw; ++j) {
-      const int64_t y = row * stride - padding + i * dilation, x = column * stride - padding + j * dilation;
+      const int64_t y = row * stride - padding + i * dilation,
+                    x = column * stride - padding + j * dilation;
       const bool inside = y >= 0 && y < g.h && x >= 0 && x < g.w;
       f((i * g.kw + j) * g.ci, inside ? y * g.w + x : -1);
     }
 }
 
-// columns (pixels, kh kw ci): the patches of channels [group * ci, (group + 1) * ci) of x, zeros outside the image.
-template <class T> void gather_columns(const ConvGeometry& g, int64_t group, const T* x, T* columns) {
+// columns (pixels, kh kw ci): the patches of channels [group * ci, (group + 1) * ci) of x, zeros
+// outside the image.
+template <class T>
+void gather_columns(const ConvGeometry& g, int64_t group, const T* x, T* columns) {
   const size_t bytes = static_cast<size_t>(g.ci) * sizeof(T);
   parallel_for(g.n * g.ho, grain_for(g.wo * g.patch()), [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
@@ -46,16 +65,20 @@ template <class T> void gather_columns(const ConvGeometry& g, int64_t group, con
       T* out = columns + line * g.wo * g.patch();
       for (int64_t column = 0; column < g.wo; ++column, out += g.patch())
         for_taps(g, line % g.ho, column, [&](int64_t offset, int64_t pixel) {
-          if (pixel < 0) std::memset(static_cast<void*>(out + offset), 0, bytes);
-          else std::memcpy(static_cast<void*>(out + offset), image + pixel * g.c, bytes);
+          if (pixel < 0)
+            std::memset(static_cast<void*>(out + offset), 0, bytes);
+          else
+            std::memcpy(static_cast<void*>(out + offset), image + pixel * g.c, bytes);
         });
     }
   });
 }
 
-// Adjoint of gather_columns: dx of the group's channels = the sum of the patches, in a fixed order; the rest of dx must be
-// zero. bf16 sums are rounded at every overlap, so bf16 comes here only with patches that are disjoint.
-template <class T> void scatter_columns(const ConvGeometry& g, int64_t group, const T* columns, T* dx) {
+// Adjoint of gather_columns: dx of the group's channels = the sum of the patches, in a fixed order;
+// the rest of dx must be zero. bf16 sums are rounded at every overlap, so bf16 comes here only with
+// patches that are disjoint.
+template <class T>
+void scatter_columns(const ConvGeometry& g, int64_t group, const T* columns, T* dx) {
   const bool disjoint = g.disjoint();
   parallel_for(g.n, 1, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
@@ -67,7 +90,8 @@ template <class T> void scatter_columns(const ConvGeometry& g, int64_t group, co
           T* out = image + pixel * g.c;
           if (disjoint) return static_cast<void>(std::copy_n(patch + offset, g.ci, out));
 #pragma omp simd
-          for (int64_t c = 0; c < g.ci; ++c) out[c] = static_cast<T>(widen(out[c]) + widen(patch[offset + c]));
+          for (int64_t c = 0; c < g.ci; ++c)
+            out[c] = static_cast<T>(widen(out[c]) + widen(patch[offset + c]));
         });
       }
     }
@@ -76,10 +100,12 @@ template <class T> void scatter_columns(const ConvGeometry& g, int64_t group, co
 
 // The `co` channels of one group of y (pixels, o), packed; and back.
 template <class T> void gather_group(const ConvGeometry& g, int64_t group, const T* y, T* packed) {
-  for (int64_t p = 0; p < g.pixels(); ++p) std::copy_n(y + p * g.o + group * g.co, g.co, packed + p * g.co);
+  for (int64_t p = 0; p < g.pixels(); ++p)
+    std::copy_n(y + p * g.o + group * g.co, g.co, packed + p * g.co);
 }
 template <class T> void scatter_group(const ConvGeometry& g, int64_t group, const T* packed, T* y) {
-  for (int64_t p = 0; p < g.pixels(); ++p) std::copy_n(packed + p * g.co, g.co, y + p * g.o + group * g.co);
+  for (int64_t p = 0; p < g.pixels(); ++p)
+    std::copy_n(packed + p * g.co, g.co, y + p * g.o + group * g.co);
 }
 
 }  // namespace passband::cpu

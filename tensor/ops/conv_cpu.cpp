@@ -1,5 +1,5 @@
-// Convolution on the CPU: oneDNN primitives on plain NHWC activations, or a matrix product where that is faster
-// (1x1 kernels), or where oneDNN has none (f64).
+// Convolution on the CPU: oneDNN primitives on plain NHWC activations, or a matrix product where
+// that is faster (1x1 kernels), or where oneDNN has none (f64).
 #include <cstring>
 
 #include "tensor/cpu/onednn.h"
@@ -14,7 +14,9 @@ namespace {
 
 using dnnl::memory;
 
-void fill_zero(const Tensor& x) { std::memset(x.raw(), 0, static_cast<size_t>(x.numel() * size_of(x.dtype()))); }
+void fill_zero(const Tensor& x) {
+  std::memset(x.raw(), 0, static_cast<size_t>(x.numel() * size_of(x.dtype())));
+}
 
 // --- as matrix products ---
 
@@ -22,16 +24,16 @@ void fill_zero(const Tensor& x) { std::memset(x.raw(), 0, static_cast<size_t>(x.
 Tensor columns_of(const ConvGeometry& g, int64_t group, const Tensor& x) {
   if (g.trivial()) return x;
   const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, x.dtype());
-  dispatch_floating(x.dtype(), "conv2d", [&]<class T>() {
-    gather_columns(g, group, x.data<T>(), columns.data<T>());
-  });
+  dispatch_floating(x.dtype(), "conv2d",
+                    [&]<class T>() { gather_columns(g, group, x.data<T>(), columns.data<T>()); });
   return columns;
 }
 
 Tensor group_of(const ConvGeometry& g, int64_t group, const Tensor& y) {
   if (g.options.groups == 1) return y;
   const Tensor packed = Tensor::empty({g.pixels(), g.co}, y.dtype());
-  dispatch_floating(y.dtype(), "conv2d", [&]<class T>() { gather_group(g, group, y.data<T>(), packed.data<T>()); });
+  dispatch_floating(y.dtype(), "conv2d",
+                    [&]<class T>() { gather_group(g, group, y.data<T>(), packed.data<T>()); });
   return packed;
 }
 
@@ -39,18 +41,23 @@ Tensor weight_of(const ConvGeometry& g, int64_t group, const Tensor& w) {
   return w.view(group * g.co * g.patch(), {g.co, g.patch()});
 }
 
-void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  const ProductShape shape{.m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
-  if (g.options.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
+void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w,
+                     const Tensor& bias) {
+  const ProductShape shape{
+      .m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
+  if (g.options.groups == 1)
+    return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
   const Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
   for (int64_t group = 0; group < g.options.groups; ++group) {
     matmul_forward(part, columns_of(g, group, x), weight_of(g, group, w),
                    {.bias = bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}}, shape);
-    dispatch_floating(y.dtype(), "conv2d", [&]<class T>() { scatter_group(g, group, part.data<T>(), y.data<T>()); });
+    dispatch_floating(y.dtype(), "conv2d",
+                      [&]<class T>() { scatter_group(g, group, part.data<T>(), y.data<T>()); });
   }
 }
 
-void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
+                            const Tensor& w) {
   const ProductShape shape{.m = g.pixels(), .n = g.patch(), .k = g.co, .weight_b = true};
   if (g.trivial()) return matmul_forward(dx, dy, w, {}, shape);
   fill_zero(dx);
@@ -64,18 +71,21 @@ void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tenso
 }
 
 // dw^T = patches^T dy: oneDNN multiplies tall results 1.3 times as fast as wide ones.
-void backward_weight_tall(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+void backward_weight_tall(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
+                          const Tensor& x) {
   const Tensor turned = Tensor::empty({g.patch(), g.co}, dw.dtype());
   matmul_forward(turned, columns_of(g, 0, x), dy, {},
                  {.m = g.patch(), .n = g.co, .k = g.pixels(), .transpose_a = true});
   copy_(dw.viewed_as({g.co, g.patch()}), transpose(turned, 0, 1));
 }
 
-void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
+                             const Tensor& x) {
   if (g.options.groups == 1 && g.patch() >= 4 * g.co) return backward_weight_tall(g, dw, dy, x);
   const ProductShape shape{.m = g.co, .n = g.patch(), .k = g.pixels(), .transpose_a = true};
   for (int64_t group = 0; group < g.options.groups; ++group)
-    matmul_forward(weight_of(g, group, dw), group_of(g, group, dy), columns_of(g, group, x), {}, shape);
+    matmul_forward(weight_of(g, group, dw), group_of(g, group, dy), columns_of(g, group, x), {},
+                   shape);
 }
 
 // --- as oneDNN primitives ---
@@ -111,17 +121,21 @@ dnnl::convolution_forward::primitive_desc describe_forward(const ConvLayouts& l,
   const auto kind = dnnl::prop_kind::forward_training;
   const auto algorithm = dnnl::algorithm::convolution_direct;
   const Forward::desc description =
-      bias ? Forward::desc(kind, algorithm, l.x, l.any_weight, l.bias, l.y, l.strides, l.dilations, l.padding,
-                           l.padding)
-           : Forward::desc(kind, algorithm, l.x, l.any_weight, l.y, l.strides, l.dilations, l.padding,
-                           l.padding);
+      bias ? Forward::desc(kind, algorithm, l.x, l.any_weight, l.bias, l.y, l.strides, l.dilations,
+                           l.padding, l.padding)
+           : Forward::desc(kind, algorithm, l.x, l.any_weight, l.y, l.strides, l.dilations,
+                           l.padding, l.padding);
   return {description, onednn::attributes(), onednn::engine()};
 }
 
 onednn::Plan plan_forward(const ConvLayouts& l, bool bias) {
   const auto made = describe_forward(l, bias);
-  onednn::Plan plan{.primitive = dnnl::convolution_forward(made), .source = l.x, .own = l.own_weight,
-                    .weights = made.weights_desc(), .destination = l.y, .bias = l.bias,
+  onednn::Plan plan{.primitive = dnnl::convolution_forward(made),
+                    .source = l.x,
+                    .own = l.own_weight,
+                    .weights = made.weights_desc(),
+                    .destination = l.y,
+                    .bias = l.bias,
                     .scratchpad = made.scratchpad_desc()};
   onednn::add_reorder(plan, plan.own, plan.weights);
   return plan;
@@ -130,33 +144,44 @@ onednn::Plan plan_forward(const ConvLayouts& l, bool bias) {
 onednn::Plan plan_backward_input(const ConvLayouts& l) {
   using Backward = dnnl::convolution_backward_data;
   const Backward::primitive_desc made(
-      Backward::desc(dnnl::algorithm::convolution_direct, l.x, l.any_weight, l.y, l.strides, l.dilations, l.padding,
-                     l.padding),
+      Backward::desc(dnnl::algorithm::convolution_direct, l.x, l.any_weight, l.y, l.strides,
+                     l.dilations, l.padding, l.padding),
       onednn::attributes(), onednn::engine(), describe_forward(l, false));
-  onednn::Plan plan{.primitive = Backward(made), .source = l.x, .own = l.own_weight, .weights = made.weights_desc(),
-                    .destination = l.y, .scratchpad = made.scratchpad_desc()};
+  onednn::Plan plan{.primitive = Backward(made),
+                    .source = l.x,
+                    .own = l.own_weight,
+                    .weights = made.weights_desc(),
+                    .destination = l.y,
+                    .scratchpad = made.scratchpad_desc()};
   onednn::add_reorder(plan, plan.own, plan.weights);
   return plan;
 }
 
-// The gradient is summed in f32 also for bf16, and rounded when it is put into the tensor's own layout.
+// The gradient is summed in f32 also for bf16, and rounded when it is put into the tensor's own
+// layout.
 onednn::Plan plan_backward_weight(const ConvLayouts& l) {
   using Backward = dnnl::convolution_backward_weights;
   memory::desc sums = l.any_weight;
   sums.data.data_type = dnnl_f32;
-  const Backward::primitive_desc made(Backward::desc(dnnl::algorithm::convolution_direct, l.x, sums, l.y, l.strides,
-                                                     l.dilations, l.padding, l.padding),
-                                      onednn::attributes(), onednn::engine(), describe_forward(l, false));
-  onednn::Plan plan{.primitive = Backward(made), .source = l.x, .own = l.own_weight,
-                    .weights = made.diff_weights_desc(), .destination = l.y, .scratchpad = made.scratchpad_desc()};
+  const Backward::primitive_desc made(
+      Backward::desc(dnnl::algorithm::convolution_direct, l.x, sums, l.y, l.strides, l.dilations,
+                     l.padding, l.padding),
+      onednn::attributes(), onednn::engine(), describe_forward(l, false));
+  onednn::Plan plan{.primitive = Backward(made),
+                    .source = l.x,
+                    .own = l.own_weight,
+                    .weights = made.diff_weights_desc(),
+                    .destination = l.y,
+                    .scratchpad = made.scratchpad_desc()};
   onednn::add_reorder(plan, plan.weights, plan.own);
   return plan;
 }
 
 onednn::PlanRef plan_for(Pass pass, const ConvGeometry& g, DType dtype, bool bias) {
   onednn::Key key(static_cast<int64_t>(pass));
-  for (const int64_t number : {g.n, g.h, g.w, g.c, g.o, g.kh, g.kw, g.options.stride, g.options.padding,
-                               g.options.dilation, g.options.groups, static_cast<int64_t>(dtype), int64_t{bias}})
+  for (const int64_t number :
+       {g.n, g.h, g.w, g.c, g.o, g.kh, g.kw, g.options.stride, g.options.padding,
+        g.options.dilation, g.options.groups, static_cast<int64_t>(dtype), int64_t{bias}})
     key.add(number);
   return onednn::plan_for("conv2d", key, [&] {
     const ConvLayouts layouts(g, dtype);
@@ -169,7 +194,8 @@ onednn::PlanRef plan_for(Pass pass, const ConvGeometry& g, DType dtype, bool bia
   });
 }
 
-void forward_onednn(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+void forward_onednn(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w,
+                    const Tensor& bias) {
   const onednn::PlanRef plan = plan_for(Pass::forward, g, x.dtype(), bias.defined());
   const Tensor weights = onednn::packed(*plan, w);
   onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
@@ -178,7 +204,8 @@ void forward_onednn(const ConvGeometry& g, const Tensor& y, const Tensor& x, con
                           {DNNL_ARG_DST, plan->destination, y.raw()}});
 }
 
-void backward_input_onednn(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+void backward_input_onednn(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
+                           const Tensor& w) {
   const onednn::PlanRef plan = plan_for(Pass::backward_input, g, dy.dtype(), false);
   const Tensor weights = onednn::packed(*plan, w);
   onednn::execute(*plan, {{DNNL_ARG_DIFF_DST, plan->destination, dy.raw()},
@@ -186,21 +213,22 @@ void backward_input_onednn(const ConvGeometry& g, const Tensor& dx, const Tensor
                           {DNNL_ARG_DIFF_SRC, plan->source, dx.raw()}});
 }
 
-void backward_weight_onednn(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+void backward_weight_onednn(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
+                            const Tensor& x) {
   const onednn::PlanRef plan = plan_for(Pass::backward_weight, g, dy.dtype(), false);
   const Tensor sums = plan->reorder ? onednn::memory_for(plan->weights) : dw;
   onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, x.raw()},
                           {DNNL_ARG_DIFF_DST, plan->destination, dy.raw()},
                           {DNNL_ARG_DIFF_WEIGHTS, plan->weights, sums.raw()}});
   if (plan->reorder)
-    onednn::execute(plan->reorder, plan->reorder_scratchpad,
-                    {{DNNL_ARG_FROM, plan->weights, sums.raw()}, {DNNL_ARG_TO, plan->own, dw.raw()}});
+    onednn::execute(
+        plan->reorder, plan->reorder_scratchpad,
+        {{DNNL_ARG_FROM, plan->weights, sums.raw()}, {DNNL_ARG_TO, plan->own, dw.raw()}});
 }
 
-// Where a product beats oneDNN 2.6's convolution, patches made included. Measured on AVX-512 and AMX, ResNet-50 at
-// 32x32:
-// 1x1 kernels by 1.2 (f32, backward) to 8 times (bf16, weight gradient), with stride too except forward; kernels on
-// maps of up to 4x4 by 1.3 (f32) to 4 times.
+// Where a product beats oneDNN 2.6's convolution, patches made included. Measured on AVX-512 and
+// AMX, ResNet-50 at 32x32: 1x1 kernels by 1.2 (f32, backward) to 8 times (bf16, weight gradient),
+// with stride too except forward; kernels on maps of up to 4x4 by 1.3 (f32) to 4 times.
 bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
   if (dtype == DType::f64 || g.trivial()) return true;
   if (g.options.groups > 1 || g.ci < 32) return false;
@@ -209,13 +237,15 @@ bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
   return small || (pass == Pass::backward_weight && g.pointwise());
 }
 
-// The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and its channels swapped.
+// The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and
+// its channels swapped.
 bool by_turned_weight(const ConvGeometry& g, DType dtype) {
-  return dtype != DType::f64 && g.options.stride == 1 && g.options.groups == 1 && g.kh == g.kw && g.kh > 1 &&
-         g.options.dilation * (g.kh - 1) >= g.options.padding && g.ci >= 32;
+  return dtype != DType::f64 && g.options.stride == 1 && g.options.groups == 1 && g.kh == g.kw &&
+         g.kh > 1 && g.options.dilation * (g.kh - 1) >= g.options.padding && g.ci >= 32;
 }
 
-// (O, kh, kw, I) -> (I, kh, kw, O), rows and columns reversed; in tiles, so that both sides stay in the cache.
+// (O, kh, kw, I) -> (I, kh, kw, O), rows and columns reversed; in tiles, so that both sides stay in
+// the cache.
 template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
   constexpr int64_t kTile = 32;
   const int64_t taps = g.kh * g.kw;
@@ -229,9 +259,11 @@ template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
   });
 }
 
-void backward_input_turned(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+void backward_input_turned(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
+                           const Tensor& w) {
   const Tensor turned = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
-  dispatch_floating(w.dtype(), "conv2d_input_gradient", [&]<class T>() { turn(g, w.data<T>(), turned.data<T>()); });
+  dispatch_floating(w.dtype(), "conv2d_input_gradient",
+                    [&]<class T>() { turn(g, w.data<T>(), turned.data<T>()); });
   ConvOptions options = g.options;
   options.padding = options.dilation * (g.kh - 1) - options.padding;
   conv2d_forward(dx, dy, turned, {}, options);
@@ -244,7 +276,8 @@ Tensor wide_result(const Tensor& x) { return Tensor::empty(x.shape(), DType::f32
 
 }  // namespace
 
-void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& options) {
+void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const ConvOptions& options) {
   if (y.numel() == 0) return;
   if (needs_widening(x.dtype())) {
     const Tensor result = wide_result(y);
@@ -252,11 +285,14 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
     return copy_(y, result);
   }
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
-  if (by_product(Pass::forward, g, x.dtype())) forward_product(g, y, x, w, bias);
-  else forward_onednn(g, y, x, w, bias);
+  if (by_product(Pass::forward, g, x.dtype()))
+    forward_product(g, y, x, w, bias);
+  else
+    forward_onednn(g, y, x, w, bias);
 }
 
-void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvOptions& options) {
+void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+                           const ConvOptions& options) {
   if (dx.numel() == 0) return;
   if (needs_widening(dy.dtype())) {
     const Tensor result = wide_result(dx);
@@ -264,12 +300,16 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, 
     return copy_(dx, result);
   }
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
-  if (by_product(Pass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
-  else if (by_turned_weight(g, dy.dtype())) backward_input_turned(g, dx, dy, w);
-  else backward_input_onednn(g, dx, dy, w);
+  if (by_product(Pass::backward_input, g, dy.dtype()))
+    backward_input_product(g, dx, dy, w);
+  else if (by_turned_weight(g, dy.dtype()))
+    backward_input_turned(g, dx, dy, w);
+  else
+    backward_input_onednn(g, dx, dy, w);
 }
 
-void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvOptions& options) {
+void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+                            const ConvOptions& options) {
   if (dw.numel() == 0) return;
   if (dy.numel() == 0) return fill_zero(dw);
   if (needs_widening(dy.dtype())) {
@@ -278,8 +318,10 @@ void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
     return copy_(dw, result);
   }
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
-  if (by_product(Pass::backward_weight, g, dy.dtype())) backward_weight_product(g, dw, dy, x);
-  else backward_weight_onednn(g, dw, dy, x);
+  if (by_product(Pass::backward_weight, g, dy.dtype()))
+    backward_weight_product(g, dw, dy, x);
+  else
+    backward_weight_onednn(g, dw, dy, x);
 }
 
 }  // namespace passband::cpu

@@ -1,4 +1,5 @@
-// Matrix products: checks, gradients. With C = A B:  dA = dC B^T,  dB = A^T dC,  and the same with transposes moved.
+// Matrix products: checks, gradients. With C = A B:  dA = dC B^T,  dB = A^T dC,  and the same with
+// transposes moved.
 #include "tensor/ops/matmul.h"
 
 #include "tensor/ops/matmul_kernels.h"
@@ -30,8 +31,10 @@ struct Matmul {
     Shape result = a.shape();
     result[-2] = shape.m;
     result[-1] = shape.n;
-    if (b.rank() == 2) shape.m *= a.shape().outer(-2);
-    else shape.batch = a.shape().outer(-2);
+    if (b.rank() == 2)
+      shape.m *= a.shape().outer(-2);
+    else
+      shape.batch = a.shape().outer(-2);
     const Tensor c = Tensor::empty(result, a.dtype(), a.device());
     DISPATCH(a.device(), matmul_forward, c, a, b, Epilogue{}, shape);
     return c;
@@ -55,7 +58,8 @@ struct Linear {
   static constexpr auto name = "linear";
   static constexpr auto saves = Save::input;
 
-  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) const {
+  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                 const Tensor& residual) const {
     const Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
     const ProductShape shape{.m = x.shape().outer(-1),
                              .n = weight.size(0),
@@ -70,7 +74,8 @@ struct Linear {
   Grads backward(const Saved& s, const Tensor& dy) const {
     Grads grads(4);
     const Tensor rows = as_rows(dy);
-    if (s.needs(0)) grads[0] = reshape(apply(Matmul{.weight_b = true}, rows, s.input(1)), s.edge(0).shape);
+    if (s.needs(0))
+      grads[0] = reshape(apply(Matmul{.weight_b = true}, rows, s.input(1)), s.edge(0).shape);
     if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
     if (s.needs(2)) grads[2] = sum(rows, {0});
     if (s.needs(3)) grads[3] = dy;
@@ -81,7 +86,8 @@ struct Linear {
 void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   CHECK(a.defined() && b.defined(), op, ": an operand is undefined");
   CHECK(is_floating(a.dtype()), op, ": takes f32, bf16 or f64, not ", a);
-  CHECK(a.dtype() == b.dtype(), op, ": element types differ: a is ", a, ", b is ", b, "; cast one of them");
+  CHECK(a.dtype() == b.dtype(), op, ": element types differ: a is ", a, ", b is ", b,
+        "; cast one of them");
   CHECK(a.device() == b.device(), op, ": devices differ: a is ", a, ", b is ", b);
 }
 
@@ -90,10 +96,13 @@ void check_operands(const char* op, const Tensor& a, const Tensor& b) {
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   check_operands("matmul", a, b);
   CHECK(a.rank() >= 2 && b.rank() >= 2, "matmul: takes matrices: a is ", a, ", b is ", b);
-  const int64_t inner_a = a.size(options.transpose_a ? -2 : -1), inner_b = b.size(options.transpose_b ? -1 : -2);
-  CHECK(inner_a == inner_b, "matmul: inner dimensions differ: a is ", a, options.transpose_a ? " transposed" : "",
-        ", b is ", b, options.transpose_b ? " transposed" : "");
-  if (b.rank() == 2 && (a.rank() == 2 || !options.transpose_a)) return apply(Matmul{.options = options}, a, b);
+  const int64_t inner_a = a.size(options.transpose_a ? -2 : -1),
+                inner_b = b.size(options.transpose_b ? -1 : -2);
+  CHECK(inner_a == inner_b, "matmul: inner dimensions differ: a is ", a,
+        options.transpose_a ? " transposed" : "", ", b is ", b,
+        options.transpose_b ? " transposed" : "");
+  if (b.rank() == 2 && (a.rank() == 2 || !options.transpose_a))
+    return apply(Matmul{.options = options}, a, b);
   Shape batch = a.shape();
   batch[-2] = b.size(-2);
   batch[-1] = b.size(-1);
@@ -106,8 +115,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) {
   check_operands("linear", x, weight);
   CHECK(weight.rank() == 2, "linear: the weight is (out, in), not ", weight);
-  CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: inner dimensions differ: x is ", x, ", weight is ",
-        weight);
+  CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: inner dimensions differ: x is ", x,
+        ", weight is ", weight);
   if (bias.defined()) {
     check_operands("linear", x, bias);
     CHECK(bias.shape() == Shape{weight.size(0)}, "linear: bias is ", bias, ", weight is ", weight,

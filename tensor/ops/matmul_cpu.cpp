@@ -2,8 +2,8 @@
 #include <Eigen/Core>
 #include <cstring>
 
-#include "tensor/cpu/onednn.h"
 #include "tensor/cpu/loops.h"
+#include "tensor/cpu/onednn.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
@@ -18,7 +18,8 @@ using dnnl::memory;
 memory::desc matrix(int64_t batch, int64_t rows, int64_t columns, bool transposed, DType dtype) {
   const int64_t row = transposed ? 1 : columns, column = transposed ? rows : 1;
   if (batch == 1) return {{rows, columns}, onednn::type_of(dtype), memory::dims{row, column}};
-  return {{batch, rows, columns}, onednn::type_of(dtype), memory::dims{rows * columns, row, column}};
+  return {
+      {batch, rows, columns}, onednn::type_of(dtype), memory::dims{rows * columns, row, column}};
 }
 
 memory::desc any_layout(const memory::desc& layout) {
@@ -32,8 +33,9 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
   const memory::desc asked = s.weight_b ? any_layout(plan.own) : plan.own;
   plan.destination = matrix(s.batch, s.m, s.n, false, result);
   if (bias)
-    plan.bias = s.batch == 1 ? memory::desc({1, s.n}, onednn::type_of(result), memory::format_tag::ab)
-                             : memory::desc({1, 1, s.n}, onednn::type_of(result), memory::format_tag::abc);
+    plan.bias = s.batch == 1
+                    ? memory::desc({1, s.n}, onednn::type_of(result), memory::format_tag::ab)
+                    : memory::desc({1, 1, s.n}, onednn::type_of(result), memory::format_tag::abc);
   dnnl::primitive_attr attributes = onednn::attributes();
   if (residual) {
     dnnl::post_ops addition;
@@ -41,8 +43,9 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
     attributes.set_post_ops(addition);
   }
   using Matmul = dnnl::matmul;
-  const Matmul::desc description = bias ? Matmul::desc(plan.source, asked, plan.bias, plan.destination)
-                                        : Matmul::desc(plan.source, asked, plan.destination);
+  const Matmul::desc description =
+      bias ? Matmul::desc(plan.source, asked, plan.bias, plan.destination)
+           : Matmul::desc(plan.source, asked, plan.destination);
   const Matmul::primitive_desc made(description, attributes, onednn::engine());
   plan.primitive = Matmul(made);
   plan.weights = made.weights_desc();
@@ -51,14 +54,15 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
   return plan;
 }
 
-void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                   const ProductShape& s) {
   const bool bias = e.bias.defined(), residual = e.residual.defined();
   onednn::Key key('m');
   for (const int64_t number : {s.batch, s.m, s.n, s.k}) key.add(number);
   for (const bool flag : {s.transpose_a, s.transpose_b, s.weight_b, bias, residual}) key.add(flag);
   key.add(static_cast<int64_t>(a.dtype())).add(static_cast<int64_t>(c.dtype()));
-  const onednn::PlanRef plan =
-      onednn::plan_for("matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias, residual); });
+  const onednn::PlanRef plan = onednn::plan_for(
+      "matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias, residual); });
   const Tensor right = onednn::packed(*plan, b);
   constexpr int kResidual = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
   onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
@@ -68,10 +72,12 @@ void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epil
                           {DNNL_ARG_DST, plan->destination, c.raw()}});
 }
 
-// Weight gradients sum over many rows. oneDNN 2.6 cuts such a product badly between threads; as two products of half
-// the rows, summed afterwards, f32 runs up to 1.2 times as fast. Always two: the bits do not depend on the threads.
+// Weight gradients sum over many rows. oneDNN 2.6 cuts such a product badly between threads; as two
+// products of half the rows, summed afterwards, f32 runs up to 1.2 times as fast. Always two: the
+// bits do not depend on the threads.
 bool long_sum(const ProductShape& s, DType dtype) {
-  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k % 2 == 0 && s.k >= 4096;
+  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k % 2 == 0 &&
+         s.k >= 4096;
 }
 
 void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductShape s) {
@@ -80,11 +86,13 @@ void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductSha
   const Tensor halves = Tensor::empty({2, s.m, s.n}, DType::f32);
   matmul_onednn(halves, a, b, {}, s);
   const float *first = halves.data<float>(), *second = first + s.m * s.n;
-  map_elements(s.m * s.n, [](float x, float y) { return x + y; }, c.data<float>(), first, second);
+  map_elements(
+      s.m * s.n, [](float x, float y) { return x + y; }, c.data<float>(), first, second);
 }
 
 // On CPUs without bf16 products: the same product of widened operands, rounded once.
-void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                    const ProductShape& s) {
   const auto wide = [](const Tensor& x) { return x.defined() ? cast(x, DType::f32) : Tensor{}; };
   const Tensor result = Tensor::empty(c.shape(), DType::f32);
   matmul_onednn(result, wide(a), wide(b), {wide(e.bias), wide(e.residual)}, s);
@@ -100,7 +108,8 @@ ConstMatrix eigen_matrix(const double* data, int64_t rows, int64_t columns, bool
 }
 
 // Bands of rows of all matrices of the batch, in parallel.
-void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                const ProductShape& s) {
   constexpr int64_t kBand = 64;
   const int64_t bands = (s.m + kBand - 1) / kBand;
   const double *pa = a.data<double>(), *pb = b.data<double>();
@@ -115,7 +124,8 @@ void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogu
       Eigen::Map<RowMajor> result(pc + (batch * s.m + row) * s.n, rows, s.n);
       result.noalias() = left.middleRows(row, rows) * right;
       if (bias) result.rowwise() += Eigen::Map<const Eigen::RowVectorXd>(bias, s.n);
-      if (residual) result += Eigen::Map<const RowMajor>(residual + (batch * s.m + row) * s.n, rows, s.n);
+      if (residual)
+        result += Eigen::Map<const RowMajor>(residual + (batch * s.m + row) * s.n, rows, s.n);
     }
   });
 }
@@ -129,14 +139,20 @@ void fill_with_epilogue(const Tensor& c, const Epilogue& e) {
 
 }  // namespace
 
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                    const ProductShape& s) {
   const bool bare = !e.bias.defined() && !e.residual.defined();
   if (c.numel() == 0) return;
-  if (s.k == 0) fill_with_epilogue(c, e);
-  else if (a.dtype() == DType::f64) matmul_f64(c, a, b, e, s);
-  else if (a.dtype() == DType::bf16 && !onednn::has_bf16()) matmul_widened(c, a, b, e, s);
-  else if (bare && long_sum(s, a.dtype())) matmul_halves(c, a, b, s);
-  else matmul_onednn(c, a, b, e, s);
+  if (s.k == 0)
+    fill_with_epilogue(c, e);
+  else if (a.dtype() == DType::f64)
+    matmul_f64(c, a, b, e, s);
+  else if (a.dtype() == DType::bf16 && !onednn::has_bf16())
+    matmul_widened(c, a, b, e, s);
+  else if (bare && long_sum(s, a.dtype()))
+    matmul_halves(c, a, b, s);
+  else
+    matmul_onednn(c, a, b, e, s);
 }
 
 }  // namespace passband::cpu

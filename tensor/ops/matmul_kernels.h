@@ -4,16 +4,19 @@
 
 namespace passband {
 
-// c (batch, m, n) = op(a) (batch, m, k) * op(b) (batch, k, n); a transposed operand is stored (k, m) or (n, k).
+// c (batch, m, n) = op(a) (batch, m, k) * op(b) (batch, k, n); a transposed operand is stored (k,
+// m) or (n, k).
 struct ProductShape {
   int64_t batch = 1, m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
-  bool weight_b = false;  // b changes rarely: a backend may keep it in a layout of its own between calls
+  bool weight_b =
+      false;  // b changes rarely: a backend may keep it in a layout of its own between calls
 };
 
-// What is added to the product before it is rounded to the type of c. Both have that type and may be undefined.
+// What is added to the product before it is rounded to the type of c. Both have that type and may
+// be undefined.
 struct Epilogue {
-  Tensor bias = {};      // (n), to every row
+  Tensor bias = {};  // (n), to every row
   Tensor residual = {};  // shaped like c
 };
 

@@ -1,4 +1,5 @@
-// Pooling: checks, and linear operations in adjoint pairs. Once the indices are fixed, max pooling is one of them.
+// Pooling: checks, and linear operations in adjoint pairs. Once the indices are fixed, max pooling
+// is one of them.
 #include "tensor/ops/pool.h"
 
 #include "tensor/ops/pointwise.h"
@@ -9,7 +10,8 @@
 namespace passband {
 namespace {
 
-// As PyTorch: with ceil_mode the last window may overhang, but must start inside the image or its leading padding.
+// As PyTorch: with ceil_mode the last window may overhang, but must start inside the image or its
+// leading padding.
 int64_t output_side(int64_t side, const PoolOptions& o) {
   const int64_t reach = side + 2 * o.padding - o.kernel;
   if (reach < 0) return 0;
@@ -24,11 +26,13 @@ Shape output_shape(const Shape& x, const PoolOptions& o) {
 
 const Tensor& checked(const char* op, const Buffer& indices) {
   CHECK(indices.memory.defined(), op,
-        ": the graph was released by an earlier backward; pass .retain_graph = true to the first one");
+        ": the graph was released by an earlier backward; pass .retain_graph = true to the first "
+        "one");
   return indices.memory;
 }
 
-Tensor max_scatter(const Tensor& dy, const Buffer& indices, const Shape& input, const PoolOptions& options);
+Tensor max_scatter(const Tensor& dy, const Buffer& indices, const Shape& input,
+                   const PoolOptions& options);
 
 // y = x[index];   dx = scatter(dy)
 struct MaxGather {
@@ -69,7 +73,8 @@ struct MaxScatter {
   void release() { indices = {}; }
 };
 
-Tensor max_scatter(const Tensor& dy, const Buffer& indices, const Shape& input, const PoolOptions& options) {
+Tensor max_scatter(const Tensor& dy, const Buffer& indices, const Shape& input,
+                   const PoolOptions& options) {
   return apply(MaxScatter{indices, options, input}, dy);
 }
 
@@ -93,7 +98,8 @@ struct MaxPool {
   void release() { indices = {}; }
 };
 
-// y = mean over the window;   dx = sum over the windows that hold the pixel of dy / count. Each is the other's adjoint.
+// y = mean over the window;   dx = sum over the windows that hold the pixel of dy / count. Each is
+// the other's adjoint.
 struct AvgPoolAdjoint {
   static constexpr auto name = "avg_pool2d_adjoint";
   static constexpr auto saves = Save::none;
@@ -146,11 +152,12 @@ void check_input(const char* op, const Tensor& x) {
 
 void check(const char* op, const Tensor& x, const PoolOptions& o) {
   check_input(op, x);
-  CHECK(o.kernel >= 1 && o.stride >= 1, op, ": kernel ", o.kernel, " and stride ", o.stride, " must be at least 1");
+  CHECK(o.kernel >= 1 && o.stride >= 1, op, ": kernel ", o.kernel, " and stride ", o.stride,
+        " must be at least 1");
   CHECK(o.padding >= 0 && 2 * o.padding <= o.kernel, op, ": padding ", o.padding,
         " must be between 0 and half the kernel, which is ", o.kernel);
-  CHECK(output_side(x.size(1), o) >= 1 && output_side(x.size(2), o) >= 1, op, ": a window of ", o.kernel,
-        " does not fit into ", x, " with padding ", o.padding);
+  CHECK(output_side(x.size(1), o) >= 1 && output_side(x.size(2), o) >= 1, op, ": a window of ",
+        o.kernel, " does not fit into ", x, " with padding ", o.padding);
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ Range covering(int64_t in, int64_t windows, const PoolOptions& o) {
   return {beyond < 0 ? 0 : beyond / o.stride + 1, std::min(last + 1, windows)};
 }
 
-// What the sum over window `out` is divided by along one axis: as PyTorch, padding counts but overhang does not.
+// What the sum over window `out` is divided by along one axis: as PyTorch, padding counts but
+// overhang does not.
 int64_t divisor(int64_t out, int64_t size, const PoolOptions& o) {
   const Range range = covered(out, size, o);
   if (!o.count_include_pad) return range.end - range.begin;
@@ -74,7 +75,8 @@ template <class T> void max_forward(const PoolGeometry& g, const T* x, T* y, int
   });
 }
 
-// dx = the sum over the windows that cover a pixel; `add_window` adds one window's share to the sums of all channels.
+// dx = the sum over the windows that cover a pixel; `add_window` adds one window's share to the
+// sums of all channels.
 template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& add_window) {
   parallel_for(g.n * g.h, grain_for(g.w * g.c), [&](int64_t begin, int64_t end) {
     std::vector<Accumulate<T>> sums(static_cast<size_t>(g.c));
@@ -92,18 +94,22 @@ template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& a
   });
 }
 
-template <class T> void max_scatter(const PoolGeometry& g, const T* dy, const int32_t* indices, T* dx) {
-  sum_windows(g, dx, [&](int64_t n, int64_t row, int64_t column, int64_t pixel, Accumulate<T>* sums) {
-    const int64_t at = ((n * g.ho + row) * g.wo + column) * g.c;
+template <class T>
+void max_scatter(const PoolGeometry& g, const T* dy, const int32_t* indices, T* dx) {
+  sum_windows(g, dx,
+              [&](int64_t n, int64_t row, int64_t column, int64_t pixel, Accumulate<T>* sums) {
+                const int64_t at = ((n * g.ho + row) * g.wo + column) * g.c;
 #pragma omp simd
-    for (int64_t c = 0; c < g.c; ++c) sums[c] += indices[at + c] == pixel ? widen(dy[at + c]) : Accumulate<T>(0);
-  });
+                for (int64_t c = 0; c < g.c; ++c)
+                  sums[c] += indices[at + c] == pixel ? widen(dy[at + c]) : Accumulate<T>(0);
+              });
 }
 
 template <class T> void avg_backward(const PoolGeometry& g, const T* dy, T* dx) {
   using A = Accumulate<T>;
   sum_windows(g, dx, [&](int64_t n, int64_t row, int64_t column, int64_t, A* sums) {
-    const A scale = A(1) / static_cast<A>(divisor(row, g.h, g.options) * divisor(column, g.w, g.options));
+    const A scale =
+        A(1) / static_cast<A>(divisor(row, g.h, g.options) * divisor(column, g.w, g.options));
     const T* in = dy + ((n * g.ho + row) * g.wo + column) * g.c;
 #pragma omp simd
     for (int64_t c = 0; c < g.c; ++c) sums[c] += scale * widen(in[c]);
@@ -112,30 +118,35 @@ template <class T> void avg_backward(const PoolGeometry& g, const T* dy, T* dx) 
 
 template <class T> void avg_forward(const PoolGeometry& g, const T* x, T* y) {
   using A = Accumulate<T>;
-  parallel_for(g.n * g.ho, grain_for(g.wo * g.c * g.options.kernel), [&](int64_t begin, int64_t end) {
-    std::vector<A> sums(static_cast<size_t>(g.c));
-    for (int64_t line = begin; line < end; ++line) {
-      const int64_t row = line % g.ho;
-      const Range rows = covered(row, g.h, g.options);
-      for (int64_t column = 0; column < g.wo; ++column) {
-        const Range columns = covered(column, g.w, g.options);
-        const A scale = A(1) / static_cast<A>(divisor(row, g.h, g.options) * divisor(column, g.w, g.options));
-        std::ranges::fill(sums, A(0));
-        for (int64_t i = rows.begin; i < rows.end; ++i)
-          for (int64_t j = columns.begin; j < columns.end; ++j) {
-            const T* in = x + ((line / g.ho * g.h + i) * g.w + j) * g.c;
+  parallel_for(g.n * g.ho, grain_for(g.wo * g.c * g.options.kernel),
+               [&](int64_t begin, int64_t end) {
+                 std::vector<A> sums(static_cast<size_t>(g.c));
+                 for (int64_t line = begin; line < end; ++line) {
+                   const int64_t row = line % g.ho;
+                   const Range rows = covered(row, g.h, g.options);
+                   for (int64_t column = 0; column < g.wo; ++column) {
+                     const Range columns = covered(column, g.w, g.options);
+                     const A scale = A(1) / static_cast<A>(divisor(row, g.h, g.options) *
+                                                           divisor(column, g.w, g.options));
+                     std::ranges::fill(sums, A(0));
+                     for (int64_t i = rows.begin; i < rows.end; ++i)
+                       for (int64_t j = columns.begin; j < columns.end; ++j) {
+                         const T* in = x + ((line / g.ho * g.h + i) * g.w + j) * g.c;
 #pragma omp simd
-            for (int64_t c = 0; c < g.c; ++c) sums[static_cast<size_t>(c)] += widen(in[c]);
-          }
-        T* out = y + (line * g.wo + column) * g.c;
-        for (int64_t c = 0; c < g.c; ++c) out[c] = static_cast<T>(scale * sums[static_cast<size_t>(c)]);
-      }
-    }
-  });
+                         for (int64_t c = 0; c < g.c; ++c)
+                           sums[static_cast<size_t>(c)] += widen(in[c]);
+                       }
+                     T* out = y + (line * g.wo + column) * g.c;
+                     for (int64_t c = 0; c < g.c; ++c)
+                       out[c] = static_cast<T>(scale * sums[static_cast<size_t>(c)]);
+                   }
+                 }
+               });
 }
 
 // Sums of rows of pixels first, then of rows: long f32 sums lose less.
-template <class T> void global_forward(int64_t n, int64_t h, int64_t w, int64_t channels, const T* x, T* y) {
+template <class T>
+void global_forward(int64_t n, int64_t h, int64_t w, int64_t channels, const T* x, T* y) {
   using A = Accumulate<T>;
   parallel_for(n, grain_for(h * w * channels), [&](int64_t begin, int64_t end) {
     std::vector<A> total(static_cast<size_t>(channels)), line(total);
@@ -151,22 +162,27 @@ template <class T> void global_forward(int64_t n, int64_t h, int64_t w, int64_t 
         for (size_t c = 0; c < total.size(); ++c) total[c] += line[c];
       }
       for (size_t c = 0; c < total.size(); ++c)
-        y[image * channels + static_cast<int64_t>(c)] = static_cast<T>(total[c] / static_cast<A>(h * w));
+        y[image * channels + static_cast<int64_t>(c)] =
+            static_cast<T>(total[c] / static_cast<A>(h * w));
     }
   });
 }
 
 }  // namespace
 
-void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x, const PoolOptions& options) {
-  CHECK(x.size(1) * x.size(2) <= std::numeric_limits<int32_t>::max(), "max_pool2d: ", x, " has too many pixels");
+void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
+                      const PoolOptions& options) {
+  CHECK(x.size(1) * x.size(2) <= std::numeric_limits<int32_t>::max(), "max_pool2d: ", x,
+        " has too many pixels");
   dispatch_floating(x.dtype(), "max_pool2d", [&]<class T>() {
-    max_forward(PoolGeometry(x.shape(), y.shape(), options), x.data<T>(), y.data<T>(), indices.data<int32_t>());
+    max_forward(PoolGeometry(x.shape(), y.shape(), options), x.data<T>(), y.data<T>(),
+                indices.data<int32_t>());
   });
 }
 
 void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
-  const int64_t channels = x.size(3), pixels = x.size(1) * x.size(2), outputs = y.size(1) * y.size(2);
+  const int64_t channels = x.size(3), pixels = x.size(1) * x.size(2),
+                outputs = y.size(1) * y.size(2);
   dispatch_floating(x.dtype(), "max_pool2d", [&]<class T>() {
     const T* in = x.data<T>();
     T* out = y.data<T>();
@@ -174,14 +190,17 @@ void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
     parallel_for(y.size(0) * outputs, grain_for(channels), [=](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p)
         for (int64_t c = 0; c < channels; ++c)
-          out[p * channels + c] = in[(p / outputs * pixels + index[p * channels + c]) * channels + c];
+          out[p * channels + c] =
+              in[(p / outputs * pixels + index[p * channels + c]) * channels + c];
     });
   });
 }
 
-void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices, const PoolOptions& options) {
+void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
+                      const PoolOptions& options) {
   dispatch_floating(dy.dtype(), "max_pool2d", [&]<class T>() {
-    max_scatter(PoolGeometry(dx.shape(), dy.shape(), options), dy.data<T>(), indices.data<int32_t>(), dx.data<T>());
+    max_scatter(PoolGeometry(dx.shape(), dy.shape(), options), dy.data<T>(),
+                indices.data<int32_t>(), dx.data<T>());
   });
 }
 

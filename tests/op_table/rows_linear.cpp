@@ -22,12 +22,13 @@ Row matmul_row(const std::string& name, const MatmulOptions& options, std::vecto
           .reference =
               [=](const Arrays& x) {
                 const Shape &a = x[0].shape, &b = x[1].shape;
-                const int64_t k = inner({a}), n = b[options.transpose_b ? -2 : -1], batch = a.outer(-2);
+                const int64_t k = inner({a}), n = b[options.transpose_b ? -2 : -1],
+                              batch = a.outer(-2);
                 Values right;  // one matrix per matrix of a
                 for (int64_t i = 0; i < (b.rank() == 2 ? batch : 1); ++i)
                   right.insert(right.end(), x[1].values.begin(), x[1].values.end());
-                return naive::matmul(x[0].values, right, batch, a[options.transpose_a ? -1 : -2], n, k,
-                                     options.transpose_a, options.transpose_b);
+                return naive::matmul(x[0].values, right, batch, a[options.transpose_a ? -1 : -2], n,
+                                     k, options.transpose_a, options.transpose_b);
               },
           .terms = inner};
 }
@@ -41,23 +42,29 @@ Row linear_row(const std::string& name, bool biased, std::vector<Shapes> cases) 
                 const int64_t out = x[1].shape[0];
                 const int64_t rows = x[0].shape.outer(-1), in = x[0].shape[-1];
                 Values y = naive::matmul(x[0].values, x[1].values, 1, rows, out, in, false, true);
-                for (size_t i = 0; biased && i < y.size(); ++i) y[i] += x[2][static_cast<int64_t>(i) % out];
+                for (size_t i = 0; biased && i < y.size(); ++i)
+                  y[i] += x[2][static_cast<int64_t>(i) % out];
                 return y;
               },
           .terms = [](const Shapes& s) { return s[1][1] + 1; }};
 }
 
 const Register rows_products({
-    matmul_row("matmul", {}, {{{5, 7}, {7, 3}}, {{1, 1}, {1, 1}}, {{1, 13}, {13, 1}}, {{33, 17}, {17, 31}}}),
+    matmul_row("matmul", {},
+               {{{5, 7}, {7, 3}}, {{1, 1}, {1, 1}}, {{1, 13}, {13, 1}}, {{33, 17}, {17, 31}}}),
     matmul_row("matmul_ta", {.transpose_a = true}, {{{7, 5}, {7, 3}}, {{2, 4, 3}, {2, 4, 5}}}),
     matmul_row("matmul_tb", {.transpose_b = true}, {{{5, 7}, {3, 7}}, {{2, 3, 4}, {2, 5, 4}}}),
-    matmul_row("matmul_ta_tb", {.transpose_a = true, .transpose_b = true}, {{{7, 5}, {3, 7}}, {{3, 4, 1}, {3, 2, 4}}}),
+    matmul_row("matmul_ta_tb", {.transpose_a = true, .transpose_b = true},
+               {{{7, 5}, {3, 7}}, {{3, 4, 1}, {3, 2, 4}}}),
     matmul_row("matmul_batched", {}, {{{3, 4, 5}, {3, 5, 2}}, {{2, 3, 1, 5}, {2, 3, 5, 2}}}),
     matmul_row("matmul_rows", {}, {{{3, 4, 5}, {5, 2}}, {{2, 1, 3, 2}, {2, 7}}}),
     matmul_row("matmul_rows_ta", {.transpose_a = true}, {{{3, 5, 4}, {5, 2}}}),
     matmul_row("matmul_rows_tb", {.transpose_b = true}, {{{3, 4, 5}, {2, 5}}}),
     linear_row("linear", true,
-               {{{4, 5}, {3, 5}, {3}}, {{2, 3, 5}, {7, 5}, {7}}, {{1, 1}, {1, 1}, {1}}, {{5}, {2, 5}, {2}}}),
+               {{{4, 5}, {3, 5}, {3}},
+                {{2, 3, 5}, {7, 5}, {7}},
+                {{1, 1}, {1, 1}, {1}},
+                {{5}, {2, 5}, {2}}}),
     {.name = "linear_residual",
      .op = [](const Tensors& x) { return linear(x[0], x[1], {}, x[2]); },
      .cases = {{{4, 5}, {3, 5}, {4, 3}}, {{2, 3, 5}, {7, 5}, {2, 3, 7}}},
@@ -113,7 +120,8 @@ Row conv_row(const ConvMap& map, const Layer& layer) {
                 Values result(static_cast<size_t>(shapes[map.result].numel()));
                 const auto add = [&](int64_t y, int64_t x, int64_t w) {
                   const int64_t at[] = {x, y, w};
-                  result[static_cast<size_t>(at[map.result])] += a[0][at[map.first]] * a[1][at[map.second]];
+                  result[static_cast<size_t>(at[map.result])] +=
+                      a[0][at[map.first]] * a[1][at[map.second]];
                 };
                 naive::for_conv_products(layer.x, layer.y, layer.w, layer.options, add);
                 return result;
@@ -124,11 +132,18 @@ Row conv_row(const ConvMap& map, const Layer& layer) {
 
 std::vector<Row> conv_rows() {
   const ConvMap maps[] = {
-      {"conv2d", [](const Layer& l, const Tensors& t) { return conv2d(t[0], t[1], {}, l.options); }, 1, 0, 2},
+      {"conv2d", [](const Layer& l, const Tensors& t) { return conv2d(t[0], t[1], {}, l.options); },
+       1, 0, 2},
       {"conv2d_input_gradient",
-       [](const Layer& l, const Tensors& t) { return conv2d_input_gradient(t[0], t[1], l.x, l.options); }, 0, 1, 2},
+       [](const Layer& l, const Tensors& t) {
+         return conv2d_input_gradient(t[0], t[1], l.x, l.options);
+       },
+       0, 1, 2},
       {"conv2d_weight_gradient",
-       [](const Layer& l, const Tensors& t) { return conv2d_weight_gradient(t[0], t[1], l.w, l.options); }, 2, 1, 0},
+       [](const Layer& l, const Tensors& t) {
+         return conv2d_weight_gradient(t[0], t[1], l.w, l.options);
+       },
+       2, 1, 0},
   };
   std::vector<Row> rows;
   for (const ConvMap& map : maps)
@@ -150,8 +165,10 @@ const Register rows_convolutions(conv_rows());
 
 // --- pooling ---
 
-// Calls window(values inside the image, number of pixels that count) for every element of the result, in order.
-template <class F> void for_windows(const Array& x, const Shape& y, const PoolOptions& o, F&& window) {
+// Calls window(values inside the image, number of pixels that count) for every element of the
+// result, in order.
+template <class F>
+void for_windows(const Array& x, const Shape& y, const PoolOptions& o, F&& window) {
   const int64_t h = x.shape[1], w = x.shape[2];
   for (int64_t n = 0; n < y[0]; ++n)
     for (int64_t i = 0; i < y[1]; ++i)
@@ -159,8 +176,10 @@ template <class F> void for_windows(const Array& x, const Shape& y, const PoolOp
         for (int64_t c = 0; c < y[3]; ++c) {
           Values inside;
           int64_t padded = 0;
-          for (int64_t row = i * o.stride - o.padding; row < i * o.stride - o.padding + o.kernel; ++row)
-            for (int64_t column = j * o.stride - o.padding; column < j * o.stride - o.padding + o.kernel; ++column) {
+          for (int64_t row = i * o.stride - o.padding; row < i * o.stride - o.padding + o.kernel;
+               ++row)
+            for (int64_t column = j * o.stride - o.padding;
+                 column < j * o.stride - o.padding + o.kernel; ++column) {
               padded += row < h + o.padding && column < w + o.padding;
               if (row < 0 || row >= h || column < 0 || column >= w) continue;
               inside.push_back(x[((n * h + row) * w + column) * y[3] + c]);
@@ -203,13 +222,17 @@ Row avg_row(const std::string& name, const Shape& x, const Shape& y, const PoolO
 
 const Register rows_pooling({
     max_row("max_pool2d", {2, 4, 6, 3}, {2, 2, 3, 3}, {}),
-    max_row("max_pool2d_overlap", {1, 5, 7, 2}, {1, 3, 4, 2}, {.kernel = 3, .stride = 2, .padding = 1}),
-    max_row("max_pool2d_ceil", {1, 5, 6, 2}, {1, 3, 3, 2}, {.kernel = 2, .stride = 2, .ceil_mode = true}),
+    max_row("max_pool2d_overlap", {1, 5, 7, 2}, {1, 3, 4, 2},
+            {.kernel = 3, .stride = 2, .padding = 1}),
+    max_row("max_pool2d_ceil", {1, 5, 6, 2}, {1, 3, 3, 2},
+            {.kernel = 2, .stride = 2, .ceil_mode = true}),
     avg_row("avg_pool2d", {2, 4, 6, 3}, {2, 2, 3, 3}, {}),
-    avg_row("avg_pool2d_overlap", {1, 5, 7, 2}, {1, 3, 4, 2}, {.kernel = 3, .stride = 2, .padding = 1}),
+    avg_row("avg_pool2d_overlap", {1, 5, 7, 2}, {1, 3, 4, 2},
+            {.kernel = 3, .stride = 2, .padding = 1}),
     avg_row("avg_pool2d_without_padding", {1, 5, 7, 2}, {1, 3, 4, 2},
             {.kernel = 3, .stride = 2, .padding = 1, .count_include_pad = false}),
-    avg_row("avg_pool2d_ceil", {1, 6, 5, 2}, {1, 4, 3, 2}, {.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true}),
+    avg_row("avg_pool2d_ceil", {1, 6, 5, 2}, {1, 4, 3, 2},
+            {.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true}),
     {.name = "global_avg_pool",
      .op = [](const Tensors& x) { return global_avg_pool(x[0]); },
      .cases = {{{2, 3, 5, 4}}, {{1, 1, 1, 1}}, {{3, 7, 1, 17}}},
