@@ -1,5 +1,4 @@
 // Faults: who did what, where. Turns bad memory accesses of kernels into errors that name the source line.
-#include <cxxabi.h>
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>

@@ -62,13 +62,18 @@ void must_not_record(const char* operation) {
   if (runtime().recordings) throw Fault(with_scope(std::string(operation) + ": not while a graph is being recorded"));
 }
 
+// As on a GPU, nothing that was queued behind a fault is done.
+void drop_all_work() {
+  for (CUstream_st* each : runtime().streams) each->queue.clear();
+}
+
 void run_first(CUstream_st& stream) {
   const Operation operation = std::move(stream.queue.front());
   stream.queue.pop_front();
   try {
     operation.run();
-  } catch (...) {  // as on a GPU, nothing that was queued behind a fault is done
-    for (CUstream_st* each : runtime().streams) each->queue.clear();
+  } catch (...) {
+    drop_all_work();
     throw;
   }
 }
@@ -77,10 +82,14 @@ CUstream_st& choose_stream(CUstream_st& wanted) {
   std::vector<CUstream_st*> ready;
   for (CUstream_st* stream : runtime().streams)
     if (!stream->queue.empty() && stream->queue.front().ready()) ready.push_back(stream);
-  if (!options().deferred_streams && wanted.queue.front().ready()) return wanted;
+  if (ready.empty()) {  // what was dropped may be an event that somebody waits for
+    drop_all_work();
+    throw Fault(with_scope("stream: waits for an event whose work was dropped after a fault"));
+  }
+  if (!options().deferred_streams && !wanted.queue.empty() && wanted.queue.front().ready()) return wanted;
   uint64_t& x = runtime().random_state;
   x = (x + options().seed) * 6364136223846793005ull + 1442695040888963407ull;
-  return *ready.at((x >> 33) % ready.size());
+  return *ready[(x >> 33) % ready.size()];
 }
 
 // Runs other streams' work too, in between and where this one waits for it.

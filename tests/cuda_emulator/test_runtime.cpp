@@ -198,6 +198,20 @@ TEST_CASE("a fault behind a deferred launch is thrown where the stream is waited
   CHECK(a.to_host() == ramp(40));
 }
 
+TEST_CASE("an event that was dropped by a fault is waited for in vain, and says so") {
+  const WithOptions restore;
+  emulator::options().deferred_streams = true;
+  const DeviceArray<float> a(ramp(40)), b(20);
+  const cuda::Stream first, second;
+  cuda::Event event;
+  transpose(a, b, 5, 8, first);
+  event.record(first);
+  CHECK_THROWS_AS(first.synchronize(), emulator::Fault);
+  CHECK_THROWS_WITH(event.synchronize(), doctest::Contains("was dropped after a fault"));
+  second.wait(event);
+  CHECK_THROWS_WITH(second.synchronize(), doctest::Contains("was dropped after a fault"));
+}
+
 TEST_CASE("the message of a fault names the module that was running") {
   const ScopeGuard scope("stage3.block2");
   const DeviceArray<float> a(ramp(40)), b(20);
