@@ -15,7 +15,10 @@ namespace {
 using dnnl::memory;
 
 void fill_zero(const Tensor& x) {
-  std::memset(x.raw(), 0, static_cast<size_t>(x.numel() * size_of(x.dtype())));
+  auto* bytes = static_cast<std::byte*>(x.raw());
+  parallel_for(x.numel() * size_of(x.dtype()), kGrain, [=](int64_t begin, int64_t end) {
+    std::memset(bytes + begin, 0, static_cast<size_t>(end - begin));
+  });
 }
 
 // --- as matrix products ---
@@ -226,20 +229,27 @@ void backward_weight_onednn(const ConvGeometry& g, const Tensor& dw, const Tenso
         {{DNNL_ARG_FROM, plan->weights, sums.raw()}, {DNNL_ARG_TO, plan->own, dw.raw()}});
 }
 
-// Where a product beats oneDNN 2.6's convolution, patches made included. Measured on AVX-512 and
-// AMX, ResNet-50 at 32x32: 1x1 kernels by 1.2 (f32, backward) to 8 times (bf16, weight gradient),
-// with stride too except forward; kernels on maps of up to 4x4 by 1.3 (f32) to 4 times.
+// Where a product beats oneDNN 2.6's convolution, the making of patches included; measured on
+// ResNet-50 at 32x32. 1x1 kernels: up to 1.3 times in f32, 8 times in bf16 (weight gradient with
+// matrix unit), with a stride only in bf16 and not forward. Any kernel on maps up to 4x4: 1.3 (f32)
+// to 4 times.
 bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
   if (dtype == DType::f64 || g.trivial()) return true;
   if (g.options.groups > 1 || g.ci < 32) return false;
-  const bool small = g.ho * g.wo <= 16;
-  if (pass == Pass::backward_input) return g.pointwise();
-  return small || (pass == Pass::backward_weight && g.pointwise());
+  const bool small = g.ho * g.wo <= 16, half = dtype == DType::bf16;
+  switch (pass) {
+    case Pass::backward_input: return g.pointwise() && (small || half);
+    case Pass::backward_weight:
+      return small || (half && g.options.stride > 1 && (g.pointwise() || g.ho * g.wo <= 64));
+    case Pass::forward: break;
+  }
+  return small;
 }
 
 // The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and
-// its channels swapped.
+// its channels swapped, and forward is the faster pass but for f32 on small maps.
 bool by_turned_weight(const ConvGeometry& g, DType dtype) {
+  if (dtype == DType::f32 && g.ho * g.wo <= 16) return false;
   return dtype != DType::f64 && g.options.stride == 1 && g.options.groups == 1 && g.kh == g.kw &&
          g.kh > 1 && g.options.dilation * (g.kh - 1) >= g.options.padding && g.ci >= 32;
 }
