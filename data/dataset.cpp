@@ -89,7 +89,7 @@ const Known* find_known(const std::string& name) {
     names.push_back(set.info.name);
     list += set.info.name + ", ";
   }
-  throw UsageError(concat_text("unknown data set ", quoted(name), did_you_mean(name, names), " (",
+  throw UsageError(concat_text("unknown data set ", quote(name), did_you_mean(name, names), " (",
                                list, "or a folder that holds train/ and val/)"));
 }
 

@@ -139,7 +139,7 @@ int64_t option_value(const std::string& name, const std::string& key, const std:
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least || value > 65536)
     throw UsageError(concat_text("model ", name, ": ", key, " takes a whole number from ", least, " to 65536, not ",
-                                 quoted(text)));
+                                 quote(text)));
   return value;
 }
 
@@ -167,7 +167,7 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
   } else if (key == "scope") {
     spec.lambda_scope = number(0);
   } else {
-    throw UsageError(concat_text("model ", name, ": unknown option ", quoted(key),
+    throw UsageError(concat_text("model ", name, ": unknown option ", quote(key),
                                  did_you_mean(key, kPatternOptions)));
   }
 }
@@ -202,7 +202,7 @@ std::unique_ptr<Model> construct(const std::string& name, const ModelOptions& op
   if (name == "vit") return make_vit(name, kSmallVit, options);
   if (const auto spec = vit_spec(name)) return make_vit(name, *spec, options);
   if (is_pattern(name)) return make_network(name, parse_pattern(name), options);
-  throw UsageError(concat_text("unknown model ", quoted(name), did_you_mean(name, model_names()),
+  throw UsageError(concat_text("unknown model ", quote(name), did_you_mean(name, model_names()),
                                " (a pattern such as CCC.CCCM.CCCCCM.CMCM is a model too)"));
 }
 

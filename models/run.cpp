@@ -74,10 +74,10 @@ fs::path find_run(const std::string& run) {
     if (!run.empty() && name.starts_with(run)) matches.push_back(name);
   if (matches.size() == 1) return fs::canonical(runs / matches.front());
   if (matches.size() > 1)
-    throw UsageError(concat_text("run ", quoted(run), " is ambiguous: ", matches.size(), " runs begin so, among them ",
+    throw UsageError(concat_text("run ", quote(run), " is ambiguous: ", matches.size(), " runs begin so, among them ",
                                  matches.front(), " and ", matches.back()));
   if (is_folder(run)) throw UsageError(concat_text(run, " is no run directory: it has no ", kConfig));
-  throw UsageError(concat_text("no run ", quoted(run), ", neither as a path nor in ", runs.string(),
+  throw UsageError(concat_text("no run ", quote(run), ", neither as a path nor in ", runs.string(),
                                did_you_mean(run, names)));
 }
 
@@ -132,7 +132,7 @@ std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::stri
     load_weights(file.string(), *model);
     return model;
   }
-  throw DataError(concat_text(run.directory.string(), ": has no weights ", quoted(which), " (looked for ", join(tried),
+  throw DataError(concat_text(run.directory.string(), ": has no weights ", quote(which), " (looked for ", join(tried),
                               ")"));
 }
 

@@ -89,7 +89,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
 
 const SafetensorsEntry& SafetensorsFile::entry(const std::string& name) const {
   const auto found = header_.entries.find(name);
-  if (found == header_.entries.end()) throw DataError(concat_text(path_, ": has no tensor ", quoted(name)));
+  if (found == header_.entries.end()) throw DataError(concat_text(path_, ": has no tensor ", quote(name)));
   return found->second;
 }
 
@@ -104,7 +104,7 @@ std::string SafetensorsFile::bytes_of(const SafetensorsEntry& entry) {
 Tensor SafetensorsFile::read(const std::string& name, DType target) {
   const SafetensorsEntry& e = entry(name);
   if (e.dtype != "F32" && e.dtype != "BF16" && e.dtype != "F16" && e.dtype != "F64")
-    throw DataError(concat_text(path_, ": tensor ", quoted(name), " holds ", e.dtype, ", not F32, BF16, F16 or F64"));
+    throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype, ", not F32, BF16, F16 or F64"));
   const std::string bytes = bytes_of(e);
   const Tensor out = Tensor::empty(Shape(std::span(e.shape)), target);
   dispatch_floating(target, "read", [&]<class T>() { convert_floating<T>(e.dtype, bytes, out); });
@@ -118,7 +118,7 @@ Tensor SafetensorsFile::read(const std::string& name) {
   if (e.dtype == "BF16") return read(name, DType::bf16);
   if (e.dtype == "F64") return read(name, DType::f64);
   if (e.dtype != "I32" && e.dtype != "I64" && e.dtype != "U8" && e.dtype != "BOOL")
-    throw DataError(concat_text(path_, ": tensor ", quoted(name), " holds ", e.dtype, ", a type unknown here"));
+    throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype, ", a type unknown here"));
   const std::string bytes = bytes_of(e);
   const Tensor out = Tensor::empty(shape, e.dtype[0] == 'I' ? DType::i32 : DType::u8);
   if (e.dtype != "I64") {
@@ -129,7 +129,7 @@ Tensor SafetensorsFile::read(const std::string& name) {
     int64_t value;
     std::memcpy(&value, bytes.data() + 8 * i, 8);
     if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max())
-      throw DataError(concat_text(path_, ": tensor ", quoted(name), " holds ", value, ", beyond 32 bits"));
+      throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", value, ", beyond 32 bits"));
     out.data<int32_t>()[i] = static_cast<int32_t>(value);
   }
   return out;

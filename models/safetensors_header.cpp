@@ -34,14 +34,14 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool key(std::string& name) override {
     if (level_ == 1) return open_entry(name);
     if (metadata_) {
-      if (header_.metadata.contains(name)) refuse(concat_text("metadata key ", quoted(name), " appears twice"));
+      if (header_.metadata.contains(name)) refuse(concat_text("metadata key ", quote(name), " appears twice"));
       key_ = name;
       return true;
     }
     const bool known = name == "dtype" || name == "shape" || name == "data_offsets";
-    if (!known) refuse(concat_text("tensor ", quoted(tensor_), " has an unknown field ", quoted(name)));
+    if (!known) refuse(concat_text("tensor ", quote(tensor_), " has an unknown field ", quote(name)));
     bool& seen = name == "dtype" ? has_dtype_ : name == "shape" ? has_shape_ : has_offsets_;
-    if (seen) refuse(concat_text("tensor ", quoted(tensor_), " states ", name, " twice"));
+    if (seen) refuse(concat_text("tensor ", quote(tensor_), " states ", name, " twice"));
     seen = true;
     key_ = name;
     return true;
@@ -51,7 +51,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (metadata_ && level_ == 2) {
       header_.metadata[key_] = value;
     } else if (level_ == 2 && key_ == "dtype" && !in_array_) {
-      if (!find_type(value)) refuse(concat_text("tensor ", quoted(tensor_), " has the unknown type ", quoted(value)));
+      if (!find_type(value)) refuse(concat_text("tensor ", quote(tensor_), " has the unknown type ", quote(value)));
       entry_->dtype = value;
     } else {
       misplaced("text");
@@ -63,13 +63,13 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (!in_array_) misplaced("a number");
     if (key_ == "shape") {
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-        refuse(concat_text("tensor ", quoted(tensor_), " has a dimension of ", value));
+        refuse(concat_text("tensor ", quote(tensor_), " has a dimension of ", value));
       if (entry_->shape.size() == static_cast<size_t>(Shape::kMaxRank))
-        refuse(concat_text("tensor ", quoted(tensor_), " has more than ", Shape::kMaxRank, " dimensions"));
+        refuse(concat_text("tensor ", quote(tensor_), " has more than ", Shape::kMaxRank, " dimensions"));
       entry_->shape.push_back(static_cast<int64_t>(value));
       return true;
     }
-    if (offsets_ == 2) refuse(concat_text("tensor ", quoted(tensor_), " has more than two offsets"));
+    if (offsets_ == 2) refuse(concat_text("tensor ", quote(tensor_), " has more than two offsets"));
     (offsets_++ == 0 ? entry_->begin : entry_->end) = value;
     return true;
   }
@@ -111,8 +111,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
   [[noreturn]] bool misplaced(std::string_view what) const {
     if (level_ == 0) refuse(concat_text("its header is ", what, ", not an object"));
-    if (metadata_) refuse(concat_text("metadata ", quoted(key_), " is ", what, "; only text is allowed"));
-    refuse(concat_text("tensor ", quoted(tensor_), " is described by ", what, level_ == 2 ? " in " + key_ : ""));
+    if (metadata_) refuse(concat_text("metadata ", quote(key_), " is ", what, "; only text is allowed"));
+    refuse(concat_text("tensor ", quote(tensor_), " is described by ", what, level_ == 2 ? " in " + key_ : ""));
   }
 
   bool open_entry(const std::string& name) {
@@ -126,14 +126,14 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     const auto [place, inserted] = header_.entries.try_emplace(name);
-    if (!inserted) refuse(concat_text("tensor ", quoted(name), " appears twice"));
+    if (!inserted) refuse(concat_text("tensor ", quote(name), " appears twice"));
     entry_ = &place->second;
     return true;
   }
 
   void close_entry() {
     if (entry_ && (!has_dtype_ || !has_shape_ || offsets_ != 2))
-      refuse(concat_text("tensor ", quoted(tensor_), " lacks ",
+      refuse(concat_text("tensor ", quote(tensor_), " lacks ",
                          !has_dtype_ ? "its type" : !has_shape_ ? "its shape" : "its two offsets"));
     entry_ = nullptr;
     metadata_ = false;
@@ -165,7 +165,7 @@ void check_offsets(const std::string& path, const SafetensorsHeader& header, uin
   uint64_t expected = 0;
   for (const auto& [name, entry] : order) {
     const auto fail = [&](const std::string& what) {
-      throw DataError(concat_text(path, ": tensor ", quoted(*name), " ", what));
+      throw DataError(concat_text(path, ": tensor ", quote(*name), " ", what));
     };
     if (entry->end < entry->begin)
       fail(concat_text("ends at byte ", entry->end, " before it begins at ", entry->begin));

@@ -85,17 +85,17 @@ void check_names(const std::string& path, const SafetensorsFile& file, const Par
   const auto of_model = file.metadata().find("model");
   const std::string hint = of_model == file.metadata().end()
                                ? ""
-                               : concat_text(" (the file says it is of model ", quoted(of_model->second), ")");
+                               : concat_text(" (the file says it is of model ", quote(of_model->second), ")");
   for (const auto& [name, shape] : expected) {
     const auto found = file.entries().find(name);
-    if (found == file.entries().end()) throw DataError(concat_text(path, ": lacks tensor ", quoted(name), hint));
+    if (found == file.entries().end()) throw DataError(concat_text(path, ": lacks tensor ", quote(name), hint));
     if (!same_elements(found->second.shape, shape))
-      throw DataError(concat_text(path, ": tensor ", quoted(name), " is ", text(found->second.shape),
+      throw DataError(concat_text(path, ": tensor ", quote(name), " is ", text(found->second.shape),
                                   ", the model needs ", text(shape), hint));
   }
   for (const auto& [name, entry] : file.entries())
     if (!expected.contains(name) && !name.ends_with(kBatchCounter))
-      throw DataError(concat_text(path, ": tensor ", quoted(name), " belongs to nothing in the model", hint));
+      throw DataError(concat_text(path, ": tensor ", quote(name), " belongs to nothing in the model", hint));
 }
 
 // Copies a tensor in file order to `offset` of the flat vector `values`, in memory order.

@@ -79,7 +79,7 @@ Timing measure(const std::function<void()>& f, double seconds) {
 Json run_operations(const Options& options) {
   const std::vector<std::string> known = operation_names();
   if (options.op != "all" && std::ranges::find(known, options.op) == known.end())
-    throw UsageError("--op: no operation " + passband::quoted(options.op) + "; there are all, " +
+    throw UsageError("--op: no operation " + passband::quote(options.op) + "; there are all, " +
                      join(known) + did_you_mean(options.op, known));
   Json rows = Json::array();
   for (const std::string& op : known) {

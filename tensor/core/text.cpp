@@ -57,7 +57,7 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
   return text.empty() ? text : text + '?';
 }
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   constexpr size_t kLongest = 80;
   std::string result = "\"";
   for (const char c : text.substr(0, kLongest)) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;

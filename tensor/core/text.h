@@ -22,6 +22,6 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 
 // `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control characters as
 // '?', at most 80 characters.
-std::string quoted(std::string_view text);
+std::string quote(std::string_view text);
 
 }  // namespace passband

@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+# Makes the golden files of test_models_golden.cpp: whole networks of torchvision, timm and plain PyTorch, run from the
+# initial values, pictures and labels that the library itself draws (Philox, re-implemented here in numpy); the small
+# ones in f64.
+#   make_models.py [NAME ...]      writes NAME.safetensors beside this script
+# Made with PyTorch 1.13, torchvision 0.14 (Debian 12: python3-torch, python3-torchvision) and timm 0.9.12
+# (pip install --no-deps timm==0.9.12 huggingface_hub safetensors).
+# A file holds: loss, logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses, and
+# evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the test must repeat.
+import json
+import math
+import os
+import struct
+import sys
+
+import numpy
+import timm.models.resnet
+import timm.models.resnetv2
+import timm.models.vision_transformer
+import torch
+import torch.nn.functional as F
+import torchvision.models
+from torch import nn
+
+SEED, JITTER_SEED, STEPS = 7, 77, 20
+
+
+# --- random numbers: Philox4x32-10, keyed by seed, step and site, as tensor/core/random.h ---
+
+def site_of(name):
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value
+
+
+def words(seed, site, count, step=0):
+    """Four 32-bit words for each index in [0, count): (count, 4)."""
+    mixed = (seed * 0x9E3779B97F4A7C15 % 2**64) ^ site
+    k0, k1 = mixed % 2**32, mixed >> 32
+    low = numpy.uint64(0xFFFFFFFF)
+    index = numpy.arange(count, dtype=numpy.uint64)
+    c = [index & low, index >> numpy.uint64(32), numpy.full(count, step % 2**32, numpy.uint64),
+         numpy.full(count, step >> 32, numpy.uint64)]
+    for _ in range(10):
+        p0, p1 = numpy.uint64(0xD2511F53) * c[0], numpy.uint64(0xCD9E8D57) * c[2]
+        c = [(p1 >> numpy.uint64(32)) ^ c[1] ^ numpy.uint64(k0), p1 & low,
+             (p0 >> numpy.uint64(32)) ^ c[3] ^ numpy.uint64(k1), p0 & low]
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return numpy.stack(c, 1)
+
+
+def normal(seed, site, count):
+    w = words(seed, site, count)
+    u, t = (w[:, 0] + 0.5) * 2.0**-32, w[:, 1] * 2.0**-32
+    return (numpy.sqrt(-2 * numpy.log(u)) * numpy.cos(6.283185307179586 * t)).astype(numpy.float32).astype(float)
+
+
+def uniform(seed, site, count):
+    w = words(seed, site, (count + 3) // 4).reshape(-1)[:count]
+    return (w >> numpy.uint64(8)) * 2.0**-24
+
+
+# --- initial values ---
+
+def memory_order(tensor, parameter):
+    """PyTorch's layout to the library's: convolutions (O, kh, kw, I), lambda convolutions (r, r, k, u)."""
+    if tensor.dim() == 4 and not hasattr(parameter, "is_table"):
+        return tensor.permute(0, 2, 3, 1)
+    return tensor.permute(3, 4, 0, 1, 2) if tensor.dim() == 5 else tensor
+
+
+def fill(parameter, values):
+    """`values` in the library's order."""
+    place = memory_order(parameter.data, parameter)
+    place.copy_(torch.from_numpy(numpy.ascontiguousarray(values)).reshape(place.shape))
+
+
+def draw(name, parameter, kind, a):
+    count = parameter.numel()
+    if kind == "normal":
+        fill(parameter, a * normal(SEED, site_of(name), count))
+    elif kind == "uniform":
+        fill(parameter, a * (2 * uniform(SEED, site_of(name), count) - 1))
+    else:
+        fill(parameter, numpy.full(count, a, float))
+
+
+def initialise(model, style):
+    """style: torchvision (He fan-out convolutions), default (PyTorch), vit (timm; its cut at 2 is never reached)."""
+    for path, module in model.named_modules():
+        for key, parameter in module.named_parameters(prefix=path, recurse=False):
+            leaf = key.rsplit(".", 1)[-1]
+            if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
+                draw(key, parameter, "constant", 0 if leaf == "bias" else getattr(module, "start", 1))
+            elif leaf in ("cls_token", "pos_embed", "relative_position_bias_table"):
+                draw(key, parameter, "normal", 0.02)
+            elif leaf == "pos_emb":
+                draw(key, parameter, "normal", 1)
+            elif style == "vit" and isinstance(module, nn.Linear):
+                draw(key, parameter, *(("constant", 0) if leaf == "bias" else ("normal", 0.02)))
+            elif style == "torchvision" and isinstance(module, nn.Conv2d) and ".se." not in key:
+                draw(key, parameter, "normal", math.sqrt(2 / (parameter.shape[0] * parameter[0, 0].numel())))
+            else:
+                draw(key, parameter, "uniform", 1 / math.sqrt(module.weight[0].numel()))
+    # Zero shifts and unit scales would hide mistakes, and a zero last scale the gradients of its whole branch.
+    for key, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            values = parameter.data.double().numpy()
+            fill(parameter, values + 0.1 * normal(JITTER_SEED, site_of(key), parameter.numel()))
+
+
+# --- networks that no package has ---
+
+class Lambda(nn.Module):
+    """Lambda layer as the public ports write it: a 3-D convolution over the values (local) or a table (global)."""
+
+    def __init__(self, width, side, scope, heads=4, k=16, u=1):
+        super().__init__()
+        self.heads, self.k, self.u, self.v, self.side = heads, k, u, width // heads, side
+        self.conv_qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
+        self.norm_q, self.norm_v = nn.BatchNorm2d(heads * k), nn.BatchNorm2d(u * self.v)
+        if scope:
+            self.lambda_conv = nn.Conv3d(u, k, (1, scope, scope), padding=(0, scope // 2, scope // 2))
+        else:
+            self.pos_emb = nn.Parameter(torch.zeros(2 * side - 1, 2 * side - 1, k, u))
+            self.pos_emb.is_table = True
+
+    def position(self, v, n):  # v (b, u, v, H, W) -> (b, k, v, n)
+        if hasattr(self, "lambda_conv"):
+            return self.lambda_conv(v).flatten(3)
+        rows = torch.arange(n) // self.side
+        columns = torch.arange(n) % self.side
+        e = self.pos_emb[rows[None] - rows[:, None] + self.side - 1, columns[None] - columns[:, None] + self.side - 1]
+        return torch.einsum("nmku,buvm->bkvn", e, v.flatten(3))
+
+    def forward(self, x):
+        b, _, height, width = x.shape
+        n = height * width
+        q, k, v = torch.split(self.conv_qkv(x), [self.heads * self.k, self.u * self.k, self.u * self.v], 1)
+        q = self.norm_q(q).view(b, self.heads, self.k, n)
+        k = k.reshape(b, self.u, self.k, n).softmax(-1)
+        v = self.norm_v(v).view(b, self.u, self.v, height, width)
+        content = torch.einsum("bukm,buvm->bkv", k, v.flatten(3))
+        y = torch.einsum("bhkn,bkvn->bhvn", q, content.unsqueeze(-1) + self.position(v, n))
+        return y.reshape(b, self.heads * self.v, height, width)
+
+
+class WindowAttention(nn.Module):
+    """Self-attention in p x p windows, one relative-position table for all heads (key minus query)."""
+
+    def __init__(self, width, out, heads, depth, p):
+        super().__init__()
+        self.heads, self.depth, self.p = heads, depth, p
+        self.qkv = nn.Conv2d(width, 3 * heads * depth, 1, bias=False)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * p - 1) ** 2, 1))
+        self.proj = nn.Conv2d(heads * depth, out, 1)
+
+    def forward(self, x):
+        b, _, height, width = x.shape
+        p, rows, columns = self.p, height // self.p, width // self.p
+        t = self.qkv(x).view(b, 3, self.heads, self.depth, rows, p, columns, p)
+        q, k, v = t.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, b * rows * columns, self.heads, p * p, self.depth)
+        index = torch.tensor([[(j // p - i // p + p - 1) * (2 * p - 1) + j % p - i % p + p - 1 for j in range(p * p)]
+                              for i in range(p * p)])
+        scores = q @ k.transpose(-1, -2) / math.sqrt(self.depth) + self.relative_position_bias_table[index, 0]
+        y = (scores.softmax(-1) @ v).view(b, rows, columns, self.heads, p, p, self.depth)
+        return self.proj(y.permute(0, 3, 6, 1, 4, 2, 5).reshape(b, -1, height, width))
+
+
+class PreBasic(nn.Module):
+    def __init__(self, inputs, out, stride):
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, out, 3, stride, 1, bias=False)
+        self.norm2, self.conv2 = nn.BatchNorm2d(out), nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        if stride != 1 or inputs != out:
+            self.downsample = nn.ModuleDict({"conv": nn.Conv2d(inputs, out, 1, stride, bias=False)})
+
+    def forward(self, x):
+        active = F.relu(self.norm1(x))
+        skip = self.downsample["conv"](active) if hasattr(self, "downsample") else x
+        return skip + self.conv2(F.relu(self.norm2(self.conv1(active))))
+
+
+class PreAttention(nn.Module):
+    def __init__(self, channels, width, heads, depth, p):
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(channels), nn.Conv2d(channels, width, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.attn = WindowAttention(width, channels, heads, depth, p)
+
+    def forward(self, x):
+        return x + self.attn(self.norm2(self.conv1(F.gelu(self.norm1(x)))))
+
+
+class PreNetwork(nn.Module):
+    """Pre-activation network of a pattern of C and M, with timm's names."""
+
+    def __init__(self, pattern, widths, bottleneck, heads, depth):
+        super().__init__()
+        self.stem = nn.ModuleDict({"conv": nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)})
+        self.stages = nn.ModuleList()
+        channels = widths[0]
+        for s, word in enumerate(pattern.split(".")):
+            stage = nn.Module()
+            stage.blocks = nn.ModuleList()
+            out = widths[s] * (4 if bottleneck else 1)
+            for i, letter in enumerate(word):
+                stride = 2 if s > 0 and i == 0 else 1
+                if letter == "M":
+                    stage.blocks.append(PreAttention(channels, widths[s], heads[s], depth, 4))
+                elif bottleneck:
+                    changes = stride > 1 or channels != out
+                    stage.blocks.append(timm.models.resnetv2.PreActBottleneck(
+                        channels, out, stride=stride, conv_layer=timm.layers.create_conv2d,
+                        norm_layer=timm.layers.BatchNormAct2d,
+                        proj_layer=timm.models.resnetv2.DownsampleConv if changes else None))
+                else:
+                    stage.blocks.append(PreBasic(channels, out, stride))
+                channels = out
+            self.stages.append(stage)
+        self.norm = nn.BatchNorm2d(channels)
+        self.head = nn.ModuleDict({"fc": nn.Conv2d(channels, 10, 1)})
+
+    def forward(self, x):
+        x = self.stem["conv"](x)
+        for stage in self.stages:
+            for block in stage.blocks:
+                x = block(x)
+        return self.head["fc"](F.relu(self.norm(x)).mean((2, 3), keepdim=True)).flatten(1)
+
+
+def cifar_stem(model, width=64):
+    model.conv1, model.maxpool = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.Identity()
+    return model
+
+
+def lambda_resnet(scope, lambdas):
+    """torchvision's bottlenecks, two stages of two from width 16; (stage, block) in `lambdas` get a lambda layer."""
+    bottleneck = torchvision.models.resnet.Bottleneck
+    model = cifar_stem(torchvision.models.ResNet(bottleneck, [1, 1, 1, 1]), 16)
+    model.bn1, model.inplanes = nn.BatchNorm2d(16), 16
+    model.layer1 = model._make_layer(bottleneck, 16, 2)
+    model.layer2 = model._make_layer(bottleneck, 32, 2, stride=2)
+    model.layer3 = model.layer4 = nn.Identity()
+    model.fc = nn.Linear(128, 10)
+    for stage, layer in enumerate((model.layer1, model.layer2)):
+        for i, block in enumerate(layer):
+            block.bn3.start = 0
+            if (stage, i) in lambdas:
+                stride = block.conv2.stride[0]
+                module = Lambda(16 << stage, 16 * stride >> stage, scope)
+                if stride > 1:
+                    module.register_forward_hook(lambda m, i, o: F.avg_pool2d(o, 3, 2, 1))
+                block.conv2 = module
+    return model
+
+
+def vit(patch, **options):
+    return timm.models.vision_transformer.VisionTransformer(img_size=32, patch_size=patch, num_classes=10, **options)
+
+
+# name -> (network, style, the library's model, image side, pictures, learning rate, type)
+SINGLE, DOUBLE = torch.float32, torch.float64
+WIDTHS = (64, 128, 256, 512)
+CASES = {
+    "resnet50": (lambda: cifar_stem(torchvision.models.resnet50(num_classes=10)),
+                 "torchvision", "resnet50", 32, 4, 0.001, SINGLE),
+    "resnet18_large": (lambda: torchvision.models.resnet18(num_classes=10),
+                       "torchvision", "resnet18", 96, 4, 0.001, SINGLE),
+    "resnext50": (lambda: cifar_stem(torchvision.models.resnext50_32x4d(num_classes=10)),
+                  "torchvision", "resnext50", 32, 4, 0.001, SINGLE),
+    "resnet_rs50": (lambda: timm.create_model("resnetrs50", num_classes=10),
+                    "torchvision", "CCC.CCCC.CCCCCC.CCC:rs", 96, 4, 0.001, SINGLE),
+    "preact_resnet50": (lambda: PreNetwork("CCC.CCCC.CCCCCC.CCC", WIDTHS, True, (), 0),
+                        "default", "preact_resnet50", 32, 4, 0.005, SINGLE),
+    "vit_tiny": (lambda: vit(4, embed_dim=192, depth=12, num_heads=3),
+                 "vit", "vit_tiny_patch4", 32, 4, 0.01, SINGLE),
+    "vit_pooled": (lambda: vit(4, embed_dim=128, depth=6, num_heads=4, class_token=False, global_pool="avg",
+                               fc_norm=False),
+                   "vit", "vit", 32, 4, 0.01, DOUBLE),
+    "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}),
+                     "torchvision", "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
+    "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}),
+                      "torchvision", "CL.LC:bottleneck,width=16,scope=0", 16, 4, 0.01, DOUBLE),
+    "alternet_50": (lambda: PreNetwork("CCC.CCCM.CCCCCM.CMCM", WIDTHS, True, (3, 6, 12, 24), 64),
+                    "default", "alternet_50", 32, 4, 0.005, SINGLE),
+    "alternet_basic": (lambda: PreNetwork("CC.CM.CM", (8, 16, 32), False, (1, 2, 4), 8),
+                       "default", "CC.CM.CM:width=8,heads=1,head_dim=8", 16, 4, 0.05, DOUBLE),
+}
+
+
+# --- running and writing ---
+
+def run(make, style, model_name, side, count, lr, dtype):
+    model = make().to(dtype)
+    initialise(model, style)
+    shape = (count, side, side, 3)
+    images = torch.from_numpy(normal(SEED, site_of("golden.images"), math.prod(shape))).view(shape)
+    labels = torch.from_numpy((words(SEED, site_of("golden.labels"), count)[:, 0] % 10).astype(int))
+    x = images.permute(0, 3, 1, 2).contiguous().to(dtype)
+    optimiser = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    names = [name for name, _ in model.named_parameters()]
+    result = {}
+    curve = []
+    model.train()
+    for step in range(STEPS):
+        logits = model(x)
+        loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
+        optimiser.zero_grad()
+        loss.backward()
+        curve.append(loss.item())
+        if step == 0:
+            flat = [memory_order(p.grad, p).reshape(-1).numpy() for p in model.parameters()]
+            result["loss"], result["logits"] = numpy.array(curve[0]), logits.detach().numpy()
+            result["norms"] = numpy.array([numpy.linalg.norm(g) for g in flat])
+            result["entries"] = numpy.stack([g[[0, len(g) // 3, 2 * len(g) // 3, len(g) - 1]] for g in flat])
+        optimiser.step()
+    model.eval()
+    result["curve"] = numpy.array(curve)
+    result["evaluation"] = model(x).detach().numpy()
+    metadata = {"model": model_name, "side": str(side), "images": str(count), "lr": repr(lr), "names": "\n".join(names)}
+    return result, metadata
+
+
+def write(path, tensors, metadata):
+    header, body = {"__metadata__": metadata}, b""
+    for name, array in sorted(tensors.items()):
+        data = numpy.ascontiguousarray(array, "<f8").tobytes()
+        header[name] = {"dtype": "F64", "shape": list(array.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + body)
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    for name in sys.argv[1:] or CASES:
+        result, metadata = run(*CASES[name])
+        path = os.path.join(here, name + ".safetensors")
+        write(path, result, metadata)
+        print(f"{name}: {os.path.getsize(path)} bytes, loss {result['curve'][0]:.4f} to {result['curve'][-1]:.4f}")
+
+
+if __name__ == "__main__":
+    main()

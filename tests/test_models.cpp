@@ -1,0 +1,450 @@
+// The registry and the pattern builder: published parameter and operation counts, names, structure, taps, training.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cmath>
+#include <set>
+
+#include "models/model.h"
+#include "models/network.h"
+#include "nn/context.h"
+#include "nn/tap.h"
+#include "tensor/autograd/engine.h"
+#include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/pointwise.h"
+
+namespace passband {
+namespace {
+
+struct Count {
+  const char* name;
+  int64_t classes, side, parameters;
+};
+
+int64_t parameters_of(const std::string& name, int64_t classes, int64_t side) {
+  return make_model(name, {.classes = classes, .image_size = side}, false)->store().parameter_count();
+}
+
+void check_counts(const std::vector<Count>& counts) {
+  for (const Count& c : counts) {
+    INFO(c.name, " with ", c.classes, " classes at ", c.side);
+    CHECK(parameters_of(c.name, c.classes, c.side) == c.parameters);
+  }
+}
+
+TEST_CASE("ResNets have the published numbers of parameters") {
+  check_counts({{"resnet18", 10, 32, 11'173'962}, {"resnet18", 100, 32, 11'220'132},
+                {"resnet18", 1000, 224, 11'689'512}, {"resnet34", 10, 32, 21'282'122},
+                {"resnet34", 100, 32, 21'328'292}, {"resnet34", 1000, 224, 21'797'672},
+                {"resnet50", 10, 32, 23'520'842}, {"resnet50", 100, 32, 23'705'252},
+                {"resnet50", 1000, 224, 25'557'032}, {"resnet101", 10, 32, 42'512'970},
+                {"resnet101", 100, 32, 42'697'380}, {"resnet101", 1000, 224, 44'549'160},
+                {"resnet152", 1000, 224, 60'192'808}, {"resnext50", 1000, 224, 25'028'904}});
+}
+
+TEST_CASE("Pre-activation ResNets have the published numbers of parameters") {
+  check_counts({{"preact_resnet18", 10, 32, 11'172'170}, {"preact_resnet18", 100, 32, 11'218'340},
+                {"preact_resnet18", 1000, 224, 11'687'720}, {"preact_resnet34", 10, 32, 21'280'330},
+                {"preact_resnet34", 100, 32, 21'326'500}, {"preact_resnet34", 1000, 224, 21'795'880},
+                {"preact_resnet50", 10, 32, 23'513'162}, {"preact_resnet50", 100, 32, 23'697'572},
+                {"preact_resnet50", 1000, 224, 25'549'352}, {"preact_resnet101", 10, 32, 42'505'290},
+                {"preact_resnet101", 100, 32, 42'689'700}, {"preact_resnet101", 1000, 224, 44'541'480},
+                {"CCC.CCCC.CCCCCC.CCCC:preact", 10, 32, 27'975'754},
+                {"CCC.CCCC.CCCCCC.CCCC:preact", 100, 32, 28'160'164},
+                {"CCC.CCCC.CCCCCC.CCCC:preact", 1000, 224, 30'011'944}});
+}
+
+TEST_CASE("AlterNets have the published numbers of parameters") {
+  check_counts({{"alternet_18", 10, 32, 9'452'893}, {"alternet_18", 100, 32, 9'499'063},
+                {"alternet_18", 1000, 224, 9'968'803}, {"alternet_50", 10, 32, 32'828'430},
+                {"alternet_50", 100, 32, 33'012'840}, {"alternet_50", 1000, 224, 35'915'038},
+                {"CC.CM.CM.CM", 10, 32, 9'452'893}, {"CCC.CCCM.CCCCCM.CMCM", 100, 32, 33'012'840}});
+}
+
+TEST_CASE("Lambda networks have the published numbers of parameters") {
+  check_counts({{"lambda_resnet50", 1000, 224, 14'995'848}});
+  const auto millions = [](const char* name) { return std::round(parameters_of(name, 1000, 224) / 1e4) / 100; };
+  // The hybrids of the paper's table, one letter a stage: LCCC, LLCC, LLLC, LLLL, CLLL, CCLL, CCCL.
+  CHECK(millions("LLL.CCCC.CCCCCC.CCC") == 25.49);
+  CHECK(millions("LLL.LLLL.CCCCCC.CCC") == 24.99);
+  CHECK(millions("LLL.LLLL.LLLLLL.CCC") == 21.73);
+  CHECK(millions("LLL.LLLL.LLLLLL.LLL") == 15.00);
+  CHECK(millions("CCC.LLLL.LLLLLL.LLL") == 15.06);
+  CHECK(millions("CCC.CCCC.LLLLLL.LLL") == 15.56);
+  CHECK(millions("CCC.CCCC.CCCCCC.LLL") == 18.83);
+  // Deep hybrids on the ResNet-RS trunk, and ResNet-RS-50 itself.
+  const auto tenths = [](const char* name) { return std::round(parameters_of(name, 1000, 224) / 1e5) / 10; };
+  CHECK(tenths("lambda_resnet101") == 47.4);
+  CHECK(tenths("lambda_resnet152") == 67.2);
+  CHECK(tenths("lambda_resnet200") == 73.8);
+  CHECK(tenths("lambda_resnet270") == 106.1);
+  CHECK(tenths("lambda_resnet350") == 140.2);
+  CHECK(tenths("lambda_resnet420") == 166.0);
+  CHECK(millions("CCC.CCCC.CCCCCC.CCC:rs") == 35.69);
+}
+
+TEST_CASE("Vision transformers have the published numbers of parameters") {
+  check_counts({{"vit_tiny_patch4", 1000, 224, 6'143'656}, {"vit_tiny_patch8", 1000, 224, 5'719'720},
+                {"vit_tiny_patch14", 1000, 224, 5'694'376}, {"vit_tiny_patch16", 1000, 224, 5'717'416},
+                {"vit_tiny_patch32", 1000, 224, 6'131'560}, {"vit_small_patch4", 1000, 224, 22'903'144},
+                {"vit_small_patch8", 1000, 224, 22'055'272}, {"vit_small_patch14", 1000, 224, 22'004'584},
+                {"vit_small_patch16", 1000, 224, 22'050'664}, {"vit_small_patch32", 1000, 224, 22'878'952},
+                {"vit_base_patch4", 1000, 224, 88'272'616}, {"vit_base_patch8", 1000, 224, 86'576'872},
+                {"vit_base_patch14", 1000, 224, 86'475'496}, {"vit_base_patch16", 1000, 224, 86'567'656},
+                {"vit_base_patch32", 1000, 224, 88'224'232}, {"vit_large_patch4", 1000, 224, 306'599'912},
+                {"vit_large_patch8", 1000, 224, 304'338'920}, {"vit_large_patch14", 1000, 224, 304'203'752},
+                {"vit_large_patch16", 1000, 224, 304'326'632}, {"vit_large_patch32", 1000, 224, 306'535'400},
+                {"vit_huge_patch4", 1000, 224, 635'041'000}, {"vit_huge_patch8", 1000, 224, 632'214'760},
+                {"vit_huge_patch14", 1000, 224, 632'045'800}, {"vit_huge_patch16", 1000, 224, 632'199'400},
+                {"vit_huge_patch32", 1000, 224, 634'960'360}});
+  check_counts({{"vit_tiny_patch4", 100, 32, 5'380'132}, {"vit_small_patch4", 100, 32, 21'376'996},
+                {"vit_base_patch4", 100, 32, 85'221'220}, {"vit_large_patch4", 100, 32, 302'531'684},
+                {"vit_huge_patch4", 100, 32, 629'955'940}});
+  check_counts({{"vit_tiny_patch2", 10, 32, 5'385'802}, {"vit_tiny_patch2", 100, 32, 5'403'172},
+                {"vit_small_patch2", 10, 32, 21'388'426}, {"vit_small_patch2", 100, 32, 21'423'076},
+                {"vit_tiny_patch4_noqkvbias", 100, 32, 5'373'220},
+                {"vit_small_patch4_noqkvbias", 100, 32, 21'363'172}});
+  // Without the class token: one token and one position embedding fewer.
+  CHECK(parameters_of("vit_tiny_patch4_gap", 10, 32) == parameters_of("vit_tiny_patch4", 10, 32) - 2 * 192);
+}
+
+TEST_CASE("Multiply-accumulates equal the published ones to the last digit given") {
+  const auto giga = [](const char* name, int64_t classes, int64_t side) {
+    return std::round(make_model(name, {.classes = classes, .image_size = side}, false)->macs() / 1e6) / 1e3;
+  };
+  CHECK(giga("resnet18", 10, 32) == 0.555);
+  CHECK(giga("resnet50", 10, 32) == 1.298);
+  CHECK(giga("preact_resnet50", 10, 32) == 1.298);
+  CHECK(giga("vit_tiny_patch4", 10, 32) == 0.365);
+  CHECK(giga("vit_small_patch4", 10, 32) == 1.420);
+  CHECK(giga("vit_tiny_patch2", 10, 32) == 1.669);
+  CHECK(giga("vit_base_patch4", 10, 32) == 5.601);
+  CHECK(giga("lambda_resnet50", 10, 32) == 2.110);
+  CHECK(giga("LLL.LLLL.LLLLLL.LLL:scope=15", 10, 32) == 1.353);
+  CHECK(giga("LLL.LLLL.LLLLLL.LLL:scope=9", 10, 32) == 0.994);
+  CHECK(giga("LLL.LLLL.LLLLLL.LLL:scope=7", 10, 32) == 0.914);
+  CHECK(giga("CCC.CCCC.LLLLLL.LLL", 10, 32) == 1.413);
+  CHECK(giga("CCC.CCCM.CMCMCM.CMCM", 10, 32) == 1.580);
+  CHECK(giga("resnet18", 1000, 224) == 1.814);
+  CHECK(giga("resnet50", 1000, 224) == 4.089);
+  CHECK(giga("preact_resnet50", 1000, 224) == 4.089);
+  CHECK(giga("vit_tiny_patch16", 1000, 224) == 1.254);
+  CHECK(giga("vit_small_patch16", 1000, 224) == 4.599);
+  CHECK(giga("vit_base_patch16", 1000, 224) == 17.564);
+  CHECK(giga("lambda_resnet50", 1000, 224) == 6.576);
+  CHECK(giga("LLL.LLLL.LLLLLL.LLL:scope=9", 1000, 224) == 3.159);
+  CHECK(giga("CCC.CCCC.LLLLLL.LLL", 1000, 224) == 4.441);
+  CHECK(giga("alternet_50", 1000, 224) == 5.013);
+}
+
+TEST_CASE("Patterns say what is built, in the CIFAR and in the ImageNet form") {
+  const auto model = [](const char* name, int64_t side) { return make_model(name, {.image_size = side}, false); };
+  CHECK(model("alternet_50", 32)->pattern() == "CCC.CCCM.CCCCCM.CMCM");
+  CHECK(model("alternet_50", 224)->pattern() == "CCC.CCCM.CMCMCM.CMCM");
+  CHECK(model("alternet_18", 32)->pattern() == "CC.CM.CM.CM");
+  CHECK(model("lambda_resnet101", 224)->pattern() == "CCC.CCCC.CCCCCCLCCCCCLCCCCCLCCCC.LLL");
+  CHECK(model("vit_tiny_patch4", 32)->pattern().empty());
+  CHECK(model("CC.CM.CM.CM", 32)->family() == "alternet");
+  CHECK(model("CC.CC.CC.CL", 32)->family() == "lambda_resnet");
+  CHECK(model("CC.CC.CC.CC", 32)->family() == "resnet");
+  CHECK(model("CC.CC.CC.CC:preact", 32)->family() == "preact_resnet");
+}
+
+TEST_CASE("Windows tile every map: the wanted side, the next divisor above it, or the whole map") {
+  CHECK(fit_window(16, 4) == 4);
+  CHECK(fit_window(14, 4) == 7);
+  CHECK(fit_window(28, 7) == 7);
+  CHECK(fit_window(24, 7) == 8);
+  CHECK(fit_window(2, 4) == 2);
+  CHECK(fit_window(13, 4) == 13);
+  CHECK_NOTHROW(make_model("alternet_50", {.image_size = 28}, false));
+}
+
+TEST_CASE("A name that is no model is answered with the nearest names") {
+  const auto message = [](const std::string& name, const ModelOptions& options = {}) {
+    try {
+      make_model(name, options, false);
+    } catch (const UsageError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  CHECK(message("resnet5").find("\"resnet50\"") != std::string::npos);
+  CHECK(message("alternet50").find("\"alternet_50\"") != std::string::npos);
+  CHECK(message("vit_tiny_patch5x").find("unknown model") != std::string::npos);
+  CHECK(message("CC.CX").find("unknown model") != std::string::npos);
+  CHECK(message("CC..CM").find("a stage has no block") != std::string::npos);
+  CHECK(message("C.C.C.C.C.C.C").find("7 stages; at most 6") != std::string::npos);
+  CHECK(message("CC.CM:postact").find("pre-activation") != std::string::npos);
+  CHECK(message("CC.CM:windw=4").find("did you mean \"window\"") != std::string::npos);
+  CHECK(message("CC.CM:window=many").find("whole number") != std::string::npos);
+  CHECK(message("vit_tiny_patch16", {.image_size = 40}).find("do not tile a 40x40 image") != std::string::npos);
+  CHECK(message("resnet18", {.classes = 0}).find("at least one class") != std::string::npos);
+  CHECK(message("resnet18", {.image_size = 2}).find("image size 2") != std::string::npos);
+  CHECK(message(std::string(10'000, 'C')).size() < 300);
+}
+
+TEST_CASE("All models are listed in well under a second, without memory for parameters") {
+  const auto start = std::chrono::steady_clock::now();
+  const int64_t live = memory_statistics().live_bytes;
+  const std::vector<ModelInfo> list = list_models(1000, 224);
+  CHECK(memory_statistics().live_bytes == live);
+  CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 1.0);
+  std::set<std::string> names;
+  for (const ModelInfo& info : list) {
+    names.insert(info.name);
+    CHECK(info.parameters > 0);
+    CHECK(info.macs > 0);
+  }
+  CHECK(names.size() == list.size());
+  for (const char* name : {"alternet", "resnet", "lambda_resnet", "vit", "vit_huge_patch14_gap", "lambda_resnet420"})
+    CHECK(names.contains(name));
+}
+
+TEST_CASE("Initial values depend on the seed and the name alone") {
+  const auto a = make_model("resnet", {.seed = 3}), b = make_model("resnet", {.seed = 3});
+  const auto c = make_model("resnet", {.seed = 4});
+  CHECK(a->store().values().values() == b->store().values().values());
+  CHECK(a->store().values().values() != c->store().values().values());
+  // The same names start from the same values whatever else the network holds.
+  const auto ten = make_model("resnet", {.classes = 10, .seed = 3});
+  const auto hundred = make_model("resnet", {.classes = 100, .seed = 3});
+  CHECK(ten->store().parameters()[0]->value.values() == hundred->store().parameters()[0]->value.values());
+}
+
+// --- one small network of every kind ---
+
+struct Family {
+  const char* name;
+  int64_t side;
+};
+const std::vector<Family> kFamilies = {{"CC.CC:basic,width=8", 16},
+                                       {"CC.CC:bottleneck,width=8", 16},
+                                       {"CC.CC:preact,width=8", 16},
+                                       {"CC.CC:preact,bottleneck,width=8", 80},
+                                       {"CC.CC:rs,bottleneck,width=8", 80},
+                                       {"CL.LC:width=8,scope=5", 16},
+                                       {"CL.LC:bottleneck,width=8,scope=0", 16},
+                                       {"CL.LM:width=8,scope=5,heads=1,head_dim=8", 16},
+                                       {"CM.MC:width=8,heads=1,head_dim=8", 16},
+                                       {"resnet", 16},
+                                       {"alternet", 16},
+                                       {"lambda_resnet", 16},
+                                       {"vit", 16},
+                                       {"vit_tiny_patch8", 16}};
+
+Tensor noise(const Shape& shape, uint64_t seed) {
+  Tensor x = Tensor::empty(shape);
+  for (int64_t i = 0; i < x.numel(); ++i)
+    x.data<float>()[i] = random_normal({seed, 0, site_of("noise")}, static_cast<uint64_t>(i));
+  return x;
+}
+
+// Moves every parameter off its initial value, so that no scale is 0.
+void shake(Model& model) {
+  add_scaled_(model.store().values(), noise(model.store().values().shape(), 5), 0.02);
+}
+
+Tensor loss_of(const Model& model, const Tensor& images) {
+  const Tensor labels = Tensor::from({0, 3, 7, 9}, {4}, DType::i32);
+  return cross_entropy(model(images), labels, 0.1);
+}
+
+TEST_CASE("Every parameter of every family receives a gradient and moves") {
+  for (const Family& family : kFamilies) {
+    const auto model = make_model(family.name, {.image_size = family.side, .seed = 1});
+    shake(*model);
+    const Tensor images = noise({4, family.side, family.side, 3}, 2);
+    // Running statistics: with those of the batch, shifts that the next norm removes would have no gradient.
+    ParameterStore& store = model->store();
+    backward(loss_of(*model, images));
+    const std::vector<double> before = store.values().values(), gradients = store.gradients().values();
+    add_scaled_(store.values(), store.gradients(), -0.1);
+    const std::vector<double> after = store.values().values();
+    for (const ParameterRef& p : store.parameters()) {
+      INFO(family.name, ": ", p->name);
+      bool received = false, moved = false;
+      for (int64_t i = p->offset; i < p->offset + p->shape.numel(); ++i) {
+        CHECK_MESSAGE(std::isfinite(gradients[static_cast<size_t>(i)]), "element ", i - p->offset);
+        received = received || gradients[static_cast<size_t>(i)] != 0;
+        moved = moved || before[static_cast<size_t>(i)] != after[static_cast<size_t>(i)];
+      }
+      CHECK(received);
+      CHECK(moved);
+    }
+  }
+}
+
+TEST_CASE("Training a fixed batch lowers the loss, and live memory is the same from step to step, in f32 and bf16") {
+  for (const Family& family : kFamilies)
+    for (const DType compute : {DType::f32, DType::bf16}) {
+      INFO(family.name, " in ", name_of(compute));
+      const ModelOptions options = {.image_size = family.side, .drop_path = 0.1, .dropout = 0.1, .seed = 1};
+      const auto model = make_model(family.name, options);
+      const Tensor images = noise({4, family.side, family.side, 3}, 2);
+      ParameterStore& store = model->store();
+      double first = 0, last = 0;
+      int64_t live = 0;
+      for (uint64_t step = 0; step < 20; ++step) {
+        ContextGuard guard({.training = true, .seed = 9, .step = step, .compute = compute});
+        store.zero_gradients();
+        {
+          const Tensor loss = loss_of(*model, images);
+          last = loss.item();
+          backward(loss);
+        }
+        add_scaled_(store.values(), store.gradients(), -0.02);
+        if (step == 0) first = last;
+        if (step == 2) live = memory_statistics().live_bytes;
+        if (step > 2) CHECK(memory_statistics().live_bytes == live);
+      }
+      CHECK(std::isfinite(last));
+      CHECK(last < first);
+    }
+}
+
+TEST_CASE("Evaluation in bf16 agrees with f32 and converts each parameter once per version") {
+  for (const char* name : {"resnet", "alternet", "vit"}) {
+    const auto model = make_model(name, {.image_size = 32, .seed = 1});
+    const Tensor images = noise({2, 32, 32, 3}, 2);
+    NoGrad no_grad;
+    const std::vector<double> exact = (*model)(images).values();
+    ContextGuard guard({.compute = DType::bf16});
+    const Tensor logits = (*model)(images);
+    CHECK(logits.dtype() == DType::f32);
+    const std::vector<double> rounded = logits.values();
+    double worst = 0, scale = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      worst = std::max(worst, std::abs(exact[i] - rounded[i]));
+      scale = std::max(scale, std::abs(exact[i]));
+    }
+    CHECK(worst < 0.1 * scale);
+    const ParameterRef& weight = model->store().parameters().front();
+    const Tensor first = weight->as(DType::bf16);
+    CHECK(weight->as(DType::bf16).shares_memory_with(first));
+    model->store().touch();
+    CHECK(!weight->as(DType::bf16).shares_memory_with(first));
+  }
+}
+
+// --- taps ---
+
+struct Seen {
+  TapSite site;
+  Shape shape;
+};
+
+std::vector<Seen> look(const char* name, int64_t side, std::vector<std::string> names) {
+  const auto model = make_model(name, {.image_size = side, .seed = 1});
+  std::vector<Seen> seen;
+  NoGrad guard;
+  ProbeGuard probe(std::move(names), [&](const TapSite& site, const Tensor& buffer) {
+    seen.push_back({site, buffer.shape()});
+    return buffer;
+  });
+  (*model)(noise({2, side, side, 3}, 2));
+  return seen;
+}
+
+TEST_CASE("Taps name the blocks of a hybrid and know where they lie in the picture") {
+  const std::vector<Seen> outs = look("CC.CM.CL:width=8,heads=1,head_dim=8,scope=5", 16, {"out"});
+  std::vector<std::string> paths;
+  for (const Seen& s : outs) paths.push_back(s.site.path);
+  CHECK(paths == std::vector<std::string>{"stem.out", "stage1.block1.out", "stage1.block2.out", "stage2.block1.out",
+                                          "stage2.block2.out", "stage3.block1.out", "stage3.block2.out"});
+  CHECK(outs[0].site.kind == BlockKind::stem);
+  CHECK(outs[3].site.subsamples);
+  CHECK(!outs[4].site.subsamples);
+  CHECK(outs[4].site.kind == BlockKind::msa);
+  CHECK(outs[4].site.window == 4);
+  CHECK(outs[4].site.patch == 2);
+  CHECK(outs[6].site.kind == BlockKind::lambda);
+  CHECK(outs[6].site.patch == 4);
+  for (const Seen& s : outs) {
+    CHECK(s.shape[1] == s.site.height);
+    CHECK(s.shape[2] == s.site.width);
+  }
+}
+
+TEST_CASE("The ImageNet stem is a quarter of the picture") {
+  const std::vector<Seen> outs = look("CC.CC:width=8", 96, {"out"});
+  CHECK(outs[0].site.height == 24);
+  CHECK(outs[0].site.patch == 4);
+  CHECK(outs.back().site.patch == 8);
+}
+
+TEST_CASE("Attention taps show probabilities with the geometry of their windows") {
+  const std::vector<Seen> hybrid = look("C.CM.CM:width=8,heads=1,head_dim=8", 32, {"attention"});
+  REQUIRE(hybrid.size() == 2);
+  CHECK(hybrid[0].site.path == "stage2.block2.attention");
+  CHECK(hybrid[0].site.window == 4);
+  CHECK(hybrid[0].shape == Shape{2 * 16, 2, 16, 16});
+  CHECK(hybrid[1].shape == Shape{2 * 4, 4, 16, 16});
+  const std::vector<Seen> vit = look("vit_tiny_patch8", 32, {"attention"});
+  REQUIRE(vit.size() == 12);
+  CHECK(vit[2].site.path == "block3.msa.attention");
+  CHECK(vit[2].site.prefix == 1);
+  CHECK(vit[2].site.window == 0);
+  CHECK(vit[2].site.patch == 8);
+  CHECK(vit[2].shape == Shape{2, 3, 17, 17});
+}
+
+TEST_CASE("Lambda taps show signed weights over all positions") {
+  const std::vector<Seen> seen = look("C.LL:width=8,scope=5", 16, {"lambda"});
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].site.path == "stage2.block1.lambda");
+  CHECK(seen[0].site.height * seen[0].site.width == seen[0].shape[2]);
+  CHECK(seen[1].shape == Shape{2, 4, 64, 64});
+}
+
+TEST_CASE("The residual stream is the sum of what the taps show") {
+  for (const char* name : {"CC.CC:preact,width=8", "CM.CM:width=8,heads=1,head_dim=8", "vit_tiny_patch8"}) {
+    const auto model = make_model(name, {.image_size = 16, .seed = 1});
+    Tensor branch, skip;
+    NoGrad guard;
+    ProbeGuard probe({"branch", "skip", "out"}, [&](const TapSite& site, const Tensor& buffer) {
+      if (site.name == "branch") branch = buffer;
+      if (site.name == "skip") skip = buffer;
+      if (site.name == "out" && branch.defined()) CHECK((branch + skip).values() == buffer.values());
+      return buffer;
+    });
+    (*model)(noise({2, 16, 16, 3}, 2));
+    CHECK(branch.defined());
+  }
+}
+
+TEST_CASE("Looking changes nothing: logits are the same with a probe on every buffer as without") {
+  for (const Family& family : kFamilies) {
+    INFO(family.name);
+    const auto model = make_model(family.name, {.image_size = family.side, .seed = 1});
+    const Tensor images = noise({2, family.side, family.side, 3}, 2);
+    NoGrad guard;
+    const std::vector<double> plain = (*model)(images).values();
+    ProbeGuard probe({}, [](const TapSite&, const Tensor& buffer) { return buffer; });
+    const std::vector<double> watched = (*model)(images).values();
+    for (size_t i = 0; i < plain.size(); ++i) CHECK(watched[i] == doctest::Approx(plain[i]).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("A lesion takes effect: a branch of zeros leaves the skip") {
+  const auto model = make_model("CC.CC:preact,width=8", {.image_size = 16, .seed = 1});
+  NoGrad guard;
+  ProbeGuard lesion({"branch"}, [](const TapSite& site, const Tensor& buffer) {
+    return site.path == "stage1.block2.branch" ? Tensor::zeros_like(buffer) : buffer;
+  });
+  std::vector<Tensor> outs;
+  ProbeGuard probe({"out"}, [&](const TapSite&, const Tensor& buffer) { return outs.push_back(buffer), buffer; });
+  (*model)(noise({2, 16, 16, 3}, 2));
+  CHECK(outs[1].values() == outs[2].values());
+}
+
+TEST_CASE("Wrong images are refused by name and shape") {
+  const auto model = make_model("resnet", {.image_size = 32});
+  CHECK_THROWS_WITH_AS((*model)(Tensor::zeros({2, 16, 16, 3})),
+                       "model resnet takes images (N, 32, 32, 3), not f32[2, 16, 16, 3]@cpu", Error);
+  const auto counted = make_model("resnet", {.image_size = 32}, false);
+  CHECK_THROWS_AS((*counted)(Tensor::zeros({2, 32, 32, 3})), Error);
+}
+
+}  // namespace
+}  // namespace passband
