@@ -127,7 +127,7 @@ RunCard card_of(const RunDescription& run, const Model& model) {
   return {run.directory.filename().string(),
           {{"model", run.model},
            {"pattern", model.pattern().empty() ? "-" : model.pattern()},
-           {"parameters", format_number(static_cast<double>(model.store().parameter_count()))},
+           {"parameters", format_number(static_cast<double>(model.store().parameter_count()), 12)},
            {"multiply-accumulates", fmt::format("{:.1f} M", static_cast<double>(model.macs()) / 1e6)},
            {"data", run.data},
            {"pictures", fmt::format("{0} × {0}", run.image_size)},
@@ -215,7 +215,7 @@ std::string introduction(const Study& study) {
   const std::string& pattern = model.pattern();
   std::string text = fmt::format("{} has {} parameters and spends {:.0f} million multiply-accumulates on a picture",
                                  study.input.subjects.front().label,
-                                 format_number(static_cast<double>(model.store().parameter_count())),
+                                 format_number(static_cast<double>(model.store().parameter_count()), 12),
                                  static_cast<double>(model.macs()) / 1e6);
   if (!pattern.empty()) {
     const auto blocks = [&](char letter) { return std::ranges::count(pattern, letter); };
