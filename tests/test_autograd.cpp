@@ -28,7 +28,9 @@ std::string message_of(const std::function<void()>& action) {
   return "nothing was thrown";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 TEST_CASE("a chain of a million nodes is built, differentiated and freed") {
   const int64_t before = memory_statistics().live_bytes;
@@ -72,21 +74,26 @@ TEST_CASE("a graph is released by backward unless it is to be kept") {
   CHECK(grad(y, {x}, {.retain_graph = true})[0].item() == 6);
   CHECK(grad(y, {x})[0].item() == 6);
   CHECK(contains(message_of([&] { grad(y, {x}); }),
-                 "square: the graph was released by an earlier backward; pass .retain_graph = true to the first one"));
+                 "square: the graph was released by an earlier backward; pass .retain_graph = true "
+                 "to the first one"));
 }
 
 TEST_CASE("an op without a gradient poisons its result by name") {
   const Tensor x = Tensor::from({1, 5, 2}, {1, 3}, DType::f64).leaf();
   const Tensor y = sum(cast(argmax(x, 1), DType::f64));
-  CHECK(contains(message_of([&] { grad(y, {x}); }), "argmax is not differentiable; detach() if that is meant"));
+  CHECK(contains(message_of([&] { grad(y, {x}); }),
+                 "argmax is not differentiable; detach() if that is meant"));
   CHECK(sum(cast(argmax(x.detach(), 1), DType::f64)).item() == 1);
 }
 
 TEST_CASE("an input that is not used is an error, or zeros on request") {
   const Tensor x = vector_of({1, 2}).leaf(), unused = vector_of({3, 4, 5}).leaf();
   const Tensor y = sum(square(x));
-  CHECK(contains(message_of([&] { grad(y, {x, unused}, {.retain_graph = true}); }),
-                 "the output does not depend on input f64[3]@cpu; pass .allow_unused = true for zeros"));
+  CHECK(contains(
+      message_of([&] {
+        grad(y, {x, unused}, {.retain_graph = true});
+      }),
+      "the output does not depend on input f64[3]@cpu; pass .allow_unused = true for zeros"));
   const auto gradients = grad(y, {x, unused}, {.allow_unused = true});
   CHECK(gradients[0].values() == std::vector<double>{2, 4});
   CHECK(gradients[1].values() == std::vector<double>{0, 0, 0});
@@ -95,10 +102,16 @@ TEST_CASE("an input that is not used is an error, or zeros on request") {
 TEST_CASE("outputs and inputs outside a graph are named") {
   const Tensor x = vector_of({1, 2}).leaf(), constant = vector_of({1, 2});
   CHECK(contains(message_of([&] { grad(square(constant), {x}); }), "does not depend on any leaf"));
-  CHECK(contains(message_of([&] { grad(square(x), {x}); }), "has more than one element; give a seed"));
-  CHECK(contains(message_of([&] { grad(sum(x), {constant}); }), "is not tracked; make it a leaf()"));
-  CHECK(contains(message_of([&] { grad(sum(x), {x}, {.seed = vector_of({1, 1})}); }), "the seed is f64[2]@cpu"));
-  CHECK(contains(message_of([&] { (void)Tensor::from({1}, {1}, DType::i32).leaf(); }), "only a floating-point tensor"));
+  CHECK(contains(message_of([&] { grad(square(x), {x}); }),
+                 "has more than one element; give a seed"));
+  CHECK(
+      contains(message_of([&] { grad(sum(x), {constant}); }), "is not tracked; make it a leaf()"));
+  CHECK(contains(message_of([&] {
+                   grad(sum(x), {x}, {.seed = vector_of({1, 1})});
+                 }),
+                 "the seed is f64[2]@cpu"));
+  CHECK(contains(message_of([&] { (void)Tensor::from({1}, {1}, DType::i32).leaf(); }),
+                 "only a floating-point tensor"));
 }
 
 TEST_CASE("a gradient can be asked for at a tensor in the middle of the graph") {
@@ -157,7 +170,8 @@ TEST_CASE("derivatives of x^5 come out in closed form up to the fifth order") {
 TEST_CASE("the second derivative of sin(x) e^x is 2 cos(x) e^x") {
   const Tensor x = vector_of({0.7}).leaf();
   const Tensor first = grad(mul(sin(x), exp(x)), {x}, {.create_graph = true})[0];
-  CHECK(grad(first, {x})[0].item() == doctest::Approx(2 * std::cos(0.7) * std::exp(0.7)).epsilon(1e-13));
+  CHECK(grad(first, {x})[0].item() ==
+        doctest::Approx(2 * std::cos(0.7) * std::exp(0.7)).epsilon(1e-13));
 }
 
 double rosenbrock_hvp(const Tensor& v, const Tensor& along) {

@@ -1,4 +1,5 @@
-// Element loops that CPU kernels share: load wide, compute in f32 (f64 for f64), round once on store.
+// Element loops that CPU kernels share: load wide, compute in f32 (f64 for f64), round once on
+// store.
 #pragma once
 #include "tensor/core/tensor.h"
 #include "tensor/cpu/parallel.h"
@@ -7,15 +8,17 @@ namespace passband::cpu {
 
 template <class T> inline Accumulate<T> widen(T value) { return static_cast<Accumulate<T>>(value); }
 
-// to = value, rounded. For bf16 the bits are assigned: GCC vectorises that, but not the copy of a struct.
+// to = value, rounded. For bf16 the bits are assigned: GCC vectorises that, but not the copy of a
+// struct.
 template <class T> inline void store(T& to, Accumulate<T> value) {
   if constexpr (std::is_same_v<T, bf16>) to.bits = bf16(value).bits;
   else to = value;
 }
 
-// y[i] = f(x[i]...) for all i, in parallel. Inputs may be the same memory as y: each element is read before it
-// is written.
-template <class T, class F, class... X> void map_elements(int64_t n, const F& f, T* y, const X*... x) {
+// y[i] = f(x[i]...) for all i, in parallel. Inputs may be the same memory as y: each element is
+// read before it is written.
+template <class T, class F, class... X>
+void map_elements(int64_t n, const F& f, T* y, const X*... x) {
   parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) store(y[i], f(widen(x[i])...));
@@ -25,8 +28,8 @@ template <class T, class F, class... X> void map_elements(int64_t n, const F& f,
 constexpr int64_t kBlock = 4096;  // elements that one f32 sum takes before it goes to f64
 constexpr int64_t kSumLanes = 16;    // independent partial sums, so that a sum fills a vector
 
-// sum of value(i), i < n <= kBlock: kSumLanes interleaved sums, added pairwise. The order of additions is written
-// out, so that it does not depend on what the compiler makes of the loop.
+// sum of value(i), i < n <= kBlock: kSumLanes interleaved sums, added pairwise. The order of
+// additions is written out, so that it does not depend on what the compiler makes of the loop.
 template <class A, class F> A block_sum(int64_t n, const F& value) {
   A lane[kSumLanes] = {};
   int64_t i = 0;

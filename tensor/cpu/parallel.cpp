@@ -13,7 +13,8 @@
 namespace passband {
 namespace {
 
-// Two hyper-threads share one list of siblings, so the number of different lists is the number of cores.
+// Two hyper-threads share one list of siblings, so the number of different lists is the number of
+// cores.
 int physical_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
@@ -21,7 +22,8 @@ int physical_cores() {
   std::set<std::string> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
-    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                       "/topology/thread_siblings_list");
     std::string siblings;
     if (!std::getline(file, siblings)) return omp_get_num_procs();
     cores.insert(siblings);

@@ -8,14 +8,16 @@
 
 namespace passband {
 
-// Threads that CPU kernels use, oneDNN's included; at first the number of physical cores this process may run on.
+// Threads that CPU kernels use, oneDNN's included; at first the number of physical cores this
+// process may run on.
 int thread_count();
 // Throws when `count` is below 1.
 void set_thread_count(int count);
 
 namespace cpu {
 
-// While one is alive, even the shortest loops are split among all threads: for tests of what threads may change.
+// While one is alive, even the shortest loops are split among all threads: for tests of what
+// threads may change.
 class SplitShortLoops {
  public:
   SplitShortLoops();
@@ -28,9 +30,10 @@ bool splits_short_loops();
 // Elements below which starting threads costs more than it saves.
 constexpr int64_t kGrain = 32768;
 
-// Calls body(begin, end) for pieces that cover [0, n), at most one per thread and none smaller than `grain` unless
-// it is the only one. Pieces of long loops start at multiples of 64. The pieces depend on the thread count, so `body`
-// must give each index the same result wherever it falls; and it must not throw.
+// Calls body(begin, end) for pieces that cover [0, n), at most one per thread and none smaller than
+// `grain` unless it is the only one. Pieces of long loops start at multiples of 64. The pieces
+// depend on the thread count, so `body` must give each index the same result wherever it falls; and
+// it must not throw.
 template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
   const int64_t least = splits_short_loops() ? 1 : std::max<int64_t>(grain, 1);
   const int64_t wanted = std::min<int64_t>(thread_count(), n / least);
@@ -49,7 +52,9 @@ template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
 }
 
 // Grain for loops whose steps each touch `elements` elements.
-inline int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(elements, 1)); }
+inline int64_t grain_for(int64_t elements) {
+  return std::max<int64_t>(1, kGrain / std::max<int64_t>(elements, 1));
+}
 
 }  // namespace cpu
 }  // namespace passband

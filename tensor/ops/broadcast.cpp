@@ -1,4 +1,5 @@
-// Merges dimensions that both operands walk through evenly, so that most broadcasts become one or two loops.
+// Merges dimensions that both operands walk through evenly, so that most broadcasts become one or
+// two loops.
 #include "tensor/ops/broadcast.h"
 
 namespace passband {

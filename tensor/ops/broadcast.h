@@ -1,4 +1,5 @@
-// How two operands stretch to one result: the loops of a broadcast, with neighbouring dimensions merged.
+// How two operands stretch to one result: the loops of a broadcast, with neighbouring dimensions
+// merged.
 #pragma once
 #include <array>
 
@@ -6,13 +7,14 @@
 
 namespace passband {
 
-// Position (i_0, ..., i_{rank-1}) of the result reads element sum_d i_d * a[d] of one operand and sum_d i_d *
-// b[d] of the other; the result itself is contiguous. rank is at least 1.
+// Position (i_0, ..., i_{rank-1}) of the result reads element sum_d i_d * a[d] of one operand and
+// sum_d i_d * b[d] of the other; the result itself is contiguous. rank is at least 1.
 struct Broadcast {
   int rank = 0;
   std::array<int64_t, Shape::kMaxRank> size{}, a{}, b{};
 
-  // Where row `row` (all dimensions but the last) of the result starts in an operand with these strides.
+  // Where row `row` (all dimensions but the last) of the result starts in an operand with these
+  // strides.
   int64_t row_offset(const std::array<int64_t, Shape::kMaxRank>& strides, int64_t row) const {
     int64_t offset = 0;
     for (int d = rank - 2; d >= 0; --d) {

@@ -1,5 +1,5 @@
-// Cross-entropy with hard or soft targets: fused kernels that recompute the softmax in backward (logits are small),
-// and composed gradients for higher orders.
+// Cross-entropy with hard or soft targets: fused kernels that recompute the softmax in backward
+// (logits are small), and composed gradients for higher orders.
 #include "tensor/ops/cross_entropy.h"
 
 #include "tensor/ops/cross_entropy_kernels.h"
@@ -13,7 +13,9 @@
 namespace passband {
 namespace {
 
-DType loss_type(const Tensor& logits) { return logits.dtype() == DType::f64 ? DType::f64 : DType::f32; }
+DType loss_type(const Tensor& logits) {
+  return logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
+}
 
 // dloss / N in the type of the logits.
 Tensor per_row(const Tensor& dloss, const Tensor& logits) {
@@ -39,8 +41,8 @@ struct CrossEntropy {
   }
   Tensor composed(const Tensor& logits, const Tensor& labels, const Tensor& dloss) const {
     const int64_t classes = logits.size(1);
-    const Tensor target =
-        one_hot(labels, classes, logits.dtype()) * (1.0 - smoothing) + smoothing / static_cast<double>(classes);
+    const Tensor target = one_hot(labels, classes, logits.dtype()) * (1.0 - smoothing) +
+                          smoothing / static_cast<double>(classes);
     return (softmax(logits) - target) * per_row(dloss, logits);
   }
 };
@@ -58,17 +60,20 @@ struct SoftCrossEntropy {
     const Tensor &logits = s.input(0), &targets = s.input(1);
     if (recording()) {
       const Tensor scale = per_row(dloss, logits);
-      return {(softmax(logits) * sum(targets, {1}, true) - targets) * scale, -log_softmax(logits) * scale};
+      return {(softmax(logits) * sum(targets, {1}, true) - targets) * scale,
+              -log_softmax(logits) * scale};
     }
     const Tensor dlogits = Tensor::empty_like(logits);
     const Tensor dtargets = s.needs(1) ? Tensor::empty_like(targets) : Tensor{};
-    DISPATCH(logits.device(), soft_cross_entropy_backward, dlogits, dtargets, logits, targets, dloss);
+    DISPATCH(logits.device(), soft_cross_entropy_backward, dlogits, dtargets, logits, targets,
+             dloss);
     return {dlogits, dtargets};
   }
 };
 
 void check_logits(const char* op, const Tensor& logits) {
-  CHECK(logits.rank() == 2 && logits.numel() > 0, op, ": logits must be (N, classes), not ", logits);
+  CHECK(logits.rank() == 2 && logits.numel() > 0, op, ": logits must be (N, classes), not ",
+        logits);
 }
 
 }  // namespace
@@ -77,15 +82,16 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothin
   check_logits("cross_entropy", logits);
   CHECK(labels.dtype() == DType::i32 && labels.shape() == Shape{logits.size(0)},
         "cross_entropy: labels must be i32 of shape [", logits.size(0), "], not ", labels);
-  CHECK(smoothing >= 0 && smoothing < 1, "cross_entropy: smoothing must be in [0, 1), not ", smoothing);
+  CHECK(smoothing >= 0 && smoothing < 1, "cross_entropy: smoothing must be in [0, 1), not ",
+        smoothing);
   DISPATCH(labels.device(), check_indices, "cross_entropy: labels", labels, logits.size(1));
   return apply(CrossEntropy{smoothing}, logits, labels);
 }
 
 Tensor soft_cross_entropy(const Tensor& logits, const Tensor& targets) {
   check_logits("soft_cross_entropy", logits);
-  CHECK(targets.shape() == logits.shape() && targets.dtype() == logits.dtype(), "soft_cross_entropy: targets are ",
-        targets, ", logits are ", logits);
+  CHECK(targets.shape() == logits.shape() && targets.dtype() == logits.dtype(),
+        "soft_cross_entropy: targets are ", targets, ", logits are ", logits);
   return apply(SoftCrossEntropy{}, logits, targets);
 }
 

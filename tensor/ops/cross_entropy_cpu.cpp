@@ -21,12 +21,14 @@ template <class T> RowStatistics<Accumulate<T>> row_statistics(const T* z, int64
 }
 
 // loss = mean over rows of term(row, its logits), a double.
-template <class T, class F> void mean_over_rows(const Tensor& loss, const Tensor& logits, const F& term) {
+template <class T, class F>
+void mean_over_rows(const Tensor& loss, const Tensor& logits, const F& term) {
   const int64_t rows = logits.size(0), n = logits.size(1);
   const T* z = logits.data<T>();
   std::vector<double> terms(static_cast<size_t>(rows));
   parallel_for(rows, grain_for(n), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) terms[static_cast<size_t>(row)] = term(row, z + row * n);
+    for (int64_t row = begin; row < end; ++row)
+      terms[static_cast<size_t>(row)] = term(row, z + row * n);
   });
   double total = 0;
   for (const double value : terms) total += value;
@@ -36,7 +38,8 @@ template <class T, class F> void mean_over_rows(const Tensor& loss, const Tensor
 }  // namespace
 
 // -sum_k t_k (z_k - max - log total) with t = (1 - s) one_hot + s / n.
-void cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& labels, double smoothing) {
+void cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& labels,
+                           double smoothing) {
   const int64_t n = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
@@ -53,8 +56,8 @@ void cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tenso
   });
 }
 
-void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& labels, const Tensor& dloss,
-                            double smoothing) {
+void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& labels,
+                            const Tensor& dloss, double smoothing) {
   const int64_t rows = logits.size(0), n = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
@@ -62,7 +65,8 @@ void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const T
     const T* z0 = logits.data<T>();
     T* dz0 = dlogits.data<T>();
     const A scale = *dloss.data<A>() / static_cast<A>(rows);
-    const A everywhere = static_cast<A>(smoothing / static_cast<double>(n)), hit = static_cast<A>(1 - smoothing);
+    const A everywhere = static_cast<A>(smoothing / static_cast<double>(n)),
+            hit = static_cast<A>(1 - smoothing);
     parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const T* z = z0 + row * n;
@@ -70,7 +74,8 @@ void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const T
         const auto statistics = row_statistics(z, n);
         const A shift = statistics.best + statistics.log_total;
 #pragma omp simd
-        for (int64_t i = 0; i < n; ++i) store(dz[i], (math::exp(widen(z[i]) - shift) - everywhere) * scale);
+        for (int64_t i = 0; i < n; ++i)
+          store(dz[i], (math::exp(widen(z[i]) - shift) - everywhere) * scale);
         const int64_t at = label[row];
         store(dz[at], (math::exp(widen(z[at]) - shift) - everywhere - hit) * scale);
       }
@@ -87,13 +92,14 @@ void soft_cross_entropy_forward(const Tensor& loss, const Tensor& logits, const 
       const T* t = t0 + row * n;
       const auto statistics = row_statistics(z, n);
       const A best = statistics.best, log_total = statistics.log_total;
-      return -row_sum<A>(n, [=](int64_t i) { return widen(t[i]) * (widen(z[i]) - best - log_total); });
+      return -row_sum<A>(n,
+                         [=](int64_t i) { return widen(t[i]) * (widen(z[i]) - best - log_total); });
     });
   });
 }
 
-void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets, const Tensor& logits,
-                                 const Tensor& targets, const Tensor& dloss) {
+void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets,
+                                 const Tensor& logits, const Tensor& targets, const Tensor& dloss) {
   const int64_t rows = logits.size(0), n = logits.size(1);
   dispatch_floating(logits.dtype(), "soft_cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
@@ -111,7 +117,8 @@ void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets, 
         for (int64_t i = 0; i < n; ++i)
           store(dz[i], (math::exp(widen(z[i]) - best - log_total) * mass - widen(t[i])) * scale);
         if (!dt0) continue;
-        for (int64_t i = 0; i < n; ++i) store(dt0[row * n + i], (best + log_total - widen(z[i])) * scale);
+        for (int64_t i = 0; i < n; ++i)
+          store(dt0[row * n + i], (best + log_total - widen(z[i])) * scale);
       }
     });
   });

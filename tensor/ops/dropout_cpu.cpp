@@ -13,7 +13,8 @@ template <class A> void factors(A* factor, const RandomKey& key, int64_t first, 
 #pragma omp simd
   for (int64_t block = 0; block < kBlocks; ++block) {
     const Philox4 words = random_words(key, static_cast<uint64_t>(first / 4 + block));
-    for (int64_t k = 0; k < 4; ++k) factor[4 * block + k] = uniform_of(words.v[k]) >= p ? keep : A(0);
+    for (int64_t k = 0; k < 4; ++k)
+      factor[4 * block + k] = uniform_of(words.v[k]) >= p ? keep : A(0);
   }
 }
 
@@ -31,7 +32,8 @@ void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
         factors(factor, key, first, static_cast<float>(p), static_cast<A>(1.0 / (1.0 - p)));
         const int64_t count = std::min(kSpan, n - first);
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) store(to[first + i], widen(from[first + i]) * factor[i]);
+        for (int64_t i = 0; i < count; ++i)
+          store(to[first + i], widen(from[first + i]) * factor[i]);
       }
     });
   });

@@ -1,5 +1,6 @@
-// The Fourier transform as two linear operations, its real and its imaginary part. Their matrices, cos and -sin of
-// 2 pi (uh/H + vw/W), do not change when (h, w) and (u, v) trade places: each operation is its own adjoint.
+// The Fourier transform as two linear operations, its real and its imaginary part. Their matrices,
+// cos and -sin of 2 pi (uh/H + vw/W), do not change when (h, w) and (u, v) trade places: each
+// operation is its own adjoint.
 #include "tensor/ops/fft.h"
 
 #include "tensor/ops/fft_kernels.h"

@@ -1,5 +1,6 @@
-// CPU Fourier transform by KissFFT, in f64 for every element type. Two real channels travel as the real and imaginary
-// part of one complex transform Z: A[k] = (Z[k] + conj Z[-k]) / 2, B[k] = (Z[k] - conj Z[-k]) / 2i.
+// CPU Fourier transform by KissFFT, in f64 for every element type. Two real channels travel as the
+// real and imaginary part of one complex transform Z: A[k] = (Z[k] + conj Z[-k]) / 2, B[k] = (Z[k]
+// - conj Z[-k]) / 2i.
 #include <complex>
 #include <kissfft/kissfft.hh>
 #include <vector>
@@ -16,8 +17,11 @@ using Complex = std::complex<double>;
 class PlaneTransform {
  public:
   PlaneTransform(int64_t height, int64_t width)
-      : height_(height), width_(width), along_rows_(static_cast<size_t>(width), false),
-        along_columns_(static_cast<size_t>(height), false), line_(static_cast<size_t>(std::max(height, width))),
+      : height_(height),
+        width_(width),
+        along_rows_(static_cast<size_t>(width), false),
+        along_columns_(static_cast<size_t>(height), false),
+        line_(static_cast<size_t>(std::max(height, width))),
         column_(static_cast<size_t>(height)) {}
 
   void operator()(Complex* plane) {
@@ -60,18 +64,21 @@ void fft2(const Tensor& y, const Tensor& x, FourierPart part) {
         const bool paired = first + 1 < channels;
         for (int64_t i = 0; i < area; ++i) {
           const T* value = from + base + i * channels;
-          plane[static_cast<size_t>(i)] = {static_cast<double>(value[0]), paired ? static_cast<double>(value[1]) : 0.0};
+          plane[static_cast<size_t>(i)] = {static_cast<double>(value[0]),
+                                           paired ? static_cast<double>(value[1]) : 0.0};
         }
         transform(plane.data());
         for (int64_t h = 0; h < height; ++h) {
           for (int64_t w = 0; w < width; ++w) {
             const Complex z = plane[static_cast<size_t>(h * width + w)];
             const int64_t mirror = (height - h) % height * width + (width - w) % width;
-            const Complex other = std::conj(plane[static_cast<size_t>(mirror)]), sum = z + other, turned = z - other;
+            const Complex other = std::conj(plane[static_cast<size_t>(mirror)]), sum = z + other,
+                          turned = z - other;
             T* result = to + base + (h * width + w) * channels;
             store(result[0], static_cast<Accumulate<T>>(part_of(sum * 0.5, part)));
             if (paired)
-              store(result[1], static_cast<Accumulate<T>>(part_of({turned.imag() * 0.5, turned.real() * -0.5}, part)));
+              store(result[1], static_cast<Accumulate<T>>(
+                                   part_of({turned.imag() * 0.5, turned.real() * -0.5}, part)));
           }
         }
       }

@@ -21,7 +21,9 @@ struct Gather {
     DISPATCH(x.device(), gather, y, x, indices);
     return y;
   }
-  Grads backward(const Saved& s, const Tensor& dy) const { return {scatter_add(dy, indices, s.edge(0).shape[0])}; }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {scatter_add(dy, indices, s.edge(0).shape[0])};
+  }
 };
 
 struct ScatterAdd {
@@ -50,9 +52,11 @@ Tensor gather(const Tensor& x, const Tensor& indices) {
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, int64_t rows) {
   check_index_tensor("scatter_add", indices);
-  CHECK(x.rank() >= indices.rank(), "scatter_add: ", x, " has fewer dimensions than its indices ", indices);
+  CHECK(x.rank() >= indices.rank(), "scatter_add: ", x, " has fewer dimensions than its indices ",
+        indices);
   for (int d = 0; d < indices.rank(); ++d)
-    CHECK(x.size(d) == indices.size(d), "scatter_add: ", x, " does not begin with the shape of its indices ", indices);
+    CHECK(x.size(d) == indices.size(d), "scatter_add: ", x,
+          " does not begin with the shape of its indices ", indices);
   DISPATCH(indices.device(), check_indices, "scatter_add", indices, rows);
   return apply(ScatterAdd{indices, rows}, x);
 }

@@ -1,4 +1,5 @@
-// CPU row selection. Sums are made row by row of the result, in index order: the same bits on any thread count.
+// CPU row selection. Sums are made row by row of the result, in index order: the same bits on any
+// thread count.
 #include <cstring>
 #include <vector>
 
@@ -10,11 +11,13 @@ namespace passband::cpu {
 void check_indices(const char* op, const Tensor& indices, int64_t bound) {
   const int32_t* index = indices.data<int32_t>();
   for (int64_t i = 0; i < indices.numel(); ++i)
-    CHECK(index[i] >= 0 && index[i] < bound, op, ": index ", i, " is ", index[i], ", outside [0, ", bound, ")");
+    CHECK(index[i] >= 0 && index[i] < bound, op, ": index ", i, " is ", index[i], ", outside [0, ",
+          bound, ")");
 }
 
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
-  const int64_t count = indices.numel(), width = x.shape().inner(0), bytes = width * size_of(x.dtype());
+  const int64_t count = indices.numel(), width = x.shape().inner(0),
+                bytes = width * size_of(x.dtype());
   const auto* from = static_cast<const std::byte*>(x.raw());
   auto* to = static_cast<std::byte*>(y.raw());
   const int32_t* index = indices.data<int32_t>();
@@ -26,17 +29,20 @@ void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
 
 namespace {
 
-// For each row of the result the positions that add to it: positions[start[row]] up to positions[start[row + 1]].
+// For each row of the result the positions that add to it: positions[start[row]] up to
+// positions[start[row + 1]].
 struct Sources {
   std::vector<int64_t> start, positions;
 };
 
 Sources sources_by_row(const int32_t* index, int64_t count, int64_t rows) {
-  Sources s{std::vector<int64_t>(static_cast<size_t>(rows + 1)), std::vector<int64_t>(static_cast<size_t>(count))};
+  Sources s{std::vector<int64_t>(static_cast<size_t>(rows + 1)),
+            std::vector<int64_t>(static_cast<size_t>(count))};
   for (int64_t i = 0; i < count; ++i) ++s.start[static_cast<size_t>(index[i]) + 1];
   for (size_t row = 0; row < static_cast<size_t>(rows); ++row) s.start[row + 1] += s.start[row];
   std::vector<int64_t> next = s.start;
-  for (int64_t i = 0; i < count; ++i) s.positions[static_cast<size_t>(next[static_cast<size_t>(index[i])]++)] = i;
+  for (int64_t i = 0; i < count; ++i)
+    s.positions[static_cast<size_t>(next[static_cast<size_t>(index[i])]++)] = i;
   return s;
 }
 
@@ -53,14 +59,16 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
       std::vector<Accumulate<T>> sums(static_cast<size_t>(width));
       for (int64_t row = begin; row < end; ++row) {
         std::fill(sums.begin(), sums.end(), Accumulate<T>(0));
-        const auto first = sources.start[static_cast<size_t>(row)], stop = sources.start[static_cast<size_t>(row) + 1];
+        const auto first = sources.start[static_cast<size_t>(row)],
+                   stop = sources.start[static_cast<size_t>(row) + 1];
         for (int64_t k = first; k < stop; ++k) {
           const T* source = from + sources.positions[static_cast<size_t>(k)] * width;
           Accumulate<T>* sum = sums.data();
 #pragma omp simd
           for (int64_t c = 0; c < width; ++c) sum[c] += widen(source[c]);
         }
-        for (int64_t c = 0; c < width; ++c) store(to[row * width + c], sums[static_cast<size_t>(c)]);
+        for (int64_t c = 0; c < width; ++c)
+          store(to[row * width + c], sums[static_cast<size_t>(c)]);
       }
     });
   });

@@ -7,8 +7,9 @@ namespace passband {
 namespace cpu {
 // Throws "op: index 7 is 10, outside [0, 10)" for the first index outside [0, bound).
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
-void gather(const Tensor& y, const Tensor& x, const Tensor& indices);       // y[i] = x[index[i]], rows
-void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);  // y = 0, then y[index[i]] += x[i], in order
+void gather(const Tensor& y, const Tensor& x, const Tensor& indices);  // y[i] = x[index[i]], rows
+void scatter_add(const Tensor& y, const Tensor& x,
+                 const Tensor& indices);  // y = 0, then y[index[i]] += x[i], in order
 void one_hot(const Tensor& y, const Tensor& labels);
 }  // namespace cpu
 

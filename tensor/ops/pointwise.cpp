@@ -17,14 +17,17 @@ template <class F> Tensor broadcast(const char* op, const Tensor& a, const Tenso
   return y;
 }
 
-Tensor zeros_for(const Edge& edge, const Tensor& dy) { return Tensor::zeros(edge.shape, edge.dtype, dy.device()); }
+Tensor zeros_for(const Edge& edge, const Tensor& dy) {
+  return Tensor::zeros(edge.shape, edge.dtype, dy.device());
+}
 
 struct Add {
   static constexpr auto name = "add";
   static constexpr auto saves = Save::none;
   Tensor forward(const Tensor& a, const Tensor& b) const { return broadcast<fn::Add>(name, a, b); }
   Grads backward(const Saved& s, const Tensor& dy) const {
-    return {s.needs(0) ? sum_to(dy, s.edge(0).shape) : Tensor{}, s.needs(1) ? sum_to(dy, s.edge(1).shape) : Tensor{}};
+    return {s.needs(0) ? sum_to(dy, s.edge(0).shape) : Tensor{},
+            s.needs(1) ? sum_to(dy, s.edge(1).shape) : Tensor{}};
   }
 };
 
@@ -33,7 +36,8 @@ struct Sub {
   static constexpr auto saves = Save::none;
   Tensor forward(const Tensor& a, const Tensor& b) const { return broadcast<fn::Sub>(name, a, b); }
   Grads backward(const Saved& s, const Tensor& dy) const {
-    return {s.needs(0) ? sum_to(dy, s.edge(0).shape) : Tensor{}, s.needs(1) ? -sum_to(dy, s.edge(1).shape) : Tensor{}};
+    return {s.needs(0) ? sum_to(dy, s.edge(0).shape) : Tensor{},
+            s.needs(1) ? -sum_to(dy, s.edge(1).shape) : Tensor{}};
   }
 };
 

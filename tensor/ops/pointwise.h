@@ -1,5 +1,6 @@
-// Pointwise operations. Binary ones broadcast like numpy (dimensions aligned at the end, size 1 stretches); both
-// operands have the same element type. Gradients of stretched operands are summed back (sum_to).
+// Pointwise operations. Binary ones broadcast like numpy (dimensions aligned at the end, size 1
+// stretches); both operands have the same element type. Gradients of stretched operands are summed
+// back (sum_to).
 #pragma once
 #include "tensor/autograd/node.h"
 

@@ -28,9 +28,11 @@ void zip_rows(T* y, const T* a, const T* b, int64_t n, const Broadcast& loops, c
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end;) {
       const int64_t row = i / width, column = i - row * width;
-      const T *left = a + loops.row_offset(loops.a, row), *right = b + loops.row_offset(loops.b, row);
+      const T *left = a + loops.row_offset(loops.a, row),
+              *right = b + loops.row_offset(loops.b, row);
       const int64_t count = std::min(width - column, end - i);
-      zip_row<StepA, StepB>(count, f, y + i, left + (StepA ? column : 0), right + (StepB ? column : 0));
+      zip_row<StepA, StepB>(count, f, y + i, left + (StepA ? column : 0),
+                            right + (StepB ? column : 0));
       i += count;
     }
   });
@@ -38,8 +40,8 @@ void zip_rows(T* y, const T* a, const T* b, int64_t n, const Broadcast& loops, c
 
 }  // namespace
 
-template <class F>
-void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f) {
+template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
+                                      const Broadcast& loops, const F& f) {
   const auto last = static_cast<size_t>(loops.rank - 1);
   dispatch_floating(y.dtype(), "pointwise", [&]<class T>() {
     T *to = y.data<T>(), *left = a.data<T>(), *right = b.data<T>();
@@ -49,8 +51,9 @@ void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b, const Broa
   });
 }
 
-#define INSTANTIATE_BROADCAST_ZIP(F)                                                                          \
-  template void broadcast_zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, const Broadcast&, const fn::F&);
+#define INSTANTIATE_BROADCAST_ZIP(F)                                              \
+  template void broadcast_zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, \
+                                     const Broadcast&, const fn::F&);
 
 INSTANTIATE_BROADCAST_ZIP(Add)
 INSTANTIATE_BROADCAST_ZIP(Sub)

@@ -12,7 +12,8 @@ template <class F> void map(const Tensor& y, const Tensor& x, const F& f) {
 
 template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f) {
   dispatch_floating(a.dtype(), "pointwise", [&]<class T>() {
-    map_elements(a.numel(), f, y.data<T>(), static_cast<const T*>(a.data<T>()), static_cast<const T*>(b.data<T>()));
+    map_elements(a.numel(), f, y.data<T>(), static_cast<const T*>(a.data<T>()),
+                 static_cast<const T*>(b.data<T>()));
   });
 }
 
@@ -25,7 +26,8 @@ template <class To, class From> void convert_elements(const Tensor& y, const Ten
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
       if constexpr (std::is_same_v<To, bf16>) store(to[i], static_cast<float>(from[i]));
-      else if constexpr (std::is_same_v<From, bf16>) to[i] = static_cast<To>(static_cast<float>(from[i]));
+      else if constexpr (std::is_same_v<From, bf16>)
+        to[i] = static_cast<To>(static_cast<float>(from[i]));
       else to[i] = static_cast<To>(from[i]);
     }
   });
@@ -54,7 +56,8 @@ void convert(const Tensor& y, const Tensor& x) {
 }
 
 #define INSTANTIATE_MAP(F) template void map<fn::F>(const Tensor&, const Tensor&, const fn::F&);
-#define INSTANTIATE_ZIP(F) template void zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, const fn::F&);
+#define INSTANTIATE_ZIP(F) \
+  template void zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, const fn::F&);
 
 INSTANTIATE_MAP(AddScalar)
 INSTANTIATE_MAP(MulScalar)

@@ -99,7 +99,9 @@ struct CosRule {
 struct ErfRule {
   static constexpr auto name = "erf";
   using Fused = fn::ErfBackward;
-  static Tensor composed(const Tensor& x, const Tensor& dy) { return fn::kTwoInvSqrtPi * dy * exp(-square(x)); }
+  static Tensor composed(const Tensor& x, const Tensor& dy) {
+    return fn::kTwoInvSqrtPi * dy * exp(-square(x));
+  }
 };
 struct GeluRule {
   static constexpr auto name = "gelu";
@@ -174,7 +176,9 @@ Tensor exp(const Tensor& x) { return apply(Exp{}, x); }
 Tensor log(const Tensor& x) { return apply(Log{}, x); }
 Tensor sqrt(const Tensor& x) { return apply(FromOutput<fn::Sqrt, SqrtRule>{}, x); }
 Tensor rsqrt(const Tensor& x) { return apply(FromOutput<fn::Rsqrt, RsqrtRule>{}, x); }
-Tensor reciprocal(const Tensor& x) { return apply(FromOutput<fn::Reciprocal, ReciprocalRule>{}, x); }
+Tensor reciprocal(const Tensor& x) {
+  return apply(FromOutput<fn::Reciprocal, ReciprocalRule>{}, x);
+}
 Tensor square(const Tensor& x) { return apply(FromInput<fn::Square, SquareRule>{}, x); }
 Tensor pow(const Tensor& x, double exponent) { return apply(Pow{exponent}, x); }
 Tensor abs(const Tensor& x) { return apply(FromInput<fn::Abs, AbsRule>{}, x); }

@@ -1,5 +1,6 @@
-// Kernel signatures of the pointwise family. F is a functor of pointwise_functors.h; the backends instantiate
-// the ones in use, so a new functor needs a line in pointwise_cpu.cpp and pointwise_cuda.cu.
+// Kernel signatures of the pointwise family. F is a functor of pointwise_functors.h; the backends
+// instantiate the ones in use, so a new functor needs a line in pointwise_cpu.cpp and
+// pointwise_cuda.cu.
 #pragma once
 #include "tensor/core/tensor.h"
 #include "tensor/ops/broadcast.h"
@@ -12,16 +13,16 @@ namespace cpu {
 template <class F> void map(const Tensor& y, const Tensor& x, const F& f);
 template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f);
 // y = f(a, b) with a and b read as `loops` says.
-template <class F>
-void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f);
+template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
+                                      const Broadcast& loops, const F& f);
 void convert(const Tensor& y, const Tensor& x);  // any element type to any other
 }  // namespace cpu
 
 namespace cuda {
 template <class F> void map(const Tensor& y, const Tensor& x, const F& f);
 template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f);
-template <class F>
-void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f);
+template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
+                                      const Broadcast& loops, const F& f);
 void convert(const Tensor& y, const Tensor& x);
 }  // namespace cuda
 
@@ -34,7 +35,8 @@ template <class F> Tensor map(const Tensor& x, const F& f = {}) {
 
 // A new tensor f(a, b) of two tensors of equal shape.
 template <class F> Tensor zip(const Tensor& a, const Tensor& b, const F& f = {}) {
-  PASSBAND_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype(), "pointwise: ", a, " and ", b, " differ");
+  PASSBAND_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype(), "pointwise: ", a, " and ", b,
+                 " differ");
   Tensor y = Tensor::empty_like(a);
   DISPATCH(a.device(), zip, y, a, b, f);
   return y;

@@ -1,5 +1,6 @@
-// exp, erf and tanh of f32 as straight polynomial code, so that loops over them vectorise and an element gets
-// the same bits in the body of a vector loop and in its tail. f64, and the GPU, use the standard library.
+// exp, erf and tanh of f32 as straight polynomial code, so that loops over them vectorise and an
+// element gets the same bits in the body of a vector loop and in its tail. f64, and the GPU, use
+// the standard library.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -13,8 +14,9 @@ PASSBAND_HD inline double erf(double x) { return ::erf(x); }
 PASSBAND_HD inline double tanh(double x) { return ::tanh(x); }
 PASSBAND_HD inline double multiply_add(double a, double b, double c) { return a * b + c; }
 
-// a * b + c, rounded once where the hardware can. Written out where a choice follows or two products are added: the
-// compiler may contract those differently in scalar code, where a choice is a branch, and in vector code.
+// a * b + c, rounded once where the hardware can. Written out where a choice follows or two
+// products are added: the compiler may contract those differently in scalar code, where a choice is
+// a branch, and in vector code.
 PASSBAND_HD inline float multiply_add(float a, float b, float c) {
 #if defined(__FMA__) || defined(__CUDA_ARCH__)
   return __builtin_fmaf(a, b, c);
@@ -23,9 +25,9 @@ PASSBAND_HD inline float multiply_add(float a, float b, float c) {
 #endif
 }
 
-// e^x as the product of two factors, within 1 ulp: 2^n e^r with x = n log 2 + r, |r| <= log(2)/2, and 2^n in
-// two steps, so that results below the smallest normal number come out right. Beyond the range 0 and infinity;
-// NaN stays NaN.
+// e^x as the product of two factors, within 1 ulp: 2^n e^r with x = n log 2 + r, |r| <= log(2)/2,
+// and 2^n in two steps, so that results below the smallest normal number come out right. Beyond the
+// range 0 and infinity; NaN stays NaN.
 struct ExpFactors {
   float mantissa, scale;
 };
@@ -45,7 +47,8 @@ PASSBAND_HD inline ExpFactors exp_factors(float x) {
   p = multiply_add(p, r, 1.0f);
   const int32_t exponent = std::bit_cast<int32_t>(shifted) - 0x4B400000;
   const int32_t half = exponent >> 1;
-  return {p * std::bit_cast<float>((half + 127) << 23), std::bit_cast<float>((exponent - half + 127) << 23)};
+  return {p * std::bit_cast<float>((half + 127) << 23),
+          std::bit_cast<float>((exponent - half + 127) << 23)};
 }
 
 PASSBAND_HD inline float exp(float x) {
@@ -57,7 +60,8 @@ PASSBAND_HD inline float exp(float x) {
 #endif
 }
 
-// Two minimax polynomials (N. Juffa's, within 1 ulp): erf(x) = x + x q(x^2) near 0, 1 - e^(-t r(t)) beyond.
+// Two minimax polynomials (N. Juffa's, within 1 ulp): erf(x) = x + x q(x^2) near 0, 1 - e^(-t r(t))
+// beyond.
 PASSBAND_HD inline float erf(float x) {
 #ifdef __CUDA_ARCH__
   return ::erff(x);

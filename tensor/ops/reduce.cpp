@@ -57,7 +57,8 @@ void sum_runs(const Tensor& y, Tensor x, std::vector<Run> runs, double scale) {
   for (size_t at = runs.size(); at-- > 0;) {
     if (!runs[at].reduced) continue;
     Reduction r{.n = runs[at].size};
-    for (size_t i = 0; i < runs.size(); ++i) (i < at ? r.outer : r.inner) *= i == at ? 1 : runs[i].size;
+    for (size_t i = 0; i < runs.size(); ++i)
+      (i < at ? r.outer : r.inner) *= i == at ? 1 : runs[i].size;
     runs[at].size = 1;
     const bool last = --left == 0;
     const Tensor to = last ? y : Tensor::empty({r.outer, r.inner}, DType::f64, y.device());
@@ -74,17 +75,21 @@ struct Sum {
   double scale;
 
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(reduced_shape(x.shape(), reduced, keepdim), x.dtype(), x.device());
+    const Tensor y =
+        Tensor::empty(reduced_shape(x.shape(), reduced, keepdim), x.dtype(), x.device());
     sum_runs(y, x, merged_runs(x.shape(), reduced), scale);
     return y;
   }
   Grads backward(const Saved& s, const Tensor& dy) const {
     const Tensor scaled = scale == 1.0 ? dy : mul(dy, scale);
-    return {expand(reshape(scaled, reduced_shape(s.edge(0).shape, reduced, true)), s.edge(0).shape)};
+    return {
+        expand(reshape(scaled, reduced_shape(s.edge(0).shape, reduced, true)), s.edge(0).shape)};
   }
 };
 
-Reduction reduction_along(const Shape& shape, int dim) { return {shape.outer(dim), shape[dim], shape.inner(dim)}; }
+Reduction reduction_along(const Shape& shape, int dim) {
+  return {shape.outer(dim), shape[dim], shape.inner(dim)};
+}
 
 Tensor put_along(const Tensor& y, const Buffer& index, const Shape& shape, int dim);
 
@@ -101,7 +106,9 @@ struct TakeAlong {
     DISPATCH(x.device(), take_along, y, x, index.memory, reduction_along(x.shape(), dim));
     return y;
   }
-  Grads backward(const Saved& s, const Tensor& dy) const { return {put_along(dy, index, s.edge(0).shape, dim)}; }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {put_along(dy, index, s.edge(0).shape, dim)};
+  }
 };
 
 struct PutAlong {
@@ -162,7 +169,8 @@ Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   const DimSet reduced = dims_to_reduce("mean", x, dims);
   const int64_t kept = reduced_shape(x.shape(), reduced, false).numel();
   CHECK(x.numel() > 0, "mean: no elements in ", x);
-  return apply(Sum{reduced, keepdim, static_cast<double>(kept) / static_cast<double>(x.numel())}, x);
+  return apply(Sum{reduced, keepdim, static_cast<double>(kept) / static_cast<double>(x.numel())},
+               x);
 }
 
 Tensor max(const Tensor& x, int dim, bool keepdim) {
@@ -170,7 +178,9 @@ Tensor max(const Tensor& x, int dim, bool keepdim) {
   return apply(TakeAlong{index, x.shape().wrap(dim), keepdim}, x);
 }
 
-Tensor argmax(const Tensor& x, int dim) { return poisoned("argmax", argmax_indices("argmax", x, dim), {x}); }
+Tensor argmax(const Tensor& x, int dim) {
+  return poisoned("argmax", argmax_indices("argmax", x, dim), {x});
+}
 
 Tensor expand(const Tensor& x, const Shape& shape) {
   if (x.shape() == shape) return x;
@@ -192,8 +202,8 @@ Shape broadcast_shape(const char* op, const Tensor& a, const Tensor& b) {
   const Shape &left = a.shape(), &right = b.shape();
   Shape shape = left.rank() >= right.rank() ? left : right;
   for (int d = 1; d <= std::min(left.rank(), right.rank()); ++d) {
-    CHECK(left[-d] == right[-d] || left[-d] == 1 || right[-d] == 1, op, ": shapes do not broadcast: a is ", a,
-          ", b is ", b);
+    CHECK(left[-d] == right[-d] || left[-d] == 1 || right[-d] == 1, op,
+          ": shapes do not broadcast: a is ", a, ", b is ", b);
     shape[-d] = left[-d] == 1 ? right[-d] : left[-d];
   }
   return shape;

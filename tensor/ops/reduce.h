@@ -1,5 +1,5 @@
-// Reductions and their adjoints. Sums run in a fixed tree order: the same bits on any thread count. f32 and bf16
-// accumulate in f32 within a block of at most 4096 elements and in f64 across blocks.
+// Reductions and their adjoints. Sums run in a fixed tree order: the same bits on any thread count.
+// f32 and bf16 accumulate in f32 within a block of at most 4096 elements and in f64 across blocks.
 #pragma once
 #include <vector>
 
@@ -14,8 +14,8 @@ Tensor mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = f
 Tensor max(const Tensor& x, int dim, bool keepdim = false);
 // Index of the first maximum along `dim`, i32. Not differentiable.
 Tensor argmax(const Tensor& x, int dim);
-// Adjoint pair of broadcasting: `expand` stretches size-1 (or missing leading) dimensions to `shape`; `sum_to` sums
-// what was stretched, back to `shape`.
+// Adjoint pair of broadcasting: `expand` stretches size-1 (or missing leading) dimensions to
+// `shape`; `sum_to` sums what was stretched, back to `shape`.
 Tensor expand(const Tensor& x, const Shape& shape);
 Tensor sum_to(const Tensor& x, const Shape& shape);
 // The shape that `a` and `b` broadcast to; throws naming `op` and both shapes when they do not.

@@ -6,13 +6,16 @@ namespace passband::cpu {
 namespace {
 
 // Rounds once: f64 goes to bf16 through f32, whose own rounding is far below a bf16 step.
-template <class T> void store_sum(T& y, double value) { store(y, static_cast<Accumulate<T>>(value)); }
+template <class T> void store_sum(T& y, double value) {
+  store(y, static_cast<Accumulate<T>>(value));
+}
 
 template <class T> double sum_block(const T* x, int64_t n) {
   return static_cast<double>(block_sum<Accumulate<T>>(n, [=](int64_t i) { return widen(x[i]); }));
 }
 
-template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows, int64_t n, double scale) {
+template <class To, class From>
+void sum_rows(To* y, const From* x, int64_t rows, int64_t n, double scale) {
   const int64_t blocks = std::max<int64_t>(1, (n + kBlock - 1) / kBlock);
   if (blocks == 1) {
     parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
@@ -25,22 +28,26 @@ template <class To, class From> void sum_rows(To* y, const From* x, int64_t rows
   parallel_for(rows * blocks, grain_for(kBlock), [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t row = task / blocks, start = task % blocks * kBlock;
-      partial[static_cast<size_t>(task)] = sum_block(x + row * n + start, std::min(kBlock, n - start));
+      partial[static_cast<size_t>(task)] =
+          sum_block(x + row * n + start, std::min(kBlock, n - start));
     }
   });
   for (int64_t row = 0; row < rows; ++row) {
     double total = 0;
-    for (int64_t block = 0; block < blocks; ++block) total += partial[static_cast<size_t>(row * blocks + block)];
+    for (int64_t block = 0; block < blocks; ++block)
+      total += partial[static_cast<size_t>(row * blocks + block)];
     store_sum(y[row], scale * total);
   }
 }
 
-constexpr int64_t kTile = 256;        // columns summed together, so that their sums stay in the first-level cache
+constexpr int64_t kTile = 256;        // columns summed together: their sums stay in the nearest cache
 constexpr int64_t kFlushRows = 256;   // rows that one f32 sum takes before it goes to f64
 constexpr int64_t kChunkRows = 1024;  // least rows of one task
 
-// total[c] = sum over rows of x[row, c], for `width` <= kTile columns of rows that are `stride` elements apart.
-template <class From> void tile_sum(double* total, const From* x, int64_t rows, int64_t stride, int64_t width) {
+// total[c] = sum over rows of x[row, c], for `width` <= kTile columns of rows that are `stride`
+// elements apart.
+template <class From>
+void tile_sum(double* total, const From* x, int64_t rows, int64_t stride, int64_t width) {
   Accumulate<From> lane[kTile];
   std::fill_n(total, width, 0.0);
   for (int64_t first = 0; first < rows; first += kFlushRows) {
@@ -56,22 +63,26 @@ template <class From> void tile_sum(double* total, const From* x, int64_t rows, 
   }
 }
 
-template <class To, class From> void sum_columns(To* y, const From* x, const Reduction& r, double scale) {
+template <class To, class From>
+void sum_columns(To* y, const From* x, const Reduction& r, double scale) {
   const int64_t tiles = (r.inner + kTile - 1) / kTile;
-  const int64_t rows = std::max(kChunkRows, (r.n + 63) / 64), chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
+  const int64_t rows = std::max(kChunkRows, (r.n + 63) / 64),
+                chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
   std::vector<double> partial(chunks > 1 ? static_cast<size_t>(r.outer * chunks * r.inner) : 0);
   parallel_for(r.outer * chunks * tiles, grain_for(std::min(r.n, rows) * std::min(kTile, r.inner)),
                [&](int64_t begin, int64_t end) {
     double total[kTile];
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t tile = task % tiles, chunk = task / tiles % chunks, outer = task / tiles / chunks;
+      const int64_t tile = task % tiles, chunk = task / tiles % chunks,
+                    outer = task / tiles / chunks;
       const int64_t start = tile * kTile, width = std::min(kTile, r.inner - start);
       const From* from = x + (outer * r.n + chunk * rows) * r.inner + start;
       tile_sum(total, from, std::min(rows, r.n - chunk * rows), r.inner, width);
       if (chunks > 1) {
         std::copy_n(total, width, partial.data() + (outer * chunks + chunk) * r.inner + start);
       } else {
-        for (int64_t c = 0; c < width; ++c) store_sum(y[outer * r.inner + start + c], scale * total[c]);
+        for (int64_t c = 0; c < width; ++c)
+          store_sum(y[outer * r.inner + start + c], scale * total[c]);
       }
     }
   });
@@ -131,7 +142,8 @@ void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Red
     T* to = raw<T>(y);
     const int32_t* at = index.data<int32_t>();
     parallel_for(r.outer * r.inner, kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to[i] = from[(i / r.inner * r.n + at[i]) * r.inner + i % r.inner];
+      for (int64_t i = begin; i < end; ++i)
+        to[i] = from[(i / r.inner * r.n + at[i]) * r.inner + i % r.inner];
     });
   });
 }
@@ -157,7 +169,8 @@ void expand(const Tensor& y, const Tensor& x, const Broadcast& loops) {
     T* to = raw<T>(y);
     parallel_for(y.numel(), kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end;) {
-        const int64_t row = i / width, column = i - row * width, count = std::min(width - column, end - i);
+        const int64_t row = i / width, column = i - row * width,
+                      count = std::min(width - column, end - i);
         const T* source = from + loops.row_offset(loops.a, row);
         if (step == 0) std::fill_n(to + i, count, *source);
         else std::copy_n(source + column, count, to + i);

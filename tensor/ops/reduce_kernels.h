@@ -1,4 +1,5 @@
-// Kernel signatures of reductions. A tensor is read as (outer, n, inner) with the middle dimension reduced.
+// Kernel signatures of reductions. A tensor is read as (outer, n, inner) with the middle dimension
+// reduced.
 #pragma once
 #include "tensor/core/tensor.h"
 #include "tensor/ops/broadcast.h"
@@ -14,7 +15,8 @@ namespace cpu {
 void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
 // index (outer, inner) i32 of the first largest element; NaN counts as the largest.
 void argmax(const Tensor& index, const Tensor& x, const Reduction& r);
-// y[o, i] = x[o, index[o, i], i], and the adjoint: x is zero but for x[o, index[o, i], i] = y[o, i].
+// y[o, i] = x[o, index[o, i], i], and the adjoint: x is zero but for x[o, index[o, i], i] = y[o,
+// i].
 void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Reduction& r);
 void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Reduction& r);
 // y[position] = x at the strides `loops.a`.

@@ -1,4 +1,5 @@
-// Operations that move elements: each comes with its adjoint, so every order of derivative is one of them again.
+// Operations that move elements: each comes with its adjoint, so every order of derivative is one
+// of them again.
 #include "tensor/ops/shape.h"
 
 #include <numeric>
@@ -52,7 +53,8 @@ struct Permute {
   }
   Grads backward(const Saved&, const Tensor& dy) const {
     std::vector<int> inverse(order.size());
-    for (size_t d = 0; d < order.size(); ++d) inverse[static_cast<size_t>(order[d])] = static_cast<int>(d);
+    for (size_t d = 0; d < order.size(); ++d)
+      inverse[static_cast<size_t>(order[d])] = static_cast<int>(d);
     return {permute(dy, inverse)};
   }
 };
@@ -79,12 +81,15 @@ struct Pad {
   int64_t before, after;
   Tensor forward(const Tensor& x) const {
     const int64_t length = x.size(dim);
-    const Tensor y = Tensor::empty(x.shape().with(dim, before + length + after), x.dtype(), x.device());
+    const Tensor y =
+        Tensor::empty(x.shape().with(dim, before + length + after), x.dtype(), x.device());
     DISPATCH(x.device(), clear, y);
     DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, 0, before, length});
     return y;
   }
-  Grads backward(const Saved& s, const Tensor& dy) const { return {slice(dy, dim, before, s.edge(0).shape[dim])}; }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {slice(dy, dim, before, s.edge(0).shape[dim])};
+  }
 };
 
 struct Concat {
@@ -94,7 +99,8 @@ struct Concat {
   Tensor forward(const std::vector<Tensor>& parts) const {
     int64_t total = 0;
     for (const Tensor& part : parts) total += part.size(dim);
-    const Tensor y = Tensor::empty(parts[0].shape().with(dim, total), parts[0].dtype(), parts[0].device());
+    const Tensor y =
+        Tensor::empty(parts[0].shape().with(dim, total), parts[0].dtype(), parts[0].device());
     int64_t at = 0;
     for (const Tensor& part : parts) {
       DISPATCH(y.device(), copy_range, y, part, CopyRange{dim, 0, at, part.size(dim)});
@@ -161,14 +167,16 @@ Tensor reshape(const Tensor& x, const std::vector<int64_t>& shape) {
   }
   std::vector<int64_t> sizes = shape;
   if (open >= 0) {
-    CHECK(known > 0 && x.numel() % known == 0, "reshape: ", x.numel(), " elements of ", x, " do not divide by ", known);
+    CHECK(known > 0 && x.numel() % known == 0, "reshape: ", x.numel(), " elements of ", x,
+          " do not divide by ", known);
     sizes[static_cast<size_t>(open)] = x.numel() / known;
   }
   return reshape(x, Shape(std::span<const int64_t>(sizes)));
 }
 
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
-  CHECK(static_cast<int>(order.size()) == x.rank(), "permute: ", order.size(), " dimensions given for ", x);
+  CHECK(static_cast<int>(order.size()) == x.rank(), "permute: ", order.size(),
+        " dimensions given for ", x);
   std::vector<int> wrapped;
   std::array<bool, Shape::kMaxRank> seen{};
   for (const int dim : order) {
@@ -184,7 +192,8 @@ Tensor permute(const Tensor& x, const std::vector<int>& order) {
 Tensor transpose(const Tensor& x, int dim0, int dim1) {
   std::vector<int> order(static_cast<size_t>(x.rank()));
   std::iota(order.begin(), order.end(), 0);
-  std::swap(order[static_cast<size_t>(x.shape().wrap(dim0))], order[static_cast<size_t>(x.shape().wrap(dim1))]);
+  std::swap(order[static_cast<size_t>(x.shape().wrap(dim0))],
+            order[static_cast<size_t>(x.shape().wrap(dim1))]);
   return permute(x, order);
 }
 
@@ -193,7 +202,8 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
   const Tensor& first = parts[0];
   const int along = first.shape().wrap(dim);
   for (const Tensor& part : parts) {
-    CHECK(part.rank() == first.rank() && part.shape().with(along, 1) == first.shape().with(along, 1) &&
+    CHECK(part.rank() == first.rank() &&
+              part.shape().with(along, 1) == first.shape().with(along, 1) &&
               part.dtype() == first.dtype() && part.device() == first.device(),
           "concat: along dimension ", dim, " ", part, " does not fit ", first);
   }
@@ -202,14 +212,15 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
 }
 
 Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length) {
-  CHECK(start >= 0 && length >= 0 && start + length <= x.size(dim), "slice: elements ", start, " to ", start + length,
-        " of dimension ", dim, " are outside ", x);
+  CHECK(start >= 0 && length >= 0 && start + length <= x.size(dim), "slice: elements ", start,
+        " to ", start + length, " of dimension ", dim, " are outside ", x);
   if (length == x.size(dim)) return x;
   return apply(Slice{x.shape().wrap(dim), start, length}, x);
 }
 
 Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
-  CHECK(before >= 0 && after >= 0, "pad: negative padding (", before, ", ", after, ") for ", x, "; use slice");
+  CHECK(before >= 0 && after >= 0, "pad: negative padding (", before, ", ", after, ") for ", x,
+        "; use slice");
   if (before == 0 && after == 0) return x;
   return apply(Pad{x.shape().wrap(dim), before, after}, x);
 }
@@ -222,7 +233,8 @@ Tensor roll(const Tensor& x, int dim, int64_t shift) {
 
 Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  CHECK(is_floating(dtype) || !x.tracked(), "cast: ", name_of(dtype), " has no gradients; detach() ", x, " first");
+  CHECK(is_floating(dtype) || !x.tracked(), "cast: ", name_of(dtype),
+        " has no gradients; detach() ", x, " first");
   return apply(Cast{dtype}, x);
 }
 

@@ -9,7 +9,8 @@ namespace passband {
 // One dimension of `shape` may be -1: it takes what is left. Free: shares memory.
 Tensor reshape(const Tensor& x, const std::vector<int64_t>& shape);
 Tensor reshape(const Tensor& x, const Shape& shape);
-// y[i_perm[0], i_perm[1], ...] = x[i_0, i_1, ...]: dimension d of y is dimension order[d] of x (as PyTorch).
+// y[i_perm[0], i_perm[1], ...] = x[i_0, i_1, ...]: dimension d of y is dimension order[d] of x (as
+// PyTorch).
 Tensor permute(const Tensor& x, const std::vector<int>& order);
 Tensor transpose(const Tensor& x, int dim0, int dim1);
 Tensor concat(const std::vector<Tensor>& parts, int dim);

@@ -14,8 +14,10 @@ void clear(const Tensor& y) {
 }
 
 void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
-  const int64_t inner = x.shape().inner(range.dim) * size_of(x.dtype()), outer = x.shape().outer(range.dim);
-  const int64_t step_x = x.size(range.dim) * inner, step_y = y.size(range.dim) * inner, bytes = range.length * inner;
+  const int64_t inner = x.shape().inner(range.dim) * size_of(x.dtype()),
+                outer = x.shape().outer(range.dim);
+  const int64_t step_x = x.size(range.dim) * inner, step_y = y.size(range.dim) * inner,
+                bytes = range.length * inner;
   const auto* from = static_cast<const std::byte*>(x.raw()) + range.from * inner;
   auto* to = static_cast<std::byte*>(y.raw()) + range.to * inner;
   if (outer == 1) {
@@ -55,9 +57,10 @@ template <class T> void permute_rows(T* y, const T* x, int64_t n, const Permutat
   });
 }
 
-// The last dimension of y is strided in x, and dimension `along` of y is contiguous in x: blocks of both are transposed
-// while they sit in the cache.
-template <class T> void permute_blocks(T* y, const T* x, int64_t n, const Permutation& p, int along) {
+// The last dimension of y is strided in x, and dimension `along` of y is contiguous in x: blocks of
+// both are transposed while they sit in the cache.
+template <class T>
+void permute_blocks(T* y, const T* x, int64_t n, const Permutation& p, int along) {
   constexpr int64_t kBlock = 32;
   const auto last = static_cast<size_t>(p.rank - 1), fast = static_cast<size_t>(along);
   const int64_t columns = p.size[last], stride = p.stride[last], rows = p.size[fast];
@@ -65,19 +68,21 @@ template <class T> void permute_blocks(T* y, const T* x, int64_t n, const Permut
   for (size_t d = fast + 1; d < last; ++d) y_step *= p.size[d];
   const int64_t middle = y_step / columns, row_blocks = (rows + kBlock - 1) / kBlock;
   const int64_t outer = n / (rows * y_step);
-  parallel_for(outer * row_blocks * middle, grain_for(kBlock * columns), [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t m = task % middle, block = task / middle % row_blocks, o = task / middle / row_blocks;
-      const int64_t first = block * kBlock, count = std::min(kBlock, rows - first);
-      const T* from = x + row_offset(p, p.rank - 1, (o * rows + first) * middle + m);
-      T* to = y + (o * rows + first) * y_step + m * columns;
-      for (int64_t c0 = 0; c0 < columns; c0 += kBlock) {
-        const int64_t c1 = std::min(columns, c0 + kBlock);
-        for (int64_t r = 0; r < count; ++r)
-          for (int64_t c = c0; c < c1; ++c) to[r * y_step + c] = from[r + c * stride];
-      }
-    }
-  });
+  parallel_for(outer * row_blocks * middle, grain_for(kBlock * columns),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t task = begin; task < end; ++task) {
+                   const int64_t m = task % middle, block = task / middle % row_blocks,
+                                 o = task / middle / row_blocks;
+                   const int64_t first = block * kBlock, count = std::min(kBlock, rows - first);
+                   const T* from = x + row_offset(p, p.rank - 1, (o * rows + first) * middle + m);
+                   T* to = y + (o * rows + first) * y_step + m * columns;
+                   for (int64_t c0 = 0; c0 < columns; c0 += kBlock) {
+                     const int64_t c1 = std::min(columns, c0 + kBlock);
+                     for (int64_t r = 0; r < count; ++r)
+                       for (int64_t c = c0; c < c1; ++c) to[r * y_step + c] = from[r + c * stride];
+                   }
+                 }
+               });
 }
 
 template <class T> void permute_elements(const Tensor& y, const Tensor& x, const Permutation& p) {

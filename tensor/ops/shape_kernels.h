@@ -12,8 +12,8 @@ struct CopyRange {
   int64_t from = 0, to = 0, length = 0;
 };
 
-// The loops of a permutation, with dimensions that stay neighbours merged: y is contiguous over `size`, and position
-// (i_0, ...) of y is element sum_d i_d * stride[d] of x.
+// The loops of a permutation, with dimensions that stay neighbours merged: y is contiguous over
+// `size`, and position (i_0, ...) of y is element sum_d i_d * stride[d] of x.
 struct Permutation {
   int rank = 0;
   std::array<int64_t, Shape::kMaxRank> size{}, stride{};

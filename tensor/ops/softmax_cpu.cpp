@@ -1,4 +1,5 @@
-// CPU softmax: each row is read from memory once; bf16 rows are widened into a line of f32 that stays in the cache.
+// CPU softmax: each row is read from memory once; bf16 rows are widened into a line of f32 that
+// stays in the cache.
 #include <vector>
 
 #include "tensor/cpu/loops.h"
@@ -27,7 +28,8 @@ void softmax_forward(const Tensor& y, const Tensor& x) {
       const T* from = x0 + start;
       T* to = y0 + start;
       const A best = row_max<A>(n, [=](int64_t i) { return widen(from[i]); });
-      const double total = row_sum<A>(n, [=](int64_t i) { return line[i] = math::exp(widen(from[i]) - best); });
+      const double total =
+          row_sum<A>(n, [=](int64_t i) { return line[i] = math::exp(widen(from[i]) - best); });
       const A scale = static_cast<A>(1.0 / total);
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) store(to[i], line[i] * scale);
@@ -39,10 +41,12 @@ void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
   const int64_t n = y.size(-1);
   dispatch_floating(y.dtype(), "softmax", [&]<class T>() {
     using A = Accumulate<T>;
-    for_rows<T>(y, [n, y0 = y.data<T>(), dy0 = dy.data<T>(), dx0 = dx.data<T>()](int64_t start, A*) {
+    for_rows<T>(y, [n, y0 = y.data<T>(), dy0 = dy.data<T>(), dx0 = dx.data<T>()](int64_t start,
+                                                                                 A*) {
       const T *out = y0 + start, *grad = dy0 + start;
       T* to = dx0 + start;
-      const A dot = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(grad[i]) * widen(out[i]); }));
+      const A dot =
+          static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(grad[i]) * widen(out[i]); }));
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) store(to[i], widen(out[i]) * (widen(grad[i]) - dot));
     });
@@ -57,8 +61,8 @@ void log_softmax_forward(const Tensor& y, const Tensor& x) {
       const T* from = x0 + start;
       T* to = y0 + start;
       const A best = row_max<A>(n, [=](int64_t i) { return widen(from[i]); });
-      const A log_total =
-          static_cast<A>(std::log(row_sum<A>(n, [=](int64_t i) { return math::exp(widen(from[i]) - best); })));
+      const A log_total = static_cast<A>(
+          std::log(row_sum<A>(n, [=](int64_t i) { return math::exp(widen(from[i]) - best); })));
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) store(to[i], widen(from[i]) - best - log_total);
     });
@@ -69,13 +73,15 @@ void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
   const int64_t n = y.size(-1);
   dispatch_floating(y.dtype(), "log_softmax", [&]<class T>() {
     using A = Accumulate<T>;
-    for_rows<T>(y, [n, y0 = y.data<T>(), dy0 = dy.data<T>(), dx0 = dx.data<T>()](int64_t start, A*) {
-      const T *out = y0 + start, *grad = dy0 + start;
-      T* to = dx0 + start;
-      const A total = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(grad[i]); }));
+    for_rows<T>(
+        y, [n, y0 = y.data<T>(), dy0 = dy.data<T>(), dx0 = dx.data<T>()](int64_t start, A*) {
+          const T *out = y0 + start, *grad = dy0 + start;
+          T* to = dx0 + start;
+          const A total = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(grad[i]); }));
 #pragma omp simd
-      for (int64_t i = 0; i < n; ++i) store(to[i], widen(grad[i]) - math::exp(widen(out[i])) * total);
-    });
+          for (int64_t i = 0; i < n; ++i)
+            store(to[i], widen(grad[i]) - math::exp(widen(out[i])) * total);
+        });
   });
 }
 

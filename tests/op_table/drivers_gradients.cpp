@@ -24,16 +24,19 @@ std::vector<size_t> elements_to_check(const Tensor& x) {
   if (elements.size() <= kMostElements) return elements;
   RandomSequence random({.seed = 4, .step = 0, .site = elements.size()});
   std::vector<size_t> chosen;
-  while (chosen.size() < kMostElements) chosen.push_back(static_cast<size_t>(random.below(x.numel())));
+  while (chosen.size() < kMostElements)
+    chosen.push_back(static_cast<size_t>(random.below(x.numel())));
   return chosen;
 }
 
-// A function of some tensors with a list of tensors as result, and the weight of each result in a sum.
+// A function of some tensors with a list of tensors as result, and the weight of each result in a
+// sum.
 using Function = std::function<Tensors(const Tensors&)>;
 
-// Central difference of sum <f, weight> along one element of one input. Results are subtracted before they are
-// summed, so that many results do not drown the difference.
-double difference(const Function& f, const Tensors& weights, const Tensors& inputs, size_t input, size_t element) {
+// Central difference of sum <f, weight> along one element of one input. Results are subtracted
+// before they are summed, so that many results do not drown the difference.
+double difference(const Function& f, const Tensors& weights, const Tensors& inputs, size_t input,
+                  size_t element) {
   Tensors side[2];
   for (const int up : {0, 1}) {
     Tensors moved = inputs;
@@ -44,7 +47,8 @@ double difference(const Function& f, const Tensors& weights, const Tensors& inpu
   }
   double total = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
-    const std::vector<double> low = side[0][i].values(), high = side[1][i].values(), weight = weights[i].values();
+    const std::vector<double> low = side[0][i].values(), high = side[1][i].values(),
+                              weight = weights[i].values();
     for (size_t k = 0; k < weight.size(); ++k) total += (high[k] - low[k]) * weight[k];
   }
   return total / (2 * kStep);
@@ -57,8 +61,10 @@ void check_against_differences(const Function& f, const Tensors& weights, const 
     if (!gradients[i].defined()) continue;
     const std::vector<double> gradient = gradients[i].values();
     for (const size_t element : elements_to_check(inputs[i])) {
-      const double numeric = difference(f, weights, inputs, i, element), analytic = gradient[element];
-      INFO("input ", i, " element ", element, ": derivative ", analytic, ", difference quotient ", numeric);
+      const double numeric = difference(f, weights, inputs, i, element),
+                   analytic = gradient[element];
+      INFO("input ", i, " element ", element, ": derivative ", analytic, ", difference quotient ",
+           numeric);
       CHECK(std::abs(numeric - analytic) <= tolerance * (1 + std::abs(analytic)));
     }
   }
@@ -72,7 +78,8 @@ Tensors in_places(const Row& row, const Tensors& gradients, size_t count) {
   return placed;
 }
 
-Tensors first_gradients(const Row& row, const Tensors& leaves, const Tensor& seed, bool create_graph) {
+Tensors first_gradients(const Row& row, const Tensors& leaves, const Tensor& seed,
+                        bool create_graph) {
   return grad(row.op(leaves), differentiable(row, leaves),
               {.seed = seed, .create_graph = create_graph, .allow_unused = true});
 }
@@ -81,7 +88,8 @@ TEST_CASE("first derivatives equal central differences in f64") {
   for_each_case(is_differentiable, [](const Row& row, size_t at) {
     const Tensors inputs = make_inputs(row, at, DType::f64), leaves = as_leaves(row, inputs);
     const Tensor seed = random_like(row.op(inputs), 5);
-    const Tensors gradients = in_places(row, first_gradients(row, leaves, seed, false), inputs.size());
+    const Tensors gradients =
+        in_places(row, first_gradients(row, leaves, seed, false), inputs.size());
     const Function f = [&](const Tensors& x) { return Tensors{row.op(x)}; };
     check_against_differences(f, {seed}, inputs, gradients, 1e-7);
   });
@@ -90,19 +98,21 @@ TEST_CASE("first derivatives equal central differences in f64") {
 // Random directions for gradients.
 Tensors directions_for(const Tensors& gradients) {
   Tensors directions;
-  for (const Tensor& gradient : gradients) directions.push_back(random_like(gradient, 6 + directions.size()));
+  for (const Tensor& gradient : gradients)
+    directions.push_back(random_like(gradient, 6 + directions.size()));
   return directions;
 }
 
 // sum of <gradient, direction>.
 Tensor projected(const Tensors& gradients, const Tensors& directions) {
   Tensor total = Tensor::zeros({}, DType::f64);
-  for (size_t i = 0; i < gradients.size(); ++i) total = add(total, sum(mul(gradients[i], directions[i])));
+  for (size_t i = 0; i < gradients.size(); ++i)
+    total = add(total, sum(mul(gradients[i], directions[i])));
   return total;
 }
 
-// The gradient of an op as a function of its inputs and of the seed, differentiated once more along random
-// directions.
+// The gradient of an op as a function of its inputs and of the seed, differentiated once more along
+// random directions.
 void check_second_derivative(const Row& row, size_t at) {
   Tensors inputs = make_inputs(row, at, DType::f64);
   const size_t count = inputs.size();
@@ -113,13 +123,16 @@ void check_second_derivative(const Row& row, size_t at) {
   };
   const Tensors leaves = as_leaves(row, all_but_seed(inputs));
   const Tensor seed = inputs.back().leaf();
-  const Tensors first = first_gradients(row, leaves, seed, true), directions = directions_for(first);
+  const Tensors first = first_gradients(row, leaves, seed, true),
+                directions = directions_for(first);
   const Tensor projection = projected(first, directions);
   Tensors sources = differentiable(row, leaves);
   sources.push_back(seed);
   Tensors second;
   if (projection.tracked()) second = grad(projection, sources, {.allow_unused = true});
-  else for (const Tensor& source : sources) second.push_back(Tensor::zeros_like(source));  // the gradient is constant
+  else
+    for (const Tensor& source : sources)
+      second.push_back(Tensor::zeros_like(source));  // the gradient is constant
   Tensors gradients = in_places(row, second, count);
   gradients.push_back(second.back());
   check_against_differences(f, directions, inputs, gradients, 1e-6);
@@ -136,8 +149,8 @@ TEST_CASE("the fused gradient equals the composed one") {
     const Tensors fused = first_gradients(row, leaves, seed, false);
     const Tensors composed = first_gradients(row, leaves, seed, true);
     for (size_t i = 0; i < fused.size(); ++i) {
-      const Comparison result =
-          compare(fused[i].values(), composed[i].values(), allowance(row, at, DType::f64, row.gradient_tolerance));
+      const Comparison result = compare(fused[i].values(), composed[i].values(),
+                                        allowance(row, at, DType::f64, row.gradient_tolerance));
       INFO("input ", i, ": ", describe(result));
       CHECK(result.worst <= 1);
     }
@@ -151,15 +164,16 @@ void check_gradients_of_type(const Row& row, size_t at, DType dtype) {
   const Tensors got = first_gradients(row, leaves, seed, false);
   const Tensors want = first_gradients(row, wide, in_f64({seed})[0], false);
   for (size_t i = 0; i < got.size(); ++i) {
-    const Comparison result =
-        compare(got[i].values(), want[i].values(), allowance(row, at, dtype, row.gradient_tolerance));
+    const Comparison result = compare(got[i].values(), want[i].values(),
+                                      allowance(row, at, dtype, row.gradient_tolerance));
     INFO("input ", i, ": ", describe(result));
     CHECK(result.worst <= 1);
   }
 }
 
 TEST_CASE("gradients in f32 equal those in f64") {
-  for_each_case(is_differentiable, [](const Row& row, size_t at) { check_gradients_of_type(row, at, DType::f32); });
+  for_each_case(is_differentiable,
+                [](const Row& row, size_t at) { check_gradients_of_type(row, at, DType::f32); });
 }
 
 TEST_CASE("gradients in bf16 equal those in f64") {

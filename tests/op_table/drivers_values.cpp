@@ -40,13 +40,15 @@ Tensors result_and_gradients(const Row& row, const Tensors& inputs) {
   const Tensor y = row.op(leaves);
   Tensors results{y.detach()};
   if (!row.differentiable) return results;
-  for (const Tensor& dx : grad(y, differentiable(row, leaves), {.seed = random_like(y, 3), .allow_unused = true}))
+  for (const Tensor& dx :
+       grad(y, differentiable(row, leaves), {.seed = random_like(y, 3), .allow_unused = true}))
     results.push_back(dx);
   return results;
 }
 
 bool all_same_bits(const Tensors& a, const Tensors& b) {
-  return std::ranges::equal(a, b, [](const Tensor& left, const Tensor& right) { return same_bits(left, right); });
+  return std::ranges::equal(
+      a, b, [](const Tensor& left, const Tensor& right) { return same_bits(left, right); });
 }
 
 TEST_CASE("every op and its gradient have the same bits in two runs and on one or two threads") {
@@ -56,12 +58,14 @@ TEST_CASE("every op and its gradient have the same bits in two runs and on one o
     for (const DType dtype : {DType::f32, DType::f64}) {
       const Tensors inputs = make_inputs(row, at, dtype);
       set_thread_count(2);
-      const Tensors first = result_and_gradients(row, inputs), again = result_and_gradients(row, inputs);
+      const Tensors first = result_and_gradients(row, inputs),
+                    again = result_and_gradients(row, inputs);
       set_thread_count(1);
       const Tensors alone = result_and_gradients(row, inputs);
       CHECK_MESSAGE(all_same_bits(first, again), name_of(dtype), ": two runs differ");
       const bool may_differ = !row.same_on_any_threads;
-      CHECK_MESSAGE((may_differ || all_same_bits(first, alone)), name_of(dtype), ": one and two threads differ");
+      CHECK_MESSAGE((may_differ || all_same_bits(first, alone)), name_of(dtype),
+                    ": one and two threads differ");
     }
   });
   set_thread_count(threads);
@@ -75,15 +79,18 @@ Tensors in_filled_memory(const Row& row, const Tensors& inputs) {
   return result_and_gradients(row, inputs);
 }
 
-TEST_CASE("no op changes its inputs, writes behind its results or reads memory that was never written") {
+TEST_CASE(
+    "no op changes its inputs, writes behind its results or reads memory that was never written") {
   for_each_case(any, [](const Row& row, size_t at) {
     const Tensors inputs = make_inputs(row, at, DType::f32), before = in_f64(inputs);
     const Tensors results = in_filled_memory(row, inputs);
     for (size_t i = 0; i < inputs.size(); ++i) CHECK(inputs[i].values() == before[i].values());
     for (size_t i = 0; i < results.size(); ++i) {
       const std::vector<double> values = results[i].values();
-      CHECK_MESSAGE(std::ranges::none_of(values, [](double value) { return std::isnan(value); }), "NaN in result ", i);
-      const bool own = std::ranges::none_of(inputs, [&](const Tensor& x) { return x.shares_memory_with(results[i]); });
+      CHECK_MESSAGE(std::ranges::none_of(values, [](double value) { return std::isnan(value); }),
+                    "NaN in result ", i);
+      const bool own = std::ranges::none_of(
+          inputs, [&](const Tensor& x) { return x.shares_memory_with(results[i]); });
       if (own) CHECK_MESSAGE(padding_untouched(results[i]), "bytes behind result ", i, " changed");
     }
   });

@@ -85,8 +85,9 @@ Tensors make_inputs(const Row& row, size_t at, DType dtype) {
     std::vector<double> values(static_cast<size_t>(shapes[i].numel()));
     for (double& value : values) {
       const int64_t place = places[static_cast<size_t>(used++)];
-      value = input.domain == Domain::distinct ? 0.05 * static_cast<double>(place - total / 2) + 0.025
-                                               : draw(random, input.domain);
+      value = input.domain == Domain::distinct
+                  ? 0.05 * static_cast<double>(place - total / 2) + 0.025
+                  : draw(random, input.domain);
     }
     if (input.domain == Domain::probabilities) normalise_rows(values, shapes[i][-1]);
     const bool wide = input.parameter && dtype == DType::bf16;
@@ -97,7 +98,8 @@ Tensors make_inputs(const Row& row, size_t at, DType dtype) {
 
 Tensors in_f64(const Tensors& inputs) {
   Tensors result;
-  for (const Tensor& input : inputs) result.push_back(Tensor::from(input.values(), input.shape(), DType::f64));
+  for (const Tensor& input : inputs)
+    result.push_back(Tensor::from(input.values(), input.shape(), DType::f64));
   return result;
 }
 
@@ -135,7 +137,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 
 Comparison compare(const std::vector<double>& got, std::span<const double> want, double scale) {
   Comparison result;
-  PASSBAND_CHECK(got.size() == want.size(), "compare: ", got.size(), " elements instead of ", want.size());
+  PASSBAND_CHECK(got.size() == want.size(), "compare: ", got.size(), " elements instead of ",
+                 want.size());
   double squares = 0;
   for (const double value : want) squares += std::isfinite(value) ? value * value : 0;
   const double rms = std::sqrt(squares / static_cast<double>(std::max<size_t>(want.size(), 1)));
@@ -150,8 +153,8 @@ Comparison compare(const std::vector<double>& got, std::span<const double> want,
 }
 
 std::string describe(const Comparison& comparison) {
-  return concat_text("element ", comparison.at, " is ", comparison.got, ", not ", comparison.want, " (",
-                     comparison.worst, " times the allowance)");
+  return concat_text("element ", comparison.at, " is ", comparison.got, ", not ", comparison.want,
+                     " (", comparison.worst, " times the allowance)");
 }
 
 double epsilon_of(DType dtype) {
@@ -165,7 +168,8 @@ double allowance(const Row& row, size_t at, DType dtype, double tolerance) {
 
 bool padding_untouched(const Tensor& tensor) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(tensor.storage()->data());
-  return std::all_of(bytes + tensor.storage()->bytes(), bytes + block_bytes(tensor.storage()->bytes()),
+  return std::all_of(bytes + tensor.storage()->bytes(),
+                     bytes + block_bytes(tensor.storage()->bytes()),
                      [](unsigned char byte) { return byte == 0xff; });
 }
 

@@ -1,4 +1,5 @@
-// What the drivers share: inputs for a case, comparison with tolerances, and memory that shows stray writes.
+// What the drivers share: inputs for a case, comparison with tolerances, and memory that shows
+// stray writes.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -9,12 +10,14 @@
 
 namespace passband::op_table {
 
-// Calls check(row, case number) for every case of every row that `wanted` accepts, with the row named in failures.
+// Calls check(row, case number) for every case of every row that `wanted` accepts, with the row
+// named in failures.
 using Wanted = std::function<bool(const Row&)>;
 using Check = std::function<void(const Row&, size_t)>;
 void for_each_case(const Wanted& wanted, const Check& check);
 
-// Reproducible inputs for a case, drawn in f64 and rounded to `dtype` (f32 for parameters of a bf16 run).
+// Reproducible inputs for a case, drawn in f64 and rounded to `dtype` (f32 for parameters of a bf16
+// run).
 Tensors make_inputs(const Row& row, size_t at, DType dtype);
 // The same values in f64.
 Tensors in_f64(const Tensors& inputs);
@@ -29,8 +32,8 @@ Tensor random_like(const Tensor& like, uint64_t salt);
 // True when all elements have the same bits.
 bool same_bits(const Tensor& a, const Tensor& b);
 
-// The largest error in units of its allowance, scale * max(|want|, rms(want)); infinite when an infinity or a
-// NaN of one side is not the same in the other. 1 or less passes.
+// The largest error in units of its allowance, scale * max(|want|, rms(want)); infinite when an
+// infinity or a NaN of one side is not the same in the other. 1 or less passes.
 struct Comparison {
   double worst = 0;
   size_t at = 0;
@@ -43,8 +46,8 @@ std::string describe(const Comparison& comparison);
 double epsilon_of(DType dtype);
 double allowance(const Row& row, size_t at, DType dtype, double tolerance);
 
-// Whether the bytes between the end of `tensor` and the end of its block are 0xff, as fill_fresh_memory(true)
-// made them.
+// Whether the bytes between the end of `tensor` and the end of its block are 0xff, as
+// fill_fresh_memory(true) made them.
 bool padding_untouched(const Tensor& tensor);
 
 }  // namespace passband::op_table

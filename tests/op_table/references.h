@@ -19,7 +19,8 @@ inline Reference elementwise(std::function<double(double)> f) {
   };
 }
 
-// Index into an array of shape `own` that broadcasting reads for element `i` of a result of shape `shape`.
+// Index into an array of shape `own` that broadcasting reads for element `i` of a result of shape
+// `shape`.
 inline int64_t broadcast_index(const Shape& shape, const Shape& own, int64_t i) {
   int64_t index = 0, step = 1;
   for (int d = 1; d <= shape.rank(); ++d) {
@@ -41,7 +42,8 @@ inline Reference elementwise(std::function<double(double, double)> f) {
         if (d <= array.shape.rank() && array.shape[-d] != 1) shape[-d] = array.shape[-d];
     Values y;
     for (int64_t i = 0; i < shape.numel(); ++i)
-      y.push_back(f(x[0][broadcast_index(shape, x[0].shape, i)], x[1][broadcast_index(shape, x[1].shape, i)]));
+      y.push_back(f(x[0][broadcast_index(shape, x[0].shape, i)],
+                    x[1][broadcast_index(shape, x[1].shape, i)]));
     return y;
   };
 }
@@ -71,7 +73,8 @@ inline std::vector<int64_t> position_of(const Shape& shape, int64_t i) {
 inline Values scattered_sum(const Array& x, int64_t size,
                             const std::function<int64_t(const std::vector<int64_t>&)>& target) {
   Values y(static_cast<size_t>(size));
-  for (int64_t i = 0; i < x.size(); ++i) y[static_cast<size_t>(target(position_of(x.shape, i)))] += x[i];
+  for (int64_t i = 0; i < x.size(); ++i)
+    y[static_cast<size_t>(target(position_of(x.shape, i)))] += x[i];
   return y;
 }
 

@@ -19,7 +19,8 @@ Reference reduction(std::vector<int> dims, bool is_mean) {
       for (int d = 0; d < shape.rank(); ++d) kept[d] = 1;
     Values y = scattered_sum(x[0], kept.numel(), [&](const std::vector<int64_t>& at) {
       int64_t index = 0;
-      for (int d = 0; d < shape.rank(); ++d) index = index * kept[d] + (kept[d] == 1 ? 0 : at[static_cast<size_t>(d)]);
+      for (int d = 0; d < shape.rank(); ++d)
+        index = index * kept[d] + (kept[d] == 1 ? 0 : at[static_cast<size_t>(d)]);
       return index;
     });
     const double count = static_cast<double>(shape.numel()) / static_cast<double>(kept.numel());
@@ -30,10 +31,13 @@ Reference reduction(std::vector<int> dims, bool is_mean) {
 
 int64_t numel(const Shapes& shapes) { return shapes[0].numel(); }
 
-Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> cases, bool is_mean = false,
-               bool keepdim = false) {
+Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> cases,
+               bool is_mean = false, bool keepdim = false) {
   return {.name = name,
-          .op = [=](const Tensors& x) { return is_mean ? mean(x[0], dims, keepdim) : sum(x[0], dims, keepdim); },
+          .op =
+              [=](const Tensors& x) {
+                return is_mean ? mean(x[0], dims, keepdim) : sum(x[0], dims, keepdim);
+              },
           .cases = std::move(cases),
           .reference = reduction(dims, is_mean),
           .terms = numel};
@@ -42,10 +46,12 @@ Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> case
 const Register reductions({
     reduce_row("sum of all", {}, {{{1}}, {{3, 7}}, {{2, 3, 5, 3}}, {{9001}}, {{0, 3}}}),
     reduce_row("sum of rows", {-1}, {{{1, 1}}, {{3, 7}}, {{2, 5, 33}}, {{3, 4999}}}),
-    reduce_row("sum of columns", {0, 1, 2},
-               {{{2, 3, 5, 4}}, {{1, 1, 1, 3}}, {{7, 13, 17, 3}}, {{3, 1, 5, 300}}, {{17, 11, 13, 1}}}),
+    reduce_row(
+        "sum of columns", {0, 1, 2},
+        {{{2, 3, 5, 4}}, {{1, 1, 1, 3}}, {{7, 13, 17, 3}}, {{3, 1, 5, 300}}, {{17, 11, 13, 1}}}),
     reduce_row("sum of the middle", {1}, {{{2, 3, 5}}, {{3, 17, 1}}, {{2, 1100, 3}}}),
-    reduce_row("sum of outer and inner", {0, 2}, {{{2, 3, 5}}, {{4, 1, 7}}, {{5, 6, 71}}}, false, true),
+    reduce_row("sum of outer and inner", {0, 2}, {{{2, 3, 5}}, {{4, 1, 7}}, {{5, 6, 71}}}, false,
+               true),
     reduce_row("sum of second and last", {1, 3}, {{{2, 3, 4, 5}}}),
     reduce_row("mean of all", {}, {{{1}}, {{3, 7}}}, true),
     reduce_row("mean of rows", {-1}, {{{3, 7}}, {{2, 3, 11}}}, true, true),
@@ -84,7 +90,8 @@ const Register stretching({
      .cases = {{{2, 1, 5}}, {{3, 1}}, {{1}}, {{4, 1, 3, 1}}, {Shape{}}},
      .reference = [](const Arrays& x) {
        Values y;
-       for (int64_t i = 0; i < 120; ++i) y.push_back(x[0][broadcast_index({4, 2, 3, 5}, x[0].shape, i)]);
+       for (int64_t i = 0; i < 120; ++i)
+         y.push_back(x[0][broadcast_index({4, 2, 3, 5}, x[0].shape, i)]);
        return y;
      },
      .terms = [](const Shapes&) { return int64_t{120}; }},
@@ -112,7 +119,8 @@ Reference permuted(std::vector<int> order) {
       std::vector<int64_t> source(order.size());
       for (size_t d = 0; d < order.size(); ++d) source[static_cast<size_t>(order[d])] = at[d];
       int64_t index = 0;
-      for (int d = 0; d < x[0].shape.rank(); ++d) index = index * x[0].shape[d] + source[static_cast<size_t>(d)];
+      for (int d = 0; d < x[0].shape.rank(); ++d)
+        index = index * x[0].shape[d] + source[static_cast<size_t>(d)];
       y.push_back(x[0][index]);
     }
     return y;
@@ -128,7 +136,10 @@ Row permute_row(const char* name, const std::vector<int>& order) {
 
 const Register moves({
     {.name = "reshape",
-     .op = [](const Tensors& x) { return reshape(x[0], std::vector<int64_t>{3, -1}); },
+     .op =
+         [](const Tensors& x) {
+           return reshape(x[0], std::vector<int64_t>{3, -1});
+         },
      .cases = {{{6, 5}}, {{3}}, {{1, 3, 7}}},
      .reference = unchanged},
     permute_row("permute 0213", {0, 2, 1, 3}),
@@ -140,52 +151,62 @@ const Register moves({
     {.name = "transpose",
      .op = [](const Tensors& x) { return transpose(x[0], -1, -2); },
      .cases = {{{2, 3, 5}}, {{67, 35}}},
-     .reference = [](const Arrays& x) {
-       return x[0].shape.rank() == 2 ? permuted({1, 0})(x) : permuted({0, 2, 1})(x);
-     }},
+     .reference =
+         [](const Arrays& x) {
+           return x[0].shape.rank() == 2 ? permuted({1, 0})(x) : permuted({0, 2, 1})(x);
+         }},
     {.name = "concat of the middle",
-     .op = [](const Tensors& x) { return concat({x[0], x[1], x[2]}, 1); },
+     .op =
+         [](const Tensors& x) {
+           return concat({x[0], x[1], x[2]}, 1);
+         },
      .cases = {{{2, 3, 2}, {2, 1, 2}, {2, 4, 2}}},
-     .reference = [](const Arrays& x) {
-       Values y;
-       for (int64_t o = 0; o < 2; ++o)
-         for (const Array& part : x)
-           for (int64_t i = 0; i < part.size() / 2; ++i) y.push_back(part[o * part.size() / 2 + i]);
-       return y;
-     }},
+     .reference =
+         [](const Arrays& x) {
+           Values y;
+           for (int64_t o = 0; o < 2; ++o)
+             for (const Array& part : x)
+               for (int64_t i = 0; i < part.size() / 2; ++i)
+                 y.push_back(part[o * part.size() / 2 + i]);
+           return y;
+         }},
     {.name = "slice",
      .op = [](const Tensors& x) { return slice(x[0], 1, 2, 3); },
      .cases = {{{2, 7, 3}}, {{1, 5}}},
-     .reference = [](const Arrays& x) {
-       const Shape& s = x[0].shape;
-       Values y;
-       for (int64_t i = 0; i < x[0].size(); ++i)
-         if (const int64_t k = i / s.inner(1) % s[1]; k >= 2 && k < 5) y.push_back(x[0][i]);
-       return y;
-     }},
+     .reference =
+         [](const Arrays& x) {
+           const Shape& s = x[0].shape;
+           Values y;
+           for (int64_t i = 0; i < x[0].size(); ++i)
+             if (const int64_t k = i / s.inner(1) % s[1]; k >= 2 && k < 5) y.push_back(x[0][i]);
+           return y;
+         }},
     {.name = "pad",
      .op = [](const Tensors& x) { return pad(x[0], 0, 1, 2); },
      .cases = {{{3, 5}}, {{1}}},
-     .reference = [](const Arrays& x) {
-       const auto inner = static_cast<size_t>(x[0].shape.inner(0));
-       Values y(inner, 0.0);
-       y.insert(y.end(), x[0].values.begin(), x[0].values.end());
-       y.resize(y.size() + 2 * inner, 0.0);
-       return y;
-     }},
+     .reference =
+         [](const Arrays& x) {
+           const auto inner = static_cast<size_t>(x[0].shape.inner(0));
+           Values y(inner, 0.0);
+           y.insert(y.end(), x[0].values.begin(), x[0].values.end());
+           y.resize(y.size() + 2 * inner, 0.0);
+           return y;
+         }},
     {.name = "roll",
      .op = [](const Tensors& x) { return roll(x[0], 1, -2); },
      .cases = {{{2, 5, 3}}, {{3, 2}}},
-     .reference = [](const Arrays& x) {
-       const int64_t n = x[0].shape[1], inner = x[0].shape.inner(1);
-       Values y;
-       for (int64_t i = 0; i < x[0].size(); ++i) {
-         const int64_t k = i / inner % n;
-         y.push_back(x[0][i + ((k + 2) % n - k) * inner]);
-       }
-       return y;
-     }},
-    // In f64 and bf16 runs the cast rounds; f32 differences are too coarse for the derivative checks.
+     .reference =
+         [](const Arrays& x) {
+           const int64_t n = x[0].shape[1], inner = x[0].shape.inner(1);
+           Values y;
+           for (int64_t i = 0; i < x[0].size(); ++i) {
+             const int64_t k = i / inner % n;
+             y.push_back(x[0][i + ((k + 2) % n - k) * inner]);
+           }
+           return y;
+         }},
+    // In f64 and bf16 runs the cast rounds; f32 differences are too coarse for the derivative
+    // checks.
     {.name = "cast",
      .op = [](const Tensors& x) { return cast(cast(x[0], DType::f64), x[0].dtype()); },
      .cases = {{{3, 7}}},
@@ -210,7 +231,8 @@ const Register selection({
      .reference = [](const Arrays& x) {
        Values y;
        for (const int64_t row : chosen_rows(8, x[0].shape[0]))
-         for (int64_t c = 0; c < x[0].shape.inner(0); ++c) y.push_back(x[0][row * x[0].shape.inner(0) + c]);
+         for (int64_t c = 0; c < x[0].shape.inner(0); ++c)
+           y.push_back(x[0][row * x[0].shape.inner(0) + c]);
        return y;
      },
      .terms = [](const Shapes&) { return int64_t{8}; }},
@@ -222,7 +244,8 @@ const Register selection({
        const int64_t inner = x[0].shape.inner(0);
        Values y(static_cast<size_t>(5 * inner));
        for (int64_t i = 0; i < x[0].size(); ++i)
-         y[static_cast<size_t>(index[static_cast<size_t>(i / inner)] * inner + i % inner)] += x[0][i];
+         y[static_cast<size_t>(index[static_cast<size_t>(i / inner)] * inner + i % inner)] +=
+             x[0][i];
        return y;
      },
      .terms = numel},

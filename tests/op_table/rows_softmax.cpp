@@ -53,13 +53,15 @@ Tensor labels_for(const Tensor& logits) {
 }
 
 // Mean over rows of -sum_k target(row, k) log_softmax_k.
-Values cross_entropy_of(const Array& logits, const std::function<double(int64_t, int64_t)>& target) {
+Values cross_entropy_of(const Array& logits,
+                        const std::function<double(int64_t, int64_t)>& target) {
   const int64_t rows = logits.shape[0], classes = logits.shape[1];
   double total = 0;
   for (int64_t row = 0; row < rows; ++row) {
     const auto begin = logits.values.begin() + row * classes;
     const Values log_probability = log_softmax_of(Values(begin, begin + classes));
-    for (int64_t k = 0; k < classes; ++k) total -= target(row, k) * log_probability[static_cast<size_t>(k)];
+    for (int64_t k = 0; k < classes; ++k)
+      total -= target(row, k) * log_probability[static_cast<size_t>(k)];
   }
   return {total / static_cast<double>(rows)};
 }
@@ -72,7 +74,8 @@ Row cross_entropy_row(const char* name, double smoothing) {
               [=](const Arrays& x) {
                 const int64_t classes = x[0].shape[1];
                 return cross_entropy_of(x[0], [=](int64_t row, int64_t k) {
-                  return (k == label_of(row, classes) ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes);
+                  return (k == label_of(row, classes) ? 1 - smoothing : 0) +
+                         smoothing / static_cast<double>(classes);
                 });
               },
           .terms = width};
@@ -84,9 +87,11 @@ const Register losses({
     {.name = "soft_cross_entropy",
      .op = [](const Tensors& x) { return soft_cross_entropy(x[0], x[1]); },
      .cases = {{{5, 7}, {5, 7}}, {{1, 3}, {1, 3}}, {{2, 37}, {2, 37}}},
-     .reference = [](const Arrays& x) {
-       return cross_entropy_of(x[0], [&](int64_t row, int64_t k) { return x[1][row * x[1].shape[1] + k]; });
-     },
+     .reference =
+         [](const Arrays& x) {
+           return cross_entropy_of(
+               x[0], [&](int64_t row, int64_t k) { return x[1][row * x[1].shape[1] + k]; });
+         },
      .inputs = {{Domain::normal}, {Domain::probabilities}},
      .terms = width},
 });
@@ -131,9 +136,12 @@ Reference fourier(Part part) {
         for (int64_t w = 0; w < breadth; ++w) {
           const double turns = static_cast<double>(at[1] * h) / static_cast<double>(height) +
                                static_cast<double>(at[2] * w) / static_cast<double>(breadth);
-          total += x[0][((at[0] * height + h) * breadth + w) * channels + at[3]] * std::polar(1.0, -2 * M_PI * turns);
+          total += x[0][((at[0] * height + h) * breadth + w) * channels + at[3]] *
+                   std::polar(1.0, -2 * M_PI * turns);
         }
-      y.push_back(part == Part::magnitude ? std::abs(total) : part == Part::real ? total.real() : total.imag());
+      y.push_back(part == Part::magnitude ? std::abs(total)
+                  : part == Part::real    ? total.real()
+                                          : total.imag());
     }
     return y;
   };
@@ -144,7 +152,12 @@ int64_t area(const Shapes& shapes) { return shapes[0][1] * shapes[0][2]; }
 Row fourier_row(const char* name, Tensor (*op)(const Tensor&), Part part) {
   return {.name = name,
           .op = [op](const Tensors& x) { return op(x[0]); },
-          .cases = {{{2, 4, 4, 3}}, {{1, 1, 1, 1}}, {{1, 5, 7, 2}}, {{1, 6, 1, 5}}, {{1, 1, 9, 1}}, {{1, 17, 12, 1}}},
+          .cases = {{{2, 4, 4, 3}},
+                    {{1, 1, 1, 1}},
+                    {{1, 5, 7, 2}},
+                    {{1, 6, 1, 5}},
+                    {{1, 1, 9, 1}},
+                    {{1, 17, 12, 1}}},
           .reference = fourier(part),
           .terms = area};
 }
