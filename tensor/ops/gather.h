@@ -4,9 +4,9 @@
 
 namespace passband {
 
-// y[i, ...] = x[index[i], ...] for i32 `indices` of any shape: result shape = indices.shape +
-// x.shape[1:]. An index outside [0, rows) throws. dx = scatter_add(dy). Also known as embedding
-// lookup.
+// y[i, ...] = x[index[i], ...] for i32 `indices` of any shape; the result's shape is that of the
+// indices followed by x.shape[1:]. An index outside [0, rows) throws. dx = scatter_add(dy). Also
+// known as embedding lookup.
 Tensor gather(const Tensor& x, const Tensor& indices);
 // y of `rows` rows, y[index[i], ...] += x[i, ...], summed in index order (deterministic). Adjoint
 // of gather.

@@ -68,21 +68,21 @@ void permute_blocks(T* y, const T* x, int64_t n, const Permutation& p, int along
   for (size_t d = fast + 1; d < last; ++d) y_step *= p.size[d];
   const int64_t middle = y_step / columns, row_blocks = (rows + kBlock - 1) / kBlock;
   const int64_t outer = n / (rows * y_step);
-  parallel_for(outer * row_blocks * middle, grain_for(kBlock * columns),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t task = begin; task < end; ++task) {
-                   const int64_t m = task % middle, block = task / middle % row_blocks,
-                                 o = task / middle / row_blocks;
-                   const int64_t first = block * kBlock, count = std::min(kBlock, rows - first);
-                   const T* from = x + row_offset(p, p.rank - 1, (o * rows + first) * middle + m);
-                   T* to = y + (o * rows + first) * y_step + m * columns;
-                   for (int64_t c0 = 0; c0 < columns; c0 += kBlock) {
-                     const int64_t c1 = std::min(columns, c0 + kBlock);
-                     for (int64_t r = 0; r < count; ++r)
-                       for (int64_t c = c0; c < c1; ++c) to[r * y_step + c] = from[r + c * stride];
-                   }
-                 }
-               });
+  const int64_t tasks = outer * row_blocks * middle;
+  parallel_for(tasks, grain_for(kBlock * columns), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t m = task % middle, block = task / middle % row_blocks;
+      const int64_t first = (task / middle / row_blocks) * rows + block * kBlock;
+      const int64_t count = std::min(kBlock, rows - block * kBlock);
+      const T* from = x + row_offset(p, p.rank - 1, first * middle + m);
+      T* to = y + first * y_step + m * columns;
+      for (int64_t c0 = 0; c0 < columns; c0 += kBlock) {
+        const int64_t c1 = std::min(columns, c0 + kBlock);
+        for (int64_t r = 0; r < count; ++r)
+          for (int64_t c = c0; c < c1; ++c) to[r * y_step + c] = from[r + c * stride];
+      }
+    }
+  });
 }
 
 template <class T> void permute_elements(const Tensor& y, const Tensor& x, const Permutation& p) {
