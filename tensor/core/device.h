@@ -28,7 +28,7 @@ struct Device {
 
 // Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the
 // end of the statement.
-#ifdef PASSBAND_CUDA
+#ifdef PASSBAND_HAS_CUDA
 #define DISPATCH(device, kernel, ...)                   \
   (static_cast<void>(::passband::KernelTimer{#kernel}), \
    (device).is_cuda() ? cuda::kernel(__VA_ARGS__) : cpu::kernel(__VA_ARGS__))

@@ -49,7 +49,7 @@ void average_step(const Tensor& average, const Tensor& values, double decay) {
 }
 
 double norm_of(const Tensor& vector) {
-#ifdef PASSBAND_CUDA
+#ifdef PASSBAND_HAS_CUDA
   if (vector.device().is_cuda()) return cuda::norm_of(vector);
 #endif
   return cpu::norm_of(vector);
