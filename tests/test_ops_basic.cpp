@@ -1,5 +1,5 @@
-// What the op table does not reach of the basic operations: messages, in-place operations, special values, accuracy of
-// long sums, statistics of random removal.
+// What the op table does not reach of the basic operations: messages, in-place operations, special
+// values, accuracy of long sums, statistics of random removal.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -41,10 +41,21 @@ std::string message_of(const std::function<void()>& action) {
   return "nothing was thrown";
 }
 
-TEST_CASE("messages name the op, the rule and the operands") {
-  const Tensor a = Tensor::zeros({2, 3}), b = Tensor::zeros({4}), wide = Tensor::zeros({2, 3}, DType::f64);
-  const Tensor labels = Tensor::from({0, 3}, {2}, DType::i32), index = Tensor::from({1, -1}, {2}, DType::i32);
-  const std::pair<std::function<void()>, const char*> cases[] = {
+// An action and a part of the message it must throw.
+using Case = std::pair<std::function<void()>, const char*>;
+
+void check_messages(const std::vector<Case>& cases) {
+  for (const auto& [action, want] : cases) {
+    const std::string message = message_of(action);
+    INFO("got: ", message, ", want: ", std::string(want));
+    CHECK(message.find(want) != std::string::npos);
+  }
+}
+
+TEST_CASE("messages of arithmetic and shape operations name the op, the rule and the operands") {
+  const Tensor a = Tensor::zeros({2, 3}), b = Tensor::zeros({4});
+  const Tensor wide = Tensor::zeros({2, 3}, DType::f64);
+  check_messages({
       {[&] { add(a, b); }, "add: shapes do not broadcast: a is f32[2, 3]@cpu, b is f32[4]@cpu"},
       {[&] { mul(a, wide); }, "mul: element types differ: a is f32[2, 3]@cpu, b is f64[2, 3]@cpu"},
       {[&] { add(a, Tensor{}); }, "add: an operand is undefined"},
@@ -54,30 +65,41 @@ TEST_CASE("messages name the op, the rule and the operands") {
       {[&] { sum(a, {2}); }, "dim 2 is out of range for [2, 3]"},
       {[&] { expand(a, {2, 4}); }, "expand: f32[2, 3]@cpu does not stretch to [2, 4]"},
       {[&] { max(Tensor::zeros({2, 0}), 1); }, "max: dimension 1 of f32[2, 0]@cpu is empty"},
-      {[&] { reshape(a, std::vector<int64_t>{4, -1}); }, "reshape: 6 elements of f32[2, 3]@cpu do not divide by 4"},
+      {[&] { reshape(a, std::vector<int64_t>{4, -1}); },
+       "reshape: 6 elements of f32[2, 3]@cpu do not divide by 4"},
       {[&] { reshape(a, Shape{7}); }, "reshape: f32[2, 3]@cpu has 6 elements, [7] needs 7"},
       {[&] { permute(a, {0, 0}); }, "permute: dimension 0 is named twice"},
-      {[&] { concat({a, b}, 0); }, "concat: along dimension 0 f32[4]@cpu does not fit f32[2, 3]@cpu"},
-      {[&] { slice(a, 1, 2, 2); }, "slice: elements 2 to 4 of dimension 1 are outside f32[2, 3]@cpu"},
+      {[&] { concat({a, b}, 0); },
+       "concat: along dimension 0 f32[4]@cpu does not fit f32[2, 3]@cpu"},
+      {[&] { slice(a, 1, 2, 2); },
+       "slice: elements 2 to 4 of dimension 1 are outside f32[2, 3]@cpu"},
       {[&] { pad(a, 0, -1, 0); }, "pad: negative padding"},
-      {[&] { softmax(Tensor::zeros({2, 0})); }, "softmax: needs a last dimension that is not empty"},
+  });
+}
+
+TEST_CASE("messages of losses, selection and the rest name the op, the rule and the operands") {
+  const Tensor a = Tensor::zeros({2, 3}), b = Tensor::zeros({4});
+  const Tensor wide = Tensor::zeros({2, 3}, DType::f64);
+  const Tensor labels = Tensor::from({0, 3}, {2}, DType::i32);
+  const Tensor index = Tensor::from({1, -1}, {2}, DType::i32);
+  check_messages({
+      {[&] { softmax(Tensor::zeros({2, 0})); },
+       "softmax: needs a last dimension that is not empty"},
       {[&] { cross_entropy(a, labels); }, "cross_entropy: labels: index 1 is 3, outside [0, 3)"},
-      {[&] { cross_entropy(a, Tensor::zeros({2})); }, "cross_entropy: labels must be i32 of shape [2]"},
-      {[&] { cross_entropy(b, labels); }, "cross_entropy: logits must be (N, classes), not f32[4]@cpu"},
+      {[&] { cross_entropy(a, Tensor::zeros({2})); },
+       "cross_entropy: labels must be i32 of shape [2]"},
+      {[&] { cross_entropy(b, labels); },
+       "cross_entropy: logits must be (N, classes), not f32[4]@cpu"},
       {[&] { soft_cross_entropy(a, wide); }, "soft_cross_entropy: targets are f64[2, 3]@cpu"},
       {[&] { gather(a, index); }, "gather: index 1 is -1, outside [0, 2)"},
       {[&] { scatter_add(a, labels, 3); }, "scatter_add: index 1 is 3, outside [0, 3)"},
       {[&] { one_hot(labels, 3); }, "one_hot: index 1 is 3, outside [0, 3)"},
       {[&] { dropout(a, 1, {}); }, "dropout: p must be in [0, 1), not 1"},
-      {[&] { fft2_magnitude(a); }, "fft2_magnitude: needs feature maps (N, H, W, C), not f32[2, 3]@cpu"},
+      {[&] { fft2_magnitude(a); },
+       "fft2_magnitude: needs feature maps (N, H, W, C), not f32[2, 3]@cpu"},
       {[&] { exp(labels); }, "takes f32, bf16 or f64, not i32"},
       {[&] { set_thread_count(0); }, "threads: needs at least 1, not 0"},
-  };
-  for (const auto& [action, want] : cases) {
-    const std::string message = message_of(action);
-    INFO("got: ", message, ", want: ", std::string(want));
-    CHECK(message.find(want) != std::string::npos);
-  }
+  });
 }
 
 TEST_CASE("operations in place change the memory they are given and its version") {
@@ -113,8 +135,10 @@ TEST_CASE("filling memory that holds NaN leaves no NaN") {
 TEST_CASE("conversion keeps whole numbers, rounds bf16 to nearest even and keeps NaN") {
   CHECK(cast(vector_of({16777217}, DType::i32), DType::f64).item() == 16777217);
   CHECK(cast(vector_of({0, 128, 255}, DType::u8), DType::f32).values() == Values{0, 128, 255});
-  CHECK(cast(vector_of({1 + 0x1p-8, 1 + 3 * 0x1p-8}), DType::bf16).values() == Values{1, 1 + 0x1p-6});
-  for (const double value : cast(vector_of(Values(100, kNan)), DType::bf16).values()) CHECK(std::isnan(value));
+  CHECK(cast(vector_of({1 + 0x1p-8, 1 + 3 * 0x1p-8}), DType::bf16).values() ==
+        Values{1, 1 + 0x1p-6});
+  for (const double value : cast(vector_of(Values(100, kNan)), DType::bf16).values())
+    CHECK(std::isnan(value));
 }
 
 TEST_CASE("NaN passes through, infinities have their limits") {
@@ -130,7 +154,8 @@ TEST_CASE("NaN passes through, infinities have their limits") {
   CHECK(limits(sigmoid) == Values{1, 0});
   CHECK(limits(relu) == Values{kInfinity, 0});
   CHECK(exp(vector_of({89, -104})).values() == Values{kInfinity, 0});
-  CHECK(exp(vector_of({-100})).item() == doctest::Approx(std::exp(-100.0)).epsilon(0.02));  // a subnormal number
+  CHECK(exp(vector_of({-100})).item() ==
+        doctest::Approx(std::exp(-100.0)).epsilon(0.02));  // a subnormal number
   CHECK(std::isnan(maximum(x, vector_of(Values(5, 1))).values()[0]));
   CHECK(std::isnan(max(x, 0).item()));
   CHECK(argmax(x, 0).item() == 0);
@@ -195,7 +220,8 @@ TEST_CASE("the loss of bf16 logits is f32") {
   CHECK(loss.item() == doctest::Approx(std::log(4.0)).epsilon(1e-6));
 }
 
-TEST_CASE("dropout keeps a share of 1 - p, keeps the mean, and depends on seed, step and site alone") {
+TEST_CASE(
+    "dropout keeps a share of 1 - p, keeps the mean, and depends on seed, step and site alone") {
   const Tensor x = Tensor::full({100'003}, 1.0);
   const RandomKey key{.seed = 3, .step = 4, .site = 5};
   const Tensor y = dropout(x, 0.25, key);

@@ -40,7 +40,7 @@ void sum_rows(To* y, const From* x, int64_t rows, int64_t n, double scale) {
   }
 }
 
-constexpr int64_t kTile = 256;        // columns summed together: their sums stay in the nearest cache
+constexpr int64_t kTile = 256;        // columns summed together: their sums stay in the L1 cache
 constexpr int64_t kFlushRows = 256;   // rows that one f32 sum takes before it goes to f64
 constexpr int64_t kChunkRows = 1024;  // least rows of one task
 
