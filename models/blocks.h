@@ -12,15 +12,15 @@ namespace passband {
 
 // Where a block stands and what it is to become.
 struct BlockPlan {
-  Scope scope;             // of its parameters: "layer3.1"
-  std::string name;        // while it runs: "block2"
+  Scope scope;       // of its parameters: "layer3.1"
+  std::string name;  // while it runs: "block2"
   char letter = 'C';
-  int64_t in = 0, out = 0; // channels of the residual stream before and after
-  int64_t width = 0;       // of the 3x3, the lambda layer, or the input of the attention
+  int64_t in = 0, out = 0;  // channels of the residual stream before and after
+  int64_t width = 0;        // of the 3x3, the lambda layer, or the input of the attention
   int64_t stride = 1;
   int64_t heads = 1, window = 1;  // of an M block
-  Grid grid;               // extent of the input
-  double patch = 1;        // input pixels per grid step of the input
+  Grid grid;                      // extent of the input
+  double patch = 1;               // input pixels per grid step of the input
   double drop_path = 0;
 };
 

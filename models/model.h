@@ -1,4 +1,5 @@
-// A network with its parameters, by name. All families are made here: see registry.cpp for the names.
+// A network with its parameters, by name. All families are made here: see registry.cpp for the
+// names.
 #pragma once
 #include <memory>
 #include <string>
@@ -11,17 +12,18 @@ namespace passband {
 
 struct ModelOptions {
   int64_t classes = 10;
-  int64_t image_size = 32;    // <= 64: CIFAR stem; larger: ImageNet stem
-  double drop_path = 0;       // linear over depth
-  double dropout = 0;         // before the classifier
+  int64_t image_size = 32;  // <= 64: CIFAR stem; larger: ImageNet stem
+  double drop_path = 0;     // linear over depth
+  double dropout = 0;       // before the classifier
   uint64_t seed = 0;
-  DType dtype = DType::f32;   // of the parameters (f64 for checks)
+  DType dtype = DType::f32;  // of the parameters (f64 for checks)
 };
 
 class Model {
  public:
   virtual ~Model() = default;
-  // images (N, H, W, 3), normalised, in any floating type (cast to context().compute) -> logits (N, classes) f32 (f64).
+  // images (N, H, W, 3), normalised, in any floating type (cast to context().compute) -> logits (N,
+  // classes) f32 (f64).
   Tensor operator()(const Tensor& images) const;
 
   const std::string& name() const { return name_; }
@@ -31,7 +33,8 @@ class Model {
   const ModelOptions& options() const { return options_; }
   ParameterStore& store() { return store_; }
   const ParameterStore& store() const { return store_; }
-  // Multiply-accumulates of one forward pass of one image (convolutions, linear, attention and lambda products).
+  // Multiply-accumulates of one forward pass of one image (convolutions, linear, attention and
+  // lambda products).
   int64_t macs() const { return macs_; }
 
  protected:
@@ -43,9 +46,11 @@ class Model {
   int64_t macs_ = 0;
 };
 
-// Makes a model by name ("resnet50", "alternet_18", "vit_tiny_patch4_gap", or a pattern "CC.CM.CM.CM"), initialised.
-// Unknown names throw UsageError with the nearest names. `build = false` registers parameters without memory (counts).
-std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {}, bool build = true);
+// Makes a model by name ("resnet50", "alternet_18", "vit_tiny_patch4_gap", or a pattern
+// "CC.CM.CM.CM"), initialised. Unknown names throw UsageError with the nearest names. `build =
+// false` registers parameters without memory (counts).
+std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {},
+                                  bool build = true);
 
 struct ModelInfo {
   std::string name, family, pattern;

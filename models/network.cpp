@@ -17,7 +17,8 @@ namespace {
 
 constexpr int64_t kMostStages = 6;
 
-// Entry `stage` of a per-stage list; beyond the end the last entry is multiplied by `growth` for each further stage.
+// Entry `stage` of a per-stage list; beyond the end the last entry is multiplied by `growth` for
+// each further stage.
 int64_t per_stage(const std::vector<int64_t>& list, size_t stage, int64_t growth) {
   int64_t value = list[std::min(stage, list.size() - 1)];
   for (size_t s = list.size(); s <= stage; ++s) value *= growth;
@@ -28,9 +29,9 @@ const std::string& pattern_for(const NetworkSpec& spec, int64_t image_size) {
   return image_size <= kCifarSize || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
 }
 
-// From the image to the first map. CIFAR: one 3x3 convolution. Larger images: 7x7 of stride 2 and a 3x3 max-pool of
-// stride 2, or (ResNet-RS) three 3x3 convolutions and a fourth in place of the pool. Norm and ReLU follow in
-// post-activation trunks only.
+// From the image to the first map. CIFAR: one 3x3 convolution. Larger images: 7x7 of stride 2 and a
+// 3x3 max-pool of stride 2, or (ResNet-RS) three 3x3 convolutions and a fourth in place of the
+// pool. Norm and ReLU follow in post-activation trunks only.
 class Stem {
  public:
   Stem(const Scope& root, const NetworkSpec& spec, int64_t side) : post_(!spec.preactivation) {
@@ -43,7 +44,8 @@ class Stem {
       add(root / "conv1" / "6", root / "bn1", width / 2, width, 3, 1);
       add(root / "maxpool" / "0", root / "maxpool" / "1", width, width, 3, 2);
     } else {
-      add(post_ ? root / "conv1" : root / "stem" / "conv", root / "bn1", 3, width, small ? 3 : 7, small ? 1 : 2);
+      add(post_ ? root / "conv1" : root / "stem" / "conv", root / "bn1", 3, width, small ? 3 : 7,
+          small ? 1 : 2);
       pools_ = !small;
     }
     if (pools_) grid_ = grid_.strided(3, 2, 1);
@@ -67,7 +69,8 @@ class Stem {
   double patch() const { return site_.patch; }
 
  private:
-  void add(const Scope& conv, const Scope& norm, int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+  void add(const Scope& conv, const Scope& norm, int64_t in, int64_t out, int64_t kernel,
+           int64_t stride) {
     Conv2dOptions options = {.kernel = kernel, .stride = stride};
     if (post_) options.weight_init = Init::fan_out_normal(out * kernel * kernel);
     convs_.emplace_back(conv, in, out, grid_, options);
@@ -95,16 +98,16 @@ class HybridNetwork final : public Model {
     stem_.emplace(root, spec, options.image_size);
     const int64_t channels = add_stages(root, spec, split_pattern(pattern_), small ? 4 : 7);
     if (spec.preactivation) norm_.emplace(root / "norm", channels);
-    fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / "fc", channels, options.classes, 1,
-                LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
+    fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / "fc", channels, options.classes,
+                1, LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
     head_.kind = BlockKind::head;
     macs_ = store_.macs();
   }
 
  private:
   // Returns the channels of the last stage.
-  int64_t add_stages(const Scope& root, const NetworkSpec& spec, const std::vector<std::string>& words,
-                     int64_t window) {
+  int64_t add_stages(const Scope& root, const NetworkSpec& spec,
+                     const std::vector<std::string>& words, int64_t window) {
     size_t total = 0, index = 0;
     for (const std::string& word : words) total += word.size();
     int64_t channels = spec.widths[0];
@@ -116,16 +119,20 @@ class HybridNetwork final : public Model {
       const int64_t width = per_stage(spec.widths, s, 2);
       stages_.emplace_back();
       for (size_t b = 0; b < words[s].size(); ++b, ++index) {
-        BlockPlan plan{.scope = stage / std::to_string(b), .name = concat_text("block", b + 1), .letter = words[s][b]};
+        BlockPlan plan{.scope = stage / std::to_string(b),
+                       .name = concat_text("block", b + 1),
+                       .letter = words[s][b]};
         plan.in = channels;
         plan.out = spec.bottleneck ? 4 * width : width;
         plan.width = width;
         plan.stride = b == 0 ? per_stage(spec.strides, s, 1) : 1;
         plan.heads = per_stage(spec.heads, s, 2);
-        plan.window = fit_window(grid.strided(1, plan.stride, 0).height, spec.window ? spec.window : window);
+        plan.window =
+            fit_window(grid.strided(1, plan.stride, 0).height, spec.window ? spec.window : window);
         plan.grid = grid;
         plan.patch = patch;
-        plan.drop_path = total > 1 ? options_.drop_path * static_cast<double>(index) / static_cast<double>(total - 1)
+        plan.drop_path = total > 1 ? options_.drop_path * static_cast<double>(index) /
+                                         static_cast<double>(total - 1)
                                    : 0;
         stages_.back().push_back(make_block(plan, spec));
         const TapSite& site = stages_.back().back()->site();
@@ -172,22 +179,27 @@ std::vector<std::string> split_pattern(const std::string& pattern) {
     } else if (letter == 'C' || letter == 'M' || letter == 'L') {
       words.back() += letter;
     } else {
-      throw UsageError(concat_text("pattern ", pattern, ": '", letter, "' is none of C, M, L and '.'"));
+      throw UsageError(
+          concat_text("pattern ", pattern, ": '", letter, "' is none of C, M, L and '.'"));
     }
   }
   for (const std::string& word : words)
     if (word.empty()) throw UsageError(concat_text("pattern ", pattern, ": a stage has no block"));
   if (static_cast<int64_t>(words.size()) > kMostStages)
-    throw UsageError(concat_text("pattern ", pattern, ": ", words.size(), " stages; at most ", kMostStages));
+    throw UsageError(
+        concat_text("pattern ", pattern, ": ", words.size(), " stages; at most ", kMostStages));
   return words;
 }
 
-std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec, const ModelOptions& options) {
+std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec,
+                                    const ModelOptions& options) {
   const std::string& used = pattern_for(spec, options.image_size);
   if (!spec.preactivation && used.find('M') != std::string::npos)
-    throw UsageError(concat_text("pattern ", used, ": M blocks need a pre-activation trunk; leave out \"postact\""));
+    throw UsageError(concat_text("pattern ", used,
+                                 ": M blocks need a pre-activation trunk; leave out \"postact\""));
   if (options.image_size < 8 || options.image_size > 4096)
-    throw UsageError(concat_text("model ", name, ": image size ", options.image_size, " is outside 8 to 4096"));
+    throw UsageError(
+        concat_text("model ", name, ": image size ", options.image_size, " is outside 8 to 4096"));
   return std::make_unique<HybridNetwork>(name, spec, options);
 }
 

@@ -1,5 +1,6 @@
-// One builder for ResNet, LambdaResNet, AlterNet and every mixture of them. A network is a pattern: one letter per
-// block (C convolution, M multi-head self-attention, L lambda), one word per stage: "CCC.CCCM.CCCCCM.CMCM".
+// One builder for ResNet, LambdaResNet, AlterNet and every mixture of them. A network is a pattern:
+// one letter per block (C convolution, M multi-head self-attention, L lambda), one word per stage:
+// "CCC.CCCM.CCCCCM.CMCM".
 #pragma once
 #include <memory>
 #include <string>
@@ -11,30 +12,40 @@ namespace passband {
 
 struct NetworkSpec {
   std::string family = "resnet";
-  std::string pattern;            // images up to kCifarSize
-  std::string pattern_large;      // larger images, where it differs
-  bool bottleneck = true;         // 1x1, 3x3, 1x1 to 4 times the width; otherwise two 3x3
-  bool preactivation = false;     // BN-ReLU before each convolution (He et al. 2016b); M blocks need it
-  std::vector<int64_t> widths = {64, 128, 256, 512};  // of the 3x3, per stage; doubled beyond the end
-  std::vector<int64_t> strides = {1, 2, 2, 2};        // of the first block of each stage; 2 beyond the end
-  int64_t groups = 1, group_width = 64;               // ResNeXt: 32 and 4
-  std::vector<int64_t> heads = {3, 6, 12, 24};        // of M blocks, per stage; doubled beyond the end
+  std::string pattern;        // images up to kCifarSize
+  std::string pattern_large;  // larger images, where it differs
+  bool bottleneck = true;     // 1x1, 3x3, 1x1 to 4 times the width; otherwise two 3x3
+  // BN-ReLU before each convolution (He et al. 2016b); M blocks need it.
+  bool preactivation = false;
+  // Of the 3x3, per stage; doubled beyond the end.
+  std::vector<int64_t> widths = {64, 128, 256, 512};
+  // Of the first block of each stage; 2 beyond the end.
+  std::vector<int64_t> strides = {1, 2, 2, 2};
+  int64_t groups = 1, group_width = 64;         // ResNeXt: 32 and 4
+  std::vector<int64_t> heads = {3, 6, 12, 24};  // of M blocks, per stage; doubled beyond the end
   int64_t head_dim = 64;
-  int64_t window = 0;             // of M blocks; 0: 4 for images up to kCifarSize, 7 above. See fit_window
-  int64_t lambda_heads = 4, lambda_depth = 16, lambda_intra = 1, lambda_scope = 23;  // h, k, u, r of L blocks
-  bool zero_last_gamma = false;   // the last norm of a residual branch starts at 0 (post-activation only)
-  bool resnet_rs = false;         // ResNet-RS trunk: deep stem, pooled shortcuts, squeeze-and-excitation in C blocks
+  // Of M blocks; 0: 4 for images up to kCifarSize, 7 above. See fit_window.
+  int64_t window = 0;
+  // h, k, u, r of L blocks.
+  int64_t lambda_heads = 4, lambda_depth = 16, lambda_intra = 1, lambda_scope = 23;
+  // The last norm of a residual branch starts at 0 (post-activation only).
+  bool zero_last_gamma = false;
+  // ResNet-RS trunk: deep stem, pooled shortcuts, squeeze-and-excitation in C blocks.
+  bool resnet_rs = false;
 };
 
-// Images up to this side get the CIFAR stem (3x3 convolution of stride 1, no pooling); larger ones 7x7/2 and pooling.
+// Images up to this side get the CIFAR stem (3x3 convolution of stride 1, no pooling); larger ones
+// 7x7/2 and pooling.
 inline constexpr int64_t kCifarSize = 64;
 
-// The window side that tiles a map of `side`: its smallest divisor that is at least `wanted`, or the whole side.
+// The window side that tiles a map of `side`: its smallest divisor that is at least `wanted`, or
+// the whole side.
 int64_t fit_window(int64_t side, int64_t wanted);
 
 // The words of a pattern. Throws UsageError naming the pattern and what is wrong with it.
 std::vector<std::string> split_pattern(const std::string& pattern);
 
-std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec, const ModelOptions& options);
+std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec,
+                                    const ModelOptions& options);
 
 }  // namespace passband

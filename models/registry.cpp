@@ -27,7 +27,8 @@ std::string alternating(const Depths& depths, const Depths& msa) {
   return join(words, ".");
 }
 
-// Bello 2021: all of the last stage is lambda, and of the stage before it blocks step, 2 step, ... count step (from 0).
+// Bello 2021: all of the last stage is lambda, and of the stage before it blocks step, 2 step, ...
+// count step (from 0).
 std::string lambda_hybrid(const Depths& depths, int64_t step, int64_t count) {
   std::vector<std::string> words;
   for (size_t s = 0; s < depths.size(); ++s)
@@ -41,13 +42,20 @@ NetworkSpec resnet(const Depths& depths, bool bottleneck) {
 }
 
 NetworkSpec preact_resnet(const Depths& depths, bool bottleneck) {
-  return {.family = "preact_resnet", .pattern = convolutions(depths), .bottleneck = bottleneck, .preactivation = true};
+  return {.family = "preact_resnet",
+          .pattern = convolutions(depths),
+          .bottleneck = bottleneck,
+          .preactivation = true};
 }
 
 // `cifar` and `large` are the numbers of self-attention blocks per stage in the two forms.
-NetworkSpec alternet(const Depths& depths, const Depths& cifar, const Depths& large, bool bottleneck) {
-  return {.family = "alternet", .pattern = alternating(depths, cifar), .pattern_large = alternating(depths, large),
-          .bottleneck = bottleneck, .preactivation = true};
+NetworkSpec alternet(const Depths& depths, const Depths& cifar, const Depths& large,
+                     bool bottleneck) {
+  return {.family = "alternet",
+          .pattern = alternating(depths, cifar),
+          .pattern_large = alternating(depths, large),
+          .bottleneck = bottleneck,
+          .preactivation = true};
 }
 
 NetworkSpec resnext50() {
@@ -57,21 +65,24 @@ NetworkSpec resnext50() {
   return spec;
 }
 
-// The paper's all-lambda network of 15.0 M parameters on a plain ResNet-50 trunk, with the bias on the lambda
-// convolution that the public ports have (14,995,848; 256 fewer without).
+// The paper's all-lambda network of 15.0 M parameters on a plain ResNet-50 trunk, with the bias on
+// the lambda convolution that the public ports have (14,995,848; 256 fewer without).
 NetworkSpec lambda_resnet50() {
   return {.family = "lambda_resnet", .pattern = "LLL.LLLL.LLLLLL.LLL", .zero_last_gamma = true};
 }
 
 // The paper's deep hybrids: ResNet-RS trunk, squeeze-and-excitation in the convolution blocks.
 NetworkSpec lambda_resnet(const Depths& depths, int64_t step, int64_t count) {
-  return {.family = "lambda_resnet", .pattern = lambda_hybrid(depths, step, count), .zero_last_gamma = true,
+  return {.family = "lambda_resnet",
+          .pattern = lambda_hybrid(depths, step, count),
+          .zero_last_gamma = true,
           .resnet_rs = true};
 }
 
 // The small member of each family, which the quick recipe trains on CIFAR in minutes.
 NetworkSpec small(const std::string& family, const std::string& pattern, bool preactivation) {
-  NetworkSpec spec = {.family = family, .pattern = pattern, .bottleneck = false, .preactivation = preactivation};
+  NetworkSpec spec = {
+      .family = family, .pattern = pattern, .bottleneck = false, .preactivation = preactivation};
   spec.widths = {32, 64, 128, 256};
   spec.heads = {1, 2, 4, 8};
   spec.head_dim = 32;
@@ -131,15 +142,17 @@ bool is_pattern(const std::string& name) {
   return !head.empty() && head.find_first_not_of("CML.") == std::string::npos;
 }
 
-const std::vector<std::string> kPatternOptions = {"basic", "bottleneck", "preact", "postact", "width",
-                                                  "stride", "heads",      "head_dim", "window", "scope",  "rs"};
+const std::vector<std::string> kPatternOptions = {"basic",  "bottleneck", "preact", "postact",
+                                                  "width",  "stride",     "heads",  "head_dim",
+                                                  "window", "scope",      "rs"};
 
-int64_t option_value(const std::string& name, const std::string& key, const std::string& text, int64_t least) {
+int64_t option_value(const std::string& name, const std::string& key, const std::string& text,
+                     int64_t least) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < least || value > 65536)
-    throw UsageError(concat_text("model ", name, ": ", key, " takes a whole number from ", least, " to 65536, not ",
-                                 quote(text)));
+    throw UsageError(concat_text("model ", name, ": ", key, " takes a whole number from ", least,
+                                 " to 65536, not ", quote(text)));
   return value;
 }
 
@@ -172,11 +185,11 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
   }
 }
 
-// Patterns of at most eight blocks have basic blocks (ResNet-18's size), longer ones bottlenecks. M blocks need, and
-// so choose, a pre-activation trunk; without them the trunk is post-activation, and with L blocks the last norms of
-// its branches start at 0. Options: basic, bottleneck, preact, postact; rs (the ResNet-RS trunk); width and heads (of
-// the first stage, doubled from stage to stage); stride (of the first stage); head_dim, window, scope (of lambda
-// layers, 0 = global).
+// Patterns of at most eight blocks have basic blocks (ResNet-18's size), longer ones bottlenecks. M
+// blocks need, and so choose, a pre-activation trunk; without them the trunk is post-activation,
+// and with L blocks the last norms of its branches start at 0. Options: basic, bottleneck, preact,
+// postact; rs (the ResNet-RS trunk); width and heads (of the first stage, doubled from stage to
+// stage); stride (of the first stage); head_dim, window, scope (of lambda layers, 0 = global).
 NetworkSpec parse_pattern(const std::string& name) {
   NetworkSpec spec;
   const size_t colon = name.find(':');
@@ -189,10 +202,14 @@ NetworkSpec parse_pattern(const std::string& name) {
   spec.preactivation = attends;
   for (size_t start = colon; start != std::string::npos;) {
     const size_t comma = name.find(',', start + 1);
-    apply_option(name, name.substr(start + 1, comma == std::string::npos ? comma : comma - start - 1), spec);
+    apply_option(
+        name, name.substr(start + 1, comma == std::string::npos ? comma : comma - start - 1), spec);
     start = comma;
   }
-  spec.family = attends ? "alternet" : lambda ? "lambda_resnet" : spec.preactivation ? "preact_resnet" : "resnet";
+  spec.family = attends              ? "alternet"
+                : lambda             ? "lambda_resnet"
+                : spec.preactivation ? "preact_resnet"
+                                     : "resnet";
   spec.zero_last_gamma = lambda;
   return spec;
 }
@@ -208,9 +225,11 @@ std::unique_ptr<Model> construct(const std::string& name, const ModelOptions& op
 
 }  // namespace
 
-std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options, bool build) {
+std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options,
+                                  bool build) {
   if (options.classes < 1)
-    throw UsageError(concat_text("model ", name, ": needs at least one class, not ", options.classes));
+    throw UsageError(
+        concat_text("model ", name, ": needs at least one class, not ", options.classes));
   std::unique_ptr<Model> model = construct(name, options);
   if (build) model->store().build(options.seed, options.dtype);
   return model;
@@ -222,7 +241,8 @@ std::vector<std::string> model_names() {
   names.emplace_back("vit");
   for (const char* size : {"tiny", "small", "base", "large", "huge"})
     for (const int64_t patch : {2, 4, 8, 14, 16, 32})
-      for (const char* suffix : {"", "_gap"}) names.push_back(concat_text("vit_", size, "_patch", patch, suffix));
+      for (const char* suffix : {"", "_gap"})
+        names.push_back(concat_text("vit_", size, "_patch", patch, suffix));
   return names;
 }
 
@@ -232,7 +252,8 @@ std::vector<ModelInfo> list_models(int64_t classes, int64_t image_size) {
     const auto vit = vit_spec(name);
     if (vit && image_size % vit->patch != 0) continue;
     const auto model = make_model(name, {.classes = classes, .image_size = image_size}, false);
-    list.push_back({name, model->family(), model->pattern(), model->store().parameter_count(), model->macs()});
+    list.push_back(
+        {name, model->family(), model->pattern(), model->store().parameter_count(), model->macs()});
   }
   return list;
 }

@@ -35,19 +35,21 @@ std::vector<std::string> run_names(const fs::path& runs) {
   std::vector<std::string> names;
   std::error_code error;
   for (const auto& item : fs::directory_iterator(runs, error))
-    if (is_run(item.path()) && item.path().filename() != "last") names.push_back(item.path().filename().string());
+    if (is_run(item.path()) && item.path().filename() != "last")
+      names.push_back(item.path().filename().string());
   std::ranges::sort(names);
   return names;
 }
 
 // A value of config.toml, or `fallback` when it is absent; another type than T's is an error.
-template <class T>
-T setting(const fs::path& file, const toml::table& table, std::string_view section, std::string_view key,
-          std::optional<T> fallback = {}) {
+template <class T> T setting(const fs::path& file, const toml::table& table,
+                             std::string_view section, std::string_view key,
+                             std::optional<T> fallback = {}) {
   const auto node = table[section][key];
   if (const auto value = node.value<T>()) return *value;
   if (!node && fallback) return *fallback;
-  throw DataError(concat_text(file.string(), ": [", section, "] ", key, node ? " has the wrong type" : " is missing"));
+  throw DataError(concat_text(file.string(), ": [", section, "] ", key,
+                              node ? " has the wrong type" : " is missing"));
 }
 
 }  // namespace
@@ -55,7 +57,8 @@ T setting(const fs::path& file, const toml::table& table, std::string_view secti
 fs::path runs_directory() {
   for (fs::path directory = fs::current_path();; directory = directory.parent_path()) {
     if (is_folder(directory / "runs")) return directory / "runs";
-    if (fs::exists(directory / "Makefile") && is_folder(directory / "experiments")) return directory / "runs";
+    if (fs::exists(directory / "Makefile") && is_folder(directory / "experiments"))
+      return directory / "runs";
     if (directory == directory.parent_path()) return fs::current_path() / "runs";
   }
 }
@@ -64,7 +67,8 @@ fs::path find_run(const std::string& run) {
   const fs::path runs = runs_directory();
   if (run == "last") {
     if (is_run(runs / "last")) return fs::canonical(runs / "last");
-    throw UsageError(concat_text("no last run: ", (runs / "last").string(), " leads to none; train one first"));
+    throw UsageError(
+        concat_text("no last run: ", (runs / "last").string(), " leads to none; train one first"));
   }
   if (!run.empty() && is_run(run)) return fs::canonical(run);
   if (!run.empty() && is_run(runs / run)) return fs::canonical(runs / run);
@@ -74,9 +78,11 @@ fs::path find_run(const std::string& run) {
     if (!run.empty() && name.starts_with(run)) matches.push_back(name);
   if (matches.size() == 1) return fs::canonical(runs / matches.front());
   if (matches.size() > 1)
-    throw UsageError(concat_text("run ", quote(run), " is ambiguous: ", matches.size(), " runs begin so, among them ",
-                                 matches.front(), " and ", matches.back()));
-  if (is_folder(run)) throw UsageError(concat_text(run, " is no run directory: it has no ", kConfig));
+    throw UsageError(concat_text("run ", quote(run), " is ambiguous: ", matches.size(),
+                                 " runs begin so, among them ", matches.front(), " and ",
+                                 matches.back()));
+  if (is_folder(run))
+    throw UsageError(concat_text(run, " is no run directory: it has no ", kConfig));
   throw UsageError(concat_text("no run ", quote(run), ", neither as a path nor in ", runs.string(),
                                did_you_mean(run, names)));
 }
@@ -90,7 +96,8 @@ void set_last_run(const fs::path& run) {
   fs::create_directory_symlink(fs::relative(fs::absolute(run), runs), temporary, error);
   if (!error) fs::rename(temporary, runs / "last", error);
   if (error)
-    throw Error(concat_text("cannot point ", (runs / "last").string(), " at ", run.string(), ": ", error.message()));
+    throw Error(concat_text("cannot point ", (runs / "last").string(), " at ", run.string(), ": ",
+                            error.message()));
 }
 
 RunDescription read_run(const fs::path& directory) {
@@ -102,7 +109,8 @@ RunDescription read_run(const fs::path& directory) {
   try {
     table = toml::parse(run.config);
   } catch (const toml::parse_error& error) {
-    throw DataError(concat_text(file.string(), ":", error.source().begin.line, ": ", error.description()));
+    throw DataError(
+        concat_text(file.string(), ":", error.source().begin.line, ": ", error.description()));
   }
   run.model = setting<std::string>(file, table, "model", "model");
   run.data = setting<std::string>(file, table, "data", "data");
@@ -132,8 +140,8 @@ std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::stri
     load_weights(file.string(), *model);
     return model;
   }
-  throw DataError(concat_text(run.directory.string(), ": has no weights ", quote(which), " (looked for ", join(tried),
-                              ")"));
+  throw DataError(concat_text(run.directory.string(), ": has no weights ", quote(which),
+                              " (looked for ", join(tried), ")"));
 }
 
 }  // namespace passband

@@ -1,12 +1,13 @@
 // A run directory, as `train` writes it and `analyze` reads it:
-//   config.toml          everything that was resolved (keys of train/config.h). Read here: [model] model, classes,
-//                        image_size, drop_path, dropout; [data] data, data_dir and shapes_*;
-//                        [train] seed
+//   config.toml          everything that was resolved (keys of train/config.h). Read here:
+//                        [model] model, classes, image_size, drop_path, dropout;
+//                        [data] data, data_dir and shapes_*; [train] seed
 //   metrics.jsonl        one object per logged step and per evaluation
 //   summary.csv          timm's columns: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr
-//   last.safetensors     weights now;   best.safetensors   weights of the best evaluation (EMA weights when EMA is on)
-//   optim.safetensors    all that --resume needs in one file: weights, buffers, optimiser state, averages, and the
-//                        step, position in the data and best metric in its metadata
+//   last.safetensors     weights now
+//   best.safetensors     weights of the best evaluation (EMA weights when EMA is on)
+//   optim.safetensors    all that --resume needs in one file: weights, buffers, optimiser state,
+//                        averages; in its metadata the step, the position in the data, the best metric
 //   report/              written by `analyze`
 #pragma once
 #include <filesystem>
@@ -17,10 +18,11 @@
 
 namespace passband {
 
-// runs/ of the project: the nearest `runs` folder, or folder with a Makefile and experiments/, from the current
-// directory upwards; else ./runs.
+// runs/ of the project: the nearest `runs` folder, or folder with a Makefile and experiments/, from
+// the current directory upwards; else ./runs.
 std::filesystem::path runs_directory();
-// A path, a name in runs/, a unique prefix of one, or "last". Throws UsageError naming what was tried, with near names.
+// A path, a name in runs/, a unique prefix of one, or "last". Throws UsageError naming what was
+// tried, with near names.
 std::filesystem::path find_run(const std::string& run);
 // Points runs/last at `run` (a relative symbolic link, replaced atomically).
 void set_last_run(const std::filesystem::path& run);
@@ -37,7 +39,8 @@ struct RunDescription {
   std::string config;  // the text of config.toml
 };
 RunDescription read_run(const std::filesystem::path& directory);
-// The run's network with its weights: "best" (default), "last" or the name of a checkpoint file in the directory.
+// The run's network with its weights: "best" (default), "last" or the name of a checkpoint file in
+// the directory.
 std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which = "best");
 
 }  // namespace passband

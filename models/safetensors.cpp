@@ -35,18 +35,27 @@ template <class From, class To> void convert(const std::string& bytes, const Ten
   for (int64_t i = 0; i < out.numel(); ++i) {
     From value;
     std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(From)), sizeof(From));
-    if constexpr (std::is_same_v<From, To>) to[i] = value;
-    else if constexpr (std::is_same_v<From, double> || std::is_same_v<To, double>) to[i] = static_cast<To>(value);
-    else to[i] = static_cast<To>(static_cast<float>(value));
+    if constexpr (std::is_same_v<From, To>)
+      to[i] = value;
+    else if constexpr (std::is_same_v<From, double> || std::is_same_v<To, double>)
+      to[i] = static_cast<To>(value);
+    else
+      to[i] = static_cast<To>(static_cast<float>(value));
   }
 }
 
-template <class To> bool convert_floating(const std::string& dtype, const std::string& bytes, const Tensor& out) {
-  if (dtype == "F32") convert<float, To>(bytes, out);
-  else if (dtype == "BF16") convert<bf16, To>(bytes, out);
-  else if (dtype == "F16") convert<Half, To>(bytes, out);
-  else if (dtype == "F64") convert<double, To>(bytes, out);
-  else return false;
+template <class To>
+bool convert_floating(const std::string& dtype, const std::string& bytes, const Tensor& out) {
+  if (dtype == "F32")
+    convert<float, To>(bytes, out);
+  else if (dtype == "BF16")
+    convert<bf16, To>(bytes, out);
+  else if (dtype == "F16")
+    convert<Half, To>(bytes, out);
+  else if (dtype == "F64")
+    convert<double, To>(bytes, out);
+  else
+    return false;
   return true;
 }
 
@@ -67,19 +76,22 @@ std::string_view stored_name(DType dtype) {
 SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) throw DataError(concat_text("cannot read ", path, ": no such file"));
+  if (!std::filesystem::exists(status))
+    throw DataError(concat_text("cannot read ", path, ": no such file"));
   if (!std::filesystem::is_regular_file(status))
     throw DataError(concat_text("cannot read ", path, ": not a regular file"));
   const uint64_t size = std::filesystem::file_size(path, error);
   file_.open(path, std::ios::binary);
-  if (error || !file_) throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
+  if (error || !file_)
+    throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
 
   uint64_t length = 0;
   if (size < 8 || !file_.read(reinterpret_cast<char*>(&length), 8))
-    throw DataError(concat_text(path, ": is not a safetensors file (", size, " bytes; 8 are the least)"));
+    throw DataError(
+        concat_text(path, ": is not a safetensors file (", size, " bytes; 8 are the least)"));
   if (length > kLongestHeader || length > size - 8)
-    throw DataError(concat_text(path, ": claims a header of ", length, " bytes; the file has ", size,
-                                " (cut short, or not a safetensors file)"));
+    throw DataError(concat_text(path, ": claims a header of ", length, " bytes; the file has ",
+                                size, " (cut short, or not a safetensors file)"));
   std::string json(length, '\0');
   if (!file_.read(json.data(), static_cast<std::streamsize>(length)))
     throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
@@ -89,7 +101,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
 
 const SafetensorsEntry& SafetensorsFile::entry(const std::string& name) const {
   const auto found = header_.entries.find(name);
-  if (found == header_.entries.end()) throw DataError(concat_text(path_, ": has no tensor ", quote(name)));
+  if (found == header_.entries.end())
+    throw DataError(concat_text(path_, ": has no tensor ", quote(name)));
   return found->second;
 }
 
@@ -104,7 +117,8 @@ std::string SafetensorsFile::bytes_of(const SafetensorsEntry& entry) {
 Tensor SafetensorsFile::read(const std::string& name, DType target) {
   const SafetensorsEntry& e = entry(name);
   if (e.dtype != "F32" && e.dtype != "BF16" && e.dtype != "F16" && e.dtype != "F64")
-    throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype, ", not F32, BF16, F16 or F64"));
+    throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype,
+                                ", not F32, BF16, F16 or F64"));
   const std::string bytes = bytes_of(e);
   const Tensor out = Tensor::empty(Shape(std::span(e.shape)), target);
   dispatch_floating(target, "read", [&]<class T>() { convert_floating<T>(e.dtype, bytes, out); });
@@ -118,7 +132,8 @@ Tensor SafetensorsFile::read(const std::string& name) {
   if (e.dtype == "BF16") return read(name, DType::bf16);
   if (e.dtype == "F64") return read(name, DType::f64);
   if (e.dtype != "I32" && e.dtype != "I64" && e.dtype != "U8" && e.dtype != "BOOL")
-    throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype, ", a type unknown here"));
+    throw DataError(
+        concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype, ", a type unknown here"));
   const std::string bytes = bytes_of(e);
   const Tensor out = Tensor::empty(shape, e.dtype[0] == 'I' ? DType::i32 : DType::u8);
   if (e.dtype != "I64") {
@@ -129,7 +144,8 @@ Tensor SafetensorsFile::read(const std::string& name) {
     int64_t value;
     std::memcpy(&value, bytes.data() + 8 * i, 8);
     if (value < std::numeric_limits<int32_t>::min() || value > std::numeric_limits<int32_t>::max())
-      throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", value, ", beyond 32 bits"));
+      throw DataError(
+          concat_text(path_, ": tensor ", quote(name), " holds ", value, ", beyond 32 bits"));
     out.data<int32_t>()[i] = static_cast<int32_t>(value);
   }
   return out;
@@ -139,9 +155,12 @@ void write_safetensors(const std::string& path, const std::map<std::string, Tens
                        const Metadata& metadata) {
   std::vector<SafetensorsItem> items;
   for (const auto& [name, tensor] : tensors)
-    items.push_back({name, std::string(stored_name(tensor.dtype())), {tensor.shape().begin(), tensor.shape().end()},
+    items.push_back({name,
+                     std::string(stored_name(tensor.dtype())),
+                     {tensor.shape().begin(), tensor.shape().end()},
                      [t = tensor.detach()](char* out) {
-                       std::memcpy(out, t.raw(), static_cast<size_t>(t.numel() * size_of(t.dtype())));
+                       std::memcpy(out, t.raw(),
+                                   static_cast<size_t>(t.numel() * size_of(t.dtype())));
                      }});
   write_file_atomically(path, pack_safetensors(std::move(items), metadata));
 }

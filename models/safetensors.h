@@ -1,5 +1,6 @@
-// The safetensors container: u64 header length, JSON header, bytes (github.com/huggingface/safetensors). Everything a
-// file claims is checked before memory is taken for it; what is wrong is a one-line DataError naming file and tensor.
+// The safetensors container: u64 header length, JSON header, bytes
+// (github.com/huggingface/safetensors). Everything a file claims is checked before memory is taken
+// for it; what is wrong is a one-line DataError naming file and tensor.
 #pragma once
 #include <cstdint>
 #include <fstream>
@@ -25,9 +26,11 @@ struct SafetensorsHeader {
   Metadata metadata;
 };
 
-// Reads and checks a header: JSON object without duplicate keys, only known keys and types, offsets that begin at 0 and
-// leave neither hole nor overlap, sizes that equal shape times element, and `body_bytes` bytes in all.
-SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json, uint64_t body_bytes);
+// Reads and checks a header: JSON object without duplicate keys, only known keys and types, offsets
+// that begin at 0 and leave neither hole nor overlap, sizes that equal shape times element, and
+// `body_bytes` bytes in all.
+SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json,
+                                           uint64_t body_bytes);
 
 // An open file whose header has been checked.
 class SafetensorsFile {
@@ -36,7 +39,8 @@ class SafetensorsFile {
 
   const std::map<std::string, SafetensorsEntry>& entries() const { return header_.entries; }
   const Metadata& metadata() const { return header_.metadata; }
-  // The elements in file order, converted: to `target` when it is a floating type and so is the file's.
+  // The elements in file order, converted: to `target` when it is a floating type and so is the
+  // file's.
   Tensor read(const std::string& name, DType target);
   // As stored; F16 becomes f32, BOOL u8, I64 i32 (out of range throws).
   Tensor read(const std::string& name);
@@ -59,7 +63,8 @@ struct SafetensorsItem {
   std::function<void(char*)> fill;
 };
 
-// The bytes of a file: tensors by element size descending, then name; header padded with spaces to a multiple of 8.
+// The bytes of a file: tensors by element size descending, then name; header padded with spaces to
+// a multiple of 8.
 std::string pack_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata);
 
 }  // namespace passband

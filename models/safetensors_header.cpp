@@ -16,17 +16,20 @@ struct ElementType {
   uint64_t bits;
 };
 
-constexpr std::array<ElementType, 21> kTypes = {{
-    {"BOOL", 8}, {"U8", 8}, {"I8", 8}, {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
-    {"F8_E5M2FNUZ", 8}, {"F4", 4}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16}, {"U16", 16}, {"F16", 16},
-    {"BF16", 16}, {"I32", 32}, {"U32", 32}, {"F32", 32}, {"I64", 64}, {"U64", 64}, {"F64", 64}}};
+constexpr std::array<ElementType, 21> kTypes = {
+    {{"BOOL", 8},    {"U8", 8},          {"I8", 8},          {"F8_E5M2", 8}, {"F8_E4M3", 8},
+     {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F4", 4},      {"F6_E2M3", 6},
+     {"F6_E3M2", 6}, {"I16", 16},        {"U16", 16},        {"F16", 16},    {"BF16", 16},
+     {"I32", 32},    {"U32", 32},        {"F32", 32},        {"I64", 64},    {"U64", 64},
+     {"F64", 64}}};
 
 const ElementType* find_type(std::string_view name) {
   const auto found = std::ranges::find(kTypes, name, &ElementType::name);
   return found == kTypes.end() ? nullptr : &*found;
 }
 
-// Receives the JSON as it is read, and refuses what a header may not hold the moment it appears: no tree is built.
+// Receives the JSON as it is read, and refuses what a header may not hold the moment it appears: no
+// tree is built.
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   HeaderReader(const std::string& path, SafetensorsHeader& header) : path_(path), header_(header) {}
@@ -34,12 +37,14 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool key(std::string& name) override {
     if (level_ == 1) return open_entry(name);
     if (metadata_) {
-      if (header_.metadata.contains(name)) refuse(concat_text("metadata key ", quote(name), " appears twice"));
+      if (header_.metadata.contains(name))
+        refuse(concat_text("metadata key ", quote(name), " appears twice"));
       key_ = name;
       return true;
     }
     const bool known = name == "dtype" || name == "shape" || name == "data_offsets";
-    if (!known) refuse(concat_text("tensor ", quote(tensor_), " has an unknown field ", quote(name)));
+    if (!known)
+      refuse(concat_text("tensor ", quote(tensor_), " has an unknown field ", quote(name)));
     bool& seen = name == "dtype" ? has_dtype_ : name == "shape" ? has_shape_ : has_offsets_;
     if (seen) refuse(concat_text("tensor ", quote(tensor_), " states ", name, " twice"));
     seen = true;
@@ -51,7 +56,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (metadata_ && level_ == 2) {
       header_.metadata[key_] = value;
     } else if (level_ == 2 && key_ == "dtype" && !in_array_) {
-      if (!find_type(value)) refuse(concat_text("tensor ", quote(tensor_), " has the unknown type ", quote(value)));
+      if (!find_type(value))
+        refuse(concat_text("tensor ", quote(tensor_), " has the unknown type ", quote(value)));
       entry_->dtype = value;
     } else {
       misplaced("text");
@@ -65,7 +71,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
         refuse(concat_text("tensor ", quote(tensor_), " has a dimension of ", value));
       if (entry_->shape.size() == static_cast<size_t>(Shape::kMaxRank))
-        refuse(concat_text("tensor ", quote(tensor_), " has more than ", Shape::kMaxRank, " dimensions"));
+        refuse(concat_text("tensor ", quote(tensor_), " has more than ", Shape::kMaxRank,
+                           " dimensions"));
       entry_->shape.push_back(static_cast<int64_t>(value));
       return true;
     }
@@ -99,20 +106,27 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool null() override { return misplaced("null"); }
   bool boolean(bool) override { return misplaced("a boolean"); }
   bool number_integer(int64_t) override { return misplaced("a negative number"); }
-  bool number_float(double, const std::string&) override { return misplaced("a fraction or a number too large"); }
+  bool number_float(double, const std::string&) override {
+    return misplaced("a fraction or a number too large");
+  }
   bool binary(nlohmann::json::binary_t&) override { return misplaced("binary data"); }
 
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::json::exception&) override {
     refuse(concat_text("its header is not valid JSON (at byte ", position, ")"));
   }
 
  private:
-  [[noreturn]] void refuse(const std::string& what) const { throw DataError(concat_text(path_, ": ", what)); }
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw DataError(concat_text(path_, ": ", what));
+  }
 
   [[noreturn]] bool misplaced(std::string_view what) const {
     if (level_ == 0) refuse(concat_text("its header is ", what, ", not an object"));
-    if (metadata_) refuse(concat_text("metadata ", quote(key_), " is ", what, "; only text is allowed"));
-    refuse(concat_text("tensor ", quote(tensor_), " is described by ", what, level_ == 2 ? " in " + key_ : ""));
+    if (metadata_)
+      refuse(concat_text("metadata ", quote(key_), " is ", what, "; only text is allowed"));
+    refuse(concat_text("tensor ", quote(tensor_), " is described by ", what,
+                       level_ == 2 ? " in " + key_ : ""));
   }
 
   bool open_entry(const std::string& name) {
@@ -134,7 +148,9 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   void close_entry() {
     if (entry_ && (!has_dtype_ || !has_shape_ || offsets_ != 2))
       refuse(concat_text("tensor ", quote(tensor_), " lacks ",
-                         !has_dtype_ ? "its type" : !has_shape_ ? "its shape" : "its two offsets"));
+                         !has_dtype_   ? "its type"
+                         : !has_shape_ ? "its shape"
+                                       : "its two offsets"));
     entry_ = nullptr;
     metadata_ = false;
   }
@@ -161,7 +177,8 @@ std::optional<uint64_t> byte_size(const SafetensorsEntry& entry) {
 void check_offsets(const std::string& path, const SafetensorsHeader& header, uint64_t body_bytes) {
   std::vector<std::pair<const std::string*, const SafetensorsEntry*>> order;
   for (const auto& [name, entry] : header.entries) order.emplace_back(&name, &entry);
-  std::ranges::sort(order, {}, [](const auto& item) { return std::pair(item.second->begin, item.second->end); });
+  std::ranges::sort(
+      order, {}, [](const auto& item) { return std::pair(item.second->begin, item.second->end); });
   uint64_t expected = 0;
   for (const auto& [name, entry] : order) {
     const auto fail = [&](const std::string& what) {
@@ -175,17 +192,21 @@ void check_offsets(const std::string& path, const SafetensorsHeader& header, uin
       fail(concat_text("ends at byte ", entry->end, " of ", body_bytes, "; the file is cut short"));
     const auto bytes = byte_size(*entry);
     if (!bytes || *bytes != entry->end - entry->begin)
-      fail(concat_text("has ", entry->end - entry->begin, " bytes, which is not what its shape and type need"));
+      fail(concat_text("has ", entry->end - entry->begin,
+                       " bytes, which is not what its shape and type need"));
     expected = entry->end;
   }
   if (expected != body_bytes)
-    throw DataError(concat_text(path, ": ", body_bytes - expected, " bytes after the last tensor belong to none"));
+    throw DataError(concat_text(path, ": ", body_bytes - expected,
+                                " bytes after the last tensor belong to none"));
 }
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json, uint64_t body_bytes) {
-  if (!json.starts_with('{')) throw DataError(concat_text(path, ": is not a safetensors file (no JSON header)"));
+SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json,
+                                           uint64_t body_bytes) {
+  if (!json.starts_with('{'))
+    throw DataError(concat_text(path, ": is not a safetensors file (no JSON header)"));
   SafetensorsHeader header;
   HeaderReader reader(path, header);
   nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
@@ -204,7 +225,8 @@ std::string pack_safetensors(std::vector<SafetensorsItem> items, const Metadata&
   std::vector<uint64_t> begins;
   for (const SafetensorsItem& item : items) {
     const uint64_t size = byte_size({item.dtype, item.shape, 0, 0}).value();
-    header[item.name] = {{"dtype", item.dtype}, {"shape", item.shape}, {"data_offsets", {offset, offset + size}}};
+    header[item.name] = {
+        {"dtype", item.dtype}, {"shape", item.shape}, {"data_offsets", {offset, offset + size}}};
     begins.push_back(offset);
     offset += size;
   }

@@ -16,17 +16,20 @@
 namespace passband {
 namespace {
 
-const LinearOptions kLinear = {.weight_init = Init::truncated_normal(0.02), .bias_init = Init::constant(0)};
+const LinearOptions kLinear = {.weight_init = Init::truncated_normal(0.02),
+                               .bias_init = Init::constant(0)};
 
 // x + attention(norm1(x)), then x + mlp(norm2(x)): two residual sub-blocks, each with its taps.
 class TransformerBlock {
  public:
-  TransformerBlock(const Scope& scope, const VitSpec& spec, std::string name, double drop_path, const TapSite& site)
+  TransformerBlock(const Scope& scope, const VitSpec& spec, std::string name, double drop_path,
+                   const TapSite& site)
       : norm1_(scope / "norm1", spec.width),
         attn_(scope / "attn", spec.width, site.prefix + site.height * site.width,
               {.heads = spec.heads, .qkv_bias = spec.qkv_bias, .linear = kLinear}),
         norm2_(scope / "norm2", spec.width),
-        mlp_(scope / "mlp", spec.width, 4 * spec.width, site.prefix + site.height * site.width, kLinear),
+        mlp_(scope / "mlp", spec.width, 4 * spec.width, site.prefix + site.height * site.width,
+             kLinear),
         name_(std::move(name)),
         drop_path_{drop_path},
         msa_site_(site),
@@ -67,7 +70,8 @@ class TransformerBlock {
 
 class VisionTransformer final : public Model {
  public:
-  VisionTransformer(const std::string& name, const VitSpec& spec, const ModelOptions& options) : spec_(spec) {
+  VisionTransformer(const std::string& name, const VitSpec& spec, const ModelOptions& options)
+      : spec_(spec) {
     name_ = name;
     family_ = "vit";
     options_ = options;
@@ -77,15 +81,17 @@ class VisionTransformer final : public Model {
     site_.patch = static_cast<double>(spec.patch);
 
     if (!spec.pooled)
-      cls_token_ = root.parameter("cls_token", {1, 1, spec.width}, Init::truncated_normal(0.02), Layout::same, false);
-    pos_embed_ = root.parameter("pos_embed", {1, prefix + side * side, spec.width}, Init::truncated_normal(0.02),
-                                Layout::same, false);
+      cls_token_ = root.parameter("cls_token", {1, 1, spec.width}, Init::truncated_normal(0.02),
+                                  Layout::same, false);
+    pos_embed_ = root.parameter("pos_embed", {1, prefix + side * side, spec.width},
+                                Init::truncated_normal(0.02), Layout::same, false);
     patch_embed_.emplace(root / "patch_embed", 3, spec.width, spec.patch,
                          Grid{options.image_size, options.image_size});
     for (int64_t i = 0; i < spec.depth; ++i) {
       const double depth = static_cast<double>(std::max<int64_t>(spec.depth - 1, 1));
       const double rate = options.drop_path * static_cast<double>(i) / depth;
-      blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, concat_text("block", i + 1), rate, site_);
+      blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, concat_text("block", i + 1),
+                           rate, site_);
     }
     norm_.emplace(root / "norm", spec.width);
     head_.emplace(root / "head", spec.width, options.classes, 1, kLinear);
@@ -98,7 +104,8 @@ class VisionTransformer final : public Model {
     for (const TransformerBlock& block : blocks_) x = block(x);
     ScopeGuard guard("head");
     x = (*norm_)(x);
-    const Tensor read = spec_.pooled ? mean(x, {1}) : reshape(slice(x, 1, 0, 1), Shape{x.size(0), x.size(2)});
+    const Tensor read =
+        spec_.pooled ? mean(x, {1}) : reshape(slice(x, 1, 0, 1), Shape{x.size(0), x.size(2)});
     const Tensor features = tap("features", read, {.kind = BlockKind::head});  // (N, D)
     return (*head_)(Dropout{options_.dropout}(features));
   }
@@ -106,7 +113,8 @@ class VisionTransformer final : public Model {
   Tensor embed(const Tensor& images) const {
     ScopeGuard guard("embedding");
     Tensor x = (*patch_embed_)(images);  // (N, h * w, D)
-    if (cls_token_) x = concat({expand(cls_token_->as(x.dtype()), Shape{x.size(0), 1, x.size(2)}), x}, 1);
+    if (cls_token_)
+      x = concat({expand(cls_token_->as(x.dtype()), Shape{x.size(0), 1, x.size(2)}), x}, 1);
     return tap("out", x + pos_embed_->as(x.dtype()), site_);
   }
 
@@ -124,9 +132,11 @@ struct Size {
   int64_t width, depth, heads;
 };
 
-constexpr std::array<Size, 5> kSizes = {{
-    {"tiny", 192, 12, 3}, {"small", 384, 12, 6}, {"base", 768, 12, 12}, {"large", 1024, 24, 16},
-    {"huge", 1280, 32, 16}}};
+constexpr std::array<Size, 5> kSizes = {{{"tiny", 192, 12, 3},
+                                         {"small", 384, 12, 6},
+                                         {"base", 768, 12, 12},
+                                         {"large", 1024, 24, 16},
+                                         {"huge", 1280, 32, 16}}};
 
 bool take_prefix(std::string_view& text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return false;
@@ -156,10 +166,12 @@ std::optional<VitSpec> vit_spec(const std::string& name) {
   return {};
 }
 
-std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec, const ModelOptions& options) {
+std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec,
+                                const ModelOptions& options) {
   if (options.image_size < spec.patch || options.image_size % spec.patch != 0)
-    throw UsageError(concat_text("model ", name, ": patches of ", spec.patch, " pixels do not tile a ",
-                                 options.image_size, "x", options.image_size, " image"));
+    throw UsageError(concat_text("model ", name, ": patches of ", spec.patch,
+                                 " pixels do not tile a ", options.image_size, "x",
+                                 options.image_size, " image"));
   return std::make_unique<VisionTransformer>(name, spec, options);
 }
 

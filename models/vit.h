@@ -1,4 +1,5 @@
-// Vision transformer (Dosovitskiy et al. 2021), as timm builds it: pre-norm blocks, learned position embeddings.
+// Vision transformer (Dosovitskiy et al. 2021), as timm builds it: pre-norm blocks, learned
+// position embeddings.
 #pragma once
 #include <memory>
 #include <optional>
@@ -11,16 +12,18 @@ namespace passband {
 struct VitSpec {
   int64_t width = 192, depth = 12, heads = 3;
   int64_t patch = 16;
-  bool pooled = false;    // no class token; the classifier reads the mean over tokens
+  bool pooled = false;  // no class token; the classifier reads the mean over tokens
   bool qkv_bias = true;
 };
 
-// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools instead of using a
-// class token. Queries, keys and values have a bias as in timm, except at patch 2, the form that Park and Kim (2022)
-// trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it explicitly. Nothing when the name is no such name.
+// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools
+// instead of using a class token. Queries, keys and values have a bias as in timm, except at patch
+// 2, the form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
+// explicitly. Nothing when the name is no such name.
 std::optional<VitSpec> vit_spec(const std::string& name);
 
 // Throws UsageError when the patch does not divide the image.
-std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec, const ModelOptions& options);
+std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec,
+                                const ModelOptions& options);
 
 }  // namespace passband

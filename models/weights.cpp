@@ -1,4 +1,5 @@
-// A model's parameters and buffers to a safetensors file and back: names, layouts, and all or nothing.
+// A model's parameters and buffers to a safetensors file and back: names, layouts, and all or
+// nothing.
 #include "models/weights.h"
 
 #include <cstring>
@@ -13,14 +14,16 @@ namespace {
 // PyTorch counts the batches a batch norm has seen; nothing here reads it.
 constexpr std::string_view kBatchCounter = "num_batches_tracked";
 
-// Between memory and file every layout is a transpose of `rows` x `columns` matrices, `count` times over.
+// Between memory and file every layout is a transpose of `rows` x `columns` matrices, `count` times
+// over.
 struct Transpose {
   int64_t count, rows, columns;  // of the memory side
 };
 
 Transpose transpose_of(const Parameter& p) {
   if (p.layout == Layout::conv) return {p.shape[0], p.shape[1] * p.shape[2], p.shape[3]};
-  if (p.layout == Layout::lambda_local) return {1, p.shape[0] * p.shape[1], p.shape[2] * p.shape[3]};
+  if (p.layout == Layout::lambda_local)
+    return {1, p.shape[0] * p.shape[1], p.shape[2] * p.shape[3]};
   return {1, 1, p.shape.numel()};
 }
 
@@ -35,17 +38,20 @@ std::vector<int64_t> file_shape(const Parameter& p) {
   return {s.begin(), s.end()};
 }
 
-// The same elements in the same order: equal but for trailing ones (a classifier may be a 1x1 convolution).
+// The same elements in the same order: equal but for trailing ones (a classifier may be a 1x1
+// convolution).
 bool same_elements(std::vector<int64_t> a, std::vector<int64_t> b) {
   while (!a.empty() && a.back() == 1) a.pop_back();
   while (!b.empty() && b.back() == 1) b.pop_back();
   return a == b;
 }
 
-template <class From, class To> void transpose(const From* from, To* to, int64_t count, int64_t rows, int64_t columns) {
+template <class From, class To>
+void transpose(const From* from, To* to, int64_t count, int64_t rows, int64_t columns) {
   for (int64_t n = 0; n < count; ++n, from += rows * columns, to += rows * columns)
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < columns; ++c) to[c * rows + r] = static_cast<To>(from[r * columns + c]);
+      for (int64_t c = 0; c < columns; ++c)
+        to[c * rows + r] = static_cast<To>(from[r * columns + c]);
 }
 
 // Fills a file's F32 bytes from elements of the flat vector `values` that start at `offset`.
@@ -59,16 +65,22 @@ std::function<void(char*)> filler(const Tensor& values, int64_t offset, const Tr
   };
 }
 
-std::vector<SafetensorsItem> items_of(const ParameterStore& store, const Tensor& values, const Tensor& buffers) {
+std::vector<SafetensorsItem> items_of(const ParameterStore& store, const Tensor& values,
+                                      const Tensor& buffers) {
   std::vector<SafetensorsItem> items;
   for (const ParameterRef& p : store.parameters())
     items.push_back({p->name, "F32", file_shape(*p), filler(values, p->offset, transpose_of(*p))});
   int64_t offset = 0;
   for (const BufferRef& b : store.buffers()) {
     const int64_t size = b->shape.numel();
-    items.push_back({b->name, "F32", {b->shape.begin(), b->shape.end()}, filler(buffers, offset, {1, 1, size})});
+    items.push_back({b->name,
+                     "F32",
+                     {b->shape.begin(), b->shape.end()},
+                     filler(buffers, offset, {1, 1, size})});
     if (b->name.ends_with(".running_mean"))
-      items.push_back({b->name.substr(0, b->name.rfind('.') + 1) + std::string(kBatchCounter), "I64", {},
+      items.push_back({b->name.substr(0, b->name.rfind('.') + 1) + std::string(kBatchCounter),
+                       "I64",
+                       {},
                        [](char* out) { std::memset(out, 0, 8); }});
     offset += size;
   }
@@ -76,26 +88,30 @@ std::vector<SafetensorsItem> items_of(const ParameterStore& store, const Tensor&
 }
 
 // Checks all the file's tensors against the model's before anything is read.
-void check_names(const std::string& path, const SafetensorsFile& file, const ParameterStore& store) {
+void check_names(const std::string& path, const SafetensorsFile& file,
+                 const ParameterStore& store) {
   std::map<std::string, std::vector<int64_t>> expected;
   for (const ParameterRef& p : store.parameters()) expected[p->name] = file_shape(*p);
   for (const BufferRef& b : store.buffers()) expected[b->name] = {b->shape.begin(), b->shape.end()};
 
   const auto text = [](const std::vector<int64_t>& shape) { return Shape(std::span(shape)).str(); };
   const auto of_model = file.metadata().find("model");
-  const std::string hint = of_model == file.metadata().end()
-                               ? ""
-                               : concat_text(" (the file says it is of model ", quote(of_model->second), ")");
+  const std::string hint =
+      of_model == file.metadata().end()
+          ? ""
+          : concat_text(" (the file says it is of model ", quote(of_model->second), ")");
   for (const auto& [name, shape] : expected) {
     const auto found = file.entries().find(name);
-    if (found == file.entries().end()) throw DataError(concat_text(path, ": lacks tensor ", quote(name), hint));
+    if (found == file.entries().end())
+      throw DataError(concat_text(path, ": lacks tensor ", quote(name), hint));
     if (!same_elements(found->second.shape, shape))
       throw DataError(concat_text(path, ": tensor ", quote(name), " is ", text(found->second.shape),
                                   ", the model needs ", text(shape), hint));
   }
   for (const auto& [name, entry] : file.entries())
     if (!expected.contains(name) && !name.ends_with(kBatchCounter))
-      throw DataError(concat_text(path, ": tensor ", quote(name), " belongs to nothing in the model", hint));
+      throw DataError(
+          concat_text(path, ": tensor ", quote(name), " belongs to nothing in the model", hint));
 }
 
 // Copies a tensor in file order to `offset` of the flat vector `values`, in memory order.
@@ -106,7 +122,8 @@ void place(const Tensor& tensor, const Tensor& values, int64_t offset, const Tra
 }
 
 void replace(const Tensor& values, const Tensor& by) {
-  std::memcpy(values.raw(), by.raw(), static_cast<size_t>(values.numel() * size_of(values.dtype())));
+  std::memcpy(values.raw(), by.raw(),
+              static_cast<size_t>(values.numel() * size_of(values.dtype())));
   values.bump_version();
 }
 
@@ -116,13 +133,13 @@ void save_weights(const std::string& path, const Model& model, const Metadata& m
   save_weights(path, model, model.store().values(), model.store().buffer_values(), metadata);
 }
 
-void save_weights(const std::string& path, const Model& model, const Tensor& values, const Tensor& buffers,
-                  const Metadata& metadata) {
+void save_weights(const std::string& path, const Model& model, const Tensor& values,
+                  const Tensor& buffers, const Metadata& metadata) {
   const ParameterStore& store = model.store();
-  CHECK(values.defined() && values.numel() == store.parameter_count(), "save_weights: values are ", values,
-        ", the model has ", store.parameter_count(), " parameters");
-  CHECK(buffers.shape() == store.buffer_values().shape(), "save_weights: buffers are ", buffers, ", the model's ",
-        store.buffer_values());
+  CHECK(values.defined() && values.numel() == store.parameter_count(), "save_weights: values are ",
+        values, ", the model has ", store.parameter_count(), " parameters");
+  CHECK(buffers.shape() == store.buffer_values().shape(), "save_weights: buffers are ", buffers,
+        ", the model's ", store.buffer_values());
   Metadata all = {{"format", "pt"},
                   {"framework", "passband"},
                   {"model", model.name()},
@@ -135,9 +152,11 @@ void save_weights(const std::string& path, const Model& model, const Tensor& val
 Metadata load_weights(const std::string& path, Model& model) {
   SafetensorsFile file(path);
   const ParameterStore& store = model.store();
-  CHECK(store.values().defined(), "load_weights: model ", model.name(), " was made without memory (build = false)");
+  CHECK(store.values().defined(), "load_weights: model ", model.name(),
+        " was made without memory (build = false)");
   check_names(path, file, store);
-  const Tensor values = Tensor::empty_like(store.values()), buffers = Tensor::empty_like(store.buffer_values());
+  const Tensor values = Tensor::empty_like(store.values()),
+               buffers = Tensor::empty_like(store.buffer_values());
   const DType dtype = values.dtype();
   for (const ParameterRef& p : store.parameters())
     place(file.read(p->name, dtype), values, p->offset, transpose_of(*p));

@@ -9,19 +9,24 @@ namespace passband {
 
 using Metadata = std::map<std::string, std::string>;
 
-// Writes parameters and buffers (f32) of the model, atomically. BatchNorm buffers include num_batches_tracked (I64).
+// Writes parameters and buffers (f32) of the model, atomically. BatchNorm buffers include
+// num_batches_tracked (I64).
 void save_weights(const std::string& path, const Model& model, const Metadata& metadata = {});
-// As save_weights, with other values for the flat parameter and buffer vectors (an average of weights).
-void save_weights(const std::string& path, const Model& model, const Tensor& values, const Tensor& buffers,
-                  const Metadata& metadata = {});
-// Reads them back. Throws DataError naming the file and the first tensor that is missing, unknown or of another shape
-// (with both shapes), or what is wrong with the file. Nothing is changed when it throws.
+// As save_weights, with other values for the flat parameter and buffer vectors (an average of
+// weights).
+void save_weights(const std::string& path, const Model& model, const Tensor& values,
+                  const Tensor& buffers, const Metadata& metadata = {});
+// Reads them back. Throws DataError naming the file and the first tensor that is missing, unknown
+// or of another shape (with both shapes), or what is wrong with the file. Nothing is changed when
+// it throws.
 Metadata load_weights(const std::string& path, Model& model);
 // The metadata alone.
 Metadata read_metadata(const std::string& path);
 
 // Plain named tensors, for optimiser state and tests.
-void write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors, const Metadata& = {});
-std::map<std::string, Tensor> read_safetensors(const std::string& path, Metadata* metadata = nullptr);
+void write_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+                       const Metadata& = {});
+std::map<std::string, Tensor> read_safetensors(const std::string& path,
+                                               Metadata* metadata = nullptr);
 
 }  // namespace passband

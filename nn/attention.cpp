@@ -7,7 +7,8 @@ namespace passband {
 namespace {
 
 // Attention in one fused pass, or in its two halves when somebody wants to see the probabilities.
-Tensor attend(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options, const TapSite& site) {
+Tensor attend(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options,
+              const TapSite& site) {
   if (!tapped("attention")) return attention(qkv, bias, options);
   const Tensor probabilities = tap("attention", attention_probabilities(qkv, bias, options), site);
   return attention_output(probabilities, qkv, options);
@@ -20,7 +21,8 @@ LinearOptions with_bias(LinearOptions options, bool bias) {
 
 }  // namespace
 
-SelfAttention::SelfAttention(const Scope& scope, int64_t width, int64_t tokens, const Options& options)
+SelfAttention::SelfAttention(const Scope& scope, int64_t width, int64_t tokens,
+                             const Options& options)
     : qkv(scope / "qkv", width, 3 * width, tokens, with_bias(options.linear, options.qkv_bias)),
       proj(scope / "proj", width, width, tokens, options.linear),
       heads(options.heads) {
@@ -32,18 +34,20 @@ Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site) const {
   return proj(attend(qkv(x), {}, {.heads = heads}, site));
 }
 
-WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid, const Options& options)
+WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid,
+                                 const Options& options)
     : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim, grid.pixels(),
           {.bias = options.qkv_bias, .layout = Layout::conv_1x1}),
-      proj(scope / "proj", options.heads * options.head_dim, out, grid.pixels(), {.layout = Layout::conv_1x1}),
+      proj(scope / "proj", options.heads * options.head_dim, out, grid.pixels(),
+           {.layout = Layout::conv_1x1}),
       options(options) {
   const int64_t w = options.window;
-  CHECK(w >= 1 && grid.height % w == 0 && grid.width % w == 0, scope.path(), ": windows of ", w, "x", w,
-        " do not tile a ", grid.height, "x", grid.width, " map");
+  CHECK(w >= 1 && grid.height % w == 0 && grid.width % w == 0, scope.path(), ": windows of ", w,
+        "x", w, " do not tile a ", grid.height, "x", grid.width, " map");
   const int64_t side = 2 * w - 1;
-  relative_position_bias_table =
-      scope.parameter("relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},
-                      Init::normal(0.02), Layout::same, false);
+  relative_position_bias_table = scope.parameter(
+      "relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},
+      Init::normal(0.02), Layout::same, false);
   scope.count_macs(2 * grid.pixels() * w * w * options.heads * options.head_dim);
 }
 
@@ -53,7 +57,8 @@ Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site) const {
   here.shift = options.shift;
   const Tensor packed = qkv(x);  // (N, H, W, 3 h d)
   return proj(attend(packed, relative_position_bias_table->value,
-                     {.heads = options.heads, .window = options.window, .shift = options.shift}, here));
+                     {.heads = options.heads, .window = options.window, .shift = options.shift},
+                     here));
 }
 
 }  // namespace passband

@@ -1,4 +1,5 @@
-// Self-attention layers: global (ViT) and in windows with a relative-position table (AlterNet, Swin).
+// Self-attention layers: global (ViT) and in windows with a relative-position table (AlterNet,
+// Swin).
 #pragma once
 #include "nn/linear.h"
 #include "nn/tap.h"
@@ -21,9 +22,9 @@ struct SelfAttention {
   int64_t heads;
 };
 
-// Multi-head self-attention within windows of `window` x `window` pixels, plus a learned bias per relative position
-// (Park and Kim 2022: one table for all heads, no shift; Swin: one per head, shifted). (N, H, W, in) -> (N, H, W, out).
-// H and W must be multiples of the window.
+// Multi-head self-attention within windows of `window` x `window` pixels, plus a learned bias per
+// relative position (Park and Kim 2022: one table for all heads, no shift; Swin: one per head,
+// shifted). (N, H, W, in) -> (N, H, W, out). H and W must be multiples of the window.
 struct WindowAttention {
   struct Options {
     int64_t heads = 3;
@@ -36,9 +37,9 @@ struct WindowAttention {
   WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid, const Options& options);
   Tensor operator()(const Tensor& x, const TapSite& site) const;
 
-  Linear qkv;                                  // (3 heads head_dim, in)
-  ParameterRef relative_position_bias_table;   // ((2 window - 1)^2, heads or 1)
-  Linear proj;                                 // (out, heads head_dim), with bias
+  Linear qkv;                                 // (3 heads head_dim, in)
+  ParameterRef relative_position_bias_table;  // ((2 window - 1)^2, heads or 1)
+  Linear proj;                                // (out, heads head_dim), with bias
   Options options;
 };
 

@@ -1,4 +1,5 @@
-// What a forward pass runs under: training or evaluation, the random key, the compute type. Thread local.
+// What a forward pass runs under: training or evaluation, the random key, the compute type. Thread
+// local.
 #pragma once
 #include "tensor/core/random.h"
 #include "tensor/core/tensor.h"
@@ -8,8 +9,10 @@ namespace passband {
 struct Context {
   bool training = false;
   uint64_t seed = 0;
-  uint64_t step = 0;                  // training step: with the seed and the module path it keys dropout and drop path
-  DType compute = DType::f32;         // element type of activations; parameters stay f32 (f64 for f64)
+  // Training step: with the seed and the module path it keys dropout and drop path.
+  uint64_t step = 0;
+  // Element type of activations; parameters stay f32 (f64 for f64).
+  DType compute = DType::f32;
 };
 
 const Context& context();

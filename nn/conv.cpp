@@ -14,15 +14,15 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Con
       padding(options.padding.value_or(options.kernel / 2)),
       groups(options.groups),
       name(scope.name()) {
-  CHECK(in % groups == 0 && out % groups == 0, scope.path(), ": ", groups, " groups do not divide ", in, " and ", out,
-        " channels");
+  CHECK(in % groups == 0 && out % groups == 0, scope.path(), ": ", groups, " groups do not divide ",
+        in, " and ", out, " channels");
   out_grid = grid.strided(kernel, stride, padding);
   CHECK(out_grid.height >= 1 && out_grid.width >= 1, scope.path(), ": a ", kernel, "x", kernel,
         " kernel does not fit a ", grid.height, "x", grid.width, " map; use a larger image");
   const int64_t fan_in = kernel * kernel * in / groups;
   const Init fallback = Init::fan_in_uniform(fan_in);
-  weight = scope.parameter("weight", {out, kernel, kernel, in / groups}, options.weight_init.value_or(fallback),
-                           Layout::conv);
+  weight = scope.parameter("weight", {out, kernel, kernel, in / groups},
+                           options.weight_init.value_or(fallback), Layout::conv);
   if (options.bias) bias = scope.parameter("bias", {out}, fallback, Layout::same, false);
   scope.count_macs(out_grid.pixels() * out * fan_in);
 }
@@ -38,7 +38,8 @@ Tensor Conv2d::operator()(const Tensor& x, const Tensor& residual) const {
 }
 
 PatchEmbed::PatchEmbed(const Scope& scope, int64_t in, int64_t width, int64_t patch, Grid grid)
-    : proj(scope / "proj", in, width, grid, {.kernel = patch, .stride = patch, .padding = 0, .bias = true}),
+    : proj(scope / "proj", in, width, grid,
+           {.kernel = patch, .stride = patch, .padding = 0, .bias = true}),
       name(scope.name()) {}
 
 Tensor PatchEmbed::operator()(const Tensor& x) const {

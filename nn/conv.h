@@ -10,17 +10,19 @@ namespace passband {
 struct Conv2dOptions {
   int64_t kernel = 3;
   int64_t stride = 1;
-  std::optional<int64_t> padding = {};  // kernel / 2 when absent: the map keeps its size at stride 1
+  // kernel / 2 when absent: the map keeps its size at stride 1.
+  std::optional<int64_t> padding = {};
   int64_t groups = 1;
   bool bias = false;
   std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
 };
 
-// x (N, H, W, in) -> (N, Ho, Wo, out). `grid` is the extent of the input; `out_grid` that of the result. A 1x1
-// convolution of stride 1 runs as a matrix product.
+// x (N, H, W, in) -> (N, Ho, Wo, out). `grid` is the extent of the input; `out_grid` that of the
+// result. A 1x1 convolution of stride 1 runs as a matrix product.
 struct Conv2d {
   Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options = {});
-  // `residual`, when given, is added to the result; a 1x1 convolution of stride 1 adds it on the way.
+  // `residual`, when given, is added to the result; a 1x1 convolution of stride 1 adds it on the
+  // way.
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   ParameterRef weight;  // (out, k, k, in / groups)
@@ -30,7 +32,8 @@ struct Conv2d {
   std::string name;
 };
 
-// Non-overlapping patches of `patch` x `patch` pixels to vectors: (N, H, W, in) -> (N, tokens, width).
+// Non-overlapping patches of `patch` x `patch` pixels to vectors: (N, H, W, in) -> (N, tokens,
+// width).
 struct PatchEmbed {
   PatchEmbed(const Scope& scope, int64_t in, int64_t width, int64_t patch, Grid grid);
   Tensor operator()(const Tensor& x) const;

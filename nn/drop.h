@@ -1,4 +1,5 @@
-// Dropout and stochastic depth as layers: active in training only, keyed by seed, step and place in the network.
+// Dropout and stochastic depth as layers: active in training only, keyed by seed, step and place in
+// the network.
 #pragma once
 #include "nn/context.h"
 #include "tensor/ops/dropout.h"
@@ -16,7 +17,9 @@ struct Dropout {
 struct DropPath {
   double rate = 0;
   bool active() const { return rate > 0 && context().training; }
-  Tensor operator()(const Tensor& x) const { return active() ? drop_path(x, rate, random_key("drop_path")) : x; }
+  Tensor operator()(const Tensor& x) const {
+    return active() ? drop_path(x, rate, random_key("drop_path")) : x;
+  }
 };
 
 }  // namespace passband

@@ -17,9 +17,10 @@ int64_t value_depth_of(const Scope& scope, int64_t width, int64_t heads) {
 }  // namespace
 
 LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Options& o)
-    : conv_qkv(scope / "conv_qkv", width,
-               o.heads * o.depth + o.intra_depth * (o.depth + value_depth_of(scope, width, o.heads)), grid.pixels(),
-               {.bias = false, .weight_init = o.qkv_init, .layout = Layout::conv_1x1}),
+    : conv_qkv(
+          scope / "conv_qkv", width,
+          o.heads * o.depth + o.intra_depth * (o.depth + value_depth_of(scope, width, o.heads)),
+          grid.pixels(), {.bias = false, .weight_init = o.qkv_init, .layout = Layout::conv_1x1}),
       norm_q(scope / "norm_q", o.heads * o.depth),
       norm_v(scope / "norm_v", o.intra_depth * width / o.heads),
       options(o),
@@ -32,9 +33,11 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
     embedding = conv.parameter("weight", {r, r, k, u}, init, Layout::lambda_local);
     embedding_bias = conv.parameter("bias", {k}, init, Layout::same, false);
   } else {
-    embedding = scope.parameter("pos_emb", {2 * grid.height - 1, 2 * grid.width - 1, k, u}, Init::normal(1));
+    embedding = scope.parameter("pos_emb", {2 * grid.height - 1, 2 * grid.width - 1, k, u},
+                                Init::normal(1));
   }
-  // As published: form the content and the position lambdas (all taps of the scope), then apply each to the queries.
+  // As published: form the content and the position lambdas (all taps of the scope), then apply
+  // each to the queries.
   const int64_t n = grid.pixels(), v = value_depth, reach = r > 0 ? r * r : n;
   scope.count_macs(n * k * v * u * (1 + reach) + 2 * o.heads * n * k * v);
 }
@@ -42,15 +45,18 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
 Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
   const int64_t hk = options.heads * options.depth, uk = options.intra_depth * options.depth;
   const int64_t uv = options.intra_depth * value_depth;
-  const Tensor qkv = conv_qkv(x);                       // (N, H, W, hk + uk + uv)
-  const Tensor q = norm_q(slice(qkv, 3, 0, hk));        // (N, H, W, hk)
-  const Tensor keys = slice(qkv, 3, hk, uk);            // (N, H, W, uk)
+  const Tensor qkv = conv_qkv(x);  // (N, H, W, hk + uk + uv)
+  const Tensor q = norm_q(slice(qkv, 3, 0, hk));  // (N, H, W, hk)
+  const Tensor keys = slice(qkv, 3, hk, uk);  // (N, H, W, uk)
   const Tensor values = norm_v(slice(qkv, 3, hk + uk, uv));  // (N, H, W, uv)
-  const LambdaOptions o = {.heads = options.heads, .depth = options.depth, .intra_depth = options.intra_depth,
+  const LambdaOptions o = {.heads = options.heads,
+                           .depth = options.depth,
+                           .intra_depth = options.intra_depth,
                            .window = options.scope};
   const Tensor e = embedding->as(x.dtype());
   if (tapped("lambda")) tap("lambda", lambda_weights(q, keys, e, o), site);
-  return lambda_layer(q, keys, values, e, embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{}, o);
+  return lambda_layer(q, keys, values, e, embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{},
+                      o);
 }
 
 }  // namespace passband

@@ -8,10 +8,10 @@
 
 namespace passband {
 
-// (N, H, W, width) -> the same. Queries, keys and values come from one 1x1 convolution without bias, in the order
-// [q (heads k), k (u k), v (u v)], v = width / heads; batch norms on q and v, none on k. Names follow the public
-// PyTorch ports: conv_qkv, norm_q, norm_v, and lambda_conv (local scope: a kernel with bias) or pos_emb (global scope:
-// a table).
+// (N, H, W, width) -> the same. Queries, keys and values come from one 1x1 convolution without
+// bias, in the order [q (heads k), k (u k), v (u v)], v = width / heads; batch norms on q and v,
+// none on k. Names follow the public PyTorch ports: conv_qkv, norm_q, norm_v, and lambda_conv
+// (local scope: a kernel with bias) or pos_emb (global scope: a table).
 struct LambdaLayer {
   struct Options {
     int64_t heads = 4;
@@ -28,7 +28,7 @@ struct LambdaLayer {
   ParameterRef embedding;       // (r, r, k, u) or (2H-1, 2W-1, k, u)
   ParameterRef embedding_bias;  // (k), local scope only
   Options options;
-  int64_t value_depth;          // v
+  int64_t value_depth;  // v
 };
 
 }  // namespace passband

@@ -8,11 +8,15 @@
 
 namespace passband {
 
-Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows, const LinearOptions& options)
+Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
+               const LinearOptions& options)
     : name(scope.name()) {
   const Init fallback = Init::fan_in_uniform(in);
-  weight = scope.parameter("weight", {out, in}, options.weight_init.value_or(fallback), options.layout);
-  if (options.bias) bias = scope.parameter("bias", {out}, options.bias_init.value_or(fallback), Layout::same, false);
+  weight =
+      scope.parameter("weight", {out, in}, options.weight_init.value_or(fallback), options.layout);
+  if (options.bias)
+    bias =
+        scope.parameter("bias", {out}, options.bias_init.value_or(fallback), Layout::same, false);
   scope.count_macs(rows * in * out);
 }
 
@@ -21,8 +25,10 @@ Tensor Linear::operator()(const Tensor& x) const {
   return linear(x, weight->as(x.dtype()), bias ? bias->as(x.dtype()) : Tensor{});
 }
 
-Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows, const LinearOptions& options)
-    : fc1(scope / "fc1", width, hidden, rows, options), fc2(scope / "fc2", hidden, width, rows, options) {}
+Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
+         const LinearOptions& options)
+    : fc1(scope / "fc1", width, hidden, rows, options),
+      fc2(scope / "fc2", hidden, width, rows, options) {}
 
 Tensor Mlp::operator()(const Tensor& x) const { return fc2(gelu(fc1(x))); }
 

@@ -14,9 +14,11 @@ struct LinearOptions {
   Layout layout = Layout::same;          // conv_1x1: the checkpoint holds (out, in, 1, 1)
 };
 
-// y = x weight^T + bias over the last dimension: (..., in) -> (..., out). `rows` vectors pass per image (MAC count).
+// y = x weight^T + bias over the last dimension: (..., in) -> (..., out). `rows` vectors pass per
+// image (MAC count).
 struct Linear {
-  Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows, const LinearOptions& options = {});
+  Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
+         const LinearOptions& options = {});
   Tensor operator()(const Tensor& x) const;
 
   ParameterRef weight;  // (out, in)
@@ -26,13 +28,15 @@ struct Linear {
 
 // fc2(gelu(fc1(x))), hidden width `hidden`.
 struct Mlp {
-  Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows, const LinearOptions& options = {});
+  Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
+      const LinearOptions& options = {});
   Tensor operator()(const Tensor& x) const;
 
   Linear fc1, fc2;
 };
 
-// Squeeze-and-excitation (Hu et al. 2018): x * sigmoid(fc2(relu(fc1(mean over H, W)))), per channel.
+// Squeeze-and-excitation (Hu et al. 2018): x * sigmoid(fc2(relu(fc1(mean over H, W)))), per
+// channel.
 struct SqueezeExcite {
   SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced);
   Tensor operator()(const Tensor& x) const;  // (N, H, W, C)

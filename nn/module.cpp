@@ -11,12 +11,14 @@
 namespace passband {
 namespace {
 
-// One element of an initial value. A truncated normal is redrawn, under the next `step`, until it lies within +-2.
+// One element of an initial value. A truncated normal is redrawn, under the next `step`, until it
+// lies within +-2.
 double draw(const Init& init, RandomKey key, uint64_t index) {
   switch (init.kind) {
     case Init::Kind::constant: return init.a;
     case Init::Kind::normal: return init.a * static_cast<double>(random_normal(key, index));
-    case Init::Kind::uniform: return init.a * (2.0 * static_cast<double>(random_uniform(key, index)) - 1.0);
+    case Init::Kind::uniform:
+      return init.a * (2.0 * static_cast<double>(random_uniform(key, index)) - 1.0);
     case Init::Kind::truncated_normal: break;
   }
   for (;; ++key.step) {
@@ -30,17 +32,23 @@ void initialise(const Tensor& value, const Init& init, const RandomKey& key) {
     T* out = value.data<T>();
     const int64_t count = value.numel();
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(draw(init, key, static_cast<uint64_t>(i)));
+    for (int64_t i = 0; i < count; ++i)
+      out[i] = static_cast<T>(draw(init, key, static_cast<uint64_t>(i)));
   });
 }
 
 }  // namespace
 
-Init Init::fan_in_uniform(int64_t fan_in) { return uniform(1.0 / std::sqrt(static_cast<double>(fan_in))); }
-Init Init::fan_out_normal(int64_t fan_out) { return normal(std::sqrt(2.0 / static_cast<double>(fan_out))); }
+Init Init::fan_in_uniform(int64_t fan_in) {
+  return uniform(1.0 / std::sqrt(static_cast<double>(fan_in)));
+}
+Init Init::fan_out_normal(int64_t fan_out) {
+  return normal(std::sqrt(2.0 / static_cast<double>(fan_out)));
+}
 
 Tensor Parameter::as(DType dtype) const {
-  CHECK(value.defined(), "parameter ", name, " has no memory: the model was made without building it");
+  CHECK(value.defined(), "parameter ", name,
+        " has no memory: the model was made without building it");
   if (value.dtype() == dtype) return value;
   if (recording()) return cast(value, dtype);
   if (!converted.defined() || converted.dtype() != dtype || converted_version != value.version()) {
@@ -112,9 +120,10 @@ std::string Scope::join(std::string_view name) const {
   return path_.empty() ? std::string(name) : concat_text(path_, '.', name);
 }
 
-ParameterRef Scope::parameter(std::string_view name, const Shape& shape, const Init& init, Layout layout,
-                              bool decay) const {
-  return store_->add_parameter({.name = join(name), .shape = shape, .init = init, .layout = layout, .decay = decay});
+ParameterRef Scope::parameter(std::string_view name, const Shape& shape, const Init& init,
+                              Layout layout, bool decay) const {
+  return store_->add_parameter(
+      {.name = join(name), .shape = shape, .init = init, .layout = layout, .decay = decay});
 }
 
 BufferRef Scope::buffer(std::string_view name, const Shape& shape, double initial) const {

@@ -1,5 +1,6 @@
-// Parameters and modules. A module is a struct with named members (`conv1`, `bn1`); its constructor registers its
-// parameters with a Scope. All trainable parameters of a model live in one flat vector and so do their gradients.
+// Parameters and modules. A module is a struct with named members (`conv1`, `bn1`); its constructor
+// registers its parameters with a Scope. All trainable parameters of a model live in one flat
+// vector and so do their gradients.
 #pragma once
 #include <memory>
 #include <string>
@@ -16,13 +17,16 @@ namespace passband {
 struct Init {
   enum class Kind : uint8_t { constant, normal, truncated_normal, uniform };
   Kind kind = Kind::constant;
-  double a = 0;  // value | standard deviation | standard deviation (cut at absolute +-2, as timm) | bound
+  // The value, the standard deviation (a truncated normal is cut at absolute +-2, as timm) or the
+  // bound.
+  double a = 0;
 
   static Init constant(double value) { return {Kind::constant, value}; }
   static Init normal(double deviation) { return {Kind::normal, deviation}; }
   static Init truncated_normal(double deviation) { return {Kind::truncated_normal, deviation}; }
   static Init uniform(double bound) { return {Kind::uniform, bound}; }
-  // What PyTorch gives linear and convolution layers, weight and bias: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+  // What PyTorch gives linear and convolution layers, weight and bias: U(-1/sqrt(fan_in),
+  // 1/sqrt(fan_in)).
   static Init fan_in_uniform(int64_t fan_in);
   // He et al. 2015 by fan-out, as torchvision's ResNets: N(0, 2 / fan_out).
   static Init fan_out_normal(int64_t fan_out);
@@ -31,22 +35,25 @@ struct Init {
 // How the tensor is laid out in a checkpoint (PyTorch's order) relative to memory here.
 enum class Layout : uint8_t {
   same,
-  conv,           // memory (O, kh, kw, I), file (O, I, kh, kw)
-  conv_1x1,       // memory (O, I), file (O, I, 1, 1)
-  lambda_local,   // memory (r, r, k, u), file (k, u, 1, r, r)
+  conv,          // memory (O, kh, kw, I), file (O, I, kh, kw)
+  conv_1x1,      // memory (O, I), file (O, I, 1, 1)
+  lambda_local,  // memory (r, r, k, u), file (k, u, 1, r, r)
 };
 
 // A trainable tensor: a view of the flat vector once the store is built.
 struct Parameter {
-  std::string name;     // "layer1.0.conv1.weight": equal to timm's / torchvision's where the model exists there
+  // "layer1.0.conv1.weight": equal to timm's / torchvision's where the model exists there.
+  std::string name;
   Shape shape;
   Init init;
   Layout layout = Layout::same;
-  bool decay = true;    // weight decay applies (not to norms, biases, position embeddings, class token)
-  int64_t offset = 0;   // first element in the flat vector
-  Tensor value;         // leaf view, f32 (f64 when the store was built so)
+  // Weight decay applies: not to norms, biases, position embeddings, class token.
+  bool decay = true;
+  int64_t offset = 0;  // first element in the flat vector
+  Tensor value;        // leaf view, f32 (f64 when the store was built so)
 
-  // The value in another floating type: a recorded cast while a graph is recorded, else one cast per version.
+  // The value in another floating type: a recorded cast while a graph is recorded, else one cast
+  // per version.
   Tensor as(DType dtype) const;
 
   mutable Tensor converted;  // the last unrecorded cast, and the version it was made from
@@ -64,7 +71,8 @@ struct BufferState {
 using ParameterRef = std::shared_ptr<Parameter>;
 using BufferRef = std::shared_ptr<BufferState>;
 
-// Owns the flat vectors. Modules register while the network is being constructed; `build` then lays everything out.
+// Owns the flat vectors. Modules register while the network is being constructed; `build` then lays
+// everything out.
 class ParameterStore {
  public:
   // Throw when the name is taken.
@@ -75,17 +83,20 @@ class ParameterStore {
 
   const std::vector<ParameterRef>& parameters() const { return parameters_; }
   const std::vector<BufferRef>& buffers() const { return buffers_; }
-  int64_t parameter_count() const;  // registered so far; needs no build
-  Tensor values() const { return values_; }        // (P) flat
-  Tensor gradients() const { return gradients_; }  // (P) flat; bound to the leaves
+  int64_t parameter_count() const;                   // registered so far; needs no build
+  Tensor values() const { return values_; }          // (P) flat
+  Tensor gradients() const { return gradients_; }    // (P) flat; bound to the leaves
   Tensor decay_mask() const { return decay_mask_; }  // (P) f32, 1 where weight decay applies
-  Tensor buffer_values() const { return buffer_values_; }  // (B) flat, all buffers, f32 (f64 when built so)
+  Tensor buffer_values() const {
+    return buffer_values_;
+  }  // (B) flat, all buffers, f32 (f64 when built so)
   void zero_gradients();
   // After the flat values were changed in place.
   void touch() { values_.bump_version(); }
 
-  // Multiply-accumulates of one image, counted by the layers while they are constructed (1 MAC = 2 FLOP). Counted:
-  // convolutions, linear layers, attention and lambda products; not: norms, pooling, pointwise.
+  // Multiply-accumulates of one image, counted by the layers while they are constructed (1 MAC = 2
+  // FLOP). Counted: convolutions, linear layers, attention and lambda products; not: norms,
+  // pooling, pointwise.
   void add_macs(int64_t macs) { macs_ += macs; }
   int64_t macs() const { return macs_; }
 
@@ -102,14 +113,15 @@ class ParameterStore {
 // A place in the network while it is constructed: the store and the name so far.
 class Scope {
  public:
-  explicit Scope(ParameterStore& store, std::string path = {}) : store_(&store), path_(std::move(path)) {}
+  explicit Scope(ParameterStore& store, std::string path = {})
+      : store_(&store), path_(std::move(path)) {}
   Scope operator/(std::string_view name) const;  // scope / "layer1" / "0"
   const std::string& path() const { return path_; }
   // The last component of the path: what a module calls itself while it runs.
   std::string name() const;
 
-  ParameterRef parameter(std::string_view name, const Shape& shape, const Init& init, Layout layout = Layout::same,
-                         bool decay = true) const;
+  ParameterRef parameter(std::string_view name, const Shape& shape, const Init& init,
+                         Layout layout = Layout::same, bool decay = true) const;
   BufferRef buffer(std::string_view name, const Shape& shape, double initial) const;
   void count_macs(int64_t macs) const { store_->add_macs(macs); }
 

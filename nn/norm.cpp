@@ -24,7 +24,9 @@ BatchNorm::BatchNorm(const Scope& scope, int64_t channels, double gamma)
       name(scope.name()) {}
 
 Tensor BatchNorm::operator()(const Tensor& x) const { return run(x, false, {}); }
-Tensor BatchNorm::relu(const Tensor& x, const Tensor& residual) const { return run(x, true, residual); }
+Tensor BatchNorm::relu(const Tensor& x, const Tensor& residual) const {
+  return run(x, true, residual);
+}
 
 Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const {
   ScopeGuard guard(name);
@@ -33,7 +35,10 @@ Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const 
 }
 
 LayerNorm::LayerNorm(const Scope& scope, int64_t channels, double eps)
-    : weight(scale(scope, channels, 1)), bias(shift(scope, channels)), eps(eps), name(scope.name()) {}
+    : weight(scale(scope, channels, 1)),
+      bias(shift(scope, channels)),
+      eps(eps),
+      name(scope.name()) {}
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
@@ -41,8 +46,13 @@ Tensor LayerNorm::operator()(const Tensor& x) const {
 }
 
 GroupNorm::GroupNorm(const Scope& scope, int64_t channels, int64_t groups, double eps)
-    : weight(scale(scope, channels, 1)), bias(shift(scope, channels)), groups(groups), eps(eps), name(scope.name()) {
-  CHECK(channels % groups == 0, scope.path(), ": ", groups, " groups do not divide ", channels, " channels");
+    : weight(scale(scope, channels, 1)),
+      bias(shift(scope, channels)),
+      groups(groups),
+      eps(eps),
+      name(scope.name()) {
+  CHECK(channels % groups == 0, scope.path(), ": ", groups, " groups do not divide ", channels,
+        " channels");
 }
 
 Tensor GroupNorm::operator()(const Tensor& x) const {

@@ -1,18 +1,21 @@
-// Normalisation layers. Scale and shift stay f32 (f64 in an f64 model) whatever the activations are.
+// Normalisation layers. Scale and shift stay f32 (f64 in an f64 model) whatever the activations
+// are.
 #pragma once
 #include "nn/module.h"
 
 namespace passband {
 
-// Batch normalisation over all but the last dimension: batch statistics in training, running ones in evaluation.
+// Batch normalisation over all but the last dimension: batch statistics in training, running ones
+// in evaluation.
 struct BatchNorm {
   // `gamma` 0 makes the layer output 0 at the start (the last norm of a residual branch).
   BatchNorm(const Scope& scope, int64_t channels, double gamma = 1);
-  Tensor operator()(const Tensor& x) const;                         // norm(x)
-  Tensor relu(const Tensor& x, const Tensor& residual = {}) const;  // relu(norm(x) + residual), one pass
+  Tensor operator()(const Tensor& x) const;  // norm(x)
+  Tensor relu(const Tensor& x,
+              const Tensor& residual = {}) const;  // relu(norm(x) + residual), one pass
 
-  ParameterRef weight, bias;               // (C)
-  BufferRef running_mean, running_var;     // (C)
+  ParameterRef weight, bias;            // (C)
+  BufferRef running_mean, running_var;  // (C)
   std::string name;
 
  private:

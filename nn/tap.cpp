@@ -43,7 +43,8 @@ ProbeGuard::ProbeGuard(std::vector<std::string> names, Probe probe) {
 ProbeGuard::~ProbeGuard() { probes.pop_back(); }
 
 bool tapped(std::string_view name) {
-  return !probes.empty() && std::ranges::any_of(probes, [&](const ActiveProbe& p) { return p.wants(name); });
+  return !probes.empty() &&
+         std::ranges::any_of(probes, [&](const ActiveProbe& p) { return p.wants(name); });
 }
 
 Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site) {
@@ -55,8 +56,8 @@ Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site) {
   for (size_t i = 0; i < probes.size(); ++i) {
     if (!probes[i].wants(name)) continue;
     shown = probes[i].probe(here, shown);
-    CHECK(shown.defined() && shown.shape() == buffer.shape() && shown.dtype() == buffer.dtype(), "tap ", here.path,
-          ": the probe returned ", shown, " in place of ", buffer);
+    CHECK(shown.defined() && shown.shape() == buffer.shape() && shown.dtype() == buffer.dtype(),
+          "tap ", here.path, ": the probe returned ", shown, " in place of ", buffer);
   }
   return shown;
 }

@@ -1,5 +1,6 @@
-// Taps: every internal buffer has a name. A module marks a buffer with tap(); a probe, installed for a scope, reads it
-// or replaces it (a lesion returns zeros, noise adds). Without a probe a tap costs one branch.
+// Taps: every internal buffer has a name. A module marks a buffer with tap(); a probe, installed
+// for a scope, reads it or replaces it (a lesion returns zeros, noise adds). Without a probe a tap
+// costs one branch.
 #pragma once
 #include <functional>
 #include <string>
@@ -15,14 +16,15 @@ std::string_view name_of(BlockKind kind);
 
 // Where a buffer lies in the network and in the picture.
 struct TapSite {
-  std::string path;             // "stage3.block2.attention": module path, then the tap's name
-  std::string name;             // "attention"
+  std::string path;  // "stage3.block2.attention": module path, then the tap's name
+  std::string name;  // "attention"
   BlockKind kind = BlockKind::conv;
-  int64_t height = 0, width = 0;  // token grid the buffer lies on (of the whole image, not of a window)
-  int64_t prefix = 0;           // tokens before the grid (the class token)
+  int64_t height = 0,
+          width = 0;   // token grid the buffer lies on (of the whole image, not of a window)
+  int64_t prefix = 0;  // tokens before the grid (the class token)
   int64_t window = 0, shift = 0;  // attention windows; 0 = global
-  double patch = 1;             // input pixels per grid step
-  bool subsamples = false;      // the block reduced the resolution
+  double patch = 1;               // input pixels per grid step
+  bool subsamples = false;        // the block reduced the resolution
 };
 
 // Receives every tapped buffer; returns it, or what shall stand in its place (same shape and type).
@@ -37,16 +39,21 @@ class ProbeGuard {
   ProbeGuard& operator=(const ProbeGuard&) = delete;
 };
 
-// Some probe wants buffers of this name: a fused kernel then makes real what it would otherwise keep to itself.
+// Some probe wants buffers of this name: a fused kernel then makes real what it would otherwise
+// keep to itself.
 bool tapped(std::string_view name);
-// Shows `buffer` to the probes. `site.path` and `site.name` are filled in from the current scope and `name`.
+// Shows `buffer` to the probes. `site.path` and `site.name` are filled in from the current scope
+// and `name`.
 Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site);
 
 // Names in use:
-//   "out"        residual-stream output after each block or sub-block, (N, H, W, C) or (N, T, C) with `prefix` tokens
-//   "branch"     output of the residual branch before the addition;  "skip"  what it is added to
+//   "out"        residual-stream output after each block or sub-block: (N, H, W, C), or (N, T, C)
+//                with `prefix` tokens
+//   "branch"     output of the residual branch before the addition
+//   "skip"       what it is added to
 //   "attention"  probabilities (N * windows, heads, T, T)
-//   "lambda"     effective weights of a lambda layer (N, heads, H*W, H*W), signed
-//   "features"   what the classifier reads, (N, C);  "logits"  (N, classes)
+//   "lambda"     effective weights of a lambda layer (N, heads, H*W, H*W), signed; read only
+//   "features"   what the classifier reads, (N, C)
+//   "logits"     (N, classes)
 
 }  // namespace passband

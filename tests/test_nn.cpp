@@ -19,7 +19,8 @@ namespace {
 
 Tensor noise(const Shape& shape, uint64_t seed = 1, DType dtype = DType::f32) {
   std::vector<double> values(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = random_normal({seed, 0, site_of("noise")}, i);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = random_normal({seed, 0, site_of("noise")}, i);
   return Tensor::from(values, shape, dtype);
 }
 
@@ -30,7 +31,8 @@ TEST_CASE("A scope names parameters by their path, and a name can be taken once"
   CHECK(conv.path() == "layer1.0.conv1");
   CHECK(conv.name() == "conv1");
   CHECK(conv.parameter("weight", {2, 3}, Init::constant(1))->name == "layer1.0.conv1.weight");
-  CHECK_THROWS_WITH_AS(conv.buffer("weight", {2}, 0), "two parameters are called layer1.0.conv1.weight", Error);
+  CHECK_THROWS_WITH_AS(conv.buffer("weight", {2}, 0),
+                       "two parameters are called layer1.0.conv1.weight", Error);
 }
 
 TEST_CASE("Parameters and their gradients are views of two flat vectors") {
@@ -82,7 +84,8 @@ TEST_CASE("Initial values have the moments they are named for") {
   CHECK(moments(wide->value)[2] <= 2);
 }
 
-TEST_CASE("A converted parameter carries its gradient back while recording, and is kept while not") {
+TEST_CASE(
+    "A converted parameter carries its gradient back while recording, and is kept while not") {
   ParameterStore store;
   const auto w = Scope(store).parameter("w", {3}, Init::constant(1.5));
   store.build(1);
@@ -96,7 +99,9 @@ TEST_CASE("A converted parameter carries its gradient back while recording, and 
   CHECK(w->as(DType::f32).shares_memory_with(store.values()));
 }
 
-TEST_CASE("A 1x1 convolution through the matrix product equals the convolution, with and without residual") {
+TEST_CASE(
+    "A 1x1 convolution through the matrix product equals the convolution, with and without "
+    "residual") {
   ParameterStore store;
   const Conv2d layer(Scope(store) / "conv", 8, 5, {4, 6}, {.kernel = 1, .bias = true});
   store.build(1);
@@ -104,7 +109,8 @@ TEST_CASE("A 1x1 convolution through the matrix product equals the convolution, 
   const Tensor x = noise({2, 4, 6, 8}), residual = noise({2, 4, 6, 5}, 2);
   const Tensor expected = conv2d(x, layer.weight->value, layer.bias->value);
   const std::vector<double> got = layer(x).values(), want = expected.values();
-  const std::vector<double> sum = layer(x, residual).values(), total = (expected + residual).values();
+  const std::vector<double> sum = layer(x, residual).values(),
+                            total = (expected + residual).values();
   for (size_t i = 0; i < got.size(); ++i) {
     CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
     CHECK(sum[i] == doctest::Approx(total[i]).epsilon(1e-5));
@@ -121,10 +127,12 @@ TEST_CASE("Layers count multiply-accumulates by the textbook formulas") {
   ParameterStore lambda;
   LambdaLayer(Scope(lambda), 64, {8, 8}, {.heads = 4, .depth = 16, .scope = 5});
   const int64_t n = 64, k = 16, v = 16, h = 4;
-  CHECK(lambda.macs() == n * 64 * (h * k + k + v) + n * k * v + h * n * k * v + n * 25 * k * v + h * n * k * v);
+  CHECK(lambda.macs() ==
+        n * 64 * (h * k + k + v) + n * k * v + h * n * k * v + n * 25 * k * v + h * n * k * v);
 }
 
-TEST_CASE("Batch norm normalises by the batch in training and by running statistics in evaluation") {
+TEST_CASE(
+    "Batch norm normalises by the batch in training and by running statistics in evaluation") {
   ParameterStore store;
   const BatchNorm norm(Scope(store) / "bn", 3);
   store.build(1);
@@ -133,7 +141,8 @@ TEST_CASE("Batch norm normalises by the batch in training and by running statist
     ContextGuard guard({.training = true});
     for (const double y : mean(norm(x), {0, 1, 2}).values()) CHECK(std::abs(y) < 1e-4);
   }
-  for (const double m : norm.running_mean->value.values()) CHECK(m == doctest::Approx(0.7).epsilon(0.2));
+  for (const double m : norm.running_mean->value.values())
+    CHECK(m == doctest::Approx(0.7).epsilon(0.2));
   const Tensor y = norm(x);
   const double m = norm.running_mean->value.values()[0], s = norm.running_var->value.values()[0];
   CHECK(y.values()[0] == doctest::Approx((x.values()[0] - m) / std::sqrt(s + 1e-5)).epsilon(1e-4));
@@ -171,7 +180,9 @@ TEST_CASE("Probes see what they asked for, in order, with path and name; others 
   const Tensor x = Tensor::full({2}, 1);
   CHECK(!tapped("out"));
   std::vector<std::string> log;
-  ProbeGuard all({}, [&](const TapSite& site, const Tensor& b) { return log.push_back("all " + site.path), b; });
+  ProbeGuard all({}, [&](const TapSite& site, const Tensor& b) {
+    return log.push_back("all " + site.path), b;
+  });
   {
     ProbeGuard doubling({"out"}, [&](const TapSite& site, const Tensor& b) {
       log.push_back("out " + site.name);
@@ -183,7 +194,8 @@ TEST_CASE("Probes see what they asked for, in order, with path and name; others 
   }
   CHECK(log == std::vector<std::string>{"all stage1.out", "out out", "all stage1.skip"});
   ProbeGuard wrong({"out"}, [](const TapSite&, const Tensor&) { return Tensor::zeros({3}); });
-  CHECK_THROWS_WITH_AS(tap("out", x, {}), "tap out: the probe returned f32[3]@cpu in place of f32[2]@cpu", Error);
+  CHECK_THROWS_WITH_AS(tap("out", x, {}),
+                       "tap out: the probe returned f32[3]@cpu in place of f32[2]@cpu", Error);
 }
 
 TEST_CASE("Shapes that can not be built are refused where they are asked for") {

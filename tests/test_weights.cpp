@@ -1,4 +1,5 @@
-// Weights in and out of safetensors files: round trips, layouts, names, other writers, and run directories.
+// Weights in and out of safetensors files: round trips, layouts, names, other writers, and run
+// directories.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -21,7 +22,9 @@ namespace fs = std::filesystem;
 
 // A folder of its own for each test, removed with it.
 struct TemporaryFolder {
-  TemporaryFolder() : path(fs::temp_directory_path() / concat_text("passband-weights-", ::getpid(), "-", counter++)) {
+  TemporaryFolder()
+      : path(fs::temp_directory_path() /
+             concat_text("passband-weights-", ::getpid(), "-", counter++)) {
     fs::create_directories(path);
   }
   ~TemporaryFolder() { fs::remove_all(path); }
@@ -40,12 +43,15 @@ std::string message_of(const std::function<void()>& action) {
   return "no error";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 // Gives running statistics values of their own.
 void disturb_buffers(Model& model) {
   const Tensor buffers = model.store().buffer_values();
-  for (int64_t i = 0; i < buffers.numel(); ++i) buffers.data<float>()[i] += 0.001f * static_cast<float>(i % 977);
+  for (int64_t i = 0; i < buffers.numel(); ++i)
+    buffers.data<float>()[i] += 0.001f * static_cast<float>(i % 977);
 }
 
 const std::vector<std::pair<std::string, int64_t>> kModels = {{"resnet", 32},
@@ -87,7 +93,8 @@ TEST_CASE("An average of weights is saved in place of the model's own") {
 
 TEST_CASE("Loading takes effect on the logits, also when a converted copy was kept") {
   const TemporaryFolder folder;
-  const auto saved = make_model("alternet", {.seed = 1}), loaded = make_model("alternet", {.seed = 2});
+  const auto saved = make_model("alternet", {.seed = 1}),
+             loaded = make_model("alternet", {.seed = 2});
   save_weights(folder.file("a.safetensors"), *saved);
   const Tensor images = Tensor::full({2, 32, 32, 3}, 0.3);
   NoGrad no_grad;
@@ -102,17 +109,21 @@ TEST_CASE("Files hold PyTorch's names, shapes and element order") {
   const auto model = make_model("resnet50", {.classes = 1000, .image_size = 224});
   save_weights(folder.file("a.safetensors"), *model);
   const SafetensorsFile file(folder.file("a.safetensors"));
-  CHECK(file.entries().size() == 320);  // torchvision's resnet50: 161 parameters, 106 statistics, 53 counters
+  CHECK(file.entries().size() ==
+        320);  // torchvision's resnet50: 161 parameters, 106 statistics, 53 counters
   CHECK(file.entries().at("conv1.weight").shape == std::vector<int64_t>{64, 3, 7, 7});
-  CHECK(file.entries().at("layer3.0.downsample.0.weight").shape == std::vector<int64_t>{1024, 512, 1, 1});
+  CHECK(file.entries().at("layer3.0.downsample.0.weight").shape ==
+        std::vector<int64_t>{1024, 512, 1, 1});
   CHECK(file.entries().at("layer4.2.bn3.num_batches_tracked").dtype == "I64");
   CHECK(file.entries().at("layer4.2.bn3.num_batches_tracked").shape.empty());
   CHECK(file.entries().at("fc.weight").shape == std::vector<int64_t>{1000, 2048});
 
   const Tensor ours = model->store().parameters()[0]->value;  // conv1.weight, (O, kh, kw, I)
   const Tensor theirs = read_safetensors(folder.file("a.safetensors")).at("conv1.weight");
-  for (const auto& [o, i, y, x] : std::vector<std::array<int64_t, 4>>{{0, 0, 0, 0}, {5, 2, 3, 6}, {63, 1, 6, 0}})
-    CHECK(theirs.data<float>()[((o * 3 + i) * 7 + y) * 7 + x] == ours.data<float>()[((o * 7 + y) * 7 + x) * 3 + i]);
+  for (const auto& [o, i, y, x] :
+       std::vector<std::array<int64_t, 4>>{{0, 0, 0, 0}, {5, 2, 3, 6}, {63, 1, 6, 0}})
+    CHECK(theirs.data<float>()[((o * 3 + i) * 7 + y) * 7 + x] ==
+          ours.data<float>()[((o * 7 + y) * 7 + x) * 3 + i]);
 }
 
 TEST_CASE("A lambda kernel is written as PyTorch's 3-D convolution has it") {
@@ -125,7 +136,8 @@ TEST_CASE("A lambda kernel is written as PyTorch's 3-D convolution has it") {
   CHECK(tensors.at(name).shape() == Shape{16, 1, 1, 5, 5});
   for (const ParameterRef& p : model->store().parameters())
     if (p->name == name)  // memory (r, r, k, u)
-      CHECK(tensors.at(name).data<float>()[(7 * 5 + 2) * 5 + 4] == p->value.data<float>()[(2 * 5 + 4) * 16 + 7]);
+      CHECK(tensors.at(name).data<float>()[(7 * 5 + 2) * 5 + 4] ==
+            p->value.data<float>()[(2 * 5 + 4) * 16 + 7]);
 }
 
 TEST_CASE("Transformers have timm's names and shapes") {
@@ -165,7 +177,8 @@ TEST_CASE("BF16, F16 and F64 files are accepted and converted") {
   const auto saved = make_model("vit", {.seed = 1}), loaded = make_model("vit", {.seed = 2});
   save_weights(folder.file("a.safetensors"), *saved);
   const std::vector<double> exact = saved->store().values().values();
-  const std::vector<std::pair<std::string, double>> types = {{"F64", 0}, {"F16", 5e-4}, {"BF16", 4e-3}};
+  const std::vector<std::pair<std::string, double>> types = {
+      {"F64", 0}, {"F16", 5e-4}, {"BF16", 4e-3}};
   for (const auto& [dtype, error] : types) {
     INFO(dtype);
     convert_file(folder.file("a.safetensors"), folder.file("b.safetensors"), dtype);
@@ -180,13 +193,17 @@ TEST_CASE("BF16, F16 and F64 files are accepted and converted") {
 
 TEST_CASE("Every half-precision number becomes the float it stands for") {
   const TemporaryFolder folder;
-  write_file_atomically(folder.file("h"), pack_safetensors({{"h", "F16", {65536}, [](char* out) {
-                                                               for (uint32_t i = 0; i < 65536; ++i) {
-                                                                 const auto half = static_cast<uint16_t>(i);
-                                                                 std::memcpy(out + 2 * i, &half, 2);
-                                                               }
-                                                             }}},
-                                                           {}));
+  write_file_atomically(folder.file("h"),
+                        pack_safetensors({{"h",
+                                           "F16",
+                                           {65536},
+                                           [](char* out) {
+                                             for (uint32_t i = 0; i < 65536; ++i) {
+                                               const auto half = static_cast<uint16_t>(i);
+                                               std::memcpy(out + 2 * i, &half, 2);
+                                             }
+                                           }}},
+                                         {}));
   const Tensor h = read_safetensors(folder.file("h")).at("h");
   for (uint32_t i = 0; i < 65536; ++i) {
     const auto bits = static_cast<uint16_t>(i);
@@ -226,10 +243,12 @@ TEST_CASE("Named tensors of every type come back as they were, with their metada
 
 TEST_CASE("A classifier stored as a matrix loads into one that is a 1x1 convolution, and back") {
   const TemporaryFolder folder;
-  const auto saved = make_model("alternet", {.seed = 1}), loaded = make_model("alternet", {.seed = 2});
+  const auto saved = make_model("alternet", {.seed = 1}),
+             loaded = make_model("alternet", {.seed = 2});
   save_weights(folder.file("a.safetensors"), *saved);
   auto tensors = read_safetensors(folder.file("a.safetensors"));
-  tensors["head.fc.weight"] = tensors["head.fc.weight"].viewed_as({10, tensors["head.fc.weight"].size(1)});
+  tensors["head.fc.weight"] =
+      tensors["head.fc.weight"].viewed_as({10, tensors["head.fc.weight"].size(1)});
   write_safetensors(folder.file("b.safetensors"), tensors);
   load_weights(folder.file("b.safetensors"), *loaded);
   CHECK(loaded->store().values().values() == saved->store().values().values());
@@ -246,18 +265,23 @@ TEST_CASE("What does not fit is named, and the model stays as it was") {
   const std::string shapes = message_of([&] { load_weights(path, *wide); });
   CHECK(contains(shapes, "a.safetensors: tensor \"head.fc.bias\" is [10], the model needs [100]"));
   CHECK(contains(shapes, "of model \"resnet\""));
-  CHECK(contains(message_of([&] { load_weights(path, *vit); }), "lacks tensor \"blocks.0.attn.proj.bias\""));
+  CHECK(contains(message_of([&] { load_weights(path, *vit); }),
+                 "lacks tensor \"blocks.0.attn.proj.bias\""));
 
   auto tensors = read_safetensors(path);
   tensors["extra\nline"] = Tensor::zeros({1});
   write_safetensors(path, tensors);
-  CHECK(contains(message_of([&] { load_weights(path, *small); }), "tensor \"extra?line\" belongs to nothing"));
+  CHECK(contains(message_of([&] { load_weights(path, *small); }),
+                 "tensor \"extra?line\" belongs to nothing"));
   tensors.erase("extra\nline");
   tensors["head.fc.bias"] = Tensor::zeros({10}, DType::i32);
   write_safetensors(path, tensors);
-  CHECK(contains(message_of([&] { load_weights(path, *small); }), "tensor \"head.fc.bias\" holds I32"));
-  CHECK(contains(message_of([&] { load_weights(folder.file("nothing"), *small); }), "no such file"));
-  CHECK(contains(message_of([&] { load_weights(folder.path.string(), *small); }), "not a regular file"));
+  CHECK(contains(message_of([&] { load_weights(path, *small); }),
+                 "tensor \"head.fc.bias\" holds I32"));
+  CHECK(
+      contains(message_of([&] { load_weights(folder.file("nothing"), *small); }), "no such file"));
+  CHECK(contains(message_of([&] { load_weights(folder.path.string(), *small); }),
+                 "not a regular file"));
   CHECK(wide->store().values().values() == before);
 }
 
@@ -271,19 +295,23 @@ TEST_CASE("A full disk leaves the old file and says what was needed") {
 // --- run directories ---
 
 struct WorkingDirectory {
-  explicit WorkingDirectory(const fs::path& path) : before(fs::current_path()) { fs::current_path(path); }
+  explicit WorkingDirectory(const fs::path& path) : before(fs::current_path()) {
+    fs::current_path(path);
+  }
   ~WorkingDirectory() { fs::current_path(before); }
   fs::path before;
 };
 
 void make_run(const fs::path& directory, const std::string& extra = "") {
   fs::create_directories(directory);
-  std::ofstream(directory / "config.toml") << "[model]\nmodel = \"resnet\"\nclasses = 7\nimage_size = 16\n"
-                                           << "dropout = 0.5\n[data]\ndata = \"shapes\"\n[train]\nseed = 5\n"
-                                           << extra;
+  std::ofstream(directory / "config.toml")
+      << "[model]\nmodel = \"resnet\"\nclasses = 7\nimage_size = 16\n"
+      << "dropout = 0.5\n[data]\ndata = \"shapes\"\n[train]\nseed = 5\n"
+      << extra;
 }
 
-TEST_CASE("Runs are found from below the project, by name, unique prefix, path and as the last one") {
+TEST_CASE(
+    "Runs are found from below the project, by name, unique prefix, path and as the last one") {
   const TemporaryFolder folder;
   const fs::path runs = folder.path / "runs";
   make_run(runs / "20260101-101010-resnet-shapes");
@@ -326,7 +354,8 @@ TEST_CASE("A run's network comes back with its best weights, or the last ones") 
   scale_(model->store().values(), 2);
   save_weights((run / "best.safetensors").string(), *model);
   CHECK(load_run_model(description)->store().values().values() == model->store().values().values());
-  CHECK(load_run_model(description, "last")->store().values().values() != model->store().values().values());
+  CHECK(load_run_model(description, "last")->store().values().values() !=
+        model->store().values().values());
 }
 
 TEST_CASE("A broken configuration is named with file and key") {
