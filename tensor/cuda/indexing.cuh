@@ -1,0 +1,66 @@
+// Index arithmetic of kernels: grids, division by numbers known at launch, positions of strided loops.
+#pragma once
+#include <array>
+
+#include "tensor/cuda/device.cuh"
+
+namespace passband::cuda {
+
+// Blocks of a grid that covers n elements. Throws where a grid can not be that large.
+inline unsigned blocks_for(int64_t n, int64_t per_block) {
+  const int64_t blocks = (n + per_block - 1) / per_block;
+  PASSBAND_CHECK(blocks <= INT32_MAX, "kernel launch: ", n, " elements need more blocks than a grid can have");
+  return static_cast<unsigned>(blocks);
+}
+
+// Division by a positive number that is the same for a whole launch: one multiplication instead of the some hundred
+// instructions of a 64-bit division (Granlund and Montgomery, "Division by invariant integers using multiplication",
+// PLDI 1994), for dividends below 2^31; the plain division beyond.
+class Divisor {
+ public:
+  Divisor() = default;
+  explicit Divisor(int64_t divisor) : divisor_(divisor) {
+    if (divisor > INT32_MAX) return;
+    const auto d = static_cast<uint64_t>(divisor);
+    while ((uint64_t{1} << shift_) < d) ++shift_;
+    magic_ = static_cast<uint32_t>((((uint64_t{1} << shift_) - d) << 32) / d + 1);
+  }
+
+  __device__ int64_t quotient(int64_t n) const {
+    if (magic_ == 0 || n > INT32_MAX) return n / divisor_;
+    const auto u = static_cast<uint32_t>(n);
+    return (__umulhi(u, magic_) + u) >> shift_;
+  }
+  __device__ int64_t value() const { return divisor_; }
+
+ private:
+  int64_t divisor_ = 1;
+  uint32_t magic_ = 1;  // 0: the divisor has more than 31 bits
+  uint32_t shift_ = 0;
+};
+
+// Nested loops over `rank` dimensions, the last the fastest, that walk through N operands at strides of their own.
+template <int N> struct StridedLoops {
+  static constexpr int kMostDims = 8;
+  int rank = 0;
+  Divisor size[kMostDims];
+  int64_t stride[N][kMostDims] = {};
+
+  void push_back(int64_t extent, const std::array<int64_t, N>& strides) {
+    size[rank] = Divisor(extent);
+    for (int operand = 0; operand < N; ++operand) stride[operand][rank] = strides[static_cast<size_t>(operand)];
+    ++rank;
+  }
+
+  // Where each operand stands at position `at` of the loops.
+  __device__ void offsets(int64_t at, int64_t (&offset)[N]) const {
+    for (int operand = 0; operand < N; ++operand) offset[operand] = 0;
+    for (int d = rank - 1; d >= 0; --d) {
+      const int64_t next = d > 0 ? size[d].quotient(at) : 0, i = at - next * size[d].value();
+      for (int operand = 0; operand < N; ++operand) offset[operand] += i * stride[operand][d];
+      at = next;
+    }
+  }
+};
+
+}  // namespace passband::cuda
