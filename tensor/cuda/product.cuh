@@ -1,0 +1,105 @@
+// Launches a matrix product: which kernel, how large a tile, into how many parts k is split.
+//
+//     run_product<T>(a, b, output, {.m = m, .n = n, .k = k, .batch = batch}, x.device());
+//
+// Splitting k keeps all multiprocessors busy where the result is small and the sum long (weight gradients). The parts
+// go to memory as f32 and a second kernel adds them in order: the bits depend on the shape alone, neither on the
+// device nor on chance.
+#pragma once
+#include <algorithm>
+
+#include "tensor/core/tensor.h"
+#include "tensor/cuda/product_output.cuh"
+#include "tensor/cuda/simple_product.cuh"
+#include "tensor/cuda/stream.h"
+
+namespace passband::cuda {
+
+struct ProductSize {
+  int64_t m = 0, n = 0, k = 0, batch = 1;
+};
+
+// result (batch, m, n) = the sum of partial (parts, batch, m, n) + bias + residual. Bound by memory: each partial sum
+// is read once, by neighbouring threads in 16-byte runs.
+template <class T>
+__global__ void sum_parts_kernel(const Accumulate<T>* __restrict__ partial, ProductOutput<T> out, int parts, int batch,
+                                 int m, int n) {
+  using A = Accumulate<T>;
+  constexpr int kWidth = 4;
+  const int runs = (n + kWidth - 1) / kWidth;
+  const int64_t count = int64_t{batch} * m * runs, product = int64_t{batch} * m * n;
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += int64_t{gridDim.x} * blockDim.x) {
+    const int64_t line = i / runs;
+    const int column = static_cast<int>(i % runs) * kWidth, width = min(kWidth, n - column);
+    const A* from = partial + line * n + column;
+    A sums[kWidth] = {};
+    for (int part = 0; part < parts; ++part, from += product)
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j)
+        if (j < width) sums[j] += from[j];
+    finish_run<T, kWidth, A>(out, sums, static_cast<int>(line % m), column, static_cast<int>(line / m), width);
+  }
+}
+
+inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+inline ProductGrid product_grid(const ProductSize& size, int tile_m, int tile_n, int depth) {
+  constexpr int64_t kWantedBlocks = 264;  // two for each multiprocessor of an H200
+  constexpr int64_t kLeastStages = 8;     // of k in a part: fewer would not repay writing it out
+  PASSBAND_CHECK(size.m <= INT32_MAX && size.n <= INT32_MAX && size.k <= INT32_MAX, "matmul: a side of ", size.m,
+                 " x ", size.n, " x ", size.k, " is more than a kernel counts");
+  const int64_t rows = ceil_divide(size.m, tile_m), columns = ceil_divide(size.n, tile_n);
+  const int64_t tiles = rows * columns * size.batch, stages = ceil_divide(size.k, depth);
+  int64_t parts = std::clamp<int64_t>(std::min(kWantedBlocks / tiles, stages / kLeastStages), 1, 64);
+  const int64_t part_stages = std::max<int64_t>(ceil_divide(stages, parts), 1);
+  parts = std::max<int64_t>(ceil_divide(stages, part_stages), 1);
+  PASSBAND_CHECK(tiles * parts <= INT32_MAX, "matmul: ", tiles * parts, " tiles are more than a launch can have");
+  ProductGrid grid;
+  grid.m = static_cast<int>(size.m);
+  grid.n = static_cast<int>(size.n);
+  grid.k = static_cast<int>(size.k);
+  grid.batch = static_cast<int>(size.batch);
+  grid.parts = static_cast<int>(parts);
+  grid.part_depth = static_cast<int>(part_stages * depth);
+  grid.column_tiles = Divider(columns);
+  grid.row_tiles = Divider(rows);
+  grid.part_count = Divider(parts);
+  return grid;
+}
+
+// Runs `kernel(partial sums or none)` and adds the parts up where there are several.
+template <class T, class Launch>
+void run_in_parts(const ProductOutput<T>& out, const ProductGrid& grid, Device device, Launch&& kernel) {
+  using A = Accumulate<T>;
+  if (grid.parts == 1) return kernel(PartialSums<A>{});
+  const Tensor sums = Tensor::empty({grid.parts, grid.batch, grid.m, grid.n}, dtype_of<A>(), device);
+  kernel(PartialSums<A>{sums.data<A>()});
+  const int64_t runs = int64_t{grid.batch} * grid.m * ceil_divide(grid.n, 4);
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(ceil_divide(runs, 256), 4096));
+  launch({.grid = blocks, .block = 256, .stream = compute_stream()}, sum_parts_kernel<T>, sums.data<A>(), out,
+         grid.parts, grid.batch, grid.m, grid.n);
+}
+
+template <class T, class A, class B>
+void run_simple_product(const A& a, const B& b, const ProductOutput<T>& out, const ProductSize& size, Device device) {
+  const ProductGrid grid = product_grid(size, SimpleTile::kSide, SimpleTile::kSide, SimpleTile::kDepth);
+  const int64_t tiles = ceil_divide(size.m, SimpleTile::kSide) * ceil_divide(size.n, SimpleTile::kSide);
+  const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
+  run_in_parts(out, grid, device, [&](const PartialSums<Accumulate<T>>& partial) {
+    launch({.grid = blocks, .block = SimpleTile::kThreads, .stream = compute_stream()},
+           simple_product_kernel<T, A, B>, a, b, out, partial, grid);
+  });
+}
+
+template <class T, class A, class B>
+void run_product(const A& a, const B& b, const ProductOutput<T>& out, const ProductSize& size, Device device) {
+  run_simple_product<T>(a, b, out, size, device);
+}
+
+// True where a line of `width` elements, starting every `stride` elements from `data` on, is made of aligned 16 bytes.
+template <class T> bool lines_are_aligned(const T* data, int64_t width, int64_t stride, int64_t batch_stride = 0) {
+  constexpr int64_t kRun = 16 / sizeof(T);
+  return is_pack_aligned<kRun>(data) && width % kRun == 0 && stride % kRun == 0 && batch_stride % kRun == 0;
+}
+
+}  // namespace passband::cuda

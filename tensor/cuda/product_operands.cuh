@@ -1,0 +1,134 @@
+// The operands of a matrix product that need not be stored as matrices: plain matrices, the patches under a
+// convolution's kernel, a convolution's weight read by input channel. All are read by lines of contiguous elements:
+//
+//     const auto line = operand.line(i);              // what depends on i alone; one for many elements
+//     const auto place = operand.place(j);            // what depends on j alone
+//     const T* element = operand.find(line, place);   // nullptr outside: zero padding, or beyond the end
+//
+// Lines and elements are counted by 32-bit numbers, memory by 64-bit ones.
+#pragma once
+#include <bit>
+
+#include "tensor/cuda/device.cuh"
+
+namespace passband::cuda {
+
+// Division by a number known before the launch: one high product and a shift instead of some twenty instructions.
+// Exact for 0 <= n < 2^31 (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994).
+class Divider {
+ public:
+  Divider() = default;
+  explicit Divider(int64_t divisor)
+      : divisor_(static_cast<uint32_t>(divisor)), shift_(static_cast<uint32_t>(std::bit_width(divisor_ - 1))) {
+    const uint64_t power = uint64_t{1} << shift_;
+    magic_ = static_cast<uint32_t>((((power - divisor_) << 32) / divisor_) + 1);
+  }
+  __device__ int divide(int n) const {
+    const auto u = static_cast<uint32_t>(n);
+    return static_cast<int>((__umulhi(u, magic_) + u) >> shift_);
+  }
+  // n -> quotient, and n becomes the remainder.
+  __device__ int split(int& n) const {
+    const int quotient = divide(n);
+    n -= quotient * static_cast<int>(divisor_);
+    return quotient;
+  }
+
+ private:
+  uint32_t divisor_ = 1, shift_ = 0, magic_ = 1;
+};
+
+// Line i, element j: data[i * stride + j].
+template <class T> struct Matrix {
+  using Element = T;
+  using Line = const T*;
+  using Place = int;
+
+  const T* data = nullptr;
+  int64_t stride = 0;
+  int lines = 0, width = 0;
+
+  __device__ Line line(int i) const { return i < lines ? data + i * stride : nullptr; }
+  __device__ Place place(int j) const { return j; }
+  __device__ const T* find(Line line, Place j) const { return line && j < width ? line + j : nullptr; }
+};
+
+// The patches of an image: line i is a pixel (image, row, column) of a grid over the image, its elements are the taps
+// (tap row, tap column, channel) around it, at  row * stride + origin + tap * step. A step may be negative.
+template <class T> struct Patches {
+  using Element = T;
+  struct Line {
+    int64_t image;  // its first pixel
+    int y, x;
+  };
+  struct Place {
+    int channel, y, x;
+  };
+  static constexpr int kOutside = -(1 << 30);
+
+  const T* data = nullptr;    // the first channel of the group
+  int64_t pixel_stride = 0;   // elements from pixel to pixel
+  int height = 0, row_width = 0;  // of the image
+  int lines = 0, width = 0;   // grid pixels in all; elements of a patch
+  int stride = 1, step_y = 1, step_x = 1, origin_y = 0, origin_x = 0;
+  Divider grid_rows, grid_columns, channels, tap_columns;
+
+  __device__ Line line(int i) const {
+    if (i >= lines) return {0, kOutside, 0};
+    int column = i;
+    int row = grid_columns.split(column);
+    const int image = grid_rows.split(row);
+    return {int64_t{image} * height * row_width, row * stride + origin_y, column * stride + origin_x};
+  }
+  __device__ Place place(int j) const {
+    if (j >= width) return {0, kOutside, 0};
+    int channel = j;
+    int column = channels.split(channel);
+    const int row = tap_columns.split(column);
+    return {channel, row * step_y, column * step_x};
+  }
+  __device__ const T* find(const Line& line, const Place& place) const {
+    const int y = line.y + place.y, x = line.x + place.x;
+    const bool inside = static_cast<unsigned>(y) < static_cast<unsigned>(height) &&
+                        static_cast<unsigned>(x) < static_cast<unsigned>(row_width);
+    if (!inside) return nullptr;
+    return data + (line.image + static_cast<int64_t>(y) * row_width + x) * pixel_stride + place.channel;
+  }
+};
+
+// A weight (O, kh, kw, I) read by lines (tap row, tap column, o) of input channels; only the taps first + n * step.
+template <class T> struct WeightTaps {
+  using Element = T;
+  using Line = const T*;
+  using Place = int;
+
+  const T* data = nullptr;     // the first tap
+  int64_t filter_stride = 0;   // elements from output channel to output channel
+  int64_t row_stride = 0, column_stride = 0;  // from tap to tap
+  int lines = 0, width = 0;
+  Divider outputs, tap_columns;
+
+  __device__ Line line(int i) const {
+    if (i >= lines) return nullptr;
+    int output = i;
+    int column = outputs.split(output);
+    const int row = tap_columns.split(column);
+    return data + output * filter_stride + row * row_stride + column * column_stride;
+  }
+  __device__ Place place(int j) const { return j; }
+  __device__ const T* find(Line line, Place j) const { return line && j < width ? line + j : nullptr; }
+};
+
+// Which index of the product (m, n, k) runs along a line: k, or that of the operand's own side.
+enum class Major : bool { k, side };
+
+// An operand as a kernel takes it.
+template <class Source, Major order> struct Operand : Source {
+  static constexpr Major major = order;
+  int64_t batch_stride = 0;  // elements from product to product of a batch
+  bool aligned = false;      // every line is made of whole, aligned runs of 16 bytes
+
+  __device__ void select(int batch) { this->data += batch * batch_stride; }
+};
+
+}  // namespace passband::cuda

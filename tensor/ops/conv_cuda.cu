@@ -1,0 +1,199 @@
+// Convolution on the GPU, as a matrix product whose operands are never stored: their elements are looked up in the
+// image (implicit GEMM; Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3).
+//
+//     forward          y  (pixels, O)        = patches of x (pixels, taps I) * weight^T
+//     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight by taps (taps O, I)
+//     weight gradient  dw (O, taps I)        = dy^T * patches of x (pixels, taps I)
+//
+// With a stride s the input gradient is s^2 products: pixels of dx whose row and column leave the same remainder see
+// the same taps, and only those that meet an output. So nothing is multiplied by inserted zeros.
+#include <numeric>
+
+#include "tensor/cuda/product.cuh"
+#include "tensor/ops/conv_geometry.h"
+#include "tensor/ops/conv_kernels.h"
+#include "tensor/ops/matmul_kernels.h"
+
+namespace passband::cuda {
+namespace {
+
+int narrow(int64_t number) {
+  CHECK(number <= INT32_MAX, "conv2d: ", number, " elements in one dimension are more than a kernel counts");
+  return static_cast<int>(number);
+}
+
+// What the forward pass and the weight gradient see of x.
+template <class T, Major major> Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
+  const auto [stride, padding, dilation, groups] = g.options;
+  Operand<Patches<T>, major> operand;
+  operand.data = x.data<T>();
+  operand.pixel_stride = g.c;
+  operand.height = narrow(g.h);
+  operand.row_width = narrow(g.w);
+  operand.lines = narrow(g.pixels());
+  operand.width = narrow(g.patch());
+  operand.stride = narrow(stride);
+  operand.step_y = operand.step_x = narrow(dilation);
+  operand.origin_y = operand.origin_x = -narrow(padding);
+  operand.grid_rows = Divider(g.ho);
+  operand.grid_columns = Divider(g.wo);
+  operand.channels = Divider(g.ci);
+  operand.tap_columns = Divider(g.kw);
+  operand.batch_stride = g.ci;
+  operand.aligned = lines_are_aligned(operand.data, g.ci, g.c);
+  return operand;
+}
+
+// The filters as rows of (taps, I), or dw.
+template <class T> Operand<Matrix<T>, Major::k> filters(const ConvGeometry& g, const Tensor& w) {
+  Operand<Matrix<T>, Major::k> operand;
+  operand.data = w.data<T>();
+  operand.stride = g.patch();
+  operand.lines = narrow(g.co);
+  operand.width = narrow(g.patch());
+  operand.batch_stride = g.co * g.patch();
+  operand.aligned = lines_are_aligned(operand.data, g.patch(), g.patch());
+  return operand;
+}
+
+template <class T>
+void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  ProductOutput<T> out;
+  out.data = y.data<T>();
+  out.stride = g.o;
+  out.batch_stride = out.bias_stride = g.co;
+  out.bias = bias.defined() ? bias.data<T>() : nullptr;
+  out.aligned = lines_are_aligned(out.data, g.co, g.o) && is_pack_aligned<kPackWidth<T>>(out.bias);
+  run_product<T>(patches<T, Major::k>(g, x), filters<T>(g, w), out,
+                 {g.pixels(), g.co, g.patch(), g.options.groups}, y.device());
+}
+
+template <class T>
+void weight_gradient_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+  Operand<Matrix<T>, Major::side> gradient;
+  gradient.data = dy.data<T>();
+  gradient.stride = g.o;
+  gradient.lines = narrow(g.pixels());
+  gradient.width = narrow(g.co);
+  gradient.batch_stride = g.co;
+  gradient.aligned = lines_are_aligned(gradient.data, g.co, g.o);
+  ProductOutput<T> out;
+  out.data = dw.data<T>();
+  out.stride = g.patch();
+  out.batch_stride = g.co * g.patch();
+  out.aligned = lines_are_aligned(out.data, g.patch(), g.patch());
+  run_product<T>(gradient, patches<T, Major::side>(g, x), out, {g.co, g.patch(), g.pixels(), g.options.groups},
+                 dw.device());
+}
+
+// One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the taps that reach them:
+// row r of dx is touched by tap i of output row (r + padding - i dilation) / stride, where that is whole.
+struct Phase {
+  int64_t pixels = 0;                  // how many
+  int64_t first = 0, step = 1, taps = 0;  // of the kernel
+  int64_t origin = 0, reach = 0;       // output row of the first pixel and tap; output rows from tap to tap
+
+  Phase(int64_t phase, int64_t side, int64_t kernel, const ConvOptions& o) {
+    pixels = (side - phase + o.stride - 1) / o.stride;
+    while (first < kernel && (phase + o.padding - first * o.dilation) % o.stride != 0) ++first;
+    if (first >= kernel) return;
+    step = o.stride / std::gcd(o.stride, o.dilation);
+    taps = (kernel - 1 - first) / step + 1;
+    origin = (phase + o.padding - first * o.dilation) / o.stride;
+    reach = step * o.dilation / o.stride;
+  }
+};
+
+template <class T>
+Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tensor& dy, const Phase& rows,
+                                               const Phase& columns) {
+  Operand<Patches<T>, Major::k> operand;
+  operand.data = dy.data<T>();
+  operand.pixel_stride = g.o;
+  operand.height = narrow(g.ho);
+  operand.row_width = narrow(g.wo);
+  operand.lines = narrow(g.n * rows.pixels * columns.pixels);
+  operand.width = narrow(rows.taps * columns.taps * g.co);
+  operand.step_y = -narrow(rows.reach);
+  operand.step_x = -narrow(columns.reach);
+  operand.origin_y = narrow(rows.origin);
+  operand.origin_x = narrow(columns.origin);
+  operand.grid_rows = Divider(rows.pixels);
+  operand.grid_columns = Divider(columns.pixels);
+  operand.channels = Divider(g.co);
+  operand.tap_columns = Divider(std::max<int64_t>(columns.taps, 1));
+  operand.batch_stride = g.co;
+  operand.aligned = lines_are_aligned(operand.data, g.co, g.o);
+  return operand;
+}
+
+template <class T>
+Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Tensor& w, const Phase& rows,
+                                                const Phase& columns) {
+  Operand<WeightTaps<T>, Major::side> operand;
+  operand.data = w.data<T>() + (rows.first * g.kw + columns.first) * g.ci;
+  operand.filter_stride = g.patch();
+  operand.row_stride = rows.step * g.kw * g.ci;
+  operand.column_stride = columns.step * g.ci;
+  operand.lines = narrow(rows.taps * columns.taps * g.co);
+  operand.width = narrow(g.ci);
+  operand.outputs = Divider(g.co);
+  operand.tap_columns = Divider(std::max<int64_t>(columns.taps, 1));
+  operand.batch_stride = g.co * g.patch();
+  operand.aligned = lines_are_aligned(operand.data, g.ci, g.ci);
+  return operand;
+}
+
+template <class T>
+void input_gradient_phase(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w, int64_t row,
+                          int64_t column) {
+  const Phase rows(row, g.h, g.kh, g.options), columns(column, g.w, g.kw, g.options);
+  const int64_t pixels = g.n * rows.pixels * columns.pixels, stride = g.options.stride;
+  if (pixels == 0) return;
+  ProductOutput<T> out;
+  out.data = dx.data<T>() + (row * g.w + column) * g.c;
+  out.stride = g.c;
+  out.batch_stride = g.ci;
+  out.aligned = lines_are_aligned(out.data, g.ci, g.c);
+  out.scattered = stride > 1;
+  out.grid_rows = Divider(rows.pixels);
+  out.grid_columns = Divider(columns.pixels);
+  out.image_pixels = g.h * g.w;
+  out.row_pixels = stride * g.w;
+  out.column_pixels = stride;
+  run_product<T>(gradient_patches<T>(g, dy, rows, columns), weight_taps<T>(g, w, rows, columns), out,
+                 {pixels, g.ci, rows.taps * columns.taps * g.co, g.options.groups}, dx.device());
+}
+
+}  // namespace
+
+void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                    const ConvOptions& options) {
+  if (y.numel() == 0) return;
+  const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
+  if (g.trivial())
+    return matmul_forward(y, x, w, {.bias = bias}, {.m = g.pixels(), .n = g.co, .k = g.ci, .transpose_b = true});
+  dispatch_floating(x.dtype(), "conv2d", [&]<class T>() { forward_product<T>(g, y, x, w, bias); });
+}
+
+void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvOptions& options) {
+  if (dx.numel() == 0) return;
+  const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
+  if (g.trivial()) return matmul_forward(dx, dy, w, {}, {.m = g.pixels(), .n = g.ci, .k = g.co});
+  dispatch_floating(dy.dtype(), "conv2d_input_gradient", [&]<class T>() {
+    for (int64_t row = 0; row < options.stride; ++row)
+      for (int64_t column = 0; column < options.stride; ++column)
+        input_gradient_phase<T>(g, dx, dy, w, row, column);
+  });
+}
+
+void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvOptions& options) {
+  if (dw.numel() == 0) return;
+  const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
+  if (g.trivial())
+    return matmul_forward(dw, dy, x, {}, {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
+  dispatch_floating(dy.dtype(), "conv2d_weight_gradient",
+                    [&]<class T>() { weight_gradient_product<T>(g, dw, dy, x); });
+}
+
+}  // namespace passband::cuda

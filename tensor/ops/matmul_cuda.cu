@@ -1,0 +1,56 @@
+// Matrix products on the GPU.
+#include "tensor/cuda/product.cuh"
+#include "tensor/ops/matmul_kernels.h"
+
+namespace passband::cuda {
+namespace {
+
+// A (batch, rows, columns) operand in memory, with k along or across its lines.
+template <class T, Major major>
+Operand<Matrix<T>, major> matrix(const Tensor& x, int64_t lines, int64_t width, int64_t batch) {
+  Operand<Matrix<T>, major> operand;
+  operand.data = x.data<T>();
+  operand.stride = width;
+  operand.lines = static_cast<int>(lines);
+  operand.width = static_cast<int>(width);
+  operand.batch_stride = batch > 1 ? lines * width : 0;
+  operand.aligned = lines_are_aligned(operand.data, width, width, operand.batch_stride);
+  return operand;
+}
+
+template <class T> ProductOutput<T> output(const Tensor& c, const Epilogue& e, const ProductShape& s) {
+  ProductOutput<T> out;
+  out.data = c.data<T>();
+  out.stride = s.n;
+  out.batch_stride = s.batch > 1 ? s.m * s.n : 0;
+  out.bias = e.bias.defined() ? e.bias.data<T>() : nullptr;
+  out.residual = e.residual.defined() ? e.residual.data<T>() : nullptr;
+  out.aligned = lines_are_aligned(out.data, s.n, s.n) && is_pack_aligned<kPackWidth<T>>(out.bias) &&
+                is_pack_aligned<kPackWidth<T>>(out.residual);
+  return out;
+}
+
+template <class T, Major major_a, Major major_b>
+void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  const auto left = major_a == Major::k ? matrix<T, major_a>(a, s.m, s.k, s.batch)
+                                        : matrix<T, major_a>(a, s.k, s.m, s.batch);
+  const auto right = major_b == Major::k ? matrix<T, major_b>(b, s.n, s.k, s.batch)
+                                         : matrix<T, major_b>(b, s.k, s.n, s.batch);
+  run_product<T>(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
+}
+
+}  // namespace
+
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  if (c.numel() == 0) return;
+  dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
+    if (s.transpose_a)
+      s.transpose_b ? multiply<T, Major::side, Major::k>(c, a, b, e, s)
+                    : multiply<T, Major::side, Major::side>(c, a, b, e, s);
+    else
+      s.transpose_b ? multiply<T, Major::k, Major::k>(c, a, b, e, s)
+                    : multiply<T, Major::k, Major::side>(c, a, b, e, s);
+  });
+}
+
+}  // namespace passband::cuda
