@@ -2,8 +2,8 @@
 # makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and PASSBAND_HAS_CUDNN) and the libraries.
 
 add_library(passband_cuda INTERFACE)
-file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tensor/*.cu)
-file(GLOB PASSBAND_CUDA_KERNELS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tensor/ops/*.cu)
+file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS
+  ${CMAKE_SOURCE_DIR}/tensor/*.cu ${CMAKE_SOURCE_DIR}/tensor/cuda/*.cpp)
 set(PASSBAND_CUDA_FOUND OFF)
 
 # A macro, so that its return() leaves this file: without CUDA the rest has nothing to do.
@@ -20,8 +20,8 @@ if(NOT PASSBAND_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "PASSBAND_CUDA=${PASSBAND_CUDA}: takes AUTO, ON or OFF.")
 elseif(PASSBAND_CUDA STREQUAL "OFF")
   passband_no_cuda("PASSBAND_CUDA=OFF" "-DPASSBAND_CUDA=AUTO")
-elseif(NOT PASSBAND_CUDA_KERNELS)
-  passband_no_cuda("this version has no CUDA kernels yet" "nothing to enable yet")
+elseif(PASSBAND_CUDA STREQUAL "AUTO" AND NOT EXISTS /dev/nvidia0)
+  passband_no_cuda("no GPU here" "cmake --preset cuda")
 endif()
 
 # The toolkit's installer does not put nvcc on the path.

@@ -19,21 +19,23 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-[[noreturn]] inline void throw_no_cuda(const char* kernel, const Device& device) {
-  throw Error(with_scope(concat_text(kernel, ": tensor is on ", device.str(),
-                                     " but this build has no CUDA (configure with -DPASSBAND_CUDA=ON)")));
+inline Error no_cuda(const char* function, const Device& device) {
+  return Error(with_scope(concat_text(function, ": tensor is on ", device.str(),
+                                      " but this build has no CUDA (configure with -DPASSBAND_CUDA=ON)")));
 }
 
 }  // namespace passband
 
+// Calls the function of the device's backend.
+#ifdef PASSBAND_HAS_CUDA
+#define ON_DEVICE(device, function, ...) \
+  ((device).is_cuda() ? cuda::function(__VA_ARGS__) : cpu::function(__VA_ARGS__))
+#else
+#define ON_DEVICE(device, function, ...) \
+  ((device).is_cuda() ? throw ::passband::no_cuda(#function, device) : cpu::function(__VA_ARGS__))
+#endif
+
 // Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the
 // end of the statement.
-#ifdef PASSBAND_HAS_CUDA
-#define DISPATCH(device, kernel, ...)                   \
-  (static_cast<void>(::passband::KernelTimer{#kernel}), \
-   (device).is_cuda() ? cuda::kernel(__VA_ARGS__) : cpu::kernel(__VA_ARGS__))
-#else
-#define DISPATCH(device, kernel, ...)                  \
-  (static_cast<void>(::passband::KernelTimer{#kernel}), \
-   (device).is_cuda() ? ::passband::throw_no_cuda(#kernel, device) : cpu::kernel(__VA_ARGS__))
-#endif
+#define DISPATCH(device, kernel, ...) \
+  (static_cast<void>(::passband::KernelTimer{#kernel}), ON_DEVICE(device, kernel, __VA_ARGS__))

@@ -1,14 +1,17 @@
-// The caching allocator of the CPU: size classes, free lists, 2 MiB-aligned large blocks with huge pages.
+// Storage, and the memory of the CPU. Its caching allocator: size classes, free lists, 2 MiB-aligned large blocks with huge pages.
 #include "tensor/core/storage.h"
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
+
+#include "tensor/core/memory.h"
 
 namespace passband {
 namespace {
@@ -115,18 +118,46 @@ Allocator& allocator() {
   return *instance;
 }
 
-}  // namespace
-
-Storage::Storage(int64_t bytes, Device device) : bytes_(bytes), device_(device) {
-  if (device.is_cuda()) throw_no_cuda("allocate", device);
-  data_ = allocator().allocate(bytes);
+template <class T> void fill_as(void* memory, uint64_t pattern, int64_t count) {
+  std::fill_n(static_cast<T*>(memory), count, static_cast<T>(pattern));
 }
 
-Storage::~Storage() { allocator().free(data_, bytes_); }
+}  // namespace
 
-MemoryStatistics memory_statistics() { return allocator().statistics(); }
-void reset_peak_memory() { allocator().reset_peak(); }
-void fill_fresh_memory(bool on) { allocator().fill(on); }
-void release_cached_memory() { allocator().release_cached(); }
+namespace cpu {
+
+std::byte* allocate(int64_t bytes, Device) { return allocator().allocate(bytes); }
+void release(std::byte* block, int64_t bytes, Device) { allocator().free(block, bytes); }
+MemoryStatistics statistics(Device) { return allocator().statistics(); }
+void reset_peak(Device) { allocator().reset_peak(); }
+void fill_fresh(bool on, Device) { allocator().fill(on); }
+void release_cached(Device) { allocator().release_cached(); }
+
+void clear_bytes(void* memory, int64_t bytes) { std::memset(memory, 0, static_cast<size_t>(bytes)); }
+
+void fill_elements(void* memory, uint64_t pattern, int64_t width, int64_t count) {
+  switch (width) {
+    case 1: return fill_as<uint8_t>(memory, pattern, count);
+    case 2: return fill_as<uint16_t>(memory, pattern, count);
+    case 4: return fill_as<uint32_t>(memory, pattern, count);
+    default: return fill_as<uint64_t>(memory, pattern, count);
+  }
+}
+
+void copy_bytes(void* destination, Device, const void* source, Device, int64_t bytes) {
+  std::memcpy(destination, source, static_cast<size_t>(bytes));
+}
+
+}  // namespace cpu
+
+Storage::Storage(int64_t bytes, Device device)
+    : data_(ON_DEVICE(device, allocate, bytes, device)), bytes_(bytes), device_(device) {}
+
+Storage::~Storage() { ON_DEVICE(device_, release, data_, bytes_, device_); }
+
+MemoryStatistics memory_statistics(Device device) { return ON_DEVICE(device, statistics, device); }
+void reset_peak_memory(Device device) { ON_DEVICE(device, reset_peak, device); }
+void fill_fresh_memory(bool on, Device device) { ON_DEVICE(device, fill_fresh, on, device); }
+void release_cached_memory(Device device) { ON_DEVICE(device, release_cached, device); }
 
 }  // namespace passband

@@ -1,4 +1,4 @@
-// Memory of tensors: reference-counted blocks from a caching allocator with live and peak counters.
+// Memory of tensors: reference-counted blocks from the caching allocator of a device, with live and peak counters.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -38,12 +38,12 @@ struct MemoryStatistics {
   int64_t cache_hits = 0;      // of these, served without asking the system
 };
 
-MemoryStatistics memory_statistics();
-void reset_peak_memory();
+MemoryStatistics memory_statistics(Device device = {});
+void reset_peak_memory(Device device = {});
 // While on, every block is handed out filled with 0xff bytes (NaN), so that reading what was never written, or writing
 // behind the end, shows. For tests.
-void fill_fresh_memory(bool on);
+void fill_fresh_memory(bool on, Device device = {});
 // Gives cached blocks back to the system.
-void release_cached_memory();
+void release_cached_memory(Device device = {});
 
 }  // namespace passband

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tensor/autograd/node.h"
+#include "tensor/core/memory.h"
 
 namespace passband {
 namespace {
@@ -14,6 +15,15 @@ template <class F> decltype(auto) dispatch_any(DType dtype, F&& f) {
   return dispatch_floating(dtype, "tensor", f);
 }
 
+int64_t bytes_of(const Tensor& tensor) { return tensor.numel() * size_of(tensor.dtype()); }
+
+// The bits of a value in the low bytes.
+template <class T> uint64_t pattern_of(T value) {
+  uint64_t pattern = 0;
+  std::memcpy(&pattern, &value, sizeof value);
+  return pattern;
+}
+
 }  // namespace
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
@@ -22,23 +32,25 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor result = empty(shape, dtype, device);
-  std::memset(result.raw(), 0, static_cast<size_t>(result.numel() * size_of(dtype)));
+  ON_DEVICE(device, clear_bytes, result.raw(), bytes_of(result));
   return result;
 }
 
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor result = empty(shape, dtype, device);
-  dispatch_any(dtype, [&]<class T>() { std::fill_n(result.data<T>(), result.numel(), static_cast<T>(value)); });
+  dispatch_any(dtype, [&]<class T>() {
+    ON_DEVICE(device, fill_elements, result.raw(), pattern_of(static_cast<T>(value)), sizeof(T), result.numel());
+  });
   return result;
 }
 
-Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype) {
+Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype, Device device) {
   CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(), " values do not fill ", shape);
   Tensor result = empty(shape, dtype);
   dispatch_any(dtype, [&]<class T>() {
     std::ranges::transform(values, result.data<T>(), [](double value) { return static_cast<T>(value); });
   });
-  return result;
+  return result.to(device);
 }
 
 std::string Tensor::describe() const {
@@ -48,9 +60,11 @@ std::string Tensor::describe() const {
 
 std::vector<double> Tensor::values() const {
   CHECK(defined(), "values: the tensor is undefined");
+  const Tensor host = to({});
   std::vector<double> result(static_cast<size_t>(numel()));
   dispatch_any(dtype_, [&]<class T>() {
-    std::transform(data<T>(), data<T>() + numel(), result.begin(), [](T value) { return static_cast<double>(value); });
+    const T* const first = host.data<T>();
+    std::transform(first, first + numel(), result.begin(), [](T value) { return static_cast<double>(value); });
   });
   return result;
 }
@@ -58,6 +72,20 @@ std::vector<double> Tensor::values() const {
 double Tensor::item() const {
   CHECK(defined() && numel() == 1, "item: needs one element, the tensor is ", describe());
   return values().front();
+}
+
+Tensor Tensor::to(Device device) const {
+  if (!defined() || device == this->device()) return *this;
+  Tensor result = empty(shape_, dtype_, device);
+  result.copy_from(*this);
+  return result;
+}
+
+void Tensor::copy_from(const Tensor& source) const {
+  CHECK(defined() && source.defined() && source.shape_ == shape_ && source.dtype_ == dtype_, "copy_from: ", *this,
+        " can not take ", source);
+  const Device to = device(), from = source.device();
+  ON_DEVICE((to.is_cuda() ? to : from), copy_bytes, raw(), to, source.raw(), from, bytes_of(*this));
 }
 
 Tensor Tensor::view(int64_t element, const Shape& shape) const {

@@ -24,7 +24,8 @@ class Tensor {
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = {});
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = {});
   // A tensor with these values, converted to `dtype`. Throws when the count does not fit the shape.
-  static Tensor from(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);
+  static Tensor from(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32,
+                     Device device = {});
   static Tensor empty_like(const Tensor& other) { return empty(other.shape_, other.dtype_, other.device()); }
   static Tensor zeros_like(const Tensor& other) { return zeros(other.shape_, other.dtype_, other.device()); }
 
@@ -38,7 +39,7 @@ class Tensor {
   Device device() const { return storage_ ? storage_->device() : Device{}; }
   std::string describe() const;  // "f32[32, 784]@cpu"
 
-  // The elements. Throws when T is not the element type.
+  // The elements, in the memory of the device. Throws when T is not the element type.
   template <class T> T* data() const {
     check_type(dtype_of<T>());
     return reinterpret_cast<T*>(raw());
@@ -48,6 +49,11 @@ class Tensor {
   std::vector<double> values() const;
   // The only element of a one-element tensor.
   double item() const;
+  // This tensor on `device`: itself when it is there already, else a copy, outside any graph. Copies to the host wait
+  // for the device.
+  Tensor to(Device device) const;
+  // Overwrites the elements with those of `source` (same shape and type, any device).
+  void copy_from(const Tensor& source) const;
 
   // A piece of `numel` elements starting at `element` of this tensor's memory, sharing it. Not differentiable: it is
   // how named parameters view the flat parameter vector.

@@ -127,7 +127,7 @@ Tensor random_like(const Tensor& like, uint64_t salt) {
   RandomSequence random({.seed = 2, .step = salt, .site = static_cast<uint64_t>(like.numel())});
   std::vector<double> values(static_cast<size_t>(like.numel()));
   for (double& value : values) value = static_cast<double>(random.normal());
-  return Tensor::from(values, like.shape(), like.dtype());
+  return Tensor::from(values, like.shape(), like.dtype(), like.device());
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {

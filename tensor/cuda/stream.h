@@ -1,0 +1,18 @@
+// The stream that every kernel and every library call of this project runs on. One stream is why memory can be reused
+// the moment a tensor dies: what reads it next runs later.
+//
+// Scratch memory of a kernel is a tensor, `Tensor::empty(shape, DType::f32, x.device())`: the pool (pool.h) hands it
+// out without asking the driver, and takes it back when the tensor dies, although the kernel may not have run yet.
+#pragma once
+#include "tensor/cuda/runtime.h"
+
+namespace passband::cuda {
+
+// The compute stream of the device in use; made on first use, lives as long as the program.
+StreamHandle compute_stream();
+
+// Makes `index` the device that kernels run on. Throws UsageError when there is no such device.
+void use_device(int index);
+int device_in_use();
+
+}  // namespace passband::cuda
