@@ -1,31 +1,79 @@
 // The analyses by name. Each is a function from subjects and pictures to one section of the report.
 #pragma once
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "analysis/progress.h"
 #include "analysis/report/report.h"
 #include "analysis/subject.h"
 
 namespace passband {
 
+// A setting of one analysis: --set cka.estimator=biased.
+struct AnalysisOption {
+  std::string name;      // "estimator"
+  std::string standard;  // default, as text; a number means that the value must be a number
+  std::string meaning;   // one line
+  std::vector<std::string> choices = {};  // allowed words; empty: any text or number
+};
+
 struct AnalysisInput {
-  std::vector<Subject> subjects;  // the run first; then --untrained and --against
-  const Dataset* data = nullptr;  // test pictures
-  int64_t images = 0;             // --images; 0: each analysis' own number
+  std::vector<Subject> subjects;   // the run first; then --untrained and --against
+  const Dataset* data = nullptr;   // test pictures
+  const Dataset* train = nullptr;  // training pictures, unaugmented (probes, curvature)
+  int64_t images = 0;              // --images; 0: each analysis' own number
+  Progress progress;               // report to it; it throws when the user wants to stop
+  std::map<std::string, std::string> settings;  // of the analysis that runs: every option of its row
+  // Where a long analysis may keep partial results under `partial_file`; empty: nowhere.
+  std::filesystem::path partial_directory;
 
   int64_t images_or(int64_t usual) const { return images > 0 ? images : usual; }
+
+  // Options of the analysis that runs. Throw Error for a name its row does not declare, UsageError for a value of the
+  // wrong kind. Lists are comma-separated.
+  const std::string& text(const std::string& name) const;
+  int64_t whole(const std::string& name) const;
+  double number(const std::string& name) const;
+  bool flag(const std::string& name) const;  // true, on, 1 / false, off, 0
+  std::vector<double> numbers(const std::string& name) const;
+  std::vector<std::string> texts(const std::string& name) const;
+
+  // A file for partial results, private to this analysis, these weights, data and settings; removed when its section
+  // is finished. Empty when there is no place to keep it.
+  std::filesystem::path partial_file(const std::string& name) const;
 };
 
 struct Analysis {
   std::string name;      // for --only
   std::string question;
   std::string cost;      // time and memory against pictures n and layers L
+  bool quick = true;     // in the set that `analyze` runs by itself; others need --full or --only
+  // Work with default settings for one network, in forward passes of one picture (a gradient counts 3, a Hessian
+  // product 6): what the program estimates the time from.
+  double work = 1000;
+  bool uses_train = false;  // reads AnalysisInput::train
+  std::vector<AnalysisOption> options = {};
+  // Why it does not apply to a network, as a sentence; empty: it does. Such a network is left out, and the section
+  // says why.
+  std::function<std::string(const Subject&)> unsuited = {};
   std::function<Section(const AnalysisInput&)> run;
 };
 
 // In the order of the report.
 const std::vector<Analysis>& analyses();
+// Throws UsageError with near names.
+const Analysis& find_analysis(const std::string& name);
+
+// `input` with the settings of `analysis`: its defaults, then `given` ("cka.estimator" -> "biased"; entries of other
+// analyses are passed over). Throws UsageError for unknown options of it and for values that do not fit.
+AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
+                            const std::map<std::string, std::string>& given = {});
+
+// Runs an analysis on the subjects that it applies to; a section without figures that says why when there is none.
+Section run_analysis(const Analysis& analysis, AnalysisInput input);
 
 Section cka_section(const AnalysisInput& input);
 Section fourier_section(const AnalysisInput& input);

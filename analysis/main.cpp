@@ -32,6 +32,7 @@ constexpr const char* kExamples = R"(examples:
 struct Options {
   std::string run, model, weights, data, data_dir, output, which = "best";
   std::vector<std::string> only, against;
+  std::map<std::string, std::string> settings;  // "cka.estimator" -> "biased"
   int64_t images = 0;
   int threads = 0;
   bool untrained = false, json = false, list = false, fresh = false;
@@ -138,6 +139,7 @@ void load_pictures(Study& study, const DatasetRequest& request) {
   study.data = load_dataset(request);
   study.data_name = request.name;
   study.input.data = &study.data.test;
+  study.input.train = &study.data.train;
 }
 
 // The pictures that the run was trained on, unless the command line names others.
@@ -163,7 +165,9 @@ void add_run(Study& study, const Options& o, const std::string& name) {
                                  study.data_name, study.data.test.num_classes()));
   study.header.runs.push_back(card_of(run, *model));
   const auto same = std::ranges::count(study.input.subjects, run.model, &Subject::label);
-  study.input.subjects.push_back(make_subject(same ? run.directory.filename().string() : run.model, model));
+  Subject subject = make_subject(same ? run.directory.filename().string() : run.model, model);
+  subject.run = std::make_shared<RunDescription>(run);
+  study.input.subjects.push_back(std::move(subject));
 }
 
 void add_weights(Study& study, const Options& o) {
@@ -240,7 +244,7 @@ int run_analyses(const Options& o, Study& study) {
       continue;
     }
     const auto begin = std::chrono::steady_clock::now();
-    Section section = analysis.run(study.input);
+    Section section = run_analysis(analysis, with_settings(study.input, analysis, o.settings));
     section.key = key;
     report.add(std::move(section));
     report.write(study.report);

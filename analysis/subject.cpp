@@ -31,6 +31,7 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
     make_eval_batch(data, chosen, size, images.data<float>());
     const Tensor logits = model(images);
     if (after_batch) after_batch(chosen, images, logits);
+    options.progress(first + batch, total, "pictures");
   }
 }
 

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "analysis/progress.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "models/run.h"
 
 namespace passband {
 
@@ -16,12 +18,14 @@ struct Subject {
   std::string label;        // "alternet", "alternet, untrained"
   std::shared_ptr<Model> model;
   std::string fingerprint;  // of the weights, for caching
+  std::shared_ptr<const RunDescription> run = {};  // how it was trained; none for --weights and random weights
 };
 
 struct PassOptions {
   int64_t images = 1000;    // taken evenly from the data set; all when it has fewer
   int64_t batch_size = 200;
   bool whole_batches = false;  // leave out an incomplete last batch
+  Progress progress = {};      // told after every batch
 };
 
 // Called for every tapped buffer, in forward order, activations in f32.

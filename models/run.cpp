@@ -121,6 +121,14 @@ RunDescription read_run(const fs::path& directory) {
   run.shapes_test = setting<int64_t>(file, table, "data", "shapes_test", 2000);
   run.image_size = setting<int64_t>(file, table, "model", "image_size");
   run.seed = static_cast<uint64_t>(setting<int64_t>(file, table, "train", "seed", 0));
+  run.data_fraction = setting<double>(file, table, "data", "data_fraction", 1.0);
+  run.weight_decay = setting<double>(file, table, "train", "weight_decay", 0.0);
+  run.decay_all = setting<bool>(file, table, "train", "decay_all", false);
+  run.smoothing = setting<double>(file, table, "train", "smoothing", 0.0);
+  run.crop_padding = setting<int64_t>(file, table, "train", "crop_padding", 0);
+  run.cutout = setting<int64_t>(file, table, "train", "cutout", 0);
+  run.crop_mode = setting<std::string>(file, table, "train", "crop_mode", "zero");
+  run.hflip = setting<double>(file, table, "train", "hflip", 0.0);
   run.options.classes = setting<int64_t>(file, table, "model", "classes");
   run.options.image_size = run.image_size;
   run.options.drop_path = setting<double>(file, table, "model", "drop_path", 0.0);

@@ -1,7 +1,8 @@
 // A run directory, as `train` writes it and `analyze` reads it:
 //   config.toml          everything that was resolved (keys of train/config.h). Read here:
 //                        [model] model, classes, image_size, drop_path, dropout;
-//                        [data] data, data_dir and shapes_*; [train] seed
+//                        [data] data, data_dir, data_fraction and shapes_*; [train] seed and what
+//                        shapes the loss
 //   metrics.jsonl        one object per logged step and per evaluation
 //   summary.csv          timm's columns: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr
 //   last.safetensors     weights now
@@ -36,6 +37,14 @@ struct RunDescription {
   ModelOptions options;
   int64_t image_size = 32;
   uint64_t seed = 0;
+  // How it was trained: what the curvature of its loss depends on.
+  double data_fraction = 1;  // of the training pictures
+  double weight_decay = 0;
+  bool decay_all = false;  // norms, biases and position tables too
+  double smoothing = 0;
+  int64_t crop_padding = 0, cutout = 0;
+  std::string crop_mode = "zero";  // zero, reflect
+  double hflip = 0;
   std::string config;  // the text of config.toml
 };
 RunDescription read_run(const std::filesystem::path& directory);

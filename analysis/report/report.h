@@ -20,6 +20,8 @@ struct ReportValue {
   std::string text = {};    // empty: the value with four digits
   std::string detail = {};  // small print: "95 % interval 85.7 to 87.0, n = 10 000"
   bool headline = false;    // of a section's values: also shown at the head of the page
+  std::string subject = {}; // label of the network it belongs to; empty: the first. Give one value of each key for
+                            // every network: they are shown side by side
 };
 
 // A run as name and settings, in the order they are shown.
