@@ -1,0 +1,355 @@
+// What batch and group norm share on the GPU: passes over (samples, rows, columns), each column of
+// a sample with its own statistics. A thread has eight columns and every so many rows of a block.
+// Sums of a block are f32; blocks are joined in f64 in a fixed order, so a run is repeatable.
+//
+// Bound: memory. Per element of bf16, forward reads 2 and 2 bytes and writes 2 (a residual: 2 more;
+// the bits of a relu: 1/8), backward reads 4 and 4 and writes 2 (2 more for the residual's
+// gradient), for 5 to 10 operations in f32: a hundredth of what the multiprocessors could do.
+// The second pass walks each block's rows backwards: what the first one read last is still in the
+// cache, and tensors below its size are read from memory once.
+#pragma once
+#include <algorithm>
+#include <bit>
+
+#include "tensor/cuda/reduce.cuh"
+#include "tensor/cuda/stream.h"
+#include "tensor/cuda/wide.cuh"
+
+namespace passband::cuda {
+
+inline constexpr int kColumnThreads = 256;
+// Four blocks of 256 threads for each multiprocessor of an H200: one wave, enough loads in flight.
+// A constant, because the order of summation must not depend on the machine.
+inline constexpr int64_t kColumnBlocks = 528;
+
+// How a pass is cut into blocks: grid (samples * chunks, tiles of columns).
+struct ColumnPass {
+  int64_t rows = 0;  // of a sample
+  int columns = 0;
+  int samples = 1;
+  int chunks = 1;     // of the rows of a sample
+  int64_t chunk = 0;  // rows of a chunk
+  int across = 1;     // threads of a block along the columns
+  bool packed = false;
+
+  ColumnPass(int64_t samples, int64_t rows, int64_t columns, bool packed)
+      : rows(rows),
+        columns(static_cast<int>(columns)),
+        samples(static_cast<int>(samples)),
+        packed(packed) {
+    const int groups = wide_groups(columns);
+    across = std::min<int>(32, std::bit_ceil(static_cast<unsigned>(groups)));
+    const int64_t tiles = (groups + across - 1) / across;
+    const int64_t wanted = std::max<int64_t>(1, kColumnBlocks / (tiles * samples));
+    const int64_t least = 8 * (kColumnThreads / across);  // rows that are worth a block
+    chunks = static_cast<int>(std::clamp<int64_t>((rows + least - 1) / least, 1, wanted));
+    chunk = (rows + chunks - 1) / chunks;
+  }
+
+  dim3 block() const { return dim3(across, kColumnThreads / across); }
+  dim3 grid() const {
+    const int groups = wide_groups(columns);
+    return dim3(static_cast<unsigned>(samples * chunks), (groups + across - 1) / across);
+  }
+};
+
+// What one thread of a pass works on: columns [column, column + count) of rows first, first +
+// blockDim.y, ... below end. `count` is 0 or less behind the last column.
+struct ColumnThread {
+  int sample, chunk, column, count;
+  int64_t begin, first, end;  // begin: of the block
+
+  __device__ explicit ColumnThread(const ColumnPass& pass)
+      : sample(static_cast<int>(blockIdx.x) / pass.chunks),
+        chunk(static_cast<int>(blockIdx.x) % pass.chunks),
+        column(static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * kWide),
+        count(min(kWide, pass.columns - column)),
+        begin(chunk * pass.chunk),
+        first(begin + threadIdx.y),
+        end(count > 0 ? min(pass.rows, begin + pass.chunk) : 0) {}
+
+  // Index of the first element of a row.
+  __device__ int64_t at(const ColumnPass& pass, int64_t row) const {
+    return (sample * pass.rows + row) * pass.columns + column;
+  }
+  // The last row of this thread, for a walk backwards.
+  __device__ int64_t last() const {
+    return first + (end - 1 - first) / static_cast<int>(blockDim.y) * blockDim.y;
+  }
+};
+
+template <int K> __device__ __forceinline__ void add_wide(Wide (&a)[K], const Wide (&b)[K]) {
+#pragma unroll
+  for (int k = 0; k < K; ++k)
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) a[k][i] += b[k][i];
+}
+
+// Joins the values of all threads of a column into those of its first thread: join(mine, others).
+template <int K, class Join>
+__device__ __forceinline__ void join_rows(Wide (&mine)[K], const Join& join) {
+  SHARED(float, handed, [K][kWide][kColumnThreads / 2]);
+  for (int half = blockDim.y / 2; half > 0; half /= 2) {
+    const int y = threadIdx.y, slot = y % half * blockDim.x + threadIdx.x;
+    if (y >= half && y < 2 * half)
+      for (int k = 0; k < K; ++k)
+        for (int i = 0; i < kWide; ++i) handed[k][i][slot] = mine[k][i];
+    __syncthreads();
+    if (y < half) {
+      Wide others[K];
+      for (int k = 0; k < K; ++k)
+        for (int i = 0; i < kWide; ++i) others[k][i] = handed[k][i][slot];
+      join(mine, others);
+    }
+    __syncthreads();
+  }
+}
+
+// Chan, Golub, LeVeque 1983: the count, mean and sum of squared deviations of two parts together.
+__device__ __forceinline__ void join_moments(Wide (&a)[3], const Wide (&b)[3]) {
+#pragma unroll
+  for (int i = 0; i < kWide; ++i) {
+    const float count = a[0][i] + b[0][i], d = b[1][i] - a[1][i];
+    const float share = count > 0.0f ? b[0][i] / count : 0.0f;
+    a[1][i] += d * share;
+    a[2][i] += b[2][i] + d * d * share * a[0][i];
+    a[0][i] = count;
+  }
+}
+
+// moments (samples * chunks, 2, columns): mean and sum of squared deviations of each chunk, by
+// Welford's recurrence along a thread's rows.
+template <class T>
+__global__ void __launch_bounds__(kColumnThreads)
+    column_moments_kernel(float* __restrict__ moments, const T* __restrict__ x, ColumnPass pass) {
+  const ColumnThread t(pass);
+  Wide sums[3] = {};  // count, mean, squares
+  float count = 0.0f;
+#pragma unroll 4
+  for (int64_t row = t.first; row < t.end; row += blockDim.y) {
+    const Wide v = load_wide(x + t.at(pass, row), t.count, pass.packed);
+    count += 1.0f;
+    const float share = __frcp_rn(count);
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      const float d = v[i] - sums[1][i];
+      sums[1][i] += d * share;
+      sums[2][i] += d * (v[i] - sums[1][i]);
+    }
+  }
+  for (int i = 0; i < kWide; ++i) sums[0][i] = count;
+  join_rows(sums, [](Wide(&a)[3], const Wide(&b)[3]) { join_moments(a, b); });
+  if (threadIdx.y > 0 || t.count <= 0) return;
+  float* own = moments + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
+  store_wide(own, sums[1], t.count, false);
+  store_wide(own + pass.columns, sums[2], t.count, false);
+}
+
+// How the gradient that enters a relu is found again in backward.
+enum class Gate {
+  open,  // there was no relu
+  sign,  // from the sign of gamma * xhat + beta, computed again
+  bits,  // from the signs that the forward pass kept
+};
+
+// mean and rstd (samples, groups), gamma and beta (columns); a group has `width` columns.
+struct NormStatistics {
+  const float *mean = nullptr, *rstd = nullptr, *gamma = nullptr, *beta = nullptr;
+  int groups = 0, width = 1;
+
+  __device__ Wide mean_of(const ColumnThread& t) const {
+    Wide wide;
+#pragma unroll
+    for (int i = 0; i < kWide; ++i)
+      wide[i] = i < t.count ? mean[t.sample * groups + (t.column + i) / width] : 0.0f;
+    return wide;
+  }
+  // gamma * rstd
+  __device__ Wide scale_of(const ColumnThread& t) const {
+    Wide wide;
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      const int group = t.sample * groups + (t.column + i) / width;
+      wide[i] = i < t.count ? gamma[t.column + i] * rstd[group] : 0.0f;
+    }
+    return wide;
+  }
+};
+
+// One formula for the result and for the gate of its gradient: both must see the same bits.
+__device__ __forceinline__ float normalised(float x, float mean, float scale, float beta) {
+  return fmaf(x - mean, scale, beta);
+}
+
+// y = norm(x) [+ residual], then relu when asked, keeping the signs when `bits` (a byte for eight
+// columns) is given. NaN passes through.
+template <class T>
+__global__ void __launch_bounds__(kColumnThreads)
+    normalise_kernel(T* __restrict__ y, uint8_t* __restrict__ bits, const T* __restrict__ x,
+                     const T* __restrict__ residual, NormStatistics s, bool relu,
+                     ColumnPass pass) {
+  const ColumnThread t(pass);
+  if (t.first >= t.end) return;
+  const Wide mean = s.mean_of(t), scale = s.scale_of(t);
+  const Wide beta = load_wide(s.beta + t.column, t.count, false);
+#pragma unroll 4
+  for (int64_t row = t.last(); row >= t.first; row -= blockDim.y) {
+    const int64_t at = t.at(pass, row);
+    Wide v = load_wide(x + at, t.count, pass.packed);
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) v[i] = normalised(v[i], mean[i], scale[i], beta[i]);
+    if (residual) {
+      const Wide added = load_wide(residual + at, t.count, pass.packed);
+#pragma unroll
+      for (int i = 0; i < kWide; ++i) v[i] += added[i];
+    }
+    if (bits) {
+      unsigned signs = 0;
+#pragma unroll
+      for (int i = 0; i < kWide; ++i) signs |= (v[i] > 0.0f ? 1u : 0u) << i;
+      bits[(t.sample * pass.rows + row) * wide_groups(pass.columns) + t.column / kWide] =
+          static_cast<uint8_t>(signs);
+    }
+    if (relu) {
+#pragma unroll
+      for (int i = 0; i < kWide; ++i) v[i] = v[i] < 0.0f ? 0.0f : v[i];
+    }
+    store_wide(y + at, v, t.count, pass.packed);
+  }
+}
+
+// The gradient behind the relu, of eight columns of a row.
+template <Gate gate>
+__device__ __forceinline__ Wide gated(Wide dy, const Wide& x, const Wide& mean, const Wide& scale,
+                                      const Wide& beta, const uint8_t* bits, int64_t word) {
+  if constexpr (gate == Gate::bits) {
+    const unsigned signs = bits[word];
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) dy[i] = signs >> i & 1u ? dy[i] : 0.0f;
+  }
+  if constexpr (gate == Gate::sign) {
+#pragma unroll
+    for (int i = 0; i < kWide; ++i)
+      dy[i] = normalised(x[i], mean[i], scale[i], beta[i]) > 0.0f ? dy[i] : 0.0f;
+  }
+  return dy;
+}
+
+// sums (samples * chunks, 2, columns): of dy' and of dy' * (x - mean).
+template <Gate gate, class T>
+__global__ void __launch_bounds__(kColumnThreads)
+    norm_products_kernel(float* __restrict__ sums, const T* __restrict__ dy,
+                         const T* __restrict__ x, const uint8_t* __restrict__ bits,
+                         NormStatistics s, ColumnPass pass) {
+  const ColumnThread t(pass);
+  const Wide mean = s.mean_of(t), scale = gate == Gate::sign ? s.scale_of(t) : Wide{};
+  const Wide beta = gate == Gate::sign ? load_wide(s.beta + t.column, t.count, false) : Wide{};
+  const int words = wide_groups(pass.columns);
+  Wide total[2] = {};
+#pragma unroll 4
+  for (int64_t row = t.first; row < t.end; row += blockDim.y) {
+    const int64_t at = t.at(pass, row);
+    const Wide v = load_wide(x + at, t.count, pass.packed);
+    const Wide g =
+        gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
+                    (t.sample * pass.rows + row) * words + t.column / kWide);
+#pragma unroll
+    for (int i = 0; i < kWide; ++i) {
+      total[0][i] += g[i];
+      total[1][i] += g[i] * (v[i] - mean[i]);
+    }
+  }
+  join_rows(total, [](Wide(&a)[2], const Wide(&b)[2]) { add_wide(a, b); });
+  if (threadIdx.y > 0 || t.count <= 0) return;
+  float* own = sums + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
+  store_wide(own, total[0], t.count, false);
+  store_wide(own + pass.columns, total[1], t.count, false);
+}
+
+// dx = scale * dy' - slope * (x - mean) - offset, and the residual's gradient dy'. Either may be
+// null. slope and offset are (samples, 2, columns) in one piece.
+template <Gate gate, class T>
+__global__ void __launch_bounds__(kColumnThreads)
+    norm_gradient_kernel(T* __restrict__ dx, T* __restrict__ dresidual, const T* __restrict__ dy,
+                         const T* __restrict__ x, const uint8_t* __restrict__ bits,
+                         const float* __restrict__ slopes, NormStatistics s, ColumnPass pass) {
+  const ColumnThread t(pass);
+  if (t.first >= t.end) return;
+  const Wide mean = s.mean_of(t), scale = s.scale_of(t);
+  const Wide beta = gate == Gate::sign ? load_wide(s.beta + t.column, t.count, false) : Wide{};
+  const float* own = slopes + int64_t{t.sample} * 2 * pass.columns + t.column;
+  const Wide slope = load_wide(own, t.count, false);
+  const Wide offset = load_wide(own + pass.columns, t.count, false);
+  const int words = wide_groups(pass.columns);
+#pragma unroll 2
+  for (int64_t row = t.last(); row >= t.first; row -= blockDim.y) {
+    const int64_t at = t.at(pass, row);
+    const Wide v = load_wide(x + at, t.count, pass.packed);
+    const Wide g =
+        gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
+                    (t.sample * pass.rows + row) * words + t.column / kWide);
+    if (dresidual) store_wide(dresidual + at, g, t.count, pass.packed);
+    if (!dx) continue;
+    Wide d;
+#pragma unroll
+    for (int i = 0; i < kWide; ++i)
+      d[i] = scale[i] * g[i] - fmaf(slope[i], v[i] - mean[i], offset[i]);
+    store_wide(dx + at, d, t.count, pass.packed);
+  }
+}
+
+// --- joining the chunks: blocks of (32 columns, 8 slices of the chunks) ---
+
+inline constexpr int kJoinSlices = 8;
+inline dim3 join_block() { return dim3(32, kJoinSlices); }
+
+// Sums of all slices of a column, in every thread of it.
+template <int K> __device__ __forceinline__ void join_slices(double (&sums)[K]) {
+  SHARED(double, handed, [K][kJoinSlices][32]);
+  __syncthreads();  // an earlier call may still be reading
+  for (int k = 0; k < K; ++k) handed[k][threadIdx.y][threadIdx.x] = sums[k];
+  __syncthreads();
+  for (int k = 0; k < K; ++k) {
+    sums[k] = 0;
+    for (int slice = 0; slice < kJoinSlices; ++slice) sums[k] += handed[k][slice][threadIdx.x];
+  }
+}
+
+// Mean and sum of squared deviations of one column of a sample from its chunks' moments; `active`
+// is false behind the last column. All threads of the block call.
+__device__ __forceinline__ void join_chunk_moments(double& mean, double& squares,
+                                                   const float* __restrict__ moments, int sample,
+                                                   int column, bool active,
+                                                   const ColumnPass& pass) {
+  const float* own = moments + int64_t{sample} * pass.chunks * 2 * pass.columns + column;
+  // Deviations from the first chunk's mean: little cancels in the sum of their squares.
+  const double base = active ? own[0] : 0.0;
+  double sums[3] = {};
+  for (int c = threadIdx.y; active && c < pass.chunks; c += kJoinSlices) {
+    const double count = static_cast<double>(min(pass.rows, (c + 1) * pass.chunk) - c * pass.chunk);
+    const double d = own[int64_t{2} * c * pass.columns] - base;
+    sums[0] += count * d;
+    sums[1] += count * d * d;
+    sums[2] += own[(int64_t{2} * c + 1) * pass.columns];
+  }
+  join_slices(sums);
+  const double n = static_cast<double>(pass.rows), excess = sums[0] / n;
+  mean = base + excess;
+  squares = sums[2] + (sums[1] - n * excess * excess);
+}
+
+// Sums over the chunks of one column of (chunks, 2, columns), both of them.
+__device__ __forceinline__ void join_chunk_products(double (&products)[2],
+                                                    const float* __restrict__ sums, int chunks,
+                                                    int column, int columns) {
+  products[0] = products[1] = 0;
+  for (int c = threadIdx.y; column < columns && c < chunks; c += kJoinSlices) {
+    products[0] += sums[int64_t{2} * c * columns + column];
+    products[1] += sums[(int64_t{2} * c + 1) * columns + column];
+  }
+  join_slices(products);
+}
+
+inline unsigned join_blocks(int columns) { return static_cast<unsigned>((columns + 31) / 32); }
+
+}  // namespace passband::cuda
