@@ -21,9 +21,13 @@ struct bf16 {
 
   bf16() = default;
   PASSBAND_HD bf16(float value) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+#else
     const uint32_t u = std::bit_cast<uint32_t>(value);
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
     bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
+#endif
   }
   PASSBAND_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
@@ -76,6 +80,16 @@ template <class F> decltype(auto) dispatch_floating(DType dtype, std::string_vie
     default: break;
   }
   throw Error(with_scope(concat_text(op, ": takes f32, bf16 or f64, not ", name_of(dtype))));
+}
+
+// Calls f.template operator()<T>() with an unsigned type as wide as an element: for what moves bits and reads none.
+template <class F> decltype(auto) dispatch_width(DType dtype, F&& f) {
+  switch (size_of(dtype)) {
+    case 1: return f.template operator()<uint8_t>();
+    case 2: return f.template operator()<uint16_t>();
+    case 4: return f.template operator()<uint32_t>();
+    default: return f.template operator()<uint64_t>();
+  }
 }
 
 }  // namespace passband

@@ -1,5 +1,6 @@
 // Index arithmetic of kernels: grids, division by numbers known at launch, positions of strided loops.
 #pragma once
+#include <algorithm>
 #include <array>
 
 #include "tensor/cuda/device.cuh"
@@ -62,5 +63,14 @@ template <int N> struct StridedLoops {
     }
   }
 };
+
+// Whether each pack that loops with these strides reads of an operand starts at a multiple of the pack's size: the
+// last loop moves by one element, or not at all.
+template <int Width, class T, size_t N>
+bool has_aligned_rows(const T* x, const std::array<int64_t, N>& strides, int rank) {
+  if (strides[static_cast<size_t>(rank - 1)] == 0) return true;
+  return is_pack_aligned<Width>(x) &&
+         std::all_of(strides.begin(), strides.begin() + rank - 1, [](int64_t s) { return s % Width == 0; });
+}
 
 }  // namespace passband::cuda

@@ -48,15 +48,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Whether every pack of an operand starts at a multiple of the pack's size.
-template <int Width, class T>
-bool has_aligned_rows(const T* x, const std::array<int64_t, Shape::kMaxRank>& strides, int rank) {
-  const auto last = static_cast<size_t>(rank - 1);
-  if (strides[last] == 0) return true;
-  return is_pack_aligned<Width>(x) &&
-         std::all_of(strides.begin(), strides.begin() + rank - 1, [](int64_t s) { return s % Width == 0; });
-}
-
 template <int Width, class T, class F>
 void launch_broadcast(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& by, const F& f) {
   StridedLoops<2> loops;

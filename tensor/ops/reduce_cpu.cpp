@@ -95,16 +95,6 @@ void sum_columns(To* y, const From* x, const Reduction& r, double scale) {
   }
 }
 
-// Calls f.template operator()<T>() with an unsigned type as wide as an element of `dtype`.
-template <class F> void dispatch_width(DType dtype, F&& f) {
-  switch (size_of(dtype)) {
-    case 1: return f.template operator()<uint8_t>();
-    case 2: return f.template operator()<uint16_t>();
-    case 4: return f.template operator()<uint32_t>();
-    default: return f.template operator()<uint64_t>();
-  }
-}
-
 template <class T> T* raw(const Tensor& tensor) { return static_cast<T*>(tensor.raw()); }
 
 }  // namespace

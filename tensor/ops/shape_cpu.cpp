@@ -97,12 +97,7 @@ template <class T> void permute_elements(const Tensor& y, const Tensor& x, const
 }  // namespace
 
 void permute(const Tensor& y, const Tensor& x, const Permutation& p) {
-  switch (size_of(x.dtype())) {
-    case 1: return permute_elements<uint8_t>(y, x, p);
-    case 2: return permute_elements<uint16_t>(y, x, p);
-    case 4: return permute_elements<uint32_t>(y, x, p);
-    default: return permute_elements<uint64_t>(y, x, p);
-  }
+  dispatch_width(x.dtype(), [&]<class T>() { permute_elements<T>(y, x, p); });
 }
 
 }  // namespace passband::cpu
