@@ -37,6 +37,8 @@ const std::vector<ConvCase>& cases() {
        {5, 3, 3, 1},
        {.stride = 2, .padding = 2, .dilation = 2, .groups = 5}},
       {"wide 3x3 on a small map", {2, 4, 4, 64}, {64, 3, 3, 64}, {.padding = 1}},
+      {"3x3 by Winograd's algorithm", {4, 16, 16, 32}, {48, 3, 3, 32}, {.padding = 1}},
+      {"3x3 by Winograd's algorithm, tiles cut", {8, 13, 15, 32}, {32, 3, 3, 32}, {.padding = 1}},
       {"wide 3x3 without padding", {1, 7, 6, 32}, {40, 3, 3, 32}},
       {"wide 3x3 stride 2 to a small map",
        {2, 8, 8, 32},

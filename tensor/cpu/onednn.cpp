@@ -168,11 +168,26 @@ dnnl::primitive_attr attributes() {
   return attr;
 }
 
-void add_reorder(Plan& plan, const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+Reorder::Reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to) : from(from), to(to) {
   if (from == to) return;
   const dnnl::reorder::primitive_desc description(engine(), from, engine(), to, attributes());
-  plan.reorder = dnnl::reorder(description);
-  plan.reorder_scratchpad = description.scratchpad_desc();
+  primitive = dnnl::reorder(description);
+  scratchpad = description.scratchpad_desc();
+}
+
+void Reorder::operator()(const Tensor& result, const Tensor& x) const {
+  execute(primitive, scratchpad, {{DNNL_ARG_FROM, from, x.raw()}, {DNNL_ARG_TO, to, result.raw()}});
+}
+
+Tensor Reorder::operator()(const Tensor& x) const {
+  if (!needed()) return x;
+  const Tensor result = memory_for(to);
+  (*this)(result, x);
+  return result;
+}
+
+Tensor Reorder::memory_before(const Tensor& result) const {
+  return needed() ? memory_for(from) : result;
 }
 
 void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
@@ -207,13 +222,11 @@ Tensor memory_for(const dnnl::memory::desc& layout) {
   return Tensor::empty({static_cast<int64_t>(layout.get_size())}, DType::u8);
 }
 
-Tensor packed(const Plan& plan, const Tensor& weights) {
-  if (!plan.reorder) return weights;
-  if (Tensor found = packed_weights().find(weights, plan.own, plan.weights)) return found;
-  Tensor memory = memory_for(plan.weights);
-  execute(plan.reorder, plan.reorder_scratchpad,
-          {{DNNL_ARG_FROM, plan.own, weights.raw()}, {DNNL_ARG_TO, plan.weights, memory.raw()}});
-  packed_weights().insert(weights, plan.own, plan.weights, memory);
+Tensor packed(const Reorder& reorder, const Tensor& weights) {
+  if (!reorder.needed()) return weights;
+  if (Tensor found = packed_weights().find(weights, reorder.from, reorder.to)) return found;
+  const Tensor memory = reorder(weights);
+  packed_weights().insert(weights, reorder.from, reorder.to, memory);
   return memory;
 }
 

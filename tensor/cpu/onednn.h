@@ -33,15 +33,30 @@ class Key {
   size_t used_ = 0;
 };
 
-// A compiled primitive and the memory layouts it was compiled for. `own` describes a tensor as this
-// library stores it, `weights` the layout the primitive asks for; `reorder` converts between them
-// when they differ.
+// A conversion between two layouts of one tensor; none where they are the same.
+struct Reorder {
+  dnnl::memory::desc from, to;
+  dnnl::primitive primitive;
+  dnnl::memory::desc scratchpad;
+
+  Reorder() = default;
+  Reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+  bool needed() const { return static_cast<bool>(primitive); }
+  void operator()(const Tensor& result, const Tensor& x) const;
+  // x in the layout `to`: x itself, or a copy.
+  Tensor operator()(const Tensor& x) const;
+  // Memory for a tensor laid out as `from`, to be converted into `result`: `result` itself if that
+  // is its layout.
+  Tensor memory_before(const Tensor& result) const;
+};
+
+// A compiled primitive and the memory layouts it was compiled for. `weights` converts between the
+// layout of this library and the primitive's; `x` and `y` do so for activations.
 struct Plan {
   dnnl::primitive primitive;
-  dnnl::memory::desc source, own, weights, destination, bias;
+  dnnl::memory::desc source, destination, bias;
   dnnl::memory::desc scratchpad;
-  dnnl::primitive reorder;
-  dnnl::memory::desc reorder_scratchpad;
+  Reorder weights, x, y;
 };
 using PlanRef = std::shared_ptr<const Plan>;
 
@@ -51,8 +66,6 @@ PlanRef plan_for(const char* operation, Key key, const std::function<Plan()>& ma
 
 // Attributes every primitive is made with: the caller owns the scratchpad.
 dnnl::primitive_attr attributes();
-// Fills plan.reorder with the conversion `from` -> `to`, unless they are the same.
-void add_reorder(Plan& plan, const dnnl::memory::desc& from, const dnnl::memory::desc& to);
 
 struct Argument {
   int name;  // DNNL_ARG_*
@@ -66,10 +79,10 @@ inline void execute(const Plan& plan, std::initializer_list<Argument> arguments)
   execute(plan.primitive, plan.scratchpad, arguments);
 }
 
-// `weights` in the layout plan.weights: the tensor itself when that is plan.own, else a packed
-// copy. The copy is kept until the tensor's version moves or its storage dies, so evaluation packs
-// once and training once per step.
-Tensor packed(const Plan& plan, const Tensor& weights);
+// `weights` in the layout `reorder.to`: the tensor itself, or a packed copy. The copy is kept until
+// the tensor's version moves or its storage dies, so evaluation packs once and training once per
+// step.
+Tensor packed(const Reorder& reorder, const Tensor& weights);
 // Uninitialised memory for a tensor laid out as `layout`.
 Tensor memory_for(const dnnl::memory::desc& layout);
 

@@ -29,8 +29,8 @@ memory::desc any_layout(const memory::desc& layout) {
 onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bias, bool residual) {
   onednn::Plan plan;
   plan.source = matrix(s.batch, s.m, s.k, s.transpose_a, dtype);
-  plan.own = matrix(s.batch, s.k, s.n, s.transpose_b, dtype);
-  const memory::desc asked = s.weight_b ? any_layout(plan.own) : plan.own;
+  const memory::desc own = matrix(s.batch, s.k, s.n, s.transpose_b, dtype);
+  const memory::desc asked = s.weight_b ? any_layout(own) : own;
   plan.destination = matrix(s.batch, s.m, s.n, false, result);
   if (bias)
     plan.bias = s.batch == 1
@@ -48,8 +48,7 @@ onednn::Plan make_plan(const ProductShape& s, DType dtype, DType result, bool bi
            : Matmul::desc(plan.source, asked, plan.destination);
   const Matmul::primitive_desc made(description, attributes, onednn::engine());
   plan.primitive = Matmul(made);
-  plan.weights = made.weights_desc();
-  onednn::add_reorder(plan, plan.own, plan.weights);
+  plan.weights = {own, made.weights_desc()};
   plan.scratchpad = made.scratchpad_desc();
   return plan;
 }
@@ -63,10 +62,10 @@ void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epil
   key.add(static_cast<int64_t>(a.dtype())).add(static_cast<int64_t>(c.dtype()));
   const onednn::PlanRef plan = onednn::plan_for(
       "matmul", key, [&] { return make_plan(s, a.dtype(), c.dtype(), bias, residual); });
-  const Tensor right = onednn::packed(*plan, b);
+  const Tensor right = onednn::packed(plan->weights, b);
   constexpr int kResidual = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
   onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, a.raw()},
-                          {DNNL_ARG_WEIGHTS, plan->weights, right.raw()},
+                          {DNNL_ARG_WEIGHTS, plan->weights.to, right.raw()},
                           {DNNL_ARG_BIAS, plan->bias, e.bias.raw()},
                           {kResidual, plan->destination, e.residual.raw()},
                           {DNNL_ARG_DST, plan->destination, c.raw()}});

@@ -1,0 +1,20 @@
+// Convolutions as oneDNN primitives, f32 and bf16.
+#pragma once
+#include "tensor/core/tensor.h"
+#include "tensor/ops/conv_columns.h"
+
+namespace passband::cpu {
+
+// winograd: F(4x4, 3x3) of Lavin and Gray (2016): 2.25 multiplications for each output where the
+// direct sum takes 9, and some 1e-5 of rounding where that has 1e-6. For 3x3 kernels of stride 1 in
+// f32; where oneDNN has none for this CPU, direct.
+enum class ConvAlgorithm : int64_t { direct, winograd };
+
+void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& y,
+                    const Tensor& x, const Tensor& w, const Tensor& bias);
+void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dx,
+                           const Tensor& dy, const Tensor& w);
+void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dw,
+                            const Tensor& dy, const Tensor& x);
+
+}  // namespace passband::cpu
