@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tensor/core/memory.h"
+#include "tensor/cuda/index_fault.h"
 #include "tensor/cuda/stream.h"
 
 namespace passband::cuda {
@@ -237,8 +238,10 @@ void clear_bytes(void* memory, int64_t bytes) { fill_async(memory, 0, static_cas
 
 void copy_bytes(void* destination, Device to, const void* source, Device from, int64_t bytes) {
   const auto size = static_cast<size_t>(bytes);
-  if (!to.is_cuda()) copy(destination, source, size, Copy::to_host, compute_stream());
-  else copy_async(destination, source, size, from.is_cuda() ? Copy::on_device : Copy::to_device, compute_stream());
+  if (to.is_cuda())
+    return copy_async(destination, source, size, from.is_cuda() ? Copy::on_device : Copy::to_device, compute_stream());
+  copy(destination, source, size, Copy::to_host, compute_stream());
+  throw_index_fault();
 }
 
 void pool_keep_segments(bool on) { pools()[device_in_use()].keep_segments(on); }

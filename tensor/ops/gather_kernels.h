@@ -14,6 +14,7 @@ void one_hot(const Tensor& y, const Tensor& labels);
 }  // namespace cpu
 
 namespace cuda {
+// Does not wait: the next copy to the host throws (tensor/cuda/index_fault.h). `op` must stay valid.
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices);
 void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);
