@@ -31,6 +31,8 @@ class Model {
   const std::string& family() const { return family_; }
   const std::string& pattern() const { return pattern_; }  // "CCC.CCCM.CCCCCM.CMCM"; empty for vit
   const ModelOptions& options() const { return options_; }
+  // Moves parameters and buffers; the images must come from there.
+  void to(Device device) { store_.to(device); }
   ParameterStore& store() { return store_; }
   const ParameterStore& store() const { return store_; }
   // Multiply-accumulates of one forward pass of one image (convolutions, linear, attention and

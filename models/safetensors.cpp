@@ -158,7 +158,7 @@ void write_safetensors(const std::string& path, const std::map<std::string, Tens
     items.push_back({name,
                      std::string(stored_name(tensor.dtype())),
                      {tensor.shape().begin(), tensor.shape().end()},
-                     [t = tensor.detach()](char* out) {
+                     [t = tensor.detach().to({})](char* out) {
                        std::memcpy(out, t.raw(),
                                    static_cast<size_t>(t.numel() * size_of(t.dtype())));
                      }});

@@ -122,8 +122,7 @@ void place(const Tensor& tensor, const Tensor& values, int64_t offset, const Tra
 }
 
 void replace(const Tensor& values, const Tensor& by) {
-  std::memcpy(values.raw(), by.raw(),
-              static_cast<size_t>(values.numel() * size_of(values.dtype())));
+  values.copy_from(by);
   values.bump_version();
 }
 
@@ -146,7 +145,8 @@ void save_weights(const std::string& path, const Model& model, const Tensor& val
                   {"classes", std::to_string(model.options().classes)},
                   {"image_size", std::to_string(model.options().image_size)}};
   for (const auto& [key, value] : metadata) all[key] = value;
-  write_file_atomically(path, pack_safetensors(items_of(store, values, buffers), all));
+  const auto items = items_of(store, values.to({}), buffers.to({}));
+  write_file_atomically(path, pack_safetensors(items, all));
 }
 
 Metadata load_weights(const std::string& path, Model& model) {
@@ -155,9 +155,9 @@ Metadata load_weights(const std::string& path, Model& model) {
   CHECK(store.values().defined(), "load_weights: model ", model.name(),
         " was made without memory (build = false)");
   check_names(path, file, store);
-  const Tensor values = Tensor::empty_like(store.values()),
-               buffers = Tensor::empty_like(store.buffer_values());
-  const DType dtype = values.dtype();
+  const DType dtype = store.values().dtype();
+  const Tensor values = Tensor::empty(store.values().shape(), dtype),
+               buffers = Tensor::empty(store.buffer_values().shape(), dtype);
   for (const ParameterRef& p : store.parameters())
     place(file.read(p->name, dtype), values, p->offset, transpose_of(*p));
   int64_t offset = 0;

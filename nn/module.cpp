@@ -89,9 +89,8 @@ void ParameterStore::build(uint64_t seed, DType dtype) {
   for (const ParameterRef& parameter : parameters_) {
     const int64_t size = parameter->shape.numel();
     parameter->offset = offset;
-    parameter->value = values_.view(offset, parameter->shape).leaf();
-    bind_grad(parameter->value, gradients_.view(offset, parameter->shape));
-    initialise(parameter->value, parameter->init, {seed, 0, site_of(parameter->name)});
+    initialise(values_.view(offset, parameter->shape), parameter->init,
+               {seed, 0, site_of(parameter->name)});
     std::fill_n(decay_mask_.data<float>() + offset, size, parameter->decay ? 1.0f : 0.0f);
     offset += size;
   }
@@ -99,12 +98,30 @@ void ParameterStore::build(uint64_t seed, DType dtype) {
   int64_t buffered = 0;
   for (const BufferRef& buffer : buffers_) buffered += buffer->shape.numel();
   buffer_values_ = Tensor::empty({buffered}, dtype);
-  offset = 0;
+  make_views();
+  for (const BufferRef& buffer : buffers_)
+    initialise(buffer->value, Init::constant(buffer->initial), {});
+}
+
+void ParameterStore::make_views() {
+  for (const ParameterRef& parameter : parameters_) {
+    parameter->value = values_.view(parameter->offset, parameter->shape).leaf();
+    bind_grad(parameter->value, gradients_.view(parameter->offset, parameter->shape));
+    parameter->converted = {};
+  }
+  int64_t offset = 0;
   for (const BufferRef& buffer : buffers_) {
     buffer->value = buffer_values_.view(offset, buffer->shape);
-    initialise(buffer->value, Init::constant(buffer->initial), {});
     offset += buffer->shape.numel();
   }
+}
+
+void ParameterStore::to(Device device) {
+  CHECK(values_.defined(), "the parameter store has no memory to move: it was not built");
+  if (device == values_.device()) return;
+  for (Tensor* tensor : {&values_, &gradients_, &decay_mask_, &buffer_values_})
+    *tensor = tensor->to(device);
+  make_views();
 }
 
 void ParameterStore::zero_gradients() { fill_(gradients_, 0); }

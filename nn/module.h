@@ -80,6 +80,8 @@ class ParameterStore {
   BufferRef add_buffer(BufferState buffer);
   // Allocates the flat vectors and draws initial values. Call once, after construction.
   void build(uint64_t seed, DType dtype = DType::f32);
+  // Moves everything to a device; leaves and views made before stay behind.
+  void to(Device device);
 
   const std::vector<ParameterRef>& parameters() const { return parameters_; }
   const std::vector<BufferRef>& buffers() const { return buffers_; }
@@ -102,6 +104,7 @@ class ParameterStore {
 
  private:
   void claim(const std::string& name);
+  void make_views();
 
   std::vector<ParameterRef> parameters_;
   std::vector<BufferRef> buffers_;

@@ -21,6 +21,10 @@ std::vector<Setting> make_settings() {
       {"data", "img_size", &C::img_size, "side of the pictures in pixels; 0 = the data set's own", 0, 1024},
       {"data", "shapes_label", &C::shapes_label, "shapes: the cue the label names", 0, 0, {"shape", "texture"}},
       {"data", "shapes_conflict", &C::shapes_conflict, "shapes: how often the cues disagree, 0 to 1, or independent"},
+      {"data", "shapes_test_conflict", &C::shapes_test_conflict, "shapes: the same in the test pictures, or same"},
+      {"data", "shapes_classes", &C::shapes_classes, "shapes: classes", 2, 10},
+      {"data", "shapes_seed", &C::shapes_seed, "shapes: which pictures are drawn", 0, 9e15},
+      {"data", "data_fraction", &C::data_fraction, "share of the training pictures, equal in every class", 1e-6, 1},
       {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
       {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
       {"train", "recipe", &C::recipe, "quick, or a TOML file"},
@@ -29,6 +33,8 @@ std::vector<Setting> make_settings() {
       {"train", "batch_size", &C::batch_size, "pictures per step", 1, 65536},
       {"train", "eval_batch_size", &C::eval_batch_size, "pictures per evaluation batch", 1, 65536},
       {"train", "eval_interval", &C::eval_interval, "epochs between evaluations", 1, 1e6},
+      {"train", "checkpoint_interval", &C::checkpoint_interval, "epochs between weights kept in checkpoints/; 0 = none",
+       0, 1e6},
       {"train", "opt", &C::opt, "optimiser", 0, 0, {"sgd", "adamw"}},
       {"train", "lr", &C::lr, "peak learning rate", 0, 1e3},
       {"train", "momentum", &C::momentum, "of sgd (Nesterov)", 0, 0.9999},
@@ -49,10 +55,11 @@ std::vector<Setting> make_settings() {
       {"train", "clip_grad", &C::clip_grad, "largest global gradient norm; 0 = off", 0, 1e9},
       {"train", "model_ema", &C::model_ema, "evaluate an exponential moving average of the weights"},
       {"train", "model_ema_decay", &C::model_ema_decay, "decay of that average per step", 0, 1},
-      {"train", "precision", &C::precision, "type of activations", 0, 0, {"auto", "f32", "bf16"}},
+      {"train", "precision", &C::precision, "type of activations", 0, 0, {"auto", "f32", "tf32", "bf16"}},
       {"train", "seed", &C::seed, "of weights, order, augmentation, dropout", 0, 9e15},
       {"train", "threads", &C::threads, "processor threads; 0 = the physical cores", 0, 1024},
-      {"train", "device", &C::device, "where to compute", 0, 0, {"auto", "cpu"}},
+      {"train", "device", &C::device, "where to compute: auto, cpu, cuda, cuda:n, cuda-emulated"},
+      {"train", "graph", &C::graph, "on a GPU: record the passes of a step once, launch them as one"},
   };
 }
 
@@ -129,8 +136,13 @@ DatasetRequest dataset_request(const TrainConfig& config) {
   request.name = config.data;
   request.data_dir = config.data_dir;
   request.image_size = config.img_size;
-  request.shapes =
-      shapes_options(config.shapes_label, config.shapes_conflict, config.shapes_train, config.shapes_test);
+  request.shapes = shapes_options({.label = config.shapes_label,
+                                   .conflict = config.shapes_conflict,
+                                   .test_conflict = config.shapes_test_conflict,
+                                   .train_count = config.shapes_train,
+                                   .test_count = config.shapes_test,
+                                   .classes = config.shapes_classes,
+                                   .seed = static_cast<uint64_t>(config.shapes_seed)});
   return request;
 }
 

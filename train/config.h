@@ -20,13 +20,16 @@ struct TrainConfig {
   int64_t img_size = 0;               // 0: the data set's own
   std::string shapes_label = "shape"; // data = shapes: which cue the label names
   std::string shapes_conflict = "independent";  // or a probability in [0, 1]
-  int64_t shapes_train = 10000, shapes_test = 2000;
+  std::string shapes_test_conflict = "same";    // as in training; or as shapes_conflict
+  int64_t shapes_train = 10000, shapes_test = 2000, shapes_classes = 10, shapes_seed = 0;
+  double data_fraction = 1;           // of the training pictures, the same ones for every seed
   // [train]
   std::string recipe = "quick";
   int64_t epochs = 10;
   int64_t steps = 0;                  // > 0: stop after so many steps (the schedule is that of all epochs)
   int64_t batch_size = 128, eval_batch_size = 500;
   int64_t eval_interval = 1;          // epochs between evaluations; the last epoch is always evaluated
+  int64_t checkpoint_interval = 0;    // epochs between weights kept in checkpoints/, first and last with them; 0: none
   std::string opt = "sgd";            // sgd (Nesterov), adamw
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
   bool decay_all = false;             // decay norms, biases and position tables too
@@ -42,10 +45,11 @@ struct TrainConfig {
   double clip_grad = 0;               // global norm; 0: off
   bool model_ema = false;
   double model_ema_decay = 0.99;
-  std::string precision = "auto";     // f32, bf16, auto (bf16 where the processor multiplies it natively)
+  std::string precision = "auto";     // f32, tf32, bf16, auto (bf16 where it is multiplied natively)
   int64_t seed = 42;
   int64_t threads = 0;                // 0: the physical cores
-  std::string device = "auto";        // auto, cpu
+  std::string device = "auto";        // auto, cpu, cuda, cuda:n, cuda-emulated
+  bool graph = true;                  // on a GPU: record the passes of a step once, launch them as one
 };
 
 // One setting: where it is written, what it means, what it may be.
@@ -78,7 +82,7 @@ std::string to_toml(const TrainConfig& config, int64_t classes, int64_t image_si
 TrainConfig from_toml(const std::string& text, const std::string& source);
 
 DatasetRequest dataset_request(const TrainConfig& config);
-// Type of activations for config.precision on this machine.
-DType compute_type(const TrainConfig& config);
+// Type of activations for config.precision on a device.
+DType compute_type(const TrainConfig& config, Device device);
 
 }  // namespace passband

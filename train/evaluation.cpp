@@ -36,7 +36,8 @@ Evaluation evaluate(const Model& model, const Dataset& dataset, int64_t batch_si
     make_eval_batch(dataset, indices, size, images.data<float>());
     const Tensor labels = Tensor::empty({batch}, DType::i32);
     std::copy_n(dataset.labels.data() + first, batch, labels.data<int32_t>());
-    const Tensor logits = model(images);
+    const Device device = model.store().values().device();
+    const Tensor logits = model(images.to(device)).to({});
     total.loss += cross_entropy(logits, labels).item() * static_cast<double>(batch);
     total.top1 += static_cast<double>(count_correct(logits, labels.data<int32_t>(), 1));
     total.top5 += static_cast<double>(count_correct(logits, labels.data<int32_t>(), 5));

@@ -5,7 +5,9 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "data/subset.h"
 #include "models/run.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
@@ -99,7 +101,8 @@ bool parse(int argc, char** argv, Options& options) {
 TrainConfig resumed_config(const std::filesystem::path& run, const Values& given) {
   TrainConfig config = from_toml(read_file(run / "config.toml"), (run / "config.toml").string());
   config.steps = 0;
-  const std::vector<std::string> free = {"steps", "epochs", "threads", "data_dir", "eval_interval", "eval_batch_size"};
+  const std::vector<std::string> free = {"steps", "epochs", "threads", "data_dir", "eval_interval", "eval_batch_size",
+                                         "device", "graph"};
   for (const auto& [key, text] : given) {
     if (std::ranges::find(free, key) == free.end())
       throw UsageError(fmt::format("--resume: {} belongs to the run and can not change (only {} can); start a new run",
@@ -129,6 +132,10 @@ void print_result(const TrainResult& result, const Trainer& trainer, bool json) 
              result.images_per_second, directory);
 }
 
+std::string where(Device device) {
+  return device.is_cuda() ? describe_device(device) : fmt::format("{} threads", thread_count());
+}
+
 int run(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) return 0;
@@ -140,14 +147,17 @@ int run(int argc, char** argv) {
   }
   const std::filesystem::path resume = options.resume.empty() ? "" : find_run(options.resume);
   const TrainConfig config = resume.empty() ? resolve(options.given) : resumed_config(resume, options.given);
+  if (config.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated) run_emulated_sibling(argv);
   if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
-  const DatasetInfo info = dataset_info(config.data);
+  DatasetInfo info = dataset_info(config.data);
+  if (config.data == "shapes") info.classes = config.shapes_classes;
   if (options.dry_run) {
     fmt::print("{}", to_toml(config, info.classes, model_options(config, info).image_size));
     return 0;
   }
   StopSignals signals;
-  const DataSplits data = load_dataset(dataset_request(config));
+  DataSplits data = load_dataset(dataset_request(config));
+  if (config.data_fraction < 1) data.train = subset(data.train, config.data_fraction);
   const std::filesystem::path parent =
       options.output.empty() ? runs_directory() : std::filesystem::path(options.output);
   Trainer trainer(config, data, parent, resume);
@@ -155,11 +165,11 @@ int run(int argc, char** argv) {
     fmt::print("{} is finished; give --epochs to train longer\n", trainer.directory().string());
     return 0;
   }
-  Progress progress;
-  progress.note(fmt::format("{} on {}: {} parameters, {:.1f} M MACs a picture, {} threads, {}\n{}", config.model,
+  ProgressLine progress;
+  progress.note(fmt::format("{} on {}: {} parameters, {:.1f} M MACs a picture, {}, {}\n{}", config.model,
                             config.data, trainer.model().store().parameter_count(),
-                            static_cast<double>(trainer.model().macs()) / 1e6, thread_count(),
-                            name_of(compute_type(config)), trainer.directory().string()));
+                            static_cast<double>(trainer.model().macs()) / 1e6, where(trainer.device()),
+                            name_of(compute_type(config, trainer.device())), trainer.directory().string()));
   const TrainResult result = trainer.run(signals, progress);
   print_result(result, trainer, options.json);
   return result.signal == 0 ? 0 : 128 + (result.signal == SIGTERM ? SIGTERM : SIGINT);

@@ -18,7 +18,7 @@ Tensor copy_of(const Tensor& tensor) {
 
 Optimizer::Optimizer(const TrainConfig& config, ParameterStore& store) : config_(config), store_(store) {
   const Tensor& values = store.values();
-  decay_mask_ = config.decay_all ? Tensor::full(values.shape(), 1) : store.decay_mask();
+  decay_mask_ = config.decay_all ? Tensor::full(values.shape(), 1, DType::f32, values.device()) : store.decay_mask();
   if (config.opt == "adamw") {
     state_["first"] = Tensor::zeros_like(values);
     state_["second"] = Tensor::zeros_like(values);

@@ -1,12 +1,12 @@
-// Which type activations have on this machine.
+// Which type activations have on a device.
+#include "tensor/core/device_choice.h"
 #include "train/config.h"
 
 namespace passband {
 
-DType compute_type(const TrainConfig& config) {
-  if (config.precision == "f32") return DType::f32;
+DType compute_type(const TrainConfig& config, Device device) {
   if (config.precision == "bf16") return DType::bf16;
-  return __builtin_cpu_supports("avx512bf16") ? DType::bf16 : DType::f32;
+  return config.precision == "auto" && multiplies_bf16(device) ? DType::bf16 : DType::f32;
 }
 
 }  // namespace passband

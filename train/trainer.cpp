@@ -5,10 +5,9 @@
 #include <chrono>
 #include <cmath>
 
-#include "tensor/autograd/engine.h"
-#include "tensor/ops/cross_entropy.h"
+#include "tensor/core/device_choice.h"
+#include "tensor/ops/engine.h"
 #include "tensor/ops/pointwise.h"
-#include "train/mixing.h"
 
 namespace passband {
 namespace {
@@ -70,12 +69,15 @@ ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info) {
 
 Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
                  const std::filesystem::path& resume)
-    : config_(config), data_(data), compute_(compute_type(config)) {
+    : config_(config), data_(data), device_(choose_device(config.device)) {
   DatasetInfo info = dataset_info(config.data);
   info.classes = data.train.num_classes();
   model_ = make_model(config.model, model_options(config, info));
+  model_->to(device_);
+  allow_tf32(config.precision == "tf32");
   optimizer_ = std::make_unique<Optimizer>(config, model_->store());
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
+  step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, average_, device_);
   const int64_t size = model_->options().image_size;
   const LoaderOptions stream = loader_options(config, size, data.train);
   batch_size_ = stream.batch_size;
@@ -92,46 +94,34 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::f
   first_step_ = state_.step;
 }
 
-Tensor Trainer::loss_of(const Tensor& logits, const Tensor& labels, double weight) const {
-  if (weight == 1) return cross_entropy(logits, labels, config_.smoothing);
-  return soft_cross_entropy(logits, mixed_targets(labels, logits.size(1), weight, config_.smoothing));
-}
-
-Trainer::StepResult Trainer::train_step(const Batch& batch, double lr) {
-  const int64_t n = batch.size, size = model_->options().image_size;
-  const Tensor images = Tensor::empty({n, size, size, 3});
-  std::copy(batch.images.begin(), batch.images.end(), images.data<float>());
-  const Tensor labels = Tensor::empty({n}, DType::i32);
-  std::copy(batch.labels.begin(), batch.labels.end(), labels.data<int32_t>());
-
-  const auto seed = static_cast<uint64_t>(config_.seed), step = static_cast<uint64_t>(state_.step);
-  const double weight =
-      mix(images, {config_.mixup, config_.cutmix, config_.mixup_prob, config_.mixup_switch_prob},
-          {seed, step, site_of("mixing")});
-  ContextGuard mode({.training = true, .seed = seed, .step = step, .compute = compute_});
-  model_->store().zero_gradients();
-  const Tensor logits = (*model_)(images);
-  const Tensor loss = loss_of(logits, labels, weight);
-  const double value = loss.item();
-  if (!std::isfinite(value))
-    throw NonFiniteLoss(fmt::format("the loss became {} at step {} (lr {:.4g}): lower --lr or set --clip-grad 1",
-                                    value, state_.step + 1, lr));
-  backward(loss);
-  optimizer_->step(lr);
-  if (average_) average_->update(model_->store(), state_.step);
-  return {value, count_correct(logits.detach(), labels.data<int32_t>(), 1), n};
+void Trainer::account(bool wait) {
+  while (const std::optional<StepResult> step = step_->next_result(wait)) {
+    const auto images = static_cast<double>(step->images);
+    state_.epoch_loss += step->loss * images;
+    state_.epoch_correct += static_cast<double>(step->correct);
+    state_.epoch_images += step->images;
+    writer_->log_step(step->step + 1, state_.epoch + 1, step->loss, static_cast<double>(step->correct) / images,
+                      step->lr);
+  }
 }
 
 Evaluation Trainer::evaluate_and_keep_best() {
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
-  const Evaluation result = evaluate(*model_, data_.test, config_.eval_batch_size, compute_);
+  const Evaluation result = evaluate(*model_, data_.test, config_.eval_batch_size, compute_type(config_, device_));
   if (result.top1 > state_.best_top1) {
     state_.best_top1 = result.top1;
     state_.best_epoch = state_.epoch;
     writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)}, {"top1", fmt::format("{}", result.top1)}});
   }
   return result;
+}
+
+// Weights along the run; averaged ones where the evaluation uses them.
+void Trainer::keep_checkpoint() {
+  std::optional<SwappedWeights> averaged;
+  if (average_) averaged.emplace(model_->store(), *average_);
+  writer_->keep_checkpoint(*model_, state_.epoch);
 }
 
 void Trainer::save() { writer_->save_checkpoint(*model_, *optimizer_, average_, state_); }
@@ -152,7 +142,7 @@ ProgressState Trainer::progress_state(double lr) const {
 }
 
 // After the last step of an epoch, or of the run: evaluate when it is due, log, save, begin a new epoch's sums.
-void Trainer::finish_epoch(Progress& progress, TrainResult& result) {
+void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   const bool done = finished();
   const bool whole_epoch = state_.batch == 0;
   const bool due = done || (whole_epoch && state_.epoch % config_.eval_interval == 0);
@@ -170,31 +160,31 @@ void Trainer::finish_epoch(Progress& progress, TrainResult& result) {
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
   if (due) save();
+  const int64_t interval = config_.checkpoint_interval;
+  if (interval > 0 && whole_epoch && (done || state_.epoch % interval == 0)) keep_checkpoint();
 }
 
-TrainResult Trainer::run(const StopSignals& signals, Progress& progress) {
+TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   TrainResult result;
   int64_t images = 0;
+  if (config_.checkpoint_interval > 0 && state_.step == 0) keep_checkpoint();
   while (!finished() && !signals.requested()) {
     const auto begin = std::chrono::steady_clock::now();
     const double lr = schedule_.at(state_.step);
-    const StepResult step = train_step(loader_->next(), lr);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    step_->run(loader_->next(), state_.step, lr);
     ++state_.step;
-    images += step.images;
+    images += batch_size_;
+    const BatchLoader::Position next = loader_->position();
+    account(/*wait=*/next.step == 0 || finished());
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     state_.seconds += seconds;
     session_seconds_ += seconds;
-    state_.epoch_loss += step.loss * static_cast<double>(step.images);
-    state_.epoch_correct += static_cast<double>(step.correct);
-    state_.epoch_images += step.images;
-    writer_->log_step(state_.step, state_.epoch + 1, step.loss,
-                      static_cast<double>(step.correct) / static_cast<double>(step.images), lr);
     progress.update(progress_state(lr));
-    const BatchLoader::Position next = loader_->position();
     state_.epoch = next.epoch;
     state_.batch = next.step;
     if (next.step == 0 || finished()) finish_epoch(progress, result);
   }
+  account(/*wait=*/true);
   progress.finish();
   result.signal = finished() ? 0 : signals.requested();
   if (result.signal) save();

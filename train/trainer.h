@@ -10,14 +10,9 @@
 #include "train/run_writer.h"
 #include "train/schedule.h"
 #include "train/signals.h"
+#include "train/training_step.h"
 
 namespace passband {
-
-// The loss became NaN or infinite (exit code 4). Checkpoints written before stay.
-class NonFiniteLoss : public Error {
- public:
-  using Error::Error;
-};
 
 struct TrainResult {
   Evaluation last;
@@ -34,32 +29,30 @@ class Trainer {
   Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
           const std::filesystem::path& resume);
 
-  TrainResult run(const StopSignals& signals, Progress& progress);
+  TrainResult run(const StopSignals& signals, ProgressLine& progress);
 
   const std::filesystem::path& directory() const { return writer_->directory(); }
   const Model& model() const { return *model_; }
+  Device device() const { return device_; }
   int64_t total_steps() const { return schedule_.total_steps; }
   bool finished() const { return state_.step >= last_step_; }
 
  private:
-  struct StepResult {
-    double loss = 0;
-    int64_t correct = 0, images = 0;
-  };
-
-  StepResult train_step(const Batch& batch, double lr);
-  Tensor loss_of(const Tensor& logits, const Tensor& labels, double weight) const;
-  void finish_epoch(Progress& progress, TrainResult& result);
+  // Adds up and logs the steps that have come back from the device; `wait` for all.
+  void account(bool wait);
+  void finish_epoch(ProgressLine& progress, TrainResult& result);
   Evaluation evaluate_and_keep_best();
   void save();
+  void keep_checkpoint();
   ProgressState progress_state(double lr) const;
 
   TrainConfig config_;
   const DataSplits& data_;
-  DType compute_;
+  Device device_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
+  std::unique_ptr<TrainingStep> step_;
   std::unique_ptr<BatchLoader> loader_;
   std::optional<RunWriter> writer_;
   Schedule schedule_;

@@ -19,9 +19,10 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-inline Error no_cuda(const char* function, const Device& device) {
-  return Error(with_scope(concat_text(function, ": tensor is on ", device.str(),
-                                      " but this build has no CUDA (configure with -DPASSBAND_CUDA=ON)")));
+// In a build without CUDA, every tensor is on the CPU.
+inline void check_on_cpu(const char* function, const Device& device) {
+  PASSBAND_CHECK(!device.is_cuda(), function, ": tensor is on ", device.str(),
+                 " but this build has no CUDA (configure with -DPASSBAND_CUDA=ON)");
 }
 
 }  // namespace passband
@@ -32,7 +33,7 @@ inline Error no_cuda(const char* function, const Device& device) {
   ((device).is_cuda() ? cuda::function(__VA_ARGS__) : cpu::function(__VA_ARGS__))
 #else
 #define ON_DEVICE(device, function, ...) \
-  ((device).is_cuda() ? throw ::passband::no_cuda(#function, device) : cpu::function(__VA_ARGS__))
+  (::passband::check_on_cpu(#function, device), cpu::function(__VA_ARGS__))
 #endif
 
 // Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the

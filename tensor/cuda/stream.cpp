@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMostDevices = 64;
 int device_index = 0;
+bool recording_graph = false;
 
 }  // namespace
 
@@ -20,6 +21,10 @@ StreamHandle compute_stream() {
   if (!stream) stream = new Stream;
   return *stream;
 }
+
+bool is_recording() { return recording_graph; }
+RecordingScope::RecordingScope() { recording_graph = true; }
+RecordingScope::~RecordingScope() { recording_graph = false; }
 
 void use_device(int index) {
   const int count = device_count();

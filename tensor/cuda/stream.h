@@ -11,6 +11,17 @@ namespace passband::cuda {
 // The compute stream of the device in use; made on first use, lives as long as the program.
 StreamHandle compute_stream();
 
+// Whether the work given to the compute stream is being recorded: nothing may wait for the device then.
+bool is_recording();
+// While one lives, is_recording() holds.
+class RecordingScope {
+ public:
+  RecordingScope();
+  ~RecordingScope();
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+};
+
 // Makes `index` the device that kernels run on. Throws UsageError when there is no such device.
 void use_device(int index);
 int device_in_use();

@@ -140,8 +140,9 @@ void fill_(const Tensor& y, double value) {
 }
 
 void copy_(const Tensor& y, const Tensor& x) {
-  check_in_place("copy_", y, x);
-  DISPATCH(y.device(), convert, y, x);
+  const Tensor source = x.to(y.device());
+  check_in_place("copy_", y, source);
+  DISPATCH(y.device(), convert, y, source);
   y.bump_version();
 }
 

@@ -49,7 +49,8 @@ Tensor gelu_tanh(const Tensor& x);                // the tanh approximation of G
 Tensor silu(const Tensor& x);                     // x * sigmoid(x)
 Tensor clamp(const Tensor& x, double low, double high);  // dx = dy where low < x < high
 
-// In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type.
+// In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type and takes x from
+// any device.
 void add_(const Tensor& y, const Tensor& x);                    // y += x
 void add_scaled_(const Tensor& y, const Tensor& x, double a);   // y += a * x
 void scale_(const Tensor& y, double a);                         // y *= a

@@ -1,0 +1,78 @@
+// Copies in flight, and what of it the CPU needs: nothing.
+#include "tensor/core/asynchronous.h"
+
+#include <cstring>
+
+#include "tensor/core/memory.h"
+
+namespace passband {
+
+namespace cpu {
+namespace {
+
+struct Done : Marker {
+  void record() override {}
+  bool reached() const override { return true; }
+  void wait() const override {}
+};
+
+struct Direct : Recording {
+  void run(const std::function<void()>& work) override { work(); }
+};
+
+}  // namespace
+
+std::unique_ptr<Marker> make_marker() { return std::make_unique<Done>(); }
+std::unique_ptr<Recording> make_recording() { return std::make_unique<Direct>(); }
+std::byte* allocate_pinned(int64_t bytes) { return new std::byte[static_cast<size_t>(bytes)]; }
+void release_pinned(std::byte* memory, int64_t) { delete[] memory; }
+
+void copy_bytes_async(void* destination, Device to, const void* source, Device from, int64_t bytes) {
+  copy_bytes(destination, to, source, from, bytes);
+}
+
+}  // namespace cpu
+
+namespace {
+
+constexpr size_t kSlots = 4;
+
+int64_t bytes_of(const Tensor& tensor) { return tensor.numel() * size_of(tensor.dtype()); }
+
+}  // namespace
+
+PinnedMemory::PinnedMemory(int64_t bytes, Device device)
+    : data_(ON_DEVICE(device, allocate_pinned, bytes)), bytes_(bytes), device_(device) {}
+
+PinnedMemory::~PinnedMemory() { ON_DEVICE(device_, release_pinned, data_, bytes_); }
+
+Upload::Upload(Device device) : device_(device), slots_(kSlots) {
+  for (Slot& slot : slots_) slot.copied = ON_DEVICE(device, make_marker);
+}
+
+void Upload::operator()(const Tensor& to, const Tensor& host) {
+  CHECK(to.shape() == host.shape() && to.dtype() == host.dtype() && to.device() == device_, "upload: ", to,
+        " can not take ", host);
+  Slot& slot = slots_[next_++ % kSlots];
+  const int64_t bytes = bytes_of(host);
+  slot.copied->wait();
+  if (!slot.memory || slot.memory->bytes() < bytes) slot.memory = std::make_unique<PinnedMemory>(bytes, device_);
+  std::memcpy(slot.memory->data(), host.raw(), static_cast<size_t>(bytes));
+  ON_DEVICE(device_, copy_bytes_async, to.raw(), device_, slot.memory->data(), Device{}, bytes);
+  slot.copied->record();
+}
+
+Download::Download(const Tensor& source)
+    : memory_(std::make_unique<PinnedMemory>(bytes_of(source), source.device())),
+      marker_(ON_DEVICE(source.device(), make_marker)) {
+  const Device device = source.device();
+  ON_DEVICE(device, copy_bytes_async, memory_->data(), Device{}, source.raw(), device, bytes_of(source));
+  marker_->record();
+}
+
+// The memory must not be given to anybody else while the copy is under way.
+Download::~Download() {
+  if (marker_) marker_->wait();
+}
+
+}  // namespace passband

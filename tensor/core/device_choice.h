@@ -1,0 +1,31 @@
+// Which devices this program can compute on, and the choice of one by name.
+#pragma once
+#include <string>
+
+#include "tensor/core/device.h"
+
+namespace passband {
+
+enum class CudaBackend : uint8_t { none, emulated, native };
+// What this program was linked with.
+CudaBackend cuda_backend();
+// Devices of the backend: 0 without one, or without a driver or a GPU.
+int cuda_device_count();
+
+// "auto", "cpu", "cuda", "cuda:1" or "cuda-emulated"; makes the device the one in use. `auto` is the first GPU if this
+// program can use one. Throws UsageError that says how to get what is missing.
+Device choose_device(const std::string& name);
+// "NVIDIA H200 (cuda:0)", "CUDA emulator", "cpu".
+std::string describe_device(Device device);
+// Whether bf16 is the faster type there.
+bool multiplies_bf16(Device device);
+// Waits for the work given to a device.
+void synchronize(Device device);
+
+// Where the program for emulated devices lies beside `program` (a path): "train-emulated" beside "train".
+std::string emulated_sibling(const std::string& program);
+// Replaces this program by its emulated sibling, same arguments. In a build tree, a sibling that is missing or older
+// than this program is built first, with progress on standard error. Throws UsageError when it can not be had.
+[[noreturn]] void run_emulated_sibling(char** argv);
+
+}  // namespace passband
