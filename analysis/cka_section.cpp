@@ -1,172 +1,127 @@
 // Section: do layers represent the pictures alike?
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/analysis.h"
-#include "analysis/cka.h"
-#include "analysis/depth_axis.h"
-#include "tensor/ops/shape.h"
+#include "analysis/kernel_maps.h"
 
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 256;
-
-struct Grams {
-  DepthAxis axis;
-  std::vector<Tensor> rows;   // of the batch that is running
-  std::vector<bool> dead;
-};
-
-// U-centred Grams of every layer, batch after batch.
-void visit_batches(const Subject& subject, const Dataset& data, int64_t images, Grams& grams,
-                   const std::function<void(const Tensor&)>& after_batch) {
-  const auto visit = [&](const TapSite& site, const Tensor& buffer) {
-    const size_t i = grams.axis.index_of(site);
-    grams.rows.resize(grams.axis.size());
-    grams.dead.resize(grams.axis.size());
-    bool dead = false;
-    const Tensor gram = u_centred_gram(cast(buffer, DType::f32), dead);
-    grams.dead[i] = grams.dead[i] || dead;
-    grams.rows[i] = reshape(gram, Shape{1, gram.numel()});
-  };
-  const PassOptions pass{.images = images, .batch_size = std::min(images, kBatch), .whole_batches = true};
-  run_pass(*subject.model, data, pass, {"out"}, visit,
-           [&](const std::vector<int64_t>&, const Tensor&, const Tensor&) { after_batch(concat(grams.rows, 0)); });
+KernelMeasure chosen_measure(const AnalysisInput& input) {
+  KernelMeasure measure;
+  if (input.text("kernel") == "rbf") measure.kernel = KernelMeasure::Kernel::rbf;
+  if (input.text("estimator") == "biased") measure.estimator = HsicEstimator::biased;
+  if (input.text("rbf_width") == "kornblith") measure.width = RbfWidth::kornblith;
+  measure.fraction = input.number("rbf_fraction");
+  return measure;
 }
 
-void hide_dead(std::vector<double>& matrix, const std::vector<bool>& rows, const std::vector<bool>& columns) {
-  for (size_t i = 0; i < rows.size(); ++i)
-    for (size_t j = 0; j < columns.size(); ++j)
-      if (rows[i] || columns[j]) matrix[i * columns.size() + j] = std::nan("");
+std::string finding(const LayerMap& map) {
+  std::string text = fmt::format("The first and the last of {} layers share {:.2f} of 1",
+                                 map.rows.size(), map.first_last());
+  const auto [within, across] = stage_contrast(map);
+  if (std::isfinite(across) && std::isfinite(within))
+    text += fmt::format(
+        "; layers of one stage agree by {:.2f} on average, of different stages by {:.2f}: {}",
+        within, across,
+        within - across > 0.2 ? "the stages show as blocks" : "no clear stage blocks");
+  else
+    text += fmt::format(
+        "; all layers agree by {:.2f} on average: {}", map.mean_off_diagonal(),
+        map.mean_off_diagonal() > 0.6 ? "a nearly uniform map" : "similarity fades with distance");
+  return text + ".";
 }
 
-struct Similarity {
-  std::vector<double> matrix;
-  DepthAxis rows, columns;
-};
-
-Similarity self_similarity(const Subject& subject, const Dataset& data, int64_t images) {
-  Grams grams;
-  std::optional<MinibatchCka> sums;
-  visit_batches(subject, data, images, grams, [&](const Tensor& batch) {
-    if (!sums) sums.emplace(batch.size(0), batch.size(0));
-    sums->add(batch, batch);
-  });
-  Similarity result{sums->matrix(), grams.axis, grams.axis};
-  hide_dead(result.matrix, grams.dead, grams.dead);
-  return result;
-}
-
-Similarity cross_similarity(const Subject& a, const Subject& b, const Dataset& data, int64_t images) {
-  std::vector<Tensor> stored;  // n^2 L doubles a batch: both networks must see a batch before it can be summed
-  Grams rows, columns;
-  visit_batches(a, data, images, rows, [&](const Tensor& batch) { stored.push_back(batch); });
-  std::optional<MinibatchCka> sums;
-  size_t next = 0;
-  visit_batches(b, data, images, columns, [&](const Tensor& batch) {
-    if (!sums) sums.emplace(stored[0].size(0), batch.size(0));
-    sums->add(stored[next], batch);
-    stored[next++] = {};
-  });
-  Similarity result{sums->matrix(), rows.axis, columns.axis};
-  hide_dead(result.matrix, rows.dead, columns.dead);
-  return result;
-}
-
-plot::Panel panel(const Similarity& s, const std::string& title, const std::string& row_name,
-                  const std::string& column_name) {
-  plot::Panel result{.title = title, .x = {.label = column_name}, .y = {.label = row_name}};
-  result.heatmap = plot::Heatmap{.rows = static_cast<int64_t>(s.rows.size()),
-                                 .columns = static_cast<int64_t>(s.columns.size()),
-                                 .values = s.matrix,
-                                 .value = "CKA",
-                                 .row_labels = s.rows.labels(),
-                                 .column_labels = s.columns.labels(),
-                                 .map = plot::ColorMap::magma,
-                                 .low = 0.0,
-                                 .high = 1.0,
-                                 .row_groups = s.rows.stages(),
-                                 .column_groups = s.columns.stages(),
-                                 .origin_bottom = true};
-  return result;
-}
-
-double mean_off_diagonal(const Similarity& s) {
+// "Between alternet and vit, layers agree by 0.31 on average, at most by 0.55 (stage2.block1 with
+// ...)."
+std::string cross_finding(const LayerMap& map, const std::string& a, const std::string& b) {
+  size_t best = 0;
+  for (size_t i = 0; i < map.values.size(); ++i)
+    if (!(map.values[best] >= map.values[i])) best = i;
   double total = 0, count = 0;
-  for (size_t i = 0; i < s.rows.size(); ++i)
-    for (size_t j = 0; j < s.columns.size(); ++j) {
-      const double value = s.matrix[i * s.columns.size() + j];
-      if (i == j || !std::isfinite(value)) continue;
+  for (const double value : map.values)
+    if (std::isfinite(value)) {
       total += value;
       count += 1;
     }
-  return count > 0 ? total / count : 0;
+  if (count == 0) return {};
+  return fmt::format(
+      " Between {} and {}, layers agree by {:.2f} on average, at most by {:.2f} ({} with {}).", a,
+      b, total / count, map.values[best], map.rows.labels()[best / map.columns.size()],
+      map.columns.labels()[best % map.columns.size()]);
 }
 
-// Mean similarity of layers within one stage, and of layers of different stages.
-std::pair<double, double> stage_contrast(const Similarity& s) {
-  double within = 0, across = 0, n_within = 0, n_across = 0;
-  for (size_t i = 0; i < s.rows.size(); ++i)
-    for (size_t j = 0; j < i; ++j) {
-      const double value = s.matrix[i * s.columns.size() + j];
-      if (!std::isfinite(value)) continue;
-      const bool same = s.rows[i].height == s.rows[j].height;
-      (same ? within : across) += value;
-      (same ? n_within : n_across) += 1;
-    }
-  return {n_within > 0 ? within / n_within : 0, n_across > 0 ? across / n_across : std::nan("")};
-}
-
-std::string finding(const Similarity& s) {
-  const double first_last = s.matrix[s.columns.size() - 1];
-  std::string text = fmt::format("The first and the last of {} layers share {:.2f} of 1", s.rows.size(), first_last);
-  const auto [within, across] = stage_contrast(s);
-  if (std::isfinite(across))
-    text += fmt::format("; layers of one stage agree by {:.2f} on average, layers of different stages by {:.2f}: {}",
-                        within, across, within - across > 0.2 ? "the stages show as blocks" : "no clear stage blocks");
-  else
-    text += fmt::format("; all layers agree by {:.2f} on average: {}", within,
-                        within > 0.6 ? "a nearly uniform map" : "similarity fades with distance");
-  return text + ".";
+std::string method(const KernelMeasure& measure, int64_t batch, int64_t images, int64_t passes) {
+  const bool biased = measure.estimator == HsicEstimator::biased;
+  std::string text =
+      measure.kernel == KernelMeasure::Kernel::rbf
+          ? fmt::format("Radial kernel, width {} of the median distance", measure.fraction)
+          : "Linear kernel";
+  text += fmt::format(", {} estimator summed over batches of {}, {} pictures",
+                      biased ? "biased" : "unbiased", batch, images);
+  if (passes > 1) text += fmt::format(", mean of {} shuffled passes", passes);
+  if (biased) return text + "; unrelated layers of p features read about p / (n + p), not 0.";
+  return text + fmt::format("; under independence a cell scatters by about {:.3f} around 0.",
+                            std::sqrt(2.0) / static_cast<double>(batch));
 }
 
 }  // namespace
 
 Section cka_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(1024);
+  const std::vector<Subject>& subjects = input.subjects;
+  const int64_t images = std::min(input.images_or(1024), input.data->count);
+  const LockstepOptions pass{.images = images,
+                             .batch_size = std::min(images, input.whole("batch")),
+                             .passes = input.whole("passes"),
+                             .progress = input.progress};
+  const KernelMeasure measure = chosen_measure(input);
+  const FeatureView view =
+      input.text("features") == "pooled" ? FeatureView::pooled : FeatureView::flat;
+  const KernelMaps maps = measure_kernels(subjects, *input.data, pass, view, {measure});
+
   Section section{.name = "cka", .title = "Similarity of layers", .order = 10};
-  section.question = "Which layers represent the pictures alike, and does the network work in stages?";
-  plot::Figure figure{.name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
-  std::vector<Similarity> selves;
-  for (const Subject& subject : input.subjects) {
-    selves.push_back(self_similarity(subject, *input.data, images));
-    figure.panels.push_back(panel(selves.back(), subject.label, "layer", "layer"));
-  }
-  for (size_t i = 1; i < input.subjects.size(); ++i) {
-    const Similarity cross = cross_similarity(input.subjects[0], input.subjects[i], *input.data, images);
-    figure.panels.push_back(panel(cross, input.subjects[0].label + " × " + input.subjects[i].label,
-                                  input.subjects[0].label, input.subjects[i].label));
+  section.question =
+      "Which layers represent the pictures alike, and does the network work in stages?";
+  plot::Figure figure{
+      .name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
+  for (size_t s = 0; s < subjects.size(); ++s)
+    figure.panels.push_back(
+        map_panel(maps.self[0][s].cka, subjects[s].label, "layer", "layer", "CKA"));
+  const KernelMap& first = maps.self[0][0];
+  section.finding = finding(first.cka);
+  for (size_t s = 1; s < subjects.size(); ++s) {
+    const LayerMap& cross = maps.cross[0][s - 1].cka;
+    figure.panels.push_back(map_panel(cross, subjects[0].label + " × " + subjects[s].label,
+                                      subjects[0].label, subjects[s].label, "CKA"));
+    section.finding += cross_finding(cross, subjects[0].label, subjects[s].label);
   }
   if (figure.panels.size() == 1) figure.columns = 1;
-  section.finding = finding(selves[0]);
   figure.alt = section.finding;
   section.figures.push_back(std::move(figure));
   section.reading =
-      "Each cell compares two layers: 1 (bright) means that the pictures lie in the same arrangement up to rotation "
-      "and scale, 0 that the arrangements are unrelated. Depth runs from the lower left to the upper right. Bright "
-      "squares are groups of layers that change little; a network of stages shows one square a stage, a plain "
-      "transformer one large square.";
-  section.caveats = {fmt::format("Linear kernel, unbiased estimator summed over batches of {}, {} pictures; under "
-                                 "independence a cell scatters by about {:.3f} around 0.",
-                                 std::min(images, kBatch), images,
-                                 std::sqrt(2.0) / static_cast<double>(std::min(images, kBatch)))};
-  section.values = {{.key = "mean_cka", .label = "Mean CKA of two layers", .value = mean_off_diagonal(selves[0])}};
-  section.arrays = {
-      {.name = "cka",
-       .shape = {static_cast<int64_t>(selves[0].rows.size()), static_cast<int64_t>(selves[0].rows.size())},
-       .values = selves[0].matrix}};
+      "Each cell compares two layers: 1 (bright) means that the pictures lie in the same "
+      "arrangement up to "
+      "rotation and scale, 0 that the arrangements are unrelated. Depth runs from the lower left "
+      "to the upper "
+      "right. Bright squares are groups of layers that change little; a network of stages shows "
+      "one square a "
+      "stage, a plain transformer one large square.";
+  section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
+  if (const std::string dead = dead_layers(maps, subjects); !dead.empty())
+    section.caveats.push_back(dead);
+  section.values = {
+      {.key = "mean_cka",
+       .label = "Mean CKA of two layers",
+       .value = first.cka.mean_off_diagonal()},
+      {.key = "first_last_cka", .label = "First and last layer", .value = first.cka.first_last()}};
+  const auto layers = static_cast<int64_t>(first.cka.rows.size());
+  section.arrays = {{.name = "cka", .shape = {layers, layers}, .values = first.cka.values}};
+  if (pass.passes > 1)
+    section.arrays.push_back(
+        {.name = "cka-deviation", .shape = {layers, layers}, .values = first.deviation});
   return section;
 }
 

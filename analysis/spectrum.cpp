@@ -16,22 +16,22 @@ void LogAmplitude::add(const Tensor& maps) {
     width_ = width;
     sum_.assign(static_cast<size_t>(height * width), 0.0);
   }
-  CHECK(height == height_ && width == width_, "fourier: the layer's maps are ", maps, ", before they were ", height_,
-        " x ", width_);
+  CHECK(height == height_ && width == width_, "fourier: the layer's maps are ", maps,
+        ", before they were ", height_, " x ", width_);
   const Tensor amplitude = log(fft2_magnitude(maps) + 1e-6);
   const std::vector<double> sums = sum(amplitude, {0, 3}).values();
   for (size_t i = 0; i < sum_.size(); ++i) sum_[i] += sums[i];
   count_ += static_cast<double>(maps.size(0) * maps.size(3));
 }
 
-std::vector<double> LogAmplitude::diagonal() const {
+std::vector<double> LogAmplitude::diagonal_of(const std::vector<double>& map) const {
   std::vector<double> result;
   for (int64_t i = 0; i < (std::min(height_, width_) + 1) / 2; ++i)
-    result.push_back((sum_[static_cast<size_t>(i * width_ + i)] - sum_[0]) / count_);
+    result.push_back(map[static_cast<size_t>(i * width_ + i)] - map[0]);
   return result;
 }
 
-std::vector<double> LogAmplitude::radial() const {
+std::vector<double> LogAmplitude::radial_of(const std::vector<double>& map) const {
   const int64_t radius = std::min(height_, width_) / 2;
   std::vector<double> total(static_cast<size_t>(radius + 1)), bins(total.size());
   for (int64_t u = 0; u < height_; ++u) {
@@ -40,13 +40,40 @@ std::vector<double> LogAmplitude::radial() const {
                    fv = static_cast<double>(std::min(v, width_ - v));
       const auto ring = static_cast<int64_t>(std::lround(std::sqrt(fu * fu + fv * fv)));
       if (ring > radius) continue;
-      total[static_cast<size_t>(ring)] += sum_[static_cast<size_t>(u * width_ + v)];
+      total[static_cast<size_t>(ring)] += map[static_cast<size_t>(u * width_ + v)];
       bins[static_cast<size_t>(ring)] += 1;
     }
   }
-  for (size_t i = 0; i < total.size(); ++i) total[i] = (total[i] / bins[i] - sum_[0]) / count_;
+  for (size_t i = 0; i < total.size(); ++i) total[i] = total[i] / bins[i] - map[0];
   return total;
 }
+
+std::vector<double> LogAmplitude::white_noise() const {
+  std::vector<double> map;
+  for (int64_t u = 0; u < height_; ++u)
+    for (int64_t v = 0; v < width_; ++v)
+      map.push_back(2 * u % height_ == 0 && 2 * v % width_ == 0 ? 0 : kWhiteNoiseLogAmplitude);
+  return map;
+}
+
+namespace {
+
+std::vector<double> divided(std::vector<double> values, double by) {
+  for (double& value : values) value /= by;
+  return values;
+}
+
+}  // namespace
+
+std::vector<double> LogAmplitude::diagonal() const { return divided(diagonal_of(sum_), count_); }
+
+std::vector<double> LogAmplitude::radial() const { return divided(radial_of(sum_), count_); }
+
+std::vector<double> LogAmplitude::white_noise_diagonal() const {
+  return diagonal_of(white_noise());
+}
+
+std::vector<double> LogAmplitude::white_noise_radial() const { return radial_of(white_noise()); }
 
 void MapVariance::add(const Tensor& maps) {
   NoGrad no_grad;
