@@ -12,6 +12,8 @@
 #include "tensor/cuda/product_output.cuh"
 #include "tensor/cuda/simple_product.cuh"
 #include "tensor/cuda/stream.h"
+#include "tensor/cuda/tensor_core_product.cuh"
+#include "tensor/ops/engine.h"
 
 namespace passband::cuda {
 
@@ -41,16 +43,15 @@ __global__ void sum_parts_kernel(const Accumulate<T>* __restrict__ partial, Prod
   }
 }
 
-inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t kLeastDepth = 256;  // of a part of k: less would not repay writing its sums out
 
 inline ProductGrid product_grid(const ProductSize& size, int tile_m, int tile_n, int depth) {
   constexpr int64_t kWantedBlocks = 264;  // two for each multiprocessor of an H200
-  constexpr int64_t kLeastStages = 8;     // of k in a part: fewer would not repay writing it out
   PASSBAND_CHECK(size.m <= INT32_MAX && size.n <= INT32_MAX && size.k <= INT32_MAX, "matmul: a side of ", size.m,
                  " x ", size.n, " x ", size.k, " is more than a kernel counts");
   const int64_t rows = ceil_divide(size.m, tile_m), columns = ceil_divide(size.n, tile_n);
   const int64_t tiles = rows * columns * size.batch, stages = ceil_divide(size.k, depth);
-  int64_t parts = std::clamp<int64_t>(std::min(kWantedBlocks / tiles, stages / kLeastStages), 1, 64);
+  int64_t parts = std::clamp<int64_t>(std::min(kWantedBlocks / tiles, size.k / kLeastDepth), 1, 64);
   const int64_t part_stages = std::max<int64_t>(ceil_divide(stages, parts), 1);
   parts = std::max<int64_t>(ceil_divide(stages, part_stages), 1);
   PASSBAND_CHECK(tiles * parts <= INT32_MAX, "matmul: ", tiles * parts, " tiles are more than a launch can have");
@@ -91,9 +92,43 @@ void run_simple_product(const A& a, const B& b, const ProductOutput<T>& out, con
   });
 }
 
+template <class T, class Tile, class A, class B>
+void run_tensor_core_product(const A& a, const B& b, const ProductOutput<T>& out, const ProductSize& size,
+                             Device device) {
+  const ProductGrid grid = product_grid(size, Tile::kM, Tile::kN, Tile::template kDepth<T>);
+  const int64_t tiles = ceil_divide(size.m, Tile::kM) * ceil_divide(size.n, Tile::kN);
+  const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
+  run_in_parts(out, grid, device, [&](const PartialSums<float>& partial) {
+    launch({.grid = blocks, .block = Tile::kThreads, .shared_bytes = Tile::kSharedBytes, .stream = compute_stream()},
+           tensor_core_product_kernel<T, Tile, A, B>, a, b, out, partial, grid);
+  });
+}
+
+using LargeTile = TensorCoreTile<128, 128, 64, 32, 2>;
+using MiddleTile = TensorCoreTile<128, 64, 64, 32, 3>;
+using SmallTile = TensorCoreTile<64, 64, 32, 32, 4>;
+
+// Large tiles reuse more of what they fetch; small ones waste less at the edges and keep more multiprocessors busy.
+inline bool wants_large_tile(const ProductSize& size) {
+  constexpr int64_t kMultiprocessors = 132;
+  constexpr double kSmallTileCost = 1.3;  // for the same work
+  const int64_t large = ceil_divide(size.m, 128) * ceil_divide(size.n, 128) * size.batch;
+  const int64_t small = ceil_divide(size.m, 64) * ceil_divide(size.n, 64) * size.batch;
+  const int64_t parts = std::max<int64_t>(size.k / kLeastDepth, 1);
+  return large * parts >= kMultiprocessors && 4.0 * double(large) <= kSmallTileCost * double(small);
+}
+
+// c = a b + bias + residual.
 template <class T, class A, class B>
 void run_product(const A& a, const B& b, const ProductOutput<T>& out, const ProductSize& size, Device device) {
-  run_simple_product<T>(a, b, out, size, device);
+  if constexpr (std::is_same_v<T, bf16>) {
+    wants_large_tile(size) ? run_tensor_core_product<T, LargeTile>(a, b, out, size, device)
+                           : run_tensor_core_product<T, SmallTile>(a, b, out, size, device);
+    return;
+  }
+  if constexpr (std::is_same_v<T, float>)
+    if (tf32_allowed()) return run_tensor_core_product<T, MiddleTile>(a, b, out, size, device);
+  if constexpr (!std::is_same_v<T, bf16>) run_simple_product<T>(a, b, out, size, device);
 }
 
 // True where a line of `width` elements, starting every `stride` elements from `data` on, is made of aligned 16 bytes.

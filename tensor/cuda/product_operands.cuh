@@ -13,6 +13,8 @@
 
 namespace passband::cuda {
 
+inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // Division by a number known before the launch: one high product and a shift instead of some twenty instructions.
 // Exact for 0 <= n < 2^31 (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994).
 class Divider {

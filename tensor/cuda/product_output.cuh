@@ -57,9 +57,26 @@ template <class T> struct ProductOutput {
 template <class A> struct PartialSums {
   A* data = nullptr;  // null: the product is not split
 
-  __device__ A* at(const ProductGrid& grid, const BlockTile& tile, int row, int column) const {
+  // Sums of neighbouring columns, `count` of them within the result.
+  template <int width>
+  __device__ __forceinline__ void store(const ProductGrid& grid, const BlockTile& tile, const A (&sums)[width],
+                                        int row, int column, int count) const {
     const int64_t product = int64_t{tile.part} * grid.batch + tile.batch;
-    return data + (product * grid.m + row) * grid.n + column;
+    A* const to = data + (product * grid.m + row) * grid.n + column;
+    constexpr int kPack = kPackWidth<A>;
+    if (grid.n % kPack == 0 && count == width) {
+#pragma unroll
+      for (int i = 0; i < width; i += kPack) {
+        Pack<A, kPack> pack;
+#pragma unroll
+        for (int j = 0; j < kPack; ++j) pack[j] = sums[i + j];
+        store_pack(to + i, pack);
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < width; ++i)
+      if (i < count) to[i] = sums[i];
   }
 };
 
@@ -96,6 +113,17 @@ __device__ __forceinline__ void finish_run(const ProductOutput<T>& out, const A 
     if (residual) sum += static_cast<A>(residual[i]);
     out.data[at + i] = static_cast<T>(sum);
   }
+}
+
+// `width` neighbouring sums of a block, to wherever they go; those outside the result go nowhere.
+template <class T, int width, class A>
+__device__ __forceinline__ void store_run(const ProductOutput<T>& out, const PartialSums<A>& partial,
+                                          const ProductGrid& grid, const BlockTile& tile, const A (&sums)[width],
+                                          int row, int column) {
+  const int count = min(width, grid.n - column);
+  if (row >= grid.m || count <= 0) return;
+  if (partial.data) partial.store(grid, tile, sums, row, column, count);
+  else finish_run<T, width, A>(out, sums, row, column, tile.batch, count);
 }
 
 }  // namespace passband::cuda

@@ -78,18 +78,9 @@ simple_product_kernel(SourceA a, SourceB b, ProductOutput<T> out, PartialSums<Ac
         for (int j = 0; j < 4; ++j) sums[i][j] += a_tile[k][y + i] * b_tile[k][x + j];
     __syncthreads();
   }
-  const int column = tile.column + x, count = min(4, grid.n - column);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int row = tile.row + y + i;
-    if (row >= grid.m || count <= 0) return;
-    if (partial.data) {
-      A* to = partial.at(grid, tile, row, column);
-      for (int j = 0; j < count; ++j) to[j] = sums[i][j];
-    } else {
-      finish_run<T, 4, A>(out, sums[i], row, column, tile.batch, count);
-    }
-  }
+  for (int i = 0; i < 4; ++i)
+    store_run<T, 4, A>(out, partial, grid, tile, sums[i], tile.row + y + i, tile.column + x);
 }
 
 }  // namespace passband::cuda

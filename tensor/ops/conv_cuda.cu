@@ -7,8 +7,14 @@
 //
 // With a stride s the input gradient is s^2 products: pixels of dx whose row and column leave the same remainder see
 // the same taps, and only those that meet an output. So nothing is multiplied by inserted zeros.
+//
+// 1x1 kernels with stride 1 are plain products (matmul_cuda.cu); depthwise ones have kernels of their own. The other
+// engine is cuDNN.
 #include <numeric>
 
+#include "tensor/cuda/depthwise.cuh"
+#include "tensor/cuda/engine_choice.h"
+#include "tensor/cuda/library_products.h"
 #include "tensor/cuda/product.cuh"
 #include "tensor/ops/conv_geometry.h"
 #include "tensor/ops/conv_kernels.h"
@@ -165,35 +171,71 @@ void input_gradient_phase(const ConvGeometry& g, const Tensor& dx, const Tensor&
                  {pixels, g.ci, rows.taps * columns.taps * g.co, g.options.groups}, dx.device());
 }
 
+void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  if (g.trivial())
+    return matmul_forward(y, x, w, {.bias = bias}, {.m = g.pixels(), .n = g.co, .k = g.ci, .transpose_b = true});
+  if (is_depthwise(g, x.dtype()))
+    return dispatch_f32_bf16(x.dtype(), "conv2d", [&]<class T>() { run_depthwise<T, false>(g, y, x, w, bias); });
+  dispatch_floating(x.dtype(), "conv2d", [&]<class T>() { forward_product<T>(g, y, x, w, bias); });
+}
+
+void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+  if (g.trivial()) return matmul_forward(dx, dy, w, {}, {.m = g.pixels(), .n = g.ci, .k = g.co});
+  if (is_depthwise(g, dy.dtype()))
+    return dispatch_f32_bf16(dy.dtype(), "conv2d", [&]<class T>() { run_depthwise<T, true>(g, dx, dy, w, {}); });
+  dispatch_floating(dy.dtype(), "conv2d_input_gradient", [&]<class T>() {
+    for (int64_t row = 0; row < g.options.stride; ++row)
+      for (int64_t column = 0; column < g.options.stride; ++column)
+        input_gradient_phase<T>(g, dx, dy, w, row, column);
+  });
+}
+
+void native_backward_weight(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+  if (g.trivial())
+    return matmul_forward(dw, dy, x, {}, {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
+  if (is_depthwise(g, dy.dtype()))
+    return dispatch_f32_bf16(dy.dtype(), "conv2d", [&]<class T>() { run_depthwise_weight<T>(g, dw, dy, x); });
+  dispatch_floating(dy.dtype(), "conv2d_weight_gradient",
+                    [&]<class T>() { weight_gradient_product<T>(g, dw, dy, x); });
+}
+
+enum class Pass : int64_t { forward, backward_input, backward_weight };
+
+template <class Native, class Library>
+void run_engine(Pass pass, const ConvGeometry& g, DType dtype, bool bias, Native&& native, Library&& library) {
+  static EngineChoice choice;
+  const auto [stride, padding, dilation, groups] = g.options;
+  choice.run(conv_engine(),
+             {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), bias, tf32_allowed(), g.n, g.h, g.w, g.c, g.o,
+              g.kh, g.kw, stride, padding, dilation, groups},
+             native, [&] { return g.n > 0 && library(); });
+}
+
 }  // namespace
 
 void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const ConvOptions& options) {
   if (y.numel() == 0) return;
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
-  if (g.trivial())
-    return matmul_forward(y, x, w, {.bias = bias}, {.m = g.pixels(), .n = g.co, .k = g.ci, .transpose_b = true});
-  dispatch_floating(x.dtype(), "conv2d", [&]<class T>() { forward_product<T>(g, y, x, w, bias); });
+  run_engine(
+      Pass::forward, g, x.dtype(), bias.defined(), [&] { native_forward(g, y, x, w, bias); },
+      [&] { return library_conv2d_forward(y, x, w, bias, g); });
 }
 
 void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvOptions& options) {
   if (dx.numel() == 0) return;
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
-  if (g.trivial()) return matmul_forward(dx, dy, w, {}, {.m = g.pixels(), .n = g.ci, .k = g.co});
-  dispatch_floating(dy.dtype(), "conv2d_input_gradient", [&]<class T>() {
-    for (int64_t row = 0; row < options.stride; ++row)
-      for (int64_t column = 0; column < options.stride; ++column)
-        input_gradient_phase<T>(g, dx, dy, w, row, column);
-  });
+  run_engine(
+      Pass::backward_input, g, dy.dtype(), false, [&] { native_backward_input(g, dx, dy, w); },
+      [&] { return library_conv2d_backward_input(dx, dy, w, g); });
 }
 
 void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvOptions& options) {
   if (dw.numel() == 0) return;
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
-  if (g.trivial())
-    return matmul_forward(dw, dy, x, {}, {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
-  dispatch_floating(dy.dtype(), "conv2d_weight_gradient",
-                    [&]<class T>() { weight_gradient_product<T>(g, dw, dy, x); });
+  run_engine(
+      Pass::backward_weight, g, dy.dtype(), false, [&] { native_backward_weight(g, dw, dy, x); },
+      [&] { return library_conv2d_backward_weight(dw, dy, x, g); });
 }
 
 }  // namespace passband::cuda

@@ -1,4 +1,6 @@
-// Matrix products on the GPU.
+// Matrix products on the GPU: the kernels of tensor/cuda/product.cuh, or cuBLASLt.
+#include "tensor/cuda/engine_choice.h"
+#include "tensor/cuda/library_products.h"
 #include "tensor/cuda/product.cuh"
 #include "tensor/ops/matmul_kernels.h"
 
@@ -39,10 +41,7 @@ void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue&
   run_product<T>(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
 }
 
-}  // namespace
-
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
-  if (c.numel() == 0) return;
+void native_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
   dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
     if (s.transpose_a)
       s.transpose_b ? multiply<T, Major::side, Major::k>(c, a, b, e, s)
@@ -51,6 +50,18 @@ void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epi
       s.transpose_b ? multiply<T, Major::k, Major::k>(c, a, b, e, s)
                     : multiply<T, Major::k, Major::side>(c, a, b, e, s);
   });
+}
+
+}  // namespace
+
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  static EngineChoice choice;
+  if (c.numel() == 0) return;
+  choice.run(
+      product_engine(),
+      {s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b, e.bias.defined(), e.residual.defined(),
+       static_cast<int64_t>(c.dtype()), tf32_allowed()},
+      [&] { native_matmul(c, a, b, e, s); }, [&] { return s.k > 0 && library_matmul(c, a, b, e, s); });
 }
 
 }  // namespace passband::cuda

@@ -1,0 +1,20 @@
+// Matrix products by cuBLASLt and convolutions by cuDNN, as this project calls them. cublas_native.cu and
+// cudnn_native.cu implement them on a GPU; in the emulated build plain loops do (tests/cuda_emulator).
+//
+// All run on compute_stream() and return false, having done nothing, where the library has no algorithm (or, for
+// cuDNN, where it was not found when this was built). Only algorithms that give the same bits on every run are used.
+#pragma once
+#include "tensor/ops/conv_geometry.h"
+#include "tensor/ops/matmul_kernels.h"
+
+namespace passband::cuda {
+
+bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+                    const ProductShape& shape);
+
+bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+                            const ConvGeometry& g);
+bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvGeometry& g);
+bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvGeometry& g);
+
+}  // namespace passband::cuda
