@@ -1,50 +1,69 @@
-// How far attention looks, and how it flows through the layers.
+// How far attention looks, and how widely it spreads.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "models/model.h"
 #include "nn/tap.h"
 #include "tensor/core/tensor.h"
 
 namespace passband {
 
-// Mean attention distance of each head of one layer (Dosovitskiy et al., ICLR 2021, figure 11; Raghu et al. 2021):
-//   d_h = mean over pictures and query patches i of  sum_j A_ij |p_i - p_j|_2  in input pixels, centre to centre.
-// Class-token columns are dropped and the rest renormalised; their mass is reported apart, so that a head that looks at
-// the class token does not read as local. Shifted windows are measured in the unrolled picture.
-// Time: one product with the T x T distance matrix per head and picture.
+// What becomes of attention to the class token in a distance between patches.
+enum class ClassToken : uint8_t {
+  renormalise,  // left out, the rest scaled to 1: a head that looks at the class token does not
+                // read as local
+  drop,  // left out without scaling, as in the public script: such mass counts as distance 0
+};
+
+// Mean attention distance of each head of one layer (Dosovitskiy et al., ICLR 2021, figure 11;
+// Raghu et al., NeurIPS 2021):
+//   d_h = mean over pictures and query patches i of  sum_j A_ij |p_i - p_j|_2  in input pixels,
+//   centre to centre.
+// Shifted windows are measured in the unrolled picture; pairs that a shift masks have A = 0. Rows
+// need not be normalised: with `renormalise`, |weights| of a lambda layer can be measured too.
+// Time: T^2 per head, window and picture. Memory: a table of H W T distances.
 class AttentionDistance {
  public:
-  void add(const TapSite& site, const Tensor& probabilities);  // (N * windows, heads, T, T)
-  std::vector<double> distances() const;   // per head, pixels
+  explicit AttentionDistance(ClassToken class_token = ClassToken::renormalise)
+      : class_token_(class_token) {}
+  void add(const TapSite& site, const Tensor& weights);  // (N * windows, heads, T, T), not negative
+  std::vector<double> distances() const;  // per head, pixels
   std::vector<double> class_mass() const;  // per head, share in [0, 1]
 
  private:
+  ClassToken class_token_;
+  std::vector<float> table_;  // (windows of a picture, T, T) grid steps
   std::vector<double> distance_, mass_;
   double count_ = 0;
 };
 
-// Distance of two tokens of uniform attention over an n x n grid (itself included), in grid steps: what a head that
-// ignores position shows. 14 x 14 patches of 16 px: 116.4922 px.
+// Distance of two tokens of uniform attention over an n x n grid (itself included), in grid steps:
+// what a head that ignores position shows. 14 x 14 patches of 16 px: 116.4922 px.
 double uniform_distance(int64_t n);
 
-// Attention rollout (Abnar and Zuidema, ACL 2020) in vector form, for networks that mix attention with convolution:
-// a row vector over the last grid is carried down through A_l' = (A_l + I) / 2, heads averaged; windows act as
-// blocks of a block-diagonal matrix; where the grid is coarser than the one below, a cell's share is spread evenly
-// over its cells (the approximation that a convolution block keeps positions). One row costs T^2 per layer instead
-// of T^3.
-struct RolloutLayer {
-  TapSite site;
-  Tensor attention;  // (N * windows, heads, T, T) f32
+// Entropy of attention, - sum_j A_ij ln A_ij in nats over all keys, mean over pictures and queries,
+// per head. exp of it is the effective number of tokens a query gathers from: T for uniform
+// attention, 1 for a single one. Time: T^2 logarithms per head, window and picture. Memory: one
+// number a head.
+class AttentionEntropy {
+ public:
+  void add(const TapSite& site, const Tensor& probabilities);  // (N * windows, heads, T, T)
+  std::vector<double> entropy() const;  // per head, queries of the grid
+  std::vector<double> class_entropy()
+      const;  // per head, queries of prefix tokens; empty without any
+  int64_t keys() const {
+    return keys_;
+  }  // that a query chooses from; ln keys() is the largest entropy
+
+ private:
+  std::vector<double> grid_, class_;
+  double grid_count_ = 0, class_count_ = 0;
+  int64_t keys_ = 0;
 };
 
-// Relevance of each cell of the finest attention grid for every picture, (N, H, W), each map summing to 1 minus
-// what the class token keeps. `from_class_token`: start at the class token; else uniformly over the last grid
-// (average pooling).
-struct RolloutMaps {
-  int64_t count = 0, height = 0, width = 0;
-  std::vector<double> values;
-};
-RolloutMaps rollout(const std::vector<RolloutLayer>& layers, bool from_class_token);
+// Why a network shows no attention probabilities, as a sentence.
+std::string why_no_attention(const std::string& label, const Model& model);
 
 }  // namespace passband

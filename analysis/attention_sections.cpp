@@ -1,41 +1,39 @@
-// Sections: how far do attention heads look, and what do they gather for the decision?
+// Sections: how far do attention heads look, and on how many tokens?
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "analysis/analysis.h"
 #include "analysis/attention_reach.h"
 #include "analysis/depth_axis.h"
-#include "tensor/ops/shape.h"
+#include "analysis/representation_sections.h"
+#include "tensor/ops/pointwise.h"
 
 namespace passband {
 namespace {
 
-// Why a network without attention probabilities has no such section, in a sentence.
-std::string why_not(const Subject& subject) {
-  const bool lambda = subject.model->pattern().find('L') != std::string::npos;
-  if (lambda)
-    return fmt::format(
-        "{} mixes positions by lambda layers: their effective weights are signed and do not sum to 1, so "
-        "there is no attention to follow.",
-        subject.label);
-  return fmt::format("{} has no attention layer: nothing to show here.", subject.label);
-}
-
-struct Reach {
+// One accumulator for each attention layer. A lambda layer stands in by the absolute values of its
+// effective weights, where the accumulator can take them.
+template <class Accumulator>
+struct Heads {
   DepthAxis axis;
-  std::vector<AttentionDistance> sums;
+  std::vector<Accumulator> sums;
 };
 
-Reach measure_reach(const Subject& subject, const Dataset& data, int64_t images) {
-  Reach reach;
-  run_pass(*subject.model, data, {.images = images, .batch_size = 64}, {"attention"},
-           [&](const TapSite& site, const Tensor& probabilities) {
-             const size_t i = reach.axis.index_of(site);
-             reach.sums.resize(reach.axis.size());
-             reach.sums[i].add(site, probabilities);
-           });
-  return reach;
+template <class Accumulator>
+Heads<Accumulator> measure_heads(const Subject& subject, const Dataset& data, int64_t images,
+                                 const Progress& progress, const std::vector<std::string>& taps,
+                                 const Accumulator& fresh) {
+  Heads<Accumulator> heads;
+  const bool lambda = std::ranges::find(taps, "lambda") != taps.end();
+  const PassOptions pass{.images = images, .batch_size = lambda ? 8 : 64, .progress = progress};
+  run_pass(*subject.model, data, pass, taps, [&](const TapSite& site, const Tensor& weights) {
+    const size_t i = heads.axis.index_of(site);
+    heads.sums.resize(heads.axis.size(), fresh);
+    heads.sums[i].add(site, site.name == "lambda" ? abs(weights) : weights);
+  });
+  return heads;
 }
 
 // What a head that ignores position would show: over the window, or the whole grid.
@@ -43,15 +41,22 @@ double uniform_pixels(const TapSite& site) {
   return site.patch * uniform_distance(site.window > 0 ? site.window : site.height);
 }
 
-plot::Panel reach_panel(const Reach& reach, const std::string& title) {
+using Reach = Heads<AttentionDistance>;
+
+std::vector<double> sorted_distances(const AttentionDistance& sums) {
+  std::vector<double> distances = sums.distances();
+  std::ranges::sort(distances);
+  return distances;
+}
+
+plot::Panel layer_panel(const Reach& reach, const std::string& title) {
   plot::Panel panel{.title = title,
                     .x = {.label = "attention layer", .categories = reach.axis.labels()},
                     .y = {.label = "mean distance", .unit = "px", .from_zero = true}};
   plot::Points heads{.name = "heads"};
   plot::Line uniform{.name = "uniform attention", .style = 1};
   for (size_t i = 0; i < reach.sums.size(); ++i) {
-    std::vector<double> distances = reach.sums[i].distances();
-    std::ranges::sort(distances);
+    const std::vector<double> distances = sorted_distances(reach.sums[i]);
     for (size_t h = 0; h < distances.size(); ++h) {
       heads.x.push_back(static_cast<double>(i));
       heads.y.push_back(distances[h]);
@@ -65,6 +70,39 @@ plot::Panel reach_panel(const Reach& reach, const std::string& title) {
   return panel;
 }
 
+// Heads of every layer in ascending order, one curve a layer, as Raghu et al. show them.
+plot::Panel sorted_panel(const Reach& reach, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "sorted head"},
+                    .y = {.label = "mean distance", .unit = "px", .from_zero = true}};
+  const std::vector<std::string> labels = reach.axis.labels();
+  for (size_t i = 0; i < reach.sums.size(); ++i) {
+    const double depth = reach.sums.size() > 1
+                             ? static_cast<double>(i) / static_cast<double>(reach.sums.size() - 1)
+                             : 0;
+    plot::Line line{.name = labels[i], .y = sorted_distances(reach.sums[i]), .shade = depth};
+    for (size_t h = 0; h < line.y.size(); ++h) line.x.push_back(static_cast<double>(h + 1));
+    panel.lines.push_back(std::move(line));
+  }
+  return panel;
+}
+
+// Share of attention that goes to the class token, per head; no panel without one.
+void add_class_mass(plot::Figure& figure, const Reach& reach, const std::string& title) {
+  if (reach.axis[0].prefix == 0) return;
+  plot::Panel panel{.title = title,
+                    .x = {.label = "attention layer", .categories = reach.axis.labels()},
+                    .y = {.label = "attention to the class token", .unit = "%", .from_zero = true}};
+  plot::Points heads{.name = "heads"};
+  for (size_t i = 0; i < reach.sums.size(); ++i)
+    for (const double mass : reach.sums[i].class_mass()) {
+      heads.x.push_back(static_cast<double>(i));
+      heads.y.push_back(100 * mass);
+    }
+  panel.points = {std::move(heads)};
+  figure.panels.push_back(std::move(panel));
+}
+
 std::string reach_finding(const Reach& reach) {
   size_t local = 0, total = 0;
   double low = 1e30, high = 0;
@@ -75,162 +113,174 @@ std::string reach_finding(const Reach& reach) {
       high = std::max(high, distance);
       ++total;
     }
-  return fmt::format("{} heads reach from {:.1f} to {:.1f} px; {} of them look less than half as far as uniform "
-                     "attention would.",
-                     total, low, high, local);
+  const auto of_layer = [&](size_t i) {
+    const std::vector<double> d = sorted_distances(reach.sums[i]);
+    return fmt::format("{:.1f} to {:.1f} px", d.front(), d.back());
+  };
+  return fmt::format(
+      "{} heads reach from {:.1f} to {:.1f} px, {} of them less than half as far as uniform "
+      "attention; in the first layer {}, "
+      "in the last {} (uniform: {:.1f}).",
+      total, low, high, local, of_layer(0), of_layer(reach.sums.size() - 1),
+      uniform_pixels(reach.axis[reach.axis.size() - 1]));
+}
+
+ReportArray reach_array(const Reach& reach) {
+  ReportArray array{.name = "distance", .shape = {}};
+  for (const AttentionDistance& sums : reach.sums)
+    for (const double value : sums.distances()) array.values.push_back(value);
+  array.shape = {static_cast<int64_t>(array.values.size())};
+  return array;
 }
 
 }  // namespace
 
 Section distance_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(256);
+  const int64_t images = std::min(input.images_or(256), input.data->count);
+  const bool drop = input.text("class_token") == "drop";
   Section section{.name = "distance", .title = "Reach of attention heads", .order = 40};
   section.question = "Do heads look at their neighbourhood or across the picture?";
-  plot::Figure figure{.name = "distance", .title = "Mean attention distance of every head.", .columns = 1};
-  for (const Subject& subject : input.subjects) {
-    const Reach reach = measure_reach(subject, *input.data, images);
+  plot::Figure figure{.name = "distance",
+                      .title = "Mean attention distance of every head.",
+                      .columns = 2,
+                      .shade = {.label = "depth", .low = "first", .high = "last"},
+                      .direct_labels = false};
+  plot::Figure mass{.name = "distance-class", .title = "Attention of patches to the class token."};
+  bool lambdas = false;
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const bool lambda = subject.model->pattern().find('L') != std::string::npos;
+    const Progress part = input.progress.part(
+        static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+    const Reach reach =
+        measure_heads(subject, *input.data, lambda ? std::min<int64_t>(images, 64) : images, part,
+                      lambda ? std::vector<std::string>{"attention", "lambda"}
+                             : std::vector<std::string>{"attention"},
+                      AttentionDistance(drop ? ClassToken::drop : ClassToken::renormalise));
     if (reach.sums.empty()) {
-      section.caveats.push_back(why_not(subject));
-      if (section.finding.empty()) section.finding = why_not(subject);
+      section.caveats.push_back(why_no_attention(subject.label, *subject.model));
+      if (section.finding.empty()) section.finding = section.caveats.back();
       continue;
     }
-    figure.panels.push_back(reach_panel(reach, subject.label));
-    if (&subject != &input.subjects[0]) continue;
-    section.finding = reach_finding(reach);
-    ReportArray array{.name = "distance", .shape = {}};
-    for (const AttentionDistance& sums : reach.sums)
-      for (const double value : sums.distances()) array.values.push_back(value);
-    array.shape = {static_cast<int64_t>(array.values.size())};
-    section.arrays.push_back(std::move(array));
+    lambdas = lambdas || lambda;
+    figure.panels.push_back(layer_panel(reach, subject.label));
+    figure.panels.push_back(sorted_panel(reach, subject.label + ", heads in order"));
+    add_class_mass(mass, reach, subject.label);
+    if (section.arrays.empty()) {
+      section.finding =
+          (section.finding.empty() ? "" : section.finding + " ") + reach_finding(reach);
+      section.arrays.push_back(reach_array(reach));
+    }
   }
-  figure.alt = section.finding;
+  figure.alt = mass.alt = section.finding;
   if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
+  if (!mass.panels.empty()) section.figures.push_back(std::move(mass));
   section.reading =
-      "One dot a head: the distance between a query and what it attends to, weighted by attention, in input pixels. "
-      "The line marks uniform attention over the window or picture: a head on the line ignores position, a head far "
-      "below it is local. Shifted and partitioned windows bound the reach.";
-  section.caveats.push_back(fmt::format("{} test pictures. Attention to the class token is left out and the rest "
-                                        "renormalised.",
-                                        images));
+      "One dot a head: the distance between a query and what it attends to, weighted by attention, "
+      "in input pixels. "
+      "The line marks uniform attention over the window or picture: a head on the line ignores "
+      "position, it does not look far; "
+      "a head far below it is local. Shifted and partitioned windows bound the reach.";
+  section.caveats.push_back(fmt::format(
+      "{} test pictures. Attention to the class token is left out{}.", images,
+      drop ? " without renormalising: it counts as distance 0" : " and the rest renormalised"));
+  if (lambdas)
+    section.caveats.push_back(
+        "Lambda layers have no attention: their signed effective weights stand in by absolute "
+        "value, "
+        "renormalised, on at most 64 pictures.");
   return section;
 }
 
 namespace {
 
-constexpr int64_t kRolloutPictures = 8;
+using Spread = Heads<AttentionEntropy>;
 
-struct RolloutInput {
-  std::vector<RolloutLayer> layers;
-  std::vector<int64_t> indices;
-  std::vector<int64_t> predicted;
-};
-
-RolloutInput collect_layers(const Subject& subject, const Dataset& data, int64_t pictures) {
-  RolloutInput result;
-  run_pass(*subject.model, data, {.images = pictures, .batch_size = pictures}, {"attention"},
-           [&](const TapSite& site, const Tensor& probabilities) {
-             result.layers.push_back({site, cast(probabilities.detach(), DType::f32)});
-           },
-           [&](const std::vector<int64_t>& indices, const Tensor&, const Tensor& logits) {
-             result.indices = indices;
-             const std::vector<double> values = logits.values();
-             const auto classes = static_cast<size_t>(logits.size(1));
-             for (size_t i = 0; i < indices.size(); ++i) {
-               const auto row = values.begin() + static_cast<int64_t>(i * classes);
-               result.predicted.push_back(std::max_element(row, row + static_cast<int64_t>(classes)) - row);
-             }
-           });
-  return result;
-}
-
-plot::Picture picture_of(const Dataset& data, int64_t index) {
-  plot::Picture picture{.width = data.width, .height = data.height};
-  picture.rgb.assign(data.image(index), data.image(index) + data.image_bytes());
-  return picture;
-}
-
-// Pictures above, the same with the rollout laid over them below.
-plot::Figure rollout_figure(const RolloutInput& input, const RolloutMaps& maps, const Dataset& data,
-                            const std::string& name, const std::string& label) {
-  plot::Figure figure{.name = name, .title = "Attention rollout over test pictures, " + label + "."};
-  plot::Pictures& grid = figure.pictures;
-  grid.columns = static_cast<int>(input.indices.size());
-  grid.fixed_columns = true;
-  grid.overlay_value = "share of attention, relative to the largest";
-  const auto cells = static_cast<size_t>(maps.height * maps.width);
-  for (const int64_t index : input.indices) {
-    plot::Picture plain = picture_of(data, index);
-    plain.caption = data.classes[static_cast<size_t>(data.labels[static_cast<size_t>(index)])];
-    plain.alt = "test picture " + std::to_string(index);
-    grid.cells.push_back(std::move(plain));
-  }
-  for (size_t i = 0; i < input.indices.size(); ++i) {
-    plot::Picture covered = picture_of(data, input.indices[i]);
-    covered.overlay_width = maps.width;
-    covered.overlay_height = maps.height;
-    covered.overlay.assign(maps.values.begin() + static_cast<int64_t>(i * cells),
-                           maps.values.begin() + static_cast<int64_t>((i + 1) * cells));
-    const auto [low, high] = std::ranges::minmax(covered.overlay);
-    const double range = high - low;
-    for (double& value : covered.overlay) value = range > 0 ? (value - low) / range : 0;
-    covered.caption = "read as " + data.classes[static_cast<size_t>(input.predicted[i])];
-    covered.alt = "the same with its rollout";
-    grid.cells.push_back(std::move(covered));
-  }
-  return figure;
-}
-
-// Share of the map's mass in the brightest quarter of its cells: 0.25 for a flat map.
-double concentration(const RolloutMaps& maps) {
-  const auto cells = static_cast<int64_t>(maps.height * maps.width);
-  double total = 0;
-  for (int64_t i = 0; i < maps.count; ++i) {
-    std::vector<double> map(maps.values.begin() + i * cells, maps.values.begin() + (i + 1) * cells);
-    std::ranges::sort(map, std::greater<>{});
-    double top = 0, all = 0;
-    for (int64_t c = 0; c < cells; ++c) {
-      all += map[static_cast<size_t>(c)];
-      if (c < (cells + 3) / 4) top += map[static_cast<size_t>(c)];
+plot::Panel entropy_panel(const Spread& spread, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "attention layer", .categories = spread.axis.labels()},
+                    .y = {.label = "effective tokens", .scale = plot::Scale::log10}};
+  plot::Points heads{.name = "heads"}, class_token{.name = "class token's heads", .style = 2};
+  plot::Line all{.name = "all tokens alike", .style = 1};
+  const auto add = [](plot::Points& points, size_t layer, const std::vector<double>& entropies) {
+    for (const double entropy : entropies) {
+      points.x.push_back(static_cast<double>(layer));
+      points.y.push_back(std::exp(entropy));
     }
-    total += all > 0 ? top / all : 0;
+  };
+  for (size_t i = 0; i < spread.sums.size(); ++i) {
+    add(heads, i, spread.sums[i].entropy());
+    add(class_token, i, spread.sums[i].class_entropy());
+    all.x.push_back(static_cast<double>(i));
+    all.y.push_back(static_cast<double>(spread.sums[i].keys()));
   }
-  return total / static_cast<double>(maps.count);
+  panel.points = {std::move(heads)};
+  if (!class_token.x.empty()) panel.points.push_back(std::move(class_token));
+  panel.lines = {std::move(all)};
+  return panel;
+}
+
+// Entropy of a layer's heads on average, as a share of the largest possible.
+double evenness(const AttentionEntropy& sums) {
+  double total = 0;
+  const std::vector<double> entropies = sums.entropy();
+  for (const double entropy : entropies) total += entropy;
+  return total /
+         (static_cast<double>(entropies.size()) * std::log(static_cast<double>(sums.keys())));
+}
+
+std::string entropy_finding(const Spread& spread) {
+  size_t sharpest = 0;
+  for (size_t i = 1; i < spread.sums.size(); ++i)
+    if (evenness(spread.sums[i]) < evenness(spread.sums[sharpest])) sharpest = i;
+  return fmt::format(
+      "Attention holds {:.0f} % of the largest entropy in the first layer and {:.0f} % in the "
+      "last; it is sharpest in {} "
+      "({:.0f} %).",
+      100 * evenness(spread.sums.front()), 100 * evenness(spread.sums.back()),
+      spread.axis.labels()[sharpest], 100 * evenness(spread.sums[sharpest]));
 }
 
 }  // namespace
 
-Section rollout_section(const AnalysisInput& input) {
-  Section section{.name = "rollout", .title = "Attention rollout", .order = 50};
-  section.question = "Which parts of a picture does attention carry to the decision?";
+Section entropy_section(const AnalysisInput& input) {
+  const int64_t images = std::min(input.images_or(256), input.data->count);
+  Section section{.name = "entropy", .title = "Spread of attention heads", .order = 42};
+  section.question = "Does a head pick out a few tokens, or does it average over all of them?";
+  plot::Figure figure{
+      .name = "entropy",
+      .title = "Effective number of tokens that a query gathers from, exp of the entropy."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const RolloutInput layers = collect_layers(subject, *input.data, kRolloutPictures);
-    if (layers.layers.empty()) {
-      section.caveats.push_back(why_not(subject));
-      if (section.finding.empty()) section.finding = why_not(subject);
+    const Progress part = input.progress.part(
+        static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+    const Spread spread =
+        measure_heads(subject, *input.data, images, part, {"attention"}, AttentionEntropy());
+    if (spread.sums.empty()) {
+      section.caveats.push_back(why_no_attention(subject.label, *subject.model));
+      if (section.finding.empty()) section.finding = section.caveats.back();
       continue;
     }
-    const bool class_token = layers.layers.back().site.prefix > 0 && !subject.model->name().ends_with("_gap");
-    const RolloutMaps maps = rollout(layers.layers, class_token);
-    const std::string name = s == 0 ? "rollout" : fmt::format("rollout-{}", s + 1);
-    section.figures.push_back(rollout_figure(layers, maps, *input.data, name, subject.label));
-    const double share = concentration(maps);
-    section.figures.back().alt = fmt::format("{} pictures; the brightest quarter of each map holds {:.0f} % of it.",
-                                             maps.count, 100 * share);
-    if (s > 0) continue;
-    section.finding = fmt::format(
-        "The brightest quarter of a rollout map holds {:.0f} % of the attention on average (a "
-        "flat map: 25 %), over {} attention layers.",
-        100 * share, layers.layers.size());
-    section.values = {{.key = "concentration", .label = "Rollout in the brightest quarter", .value = share,
-                       .text = fmt::format("{:.0f} %", 100 * share)}};
+    figure.panels.push_back(entropy_panel(spread, subject.label));
+    if (!section.values.empty()) continue;
+    section.finding =
+        (section.finding.empty() ? "" : section.finding + " ") + entropy_finding(spread);
+    section.values = {{.key = "first_layer_entropy",
+                       .label = "Entropy, first layer",
+                       .value = evenness(spread.sums.front())},
+                      {.key = "last_layer_entropy",
+                       .label = "Entropy, last layer",
+                       .value = evenness(spread.sums.back())}};
   }
+  figure.alt = section.finding;
+  if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
   section.reading =
-      "Attention of all layers multiplied from the output to the input, half of each step kept by the shortcut "
-      "(Abnar and Zuidema, 2020). Bright places are where the final representation gathers from.";
-  section.caveats.push_back(
-      "Convolution blocks are taken to keep positions and a coarser grid to spread its share evenly over the finer one "
-      "below: an approximation. Rollout does not know the class; with average pooling it tends to be flat.");
+      "One dot a head. At the line a head weighs all tokens of its window alike, an average (a "
+      "low-pass filter); at 1 it copies a "
+      "single token. Sharp heads choose by content or position, flat ones blur.";
+  section.caveats.push_back(fmt::format(
+      "{} test pictures; entropy in nats over all keys, mean over pictures and queries, then exp.",
+      images));
   return section;
 }
 

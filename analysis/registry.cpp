@@ -3,19 +3,58 @@
 #include <iterator>
 
 #include "analysis/analysis.h"
+#include "analysis/representation_sections.h"
+#include "analysis/rollout_sections.h"
 
 namespace passband {
 namespace {
 
 using Rows = std::vector<Analysis>;
 
+const AnalysisOption kRbfFraction = {"rbf_fraction", "0.4",
+                                     "width of the radial kernel, of the median distance"};
+const AnalysisOption kRbfWidth = {
+    "rbf_width",
+    "median_distance",
+    "median of the distances, or of all squared ones as Kornblith's notebook",
+    {"median_distance", "kornblith"}};
+const AnalysisOption kFeatures = {
+    "features", "flat", "a layer's map flattened, or its mean over positions", {"flat", "pooled"}};
+
 Rows similarity_rows() {
   return {
       {.name = "cka",
        .question = "Which layers represent the pictures alike?",
-       .cost = "n forward passes, then n^2 p per layer of p features in batches of 256; memory 256^2 L doubles",
+       .cost = "n forward passes, then n^2 p per layer of p features in batches of 256; memory "
+               "256^2 L doubles",
        .work = 1500,
+       .options =
+           {{"estimator", "unbiased", "of the independence criterion", {"unbiased", "biased"}},
+            {"kernel", "linear", "linear, or radial (rbf)", {"linear", "rbf"}},
+            kRbfFraction,
+            kRbfWidth,
+            {"batch", "256", "pictures a batch; all of them for the full-batch form"},
+            {"passes", "1", "shuffled passes to average; from 2 on with deviations"},
+            kFeatures},
        .run = cka_section},
+      {.name = "similarity",
+       .question = "Does another measure of similarity tell another story?",
+       .cost = "n forward passes, 256 n p per layer of p features, an SVD per pair of layers; "
+               "memory 4 x 256^2 L doubles "
+               "and at most 2 P^2 for P channels in all",
+       .quick = false,
+       .work = 6000,
+       .options = {kRbfFraction,
+                   kRbfWidth,
+                   {"batch", "256", "pictures a batch of the kernels"},
+                   kFeatures,
+                   {"regression_features",
+                    "pooled",
+                    "the same for regression and canonical correlation, which refuse more features "
+                    "than pictures",
+                    {"pooled", "flat"}},
+                   {"svcca_share", "0.99", "of the variance that SVCCA keeps"}},
+       .run = similarity_section},
   };
 }
 
@@ -25,7 +64,34 @@ Rows frequency_rows() {
        .question = "Is a block a high-pass or a low-pass filter?",
        .cost = "n forward passes and FFTs; memory H W per layer",
        .work = 1500,
+       .options =
+           {{"bias", "mark", "mark what white noise reads, or subtract it", {"mark", "subtract"}}},
        .run = fourier_section},
+      {.name = "noise",
+       .question = "Does noise of low or of high frequency hurt more?",
+       .cost = "19 n forward passes; memory one batch",
+       .work = 19000,
+       .options = {{"frequencies", "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+                    "centres of the bands, in units of pi"},
+                   {"epsilon", "0.7", "of the sign noise, in units of the normalised input"},
+                   {"half_width", "0.2", "of a band, in radians per pixel"},
+                   {"ring",
+                    "symmetric",
+                    "the band, or the bins of the published script",
+                    {"symmetric", "park_kim"}}},
+       .run = noise_section},
+      {.name = "heatmap",
+       .question = "Which single wave does the network not see through?",
+       .cost = "n forward passes per frequency, (side / step)^2 / 2 of them; memory one batch",
+       .quick = false,
+       .work = 14500,
+       .options =
+           {{"images", "100", "pictures for each frequency"},
+            {"step", "2", "between measured frequencies; 1 is all of them"},
+            {"reach", "0",
+             "largest frequency; 0 is half of the side, 31 the published region for 224 x 224"},
+            {"norm", "0", "of a wave, per channel; 0 is the published one for the size"}},
+       .run = heatmap_section},
       {.name = "variance",
        .question = "Where are feature maps spread, where smoothed?",
        .cost = "n forward passes; constant memory",
@@ -40,7 +106,36 @@ Rows reach_rows() {
        .question = "How far do attention heads look?",
        .cost = "n forward passes with attention made real, T^2 per head",
        .work = 500,
+       .options = {{"class_token",
+                    "renormalise",
+                    "leave attention to the class token out of the sum, or count it as distance 0 "
+                    "(public script)",
+                    {"renormalise", "drop"}}},
        .run = distance_section},
+      {.name = "entropy",
+       .question = "Does a head pick out tokens, or average over all?",
+       .cost = "n forward passes with attention made real, T^2 logarithms per head",
+       .work = 700,
+       .run = entropy_section},
+      {.name = "receptive-field",
+       .question = "How much of the picture does a layer depend on?",
+       .cost =
+           "n draws L backward passes (n C L for the exact form); memory the graph of 32 pictures",
+       .work = 3000,
+       .options = {{"estimator",
+                    "signs",
+                    "random signs over the channels, or every channel",
+                    {"signs", "exact"}},
+                   {"draws", "4", "of signs, for each picture and layer"},
+                   {"norm",
+                    "rms",
+                    "of the gradient: rms, energy (its square) or absolute (published; exact only)",
+                    {"rms", "energy", "absolute"}},
+                   {"tap",
+                    "out",
+                    "after the residual addition, or the branch before it",
+                    {"out", "branch"}}},
+       .run = receptive_field_section},
   };
 }
 
@@ -48,9 +143,26 @@ Rows rollout_rows() {
   return {
       {.name = "rollout",
        .question = "Which parts of a picture does attention carry to the decision?",
-       .cost = "8 pictures, T^2 per layer",
-       .work = 50,
+       .cost = "n pictures: T^2 per attention layer of T tokens; 25 to 49 copies of a picture for convolution blocks; "
+               "memory T^2 per layer",
+       .work = 5000,
+       .options = rollout_options(),
+       .unsuited = without_scores,
        .run = rollout_section},
+      {.name = "rollout-gradient",
+       .question = "Which attention raises the logit of a class?",
+       .cost = "as rollout, and a backward pass for each of two classes",
+       .work = 2500,
+       .options = rollout_class_options(),
+       .unsuited = without_scores,
+       .run = rollout_gradient_section},
+      {.name = "rollout-class",
+       .question = "Which parts of a picture speak for a class, and does hiding them change the answer?",
+       .cost = "as rollout-gradient, and 80 forward passes per picture to test the maps",
+       .work = 15000,
+       .options = rollout_class_options(),
+       .unsuited = without_scores,
+       .run = rollout_class_section},
   };
 }
 
@@ -74,7 +186,8 @@ Rows calibration_rows() {
 const std::vector<Analysis>& analyses() {
   static const std::vector<Analysis> table = [] {
     Rows all;
-    for (const auto rows : {similarity_rows, frequency_rows, reach_rows, rollout_rows, calibration_rows})
+    for (const auto rows :
+         {similarity_rows, frequency_rows, reach_rows, rollout_rows, calibration_rows})
       std::ranges::move(rows(), std::back_inserter(all));
     return all;
   }();

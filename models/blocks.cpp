@@ -8,6 +8,7 @@
 #include "nn/conv.h"
 #include "nn/drop.h"
 #include "nn/lambda.h"
+#include "nn/linearise.h"
 #include "nn/norm.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool.h"
@@ -215,7 +216,7 @@ class AttentionBlock final : public Block {
 
   Tensor operator()(const Tensor& x) const override {
     ScopeGuard guard(name_);
-    const Tensor active = gelu(norm1_(x));
+    const Tensor active = gelu_gate(norm1_(x));
     const Tensor skip = shortcut_ ? (*shortcut_)(active) : x;
     const Tensor y = attn_(norm2_(conv1_(active)), site_);
     return tap("out", add_branch(y, skip), site_);

@@ -1,17 +1,19 @@
 // Self-attention layers.
 #include "nn/attention.h"
 
+#include "nn/linearise.h"
 #include "tensor/ops/attention.h"
 
 namespace passband {
 namespace {
 
-// Attention in one fused pass, or in its two halves when somebody wants to see the probabilities.
+// Attention in one fused pass, or in its two halves when somebody wants to see the probabilities or
+// hold them constant.
 Tensor attend(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options,
               const TapSite& site) {
-  if (!tapped("attention")) return attention(qkv, bias, options);
-  const Tensor probabilities = tap("attention", attention_probabilities(qkv, bias, options), site);
-  return attention_output(probabilities, qkv, options);
+  if (!tapped("attention") && !context().linearised) return attention(qkv, bias, options);
+  const Tensor probabilities = held(attention_probabilities(qkv, bias, options));
+  return attention_output(tap("attention", probabilities, site), qkv, options);
 }
 
 LinearOptions with_bias(LinearOptions options, bool bias) {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "nn/linearise.h"
 #include "tensor/ops/lambda.h"
 #include "tensor/ops/shape.h"
 
@@ -46,8 +47,8 @@ Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
   const int64_t hk = options.heads * options.depth, uk = options.intra_depth * options.depth;
   const int64_t uv = options.intra_depth * value_depth;
   const Tensor qkv = conv_qkv(x);  // (N, H, W, hk + uk + uv)
-  const Tensor q = norm_q(slice(qkv, 3, 0, hk));  // (N, H, W, hk)
-  const Tensor keys = slice(qkv, 3, hk, uk);  // (N, H, W, uk)
+  const Tensor q = held(norm_q(slice(qkv, 3, 0, hk)));  // (N, H, W, hk)
+  const Tensor keys = held(slice(qkv, 3, hk, uk));  // (N, H, W, uk)
   const Tensor values = norm_v(slice(qkv, 3, hk + uk, uv));  // (N, H, W, uv)
   const LambdaOptions o = {.heads = options.heads,
                            .depth = options.depth,
@@ -55,7 +56,9 @@ Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
                            .window = options.scope};
   const Tensor e = embedding->as(x.dtype());
   if (tapped("lambda")) tap("lambda", lambda_weights(q, keys, e, o), site);
-  return lambda_layer(q, keys, values, e, embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{},
+  if (tapped("lambda_content"))
+    tap("lambda_content", lambda_weights(q, keys, Tensor::zeros_like(e), o), site);
+  return lambda_layer(q, keys, tap("lambda_values", values, site), e, embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{},
                       o);
 }
 

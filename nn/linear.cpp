@@ -1,6 +1,7 @@
 // Fully connected layers.
 #include "nn/linear.h"
 
+#include "nn/linearise.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool.h"
@@ -30,7 +31,7 @@ Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
     : fc1(scope / "fc1", width, hidden, rows, options),
       fc2(scope / "fc2", hidden, width, rows, options) {}
 
-Tensor Mlp::operator()(const Tensor& x) const { return fc2(gelu(fc1(x))); }
+Tensor Mlp::operator()(const Tensor& x) const { return fc2(gelu_gate(fc1(x))); }
 
 SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced)
     : fc1(scope / "fc1", channels, reduced, 1, {.layout = Layout::conv_1x1}),
@@ -39,7 +40,7 @@ SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduc
 
 Tensor SqueezeExcite::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
-  const Tensor gate = sigmoid(fc2(relu(fc1(global_avg_pool(x)))));  // (N, C)
+  const Tensor gate = held(sigmoid(fc2(relu(fc1(global_avg_pool(x))))));  // (N, C)
   return x * reshape(gate, Shape{x.size(0), 1, 1, x.size(3)});
 }
 

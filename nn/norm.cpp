@@ -1,7 +1,10 @@
 // Normalisation layers.
 #include "nn/norm.h"
 
+#include "nn/linearise.h"
 #include "tensor/ops/norm.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
@@ -42,6 +45,8 @@ LayerNorm::LayerNorm(const Scope& scope, int64_t channels, double eps)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
+  if (context().linearised)
+    return held_norm(x, {x.rank() - 1}, eps) * weight->value + bias->value;
   return layer_norm(x, weight->value, bias->value, eps);
 }
 
@@ -57,6 +62,11 @@ GroupNorm::GroupNorm(const Scope& scope, int64_t channels, int64_t groups, doubl
 
 Tensor GroupNorm::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
+  if (context().linearised) {
+    const Shape split{x.size(0), x.size(1), x.size(2), groups, x.size(3) / groups};
+    const Tensor y = reshape(held_norm(reshape(x, split), {1, 2, 4}, eps), x.shape());
+    return y * weight->value + bias->value;
+  }
   return group_norm(x, weight->value, bias->value, groups, eps);
 }
 

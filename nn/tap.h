@@ -53,6 +53,8 @@ Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site);
 //   "skip"       what it is added to
 //   "attention"  probabilities (N * windows, heads, T, T)
 //   "lambda"     effective weights of a lambda layer (N, heads, H*W, H*W), signed; read only
+//   "lambda_content"  the part of them that comes from the keys; the rest is position; read only
+//   "lambda_values"   what they mix: (N, H, W, u v)
 //   "features"   what the classifier reads, (N, C)
 //   "logits"     (N, classes)
 

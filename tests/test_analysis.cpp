@@ -128,54 +128,6 @@ TEST_CASE("a shifted window is measured in the unrolled picture") {
   CHECK(shifted > plain);
 }
 
-TEST_CASE("rollout of L uniform layers is 2^-L I + (1 - 2^-L) / T") {
-  const int64_t tokens = 50, depth = 6;
-  TapSite site = grid(7, 1, 0, 0, 1);
-  std::vector<RolloutLayer> layers(depth, {site, uniform_attention(1, 2, tokens)});
-  const RolloutMaps maps = rollout(layers, /*from_class_token=*/true);
-  CHECK(maps.values.size() == 49);
-  for (const double value : maps.values) CHECK(value == doctest::Approx(0.0196875).epsilon(1e-6));
-}
-
-TEST_CASE("rollout through attention to itself stays where it starts") {
-  std::vector<RolloutLayer> layers(3, {grid(4, 1), identity_attention(16)});
-  const RolloutMaps maps = rollout(layers, false);
-  for (const double value : maps.values) CHECK(value == doctest::Approx(1.0 / 16));
-}
-
-TEST_CASE("rollout of a cyclic shift is binomial") {
-  Tensor shift = Tensor::zeros({1, 1, 10, 10});
-  for (int64_t i = 0; i < 10; ++i) shift.data<float>()[i * 10 + (i + 1) % 10] = 1;
-  TapSite site = grid(3, 1, 0, 0, 1);
-  std::vector<RolloutLayer> layers(3, {site, shift});
-  const RolloutMaps maps = rollout(layers, true);
-  const double expected[] = {3.0 / 8, 3.0 / 8, 1.0 / 8};
-  for (size_t k = 0; k < 3; ++k) CHECK(maps.values[k] == doctest::Approx(expected[k]));
-  CHECK(maps.values[4] == 0);
-}
-
-TEST_CASE("one window that covers the map rolls out like global attention, and a coarser grid is spread evenly") {
-  Tensor a = Tensor::empty({1, 1, 16, 16});
-  for (int64_t i = 0; i < 16; ++i) {
-    float total = 0;
-    for (int64_t j = 0; j < 16; ++j)
-      total += a.data<float>()[i * 16 + j] = random_uniform({1, 0, 2}, static_cast<uint64_t>(i * 16 + j));
-    for (int64_t j = 0; j < 16; ++j) a.data<float>()[i * 16 + j] /= total;
-  }
-  const RolloutMaps global = rollout({{grid(4, 1), a}}, false);
-  const RolloutMaps windowed = rollout({{grid(4, 1, 4), a}}, false);
-  for (size_t i = 0; i < 16; ++i) CHECK(global.values[i] == doctest::Approx(windowed.values[i]));
-  const RolloutMaps fine = rollout({{grid(8, 1), identity_attention(64)}, {grid(4, 2), a}}, false);
-  double total = 0;
-  for (int64_t y = 0; y < 8; ++y)
-    for (int64_t x = 0; x < 8; ++x) {
-      const double value = fine.values[static_cast<size_t>(y * 8 + x)];
-      CHECK(value == doctest::Approx(global.values[static_cast<size_t>((y / 2) * 4 + x / 2)] / 4));
-      total += value;
-    }
-  CHECK(total == doctest::Approx(1));
-}
-
 namespace {
 
 // Adds `n` two-class predictions of confidence `confidence`, `right` of them correct.
