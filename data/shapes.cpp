@@ -282,18 +282,28 @@ DataSplits make_shapes(const ShapesOptions& options) {
                      options.test_conflict ? options.test_conflict : options.conflict)};
 }
 
-ShapesOptions shapes_options(const std::string& label, const std::string& conflict, int64_t train_count,
-                             int64_t test_count) {
-  if (label != "shape" && label != "texture")
-    throw UsageError("shapes: the label is shape or texture, not '" + label + "'");
-  ShapesOptions options{.train_count = train_count, .test_count = test_count};
-  options.label = label == "texture" ? Cue::texture : Cue::shape;
-  if (conflict == "independent") return options;
+namespace {
+
+// Independent cues differ by chance: that probability, drawn as a conflict, is the same distribution.
+std::optional<double> conflict_of(const std::string& word, int64_t classes) {
+  if (word == "independent") return static_cast<double>(classes - 1) / static_cast<double>(classes);
   double share = 0;
-  const auto [end, error] = std::from_chars(conflict.data(), conflict.data() + conflict.size(), share);
-  if (error != std::errc{} || end != conflict.data() + conflict.size() || !(share >= 0 && share <= 1))
-    throw UsageError("shapes: the conflict is a number from 0 to 1 or independent, not '" + conflict + "'");
-  options.conflict = share;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), share);
+  if (error != std::errc{} || end != word.data() + word.size() || !(share >= 0 && share <= 1))
+    throw UsageError("shapes: the conflict is a number from 0 to 1 or independent, not '" + word + "'");
+  return share;
+}
+
+}  // namespace
+
+ShapesOptions shapes_options(const ShapesWords& words) {
+  if (words.label != "shape" && words.label != "texture")
+    throw UsageError("shapes: the label is shape or texture, not '" + words.label + "'");
+  ShapesOptions options{.classes = words.classes, .train_count = words.train_count, .test_count = words.test_count};
+  options.label = words.label == "texture" ? Cue::texture : Cue::shape;
+  options.seed = words.seed;
+  if (words.conflict != "independent") options.conflict = conflict_of(words.conflict, words.classes);
+  if (words.test_conflict != "same") options.test_conflict = conflict_of(words.test_conflict, words.classes);
   return options;
 }
 

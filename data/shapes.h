@@ -62,10 +62,17 @@ struct ShapesOptions {
   uint64_t seed = 0;  // pictures are a pure function of (options, index), whatever the thread count
 };
 
-// Options from the words of a configuration: `label` is shape or texture, `conflict` a number from 0 to 1 or
-// "independent". Throws UsageError naming the word.
-ShapesOptions shapes_options(const std::string& label, const std::string& conflict, int64_t train_count,
-                             int64_t test_count);
+// The same as words of a configuration.
+struct ShapesWords {
+  std::string label = "shape";  // shape, texture
+  std::string conflict = "independent";  // or a number from 0 to 1
+  std::string test_conflict = "same";  // as in training; or as `conflict`
+  int64_t train_count = 10000, test_count = 2000, classes = kShapeCues;
+  uint64_t seed = 0;
+};
+
+// Throws UsageError naming the word that is wrong.
+ShapesOptions shapes_options(const ShapesWords& words);
 
 // One plane wave of a texture.
 struct PlaneWave {

@@ -7,6 +7,8 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <optional>
 
 #include "models/weights.h"
@@ -117,6 +119,9 @@ RunDescription read_run(const fs::path& directory) {
   run.data_dir = setting<std::string>(file, table, "data", "data_dir", "");
   run.shapes_label = setting<std::string>(file, table, "data", "shapes_label", "shape");
   run.shapes_conflict = setting<std::string>(file, table, "data", "shapes_conflict", "independent");
+  run.shapes_test_conflict = setting<std::string>(file, table, "data", "shapes_test_conflict", "same");
+  run.shapes_classes = setting<int64_t>(file, table, "data", "shapes_classes", 10);
+  run.shapes_seed = setting<int64_t>(file, table, "data", "shapes_seed", 0);
   run.shapes_train = setting<int64_t>(file, table, "data", "shapes_train", 10000);
   run.shapes_test = setting<int64_t>(file, table, "data", "shapes_test", 2000);
   run.image_size = setting<int64_t>(file, table, "model", "image_size");
@@ -150,6 +155,26 @@ std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::stri
   }
   throw DataError(concat_text(run.directory.string(), ": has no weights ", quote(which),
                               " (looked for ", join(tried), ")"));
+}
+
+std::string checkpoint_name(int64_t epoch) {
+  const std::string digits = std::to_string(epoch);
+  return "checkpoints/epoch-" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits +
+         ".safetensors";
+}
+
+std::vector<RunCheckpoint> checkpoints(const RunDescription& run) {
+  std::vector<RunCheckpoint> found;
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator(run.directory / "checkpoints", error)) {
+    const std::string name = item.path().filename().string();
+    int64_t epoch = 0;
+    if (std::sscanf(name.c_str(), "epoch-%" SCNd64 ".safetensors", &epoch) == 1 &&
+        checkpoint_name(epoch) == "checkpoints/" + name)
+      found.push_back({epoch, checkpoint_name(epoch)});
+  }
+  std::ranges::sort(found, {}, &RunCheckpoint::epoch);
+  return found;
 }
 
 }  // namespace passband

@@ -9,11 +9,13 @@
 //   best.safetensors     weights of the best evaluation (EMA weights when EMA is on)
 //   optim.safetensors    all that --resume needs in one file: weights, buffers, optimiser state,
 //                        averages; in its metadata the step, the position in the data, the best metric
+//   checkpoints/         epoch-0003.safetensors ...: weights along the run, when it kept them
 //   report/              written by `analyze`
 #pragma once
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/model.h"
 
@@ -32,8 +34,9 @@ void set_last_run(const std::filesystem::path& run);
 struct RunDescription {
   std::filesystem::path directory;
   std::string model, data, data_dir;
-  std::string shapes_label, shapes_conflict;  // data = shapes: see shapes_options in data/shapes.h
-  int64_t shapes_train = 0, shapes_test = 0;
+  // data = shapes: see ShapesWords in data/shapes.h
+  std::string shapes_label, shapes_conflict, shapes_test_conflict;
+  int64_t shapes_train = 0, shapes_test = 0, shapes_classes = 0, shapes_seed = 0;
   ModelOptions options;
   int64_t image_size = 32;
   uint64_t seed = 0;
@@ -51,5 +54,14 @@ RunDescription read_run(const std::filesystem::path& directory);
 // The run's network with its weights: "best" (default), "last" or the name of a checkpoint file in
 // the directory.
 std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which = "best");
+
+// The weights kept along a run, by epoch; epoch 0 is before training.
+struct RunCheckpoint {
+  int64_t epoch = 0;
+  std::string which;  // for load_run_model
+};
+std::vector<RunCheckpoint> checkpoints(const RunDescription& run);
+// "checkpoints/epoch-0003.safetensors", relative to the run.
+std::string checkpoint_name(int64_t epoch);
 
 }  // namespace passband

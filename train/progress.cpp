@@ -18,12 +18,13 @@ std::string describe(const ProgressState& s) {
 
 }  // namespace
 
-Progress::Progress(double quiet_seconds) : terminal_(isatty(STDERR_FILENO) != 0), quiet_seconds_(quiet_seconds) {
+ProgressLine::ProgressLine(double quiet_seconds) 
+    : terminal_(isatty(STDERR_FILENO) != 0), quiet_seconds_(quiet_seconds) {
   const char* kind = std::getenv("TERM");
   if (kind && std::string(kind) == "dumb") terminal_ = false;
 }
 
-void Progress::update(const ProgressState& state) {
+void ProgressLine::update(const ProgressState& state) {
   const auto now = std::chrono::steady_clock::now();
   const double since = std::chrono::duration<double>(now - last_).count();
   if (since < (terminal_ ? 0.1 : quiet_seconds_)) return;
@@ -37,21 +38,14 @@ void Progress::update(const ProgressState& state) {
   std::fflush(stderr);
 }
 
-void Progress::note(const std::string& line) {
+void ProgressLine::note(const std::string& line) {
   finish();
   fmt::print(stderr, "{}\n", line);
 }
 
-void Progress::finish() {
+void ProgressLine::finish() {
   if (drawn_) fmt::print(stderr, "\r\033[K");
   drawn_ = false;
-}
-
-std::string format_duration(double seconds) {
-  const auto total = static_cast<int64_t>(seconds + 0.5);
-  if (total < 60) return fmt::format("{} s", total);
-  if (total < 3600) return fmt::format("{}:{:02}", total / 60, total % 60);
-  return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
 }
 
 }  // namespace passband

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tensor/core/text.h"
+
 namespace passband {
 
 struct ProgressState {
@@ -15,10 +17,10 @@ struct ProgressState {
   int64_t steps_done = 0;         // in these seconds
 };
 
-class Progress {
+class ProgressLine {
  public:
   // Draws on stderr. Off a terminal: a line every `quiet_seconds`.
-  explicit Progress(double quiet_seconds = 10);
+  explicit ProgressLine(double quiet_seconds = 10);
   void update(const ProgressState& state);
   // A line that stays (end of an epoch, an evaluation).
   void note(const std::string& line);
@@ -30,8 +32,5 @@ class Progress {
   double quiet_seconds_;
   std::chrono::steady_clock::time_point last_{};
 };
-
-// "45 s", "2:07", "1:02:33"
-std::string format_duration(double seconds);
 
 }  // namespace passband

@@ -161,6 +161,12 @@ void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
   write_safetensors(directory_ / kCheckpoint, tensors, {{"state", to_json(state).dump()}});
 }
 
+void RunWriter::keep_checkpoint(const Model& model, int64_t epoch) {
+  std::error_code error;
+  fs::create_directories(directory_ / "checkpoints", error);
+  save_weights(directory_ / checkpoint_name(epoch), model, {{"epoch", std::to_string(epoch)}});
+}
+
 void RunWriter::save_best(const Model& model, const Metadata& metadata) {
   save_weights(directory_ / "best.safetensors", model, metadata);
 }

@@ -39,6 +39,8 @@ class RunWriter {
 
   void save_checkpoint(const Model& model, const Optimizer& optimizer, const std::optional<WeightAverage>& average,
                        const TrainState& state);
+  // As one of the weights along the run: see checkpoints() in models/run.h.
+  void keep_checkpoint(const Model& model, int64_t epoch);
   void save_best(const Model& model, const Metadata& metadata);
 
  private:

@@ -1,4 +1,4 @@
-// Edit distance and the suggestions made from it.
+// Edit distance and the suggestions made from it; quoting and durations.
 #include "tensor/core/text.h"
 
 #include <algorithm>
@@ -71,6 +71,14 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
     text += part;
   }
   return text;
+}
+
+std::string format_duration(double seconds) {
+  const auto total = static_cast<int64_t>(seconds + 0.5);
+  const auto two = [](int64_t value) { return (value < 10 ? ":0" : ":") + std::to_string(value); };
+  if (total < 60) return std::to_string(total) + " s";
+  if (total < 3600) return std::to_string(total / 60) + two(total % 60);
+  return std::to_string(total / 3600) + two(total / 60 % 60) + two(total % 60);
 }
 
 }  // namespace passband

@@ -1,4 +1,4 @@
-// Help for mistyped names: edit distance, and the names a message can offer.
+// Text for people: the names a message can offer for a mistyped one, quoting, durations.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,6 +19,9 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 
 // "a, b, c"
 std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
+
+// "45 s", "2:07", "1:02:33"
+std::string format_duration(double seconds);
 
 // `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control characters as
 // '?', at most 80 characters.
