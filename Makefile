@@ -5,7 +5,7 @@ CONFIG ?=
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build deps data run test bench clean help ready programs everything
+.PHONY: build deps data run test bench kernels clean help ready programs everything
 
 build: ready programs
 
@@ -35,6 +35,10 @@ test: deps
 	@$(MAKE) --no-print-directory everything
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
+# Every CUDA source through nvcc, warnings being errors; registers, shared memory and spills of each kernel.
+kernels:
+	@python3 .cmake/kernels.py $(BUILD)/kernels --jobs $(JOBS)
+
 clean:
 	@rm -rf $(BUILD)
 
@@ -47,6 +51,7 @@ help:
 	@echo '  make deps    install the Debian packages that are missing'
 	@echo '  make data    get CIFAR-10 into data/downloads/'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
+	@echo '  make kernels compile the CUDA kernels with nvcc and print what each takes (no GPU needed)'
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
 	@echo
 	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'
