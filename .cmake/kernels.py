@@ -58,12 +58,13 @@ def compile_source(nvcc, source, folder):
     return source, seconds, result.stderr, ""
 
 
-def parse_report(text):
-    """Kernels of one source: dictionaries with name, arch, registers, shared, stack, spills."""
+def parse_report(text, source):
+    """Kernels of one source: dictionaries with symbol, source, arch, registers, shared, stack, spills."""
     kernels, current = [], None
     for line in text.splitlines():
         if entry := re.search(r"Compiling entry function '(\w+)' for 'sm_(\d+)\w*'", line):
-            current = {"symbol": entry[1], "arch": entry[2], "registers": 0, "shared": 0, "stack": 0, "spills": 0}
+            current = {"symbol": entry[1], "arch": entry[2], "registers": 0, "shared": 0, "stack": 0, "spills": 0,
+                       "source": source.stem.removesuffix("_cuda")}
             kernels.append(current)
         elif current and (frame := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes", line)):
             if current["registers"] == 0:  # later frames are those of functions it calls
@@ -95,7 +96,7 @@ def print_table(kernels, verbose):
     names = demangle(sorted({k["symbol"] for k in kernels}))
     groups = {}
     for k in kernels:
-        k["name"] = names[k["symbol"]]
+        k["name"] = k["source"] + ": " + names[k["symbol"]].removesuffix("_kernel").replace("_kernel<", "<")
         key = (k["name"] if verbose else k["name"].split("<")[0], k["arch"])
         groups.setdefault(key, []).append(k)
     print(f"{'kernel':<58} {'sm':>3} {'instances':>9} {'registers':>9} {'shared':>7} {'stack':>6} {'spills':>6}")
@@ -127,7 +128,7 @@ def main():
                 failed = True
                 print(error, file=sys.stderr)
             else:
-                kernels += parse_report(report)
+                kernels += parse_report(report, source)
     spilling = print_table(kernels, options.verbose)
     print(f"\n{len(kernels)} kernels of {len(sources)} sources for sm_80, sm_90 and PTX in "
           f"{time.monotonic() - begin:.0f} s")
