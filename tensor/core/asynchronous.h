@@ -20,7 +20,8 @@ class Marker {
 };
 
 // Work that always does the same on the same memory: run once as it is, recorded the second time, and from then on
-// launched as one. Tensors that it makes live in memory of its own, which the next run overwrites.
+// launched as one. Tensors that it makes live in memory of its own, which the next run overwrites. A run is a training
+// step: the step of random keys counts on from run to run.
 class Recording {
  public:
   virtual ~Recording() = default;

@@ -32,11 +32,18 @@ class GraphRecording : public Recording {
       if (runs_ == 0) work();
       else record(work);
     }
-    if (runs_ > 0) graph_.launch(compute_stream());
+    if (runs_ > 0) launch(static_cast<uint64_t>(runs_ - 1));
     ++runs_;
   }
 
  private:
+  // Each run is one step further than the one before.
+  void launch(uint64_t steps_since) {
+    set_step_offset(steps_since);
+    graph_.launch(compute_stream());
+    set_step_offset(0);
+  }
+
   void record(const std::function<void()>& work) {
     graph_.record(compute_stream(), [&] {
       const RecordingScope recording;

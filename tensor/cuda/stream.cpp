@@ -4,6 +4,7 @@
 #include <array>
 
 #include "tensor/core/error.h"
+#include "tensor/core/memory.h"
 
 namespace passband::cuda {
 namespace {
@@ -11,6 +12,17 @@ namespace {
 constexpr int kMostDevices = 64;
 int device_index = 0;
 bool recording_graph = false;
+
+// Made once for each device, never freed.
+uint64_t* step_offset_memory() {
+  static std::array<uint64_t*, kMostDevices> memory{};
+  uint64_t*& offset = memory[static_cast<size_t>(device_index)];
+  if (!offset) {
+    offset = static_cast<uint64_t*>(device_malloc(sizeof(uint64_t)));
+    fill_async(offset, 0, sizeof(uint64_t), compute_stream());
+  }
+  return offset;
+}
 
 }  // namespace
 
@@ -21,6 +33,9 @@ StreamHandle compute_stream() {
   if (!stream) stream = new Stream;
   return *stream;
 }
+
+const uint64_t* step_offset() { return step_offset_memory(); }
+void set_step_offset(uint64_t steps) { fill_elements(step_offset_memory(), steps, sizeof(uint64_t), 1); }
 
 bool is_recording() { return recording_graph; }
 RecordingScope::RecordingScope() { recording_graph = true; }

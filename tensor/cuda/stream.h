@@ -4,6 +4,8 @@
 // Scratch memory of a kernel is a tensor, `Tensor::empty(shape, DType::f32, x.device())`: the pool (pool.h) hands it
 // out without asking the driver, and takes it back when the tensor dies, although the kernel may not have run yet.
 #pragma once
+#include <cstdint>
+
 #include "tensor/cuda/runtime.h"
 
 namespace passband::cuda {
@@ -21,6 +23,12 @@ class RecordingScope {
   RecordingScope(const RecordingScope&) = delete;
   RecordingScope& operator=(const RecordingScope&) = delete;
 };
+
+// In device memory: how many steps after the recording a launched recording runs, 0 elsewhere. Kernels that draw random
+// numbers add it to the step of their key, which is that of the recording.
+const uint64_t* step_offset();
+// Sets it for the work given to the compute stream from now on.
+void set_step_offset(uint64_t steps);
 
 // Makes `index` the device that kernels run on. Throws UsageError when there is no such device.
 void use_device(int index);

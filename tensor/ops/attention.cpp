@@ -121,12 +121,12 @@ Tensor probabilities(const Tensor& windows, const Tensor& bias, const AttentionS
   Tensor logits = matmul(part(windows, 0, s) * s.scale, part(windows, 1, s), {.transpose_b = true});
   if (bias.defined()) {
     const Tensor rows =
-        gather(cast(bias, windows.dtype()), table_indices(s));  // (T * T, heads or 1)
+        gather(cast(bias, windows.dtype()), table_indices(s).to(bias.device()));  // (T * T, heads or 1)
     logits = logits + permute(reshape(rows, Shape{T, T, bias.size(1)}), {2, 0, 1});
   }
   if (s.shift > 0) {
     const Tensor by_image = reshape(logits, Shape{s.batch, s.windows(), s.heads, T, T});
-    logits = reshape(by_image + wrap_mask(s, windows.dtype()), logits.shape());
+    logits = reshape(by_image + wrap_mask(s, windows.dtype()).to(windows.device()), logits.shape());
   }
   return softmax(logits);
 }
@@ -179,7 +179,7 @@ struct Attention {
     if (bias.size(1) == 1) all = sum(all, {0}, true);
     const Tensor rows =
         reshape(permute(all, {1, 2, 0}), Shape{s.tokens() * s.tokens(), bias.size(1)});
-    return cast(scatter_add(rows, table_indices(s), bias.size(0)), bias.dtype());
+    return cast(scatter_add(rows, table_indices(s).to(rows.device()), bias.size(0)), bias.dtype());
   }
 };
 

@@ -14,8 +14,10 @@ constexpr int kRun = 4;  // elements that share a block of random words
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    dropout_kernel(T* y, const T* x, int64_t n, float p, Accumulate<T> keep, RandomKey key, bool aligned) {
+    dropout_kernel(T* y, const T* x, int64_t n, float p, Accumulate<T> keep, RandomKey key,
+                   const uint64_t* step_offset, bool aligned) {
   using A = Accumulate<T>;
+  key.step += *step_offset;
   constexpr int kWidth = 16 / sizeof(T) < kRun ? 16 / sizeof(T) : kRun;  // of one access
   const int64_t run = int64_t{blockIdx.x} * kThreads + threadIdx.x, first = run * kRun;
   if (first >= n) return;
@@ -40,8 +42,10 @@ __global__ void __launch_bounds__(kThreads)
 
 template <int Width, class T>
 __global__ void __launch_bounds__(kThreads)
-    drop_groups_kernel(T* y, const T* x, int64_t n, float p, Accumulate<T> keep, RandomKey key, Divisor group) {
+    drop_groups_kernel(T* y, const T* x, int64_t n, float p, Accumulate<T> keep, RandomKey key,
+                       const uint64_t* step_offset, Divisor group) {
   using A = Accumulate<T>;
+  key.step += *step_offset;
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * Width;
   if (i >= n) return;
   const A factor = random_uniform(key, static_cast<uint64_t>(group.quotient(i))) >= p ? keep : A(0);
@@ -61,7 +65,7 @@ void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
     const bool aligned = is_pack_aligned<kWidth>(y.data<T>()) && is_pack_aligned<kWidth>(x.data<T>());
     launch({.grid = blocks_for(n, kThreads * kRun), .block = kThreads, .stream = compute_stream()},
            dropout_kernel<T>, y.data<T>(), x.data<T>(), n, static_cast<float>(p),
-           static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, aligned);
+           static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, step_offset(), aligned);
   });
 }
 
@@ -75,7 +79,7 @@ void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& ke
     const bool packs = group % kWidth == 0 && is_pack_aligned<kWidth>(to) && is_pack_aligned<kWidth>(from);
     launch({.grid = blocks_for(n, kThreads * (packs ? kWidth : 1)), .block = kThreads, .stream = compute_stream()},
            packs ? drop_groups_kernel<kWidth, T> : drop_groups_kernel<1, T>, to, from, n, static_cast<float>(p),
-           static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, Divisor(group));
+           static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, step_offset(), Divisor(group));
   });
 }
 

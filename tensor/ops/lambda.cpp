@@ -87,7 +87,8 @@ Tensor embedding_rows(const LambdaShape& s) {
 Tensor dense_embedding(const Tensor& embedding, const LambdaShape& s) {
   const int64_t n = s.positions();
   const Tensor flat = reshape(embedding, Shape{s.table_size(), s.depth * s.intra});
-  const Tensor pairs = gather(pad(flat, 0, 0, 1), embedding_rows(s));  // (n * n, k * u)
+  const Tensor rows = embedding_rows(s).to(flat.device());
+  const Tensor pairs = gather(pad(flat, 0, 0, 1), rows);  // (n * n, k * u)
   const Tensor split = permute(reshape(pairs, Shape{n, n, s.depth, s.intra}), {0, 2, 3, 1});
   return reshape(split, Shape{n * s.depth, s.intra * n});
 }
@@ -95,7 +96,7 @@ Tensor table_of(const Tensor& dense, const LambdaShape& s, const Shape& shape) {
   const int64_t n = s.positions();
   const Tensor split = permute(reshape(dense, Shape{n, s.depth, s.intra, n}), {0, 3, 1, 2});
   const Tensor rows = scatter_add(reshape(split, Shape{n * n, s.depth * s.intra}),
-                                  embedding_rows(s), s.table_size() + 1);
+                                  embedding_rows(s).to(dense.device()), s.table_size() + 1);
   return reshape(slice(rows, 0, 0, s.table_size()), shape);
 }
 
