@@ -7,6 +7,7 @@
 #include <omp.h>
 
 #include "data/image.h"
+#include "tensor/core/crop.h"
 #include "tensor/core/error.h"
 
 namespace passband {
@@ -29,17 +30,6 @@ struct Normaliser {
   }
 };
 
-RandomSequence sample_random(RandomKey key, int64_t index) {
-  key.site ^= static_cast<uint64_t>(index) * 0x9E3779B97F4A7C15ull;
-  return RandomSequence(key);
-}
-
-// A pixel position outside [0, extent) mirrored back inside; the edge pixel itself is not repeated.
-int64_t mirror(int64_t at, int64_t extent) {
-  if (at < 0) at = -at;
-  return at < extent ? at : 2 * extent - 2 - at;
-}
-
 // Copies row `y` of the crop window, from column `left`, both possibly outside the picture.
 void copy_row(const Dataset& dataset, const uint8_t* image, int64_t y, int64_t left, int64_t size,
               PadMode mode, uint8_t* out) {
@@ -48,14 +38,14 @@ void copy_row(const Dataset& dataset, const uint8_t* image, int64_t y, int64_t l
     std::fill_n(out, size * 3, 0);
     return;
   }
-  const uint8_t* row = image + (zero ? y : mirror(y, dataset.height)) * dataset.width * 3;
+  const uint8_t* row = image + (zero ? y : mirrored(y, dataset.height)) * dataset.width * 3;
   const int64_t begin = std::clamp<int64_t>(-left, 0, size);
   const int64_t end = std::clamp<int64_t>(dataset.width - left, 0, size);
   std::copy_n(row + (left + begin) * 3, (end - begin) * 3, out + begin * 3);
   const auto fill_border = [&](int64_t from, int64_t to) {
     for (int64_t x = from; x < to; ++x)
       for (int64_t c = 0; c < 3; ++c)
-        out[x * 3 + c] = zero ? 0 : row[mirror(left + x, dataset.width) * 3 + c];
+        out[x * 3 + c] = zero ? 0 : row[mirrored(left + x, dataset.width) * 3 + c];
   };
   fill_border(0, begin);
   fill_border(end, size);
@@ -91,40 +81,50 @@ Window resized_crop_window(int64_t height, int64_t width, const AugmentOptions& 
   return {(height - h) / 2, (width - w) / 2, h, w};
 }
 
-void cut_out(float* image, int64_t size, int64_t side, RandomSequence& random) {
-  const int64_t top = random.below(size) - side / 2, left = random.below(size) - side / 2;
-  const int64_t x0 = std::max<int64_t>(0, left), x1 = std::min(size, left + side);
-  for (int64_t y = std::max<int64_t>(0, top); y < std::min(size, top + side); ++y)
+void cut_out(float* image, const Crop& crop, const CropOptions& options) {
+  const int64_t size = options.size, side = options.cutout;
+  const int64_t x0 = std::max<int64_t>(0, crop.cut_left), x1 = std::min(size, crop.cut_left + side);
+  for (int64_t y = std::max<int64_t>(0, crop.cut_top); y < std::min(size, crop.cut_top + side); ++y)
     std::fill(image + (y * size + x0) * 3, image + (y * size + x1) * 3, 0.0f);
 }
 
-// Flip and position have a stream of their own: turning another option on leaves them unchanged.
+CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, int64_t size) {
+  return {dataset.height, dataset.width, size, options.pad, options.pad_mode == PadMode::reflect,
+          options.flip, options.cutout};
+}
+
+// A crop whose position and extent the second stream has drawn; the first gives the flip alone.
+Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
+                  const CropOptions& crop_options, RandomKey key, uint8_t* out) {
+  Crop crop;
+  crop.flipped = picture_random(key, index).uniform() < options.flip;
+  RandomSequence more = more_picture_random(key, index);
+  const Window w = resized_crop_window(dataset.height, dataset.width, options, more);
+  resize_bilinear(dataset.image(index) + (w.top * dataset.width + w.left) * 3, w.height, w.width,
+                  dataset.width * 3, out, crop_options.size, crop_options.size);
+  if (options.cutout > 0) draw_cutout(crop, crop_options, more);
+  return crop;
+}
+
 void augment_one(const Dataset& dataset, int64_t index, const AugmentOptions& options,
                  RandomKey key, int64_t size, const Normaliser& normaliser,
                  std::vector<uint8_t>& scratch, float* out) {
-  RandomSequence random = sample_random(key, index);
-  const bool flip = random.uniform() < options.flip;
-  RandomSequence more =
-      sample_random({key.seed, key.step, key.site ^ site_of("augment.more")}, index);
-  const uint8_t* image = dataset.image(index);
+  const CropOptions crops = crop_options(dataset, options, size);
+  Crop crop;
   if (options.resized_crop) {
-    const Window w = resized_crop_window(dataset.height, dataset.width, options, more);
-    resize_bilinear(image + (w.top * dataset.width + w.left) * 3, w.height, w.width,
-                    dataset.width * 3, scratch.data(), size, size);
+    crop = resized_crop(dataset, index, options, crops, key, scratch.data());
   } else {
-    const int64_t pad = dataset.height > size || dataset.width > size ? 0 : options.pad;
-    const int64_t top = random.below(dataset.height + 2 * pad - size + 1) - pad;
-    const int64_t left = random.below(dataset.width + 2 * pad - size + 1) - pad;
+    crop = draw_crop(crops, key, index);
     for (int64_t y = 0; y < size; ++y)
-      copy_row(dataset, image, top + y, left, size, options.pad_mode,
+      copy_row(dataset, dataset.image(index), crop.top + y, crop.left, size, options.pad_mode,
                scratch.data() + y * size * 3);
   }
   for (int64_t y = 0; y < size; ++y) {
     uint8_t* row = scratch.data() + y * size * 3;
-    if (flip) flip_row(row, size);
+    if (crop.flipped) flip_row(row, size);
     normaliser.row(row, out + y * size * 3);
   }
-  if (options.cutout > 0) cut_out(out, size, options.cutout, more);
+  if (options.cutout > 0) cut_out(out, crop, crops);
 }
 
 void check(bool condition, const auto&... message) {

@@ -42,20 +42,20 @@ void blend(const Tensor& images, double lambda) {
   }
 }
 
-struct Box {
-  int64_t top, bottom, left, right;
-};
-
-Box draw_box(int64_t height, int64_t width, double lambda, RandomSequence& random) {
+// A box of area about (1 - lambda) of the picture, clipped at the borders.
+Mixing draw_box(int64_t height, int64_t width, double lambda, RandomSequence& random) {
   const double side = std::sqrt(1 - lambda);
   const auto half_h = static_cast<int64_t>(static_cast<double>(height) * side) / 2;
   const auto half_w = static_cast<int64_t>(static_cast<double>(width) * side) / 2;
   const int64_t y = random.below(height), x = random.below(width);
-  return {std::max<int64_t>(0, y - half_h), std::min(height, y + half_h), std::max<int64_t>(0, x - half_w),
-          std::min(width, x + half_w)};
+  Mixing box{.top = std::max<int64_t>(0, y - half_h), .bottom = std::min(height, y + half_h),
+             .left = std::max<int64_t>(0, x - half_w), .right = std::min(width, x + half_w)};
+  const double area = static_cast<double>((box.bottom - box.top) * (box.right - box.left));
+  box.label_weight = 1 - area / static_cast<double>(height * width);
+  return box;
 }
 
-void paste(const Tensor& images, const Box& box) {
+void paste(const Tensor& images, const Mixing& box) {
   const int64_t batch = images.size(0), height = images.size(1), width = images.size(2);
   float* x = images.data<float>();
   for (int64_t i = 0; i < batch / 2; ++i) {
@@ -69,34 +69,27 @@ void paste(const Tensor& images, const Box& box) {
 
 }  // namespace
 
-double mix(const Tensor& images, const MixingOptions& options, const RandomKey& key) {
+Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options, const RandomKey& key) {
   RandomSequence random(key);
   if ((options.mixup <= 0 && options.cutmix <= 0) || random.uniform() >= static_cast<float>(options.probability))
-    return 1;
+    return {};
   const bool both = options.mixup > 0 && options.cutmix > 0;
   const bool cut = both ? random.uniform() < static_cast<float>(options.switch_probability) : options.cutmix > 0;
   const double lambda = draw_beta(cut ? options.cutmix : options.mixup, random);
-  if (!cut) {
-    blend(images, lambda);
-    return lambda;
-  }
-  const int64_t height = images.size(1), width = images.size(2);
-  const Box box = draw_box(height, width, lambda, random);
-  paste(images, box);
-  const double area = static_cast<double>((box.bottom - box.top) * (box.right - box.left));
-  return 1 - area / static_cast<double>(height * width);
+  if (cut) return draw_box(height, width, lambda, random);
+  return {.own = lambda, .label_weight = lambda};
+}
+
+double mix(const Tensor& images, const MixingOptions& options, const RandomKey& key) {
+  const Mixing mixing = draw_mixing(images.size(1), images.size(2), options, key);
+  if (mixing.own != 1) blend(images, mixing.own);
+  else paste(images, mixing);
+  return mixing.label_weight;
 }
 
 Tensor mixed_targets(const Tensor& labels, int64_t classes, double weight, double smoothing) {
-  const int64_t batch = labels.numel();
-  const int32_t* y = labels.data<int32_t>();
-  const double off = smoothing / static_cast<double>(classes), on = 1 - smoothing;
-  Tensor targets = Tensor::full({batch, classes}, off);
-  float* t = targets.data<float>();
-  for (int64_t i = 0; i < batch; ++i) {
-    t[i * classes + y[i]] += static_cast<float>(on * weight);
-    t[i * classes + y[batch - 1 - i]] += static_cast<float>(on * (1 - weight));
-  }
+  const Tensor targets = Tensor::empty({labels.numel(), classes}, DType::f32, labels.device());
+  mix_targets(targets, labels, weight, smoothing);
   return targets;
 }
 

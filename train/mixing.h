@@ -6,6 +6,7 @@
 
 #include "tensor/core/random.h"
 #include "tensor/core/tensor.h"
+#include "tensor/ops/augment.h"
 
 namespace passband {
 
@@ -14,6 +15,9 @@ struct MixingOptions {
   double probability = 1;         // of mixing a batch at all
   double switch_probability = 0.5;  // of cutmix when both are on
 };
+
+// What a batch of pictures of this size is given at a step, for make_batch (tensor/ops/augment.h) or for mix().
+Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options, const RandomKey& key);
 
 // Mixes `images` (B, S, S, 3) f32 in place and returns the weight of each picture's own label, in [0, 1].
 // CutMix pastes a box of area about (1 - lambda) S^2, clipped at the borders, and corrects lambda to the pasted area.

@@ -67,15 +67,15 @@ PASSBAND_HD inline float random_normal(const RandomKey& key, uint64_t index) {
   return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * t));
 }
 
-// A host-side sequence over one stream, for shuffles and drawn parameters.
+// A sequence over one stream, for shuffles and drawn parameters.
 class RandomSequence {
  public:
-  explicit RandomSequence(RandomKey key) : key_(key) {}
-  uint32_t next() { return random_words(key_, index_ / 4).v[index_++ % 4]; }
-  float uniform() { return uniform_of(next()); }
+  PASSBAND_HD explicit RandomSequence(RandomKey key) : key_(key) {}
+  PASSBAND_HD uint32_t next() { return random_words(key_, index_ / 4).v[index_++ % 4]; }
+  PASSBAND_HD float uniform() { return uniform_of(next()); }
   float uniform(float low, float high) { return low + (high - low) * uniform(); }
   // Uniform integer in [0, bound), by Lemire's multiplication (bias below 2^-32 * bound).
-  int64_t below(int64_t bound) {
+  PASSBAND_HD int64_t below(int64_t bound) {
     return static_cast<int64_t>((uint64_t{next()} * static_cast<uint64_t>(bound)) >> 32);
   }
   float normal() {

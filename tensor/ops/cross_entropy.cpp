@@ -1,5 +1,5 @@
-// Cross-entropy with hard or soft targets: fused kernels that recompute the softmax in backward
-// (logits are small), and composed gradients for higher orders.
+// Cross-entropy with hard or soft targets: the forward pass makes the gradient too, while it has the
+// softmax at hand; composed gradients for higher orders.
 #include "tensor/ops/cross_entropy.h"
 
 #include "tensor/ops/cross_entropy_kernels.h"
@@ -22,53 +22,63 @@ Tensor per_row(const Tensor& dloss, const Tensor& logits) {
   return cast(mul(dloss, 1.0 / static_cast<double>(logits.size(0))), logits.dtype());
 }
 
+// What the forward pass has found: dloss / dlogits. Absent where nobody asks for it.
+struct LossGradient {
+  Buffer values;
+
+  Tensor scaled(const Tensor& dloss) const {
+    const Tensor dlogits = Tensor::empty_like(values.memory);
+    DISPATCH(dlogits.device(), scale_gradient, dlogits, values.memory, dloss);
+    return dlogits;
+  }
+};
+
+LossGradient make_gradient(const Tensor& logits) {
+  return {{recording() && logits.tracked() ? Tensor::empty_like(logits) : Tensor{}}};
+}
+
 struct CrossEntropy {
   static constexpr auto name = "cross_entropy";
   static constexpr auto saves = Save::input;
   double smoothing;
+  LossGradient gradient;
 
   Tensor forward(const Tensor& logits, const Tensor& labels) const {
     const Tensor loss = Tensor::empty({}, loss_type(logits), logits.device());
-    DISPATCH(logits.device(), cross_entropy_forward, loss, logits, labels, smoothing);
+    DISPATCH(logits.device(), cross_entropy, loss, gradient.values.memory, logits, labels,
+             smoothing);
     return loss;
   }
   Grads backward(const Saved& s, const Tensor& dloss) const {
     const Tensor &logits = s.input(0), &labels = s.input(1);
-    if (recording()) return {composed(logits, labels, dloss), {}};
-    const Tensor dlogits = Tensor::empty_like(logits);
-    DISPATCH(logits.device(), cross_entropy_backward, dlogits, logits, labels, dloss, smoothing);
-    return {dlogits, {}};
-  }
-  Tensor composed(const Tensor& logits, const Tensor& labels, const Tensor& dloss) const {
+    if (!recording()) return {gradient.scaled(dloss), {}};
     const int64_t classes = logits.size(1);
     const Tensor target = one_hot(labels, classes, logits.dtype()) * (1.0 - smoothing) +
                           smoothing / static_cast<double>(classes);
-    return (softmax(logits) - target) * per_row(dloss, logits);
+    return {(softmax(logits) - target) * per_row(dloss, logits), {}};
   }
+  void release() { gradient = {}; }
 };
 
 struct SoftCrossEntropy {
   static constexpr auto name = "soft_cross_entropy";
   static constexpr auto saves = Save::input;
+  LossGradient gradient;
 
   Tensor forward(const Tensor& logits, const Tensor& targets) const {
     const Tensor loss = Tensor::empty({}, loss_type(logits), logits.device());
-    DISPATCH(logits.device(), soft_cross_entropy_forward, loss, logits, targets);
+    DISPATCH(logits.device(), soft_cross_entropy, loss, gradient.values.memory, logits, targets);
     return loss;
   }
   Grads backward(const Saved& s, const Tensor& dloss) const {
-    const Tensor &logits = s.input(0), &targets = s.input(1);
-    if (recording()) {
-      const Tensor scale = per_row(dloss, logits);
-      return {(softmax(logits) * sum(targets, {1}, true) - targets) * scale,
-              -log_softmax(logits) * scale};
-    }
-    const Tensor dlogits = Tensor::empty_like(logits);
-    const Tensor dtargets = s.needs(1) ? Tensor::empty_like(targets) : Tensor{};
-    DISPATCH(logits.device(), soft_cross_entropy_backward, dlogits, dtargets, logits, targets,
-             dloss);
-    return {dlogits, dtargets};
+    const Tensor &logits = s.input(0), &targets = s.input(1), scale = per_row(dloss, logits);
+    const auto composed = [&] {
+      return (softmax(logits) * sum(targets, {1}, true) - targets) * scale;
+    };
+    return {!s.needs(0) ? Tensor{} : recording() ? composed() : gradient.scaled(dloss),
+            s.needs(1) ? -log_softmax(logits) * scale : Tensor{}};
   }
+  void release() { gradient = {}; }
 };
 
 void check_logits(const char* op, const Tensor& logits) {
@@ -85,14 +95,14 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothin
   CHECK(smoothing >= 0 && smoothing < 1, "cross_entropy: smoothing must be in [0, 1), not ",
         smoothing);
   DISPATCH(labels.device(), check_indices, "cross_entropy: labels", labels, logits.size(1));
-  return apply(CrossEntropy{smoothing}, logits, labels);
+  return apply(CrossEntropy{smoothing, make_gradient(logits)}, logits, labels);
 }
 
 Tensor soft_cross_entropy(const Tensor& logits, const Tensor& targets) {
   check_logits("soft_cross_entropy", logits);
   CHECK(targets.shape() == logits.shape() && targets.dtype() == logits.dtype(),
         "soft_cross_entropy: targets are ", targets, ", logits are ", logits);
-  return apply(SoftCrossEntropy{}, logits, targets);
+  return apply(SoftCrossEntropy{make_gradient(logits)}, logits, targets);
 }
 
 }  // namespace passband

@@ -35,92 +35,74 @@ void mean_over_rows(const Tensor& loss, const Tensor& logits, const F& term) {
   *loss.data<Accumulate<T>>() = static_cast<Accumulate<T>>(total / static_cast<double>(rows));
 }
 
+template <class T> T* data_or_null(const Tensor& tensor) {
+  return tensor.defined() ? tensor.data<T>() : nullptr;
+}
+
 }  // namespace
 
 // -sum_k t_k (z_k - max - log total) with t = (1 - s) one_hot + s / n.
-void cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& labels,
-                           double smoothing) {
+void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                   const Tensor& labels, double smoothing) {
   const int64_t n = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
+    T* dz0 = data_or_null<T>(gradient);
+    const A scale = static_cast<A>(1.0 / static_cast<double>(logits.size(0)));
+    const A everywhere = static_cast<A>(smoothing / static_cast<double>(n)),
+            on_label = static_cast<A>(1 - smoothing);
     mean_over_rows<T>(loss, logits, [=](int64_t row, const T* z) {
-      const auto [best, log_total] = row_statistics(z, n);
-      const double hit = static_cast<double>(widen(z[label[row]]) - best - log_total);
+      const RowStatistics<A> statistics = row_statistics(z, n);
+      const A best = statistics.best, log_total = statistics.log_total;
+      const int64_t at = label[row];
+      if (dz0) {
+        T* dz = dz0 + row * n;
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i)
+          store(dz[i], (math::exp(widen(z[i]) - best - log_total) - everywhere) * scale);
+        const A p = math::exp(widen(z[at]) - best - log_total);
+        store(dz[at], (p - everywhere - on_label) * scale);
+      }
+      const double hit = static_cast<double>(widen(z[at]) - best - log_total);
       if (smoothing == 0) return -hit;
-      const A least = best;
-      const double all = row_sum<A>(n, [=](int64_t i) { return widen(z[i]) - least; }) -
+      const double all = row_sum<A>(n, [=](int64_t i) { return widen(z[i]) - best; }) -
                          static_cast<double>(n) * static_cast<double>(log_total);
       return -(1 - smoothing) * hit - smoothing / static_cast<double>(n) * all;
     });
   });
 }
 
-void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& labels,
-                            const Tensor& dloss, double smoothing) {
-  const int64_t rows = logits.size(0), n = logits.size(1);
-  const int32_t* label = labels.data<int32_t>();
-  dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
-    using A = Accumulate<T>;
-    const T* z0 = logits.data<T>();
-    T* dz0 = dlogits.data<T>();
-    const A scale = *dloss.data<A>() / static_cast<A>(rows);
-    const A everywhere = static_cast<A>(smoothing / static_cast<double>(n)),
-            hit = static_cast<A>(1 - smoothing);
-    parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const T* z = z0 + row * n;
-        T* dz = dz0 + row * n;
-        const auto statistics = row_statistics(z, n);
-        const A shift = statistics.best + statistics.log_total;
-#pragma omp simd
-        for (int64_t i = 0; i < n; ++i)
-          store(dz[i], (math::exp(widen(z[i]) - shift) - everywhere) * scale);
-        const int64_t at = label[row];
-        store(dz[at], (math::exp(widen(z[at]) - shift) - everywhere - hit) * scale);
-      }
-    });
-  });
-}
-
-void soft_cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& targets) {
+void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                        const Tensor& targets) {
   const int64_t n = logits.size(1);
   dispatch_floating(logits.dtype(), "soft_cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
     const T* t0 = targets.data<T>();
+    T* dz0 = data_or_null<T>(gradient);
+    const A scale = static_cast<A>(1.0 / static_cast<double>(logits.size(0)));
     mean_over_rows<T>(loss, logits, [=](int64_t row, const T* z) {
       const T* t = t0 + row * n;
-      const auto statistics = row_statistics(z, n);
+      const RowStatistics<A> statistics = row_statistics(z, n);
       const A best = statistics.best, log_total = statistics.log_total;
+      if (dz0) {
+        T* dz = dz0 + row * n;
+        const A mass = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(t[i]); }));
+#pragma omp simd
+        for (int64_t i = 0; i < n; ++i)
+          store(dz[i], (math::exp(widen(z[i]) - best - log_total) * mass - widen(t[i])) * scale);
+      }
       return -row_sum<A>(n,
                          [=](int64_t i) { return widen(t[i]) * (widen(z[i]) - best - log_total); });
     });
   });
 }
 
-void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets,
-                                 const Tensor& logits, const Tensor& targets, const Tensor& dloss) {
-  const int64_t rows = logits.size(0), n = logits.size(1);
-  dispatch_floating(logits.dtype(), "soft_cross_entropy", [&]<class T>() {
-    using A = Accumulate<T>;
-    const T *z0 = logits.data<T>(), *t0 = targets.data<T>();
-    T *dz0 = dlogits.data<T>(), *dt0 = dtargets.defined() ? dtargets.data<T>() : nullptr;
-    const A scale = *dloss.data<A>() / static_cast<A>(rows);
-    parallel_for(rows, grain_for(n), [=](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const T *z = z0 + row * n, *t = t0 + row * n;
-        T* dz = dz0 + row * n;
-        const auto statistics = row_statistics(z, n);
-        const A best = statistics.best, log_total = statistics.log_total;
-        const A mass = static_cast<A>(row_sum<A>(n, [=](int64_t i) { return widen(t[i]); }));
-#pragma omp simd
-        for (int64_t i = 0; i < n; ++i)
-          store(dz[i], (math::exp(widen(z[i]) - best - log_total) * mass - widen(t[i])) * scale);
-        if (!dt0) continue;
-        for (int64_t i = 0; i < n; ++i)
-          store(dt0[row * n + i], (best + log_total - widen(z[i])) * scale);
-      }
-    });
+void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss) {
+  dispatch_floating(gradient.dtype(), "cross_entropy", [&]<class T>() {
+    const auto factor = *dloss.data<Accumulate<T>>();
+    map_elements(gradient.numel(), [factor](auto x) { return x * factor; }, dlogits.data<T>(),
+                 static_cast<const T*>(gradient.data<T>()));
   });
 }
 

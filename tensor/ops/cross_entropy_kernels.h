@@ -6,24 +6,21 @@
 namespace passband {
 
 namespace cpu {
-void cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& labels,
-                           double smoothing);
-void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& labels,
-                            const Tensor& dloss, double smoothing);
-void soft_cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& targets);
-// `dtargets` may be undefined.
-void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets,
-                                 const Tensor& logits, const Tensor& targets, const Tensor& dloss);
+// `gradient` gets dloss / dlogits in the same pass; it may be undefined.
+void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                   const Tensor& labels, double smoothing);
+void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                        const Tensor& targets);
+// dlogits = gradient * dloss, the factor in full precision.
+void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss);
 }  // namespace cpu
 
 namespace cuda {
-void cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& labels,
-                           double smoothing);
-void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& labels,
-                            const Tensor& dloss, double smoothing);
-void soft_cross_entropy_forward(const Tensor& loss, const Tensor& logits, const Tensor& targets);
-void soft_cross_entropy_backward(const Tensor& dlogits, const Tensor& dtargets,
-                                 const Tensor& logits, const Tensor& targets, const Tensor& dloss);
+void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                   const Tensor& labels, double smoothing);
+void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                        const Tensor& targets);
+void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss);
 }  // namespace cuda
 
 }  // namespace passband

@@ -5,33 +5,45 @@
 
 namespace passband {
 
+// What a step does in the same pass besides; each part is left out when undefined.
+struct StepExtras {
+  Tensor scale;              // of clip_scale: gradients are multiplied by scale[1], read where they live
+  Tensor average;            // average = decay * average + (1 - decay) * new values
+  double average_decay = 0;
+  Tensor half;               // bf16: gets the new values
+};
+
 struct SgdOptions {
   double lr = 0.1;
   double momentum = 0.9;
-  double weight_decay = 0;   // L2: added to the gradient (PyTorch's SGD)
+  double weight_decay = 0;    // L2: added to the gradient (PyTorch's SGD)
   bool nesterov = false;
-  double gradient_scale = 1; // of every gradient first (clipping)
+  double gradient_scale = 1;  // of every gradient first
 };
 
 // g = scale * gradient + weight_decay * w;  m = momentum * m + g;  w -= lr * (nesterov ? g + momentum * m : m)
 void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
-              const SgdOptions& options);
+              const SgdOptions& options, const StepExtras& extras = {});
 
 struct AdamwOptions {
   double lr = 1e-3;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double weight_decay = 0;   // decoupled (Loshchilov and Hutter, ICLR 2019): w -= lr * weight_decay * w
-  int64_t step = 1;          // counts from 1, for the bias corrections
+  double weight_decay = 0;    // decoupled (Loshchilov and Hutter, ICLR 2019): w -= lr * weight_decay * w
+  int64_t step = 1;           // counts from 1, for the bias corrections
   double gradient_scale = 1;
 };
 
 void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
-                const Tensor& decay_mask, const AdamwOptions& options);
+                const Tensor& decay_mask, const AdamwOptions& options, const StepExtras& extras = {});
 
 // average = decay * average + (1 - decay) * values
 void average_step(const Tensor& average, const Tensor& values, double decay);
 
-// Euclidean norm, summed in f64 in a fixed order.
+// f64 [2] where the gradients live: their Euclidean norm, summed in f64 in a fixed order, and what scales them to
+// at most `most`, min(1, most / (norm + 1e-6)) as in PyTorch's clip_grad_norm_. Does not wait for the device.
+Tensor clip_scale(const Tensor& gradients, double most);
+
+// The norm alone, on the host.
 double norm_of(const Tensor& vector);
 
 }  // namespace passband

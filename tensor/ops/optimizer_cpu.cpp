@@ -1,8 +1,9 @@
 // Optimiser steps on the CPU: one pass over the flat vectors, at memory bandwidth.
-#include <cmath>
 #include <vector>
 
+#include "tensor/cpu/loops.h"
 #include "tensor/ops/optimizer_kernels.h"
+#include "tensor/ops/optimizer_rules.h"
 
 namespace passband::cpu {
 namespace {
@@ -14,78 +15,84 @@ template <class F> void dispatch_parameters(const Tensor& values, const char* op
   throw Error(concat_text(op, ": parameters are f32 or f64, not ", values.describe()));
 }
 
-}  // namespace
+double scale_of(double gradient_scale, const StepExtras& extras) {
+  return extras.scale ? gradient_scale * extras.scale.data<double>()[1] : gradient_scale;
+}
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
-              const SgdOptions& o) {
-  dispatch_parameters(values, "sgd_step", [&]<class T>() {
-    T* w = values.data<T>();
-    T* m = momentum.data<T>();
-    const T* g = gradients.data<T>();
-    const float* mask = decay_mask.data<float>();
-    const T lr = static_cast<T>(o.lr), mu = static_cast<T>(o.momentum), decay = static_cast<T>(o.weight_decay);
-    const T scale = static_cast<T>(o.gradient_scale), look_ahead = o.nesterov ? mu : T(0);
-    const T direct = o.nesterov ? T(1) : T(0), carried = o.nesterov ? look_ahead : T(1);
-#pragma omp parallel for simd
-    for (int64_t i = 0; i < values.numel(); ++i) {
-      const T gradient = scale * g[i] + decay * static_cast<T>(mask[i]) * w[i];
-      m[i] = mu * m[i] + gradient;
-      w[i] -= lr * (direct * gradient + carried * m[i]);
+// w = update(i, scaled gradient, mask) for all i, then what else a step does, while a piece is in the cache.
+template <class T, class F>
+void update_values(const Tensor& values, const Tensor& gradients, const Tensor& decay_mask, double scale,
+                   const StepExtras& extras, const F& update) {
+  T* w = values.data<T>();
+  const T* g = gradients.data<T>();
+  const float* mask = decay_mask.data<float>();
+  T* average = extras.average ? extras.average.data<T>() : nullptr;
+  bf16* half = extras.half ? extras.half.data<bf16>() : nullptr;
+  const T factor = static_cast<T>(scale), rate = static_cast<T>(1 - extras.average_decay);
+  constexpr int64_t kPiece = 2048;
+  const int64_t n = values.numel(), pieces = (n + kPiece - 1) / kPiece;
+  parallel_for(pieces, grain_for(kPiece), [=, &update](int64_t first, int64_t last) {
+    for (int64_t piece = first; piece < last; ++piece) {
+      const int64_t begin = piece * kPiece, end = std::min(n, begin + kPiece);
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) w[i] = update(i, w[i], factor * g[i], static_cast<T>(mask[i]));
+      if (average) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; ++i) average[i] = averaged(average[i], w[i], rate);
+      }
+      if (half) {
+#pragma omp simd
+        for (int64_t i = begin; i < end; ++i) store(half[i], static_cast<float>(w[i]));
+      }
     }
   });
 }
 
+}  // namespace
+
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options, const StepExtras& extras) {
+  dispatch_parameters(values, "sgd_step", [&]<class T>() {
+    const SgdRule<T> rule(options);
+    T* m = momentum.data<T>();
+    update_values<T>(values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
+                     [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i]); });
+  });
+}
+
 void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
-                const Tensor& decay_mask, const AdamwOptions& o) {
+                const Tensor& decay_mask, const AdamwOptions& options, const StepExtras& extras) {
   dispatch_parameters(values, "adamw_step", [&]<class T>() {
-    T* w = values.data<T>();
-    T* m = first.data<T>();
-    T* v = second.data<T>();
-    const T* g = gradients.data<T>();
-    const float* mask = decay_mask.data<float>();
-    const double step = static_cast<double>(o.step);
-    const T b1 = static_cast<T>(o.beta1), b2 = static_cast<T>(o.beta2), eps = static_cast<T>(o.eps);
-    const T rate = static_cast<T>(o.lr / (1 - std::pow(o.beta1, step)));
-    const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, step)));
-    const T shrink = static_cast<T>(o.lr * o.weight_decay), scale = static_cast<T>(o.gradient_scale);
-#pragma omp parallel for simd
-    for (int64_t i = 0; i < values.numel(); ++i) {
-      const T gradient = scale * g[i];
-      m[i] = b1 * m[i] + (1 - b1) * gradient;
-      v[i] = b2 * v[i] + (1 - b2) * gradient * gradient;
-      w[i] -= shrink * static_cast<T>(mask[i]) * w[i];
-      w[i] -= rate * m[i] / (std::sqrt(v[i]) * correction + eps);
-    }
+    const AdamwRule<T> rule(options);
+    T *m = first.data<T>(), *v = second.data<T>();
+    update_values<T>(values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
+                     [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i], v[i]); });
   });
 }
 
 void average_step(const Tensor& average, const Tensor& values, double decay) {
   dispatch_parameters(values, "average_step", [&]<class T>() {
-    T* a = average.data<T>();
-    const T* w = values.data<T>();
     const T rate = static_cast<T>(1 - decay);
-#pragma omp parallel for simd
-    for (int64_t i = 0; i < values.numel(); ++i) a[i] += rate * (w[i] - a[i]);
+    map_elements(values.numel(), [rate](T a, T w) { return averaged(a, w, rate); }, average.data<T>(),
+                 static_cast<const T*>(average.data<T>()), static_cast<const T*>(values.data<T>()));
   });
 }
 
-double norm_of(const Tensor& vector) {
-  constexpr int64_t kChunk = 4096;  // fixed, so that the sum has the same bits on any thread count
+void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
   double total = 0;
-  dispatch_parameters(vector, "norm_of", [&]<class T>() {
-    const T* x = vector.data<T>();
-    const int64_t n = vector.numel(), chunks = (n + kChunk - 1) / kChunk;
-    std::vector<double> partial(static_cast<size_t>(chunks));
-#pragma omp parallel for
-    for (int64_t c = 0; c < chunks; ++c) {
-      T sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = c * kChunk; i < std::min(n, (c + 1) * kChunk); ++i) sum += x[i] * x[i];
-      partial[static_cast<size_t>(c)] = static_cast<double>(sum);
-    }
+  dispatch_parameters(gradients, "clip_scale", [&]<class T>() {
+    const T* x = gradients.data<T>();
+    const int64_t n = gradients.numel(), blocks = (n + kBlock - 1) / kBlock;
+    std::vector<double> partial(static_cast<size_t>(blocks));
+    parallel_for(blocks, grain_for(kBlock), [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b)
+        partial[static_cast<size_t>(b)] = static_cast<double>(block_sum<T>(
+            std::min(kBlock, n - b * kBlock), [=](int64_t i) { return x[b * kBlock + i] * x[b * kBlock + i]; }));
+    });
     for (const double value : partial) total += value;
   });
-  return std::sqrt(total);
+  scale.data<double>()[0] = std::sqrt(total);
+  scale.data<double>()[1] = clipping_scale(std::sqrt(total), most);
 }
 
 }  // namespace passband::cpu

@@ -1,0 +1,19 @@
+// Kernel signatures of batch augmentation.
+#pragma once
+#include "tensor/ops/augment.h"
+
+namespace passband {
+
+namespace cpu {
+void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices, const CropOptions& crop,
+                const Normalisation& normalisation, const RandomKey& key, const Mixing& mixing);
+void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
+}  // namespace cpu
+
+namespace cuda {
+void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices, const CropOptions& crop,
+                const Normalisation& normalisation, const RandomKey& key, const Mixing& mixing);
+void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
+}  // namespace cuda
+
+}  // namespace passband
