@@ -27,22 +27,17 @@ Optimizer::Optimizer(const TrainConfig& config, ParameterStore& store) : config_
   }
 }
 
-double Optimizer::step(double lr) {
-  double norm = 0, scale = 1;
-  if (config_.clip_grad > 0) {
-    norm = norm_of(store_.gradients());
-    scale = std::min(1.0, config_.clip_grad / (norm + 1e-6));
-  }
+void Optimizer::step(double lr) {
+  StepExtras extras;
+  if (config_.clip_grad > 0) extras.scale = clip_scale(store_.gradients(), config_.clip_grad);
   ++steps_;
   if (config_.opt == "adamw") {
     adamw_step(store_.values(), state_["first"], state_["second"], store_.gradients(), decay_mask_,
-               {.lr = lr, .weight_decay = config_.weight_decay, .step = steps_, .gradient_scale = scale});
+               {.lr = lr, .weight_decay = config_.weight_decay, .step = steps_}, extras);
   } else {
     sgd_step(store_.values(), state_["momentum"], store_.gradients(), decay_mask_,
-             {.lr = lr, .momentum = config_.momentum, .weight_decay = config_.weight_decay, .nesterov = true,
-              .gradient_scale = scale});
+             {.lr = lr, .momentum = config_.momentum, .weight_decay = config_.weight_decay, .nesterov = true}, extras);
   }
-  return norm;
 }
 
 void Optimizer::restore(const std::map<std::string, Tensor>& saved, int64_t steps) {

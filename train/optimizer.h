@@ -12,9 +12,8 @@ class Optimizer {
  public:
   Optimizer(const TrainConfig& config, ParameterStore& store);
 
-  // One update with the store's gradients at learning rate `lr`. Returns the gradient norm before clipping
-  // (0 when clipping is off).
-  double step(double lr);
+  // One update with the store's gradients, clipped where the run clips, at learning rate `lr`.
+  void step(double lr);
 
   // State by name ("momentum", or "first" and "second"), and the number of steps taken: what a checkpoint holds.
   const std::map<std::string, Tensor>& state() const { return state_; }
