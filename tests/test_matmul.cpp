@@ -6,6 +6,7 @@
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
 #include "tests/naive.h"
 
 namespace passband {
@@ -41,6 +42,20 @@ TEST_CASE("a matrix product equals naive loops for every type and transpose") {
           CHECK(c.dtype() == dtype);
           naive::check_close(c, naive::matmul(a.values(), b.values(), batch, m, n, k, ta, tb), k);
         }
+}
+
+TEST_CASE("a wide product of many rows equals naive loops: cut tiles, cut panels, several depths") {
+  for (const auto [batch, m, n, k] : {Product{1, 515, 70, 33}, Product{1, 531, 523, 521}}) {
+    const Tensor a = naive::random({m, k}, DType::f32, 1), w = naive::random({n, k}, DType::f32, 2),
+                 bias = naive::random({n}, DType::f32, 3),
+                 residual = naive::random({m, n}, DType::f32, 4);
+    std::vector<double> wanted = naive::matmul(a.values(), w.values(), 1, m, n, k, false, true);
+    naive::check_close(matmul(a, w, {.transpose_b = true}), wanted, k);
+    naive::check_close(matmul(a, transpose(w, 0, 1)), wanted, k);
+    const std::vector<double> b = bias.values(), r = residual.values();
+    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += b[i % b.size()] + r[i];
+    naive::check_close(linear(a, w, bias, residual), wanted, k + 2);
+  }
 }
 
 TEST_CASE("a sum over very many rows is as exact as a short one") {
