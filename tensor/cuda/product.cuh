@@ -108,23 +108,26 @@ using LargeTile = TensorCoreTile<128, 128, 64, 32, 2>;
 using MiddleTile = TensorCoreTile<128, 64, 64, 32, 3>;
 using SmallTile = TensorCoreTile<64, 64, 32, 32, 4>;
 
-// Large tiles reuse more of what they fetch; small ones waste less at the edges and keep more multiprocessors busy.
+// Large tiles reuse more of what they fetch; small ones waste less at the edges and keep more multiprocessors busy,
+// which costs less than splitting k.
 inline bool wants_large_tile(const ProductSize& size) {
   constexpr int64_t kMultiprocessors = 132;
   constexpr double kSmallTileCost = 1.3;  // for the same work
   const int64_t large = ceil_divide(size.m, 128) * ceil_divide(size.n, 128) * size.batch;
   const int64_t small = ceil_divide(size.m, 64) * ceil_divide(size.n, 64) * size.batch;
-  const int64_t parts = std::max<int64_t>(size.k / kLeastDepth, 1);
-  return large * parts >= kMultiprocessors && 4.0 * double(large) <= kSmallTileCost * double(small);
+  if (large < kMultiprocessors && (small >= kMultiprocessors || large * (size.k / kLeastDepth) < kMultiprocessors))
+    return false;
+  return 4.0 * double(large) <= kSmallTileCost * double(small);
 }
 
 // c = a b + bias + residual.
 template <class T, class A, class B>
 void run_product(const A& a, const B& b, const ProductOutput<T>& out, const ProductSize& size, Device device) {
   if constexpr (std::is_same_v<T, bf16>) {
-    wants_large_tile(size) ? run_tensor_core_product<T, LargeTile>(a, b, out, size, device)
-                           : run_tensor_core_product<T, SmallTile>(a, b, out, size, device);
-    return;
+    // Both operands transposed: nobody's hot product, so it has no large tile.
+    if constexpr (A::major == Major::k || B::major == Major::side)
+      if (wants_large_tile(size)) return run_tensor_core_product<T, LargeTile>(a, b, out, size, device);
+    return run_tensor_core_product<T, SmallTile>(a, b, out, size, device);
   }
   if constexpr (std::is_same_v<T, float>)
     if (tf32_allowed()) return run_tensor_core_product<T, MiddleTile>(a, b, out, size, device);
