@@ -56,7 +56,7 @@ list(JOIN CMAKE_CUDA_ARCHITECTURES " " archs)
 passband_feature(CUDA ON "${CUDAToolkit_VERSION} for ${archs}" "-DPASSBAND_CUDA=OFF")
 target_compile_options(passband_cuda INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --extended-lambda -Xcompiler=-Wall,-Wextra,-fopenmp>)
-target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDA=1)
+target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDA=1 PASSBAND_CUDA_ARCHITECTURES="${archs}")
 target_link_libraries(passband_cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
 
 find_path(PASSBAND_CUDNN_INCLUDE cudnn_version.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDNN_ROOT PATH_SUFFIXES include)

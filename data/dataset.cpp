@@ -231,6 +231,12 @@ DatasetInfo dataset_info(const std::string& name) {
           .source = "a folder of pictures"};
 }
 
+fs::path find_dataset(const std::string& name, const fs::path& data_dir) {
+  const Known* const set = find_known(name);
+  if (!set) unknown_name(name);
+  return find_files(*set, data_dir);
+}
+
 DataSplits load_dataset(const DatasetRequest& request) {
   if (request.image_size != 0 && (request.image_size < 8 || request.image_size > 4096))
     throw UsageError(

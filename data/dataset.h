@@ -62,6 +62,11 @@ DatasetInfo dataset_info(const std::string& name);
 // expected, found, way out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
 
+// The folder that holds a known set of files. Throws DataError that says where was looked and how to
+// get it.
+std::filesystem::path find_dataset(const std::string& name,
+                                   const std::filesystem::path& data_dir = {});
+
 // Side of the stored square for pictures of varying size: 8/7 of the network's (256 for 224).
 constexpr int64_t stored_size(int64_t image_size) { return (image_size * 8 + 3) / 7; }
 

@@ -11,6 +11,7 @@
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
+#include "train/doctor.h"
 #include "train/listing.h"
 #include "train/trainer.h"
 
@@ -28,7 +29,7 @@ constexpr const char* kExamples = R"(examples:
 struct Options {
   Values given;              // settings from the command line, in order
   std::string resume, output, list;
-  bool json = false, dry_run = false;
+  bool json = false, dry_run = false, doctor = false;
 };
 
 std::string flag_of(const char* key) {
@@ -69,6 +70,7 @@ bool parse(int argc, char** argv, Options& options) {
   app.add_option("--output", options.output, "directory for the run instead of runs/");
   app.add_option("--list", options.list, "models, data, settings or recipes");
   app.add_flag("--json", options.json, "machine-readable result on standard output");
+  app.add_flag("--doctor", options.doctor, "say what of this machine can be used, what is missing, and what to do");
   app.add_flag("--dry-run", options.dry_run, "print the resolved configuration and stop");
   app.add_flag("--amp", amp, "same as --precision bf16");
   for (const Setting& s : settings()) {
@@ -139,6 +141,10 @@ std::string where(Device device) {
 int run(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) return 0;
+  if (options.doctor) {
+    print_examination(examine(), options.json);
+    return 0;
+  }
   if (!options.list.empty()) {
     TrainConfig shown;
     for (const auto& [key, text] : options.given) set_value(shown, key, text);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -83,6 +84,21 @@ std::string describe_device(Device device) {
   return info.emulated ? "CUDA emulator" : info.name + " (" + device.str() + ")";
 }
 
+std::string device_facts(Device device) {
+  const cuda::DeviceInfo info = cuda::device_info(device.index);
+  const double gib = static_cast<double>(info.memory_bytes) / 0x1p30;
+  return concat_text(info.name, ", sm_", info.major, info.minor, ", ", std::round(gib * 10) / 10, " GiB, ",
+                     info.multiprocessors, " multiprocessors");
+}
+
+std::string cuda_architectures() {
+#ifdef PASSBAND_CUDA_ARCHITECTURES
+  return PASSBAND_CUDA_ARCHITECTURES;
+#else
+  return "";
+#endif
+}
+
 void synchronize(Device device) {
   if (device.is_cuda()) cuda::synchronize(cuda::compute_stream());
 }
@@ -96,6 +112,8 @@ Device choose_device(const std::string& name) {
 CudaBackend cuda_backend() { return CudaBackend::none; }
 int cuda_device_count() { return 0; }
 std::string describe_device(Device) { return "cpu"; }
+std::string device_facts(Device) { return "cpu"; }
+std::string cuda_architectures() { return ""; }
 void synchronize(Device) {}
 Device choose_device(const std::string& name) { return device_named(name); }
 #endif

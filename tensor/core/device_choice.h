@@ -9,6 +9,8 @@ namespace passband {
 enum class CudaBackend : uint8_t { none, emulated, native };
 // What this program was linked with.
 CudaBackend cuda_backend();
+// "sm_80, sm_90 and PTX": what the kernels were compiled for; empty without a native backend.
+std::string cuda_architectures();
 // Devices of the backend: 0 without one, or without a driver or a GPU.
 int cuda_device_count();
 
@@ -17,6 +19,8 @@ int cuda_device_count();
 Device choose_device(const std::string& name);
 // "NVIDIA H200 (cuda:0)", "CUDA emulator", "cpu".
 std::string describe_device(Device device);
+// Name, compute capability and memory: "NVIDIA H200, sm_90, 139.8 GiB".
+std::string device_facts(Device device);
 // Whether bf16 is the faster type there.
 bool multiplies_bf16(Device device);
 // Waits for the work given to a device.

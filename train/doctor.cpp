@@ -1,0 +1,167 @@
+// Looks at processor, driver, GPU, libraries and data.
+#include "train/doctor.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <oneapi/dnnl/dnnl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "data/dataset.h"
+#include "tensor/core/device_choice.h"
+#include "tensor/core/text.h"
+#include "tensor/cpu/parallel.h"
+
+namespace passband {
+namespace fs = std::filesystem;
+namespace {
+
+// The first line of a file that starts with `key`, without the key; empty when there is none.
+std::string line_after(const fs::path& file, const std::string& key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(key)) return line.substr(std::min(line.size(), line.find_first_not_of(" \t:", key.size())));
+  return {};
+}
+
+Finding processor() {
+  std::vector<std::string> features;
+  if (__builtin_cpu_supports("avx2")) features.emplace_back("avx2");
+  if (__builtin_cpu_supports("avx512f")) features.emplace_back("avx512f");
+  if (__builtin_cpu_supports("avx512bf16")) features.emplace_back("avx512_bf16");
+  if (line_after("/proc/cpuinfo", "flags").find("amx_bf16") != std::string::npos) features.emplace_back("amx_bf16");
+  const std::string name = line_after("/proc/cpuinfo", "model name");
+  Finding finding{"processor", fmt::format("{}: {}", name.empty() ? "unknown" : name,
+                                           features.empty() ? "no wide vectors" : join(features)), ""};
+  if (!__builtin_cpu_supports("avx2")) finding.advice = "expect slow training: no AVX2";
+  return finding;
+}
+
+Finding threads() {
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  Finding finding{"threads", fmt::format("{} used of {} logical processors (--threads)", thread_count(), online), ""};
+  if (const char* limit = std::getenv("OMP_NUM_THREADS"))
+    finding.found += fmt::format("; OMP_NUM_THREADS={} is set and not used", limit);
+  return finding;
+}
+
+Finding memory() {
+  const auto gib = [](const char* key) {
+    return std::strtod(line_after("/proc/meminfo", key).c_str(), nullptr) / (1 << 20);
+  };
+  const double free = gib("MemAvailable");
+  return {"memory", fmt::format("{:.1f} GiB, {:.1f} available", gib("MemTotal"), free),
+          free < 2 ? "less than 2 GiB is free: use a small --batch-size" : ""};
+}
+
+// Vendor 0x10de is NVIDIA, class 0x03.... a display or compute card.
+bool has_nvidia_card() {
+  std::error_code code;
+  for (const fs::directory_entry& card : fs::directory_iterator("/sys/bus/pci/devices", code))
+    if (line_after(card.path() / "vendor", "0x") == "10de" && line_after(card.path() / "class", "0x").starts_with("03"))
+      return true;
+  return fs::exists("/dev/nvidia0");
+}
+
+bool is_loadable(const char* library) {
+  void* const handle = dlopen(library, RTLD_LAZY);
+  if (handle) dlclose(handle);
+  return handle != nullptr;
+}
+
+Finding driver(bool card) {
+  const std::string version = line_after("/proc/driver/nvidia/version", "NVRM version");
+  if (!version.empty()) return {"driver", version, ""};
+  if (is_loadable("libcuda.so.1")) return {"driver", "libcuda.so.1 is there, no kernel module is loaded", ""};
+  return {"driver", "none", card ? "install NVIDIA's driver (550 or later for CUDA 12.4)" : ""};
+}
+
+Finding backend(bool card) {
+  switch (cuda_backend()) {
+    case CudaBackend::native: return {"CUDA build", "kernels for " + cuda_architectures(), ""};
+    case CudaBackend::emulated: return {"CUDA build", "kernels on the emulator (--device cuda-emulated)", ""};
+    case CudaBackend::none: break;
+  }
+  return {"CUDA build", "none: this program computes on the processor",
+          card ? "build for the GPU: cmake --preset cuda && cmake --build build"
+               : "nothing; the CUDA kernels run here too, slowly: --device cuda-emulated"};
+}
+
+std::vector<Finding> devices(bool card) {
+  std::vector<Finding> findings;
+  for (int i = 0; i < cuda_device_count(); ++i)
+    findings.push_back({fmt::format("cuda:{}", i), device_facts({DeviceType::cuda, static_cast<int8_t>(i)}), ""});
+  if (!findings.empty()) return findings;
+  if (!card) return {{"GPU", "none", ""}};
+  const bool built = cuda_backend() == CudaBackend::native;
+  return {{"GPU", built ? "the driver shows none to this program" : "there, but not used by this build",
+           built ? "check nvidia-smi, CUDA_VISIBLE_DEVICES and the container's --gpus" : ""}};
+}
+
+Finding compiler(bool card) {
+  std::vector<fs::path> places;
+  if (const char* home = std::getenv("CUDA_PATH")) places.push_back(fs::path(home) / "bin/nvcc");
+  std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
+  for (std::string folder; std::getline(path, folder, ':');) places.push_back(fs::path(folder) / "nvcc");
+  places.emplace_back("/usr/local/cuda/bin/nvcc");
+  for (const fs::path& place : places)
+    if (fs::exists(place)) return {"nvcc", place.string(), ""};
+  return {"nvcc", "none", card ? "install the CUDA toolkit 12.4 or later, then: cmake --preset cuda" : ""};
+}
+
+Finding libraries() {
+  const dnnl_version_t* const v = dnnl_version();
+  std::string text = fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);
+#ifdef PASSBAND_HAS_CUDNN
+  text += ", cuBLASLt, cuFFT, cuDNN";
+#endif
+  return {"libraries", text, ""};
+}
+
+std::vector<Finding> data_sets() {
+  std::vector<Finding> findings;
+  for (const DatasetInfo& info : list_datasets()) {
+    if (info.name == "shapes" || info.name == "imagenet") continue;
+    try {
+      findings.push_back({info.name, find_dataset(info.name).string(), ""});
+    } catch (const DataError& error) {
+      const std::string text = error.what();
+      const size_t remedy = text.find("get it with ");
+      findings.push_back({info.name, "not found", remedy == std::string::npos ? text : text.substr(remedy)});
+    }
+  }
+  return findings;
+}
+
+}  // namespace
+
+std::vector<Finding> examine() {
+  const bool card = has_nvidia_card();
+  std::vector<Finding> findings = {processor(), threads(), memory(), libraries(), driver(card), compiler(card),
+                                   backend(card)};
+  for (const auto& group : {devices(card), data_sets()}) findings.insert(findings.end(), group.begin(), group.end());
+  const Device chosen = choose_device("auto");
+  findings.push_back({"--device auto", describe_device(chosen), ""});
+  findings.push_back({"--precision auto", multiplies_bf16(chosen) ? "bf16" : "f32", ""});
+  return findings;
+}
+
+void print_examination(const std::vector<Finding>& findings, bool json) {
+  if (json) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const Finding& f : findings) list.push_back({{"topic", f.topic}, {"found", f.found}, {"advice", f.advice}});
+    fmt::print("{}\n", list.dump(2));
+    return;
+  }
+  for (const Finding& f : findings) {
+    fmt::print("{:<18}{}\n", f.topic, f.found);
+    if (!f.advice.empty()) fmt::print("{:<18}-> {}\n", "", f.advice);
+  }
+}
+
+}  // namespace passband
