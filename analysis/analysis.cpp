@@ -131,14 +131,15 @@ Section run_analysis(const Analysis& analysis, AnalysisInput input) {
     if (reason.empty()) suited.push_back(subject);
     else reasons.push_back(subject.label + ": " + reason);
   }
-  Section section;
-  if (suited.empty()) {
-    section = {.name = analysis.name, .title = analysis.name, .order = 900, .question = analysis.question};
+  const std::string lacking = analysis.lacking ? analysis.lacking(input) : std::string();
+  if (!lacking.empty()) reasons = {lacking};
+  if (suited.empty() || !lacking.empty()) {
+    Section section{.name = analysis.name, .title = analysis.name, .order = 900, .question = analysis.question};
     section.finding = "Does not apply. " + join(reasons, " ");
     return section;
   }
   input.subjects = std::move(suited);
-  section = analysis.run(input);
+  Section section = analysis.run(input);
   for (const std::string& reason : reasons) section.caveats.push_back("Left out: " + reason);
   return section;
 }

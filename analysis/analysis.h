@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "analysis/memo.h"
 #include "analysis/progress.h"
 #include "analysis/report/report.h"
 #include "analysis/subject.h"
@@ -27,6 +29,7 @@ struct AnalysisInput {
   int64_t images = 0;              // --images; 0: each analysis' own number
   Progress progress;               // report to it; it throws when the user wants to stop
   std::map<std::string, std::string> settings;  // of the analysis that runs: every option of its row
+  std::shared_ptr<Memo> memo = std::make_shared<Memo>();  // shared by the analyses of one call
   // Where a long analysis may keep partial results under `partial_file`; empty: nowhere.
   std::filesystem::path partial_directory;
 
@@ -59,6 +62,9 @@ struct Analysis {
   // Why it does not apply to a network, as a sentence; empty: it does. Such a network is left out, and the section
   // says why.
   std::function<std::string(const Subject&)> unsuited = {};
+  // What the call as a whole lacks for it (kind of data, further runs), as a sentence; empty: nothing. It is then left
+  // out of the quick set, and says so when it is asked for by name.
+  std::function<std::string(const AnalysisInput&)> lacking = {};
   std::function<Section(const AnalysisInput&)> run;
 };
 
@@ -82,5 +88,10 @@ Section distance_section(const AnalysisInput& input);
 Section rollout_section(const AnalysisInput& input);
 Section calibration_section(const AnalysisInput& input);
 Section confusion_section(const AnalysisInput& input);
+Section shape_bias_section(const AnalysisInput& input);
+Section growth_section(const AnalysisInput& input);
+// See Analysis::lacking.
+std::string lacks_conflicts(const AnalysisInput& input);
+std::string lacks_siblings(const AnalysisInput& input);
 
 }  // namespace passband

@@ -1,16 +1,14 @@
 // analyze: opens a trained network up and writes a report.
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "analysis/analysis.h"
-#include "analysis/report/text.h"
-#include "models/run.h"
-#include "models/weights.h"
+#include "analysis/along.h"
+#include "analysis/console.h"
+#include "analysis/study.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
@@ -21,21 +19,22 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kExamples = R"(examples:
-  ./analyze --run last                              every analysis of the newest run
+  ./analyze --run last                              the quick set on the newest run, about two minutes
+  ./analyze --run last --full                       every analysis; finished sections are kept
   ./analyze --run last --only cka,fourier           some of them; the report keeps the others
+  ./analyze --run last --only cka --set cka.estimator=biased
   ./analyze --run last --untrained                  random weights beside the trained ones
-  ./analyze --run last --against 20260101-resnet    two runs side by side
+  ./analyze --run last --against 20260101-resnet 20260102-vit      runs side by side
+  ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
   ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
-  ./analyze --list                                  names, questions, costs
+  ./analyze --list                                  names, questions, costs, options
 )";
 
 struct Options {
-  std::string run, model, weights, data, data_dir, output, which = "best";
-  std::vector<std::string> only, against;
-  std::map<std::string, std::string> settings;  // "cka.estimator" -> "biased"
-  int64_t images = 0;
+  StudyRequest study;
+  std::vector<std::string> only;
   int threads = 0;
-  bool untrained = false, json = false, list = false, fresh = false;
+  bool full = false, along = false, json = false, list = false, fresh = false;
 };
 
 volatile std::sig_atomic_t stop_requested = 0;
@@ -47,23 +46,39 @@ volatile std::sig_atomic_t stop_requested = 0;
   throw UsageError("unknown option '" + name + "' (--help shows all)" + did_you_mean(name, known));
 }
 
+void add_assignments(const std::vector<std::string>& assignments, std::map<std::string, std::string>& settings) {
+  for (const std::string& text : assignments) {
+    const size_t dot = text.find('.'), equals = text.find('=');
+    if (dot == std::string::npos || equals == std::string::npos || equals < dot)
+      throw UsageError("--set: " + quote(text) + " is not analysis.option=value (--list shows all)");
+    settings[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+}
+
 bool parse(int argc, char** argv, Options& o) {
-  CLI::App app{
-      "Analyses a trained network: similarity, frequencies, variance, attention, calibration; writes a report."};
+  CLI::App app{"Analyses a trained network and writes a report: what layers represent, which frequencies they pass, "
+               "how far they look, how their loss is curved, how honest and how robust they are."};
   app.footer(kExamples);
   app.allow_extras();
-  app.add_option("--run", o.run, "run to analyse: last, a name, a unique prefix or a path");
-  app.add_option("--checkpoint", o.which, "weights of the run: best, last, or a file name")->capture_default_str();
-  app.add_option("--model", o.model, "name of a network, with --weights");
-  app.add_option("--weights", o.weights, "safetensors file with timm's / torchvision's tensor names");
-  app.add_option("--data", o.data, "data set (a run knows its own)");
-  app.add_option("--data-dir", o.data_dir, "where it lies (else $PASSBAND_DATA, else data/downloads)");
+  StudyRequest& study = o.study;
+  std::vector<std::string> assignments;
+  app.add_option("--run", study.run, "run to analyse: last, a name, a unique prefix or a path");
+  app.add_option("--checkpoint", study.which, "weights of the run: best, last, or a file name")->capture_default_str();
+  app.add_option("--model", study.model, "name of a network, with --weights");
+  app.add_option("--weights", study.weights, "safetensors file with timm's / torchvision's tensor names");
+  app.add_option("--data", study.data, "data set (a run knows its own)");
+  app.add_option("--data-dir", study.data_dir, "where it lies (else $PASSBAND_DATA, else data/downloads)");
   app.add_option("--only", o.only, "analyses by name, comma-separated")->delimiter(',');
-  app.add_option("--against", o.against, "further runs to stand beside the first")->delimiter(',');
-  app.add_flag("--untrained", o.untrained, "the same network with random weights beside the trained one");
-  app.add_option("--images", o.images, "test pictures for each analysis (default: what each needs)")
+  app.add_flag("--full", o.full, "every analysis, not only the quick set");
+  app.add_option("--set", assignments, "analysis.option=value, see --list")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--against", study.against, "further runs to stand beside the first")->delimiter(',');
+  app.add_flag("--untrained", study.untrained, "the same network with random weights beside the trained one");
+  app.add_flag("--along", o.along, "at each of the weights the runs kept (train --checkpoint-interval)");
+  app.add_option("--images", study.images, "test pictures for each analysis (default: what each needs)")
       ->check(CLI::PositiveNumber);
-  app.add_option("--output", o.output, "directory of the report (default: report/ in the run)");
+  app.add_option("--output", study.output, "directory of the report (default: report/ in the run)");
   app.add_option("--threads", o.threads, "processor threads; 0 = the physical cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
   app.add_flag("--json", o.json, "headline values on standard output");
@@ -77,193 +92,175 @@ bool parse(int argc, char** argv, Options& o) {
     throw UsageError(error.what());
   }
   if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
+  add_assignments(assignments, study.settings);
   return true;
 }
 
-void print_list(bool json) {
+void print_json_list() {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Analysis& a : analyses()) {
-    list.push_back({{"name", a.name}, {"question", a.question}, {"cost", a.cost}});
-    if (!json) fmt::print("{:<12} {}\n{:<12} cost: {}\n", a.name, a.question, "", a.cost);
+    nlohmann::ordered_json options = nlohmann::ordered_json::array();
+    for (const AnalysisOption& option : a.options)
+      options.push_back({{"name", a.name + "." + option.name},
+                         {"default", option.standard},
+                         {"meaning", option.meaning},
+                         {"choices", option.choices}});
+    list.push_back({{"name", a.name}, {"question", a.question}, {"cost", a.cost}, {"quick", a.quick},
+                    {"options", options}});
   }
-  if (json) fmt::print("{}\n", list.dump(2));
+  fmt::print("{}\n", list.dump(2));
 }
 
-std::vector<const Analysis*> chosen(const std::vector<std::string>& only) {
-  std::vector<const Analysis*> result;
-  std::vector<std::string> names;
-  for (const Analysis& a : analyses()) names.push_back(a.name);
-  for (const std::string& name : only) {
-    const auto found = std::ranges::find(analyses(), name, &Analysis::name);
-    if (found == analyses().end())
-      throw UsageError("--only: unknown analysis '" + name + "' (--list shows all)" + did_you_mean(name, names));
+void print_list() {
+  for (const Analysis& a : analyses()) {
+    fmt::print("{:<14} {}\n{:<14} cost: {}{}\n", a.name, a.question, "", a.cost,
+               a.quick ? "" : " (with --full or --only)");
+    for (const AnalysisOption& option : a.options)
+      fmt::print("{:<14} --set {}.{}={}  {}{}\n", "", a.name, option.name, option.standard, option.meaning,
+                 option.choices.empty() ? "" : ": " + join(option.choices));
   }
-  for (const Analysis& a : analyses())
-    if (only.empty() || std::ranges::find(only, a.name) != only.end()) result.push_back(&a);
+}
+
+std::vector<const Analysis*> chosen(const Options& o) {
+  for (const std::string& name : o.only) find_analysis(name);
+  std::vector<const Analysis*> result;
+  for (const Analysis& a : analyses()) {
+    const bool named = std::ranges::find(o.only, a.name) != o.only.end();
+    if (o.only.empty() ? a.quick || o.full : named) result.push_back(&a);
+  }
+  for (const auto& [name, value] : o.study.settings) {
+    const Analysis& owner = find_analysis(name.substr(0, name.find('.')));
+    with_settings({}, owner, o.study.settings);
+    if (std::ranges::find(result, &owner) == result.end())
+      throw UsageError(fmt::format("--set {}: {} is not among the analyses of this call; name it with --only", name,
+                                   owner.name));
+  }
   return result;
 }
 
-// What is to be analysed, and where the report goes.
-struct Study {
+// One section to make, or to keep when the report holds it under the same key.
+struct Job {
+  std::string name;  // of the section
+  std::string key;
+  double work = 0;   // forward passes of a picture
+  std::function<Section(AnalysisInput)> run;
   AnalysisInput input;
-  DataSplits data;
-  std::string data_name;
-  fs::path report;
-  ReportHeader header;
 };
 
-std::string digest_of(const Model& model) {
-  const Tensor values = model.store().values();
-  const std::string_view bytes(static_cast<const char*>(values.raw()),
-                               static_cast<size_t>(values.numel() * size_of(values.dtype())));
-  return fmt::format("{:016x}", site_of(bytes));
-}
-
-Subject make_subject(std::string label, std::shared_ptr<Model> model) {
-  std::string digest = digest_of(*model);
-  return {std::move(label), std::move(model), std::move(digest)};
-}
-
-RunCard card_of(const RunDescription& run, const Model& model) {
-  return {run.directory.filename().string(),
-          {{"model", run.model},
-           {"pattern", model.pattern().empty() ? "-" : model.pattern()},
-           {"parameters", format_number(static_cast<double>(model.store().parameter_count()), 12)},
-           {"multiply-accumulates", fmt::format("{:.1f} M", static_cast<double>(model.macs()) / 1e6)},
-           {"data", run.data},
-           {"pictures", fmt::format("{0} × {0}", run.image_size)},
-           {"seed", std::to_string(run.seed)}}};
-}
-
-void load_pictures(Study& study, const DatasetRequest& request) {
-  study.data = load_dataset(request);
-  study.data_name = request.name;
-  study.input.data = &study.data.test;
-  study.input.train = &study.data.train;
-}
-
-// The pictures that the run was trained on, unless the command line names others.
-DatasetRequest pictures_of(const RunDescription& run, const Options& o) {
-  return {.name = o.data.empty() ? run.data : o.data,
-          .data_dir = o.data_dir.empty() ? run.data_dir : o.data_dir,
-          .image_size = run.image_size,
-          .shapes = shapes_options(run.shapes_label, run.shapes_conflict, run.shapes_train, run.shapes_test)};
-}
-
-void add_run(Study& study, const Options& o, const std::string& name) {
-  const RunDescription run = read_run(find_run(name));
-  std::shared_ptr<Model> model = load_run_model(run, o.which);
-  const bool first = study.input.subjects.empty();
-  if (first) {
-    load_pictures(study, pictures_of(run, o));
-    study.report = o.output.empty() ? run.directory / "report" : fs::path(o.output);
-    study.header.title = fmt::format("{} on {}", run.model, study.data_name);
-    study.header.subtitle = run.directory.filename().string();
+std::vector<Job> make_jobs(const Options& o, const Study& study) {
+  std::vector<Job> jobs;
+  for (const Analysis* analysis : chosen(o)) {
+    const AnalysisInput input = with_settings(study.input, *analysis, o.study.settings);
+    if (o.only.empty() && analysis->lacking && !analysis->lacking(input).empty()) continue;
+    const auto subjects = static_cast<double>(input.subjects.size());
+    if (o.along) {
+      jobs.push_back({analysis->name + "-along", along_key(*analysis, input), 0, [analysis](const AnalysisInput& in) {
+                        return along_section(*analysis, in);
+                      }, input});
+      for (const Subject& subject : input.subjects)
+        jobs.back().work += analysis->work * static_cast<double>(checkpoints(*subject.run).size());
+    } else {
+      jobs.push_back({analysis->name, section_key(*analysis, input), analysis->work * subjects,
+                      [analysis](AnalysisInput in) { return run_analysis(*analysis, std::move(in)); }, input});
+    }
   }
-  if (model->options().classes != study.data.test.num_classes())
-    throw UsageError(fmt::format("{}: the network knows {} classes, {} has {}", name, model->options().classes,
-                                 study.data_name, study.data.test.num_classes()));
-  study.header.runs.push_back(card_of(run, *model));
-  const auto same = std::ranges::count(study.input.subjects, run.model, &Subject::label);
-  Subject subject = make_subject(same ? run.directory.filename().string() : run.model, model);
-  subject.run = std::make_shared<RunDescription>(run);
-  study.input.subjects.push_back(std::move(subject));
+  return jobs;
 }
 
-void add_weights(Study& study, const Options& o) {
-  const std::string data = o.data.empty() ? "cifar10" : o.data;
-  const DatasetInfo info = dataset_info(data);
-  std::shared_ptr<Model> model = make_model(o.model, {.classes = info.classes, .image_size = info.height});
-  load_weights(o.weights, *model);
-  load_pictures(study, {.name = data, .data_dir = o.data_dir, .image_size = info.height});
-  study.report = o.output.empty() ? fs::path(o.weights).replace_extension("") += "-report" : fs::path(o.output);
-  study.header.title = fmt::format("{} on {}", o.model, data);
-  study.header.subtitle = fs::path(o.weights).filename().string();
-  study.input.subjects.push_back(make_subject(o.model, model));
+double mean_picture_seconds(const Study& study) {
+  double total = 0;
+  for (const Subject& subject : study.input.subjects) total += seconds_per_picture(*subject.model);
+  return total / static_cast<double>(study.input.subjects.size());
 }
 
-Study make_study(const Options& o) {
-  Study study;
-  if (!o.weights.empty()) {
-    if (o.model.empty()) throw UsageError("--weights: name the network with --model");
-    if (!o.run.empty()) throw UsageError("--weights and --run exclude each other");
-    add_weights(study, o);
-  } else {
-    if (!o.model.empty()) throw UsageError("--model: give its --weights FILE.safetensors, or use --run");
-    add_run(study, o, o.run.empty() ? "last" : o.run);
+// What a call with --full would compute beyond this one.
+std::string what_full_adds(const Options& o, const Study& study, double picture_seconds) {
+  std::vector<std::string> names;
+  double work = 0;
+  for (const Analysis& a : analyses()) {
+    if (a.quick) continue;
+    names.push_back(a.name);
+    work += a.work * static_cast<double>(study.input.subjects.size());
   }
-  study.input.images = o.images;
-  if (o.untrained) {
-    const Subject& first = study.input.subjects.front();
-    std::shared_ptr<Model> random = make_model(first.model->name(), first.model->options());
-    study.input.subjects.push_back(make_subject(first.label + ", untrained", random));
+  if (o.full || o.along || !o.only.empty() || names.empty()) return {};
+  return fmt::format("--full adds {} (about {})", join(names), format_duration(work * picture_seconds));
+}
+
+// Runs one job into the report. Returns the exit code of its failure, 0 when it went well.
+int run_job(Job& job, const fs::path& directory, Report& report, Console& console) {
+  const fs::path partial = directory / "partial" / fmt::format("{:016x}", site_of(job.key));
+  fs::create_directories(partial);
+  job.input.partial_directory = partial;
+  job.input.progress = Progress([&](const Progress::Report& state) {
+    if (stop_requested) throw Interrupted();
+    console.update(state);
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  const auto fail = [&](const std::exception& error, int code) {
+    console.end(fmt::format("failed: {}", error.what()));
+    return code;
+  };
+  try {
+    Section section = job.run(job.input);
+    section.name = job.name;
+    section.key = job.key;
+    report.add(std::move(section));
+    report.write(directory);
+  } catch (const UsageError& error) {
+    return fail(error, 2);
+  } catch (const DataError& error) {
+    return fail(error, 3);
+  } catch (const OutOfMemory& error) {
+    return fail(error, 5);
+  } catch (const Error& error) {
+    return fail(error, 1);
   }
-  for (const std::string& name : o.against) add_run(study, o, name);
-  return study;
+  fs::remove_all(partial);
+  std::error_code not_empty;
+  fs::remove(directory / "partial", not_empty);
+  console.end(fmt::format("{:.1f} s", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()));
+  return 0;
 }
 
-// Weights, data and settings that a section was computed from.
-std::string key_of(const Study& study, const Analysis& analysis) {
-  std::string key = fmt::format("{} {:016x} {}", analysis.name, fingerprint(study.data.test), study.input.images);
-  for (const Subject& subject : study.input.subjects) key += " " + subject.label + " " + subject.fingerprint;
-  return key;
-}
-
-void print_json(const Study& study) {
-  fmt::print("{}\n", read_file(study.report / "summary.json"));
-}
-
-// The network in a plain sentence, for the head of the page.
-std::string introduction(const Study& study) {
-  const Model& model = *study.input.subjects.front().model;
-  const std::string& pattern = model.pattern();
-  std::string text = fmt::format("{} has {} parameters and spends {:.0f} million multiply-accumulates on a picture",
-                                 study.input.subjects.front().label,
-                                 format_number(static_cast<double>(model.store().parameter_count()), 12),
-                                 static_cast<double>(model.macs()) / 1e6);
-  if (!pattern.empty()) {
-    const auto blocks = [&](char letter) { return std::ranges::count(pattern, letter); };
-    text += fmt::format("; its {} blocks are {} convolution, {} self-attention and {} lambda blocks ({})",
-                        blocks('C') + blocks('M') + blocks('L'), blocks('C'), blocks('M'), blocks('L'), pattern);
-  }
-  return text + ".";
-}
-
-int run_analyses(const Options& o, Study& study) {
-  const std::vector<const Analysis*> list = chosen(o.only);
-  study.header.answer = introduction(study);
-  Report report(study.header);
-  report.write(study.report);
-  for (size_t i = 0; i < list.size() && !stop_requested; ++i) {
-    const Analysis& analysis = *list[i];
-    const std::string key = key_of(study, analysis);
-    fmt::print(stderr, "[{}/{}] {:<12} ", i + 1, list.size(), analysis.name);
-    std::fflush(stderr);
-    if (!o.fresh && stored_key(study.report, analysis.name) == key) {
-      fmt::print(stderr, "kept from before\n");
+int run_jobs(std::vector<Job>& jobs, const Options& o, Study& study, Report& report) {
+  Console console(jobs.size());
+  int code = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (stop_requested) return 130;
+    console.begin(i, jobs[i].name);
+    if (!o.fresh && stored_key(study.report, jobs[i].name) == jobs[i].key) {
+      console.end("kept from before");
       continue;
     }
-    const auto begin = std::chrono::steady_clock::now();
-    Section section = run_analysis(analysis, with_settings(study.input, analysis, o.settings));
-    section.key = key;
-    report.add(std::move(section));
-    report.write(study.report);
-    fmt::print(stderr, "{:.1f} s\n",
-               std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    try {
+      const int failed = run_job(jobs[i], study.report, report, console);
+      if (code == 0) code = failed;
+    } catch (const Interrupted&) {
+      console.end("stopped");
+      return 130;
+    }
   }
-  if (o.json) {
-    print_json(study);
-  } else {
-    fmt::print("report: {}\n", fs::absolute(study.report / "index.html").string());
+  return code;
+}
+
+// The commands of earlier calls whose sections the report still holds, and this one.
+std::vector<std::string> commands_of(const fs::path& report, const std::string& command) {
+  std::vector<std::string> commands;
+  if (fs::is_regular_file(report / "summary.json")) {
+    const auto before = nlohmann::json::parse(read_file(report / "summary.json"), nullptr, /*exceptions=*/false);
+    if (before.is_object() && before.contains("commands") && before["commands"].is_array())
+      for (const auto& line : before["commands"])
+        if (line.is_string() && line != command) commands.push_back(line);
   }
-  return stop_requested ? 130 : 0;
+  commands.push_back(command);
+  return commands;
 }
 
 int run(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) return 0;
   if (options.list) {
-    print_list(options.json);
+    options.json ? print_json_list() : print_list();
     return 0;
   }
   if (options.threads > 0) set_thread_count(options.threads);
@@ -271,12 +268,34 @@ int run(int argc, char** argv) {
     stop_requested = 1;
     std::signal(signal, SIG_DFL);
   });
-  chosen(options.only);
-  Study study = make_study(options);
+  chosen(options);
+  Study study;
+  make_study(options.study, study);
+  std::vector<Job> jobs = make_jobs(options, study);
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-  study.header.commands = {command};
-  return run_analyses(options, study);
+  study.header.commands = commands_of(study.report, command);
+  Report report(study.header);
+  report.write(study.report);
+
+  const double picture_seconds = mean_picture_seconds(study);
+  double work = 0;
+  for (const Job& job : jobs)
+    if (options.fresh || stored_key(study.report, job.name) != job.key) work += job.work;
+  if (work > 0) fmt::print(stderr, "{} sections, about {}\n", jobs.size(), format_duration(work * picture_seconds));
+  const int code = run_jobs(jobs, options, study, report);
+  if (options.json) {
+    fmt::print("{}\n", read_file(study.report / "summary.json"));
+  } else {
+    fmt::print("report: {}\n", fs::absolute(study.report / "index.html").string());
+  }
+  if (code == 130) {
+    fmt::print(stderr, "stopped; finished sections are kept, and the same command goes on\n");
+    return code;
+  }
+  const std::string more = what_full_adds(options, study, picture_seconds);
+  if (!more.empty()) fmt::print(stderr, "{}\n", more);
+  return code;
 }
 
 }  // namespace

@@ -53,7 +53,12 @@ Rows similarity_rows() {
                     "the same for regression and canonical correlation, which refuse more features "
                     "than pictures",
                     {"pooled", "flat"}},
-                   {"svcca_share", "0.99", "of the variance that SVCCA keeps"}},
+                   {"svcca_share", "0.99", "of the variance that SVCCA keeps"},
+                   {"svcca_of",
+                    "squares",
+                    "variance, or the sum of singular values as the published tutorial",
+                    {"squares", "singular_values"}},
+                   {"centre", "true", "features first; false as Kornblith's notebook"}},
        .run = similarity_section},
   };
 }
@@ -65,7 +70,11 @@ Rows frequency_rows() {
        .cost = "n forward passes and FFTs; memory H W per layer",
        .work = 1500,
        .options =
-           {{"bias", "mark", "mark what white noise reads, or subtract it", {"mark", "subtract"}}},
+           {{"bias", "mark", "mark what white noise reads, or subtract it", {"mark", "subtract"}},
+            {"axis",
+             "exact",
+             "frequencies as they are, or stretched to end at 1.0 pi as published",
+             {"exact", "published"}}},
        .run = fourier_section},
       {.name = "noise",
        .question = "Does noise of low or of high frequency hurt more?",
@@ -124,8 +133,8 @@ Rows reach_rows() {
        .work = 3000,
        .options = {{"estimator",
                     "signs",
-                    "random signs over the channels, or every channel",
-                    {"signs", "exact"}},
+                    "random signs over the channels, every channel, or the script of RepLKNet",
+                    {"signs", "exact", "replknet"}},
                    {"draws", "4", "of signs, for each picture and layer"},
                    {"norm",
                     "rms",
@@ -170,14 +179,38 @@ Rows calibration_rows() {
   return {
       {.name = "calibration",
        .question = "Is the confidence honest?",
-       .cost = "n forward passes; constant memory",
+       .cost = "n forward passes (all test pictures), shared with confusion; memory 16 n bytes and "
+               "10,000 K logits",
        .work = 10000,
        .run = calibration_section},
       {.name = "confusion",
        .question = "Which classes are taken for which?",
-       .cost = "n forward passes; memory K^2",
-       .work = 10000,
+       .cost = "nothing after calibration, else n forward passes; memory K^2",
+       .work = 100,
        .run = confusion_section},
+      {.name = "shape-bias",
+       .question = "When outline and texture disagree, which one does the network believe?",
+       .cost = "n forward passes; the pictures stay in memory",
+       .work = 2000,
+       .options = {{"folder", "", "stimuli named as cat7-dog3.png instead of the built-in shapes"},
+                   {"mapping", "", "file of lines 'category: class class ...' for the folder"},
+                   {"pool", "mean", "of the probabilities of a category's classes",
+                    {"mean", "sum", "max"}},
+                   {"seed", "1", "of the built-in pictures"}},
+       .lacking = lacks_conflicts,
+       .run = shape_bias_section},
+  };
+}
+
+Rows growth_rows() {
+  return {
+      {.name = "growth",
+       .question = "Which layers need the whole data, which look the same after a tenth of it?",
+       .cost = "n forward passes a network, then n 256 p per layer of p features; memory 256^2 L "
+               "doubles a network",
+       .work = 1500,
+       .lacking = lacks_siblings,
+       .run = growth_section},
   };
 }
 
@@ -187,7 +220,8 @@ const std::vector<Analysis>& analyses() {
   static const std::vector<Analysis> table = [] {
     Rows all;
     for (const auto rows :
-         {similarity_rows, frequency_rows, reach_rows, rollout_rows, calibration_rows})
+         {similarity_rows, frequency_rows, reach_rows, rollout_rows, calibration_rows,
+          growth_rows})
       std::ranges::move(rows(), std::back_inserter(all));
     return all;
   }();

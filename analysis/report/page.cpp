@@ -64,18 +64,33 @@ std::string value_text(const ReportValue& value) {
   return value.text.empty() ? format_number(value.value) : value.text;
 }
 
+// The values of one key belong to different networks and stand together.
+std::vector<std::vector<const ReportValue*>> by_key(const std::vector<ReportValue>& values) {
+  std::vector<std::vector<const ReportValue*>> groups;
+  for (const ReportValue& value : values) {
+    const auto same = std::find_if(groups.begin(), groups.end(),
+                                   [&](const auto& group) { return group[0]->key == value.key; });
+    if (same == groups.end()) groups.push_back({&value});
+    else same->push_back(&value);
+  }
+  return groups;
+}
+
 void append_headline(std::string& out, const ReportHeader& header, const std::vector<StoredSection>& sections) {
-  std::vector<const ReportValue*> shown;
-  for (const ReportValue& value : header.headline) shown.push_back(&value);
+  std::vector<std::vector<const ReportValue*>> shown;
+  for (const ReportValue& value : header.headline) shown.push_back({&value});
   for (const StoredSection& section : sections)
-    for (const ReportValue& value : section.values)
-      if (value.headline) shown.push_back(&value);
+    for (const auto& group : by_key(section.values))
+      if (group[0]->headline) shown.push_back(group);
   if (shown.empty()) return;
   out += "<dl class=\"headline\">\n";
-  for (const ReportValue* value : shown) {
-    out += fmt::format(R"(<div><dt>{}</dt><dd class="number">{}</dd>)", escape_xml(value->label),
-                       prose(value_text(*value)));
-    if (!value->detail.empty()) out += fmt::format(R"(<dd class="detail">{}</dd>)", prose(value->detail));
+  for (const auto& group : shown) {
+    out += fmt::format(R"(<div><dt>{}</dt><dd class="number">{}</dd>)", escape_xml(group[0]->label),
+                       prose(value_text(*group[0])));
+    if (!group[0]->detail.empty()) out += fmt::format(R"(<dd class="detail">{}</dd>)", prose(group[0]->detail));
+    for (size_t i = 1; i < group.size(); ++i)
+      out += fmt::format(R"(<dd class="detail">{}: {}</dd>)", escape_xml(group[i]->subject),
+                         prose(value_text(*group[i])));
     out += "</div>\n";
   }
   out += "</dl>\n";
@@ -220,9 +235,14 @@ std::string caveats_of(const StoredSection& section) {
 std::string numbers_of(const StoredSection& section) {
   if (section.values.empty()) return {};
   std::string out = "<ul>";
-  for (const ReportValue& value : section.values)
-    out += fmt::format("<li>{}: <b>{}</b>{}</li>", escape_xml(value.label), prose(value_text(value)),
-                       value.detail.empty() ? "" : ", " + prose(value.detail));
+  for (const auto& group : by_key(section.values)) {
+    out += fmt::format("<li>{}: ", escape_xml(group[0]->label));
+    for (const ReportValue* value : group)
+      out += fmt::format("{}{}<b>{}</b>{}", value == group[0] ? "" : "; ",
+                         group.size() > 1 && !value->subject.empty() ? escape_xml(value->subject) + " " : "",
+                         prose(value_text(*value)), value->detail.empty() ? "" : ", " + prose(value->detail));
+    out += "</li>";
+  }
   return out + "</ul>";
 }
 

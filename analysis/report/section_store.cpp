@@ -21,7 +21,7 @@ json number(double value) { return std::isfinite(value) ? json(value) : json(nul
 
 json to_json(const ReportValue& value) {
   json out = {{"key", value.key}, {"label", value.label}, {"value", number(value.value)}, {"text", value.text},
-              {"detail", value.detail}, {"headline", value.headline}};
+              {"detail", value.detail}, {"headline", value.headline}, {"subject", value.subject}};
   if (!std::isfinite(value.value)) out["nonfinite"] = true;
   return out;
 }
@@ -32,7 +32,8 @@ ReportValue value_from(const json& in) {
           .value = in.at("value").is_null() ? std::nan("") : in.at("value").get<double>(),
           .text = in.at("text"),
           .detail = in.at("detail"),
-          .headline = in.at("headline")};
+          .headline = in.at("headline"),
+          .subject = in.value("subject", "")};
 }
 
 json to_json(const StoredFigure& figure) {
@@ -118,18 +119,21 @@ std::string summary_json(const ReportHeader& header, const std::vector<StoredSec
     runs.push_back({{"name", run.name}, {"settings", settings}});
   }
   for (const StoredSection& section : sections) {
-    json values = json::object(), figures = json::array();
+    json values = json::object(), networks = json::object(), figures = json::array();
     for (const ReportValue& value : section.values) {
-      values[value.key] = number(value.value);
+      if (!values.contains(value.key)) values[value.key] = number(value.value);
+      if (!value.subject.empty()) networks[value.subject][value.key] = number(value.value);
       if (value.headline) headline.push_back(to_json(value));
     }
     for (const StoredFigure& figure : section.figures) figures.push_back(figure.name);
     parts[section.name] = {{"title", section.title}, {"finding", section.finding}, {"values", values},
                            {"figures", figures}, {"arrays", section.arrays}};
+    if (networks.size() > 1) parts[section.name]["networks"] = networks;
   }
   return dump({{"title", header.title},
                {"subtitle", header.subtitle},
                {"answer", header.answer},
+               {"commands", header.commands},
                {"headline", headline},
                {"runs", runs},
                {"sections", parts}},

@@ -33,7 +33,8 @@ std::string section_to_json(const StoredSection& section);
 // Throws DataError naming `path` when the text is not a stored section.
 StoredSection section_from_json(const std::string& text, const std::string& path);
 
-// The machine-readable summary: title, headline values, and each section's values and finding.
+// The machine-readable summary: title, commands, headline values, and each section's finding and values; those of
+// several networks also as networks.LABEL.KEY.
 std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections);
 
 }  // namespace passband
