@@ -5,6 +5,7 @@
 #include "analysis/analysis.h"
 #include "analysis/representation_sections.h"
 #include "analysis/rollout_sections.h"
+#include "analysis/spatial_sections.h"
 
 namespace passband {
 namespace {
@@ -172,6 +173,48 @@ Rows rollout_rows() {
        .options = rollout_class_options(),
        .unsuited = without_scores,
        .run = rollout_class_section},
+      {.name = "rollout-norm",
+       .question = "How far does a block of whatever kind carry information?",
+       .cost = "n pictures: T copies of a picture for attention and lambda layers of T tokens, 25 to 49 for "
+               "convolutions, 3 backward passes each; memory T^2 per layer",
+       .work = 8000,
+       .run = rollout_norm_section},
+      {.name = "channel-rollout",
+       .question = "Through which channels, and not only which places, does the decision gather?",
+       .cost = "rollout-norm times the number of channel groups g; memory (T g)^2 per layer",
+       .quick = false,
+       .work = 40000,
+       .options = channel_rollout_options(),
+       .run = channel_rollout_section},
+      {.name = "lambda-maps",
+       .question = "Do lambda layers mix places by content or by position?",
+       .cost = "n forward passes with weights made real, h T^2 per lambda layer of h heads",
+       .work = 200,
+       .unsuited = without_lambda,
+       .run = lambda_maps_section},
+  };
+}
+
+Rows spatial_rows() {
+  return {
+      {.name = "localisation",
+       .question = "Does a token of the last layer still speak of its own patch?",
+       .cost = "n forward passes; per batch of 128 and layer of T places T kernels and T^2 inner products; memory "
+               "2 T 128^2 doubles",
+       .work = 4000,
+       .run = localisation_section},
+      {.name = "skip",
+       .question = "How much of a block's output comes past the block, and can the network do without?",
+       .cost = "n forward passes for each of L shortcuts; constant memory",
+       .work = 6000,
+       .run = skip_section},
+      {.name = "probes",
+       .question = "At which depth can the class be read by a linear map, and from which places?",
+       .cost = "n forward passes, n d^2 and d^3 per probe of d features; memory d^2 per probe",
+       .work = 10000,
+       .uses_train = true,
+       .options = probe_options(),
+       .run = probes_section},
   };
 }
 
@@ -220,7 +263,7 @@ const std::vector<Analysis>& analyses() {
   static const std::vector<Analysis> table = [] {
     Rows all;
     for (const auto rows :
-         {similarity_rows, frequency_rows, reach_rows, rollout_rows, calibration_rows,
+         {similarity_rows, frequency_rows, reach_rows, rollout_rows, spatial_rows, calibration_rows,
           growth_rows})
       std::ranges::move(rows(), std::back_inserter(all));
     return all;
