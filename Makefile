@@ -5,7 +5,7 @@ CONFIG ?=
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build deps data run test bench kernels clean help ready programs everything
+.PHONY: build deps data run test bench kernels gpu-check bundle clean help ready programs everything
 
 build: ready programs
 
@@ -39,6 +39,14 @@ test: deps
 kernels:
 	@python3 .cmake/kernels.py $(BUILD)/kernels --jobs $(JOBS)
 
+# On a machine with a GPU: build, test and measure natively; writes experiments/gpu/<device>.md.
+gpu-check:
+	@python3 experiments/gpu/check.py $(BUILD)-gpu --jobs $(JOBS)
+
+# Sources and packages in one archive, for such a machine without network.
+bundle:
+	@.cmake/bundle.sh $(BUILD)/passband-bundle.tar.gz
+
 clean:
 	@rm -rf $(BUILD)
 
@@ -52,6 +60,8 @@ help:
 	@echo '  make data    get CIFAR-10 into data/downloads/'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
 	@echo '  make kernels compile the CUDA kernels with nvcc and print what each takes (no GPU needed)'
+	@echo '  make gpu-check  on a machine with a GPU: build, test and measure there; writes experiments/gpu/'
+	@echo '  make bundle  pack sources and packages into one archive for such a machine without network'
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
 	@echo
 	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'

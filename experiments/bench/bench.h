@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/core/device.h"
 #include "tensor/core/dtype.h"
 
 namespace passband::bench {
@@ -17,8 +18,13 @@ struct Options {
   int64_t batch_size = 96, img_size = 32, classes = 10;
   int64_t steps = 12;  // timed training steps
   int threads = 0;  // 0: the physical cores
+  std::string device = "cpu";
   bool json = false, peer = false, profile = false;
+  bool graph = false;  // on a GPU: the training step as one recorded launch
 };
+
+// Where everything is measured; set once, before anything is.
+inline Device measured_device;
 
 struct Timing {
   double min_ms = 0, median_ms = 0;
@@ -28,7 +34,8 @@ struct Timing {
 double now();  // seconds of a steady clock
 double median(std::vector<double> values);
 
-// Calls `f` once to warm up, then repeatedly: at least three times and for about `seconds`.
+// Calls `f` once to warm up, then repeatedly: at least three times and for about `seconds`. On a GPU
+// one time is that of several calls that follow one another without a pause.
 Timing measure(const std::function<void()>& f, double seconds = 0.15);
 
 // One operation on one shape. Either `flop` or `bytes` is what bounds it, the other is 0.

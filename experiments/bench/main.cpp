@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "experiments/bench/bench.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
 
@@ -41,6 +42,9 @@ void add_options(CLI::App& app, Options& options) {
   number("--steps", options.steps, "timed training steps");
   app.add_option("--threads", options.threads, "threads (default: the physical cores)")
       ->check(CLI::PositiveNumber);
+  app.add_option("--device", options.device, "cpu, cuda, cuda:n or cuda-emulated")
+      ->capture_default_str();
+  app.add_flag("--graph", options.graph, "on a GPU, with --train: the step as one recorded launch");
   app.add_flag("--json", options.json, "print one JSON document instead of tables");
   app.add_flag("--profile", options.profile, "with --train: milliseconds per kernel of one step");
   app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
@@ -82,6 +86,9 @@ int main(int argc, char** argv) {
   add_options(app, options);
   try {
     app.parse(argc, argv);
+    if (options.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
+      run_emulated_sibling(argv);
+    measured_device = choose_device(options.device);
     run(options);
     return 0;
   } catch (const CLI::ParseError& error) {

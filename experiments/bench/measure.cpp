@@ -4,6 +4,7 @@
 
 #include "experiments/bench/bench.h"
 #include "experiments/bench/peak.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
 
@@ -17,6 +18,11 @@ double round_to(double value, double unit) { return std::round(value / unit) * u
 struct Sentinel {
   explicit Sentinel(const Case& c) : compute(c.flop > 0), dtype(c.dtype) { sample(); }
   void sample() {
+    if (measured_device.is_cuda()) {
+      if (compute) vector = device_product_rate(measured_device, dtype);
+      else bandwidth = device_copy_bandwidth(measured_device);
+      return;
+    }
     const double f32 = f32_peak(0.01);
     vector = std::max({vector, f32, compute && dtype == DType::bf16 ? bf16_peak(0.01) : 0.0});
     if (compute && dtype == DType::bf16) matrix = std::max(matrix, matrix_peak(0.01));
@@ -66,12 +72,15 @@ double median(std::vector<double> values) {
 
 Timing measure(const std::function<void()>& f, double seconds) {
   constexpr size_t kLeast = 3;
+  const int calls = cuda_backend() == CudaBackend::native && measured_device.is_cuda() ? 20 : 1;
   f();
+  synchronize(measured_device);
   std::vector<double> times;
   for (const double end = now() + seconds; times.size() < kLeast || now() < end;) {
     const double begin = now();
-    f();
-    times.push_back((now() - begin) * 1e3);
+    for (int i = 0; i < calls; ++i) f();
+    synchronize(measured_device);
+    times.push_back((now() - begin) * 1e3 / calls);
   }
   return {std::ranges::min(times), median(times), static_cast<int64_t>(times.size())};
 }
@@ -92,6 +101,12 @@ Json run_operations(const Options& options) {
       }
     }
   }
+  if (measured_device.is_cuda())
+    return {{"device", describe_device(measured_device)},
+            {"copy_gbytes_per_s", round_to(device_copy_bandwidth(measured_device), 0.01)},
+            {"product_gflops_bf16", round_to(device_product_rate(measured_device, DType::bf16), 0.1)},
+            {"product_gflops_f32", round_to(device_product_rate(measured_device, DType::f32), 0.1)},
+            {"results", rows}};
   return {{"threads", thread_count()},
           {"copy_gbytes_per_s", round_to(copy_bandwidth(), 0.01)},
           {"triad_gbytes_per_s", round_to(triad_bandwidth(), 0.01)},

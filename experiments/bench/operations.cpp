@@ -27,7 +27,11 @@ Tensor random(const Shape& shape, DType dtype) {
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) p[i] = static_cast<T>(block[i % kBlock]);
   });
-  return x;
+  return x.to(measured_device);
+}
+
+Tensor filled(int64_t size, double value) {
+  return Tensor::full({size}, value, DType::f32, measured_device);
 }
 
 double bytes_of(const Tensor& x) { return static_cast<double>(x.numel() * size_of(x.dtype())); }
@@ -133,8 +137,8 @@ std::vector<Case> batch_norm_cases(DType dtype, int64_t batch) {
   for (const auto& [side, channels] :
        {SideAndChannels{32, 64}, {32, 256}, {16, 128}, {8, 1024}, {4, 2048}}) {
     const Tensor x = random({batch, side, side, channels}, dtype);
-    const Tensor gamma = Tensor::full({channels}, 1), beta = Tensor::zeros({channels});
-    const Tensor mean = Tensor::zeros({channels}), variance = Tensor::full({channels}, 1);
+    const Tensor gamma = filled(channels, 1), beta = filled(channels, 0);
+    const Tensor mean = filled(channels, 0), variance = filled(channels, 1);
     add_moving(cases, "batch_norm+relu", x, 3, 8, [=](const Tensor& t) {
       return batch_norm(t, gamma, beta, mean, variance, {.relu = true});
     });
@@ -145,7 +149,7 @@ std::vector<Case> batch_norm_cases(DType dtype, int64_t batch) {
 std::vector<Case> layer_norm_cases(DType dtype, int64_t batch) {
   std::vector<Case> cases;
   for (const int64_t width : {192, 384}) {
-    const Tensor gamma = Tensor::full({width}, 1), beta = Tensor::zeros({width});
+    const Tensor gamma = filled(width, 1), beta = filled(width, 0);
     add_moving(cases, "layer_norm", random({batch, 65, width}, dtype), 2, 5,
                [=](const Tensor& t) { return layer_norm(t, gamma, beta); });
   }

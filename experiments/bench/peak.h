@@ -1,6 +1,8 @@
 // What this machine can do at best, measured by loops that do nothing else: the yardstick beside
 // every benchmark.
 #pragma once
+#include "tensor/core/device.h"
+#include "tensor/core/dtype.h"
 
 namespace passband::bench {
 
@@ -14,5 +16,10 @@ double matrix_peak(double seconds = 0.05);  // bf16 tile products (AMX); 0 where
 // triad 3.
 double copy_bandwidth();
 double triad_bandwidth();
+
+// What a GPU does at best: GB/s of a copy within its memory (read and written), and GFLOP/s of a
+// product of 8192 x 8192 matrices, the better of our kernels and the vendor's library. Measured once.
+double device_copy_bandwidth(Device device);
+double device_product_rate(Device device, DType dtype);
 
 }  // namespace passband::bench

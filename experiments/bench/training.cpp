@@ -8,6 +8,8 @@
 #include "models/model.h"
 #include "models/weights.h"
 #include "tensor/autograd/engine.h"
+#include "tensor/core/asynchronous.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/core/profile.h"
 #include "tensor/core/random.h"
 #include "tensor/cpu/parallel.h"
@@ -40,18 +42,20 @@ class TrainingStep {
     int32_t* labels = labels_.data<int32_t>();
     for (int64_t i = 0; i < labels_.numel(); ++i)
       labels[i] = static_cast<int32_t>(i * 7 % options.classes);
+    model_->to(measured_device);
+    images_ = images_.to(measured_device);
+    labels_ = labels_.to(measured_device);
     momentum_ = Tensor::zeros_like(model_->store().values());
+    if (options.graph) recording_ = ON_DEVICE(measured_device, make_recording);
   }
 
   // Returns the loss before the update.
   double operator()() {
-    ContextGuard mode({.training = true, .step = steps_++, .compute = compute_});
-    ParameterStore& store = model_->store();
-    const Tensor loss = cross_entropy((*model_)(images_), labels_);
-    backward(loss);
-    sgd_step(store.values(), momentum_, store.gradients(), store.decay_mask(), kSgd);
-    store.zero_gradients();
-    return loss.item();
+    const auto work = [this] { step(); };
+    if (recording_) recording_->run(work);
+    else work();
+    ++steps_;
+    return loss_.item();
   }
 
   const Model& model() const { return *model_; }
@@ -59,9 +63,21 @@ class TrainingStep {
   Tensor labels() const { return labels_; }
 
  private:
+  void step() {
+    ContextGuard mode({.training = true, .step = steps_, .compute = compute_});
+    ParameterStore& store = model_->store();
+    loss_ = {};
+    const Tensor loss = cross_entropy((*model_)(images_), labels_);
+    loss_ = loss.detach();
+    backward(loss);
+    sgd_step(store.values(), momentum_, store.gradients(), store.decay_mask(), kSgd);
+    store.zero_gradients();
+  }
+
   std::unique_ptr<Model> model_;
+  std::unique_ptr<Recording> recording_;
   DType compute_;
-  Tensor images_, labels_, momentum_;
+  Tensor images_, labels_, momentum_, loss_;
   uint64_t steps_ = 0;
 };
 
@@ -70,6 +86,11 @@ struct Peaks {
 
   static Peaks sample(DType compute) {
     Peaks p;
+    if (measured_device.is_cuda()) {
+      p.f32 = device_product_rate(measured_device, DType::f32);
+      p.vector = device_product_rate(measured_device, compute);
+      return p;
+    }
     p.f32 = f32_peak(0.1);
     // bf16 work may also be done by widening to f32, so its vector peak is the better of the two.
     p.vector = compute == DType::bf16 ? std::max(p.f32, bf16_peak(0.1)) : p.f32;
@@ -170,6 +191,8 @@ Json run_training(const Options& options) {
       {"batch_size", options.batch_size},
       {"img_size", options.img_size},
       {"threads", thread_count()},
+      {"device", describe_device(measured_device)},
+      {"graph", options.graph},
       {"gmacs_per_image", round_to(static_cast<double>(step.model().macs()) / 1e9, 1e-4)},
       {"steps", seconds.size()},
       {"step_ms", round_to(fastest * 1e3, 0.01)},
@@ -178,6 +201,7 @@ Json run_training(const Options& options) {
       {"images_per_s_median", round_to(batch / typical, 0.01)},
       {"gflops", round_to(flop / fastest / 1e9, 0.1)},
       {"peak_gflops", round_to(best.vector, 0.1)},
+      {"peak_of", measured_device.is_cuda() ? "a large product here" : "vector registers here"},
       {"share_of_peak", round_to(flop / fastest / 1e9 / best.vector, 1e-4)},
       {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)},
       {"f32_peak_gflops", round_to(best.f32, 0.1)}};
@@ -185,7 +209,7 @@ Json run_training(const Options& options) {
     result["matrix_peak_gflops"] = round_to(best.matrix, 0.1);
     result["share_of_matrix_peak"] = round_to(flop / fastest / 1e9 / best.matrix, 1e-4);
   }
-  result["peak_memory_mb"] = memory_statistics().peak_bytes >> 20;
+  result["peak_memory_mb"] = memory_statistics(measured_device).peak_bytes >> 20;
   result["loss"] = losses[0];
   if (options.profile) result["profile"] = profile_of(step);
   if (options.peer) {

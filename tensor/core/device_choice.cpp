@@ -31,7 +31,7 @@ Device cuda_device(const std::string& name) {
   const int index = name == "cuda" ? 0 : index_of(name);
   if (cuda_backend() != CudaBackend::native)
     throw UsageError("--device " + name + ": this program was built without CUDA; on a machine with a GPU: " +
-                     "cmake --preset cuda && cmake --build build. Without one, --device cuda-emulated runs the kernels");
+                     "cmake --preset cuda && cmake --build build. Without one, try --device cuda-emulated");
   return {DeviceType::cuda, static_cast<int8_t>(index)};
 }
 

@@ -1,4 +1,5 @@
-// Storage, and the memory of the CPU. Its caching allocator: size classes, free lists, 2 MiB-aligned large blocks with huge pages.
+// Storage, and the memory of the CPU. Its caching allocator: size classes, free lists, 2 MiB-aligned large blocks with
+// huge pages.
 #include "tensor/core/storage.h"
 
 #include <sys/mman.h>

@@ -1,0 +1,43 @@
+// What a GPU can do at best: its own copy and a large matrix product.
+#include <map>
+
+#include "experiments/bench/bench.h"
+#include "experiments/bench/peak.h"
+#include "tensor/core/device_choice.h"
+#include "tensor/ops/engine.h"
+#include "tensor/ops/matmul.h"
+
+namespace passband::bench {
+namespace {
+
+bool is_emulated() { return cuda_backend() == CudaBackend::emulated; }
+
+double product_rate_of(Engine engine, const Tensor& a, const Tensor& b) {
+  set_product_engine(engine);
+  const auto n = static_cast<double>(a.size(0));
+  return 2 * n * n * n / measure([&] { matmul(a, b); }).min_ms / 1e6;
+}
+
+}  // namespace
+
+double device_copy_bandwidth(Device device) {
+  static const double rate = [&] {
+    const int64_t bytes = is_emulated() ? 1 << 20 : int64_t{1} << 30;
+    const Tensor from = Tensor::zeros({bytes}, DType::u8, device), to = Tensor::empty_like(from);
+    return 2 * static_cast<double>(bytes) / measure([&] { to.copy_from(from); }).min_ms / 1e6;
+  }();
+  return rate;
+}
+
+double device_product_rate(Device device, DType dtype) {
+  static std::map<DType, double> rates;
+  if (const auto known = rates.find(dtype); known != rates.end()) return known->second;
+  const Engine engine = product_engine();
+  const int64_t n = is_emulated() ? 64 : 8192;
+  const Tensor a = Tensor::full({n, n}, 0.5, dtype, device), b = Tensor::full({n, n}, 0.25, dtype, device);
+  const double rate = std::max(product_rate_of(Engine::native, a, b), product_rate_of(Engine::library, a, b));
+  set_product_engine(engine);
+  return rates[dtype] = rate;
+}
+
+}  // namespace passband::bench
