@@ -5,8 +5,10 @@
 #include <numbers>
 
 #include "analysis/frequency_noise.h"
+#include "tensor/ops/pointwise.h"
 #include "analysis/picture_batch.h"
 #include "analysis/representation_sections.h"
+#include "tensor/ops/pointwise.h"
 
 namespace passband {
 namespace {
