@@ -45,7 +45,7 @@ struct TrainConfig {
   double clip_grad = 0;               // global norm; 0: off
   bool model_ema = false;
   double model_ema_decay = 0.99;
-  std::string precision = "auto";     // f32, tf32, bf16, auto (bf16 where it is multiplied natively)
+  std::string precision = "auto";     // f32, tf32, bf16, auto (bf16 where it is faster)
   int64_t seed = 42;
   int64_t threads = 0;                // 0: the physical cores
   std::string device = "auto";        // auto, cpu, cuda, cuda:n, cuda-emulated

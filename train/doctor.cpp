@@ -147,7 +147,7 @@ std::vector<Finding> examine() {
   for (const auto& group : {devices(card), data_sets()}) findings.insert(findings.end(), group.begin(), group.end());
   const Device chosen = choose_device("auto");
   findings.push_back({"--device auto", describe_device(chosen), ""});
-  findings.push_back({"--precision auto", multiplies_bf16(chosen) ? "bf16" : "f32", ""});
+  findings.push_back({"--precision auto", multiplies_bf16(chosen) ? "bf16 (f32 for batches below 16)" : "f32", ""});
   return findings;
 }
 

@@ -119,7 +119,7 @@ Device choose_device(const std::string& name) { return device_named(name); }
 #endif
 
 bool multiplies_bf16(Device device) {
-  if (device.is_cuda()) return cuda_backend() == CudaBackend::native;
+  if (device.is_cuda() && cuda_backend() == CudaBackend::native) return true;
   return __builtin_cpu_supports("avx512bf16");
 }
 

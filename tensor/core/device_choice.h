@@ -21,7 +21,7 @@ Device choose_device(const std::string& name);
 std::string describe_device(Device device);
 // Name, compute capability and memory: "NVIDIA H200, sm_90, 139.8 GiB".
 std::string device_facts(Device device);
-// Whether bf16 is the faster type there.
+// Whether bf16 is multiplied natively there; the emulator answers for the processor.
 bool multiplies_bf16(Device device);
 // Waits for the work given to a device.
 void synchronize(Device device);
