@@ -46,12 +46,19 @@ class TransformerBlock {
  private:
   Tensor attend(const Tensor& x) const {
     ScopeGuard guard("msa");
+    if (fused()) return tap("out", attn_(norm1_(x), msa_site_, x), msa_site_);
     return add_branch(attn_(norm1_(x), msa_site_), x, msa_site_);
   }
 
   Tensor feed_forward(const Tensor& x) const {
     ScopeGuard guard("mlp");
+    if (fused()) return tap("out", mlp_(norm2_(x), x), mlp_site_);
     return add_branch(mlp_(norm2_(x)), x, mlp_site_);
+  }
+
+  // The last product of a branch adds the skip when nobody looks at either or drops one.
+  bool fused() const {
+    return !drop_path_.active() && !tapped("branch") && !tapped("skip");
   }
 
   Tensor add_branch(const Tensor& branch, const Tensor& skip, const TapSite& site) const {

@@ -32,8 +32,9 @@ SelfAttention::SelfAttention(const Scope& scope, int64_t width, int64_t tokens,
   scope.count_macs(2 * tokens * tokens * width);
 }
 
-Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site) const {
-  return proj(attend(qkv(x), {}, {.heads = heads}, site));
+Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
+                                const Tensor& residual) const {
+  return proj(attend(qkv(x), {}, {.heads = heads}, site), residual);
 }
 
 WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid,

@@ -16,7 +16,7 @@ struct SelfAttention {
   };
   SelfAttention(const Scope& scope, int64_t width, int64_t tokens, const Options& options);
   // `site` describes the token grid for the tap "attention".
-  Tensor operator()(const Tensor& x, const TapSite& site) const;
+  Tensor operator()(const Tensor& x, const TapSite& site, const Tensor& residual = {}) const;
 
   Linear qkv, proj;
   int64_t heads;

@@ -21,9 +21,9 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
   scope.count_macs(rows * in * out);
 }
 
-Tensor Linear::operator()(const Tensor& x) const {
+Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
   ScopeGuard guard(name);
-  return linear(x, weight->as(x.dtype()), bias ? bias->as(x.dtype()) : Tensor{});
+  return linear(x, weight->as(x.dtype()), bias ? bias->as(x.dtype()) : Tensor{}, residual);
 }
 
 Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
@@ -31,7 +31,9 @@ Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
     : fc1(scope / "fc1", width, hidden, rows, options),
       fc2(scope / "fc2", hidden, width, rows, options) {}
 
-Tensor Mlp::operator()(const Tensor& x) const { return fc2(gelu_gate(fc1(x))); }
+Tensor Mlp::operator()(const Tensor& x, const Tensor& residual) const {
+  return fc2(gelu_gate(fc1(x)), residual);
+}
 
 SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced)
     : fc1(scope / "fc1", channels, reduced, 1, {.layout = Layout::conv_1x1}),

@@ -14,23 +14,23 @@ struct LinearOptions {
   Layout layout = Layout::same;          // conv_1x1: the checkpoint holds (out, in, 1, 1)
 };
 
-// y = x weight^T + bias over the last dimension: (..., in) -> (..., out). `rows` vectors pass per
-// image (MAC count).
+// y = x weight^T + bias (+ residual) over the last dimension: (..., in) -> (..., out). `rows`
+// vectors pass per image (MAC count).
 struct Linear {
   Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
          const LinearOptions& options = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   ParameterRef weight;  // (out, in)
   ParameterRef bias;    // (out) or null
   std::string name;
 };
 
-// fc2(gelu(fc1(x))), hidden width `hidden`.
+// fc2(gelu(fc1(x))) (+ residual), hidden width `hidden`.
 struct Mlp {
   Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
       const LinearOptions& options = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   Linear fc1, fc2;
 };
