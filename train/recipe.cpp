@@ -35,7 +35,7 @@ epochs = 5
 warmup_epochs = 1
 
 [family.vit.train]
-epochs = 5
+epochs = 4
 warmup_epochs = 1
 opt = "adamw"
 lr = 0.001
