@@ -171,6 +171,33 @@ class Programs(unittest.TestCase):
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         self.assertEqual(len(data), 8 + length + max(ends), file)
 
+    # --- devices --------------------------------------------------------------------------------------------------
+
+    def test_the_doctor_names_the_machine_and_what_to_do(self):
+        findings = {f["topic"]: f for f in json.loads(self.run_program("train", "--doctor", "--json").stdout)}
+        for topic in ("processor", "threads", "memory", "libraries", "driver", "nvcc", "CUDA build", "cifar10"):
+            self.assertTrue(findings[topic]["found"], topic)
+        text = self.run_program("train", "--doctor", env={"PASSBAND_DATA": str(self.dir)}).stdout
+        self.assertIn("threads", text)
+        self.assertRegex(text, r"(?m)^--device auto +\S")
+
+    def test_a_device_that_is_not_there_is_one_line(self):
+        self.assertIn("cuda-emulated", self.message("train", *SMALL, "--steps", 1, "--device", "gpu"))
+        if not Path("/dev/nvidia0").exists():
+            self.assertIn("cmake --preset cuda", self.message("train", *SMALL, "--steps", 1, "--device", "cuda"))
+
+    def test_the_emulated_device_gives_the_losses_of_the_processor(self):
+        if not (BUILD / "train-emulated").exists():
+            self.skipTest("train-emulated is not built")
+        losses = []
+        for device in ("cpu", "cuda-emulated"):
+            self.train(*SMALL, "--shapes-train", 64, "--shapes-test", 8, "--steps", 2, "--batch-size", 4,
+                       "--device", device)
+            losses.append([loss for _, loss in self.losses(self.newest())])
+        self.assertEqual(len(losses[0]), 2)
+        for cpu, emulated in zip(*losses):
+            self.assertAlmostEqual(cpu, emulated, delta=1e-4)
+
     # --- analysis -------------------------------------------------------------------------------------------------
 
     def test_the_two_commands_make_a_report(self):
@@ -210,7 +237,7 @@ class Programs(unittest.TestCase):
     def test_analyses_are_listed(self):
         listed = json.loads(self.run_program("analyze", "--list", "--json").stdout)
         self.assertIn("cka", [entry["name"] for entry in listed])
-        self.assertEqual(set(listed[0]), {"name", "question", "cost"})
+        self.assertEqual(set(listed[0]), {"name", "question", "cost", "quick", "options"})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@
 namespace passband {
 namespace {
 
-// Memory of the batch's shape, kept while the shape stays: a recorded step reads it where it was.
-void fit(Tensor& tensor, const Tensor& like, Device device) {
-  if (!tensor.defined() || tensor.shape() != like.shape()) tensor = Tensor::empty(like.shape(), like.dtype(), device);
+// Gives `tensor` the shape of `like`, keeping its memory when it has it already. Returns whether it had not.
+bool fit(Tensor& tensor, const Tensor& like, Device device) {
+  if (tensor.defined() && tensor.shape() == like.shape()) return false;
+  tensor = Tensor::empty(like.shape(), like.dtype(), device);
+  return true;
 }
 
 }  // namespace
@@ -25,7 +27,6 @@ TrainingStep::TrainingStep(const TrainConfig& config, Model& model, Optimizer& o
                            std::optional<WeightAverage>& average, Device device)
     : config_(config), model_(model), optimizer_(optimizer), average_(average), device_(device),
       compute_(compute_type(config, device)), mixes_(config.mixup > 0 || config.cutmix > 0), upload_(device) {
-  if (config.graph && device.is_cuda()) recording_ = ON_DEVICE(device, make_recording);
 }
 
 // Mixing happens on the host, before the copy.
@@ -36,11 +37,12 @@ void TrainingStep::upload(const Batch& batch, uint64_t step) {
   std::copy(batch.labels.begin(), batch.labels.end(), labels.data<int32_t>());
   const MixingOptions options{config_.mixup, config_.cutmix, config_.mixup_prob, config_.mixup_switch_prob};
   const double weight = mix(images, options, {static_cast<uint64_t>(config_.seed), step, site_of("mixing")});
-  fit(images_, images, device_);
-  upload_(images_, images);
   const Tensor host = mixes_ ? mixed_targets(labels, model_.options().classes, weight, config_.smoothing) : labels;
   Tensor& answers = mixes_ ? targets_ : labels_;
-  fit(answers, host, device_);
+  const bool other_images = fit(images_, images, device_), other_answers = fit(answers, host, device_);
+  if (config_.graph && device_.is_cuda() && (other_images || other_answers))
+    recording_ = ON_DEVICE(device_, make_recording);  // it reads the batch where it was
+  upload_(images_, images);
   upload_(answers, host);
 }
 
