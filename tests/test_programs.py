@@ -191,8 +191,8 @@ class Programs(unittest.TestCase):
             self.skipTest("train-emulated is not built")
         losses = []
         for device in ("cpu", "cuda-emulated"):
-            self.train(*SMALL, "--shapes-train", 64, "--shapes-test", 8, "--steps", 2, "--batch-size", 4,
-                       "--device", device)
+            self.train("--model", "C.CM:width=8,head_dim=8", "--data", "shapes", "--shapes-train", 64,
+                       "--shapes-test", 8, "--steps", 2, "--batch-size", 4, "--device", device)
             losses.append([loss for _, loss in self.losses(self.newest())])
         self.assertEqual(len(losses[0]), 2)
         for cpu, emulated in zip(*losses):
