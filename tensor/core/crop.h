@@ -1,5 +1,5 @@
-// Where a training picture is cropped, flipped and cut out: drawn from its key alone, by the same lines on the CPU and
-// on a GPU.
+// Where a training picture is cropped, flipped and cut out: drawn from its key alone, by the same
+// lines on the CPU and on a GPU.
 #pragma once
 #include <cstdint>
 
@@ -7,21 +7,25 @@
 
 namespace passband {
 
-// Of square crops with `pad` pixels added around the stored picture. Stored pictures larger than the crop need none.
+// Of square crops with `pad` pixels added around the stored picture. Stored pictures larger than
+// the crop need none.
 struct CropOptions {
   int64_t height = 0, width = 0;  // as stored
-  int64_t size = 0;               // side of the crop
+  int64_t size = 0;  // side of the crop
   int64_t pad = 0;
-  bool reflect = false;           // the padding mirrors the picture, without repeating the edge pixel; black otherwise
-  float flip = 0;                 // probability of a horizontal flip
-  int64_t cutout = 0;             // side of a square that becomes 0; its centre is uniform, so it may stand out
+  bool reflect =
+      false;  // the padding mirrors the picture, without repeating the edge pixel; black otherwise
+  float flip = 0;  // probability of a horizontal flip
+  int64_t cutout =
+      0;  // side of a square that becomes 0; its centre is uniform, so it may stand out
 };
 
 // What was drawn for one picture. Rows and columns may lie outside the stored picture.
 struct Crop {
   bool flipped = false;
-  int64_t top = 0, left = 0;          // of the crop, in stored pixels
-  int64_t cut_top = 0, cut_left = 0;  // of the square, in pixels of the crop; meaningless without cutout
+  int64_t top = 0, left = 0;  // of the crop, in stored pixels
+  int64_t cut_top = 0,
+          cut_left = 0;  // of the square, in pixels of the crop; meaningless without cutout
 
   // Whether the square covers a pixel of the crop.
   PASSBAND_HD bool cuts(const CropOptions& options, int64_t y, int64_t x) const {
@@ -43,7 +47,8 @@ PASSBAND_HD inline RandomSequence more_picture_random(RandomKey key, int64_t ind
   return picture_random(key, index);
 }
 
-PASSBAND_HD inline void draw_cutout(Crop& crop, const CropOptions& options, RandomSequence& random) {
+PASSBAND_HD inline void draw_cutout(Crop& crop, const CropOptions& options,
+                                    RandomSequence& random) {
   crop.cut_top = random.below(options.size) - options.cutout / 2;
   crop.cut_left = random.below(options.size) - options.cutout / 2;
 }
@@ -51,7 +56,8 @@ PASSBAND_HD inline void draw_cutout(Crop& crop, const CropOptions& options, Rand
 // Order of the draws: flip, row, column; cutout from the second stream.
 PASSBAND_HD inline Crop draw_crop(const CropOptions& options, const RandomKey& key, int64_t index) {
   RandomSequence random = picture_random(key, index);
-  const int64_t pad = options.height > options.size || options.width > options.size ? 0 : options.pad;
+  const int64_t pad =
+      options.height > options.size || options.width > options.size ? 0 : options.pad;
   Crop crop;
   crop.flipped = random.uniform() < options.flip;
   crop.top = random.below(options.height + 2 * pad - options.size + 1) - pad;

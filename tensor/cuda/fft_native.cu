@@ -20,7 +20,8 @@ cufftHandle plan_for(int64_t batch, int64_t height, int64_t width) {
   const auto [found, is_new] = plans.try_emplace({device_in_use(), batch, height, width});
   if (is_new) {
     int size[2] = {static_cast<int>(height), static_cast<int>(width)};
-    check(cufftPlanMany(&found->second, 2, size, nullptr, 1, 0, nullptr, 1, 0, CUFFT_R2C, static_cast<int>(batch)),
+    check(cufftPlanMany(&found->second, 2, size, nullptr, 1, 0, nullptr, 1, 0, CUFFT_R2C,
+                        static_cast<int>(batch)),
           "planning");
   }
   return found->second;
@@ -28,7 +29,8 @@ cufftHandle plan_for(int64_t batch, int64_t height, int64_t width) {
 
 }  // namespace
 
-void fft2_planes(float* half, float* planes, int64_t batch, int64_t height, int64_t width, StreamHandle stream) {
+void fft2_planes(float* half, float* planes, int64_t batch, int64_t height, int64_t width,
+                 StreamHandle stream) {
   CHECK(batch <= INT32_MAX, "fft2: ", batch, " planes are more than cuFFT takes at once");
   const cufftHandle plan = plan_for(batch, height, width);
   check(cufftSetStream(plan, stream), "setting the stream");

@@ -34,8 +34,8 @@ void throw_index_fault() {
   copy(&fault, found->second, sizeof fault, Copy::to_host, compute_stream());
   if (!fault.op) return;
   clear(found->second);
-  throw Error(with_scope(concat_text(fault.op, ": index ", fault.position, " is ", fault.index, ", outside [0, ",
-                                     fault.bound, ")")));
+  throw Error(with_scope(concat_text(fault.op, ": index ", fault.position, " is ", fault.index,
+                                     ", outside [0, ", fault.bound, ")")));
 }
 
 }  // namespace passband::cuda

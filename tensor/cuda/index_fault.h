@@ -1,5 +1,5 @@
-// An index outside its bounds that a kernel has met. A kernel cannot throw and the host does not wait for it: the first
-// fault stays in device memory, and the next copy to the host throws it.
+// An index outside its bounds that a kernel has met. A kernel cannot throw and the host does not
+// wait for it: the first fault stays in device memory, and the next copy to the host throws it.
 #pragma once
 #include <cstdint>
 
@@ -10,11 +10,12 @@ struct IndexFault {
   int64_t position, index, bound;
 };
 
-// The slot of the device in use, in device memory; made on first use, which must not be inside a graph's recording.
+// The slot of the device in use, in device memory; made on first use, which must not be inside a
+// graph's recording.
 IndexFault* index_fault_slot();
 
-// Throws "op: index 7 is 10, outside [0, 10)" if a kernel has left a fault, and clears it. The stream must have been
-// synchronised.
+// Throws "op: index 7 is 10, outside [0, 10)" if a kernel has left a fault, and clears it. The
+// stream must have been synchronised.
 void throw_index_fault();
 
 }  // namespace passband::cuda

@@ -1,4 +1,5 @@
-// Index arithmetic of kernels: grids, division by numbers known at launch, positions of strided loops.
+// Index arithmetic of kernels: grids, division by numbers known at launch, positions of strided
+// loops.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -10,13 +11,15 @@ namespace passband::cuda {
 // Blocks of a grid that covers n elements. Throws where a grid can not be that large.
 inline unsigned blocks_for(int64_t n, int64_t per_block) {
   const int64_t blocks = (n + per_block - 1) / per_block;
-  PASSBAND_CHECK(blocks <= INT32_MAX, "kernel launch: ", n, " elements need more blocks than a grid can have");
+  PASSBAND_CHECK(blocks <= INT32_MAX, "kernel launch: ", n,
+                 " elements need more blocks than a grid can have");
   return static_cast<unsigned>(blocks);
 }
 
-// Division by a positive number that is the same for a whole launch: one multiplication instead of the some hundred
-// instructions of a 64-bit division (Granlund and Montgomery, "Division by invariant integers using multiplication",
-// PLDI 1994), for dividends below 2^31; the plain division beyond.
+// Division by a positive number that is the same for a whole launch: one multiplication instead of
+// the some hundred instructions of a 64-bit division (Granlund and Montgomery, "Division by
+// invariant integers using multiplication", PLDI 1994), for dividends below 2^31; the plain
+// division beyond.
 class Divisor {
  public:
   Divisor() = default;
@@ -40,7 +43,8 @@ class Divisor {
   uint32_t shift_ = 0;
 };
 
-// Nested loops over `rank` dimensions, the last the fastest, that walk through N operands at strides of their own.
+// Nested loops over `rank` dimensions, the last the fastest, that walk through N operands at
+// strides of their own.
 template <int N> struct StridedLoops {
   static constexpr int kMostDims = 8;
   int rank = 0;
@@ -49,7 +53,8 @@ template <int N> struct StridedLoops {
 
   void push_back(int64_t extent, const std::array<int64_t, N>& strides) {
     size[rank] = Divisor(extent);
-    for (int operand = 0; operand < N; ++operand) stride[operand][rank] = strides[static_cast<size_t>(operand)];
+    for (int operand = 0; operand < N; ++operand)
+      stride[operand][rank] = strides[static_cast<size_t>(operand)];
     ++rank;
   }
 
@@ -64,13 +69,13 @@ template <int N> struct StridedLoops {
   }
 };
 
-// Whether each pack that loops with these strides reads of an operand starts at a multiple of the pack's size: the
-// last loop moves by one element, or not at all.
+// Whether each pack that loops with these strides reads of an operand starts at a multiple of the
+// pack's size: the last loop moves by one element, or not at all.
 template <int Width, class T, size_t N>
 bool has_aligned_rows(const T* x, const std::array<int64_t, N>& strides, int rank) {
   if (strides[static_cast<size_t>(rank - 1)] == 0) return true;
-  return is_pack_aligned<Width>(x) &&
-         std::all_of(strides.begin(), strides.begin() + rank - 1, [](int64_t s) { return s % Width == 0; });
+  return is_pack_aligned<Width>(x) && std::all_of(strides.begin(), strides.begin() + rank - 1,
+                                                  [](int64_t s) { return s % Width == 0; });
 }
 
 }  // namespace passband::cuda

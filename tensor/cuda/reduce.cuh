@@ -6,21 +6,26 @@ namespace passband::cuda {
 
 inline constexpr unsigned kWholeWarp = 0xffffffffu;
 
-// Folds the values of each group of `lanes` neighbouring threads (a power of two, at most 32); every thread of the
-// group gets the result. All threads of the warp call.
-template <class T, class Join> __device__ __forceinline__ T warp_fold(T value, const Join& join, int lanes = 32) {
+// Folds the values of each group of `lanes` neighbouring threads (a power of two, at most 32);
+// every thread of the group gets the result. All threads of the warp call.
+template <class T, class Join>
+__device__ __forceinline__ T warp_fold(T value, const Join& join, int lanes = 32) {
   for (int distance = lanes / 2; distance > 0; distance /= 2)
     value = join(value, __shfl_xor_sync(kWholeWarp, value, distance));
   return value;
 }
 
-template <class T> __device__ __forceinline__ T warp_sum(T value, int lanes = 32) {
-  return warp_fold(value, [](T a, T b) { return a + b; }, lanes);
+template <class T>
+__device__ __forceinline__ T warp_sum(T value, int lanes = 32) {
+  return warp_fold(
+      value, [](T a, T b) { return a + b; }, lanes);
 }
 
 // NaN is passed over.
-template <class T> __device__ __forceinline__ T warp_max(T value, int lanes = 32) {
-  return warp_fold(value, [](T a, T b) { return max(a, b); }, lanes);
+template <class T>
+__device__ __forceinline__ T warp_max(T value, int lanes = 32) {
+  return warp_fold(
+      value, [](T a, T b) { return max(a, b); }, lanes);
 }
 
 // Folds over a block of whole warps; every thread gets the result. `identity` joined with x is x.

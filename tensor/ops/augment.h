@@ -1,5 +1,6 @@
-// Training batches made where the pictures live: one pass gathers, crops, flips, cuts out, normalises, mixes and casts.
-// The same key gives the same crops as data/augment.h, the same mixing as train/mixing.h.
+// Training batches made where the pictures live: one pass gathers, crops, flips, cuts out,
+// normalises, mixes and casts. The same key gives the same crops as data/augment.h, the same mixing
+// as train/mixing.h.
 #pragma once
 #include <array>
 
@@ -22,10 +23,11 @@ struct Normalisation {
   std::array<float, 3> mean{}, std{1, 1, 1};
 };
 
-// batch (B, size, size, 3) f32 or bf16 from pictures (count, height, width, 3) u8 and indices (B) i32, all on one
-// device. An index outside throws, on a GPU at the next copy to the host.
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices, const CropOptions& crop,
-                const Normalisation& normalisation, const RandomKey& key, const Mixing& mixing = {});
+// batch (B, size, size, 3) f32 or bf16 from pictures (count, height, width, 3) u8 and indices (B)
+// i32, all on one device. An index outside throws, on a GPU at the next copy to the host.
+void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+                const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
+                const Mixing& mixing = {});
 
 // targets (B, K) f32 from labels (B) i32: weight * t(label_i) + (1 - weight) * t(label_{B-1-i}),
 // t(y) = smoothing / K, plus 1 - smoothing at y.

@@ -1,13 +1,14 @@
-// CPU loops of batch augmentation, for what the GPU kernel is compared with: the loader's own (data/augment.cpp) are
-// made for speed.
+// CPU loops of batch augmentation, for what the GPU kernel is compared with: the loader's own
+// (data/augment.cpp) are made for speed.
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/augment_kernels.h"
 #include "tensor/ops/augment_pixels.h"
 
 namespace passband::cpu {
 
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices, const CropOptions& options,
-                const Normalisation& normalisation, const RandomKey& key, const Mixing& mixing) {
+void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+                const CropOptions& options, const Normalisation& normalisation,
+                const RandomKey& key, const Mixing& mixing) {
   const int64_t count = indices.numel(), size = options.size;
   const int32_t* index = indices.data<int32_t>();
   const PixelMaker maker(pictures, options, normalisation, mixing);
@@ -20,7 +21,8 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
         for (int64_t at = 0; at < size * size; ++at) {
           const Pixel pixel = maker.mixed(own, crop, partner, other, at / size, at % size);
           for (int c = 0; c < 3; ++c)
-            store(to[(i * size * size + at) * 3 + c], static_cast<Accumulate<T>>(pixel.channels[c]));
+            store(to[(i * size * size + at) * 3 + c],
+                  static_cast<Accumulate<T>>(pixel.channels[c]));
         }
       }
     });
@@ -33,7 +35,8 @@ void mix_targets(const Tensor& targets, const Tensor& labels, double weight, dou
   float* t = targets.data<float>();
   const TargetMaker maker(classes, weight, smoothing);
   for (int64_t i = 0; i < count; ++i)
-    for (int64_t k = 0; k < classes; ++k) t[i * classes + k] = maker(k, label[i], label[count - 1 - i]);
+    for (int64_t k = 0; k < classes; ++k)
+      t[i * classes + k] = maker(k, label[i], label[count - 1 - i]);
 }
 
 }  // namespace passband::cpu

@@ -5,14 +5,16 @@
 namespace passband {
 
 namespace cpu {
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices, const CropOptions& crop,
-                const Normalisation& normalisation, const RandomKey& key, const Mixing& mixing);
+void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+                const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
+                const Mixing& mixing);
 void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
 }  // namespace cpu
 
 namespace cuda {
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices, const CropOptions& crop,
-                const Normalisation& normalisation, const RandomKey& key, const Mixing& mixing);
+void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+                const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
+                const Mixing& mixing);
 void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
 }  // namespace cuda
 

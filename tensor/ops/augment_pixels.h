@@ -1,4 +1,5 @@
-// How one pixel of an augmented batch comes about, written once for the CPU loops and the CUDA kernel.
+// How one pixel of an augmented batch comes about, written once for the CPU loops and the CUDA
+// kernel.
 #pragma once
 #include "tensor/ops/augment.h"
 
@@ -16,9 +17,15 @@ struct PixelMaker {
   float own;
   int64_t top, bottom, left, right;
 
-  PixelMaker(const Tensor& set, const CropOptions& crop, const Normalisation& normalisation, const Mixing& mixing)
-      : pictures(set.data<uint8_t>()), options(crop), own(static_cast<float>(mixing.own)), top(mixing.top),
-        bottom(mixing.bottom), left(mixing.left), right(mixing.right) {
+  PixelMaker(const Tensor& set, const CropOptions& crop, const Normalisation& normalisation,
+             const Mixing& mixing)
+      : pictures(set.data<uint8_t>()),
+        options(crop),
+        own(static_cast<float>(mixing.own)),
+        top(mixing.top),
+        bottom(mixing.bottom),
+        left(mixing.left),
+        right(mixing.right) {
     for (size_t c = 0; c < 3; ++c) {
       scale[c] = 1 / (255 * normalisation.std[c]);
       offset[c] = -normalisation.mean[c] / normalisation.std[c];
@@ -44,13 +51,14 @@ struct PixelMaker {
   }
 
   // The same after mixing with the partner.
-  PASSBAND_HD Pixel mixed(int64_t index, const Crop& crop, int64_t partner, const Crop& partner_crop, int64_t y,
-                          int64_t x) const {
+  PASSBAND_HD Pixel mixed(int64_t index, const Crop& crop, int64_t partner,
+                          const Crop& partner_crop, int64_t y, int64_t x) const {
     if (y >= top && y < bottom && x >= left && x < right) return one(partner, partner_crop, y, x);
     Pixel pixel = one(index, crop, y, x);
     if (own == 1) return pixel;
     const Pixel other = one(partner, partner_crop, y, x);
-    for (int c = 0; c < 3; ++c) pixel.channels[c] = own * pixel.channels[c] + (1 - own) * other.channels[c];
+    for (int c = 0; c < 3; ++c)
+      pixel.channels[c] = own * pixel.channels[c] + (1 - own) * other.channels[c];
     return pixel;
   }
 };

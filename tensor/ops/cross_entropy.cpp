@@ -1,5 +1,5 @@
-// Cross-entropy with hard or soft targets: the forward pass makes the gradient too, while it has the
-// softmax at hand; composed gradients for higher orders.
+// Cross-entropy with hard or soft targets: the forward pass makes the gradient too, while it has
+// the softmax at hand; composed gradients for higher orders.
 #include "tensor/ops/cross_entropy.h"
 
 #include "tensor/ops/cross_entropy_kernels.h"
@@ -92,6 +92,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothin
   check_logits("cross_entropy", logits);
   CHECK(labels.dtype() == DType::i32 && labels.shape() == Shape{logits.size(0)},
         "cross_entropy: labels must be i32 of shape [", logits.size(0), "], not ", labels);
+  CHECK(labels.device() == logits.device(), "cross_entropy: devices differ: labels are ", labels,
+        ", logits are ", logits);
   CHECK(smoothing >= 0 && smoothing < 1, "cross_entropy: smoothing must be in [0, 1), not ",
         smoothing);
   DISPATCH(labels.device(), check_indices, "cross_entropy: labels", labels, logits.size(1));
@@ -100,7 +102,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothin
 
 Tensor soft_cross_entropy(const Tensor& logits, const Tensor& targets) {
   check_logits("soft_cross_entropy", logits);
-  CHECK(targets.shape() == logits.shape() && targets.dtype() == logits.dtype(),
+  CHECK(targets.shape() == logits.shape() && targets.dtype() == logits.dtype() &&
+            targets.device() == logits.device(),
         "soft_cross_entropy: targets are ", targets, ", logits are ", logits);
   return apply(SoftCrossEntropy{make_gradient(logits)}, logits, targets);
 }

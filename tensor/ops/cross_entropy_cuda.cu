@@ -1,7 +1,8 @@
 // CUDA cross-entropy: one pass over the logits makes the loss of each row and the gradient.
 //
-// Bound by launches: 512 rows of 10 logits are 10 KB in bf16. One kernel for the rows, one for their mean, one in
-// backward that multiplies by dloss. A warp takes a row; its second and third look at it hit the first-level cache.
+// Bound by launches: 512 rows of 10 logits are 10 KB in bf16. One kernel for the rows, one for
+// their mean, one in backward that multiplies by dloss. A warp takes a row; its second and third
+// look at it hit the first-level cache.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
@@ -15,7 +16,8 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kRows = kThreads / 32;  // of a block
 
-// t = on_label at the label + everywhere. A label outside, which check_indices reports, matches nothing.
+// t = on_label at the label + everywhere. A label outside, which check_indices reports, matches
+// nothing.
 template <class T> struct HardTargets {
   const int32_t* labels;
   Accumulate<T> on_label, everywhere;
@@ -34,7 +36,8 @@ template <class T> struct SoftTargets {
 // terms[row] = -sum_k t_k log p_k;  gradient = (p * sum_k t_k - t) / rows, unless it is null.
 template <class T, class Targets>
 __global__ void __launch_bounds__(kThreads)
-    loss_rows_kernel(double* terms, T* gradient, const T* logits, Targets targets, int64_t rows, int64_t n) {
+    loss_rows_kernel(double* terms, T* gradient, const T* logits, Targets targets, int64_t rows,
+                     int64_t n) {
   using A = Accumulate<T>;
   const int64_t row = int64_t{blockIdx.x} * kRows + threadIdx.x / 32;
   const int lane = threadIdx.x % 32;
@@ -62,13 +65,13 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <class T, class Targets>
-void mean_loss(const Tensor& loss, const Tensor& gradient, const Tensor& logits, const Targets& targets) {
+template <class T, class Targets> void mean_loss(const Tensor& loss, const Tensor& gradient,
+                                                 const Tensor& logits, const Targets& targets) {
   const int64_t rows = logits.size(0), n = logits.size(1);
   const Tensor terms = Tensor::empty({rows}, DType::f64, logits.device());
   launch({.grid = blocks_for(rows, kRows), .block = kThreads, .stream = compute_stream()},
-         loss_rows_kernel<T, Targets>, terms.data<double>(), gradient ? gradient.data<T>() : nullptr,
-         logits.data<T>(), targets, rows, n);
+         loss_rows_kernel<T, Targets>, terms.data<double>(),
+         gradient ? gradient.data<T>() : nullptr, logits.data<T>(), targets, rows, n);
   sum(loss, terms, {.n = rows}, 1.0 / static_cast<double>(rows));
 }
 
@@ -81,8 +84,8 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits, const Tensor& labels,
-                   double smoothing) {
+void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                   const Tensor& labels, double smoothing) {
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
     const A everywhere = static_cast<A>(smoothing / static_cast<double>(logits.size(1)));
@@ -91,7 +94,8 @@ void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& log
   });
 }
 
-void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits, const Tensor& targets) {
+void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
+                        const Tensor& targets) {
   dispatch_floating(logits.dtype(), "soft_cross_entropy", [&]<class T>() {
     mean_loss<T>(loss, gradient, logits, SoftTargets<T>{targets.data<T>()});
   });
@@ -99,9 +103,11 @@ void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor
 
 void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss) {
   dispatch_floating(gradient.dtype(), "cross_entropy", [&]<class T>() {
-    launch({.grid = blocks_for(gradient.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
-           scale_gradient_kernel<T>, dlogits.data<T>(), gradient.data<T>(), dloss.data<Accumulate<T>>(),
-           gradient.numel());
+    launch({.grid = blocks_for(gradient.numel(), kThreads),
+            .block = kThreads,
+            .stream = compute_stream()},
+           scale_gradient_kernel<T>, dlogits.data<T>(), gradient.data<T>(),
+           dloss.data<Accumulate<T>>(), gradient.numel());
   });
 }
 

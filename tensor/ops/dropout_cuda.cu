@@ -1,7 +1,8 @@
 // CUDA dropout: the mask is computed where it is used, from the same random numbers as on the CPU.
 //
-// Bound by memory in f32 (8 bytes an element); in bf16 (4 bytes) the ten rounds of Philox, some 20 integer
-// operations an element, take about as long as the traffic: one block of random words serves four elements.
+// Bound by memory in f32 (8 bytes an element); in bf16 (4 bytes) the ten rounds of Philox, some 20
+// integer operations an element, take about as long as the traffic: one block of random words
+// serves four elements.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/dropout_kernels.h"
@@ -62,7 +63,8 @@ void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
   if (n == 0) return;
   dispatch_floating(x.dtype(), "dropout", [&]<class T>() {
     constexpr int kWidth = std::min(kPackWidth<T>, kRun);
-    const bool aligned = is_pack_aligned<kWidth>(y.data<T>()) && is_pack_aligned<kWidth>(x.data<T>());
+    const bool aligned =
+        is_pack_aligned<kWidth>(y.data<T>()) && is_pack_aligned<kWidth>(x.data<T>());
     launch({.grid = blocks_for(n, kThreads * kRun), .block = kThreads, .stream = compute_stream()},
            dropout_kernel<T>, y.data<T>(), x.data<T>(), n, static_cast<float>(p),
            static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, step_offset(), aligned);
@@ -76,10 +78,14 @@ void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& ke
     constexpr int kWidth = kPackWidth<T>;
     T* to = y.data<T>();
     const T* from = x.data<T>();
-    const bool packs = group % kWidth == 0 && is_pack_aligned<kWidth>(to) && is_pack_aligned<kWidth>(from);
-    launch({.grid = blocks_for(n, kThreads * (packs ? kWidth : 1)), .block = kThreads, .stream = compute_stream()},
-           packs ? drop_groups_kernel<kWidth, T> : drop_groups_kernel<1, T>, to, from, n, static_cast<float>(p),
-           static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, step_offset(), Divisor(group));
+    const bool packs =
+        group % kWidth == 0 && is_pack_aligned<kWidth>(to) && is_pack_aligned<kWidth>(from);
+    launch({.grid = blocks_for(n, kThreads * (packs ? kWidth : 1)),
+            .block = kThreads,
+            .stream = compute_stream()},
+           packs ? drop_groups_kernel<kWidth, T> : drop_groups_kernel<1, T>, to, from, n,
+           static_cast<float>(p), static_cast<Accumulate<T>>(1.0 / (1.0 - p)), key, step_offset(),
+           Divisor(group));
   });
 }
 

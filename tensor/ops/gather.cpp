@@ -10,6 +10,12 @@ void check_index_tensor(const char* op, const Tensor& indices) {
   CHECK(indices.dtype() == DType::i32, op, ": indices must be i32, not ", indices);
 }
 
+void check_index_tensor(const char* op, const Tensor& x, const Tensor& indices) {
+  check_index_tensor(op, indices);
+  CHECK(indices.device() == x.device(), op, ": devices differ: indices are ", indices, ", x is ",
+        x);
+}
+
 struct Gather {
   static constexpr auto name = "gather";
   static constexpr auto saves = Save::none;
@@ -45,13 +51,13 @@ struct ScatterAdd {
 
 Tensor gather(const Tensor& x, const Tensor& indices) {
   CHECK(x.rank() >= 1, "gather: ", x, " has no rows");
-  check_index_tensor("gather", indices);
+  check_index_tensor("gather", x, indices);
   DISPATCH(indices.device(), check_indices, "gather", indices, x.size(0));
   return apply(Gather{indices}, x);
 }
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, int64_t rows) {
-  check_index_tensor("scatter_add", indices);
+  check_index_tensor("scatter_add", x, indices);
   CHECK(x.rank() >= indices.rank(), "scatter_add: ", x, " has fewer dimensions than its indices ",
         indices);
   for (int d = 0; d < indices.rank(); ++d)

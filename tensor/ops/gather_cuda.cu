@@ -1,9 +1,10 @@
 // CUDA row selection.
 //
-// gather is bound by memory: a row is read and written once, in units of up to 16 bytes. scatter_add finds, for each
-// row of the result, the positions that add to it by looking through all indices: rows * count / 32 steps of a warp,
-// which for the tables of a network (a few thousand rows and indices at most) is less than sorting would take. Sums
-// are made in index order within eight fixed stretches, and those in order: no atomics, the same bits in two runs.
+// gather is bound by memory: a row is read and written once, in units of up to 16 bytes.
+// scatter_add finds, for each row of the result, the positions that add to it by looking through
+// all indices: rows * count / 32 steps of a warp, which for the tables of a network (a few thousand
+// rows and indices at most) is less than sorting would take. Sums are made in index order within
+// eight fixed stretches, and those in order: no atomics, the same bits in two runs.
 #include "tensor/cuda/index_fault.h"
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
@@ -17,7 +18,8 @@ constexpr int kThreads = 256;
 
 // One block, so that the first fault is always the same one.
 __global__ void __launch_bounds__(kThreads)
-    check_indices_kernel(IndexFault* slot, const char* op, const int32_t* index, int64_t count, int64_t bound) {
+    check_indices_kernel(IndexFault* slot, const char* op, const int32_t* index, int64_t count,
+                         int64_t bound) {
   int64_t first = count;
   for (int64_t i = threadIdx.x; i < count && first == count; i += kThreads)
     if (index[i] < 0 || index[i] >= bound) first = i;
@@ -29,8 +31,8 @@ struct alignas(16) Unit16 {
   uint64_t low, high;
 };
 
-// One thread per unit of the result; a row is `width` units. An index outside, which check_indices reports, reads
-// nothing.
+// One thread per unit of the result; a row is `width` units. An index outside, which check_indices
+// reports, reads nothing.
 template <class U>
 __global__ void __launch_bounds__(kThreads)
     gather_kernel(U* y, const U* x, const int32_t* index, int64_t n, int64_t rows, Divisor width) {
@@ -41,11 +43,12 @@ __global__ void __launch_bounds__(kThreads)
   y[i] = from >= 0 && from < rows ? x[from * width.value() + (i - row * width.value())] : U{};
 }
 
-template <class U> void gather_units(const Tensor& y, const Tensor& x, const Tensor& indices, int64_t bytes) {
+template <class U>
+void gather_units(const Tensor& y, const Tensor& x, const Tensor& indices, int64_t bytes) {
   const int64_t width = bytes / static_cast<int64_t>(sizeof(U)), n = indices.numel() * width;
-  launch({.grid = blocks_for(n, kThreads), .block = kThreads, .stream = compute_stream()}, gather_kernel<U>,
-         static_cast<U*>(y.raw()), static_cast<const U*>(x.raw()), indices.data<int32_t>(), n, x.size(0),
-         Divisor(width));
+  launch({.grid = blocks_for(n, kThreads), .block = kThreads, .stream = compute_stream()},
+         gather_kernel<U>, static_cast<U*>(y.raw()), static_cast<const U*>(x.raw()),
+         indices.data<int32_t>(), n, x.size(0), Divisor(width));
 }
 
 constexpr int kStretches = kThreads / 32;  // of the indices, one for each warp
@@ -53,11 +56,13 @@ constexpr int kStretches = kThreads / 32;  // of the indices, one for each warp
 // A block makes 32 neighbouring columns of one row of the result.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    scatter_add_kernel(T* y, const T* x, const int32_t* index, int64_t count, int64_t width, Divisor tiles) {
+    scatter_add_kernel(T* y, const T* x, const int32_t* index, int64_t count, int64_t width,
+                       Divisor tiles) {
   using A = Accumulate<T>;
   SHARED(A, sums, [kStretches][32]);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int64_t row = tiles.quotient(blockIdx.x), column = (blockIdx.x - row * tiles.value()) * 32 + lane;
+  const int64_t row = tiles.quotient(blockIdx.x),
+                column = (blockIdx.x - row * tiles.value()) * 32 + lane;
   const int64_t stretch = (count + kStretches - 1) / kStretches, begin = warp * stretch,
                 end = min(begin + stretch, count);
   A sum = 0;
@@ -76,7 +81,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) one_hot_kernel(T* y, const int32_t* label, int64_t n, Divisor classes) {
+__global__ void __launch_bounds__(kThreads)
+    one_hot_kernel(T* y, const int32_t* label, int64_t n, Divisor classes) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= n) return;
   const int64_t row = classes.quotient(i);
@@ -87,8 +93,8 @@ __global__ void __launch_bounds__(kThreads) one_hot_kernel(T* y, const int32_t* 
 
 void check_indices(const char* op, const Tensor& indices, int64_t bound) {
   if (indices.numel() == 0) return;
-  launch({.grid = 1, .block = kThreads, .stream = compute_stream()}, check_indices_kernel, index_fault_slot(), op,
-         indices.data<int32_t>(), indices.numel(), bound);
+  launch({.grid = 1, .block = kThreads, .stream = compute_stream()}, check_indices_kernel,
+         index_fault_slot(), op, indices.data<int32_t>(), indices.numel(), bound);
 }
 
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
@@ -96,10 +102,14 @@ void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
   const int64_t bytes = x.shape().inner(0) * size_of(x.dtype());
   const auto all = reinterpret_cast<uintptr_t>(y.raw()) | reinterpret_cast<uintptr_t>(x.raw()) |
                    static_cast<uintptr_t>(bytes);
-  if (all % 16 == 0) gather_units<Unit16>(y, x, indices, bytes);
-  else if (all % 4 == 0) gather_units<uint32_t>(y, x, indices, bytes);
-  else if (all % 2 == 0) gather_units<uint16_t>(y, x, indices, bytes);
-  else gather_units<uint8_t>(y, x, indices, bytes);
+  if (all % 16 == 0)
+    gather_units<Unit16>(y, x, indices, bytes);
+  else if (all % 4 == 0)
+    gather_units<uint32_t>(y, x, indices, bytes);
+  else if (all % 2 == 0)
+    gather_units<uint16_t>(y, x, indices, bytes);
+  else
+    gather_units<uint8_t>(y, x, indices, bytes);
 }
 
 void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
@@ -107,8 +117,8 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
   const int64_t rows = y.size(0), width = y.shape().inner(0), tiles = (width + 31) / 32;
   dispatch_floating(x.dtype(), "scatter_add", [&]<class T>() {
     launch({.grid = blocks_for(rows * tiles, 1), .block = kThreads, .stream = compute_stream()},
-           scatter_add_kernel<T>, y.data<T>(), x.data<T>(), indices.data<int32_t>(), indices.numel(), width,
-           Divisor(tiles));
+           scatter_add_kernel<T>, y.data<T>(), x.data<T>(), indices.data<int32_t>(),
+           indices.numel(), width, Divisor(tiles));
   });
 }
 

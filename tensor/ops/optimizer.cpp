@@ -9,21 +9,25 @@ namespace passband {
 namespace {
 
 void check_flat(const char* op, const Tensor& values, const Tensor& other, const char* what) {
-  CHECK(other.numel() == values.numel() && other.dtype() == values.dtype() && other.device() == values.device(), op,
-        ": ", what, " is ", other, ", the values are ", values);
+  CHECK(other.numel() == values.numel() && other.dtype() == values.dtype() &&
+            other.device() == values.device(),
+        op, ": ", what, " is ", other, ", the values are ", values);
 }
 
 void check_mask(const char* op, const Tensor& values, const Tensor& mask) {
-  CHECK(mask.numel() == values.numel() && mask.dtype() == DType::f32 && mask.device() == values.device(), op,
-        ": the decay mask is ", mask, ", it must be f32 of the length of ", values);
+  CHECK(mask.numel() == values.numel() && mask.dtype() == DType::f32 &&
+            mask.device() == values.device(),
+        op, ": the decay mask is ", mask, ", it must be f32 of the length of ", values);
 }
 
 void check_extras(const char* op, const Tensor& values, const StepExtras& extras) {
   const Tensor &scale = extras.scale, &half = extras.half;
   if (extras.average) check_flat(op, values, extras.average, "the average");
-  CHECK(!scale || (scale.dtype() == DType::f64 && scale.numel() == 2 && scale.device() == values.device()), op,
-        ": the scale is ", scale, ", it must come from clip_scale on ", values.device().str());
-  CHECK(!half || (half.dtype() == DType::bf16 && half.numel() == values.numel() && half.device() == values.device()),
+  CHECK(!scale || (scale.dtype() == DType::f64 && scale.numel() == 2 &&
+                   scale.device() == values.device()),
+        op, ": the scale is ", scale, ", it must come from clip_scale on ", values.device().str());
+  CHECK(!half || (half.dtype() == DType::bf16 && half.numel() == values.numel() &&
+                  half.device() == values.device()),
         op, ": the bf16 copy is ", half, ", the values are ", values);
 }
 
@@ -35,8 +39,8 @@ void bump_versions(std::initializer_list<Tensor> changed, const StepExtras& extr
 
 }  // namespace
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
-              const SgdOptions& options, const StepExtras& extras) {
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
+              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
   check_flat("sgd_step", values, momentum, "the momentum");
   check_flat("sgd_step", values, gradients, "the gradient");
   check_mask("sgd_step", values, decay_mask);
@@ -45,15 +49,17 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
   bump_versions({values, momentum}, extras);
 }
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
-                const Tensor& decay_mask, const AdamwOptions& options, const StepExtras& extras) {
+void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
+                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
+                const StepExtras& extras) {
   check_flat("adamw_step", values, first, "the first moment");
   check_flat("adamw_step", values, second, "the second moment");
   check_flat("adamw_step", values, gradients, "the gradient");
   check_mask("adamw_step", values, decay_mask);
   check_extras("adamw_step", values, extras);
   CHECK(options.step >= 1, "adamw_step: step counts from 1, got ", options.step);
-  DISPATCH(values.device(), adamw_step, values, first, second, gradients, decay_mask, options, extras);
+  DISPATCH(values.device(), adamw_step, values, first, second, gradients, decay_mask, options,
+           extras);
   bump_versions({values, first, second}, extras);
 }
 

@@ -1,5 +1,6 @@
-// Updates of the flat parameter vector, each in one pass over memory. Not differentiable; bump the version.
-// All tensors are flat, of one length and type (f32 or f64); `decay_mask` is f32: weight decay counts where it is 1.
+// Updates of the flat parameter vector, each in one pass over memory. Not differentiable; bump the
+// version. All tensors are flat, of one length and type (f32 or f64); `decay_mask` is f32: weight
+// decay counts where it is 1.
 #pragma once
 #include "tensor/core/tensor.h"
 
@@ -7,40 +8,44 @@ namespace passband {
 
 // What a step does in the same pass besides; each part is left out when undefined.
 struct StepExtras {
-  Tensor scale;              // of clip_scale: gradients are multiplied by scale[1], read where they live
-  Tensor average;            // average = decay * average + (1 - decay) * new values
+  Tensor scale;  // of clip_scale: gradients are multiplied by scale[1], read where they live
+  Tensor average;  // average = decay * average + (1 - decay) * new values
   double average_decay = 0;
-  Tensor half;               // bf16: gets the new values
+  Tensor half;  // bf16: gets the new values
 };
 
 struct SgdOptions {
   double lr = 0.1;
   double momentum = 0.9;
-  double weight_decay = 0;    // L2: added to the gradient (PyTorch's SGD)
+  double weight_decay = 0;  // L2: added to the gradient (PyTorch's SGD)
   bool nesterov = false;
   double gradient_scale = 1;  // of every gradient first
 };
 
-// g = scale * gradient + weight_decay * w;  m = momentum * m + g;  w -= lr * (nesterov ? g + momentum * m : m)
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
-              const SgdOptions& options, const StepExtras& extras = {});
+// g = scale * gradient + weight_decay * w;  m = momentum * m + g;  w -= lr * (nesterov ? g +
+// momentum * m : m)
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
+              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras = {});
 
 struct AdamwOptions {
   double lr = 1e-3;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double weight_decay = 0;    // decoupled (Loshchilov and Hutter, ICLR 2019): w -= lr * weight_decay * w
-  int64_t step = 1;           // counts from 1, for the bias corrections
+  double weight_decay =
+      0;  // decoupled (Loshchilov and Hutter, ICLR 2019): w -= lr * weight_decay * w
+  int64_t step = 1;  // counts from 1, for the bias corrections
   double gradient_scale = 1;
 };
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
-                const Tensor& decay_mask, const AdamwOptions& options, const StepExtras& extras = {});
+void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
+                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
+                const StepExtras& extras = {});
 
 // average = decay * average + (1 - decay) * values
 void average_step(const Tensor& average, const Tensor& values, double decay);
 
-// f64 [2] where the gradients live: their Euclidean norm, summed in f64 in a fixed order, and what scales them to
-// at most `most`, min(1, most / (norm + 1e-6)) as in PyTorch's clip_grad_norm_. Does not wait for the device.
+// f64 [2] where the gradients live: their Euclidean norm, summed in f64 in a fixed order, and what
+// scales them to at most `most`, min(1, most / (norm + 1e-6)) as in PyTorch's clip_grad_norm_. Does
+// not wait for the device.
 Tensor clip_scale(const Tensor& gradients, double most);
 
 // The norm alone, on the host.

@@ -19,10 +19,11 @@ double scale_of(double gradient_scale, const StepExtras& extras) {
   return extras.scale ? gradient_scale * extras.scale.data<double>()[1] : gradient_scale;
 }
 
-// w = update(i, scaled gradient, mask) for all i, then what else a step does, while a piece is in the cache.
+// w = update(i, scaled gradient, mask) for all i, then what else a step does, while a piece is in
+// the cache.
 template <class T, class F>
-void update_values(const Tensor& values, const Tensor& gradients, const Tensor& decay_mask, double scale,
-                   const StepExtras& extras, const F& update) {
+void update_values(const Tensor& values, const Tensor& gradients, const Tensor& decay_mask,
+                   double scale, const StepExtras& extras, const F& update) {
   T* w = values.data<T>();
   const T* g = gradients.data<T>();
   const float* mask = decay_mask.data<float>();
@@ -35,7 +36,8 @@ void update_values(const Tensor& values, const Tensor& gradients, const Tensor& 
     for (int64_t piece = first; piece < last; ++piece) {
       const int64_t begin = piece * kPiece, end = std::min(n, begin + kPiece);
 #pragma omp simd
-      for (int64_t i = begin; i < end; ++i) w[i] = update(i, w[i], factor * g[i], static_cast<T>(mask[i]));
+      for (int64_t i = begin; i < end; ++i)
+        w[i] = update(i, w[i], factor * g[i], static_cast<T>(mask[i]));
       if (average) {
 #pragma omp simd
         for (int64_t i = begin; i < end; ++i) average[i] = averaged(average[i], w[i], rate);
@@ -50,31 +52,35 @@ void update_values(const Tensor& values, const Tensor& gradients, const Tensor& 
 
 }  // namespace
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
-              const SgdOptions& options, const StepExtras& extras) {
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
+              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
   dispatch_parameters(values, "sgd_step", [&]<class T>() {
     const SgdRule<T> rule(options);
     T* m = momentum.data<T>();
-    update_values<T>(values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
-                     [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i]); });
+    update_values<T>(
+        values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
+        [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i]); });
   });
 }
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
-                const Tensor& decay_mask, const AdamwOptions& options, const StepExtras& extras) {
+void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
+                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
+                const StepExtras& extras) {
   dispatch_parameters(values, "adamw_step", [&]<class T>() {
     const AdamwRule<T> rule(options);
     T *m = first.data<T>(), *v = second.data<T>();
-    update_values<T>(values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
-                     [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i], v[i]); });
+    update_values<T>(
+        values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
+        [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i], v[i]); });
   });
 }
 
 void average_step(const Tensor& average, const Tensor& values, double decay) {
   dispatch_parameters(values, "average_step", [&]<class T>() {
     const T rate = static_cast<T>(1 - decay);
-    map_elements(values.numel(), [rate](T a, T w) { return averaged(a, w, rate); }, average.data<T>(),
-                 static_cast<const T*>(average.data<T>()), static_cast<const T*>(values.data<T>()));
+    map_elements(
+        values.numel(), [rate](T a, T w) { return averaged(a, w, rate); }, average.data<T>(),
+        static_cast<const T*>(average.data<T>()), static_cast<const T*>(values.data<T>()));
   });
 }
 
@@ -86,8 +92,10 @@ void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
     std::vector<double> partial(static_cast<size_t>(blocks));
     parallel_for(blocks, grain_for(kBlock), [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b)
-        partial[static_cast<size_t>(b)] = static_cast<double>(block_sum<T>(
-            std::min(kBlock, n - b * kBlock), [=](int64_t i) { return x[b * kBlock + i] * x[b * kBlock + i]; }));
+        partial[static_cast<size_t>(b)] =
+            static_cast<double>(block_sum<T>(std::min(kBlock, n - b * kBlock), [=](int64_t i) {
+              return x[b * kBlock + i] * x[b * kBlock + i];
+            }));
     });
     for (const double value : partial) total += value;
   });

@@ -1,9 +1,10 @@
-// CUDA optimiser steps: one launch updates values, state, moving average and bf16 copy of all parameters.
+// CUDA optimiser steps: one launch updates values, state, moving average and bf16 copy of all
+// parameters.
 //
-// Bound by memory. Bytes a parameter in f32: AdamW reads value, two moments, gradient and decay mask and writes value
-// and moments, 32; SGD 24; the average adds 8, the bf16 copy 2. Operations: about 15. Gradient clipping needs the norm
-// first: a pass of 4 bytes, summed in levels and in a fixed order, whose scale the step reads from device memory, so
-// that the host does not wait.
+// Bound by memory. Bytes a parameter in f32: AdamW reads value, two moments, gradient and decay
+// mask and writes value and moments, 32; SGD 24; the average adds 8, the bf16 copy 2. Operations:
+// about 15. Gradient clipping needs the norm first: a pass of 4 bytes, summed in levels and in a
+// fixed order, whose scale the step reads from device memory, so that the host does not wait.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
@@ -28,8 +29,8 @@ template <class T, int States> struct StepMemory {
 
 // Updates the parameters [i, i + Width).
 template <int Width, class T, class Rule>
-__device__ __forceinline__ void step_at(const StepMemory<T, Rule::kStates>& memory, int64_t i, const Rule& rule,
-                                        T scale, T average_rate) {
+__device__ __forceinline__ void step_at(const StepMemory<T, Rule::kStates>& memory, int64_t i,
+                                        const Rule& rule, T scale, T average_rate) {
   Pack<T, Width> values = load_pack<Width>(memory.values + i), state[Rule::kStates];
   for (int s = 0; s < Rule::kStates; ++s) state[s] = load_pack<Width>(memory.state[s] + i);
   const Pack<T, Width> gradients = load_pack<Width>(memory.gradients + i);
@@ -37,8 +38,10 @@ __device__ __forceinline__ void step_at(const StepMemory<T, Rule::kStates>& memo
 #pragma unroll
   for (int k = 0; k < Width; ++k) {
     const T gradient = scale * gradients[k], decays = static_cast<T>(mask[k]);
-    if constexpr (Rule::kStates == 1) values[k] = rule(values[k], gradient, decays, state[0][k]);
-    else values[k] = rule(values[k], gradient, decays, state[0][k], state[1][k]);
+    if constexpr (Rule::kStates == 1)
+      values[k] = rule(values[k], gradient, decays, state[0][k]);
+    else
+      values[k] = rule(values[k], gradient, decays, state[0][k], state[1][k]);
   }
   store_pack(memory.values + i, values);
   for (int s = 0; s < Rule::kStates; ++s) store_pack(memory.state[s] + i, state[s]);
@@ -58,25 +61,29 @@ __device__ __forceinline__ void step_at(const StepMemory<T, Rule::kStates>& memo
 
 template <class T, class Rule>
 __global__ void __launch_bounds__(kThreads)
-    step_kernel(StepMemory<T, Rule::kStates> memory, int64_t n, bool aligned, Rule rule, T scale, T average_rate) {
+    step_kernel(StepMemory<T, Rule::kStates> memory, int64_t n, bool aligned, Rule rule, T scale,
+                T average_rate) {
   constexpr int kWidth = kPackWidth<T>;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth;
   if (memory.scale) scale *= static_cast<T>(memory.scale[1]);
-  if (aligned && first + kWidth <= n) return step_at<kWidth>(memory, first, rule, scale, average_rate);
-  for (int64_t i = first; i < min(first + kWidth, n); ++i) step_at<1>(memory, i, rule, scale, average_rate);
+  if (aligned && first + kWidth <= n)
+    return step_at<kWidth>(memory, first, rule, scale, average_rate);
+  for (int64_t i = first; i < min(first + kWidth, n); ++i)
+    step_at<1>(memory, i, rule, scale, average_rate);
 }
 
 template <class T, class Rule>
-void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, const Rule& rule, double gradient_scale,
-                 const StepExtras& extras) {
+void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, const Rule& rule,
+                 double gradient_scale, const StepExtras& extras) {
   if (n == 0) return;
   constexpr int kWidth = kPackWidth<T>;
   memory.average = extras.average ? extras.average.data<T>() : nullptr;
   memory.half = extras.half ? extras.half.data<bf16>() : nullptr;
   memory.scale = extras.scale ? extras.scale.data<double>() : nullptr;
-  bool aligned = is_pack_aligned<kWidth>(memory.values) && is_pack_aligned<kWidth>(memory.gradients) &&
-                 is_pack_aligned<kWidth>(memory.decay_mask) && is_pack_aligned<kWidth>(memory.average) &&
-                 is_pack_aligned<kWidth>(memory.half);
+  bool aligned = is_pack_aligned<kWidth>(memory.values) &&
+                 is_pack_aligned<kWidth>(memory.gradients) &&
+                 is_pack_aligned<kWidth>(memory.decay_mask) &&
+                 is_pack_aligned<kWidth>(memory.average) && is_pack_aligned<kWidth>(memory.half);
   for (const T* state : memory.state) aligned = aligned && is_pack_aligned<kWidth>(state);
   launch({.grid = blocks_for(n, kThreads * kWidth), .block = kThreads, .stream = compute_stream()},
          step_kernel<T, Rule>, memory, n, aligned, rule, static_cast<T>(gradient_scale),
@@ -84,7 +91,8 @@ void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, const Rule& rul
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) average_kernel(T* average, const T* values, int64_t n, T rate) {
+__global__ void __launch_bounds__(kThreads)
+    average_kernel(T* average, const T* values, int64_t n, T rate) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < n) average[i] = averaged(average[i], values[i], rate);
 }
@@ -92,7 +100,8 @@ __global__ void __launch_bounds__(kThreads) average_kernel(T* average, const T* 
 constexpr int64_t kChunk = 8192;  // gradients whose squares one block sums
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) square_sums_kernel(double* sums, const T* x, int64_t n) {
+__global__ void __launch_bounds__(kThreads)
+    square_sums_kernel(double* sums, const T* x, int64_t n) {
   constexpr int kWidth = kPackWidth<T>;
   const int64_t begin = blockIdx.x * kChunk, count = min(kChunk, n - begin);
   const T* from = x + begin;
@@ -127,18 +136,22 @@ template <class F> void dispatch_parameters(const Tensor& values, const char* op
 
 }  // namespace
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients, const Tensor& decay_mask,
-              const SgdOptions& options, const StepExtras& extras) {
+void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
+              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
   dispatch_parameters(values, "sgd_step", [&]<class T>() {
-    launch_step<T>({values.data<T>(), {momentum.data<T>()}, gradients.data<T>(), decay_mask.data<float>()},
-                   values.numel(), SgdRule<T>(options), options.gradient_scale, extras);
+    launch_step<T>(
+        {values.data<T>(), {momentum.data<T>()}, gradients.data<T>(), decay_mask.data<float>()},
+        values.numel(), SgdRule<T>(options), options.gradient_scale, extras);
   });
 }
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second, const Tensor& gradients,
-                const Tensor& decay_mask, const AdamwOptions& options, const StepExtras& extras) {
+void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
+                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
+                const StepExtras& extras) {
   dispatch_parameters(values, "adamw_step", [&]<class T>() {
-    launch_step<T>({values.data<T>(), {first.data<T>(), second.data<T>()}, gradients.data<T>(),
+    launch_step<T>({values.data<T>(),
+                    {first.data<T>(), second.data<T>()},
+                    gradients.data<T>(),
                     decay_mask.data<float>()},
                    values.numel(), AdamwRule<T>(options), options.gradient_scale, extras);
   });
@@ -147,8 +160,11 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
 void average_step(const Tensor& average, const Tensor& values, double decay) {
   if (values.numel() == 0) return;
   dispatch_parameters(values, "average_step", [&]<class T>() {
-    launch({.grid = blocks_for(values.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
-           average_kernel<T>, average.data<T>(), values.data<T>(), values.numel(), static_cast<T>(1 - decay));
+    launch({.grid = blocks_for(values.numel(), kThreads),
+            .block = kThreads,
+            .stream = compute_stream()},
+           average_kernel<T>, average.data<T>(), values.data<T>(), values.numel(),
+           static_cast<T>(1 - decay));
   });
 }
 
@@ -157,10 +173,10 @@ void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
   const Tensor sums = Tensor::empty({chunks}, DType::f64, gradients.device());
   dispatch_parameters(gradients, "clip_scale", [&]<class T>() {
     if (n > 0)
-      launch({.grid = blocks_for(chunks, 1), .block = kThreads, .stream = compute_stream()}, square_sums_kernel<T>,
-             sums.data<double>(), gradients.data<T>(), n);
-    launch({.grid = 1, .block = kThreads, .stream = compute_stream()}, clip_scale_kernel, scale.data<double>(),
-           sums.data<double>(), chunks, most);
+      launch({.grid = blocks_for(chunks, 1), .block = kThreads, .stream = compute_stream()},
+             square_sums_kernel<T>, sums.data<double>(), gradients.data<T>(), n);
+    launch({.grid = 1, .block = kThreads, .stream = compute_stream()}, clip_scale_kernel,
+           scale.data<double>(), sums.data<double>(), chunks, most);
   });
 }
 

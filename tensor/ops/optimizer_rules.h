@@ -1,4 +1,5 @@
-// The update formulas of the optimisers, one parameter at a time, written once for the CPU loops and the CUDA kernels.
+// The update formulas of the optimisers, one parameter at a time, written once for the CPU loops
+// and the CUDA kernels.
 #pragma once
 #include <cmath>
 
@@ -32,16 +33,17 @@ template <class T> struct SgdRule {
 template <class T> struct AdamwRule {
   static constexpr int kStates = 2;
   T beta1, beta2, eps;
-  T rate;        // lr / (1 - beta1^step)
+  T rate;  // lr / (1 - beta1^step)
   T correction;  // 1 / sqrt(1 - beta2^step)
-  T shrink;      // lr * weight_decay
+  T shrink;  // lr * weight_decay
 
   explicit AdamwRule(const AdamwOptions& o)
       : beta1(static_cast<T>(o.beta1)),
         beta2(static_cast<T>(o.beta2)),
         eps(static_cast<T>(o.eps)),
         rate(static_cast<T>(o.lr / (1 - std::pow(o.beta1, static_cast<double>(o.step))))),
-        correction(static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(o.step))))),
+        correction(
+            static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(o.step))))),
         shrink(static_cast<T>(o.lr * o.weight_decay)) {}
 
   PASSBAND_HD T operator()(T w, T gradient, T mask, T& first, T& second) const {

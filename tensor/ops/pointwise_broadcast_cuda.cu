@@ -1,8 +1,9 @@
 // CUDA kernel of pointwise operations on two operands that broadcast.
 //
-// Bound by memory: a bias over channels reads and writes 8 bytes an element in f32, the bias itself stays in the
-// cache. A thread makes one pack of the result (16 bytes) and finds its operands by one division per loop; a pack
-// never crosses a row, so rows whose width is no multiple of it go element by element.
+// Bound by memory: a bias over channels reads and writes 8 bytes an element in f32, the bias itself
+// stays in the cache. A thread makes one pack of the result (16 bytes) and finds its operands by
+// one division per loop; a pack never crosses a row, so rows whose width is no multiple of it go
+// element by element.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/pointwise_kernels.h"
@@ -29,7 +30,8 @@ __device__ __forceinline__ Pack<T, N> load_or_repeat(const T* x, bool moves) {
 // Width is the number of elements of the result that a thread makes: a pack, or 1.
 template <int Width, class T, class F>
 __global__ void __launch_bounds__(kThreads)
-    broadcast_kernel(T* y, const T* a, const T* b, int64_t n, StridedLoops<2> loops, LastLoop last, F f) {
+    broadcast_kernel(T* y, const T* a, const T* b, int64_t n, StridedLoops<2> loops, LastLoop last,
+                     F f) {
   using A = Accumulate<T>;
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * Width;
   if (i >= n) return;
@@ -49,22 +51,25 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <int Width, class T, class F>
-void launch_broadcast(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& by, const F& f) {
+void launch_broadcast(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& by,
+                      const F& f) {
   StridedLoops<2> loops;
   for (int d = 0; d < by.rank; ++d) {
     const auto at = static_cast<size_t>(d);
     loops.push_back(by.size[at], {by.a[at], by.b[at]});
   }
   const auto last = static_cast<size_t>(by.rank - 1);
-  launch({.grid = blocks_for(y.numel(), kThreads * Width), .block = kThreads, .stream = compute_stream()},
+  launch({.grid = blocks_for(y.numel(), kThreads * Width),
+          .block = kThreads,
+          .stream = compute_stream()},
          broadcast_kernel<Width, T, F>, y.data<T>(), a.data<T>(), b.data<T>(), y.numel(), loops,
          LastLoop{by.a[last] != 0, by.b[last] != 0}, f);
 }
 
 }  // namespace
 
-template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& by,
-                                      const F& f) {
+template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
+                                      const Broadcast& by, const F& f) {
   if (y.numel() == 0) return;
   dispatch_floating(y.dtype(), "pointwise", [&]<class T>() {
     constexpr int kWidth = kPackWidth<T>;
@@ -72,8 +77,10 @@ template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Te
                        is_pack_aligned<kWidth>(y.data<T>()) &&
                        has_aligned_rows<kWidth>(a.data<T>(), by.a, by.rank) &&
                        has_aligned_rows<kWidth>(b.data<T>(), by.b, by.rank);
-    if (packs) launch_broadcast<kWidth, T>(y, a, b, by, f);
-    else launch_broadcast<1, T>(y, a, b, by, f);
+    if (packs)
+      launch_broadcast<kWidth, T>(y, a, b, by, f);
+    else
+      launch_broadcast<1, T>(y, a, b, by, f);
   });
 }
 

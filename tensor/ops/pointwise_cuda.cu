@@ -1,8 +1,9 @@
 // CUDA kernels of pointwise operations on equal shapes, and conversion of element types.
 //
-// Bound by memory: f32 moves 8 (one operand) or 12 bytes (two) an element for 1 to some 30 operations, bf16 half as
-// many. Each thread has kPacks accesses of 16 bytes in flight, all loads before the first store: 2 * 16 bytes *
-// 2,048 threads * 132 multiprocessors are 8.6 MB, more than the some 3.4 MB that 4.8 TB/s at 700 ns ask for.
+// Bound by memory: f32 moves 8 (one operand) or 12 bytes (two) an element for 1 to some 30
+// operations, bf16 half as many. Each thread has kPacks accesses of 16 bytes in flight, all loads
+// before the first store: 2 * 16 bytes * 2,048 threads * 132 multiprocessors are 8.6 MB, more than
+// the some 3.4 MB that 4.8 TB/s at 700 ns ask for.
 #include <cstring>
 
 #include "tensor/core/memory.h"
@@ -16,11 +17,13 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kPacks = 2;  // per thread
 
-template <class T, class F, class... X> __device__ __forceinline__ T evaluate(const F& f, X... x) {
+template <class T, class F, class... X>
+__device__ __forceinline__ T evaluate(const F& f, X... x) {
   return static_cast<T>(f(static_cast<Accumulate<T>>(x)...));
 }
 
-// y[i] = f(x[i]...). y may be the memory of an operand: an element is read and written by one thread.
+// y[i] = f(x[i]...). y may be the memory of an operand: an element is read and written by one
+// thread.
 template <class T, class F, class... X>
 __global__ void __launch_bounds__(kThreads)
     elements_kernel(T* y, int64_t n, bool aligned, F f, const X*... x) {
@@ -50,7 +53,9 @@ void evaluate_elements(int64_t n, const F& f, T* y, const X*... x) {
   if (n == 0) return;
   constexpr int kWidth = kPackWidth<T>;
   const bool aligned = is_pack_aligned<kWidth>(y) && (is_pack_aligned<kWidth>(x) && ...);
-  launch({.grid = blocks_for(n, kThreads * kPacks * kWidth), .block = kThreads, .stream = compute_stream()},
+  launch({.grid = blocks_for(n, kThreads * kPacks * kWidth),
+          .block = kThreads,
+          .stream = compute_stream()},
          elements_kernel<T, F, X...>, y, n, aligned, f, x...);
 }
 
@@ -80,17 +85,20 @@ template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, c
 
 namespace {
 
-template <class To, class From> __device__ __forceinline__ To converted(From value) {
+template <class To, class From>
+__device__ __forceinline__ To converted(From value) {
   if constexpr (std::is_same_v<To, bf16> || std::is_same_v<From, bf16>)
     return static_cast<To>(static_cast<float>(value));
-  else return static_cast<To>(value);
+  else
+    return static_cast<To>(value);
 }
 
 template <class To, class From>
 constexpr int kCommonWidth = std::min(kPackWidth<To>, kPackWidth<From>);
 
 template <class To, class From>
-__global__ void __launch_bounds__(kThreads) convert_kernel(To* y, const From* x, int64_t n, bool aligned) {
+__global__ void __launch_bounds__(kThreads)
+    convert_kernel(To* y, const From* x, int64_t n, bool aligned) {
   constexpr int kWidth = kCommonWidth<To, From>;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth;
   if (aligned && first + kWidth <= n) {
@@ -107,8 +115,11 @@ __global__ void __launch_bounds__(kThreads) convert_kernel(To* y, const From* x,
 template <class To, class From> void convert_elements(const Tensor& y, const Tensor& x) {
   constexpr int kWidth = kCommonWidth<To, From>;
   if (x.numel() == 0) return;
-  const bool aligned = is_pack_aligned<kWidth>(y.data<To>()) && is_pack_aligned<kWidth>(x.data<From>());
-  launch({.grid = blocks_for(x.numel(), kThreads * kWidth), .block = kThreads, .stream = compute_stream()},
+  const bool aligned =
+      is_pack_aligned<kWidth>(y.data<To>()) && is_pack_aligned<kWidth>(x.data<From>());
+  launch({.grid = blocks_for(x.numel(), kThreads * kWidth),
+          .block = kThreads,
+          .stream = compute_stream()},
          convert_kernel<To, From>, y.data<To>(), x.data<From>(), x.numel(), aligned);
 }
 

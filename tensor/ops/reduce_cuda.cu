@@ -1,8 +1,9 @@
 // CUDA reductions.
 //
-// Bound by memory: a sum reads each element once (4 bytes in f32, 2 in bf16, one addition each) and writes next to
-// nothing. Sums go up in levels: a block sums up to some thousand elements in f32 and leaves an f64; the next level
-// sums those. The tree depends on the shape alone and there are no float atomics: two runs give the same bits.
+// Bound by memory: a sum reads each element once (4 bytes in f32, 2 in bf16, one addition each) and
+// writes next to nothing. Sums go up in levels: a block sums up to some thousand elements in f32
+// and leaves an f64; the next level sums those. The tree depends on the shape alone and there are
+// no float atomics: two runs give the same bits.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
@@ -25,7 +26,8 @@ int power_of_two(int64_t n, int limit) {
 
 // Sum of the elements of x[0, n) that fall to member `member` of `members` threads.
 template <class T>
-__device__ __forceinline__ Accumulate<T> strided_sum(const T* x, int64_t n, int member, int members) {
+__device__ __forceinline__ Accumulate<T> strided_sum(const T* x, int64_t n,
+                                                                        int member, int members) {
   using A = Accumulate<T>;
   constexpr int kWidth = kPackWidth<T>;
   const int64_t packs = is_pack_aligned<kWidth>(x) ? n / kWidth : 0;
@@ -41,7 +43,8 @@ __device__ __forceinline__ Accumulate<T> strided_sum(const T* x, int64_t n, int 
 }
 
 // Rounds once: f64 goes to bf16 through f32, whose own rounding is far below a bf16 step.
-template <class T> __device__ __forceinline__ T rounded(double sum) {
+template <class T>
+__device__ __forceinline__ T rounded(double sum) {
   return static_cast<T>(static_cast<Accumulate<T>>(sum));
 }
 
@@ -66,23 +69,27 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) y[blockIdx.x] = rounded<To>(scale * static_cast<double>(sum));
 }
 
-// What one block of a column sum covers: `lanes` packs of columns side by side, `height` rows at a time.
+// What one block of a column sum covers: `lanes` packs of columns side by side, `height` rows at a
+// time.
 struct ColumnTile {
   int lanes, height;
 };
 
-// y[outer, chunk, c] = scale * sum of x[outer, row, c] over the rows of a chunk; the block's threads stand in `height`
-// rows of `lanes`, each with a pack of Width columns.
+// y[outer, chunk, c] = scale * sum of x[outer, row, c] over the rows of a chunk; the block's
+// threads stand in `height` rows of `lanes`, each with a pack of Width columns.
 template <int Width, class To, class From>
 __global__ void __launch_bounds__(kThreads)
-    sum_columns_kernel(To* y, const From* x, Reduction r, ColumnTile tile, Divisor chunks, Divisor tiles,
-                       double scale) {
+    sum_columns_kernel(To* y, const From* x, Reduction r, ColumnTile tile, Divisor chunks,
+                       Divisor tiles, double scale) {
   using A = Accumulate<From>;
   DYNAMIC_SHARED(A, sums);  // [height][lanes * Width]
-  const int lane = threadIdx.x % tile.lanes, line = threadIdx.x / tile.lanes, columns = tile.lanes * Width;
-  const int64_t pair = tiles.quotient(blockIdx.x), outer = chunks.quotient(pair), chunk = pair - outer * chunks.value();
+  const int lane = threadIdx.x % tile.lanes, line = threadIdx.x / tile.lanes,
+            columns = tile.lanes * Width;
+  const int64_t pair = tiles.quotient(blockIdx.x), outer = chunks.quotient(pair),
+                chunk = pair - outer * chunks.value();
   const int64_t column = (blockIdx.x - pair * tiles.value()) * columns + lane * Width;
-  const int64_t begin = chunk * tile.height * kThreadRows, end = min(begin + tile.height * kThreadRows, r.n);
+  const int64_t begin = chunk * tile.height * kThreadRows,
+                end = min(begin + tile.height * kThreadRows, r.n);
   A sum[Width] = {};
   if (column < r.inner) {
     const From* from = x + outer * r.n * r.inner + column;
@@ -104,19 +111,23 @@ __global__ void __launch_bounds__(kThreads)
   if (line > 0 || column >= r.inner) return;
 #pragma unroll
   for (int k = 0; k < Width; ++k)
-    y[pair * r.inner + column + k] = rounded<To>(scale * static_cast<double>(sums[lane * Width + k]));
+    y[pair * r.inner + column + k] =
+        rounded<To>(scale * static_cast<double>(sums[lane * Width + k]));
 }
 
 template <class To, class From>
 void sum_short_rows(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
   const int lanes = power_of_two((r.n + kPackWidth<From> - 1) / kPackWidth<From>, 32);
-  launch({.grid = blocks_for(r.outer, kThreads / lanes), .block = kThreads, .stream = compute_stream()},
+  launch({.grid = blocks_for(r.outer, kThreads / lanes),
+          .block = kThreads,
+          .stream = compute_stream()},
          sum_short_rows_kernel<To, From>, y.data<To>(), x.data<From>(), r.outer, r.n, lanes, scale);
 }
 
 // One level of a sum over long rows, into `chunks` results per row.
 template <class To, class From>
-void sum_long_rows(const Tensor& y, const Tensor& x, const Reduction& r, int64_t chunks, double scale) {
+void sum_long_rows(const Tensor& y, const Tensor& x, const Reduction& r, int64_t chunks,
+                   double scale) {
   launch({.grid = blocks_for(r.outer * chunks, 1), .block = kThreads, .stream = compute_stream()},
          sum_long_rows_kernel<To, From>, y.data<To>(), x.data<From>(), r.n, Divisor(chunks), scale);
 }
@@ -128,29 +139,32 @@ template <class From> ColumnTile column_tile(const Reduction& r, int width) {
 
 // One level of a sum over columns, into `chunks` results per column.
 template <int Width, class To, class From>
-void sum_columns(const Tensor& y, const Tensor& x, const Reduction& r, ColumnTile tile, int64_t chunks,
-                 double scale) {
+void sum_columns(const Tensor& y, const Tensor& x, const Reduction& r, ColumnTile tile,
+                 int64_t chunks, double scale) {
   const int columns = tile.lanes * Width;
   const int64_t tiles = (r.inner + columns - 1) / columns;
   launch({.grid = blocks_for(r.outer * chunks * tiles, 1),
           .block = static_cast<unsigned>(tile.lanes * tile.height),
           .shared_bytes = static_cast<size_t>(tile.height * columns) * sizeof(Accumulate<From>),
           .stream = compute_stream()},
-         sum_columns_kernel<Width, To, From>, y.data<To>(), x.data<From>(), r, tile, Divisor(chunks),
-         Divisor(tiles), scale);
+         sum_columns_kernel<Width, To, From>, y.data<To>(), x.data<From>(), r, tile,
+         Divisor(chunks), Divisor(tiles), scale);
 }
 
-template <class To, class From> void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
+template <class To, class From>
+void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
 
 // Sums in `chunks` pieces per result to f64, and those with another level.
 template <class To, class Level>
-void sum_in_chunks(const Tensor& y, const Reduction& r, int64_t chunks, double scale, const Level& level) {
+void sum_in_chunks(const Tensor& y, const Reduction& r, int64_t chunks, double scale,
+                   const Level& level) {
   const Tensor partial = Tensor::empty({r.outer, chunks, r.inner}, DType::f64, y.device());
   level(partial);
   sum_level<To, double>(y, partial, {r.outer, chunks, r.inner}, scale);
 }
 
-template <class To, class From> void sum_rows(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+template <class To, class From>
+void sum_rows(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
   const int64_t chunks = (r.n + kRowChunk - 1) / kRowChunk;
   if (r.n <= kShortRow) return sum_short_rows<To, From>(y, x, r, scale);
   if (chunks == 1) return sum_long_rows<To, From>(y, x, r, 1, scale);
@@ -162,19 +176,23 @@ template <class To, class From> void sum_rows(const Tensor& y, const Tensor& x, 
 template <int Width, class To, class From>
 void sum_column_levels(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
   const ColumnTile tile = column_tile<From>(r, Width);
-  const int64_t rows = tile.height * kThreadRows, chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
+  const int64_t rows = tile.height * kThreadRows,
+                chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
   if (chunks == 1) return sum_columns<Width, To, From>(y, x, r, tile, 1, scale);
   sum_in_chunks<To>(y, r, chunks, scale, [&](const Tensor& partial) {
     sum_columns<Width, double, From>(partial, x, r, tile, chunks, 1.0);
   });
 }
 
-template <class To, class From> void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+template <class To, class From>
+void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
   constexpr int kWidth = kPackWidth<From>;
   if (r.inner == 1) return sum_rows<To, From>(y, x, r, scale);
   const bool packs = r.inner % kWidth == 0 && is_pack_aligned<kWidth>(x.data<From>());
-  if (packs) sum_column_levels<kWidth, To, From>(y, x, r, scale);
-  else sum_column_levels<1, To, From>(y, x, r, scale);
+  if (packs)
+    sum_column_levels<kWidth, To, From>(y, x, r, scale);
+  else
+    sum_column_levels<1, To, From>(y, x, r, scale);
 }
 
 // A candidate for the largest element: NaN beats every number, the first of equals wins.
@@ -194,7 +212,8 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     argmax_kernel(int32_t* index, const T* x, Reduction r, Divisor inner, int lanes) {
   using A = Accumulate<T>;
-  const int64_t results = r.outer * r.inner, i = int64_t{blockIdx.x} * (kThreads / lanes) + threadIdx.x / lanes;
+  const int64_t results = r.outer * r.inner,
+                i = int64_t{blockIdx.x} * (kThreads / lanes) + threadIdx.x / lanes;
   const int lane = threadIdx.x % lanes;
   Candidate<A> best{-static_cast<A>(INFINITY), r.n};
   if (i < results) {
@@ -225,7 +244,8 @@ __global__ void __launch_bounds__(kThreads)
 // One thread per element of x, so that its zeros need no pass of their own.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    put_along_kernel(T* x, const T* y, const int32_t* index, Reduction r, Divisor inner, Divisor n) {
+    put_along_kernel(T* x, const T* y, const int32_t* index, Reduction r, Divisor inner,
+                     Divisor n) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= r.outer * r.n * r.inner) return;
   const int64_t row = inner.quotient(i), outer = n.quotient(row);
@@ -252,7 +272,8 @@ __global__ void __launch_bounds__(kThreads)
   store_pack(y + i, pack);
 }
 
-template <int Width, class T> void launch_expand(T* y, const T* x, int64_t n, const StridedLoops<1>& loops, bool moves) {
+template <int Width, class T>
+void launch_expand(T* y, const T* x, int64_t n, const StridedLoops<1>& loops, bool moves) {
   launch({.grid = blocks_for(n, kThreads * Width), .block = kThreads, .stream = compute_stream()},
          expand_kernel<Width, T>, y, x, n, loops, moves);
 }
@@ -272,7 +293,9 @@ void argmax(const Tensor& index, const Tensor& x, const Reduction& r) {
   if (index.numel() == 0) return;
   const int lanes = r.inner == 1 ? power_of_two(r.n, 32) : 1;
   dispatch_floating(x.dtype(), "argmax", [&]<class T>() {
-    launch({.grid = blocks_for(index.numel(), kThreads / lanes), .block = kThreads, .stream = compute_stream()},
+    launch({.grid = blocks_for(index.numel(), kThreads / lanes),
+            .block = kThreads,
+            .stream = compute_stream()},
            argmax_kernel<T>, index.data<int32_t>(), x.data<T>(), r, Divisor(r.inner), lanes);
   });
 }
@@ -289,7 +312,8 @@ void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Redu
   if (x.numel() == 0) return;
   dispatch_width(x.dtype(), [&]<class T>() {
     launch({.grid = blocks_for(x.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
-           put_along_kernel<T>, raw<T>(x), raw<T>(y), index.data<int32_t>(), r, Divisor(r.inner), Divisor(r.n));
+           put_along_kernel<T>, raw<T>(x), raw<T>(y), index.data<int32_t>(), r, Divisor(r.inner),
+           Divisor(r.n));
   });
 }
 
@@ -303,8 +327,10 @@ void expand(const Tensor& y, const Tensor& x, const Broadcast& by) {
     constexpr int kWidth = kPackWidth<T>;
     const bool packs = by.size[last] % kWidth == 0 && is_pack_aligned<kWidth>(raw<T>(y)) &&
                        has_aligned_rows<kWidth>(raw<T>(x), by.a, by.rank);
-    if (packs) launch_expand<kWidth>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
-    else launch_expand<1>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
+    if (packs)
+      launch_expand<kWidth>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
+    else
+      launch_expand<1>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
   });
 }
 

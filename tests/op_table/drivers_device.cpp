@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "tensor/ops/gather.h"
 #include "tests/op_table/harness.h"
 
 namespace passband::op_table {
@@ -92,6 +93,13 @@ TEST_CASE("results and gradients have the same bits in two runs on the device") 
     for (size_t i = 0; i < first.size(); ++i)
       if (first[i].defined()) CHECK(same_bits(first[i].to({}), again[i].to({})));
   });
+}
+
+TEST_CASE("an index outside its bounds is thrown by the next copy to the host, and only by that") {
+  const Tensor x = Tensor::zeros({5, 3}, DType::f32, kDevice);
+  const Tensor rows = gather(x, Tensor::from({1, 4, 5, -1}, {4}, DType::i32, kDevice));
+  CHECK_THROWS_WITH(rows.values(), "gather: index 2 is 5, outside [0, 5)");
+  CHECK(x.values() == std::vector<double>(15));
 }
 
 }  // namespace

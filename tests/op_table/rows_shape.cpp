@@ -44,11 +44,17 @@ Row reduce_row(const char* name, std::vector<int> dims, std::vector<Shapes> case
 }
 
 const Register reductions({
-    reduce_row("sum of all", {}, {{{1}}, {{3, 7}}, {{2, 3, 5, 3}}, {{9001}}, {{0, 3}}}),
-    reduce_row("sum of rows", {-1}, {{{1, 1}}, {{3, 7}}, {{2, 5, 33}}, {{3, 4999}}}),
+    reduce_row("sum of all", {}, {{{1}}, {{3, 7}}, {{2, 3, 5, 3}}, {{9001}}, {{20011}}, {{0, 3}}}),
+    reduce_row("sum of rows", {-1},
+               {{{1, 1}}, {{3, 7}}, {{2, 5, 33}}, {{70, 12}}, {{3, 4999}}, {{2, 16500}}}),
     reduce_row(
         "sum of columns", {0, 1, 2},
-        {{{2, 3, 5, 4}}, {{1, 1, 1, 3}}, {{7, 13, 17, 3}}, {{3, 1, 5, 300}}, {{17, 11, 13, 1}}}),
+        {{{2, 3, 5, 4}},
+         {{1, 1, 1, 3}},
+         {{7, 13, 17, 3}},
+         {{3, 1, 5, 300}},
+         {{1, 2, 135, 132}},
+         {{17, 11, 13, 1}}}),
     reduce_row("sum of the middle", {1}, {{{2, 3, 5}}, {{3, 17, 1}}, {{2, 1100, 3}}}),
     reduce_row("sum of outer and inner", {0, 2}, {{{2, 3, 5}}, {{4, 1, 7}}, {{5, 6, 71}}}, false,
                true),
@@ -130,7 +136,11 @@ Reference permuted(std::vector<int> order) {
 Row permute_row(const char* name, const std::vector<int>& order) {
   return {.name = name,
           .op = [order](const Tensors& x) { return permute(x[0], order); },
-          .cases = {{{2, 3, 5, 4}}, {{1, 7, 1, 3}}, {{3, 37, 1, 41}}, {{0, 2, 3, 1}}},
+          .cases = {{{2, 3, 5, 4}},
+                    {{1, 7, 1, 3}},
+                    {{3, 37, 1, 41}},
+                    {{2, 9, 3, 16}},
+                    {{0, 2, 3, 1}}},
           .reference = permuted(order)};
 }
 
@@ -219,15 +229,18 @@ std::vector<int64_t> chosen_rows(int64_t count, int64_t rows) {
   return index;
 }
 
-Tensor index_tensor(const Shape& shape, int64_t rows) {
+Tensor index_tensor(const Shape& shape, int64_t rows, Device device) {
   const std::vector<int64_t> index = chosen_rows(shape.numel(), rows);
-  return Tensor::from(std::vector<double>(index.begin(), index.end()), shape, DType::i32);
+  return Tensor::from(std::vector<double>(index.begin(), index.end()), shape, DType::i32, device);
 }
 
 const Register selection({
     {.name = "gather",
-     .op = [](const Tensors& x) { return gather(x[0], index_tensor({2, 4}, x[0].size(0))); },
-     .cases = {{{5, 3}}, {{1, 2}}, {{7}}, {{3, 2, 5}}},
+     .op =
+         [](const Tensors& x) {
+           return gather(x[0], index_tensor({2, 4}, x[0].size(0), x[0].device()));
+         },
+     .cases = {{{5, 3}}, {{1, 2}}, {{7}}, {{3, 2, 5}}, {{6, 8}}},
      .reference = [](const Arrays& x) {
        Values y;
        for (const int64_t row : chosen_rows(8, x[0].shape[0]))
@@ -237,8 +250,11 @@ const Register selection({
      },
      .terms = [](const Shapes&) { return int64_t{8}; }},
     {.name = "scatter_add",
-     .op = [](const Tensors& x) { return scatter_add(x[0], index_tensor({x[0].size(0)}, 5), 5); },
-     .cases = {{{9, 3}}, {{1, 2}}, {{13}}},
+     .op =
+         [](const Tensors& x) {
+           return scatter_add(x[0], index_tensor({x[0].size(0)}, 5, x[0].device()), 5);
+         },
+     .cases = {{{9, 3}}, {{1, 2}}, {{13}}, {{301, 37}}},
      .reference = [](const Arrays& x) {
        const std::vector<int64_t> index = chosen_rows(x[0].shape[0], 5);
        const int64_t inner = x[0].shape.inner(0);

@@ -28,16 +28,20 @@ Values softmax_of(const Values& x) {
 
 int64_t width(const Shapes& shapes) { return shapes[0][-1]; }
 
+// Rows of one thread, of a part of a warp, of a warp, of a block.
+const std::vector<Shapes> kRows = {{{1, 1}},   {{3, 7}},   {{2, 3, 17}}, {{4, 64}},
+                                   {{3, 512}}, {{2, 700}}, {{2, 5003}},  {{0, 5}}};
+
 const Register softmaxes({
     {.name = "softmax",
      .op = [](const Tensors& x) { return softmax(x[0]); },
-     .cases = {{{3, 7}}, {{1, 1}}, {{2, 3, 17}}, {{4, 64}}, {{2, 5003}}, {{0, 5}}},
+     .cases = kRows,
      .reference = rowwise(softmax_of),
      .gradient_tolerance = 32,
      .terms = width},
     {.name = "log_softmax",
      .op = [](const Tensors& x) { return log_softmax(x[0]); },
-     .cases = {{{3, 7}}, {{1, 1}}, {{2, 3, 17}}, {{4, 64}}, {{2, 5003}}, {{0, 5}}},
+     .cases = kRows,
      .reference = rowwise(log_softmax_of),
      .gradient_tolerance = 32,
      .terms = width},
@@ -49,7 +53,7 @@ Tensor labels_for(const Tensor& logits) {
   Values labels;
   for (int64_t row = 0; row < logits.size(0); ++row)
     labels.push_back(static_cast<double>(label_of(row, logits.size(1))));
-  return Tensor::from(labels, {logits.size(0)}, DType::i32);
+  return Tensor::from(labels, {logits.size(0)}, DType::i32, logits.device());
 }
 
 // Mean over rows of -sum_k target(row, k) log_softmax_k.

@@ -1,0 +1,89 @@
+// Batches made from stored pictures as tensors (tensor/ops/augment.h), against the loader's and the
+// trainer's own code.
+#include <doctest/doctest.h>
+
+#include "data/augment.h"
+#include "tensor/ops/augment.h"
+#include "train/mixing.h"
+
+namespace passband {
+namespace {
+
+constexpr int64_t kCount = 9;
+constexpr RandomKey kKey{5, 7, 11}, kMixingKey{5, 7, 13};
+const std::vector<int64_t> kIndices = {8, 0, 3, 3, 1, 7, 2};
+
+Dataset random_pictures(int64_t height, int64_t width) {
+  Dataset data{
+      .name = "random", .split = "train", .count = kCount, .height = height, .width = width};
+  data.mean = {0.4f, 0.5f, 0.6f};
+  data.std = {0.2f, 0.25f, 0.3f};
+  RandomSequence random({1, 2, 3});
+  for (int64_t i = 0; i < kCount * height * width * 3; ++i)
+    data.images.push_back(static_cast<uint8_t>(random.next()));
+  return data;
+}
+
+// The loader's batch, mixed by the trainer.
+std::vector<double> usual_batch(const Dataset& data, const AugmentOptions& options, int64_t size,
+                                const MixingOptions& mixing) {
+  const Tensor images = Tensor::empty({static_cast<int64_t>(kIndices.size()), size, size, 3});
+  make_train_batch(data, kIndices, options, kKey, size, images.data<float>());
+  mix(images, mixing, kMixingKey);
+  return images.values();
+}
+
+std::vector<double> tensor_batch(const Dataset& data, const AugmentOptions& options, int64_t size,
+                                 const MixingOptions& mixing) {
+  const auto count = static_cast<int64_t>(kIndices.size());
+  const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
+  std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
+  const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
+  const Tensor batch = Tensor::empty({count, size, size, 3});
+  const CropOptions crop{
+      data.height,  data.width,    size, options.pad, options.pad_mode == PadMode::reflect,
+      options.flip, options.cutout};
+  make_batch(batch, pictures, indices, crop, {data.mean, data.std}, kKey,
+             draw_mixing(size, size, mixing, kMixingKey));
+  return batch.values();
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+struct Case {
+  int64_t height, width, size;
+  AugmentOptions options;
+};
+const std::vector<Case> kCases = {
+    {8, 8, 8, {.pad = 0, .flip = 0}},
+    {8, 8, 8, {.pad = 3, .flip = 0.5f, .cutout = 4}},
+    {9, 9, 9, {.pad = 4, .pad_mode = PadMode::reflect, .flip = 1}},
+    {12, 11, 8, {.pad = 2, .flip = 0.5f, .cutout = 3}},
+};
+
+TEST_CASE("batches of tensors are the loader's") {
+  for (const Case& c : kCases) {
+    const Dataset data = random_pictures(c.height, c.width);
+    CHECK(largest_difference(tensor_batch(data, c.options, c.size, {}),
+                             usual_batch(data, c.options, c.size, {})) < 1e-6);
+  }
+}
+
+TEST_CASE("batches of tensors are mixed as the trainer mixes") {
+  for (const MixingOptions& mixing : {MixingOptions{.mixup = 0.8}, MixingOptions{.cutmix = 1.0}}) {
+    for (const Case& c : kCases) {
+      const Dataset data = random_pictures(c.height, c.width);
+      const std::vector<double> mixed = tensor_batch(data, c.options, c.size, mixing);
+      CHECK(largest_difference(mixed, usual_batch(data, c.options, c.size, mixing)) < 1e-6);
+      CHECK(largest_difference(mixed, tensor_batch(data, c.options, c.size, {})) > 0.01);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace passband
