@@ -48,22 +48,50 @@ struct LaneInTile {
       : g(static_cast<int>(threadIdx.x) % 32 / 4), t(static_cast<int>(threadIdx.x) % 4) {}
 };
 
-// --- loads: `at` is the tile's first element, rows are `stride` elements apart ---
+// --- loads: `at` is the tile's first element, rows are `stride` elements apart; or line(i) is the
+// address of row i, anywhere ---
 
 // Rows of the tile are rows of memory.
-__device__ __forceinline__ void load(LeftTile<bf16>& left, const bf16* at, int stride) {
+template <class Line>
+__device__ __forceinline__ void load(LeftTile<bf16>& left, const Line& line) {
   const int lane = threadIdx.x % 32;
-  load_matrix_x4(left.bits, at + lane % 16 * stride + lane / 16 * 8);
+  load_matrix_x4(left.bits, line(lane % 16) + lane / 16 * 8);
 }
-__device__ __forceinline__ void load(LeftTile<float>& left, const float* at, int stride) {
+template <class Line>
+__device__ __forceinline__ void load(LeftTile<float>& left, const Line& line) {
+  const LaneInTile lane;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const float* row = line(lane.g + 8 * r);
+#pragma unroll
+    for (int b = 0; b < 2; ++b) {
+      const auto pair = load_pack<2>(row + 8 * b + 2 * lane.t);
+      left.values[b][r][0] = pair[0];
+      left.values[b][r][1] = pair[1];
+    }
+  }
+}
+template <class T>
+__device__ __forceinline__ void load(LeftTile<T>& left, const T* at, int stride) {
+  load(left, [=](int i) { return at + i * stride; });
+}
+
+// Columns of the tile (k) are lines of memory.
+template <class Line>
+__device__ __forceinline__ void load_transposed(LeftTile<bf16>& left, const Line& line) {
+  const int lane = threadIdx.x % 32;
+  load_matrix_x4_transposed(left.bits, line(lane / 16 * 8 + lane % 8) + lane / 8 % 2 * 8);
+}
+template <class Line>
+__device__ __forceinline__ void load_transposed(LeftTile<float>& left, const Line& line) {
   const LaneInTile lane;
 #pragma unroll
   for (int b = 0; b < 2; ++b)
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const auto pair = load_pack<2>(at + (lane.g + 8 * r) * stride + 8 * b + 2 * lane.t);
-      left.values[b][r][0] = pair[0];
-      left.values[b][r][1] = pair[1];
+    for (int j = 0; j < 2; ++j) {
+      const float* k = line(8 * b + 2 * lane.t + j);
+#pragma unroll
+      for (int r = 0; r < 2; ++r) left.values[b][r][j] = k[lane.g + 8 * r];
     }
 }
 

@@ -88,6 +88,7 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
   const SlotTask task(s, blocks, slot);
   const float* bias = in.bias_of(s, task.head);
   const LaneInTile lane;
+  const int first_token = first_query + warp % blocks.warps * kTile + lane.g;  // of row 0
   T* const q = memory.own[0] + warp * kTile * Memory::kStride;
   T* const dy = memory.own[1] + warp * kTile * Memory::kStride;
 
@@ -100,11 +101,14 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
     fetch_tile<tiles>(memory.own[1], queries, own_rows, in.dy, channels, s);
     Token query[2];
     QuerySoftmax kept[2];
-    int token[2];
+    float* sums[2] = {};  // the rows of dlogits
+#pragma unroll
     for (int r = 0; r < 2; ++r) {
       query[r] = queries[warp * kTile + lane.g + 8 * r];
-      token[r] = first_query + warp % blocks.warps * kTile + lane.g + 8 * r;
-      if (query[r].row >= 0) kept[r] = QuerySoftmax(in.softmax, s, group, task.head, token[r]);
+      if (query[r].row < 0) continue;
+      const int token = first_token + 8 * r;
+      kept[r] = QuerySoftmax(in.softmax, s, group, task.head, token);
+      if (dlogits) sums[r] = dlogits + query_index(s, task.chunk, task.head, token) * s.tokens;
     }
     // P and dP of the keys from `first` on.
     const auto find_pairs = [&](Pairs<kKeyTiles>& pairs, int first, int count) {
@@ -146,16 +150,15 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
       for_elements<kKeyTiles>([&](int n, int b, int r, int j, int column) {
         const float ds = pairs.p[n].values[b][r][j] * (pairs.dp[n].values[b][r][j] - inner[r]);
         pairs.p[n].values[b][r][j] = ds;
-        if (!dlogits || query[r].row < 0 || column >= count) return;
-        float& sum = dlogits[query_index(s, task.chunk, task.head, token[r]) * s.tokens + first +
-                             column];
+        if (!sums[r] || column >= count) return;
+        float& sum = sums[r][first + column];
         sum = step == 0 ? ds : sum + ds;
       });
       add_weighted(dq, pairs.p, memory.other[0] + skip * Memory::kStride, count, s.depth);
     }
     for (int r = 0; r < 2; ++r)
       if (lane.t == 0 && query[r].row >= 0)
-        inners[query_index(s, group, task.head, token[r])] = inner[r];
+        inners[query_index(s, group, task.head, first_token + 8 * r)] = inner[r];
     write_tile(dqkv, queries + warp * kTile, q, dq, s.scale, 3 * channels, s);
   }
 }

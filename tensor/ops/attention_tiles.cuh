@@ -29,11 +29,11 @@ struct AttentionLayout {
 
 // A token of a window and a head, as the rows of a tile are labelled. The entry of the table of
 // relative positions for a query and a key is key.code - query.code + the code of the middle.
-struct Token {
+struct alignas(16) Token {
   int row = -1;  // of a (batch * height * width, ...) tensor; -1: no token, a row of zeros
   int head = 0;
   int code = 0;
-  int wrapped = 0;  // tokens of different values do not see each other
+  int wrapped = -1;  // tokens of different values do not see each other; -1: no token
 };
 
 __device__ __forceinline__ Token token_of(const AttentionLayout& s, int group, int head, int t) {
@@ -224,8 +224,7 @@ __device__ __forceinline__ float logit_of(float product, const Token& query, con
   const int middle = (s.window_width - 1) * (s.side() + 1);
   float logit = product * s.scale;
   if (bias) logit += bias[key.code - query.code + middle];
-  const bool seen = key.row >= 0 && query.row >= 0 && key.wrapped == query.wrapped;
-  return seen ? logit : -INFINITY;
+  return key.wrapped == query.wrapped ? logit : -INFINITY;
 }
 
 // Calls f with the padded depth in tiles of 16, as a compile-time constant.
