@@ -46,10 +46,13 @@ LossBatch LossBatches::batch(int64_t i) const {
   CHECK(begin >= 0 && n > 0, "batch ", i, " of ", count(), " does not exist");
   const std::span<const int64_t> chosen(indices.data() + begin, static_cast<size_t>(n));
   LossBatch result{Tensor::empty({n, image_size, image_size, 3}), Tensor::empty({n}, DType::i32)};
-  if (augmented) make_train_batch(*data, chosen, augment, key, image_size, result.images.data<float>());
-  else make_eval_batch(*data, chosen, image_size, result.images.data<float>());
+  if (augmented)
+    make_train_batch(*data, chosen, augment, key, image_size, result.images.data<float>());
+  else
+    make_eval_batch(*data, chosen, image_size, result.images.data<float>());
   for (int64_t k = 0; k < n; ++k)
-    result.labels.data<int32_t>()[k] = data->labels[static_cast<size_t>(chosen[static_cast<size_t>(k)])];
+    result.labels.data<int32_t>()[k] =
+        data->labels[static_cast<size_t>(chosen[static_cast<size_t>(k)])];
   return result;
 }
 
@@ -69,8 +72,10 @@ Tensor decay_gradient(const ParameterStore& store, const LossTerms& terms) {
   Tensor result = Tensor::zeros_like(store.values());
   for (const ParameterRef& p : store.parameters()) {
     if (terms.decay == 0 || !decays(*p, terms)) continue;
-    const double length = terms.rule == LossTerms::Decay::norms ? std::sqrt(dot(p->value, p->value)) : 1;
-    if (length > 0) add_scaled_(result.view(p->offset, p->shape), p->value.detach(), terms.decay / length);
+    const double length =
+        terms.rule == LossTerms::Decay::norms ? std::sqrt(dot(p->value, p->value)) : 1;
+    if (length > 0)
+      add_scaled_(result.view(p->offset, p->shape), p->value.detach(), terms.decay / length);
   }
   return result;
 }
@@ -112,8 +117,9 @@ Tensor BatchHessian::gradient() const {
 
 Tensor BatchHessian::times(const Tensor& v) const {
   const ParameterStore& store = model_->store();
-  CHECK(v.rank() == 1 && v.numel() == store.parameter_count() && v.dtype() == store.values().dtype(),
-        "hessian: the vector is ", v, " for ", store.values(), " of parameters");
+  CHECK(
+      v.rank() == 1 && v.numel() == store.parameter_count() && v.dtype() == store.values().dtype(),
+      "hessian: the vector is ", v, " for ", store.values(), " of parameters");
   Tensor result = decay_hessian_times(store, terms_, v);
   RecordGuard record(true);
   Tensor inner;  // <gradient, v>
@@ -124,7 +130,8 @@ Tensor BatchHessian::times(const Tensor& v) const {
     inner = inner ? inner + term : term;
   }
   if (!inner) return result;
-  const std::vector<Tensor> products = grad(inner, leaves(*model_), {.retain_graph = true, .allow_unused = true});
+  const std::vector<Tensor> products =
+      grad(inner, leaves(*model_), {.retain_graph = true, .allow_unused = true});
   add_(result, flattened(store, products));
   return result;
 }
@@ -153,7 +160,8 @@ SymmetricMap hessian_over(const Model& model, const LossBatches& batches, const 
   return {model.store().parameter_count(), model.store().values().dtype(), times};
 }
 
-std::vector<double> kernel_density(const std::vector<double>& samples, const std::vector<double>& points) {
+std::vector<double> kernel_density(const std::vector<double>& samples,
+                                   const std::vector<double>& points) {
   CHECK(!samples.empty(), "kernel density: no samples");
   const auto n = static_cast<double>(samples.size());
   double mean = 0, squares = 0, largest = 0;
@@ -164,7 +172,8 @@ std::vector<double> kernel_density(const std::vector<double>& samples, const std
   std::vector<double> result;
   for (const double point : points) {
     double total = 0;
-    for (const double x : samples) total += std::exp(-(point - x) * (point - x) / (2 * width * width));
+    for (const double x : samples)
+      total += std::exp(-(point - x) * (point - x) / (2 * width * width));
     result.push_back(total / (n * width * std::sqrt(2 * std::numbers::pi)));
   }
   return result;

@@ -28,7 +28,8 @@ struct Curvature {
     std::pair<double, double> best{NAN, 0};
     for (const Ritz& r : probes) {
       const size_t at = largest ? r.values.size() - 1 : 0;
-      if (std::isnan(best.first) || (r.values[at] > best.first) == largest) best = {r.values[at], r.residuals[at]};
+      if (std::isnan(best.first) || (r.values[at] > best.first) == largest)
+        best = {r.values[at], r.residuals[at]};
     }
     return best;
   }
@@ -38,8 +39,8 @@ const RunDescription* run_of(const AnalysisInput& input, const Subject& subject)
   return subject.run ? subject.run.get() : input.subjects.front().run.get();
 }
 
-void measure_minibatches(const AnalysisInput& input, const Subject& subject, const Progress& progress,
-                         Curvature& result) {
+void measure_minibatches(const AnalysisInput& input, const Subject& subject,
+                         const Progress& progress, Curvature& result) {
   const int64_t batches = input.whole("minibatches"), size = input.whole("batch");
   const LossTerms terms = loss_terms(input, subject);
   const LossBatches source =
@@ -51,19 +52,23 @@ void measure_minibatches(const AnalysisInput& input, const Subject& subject, con
                              .steps = power ? 100 : input.whole("top_steps"),
                              .tolerance = power ? 1e-3 : input.number("tolerance"),
                              .seed = static_cast<uint64_t>(i)};
-    const TopEigenvalues top = power ? power_iteration(hessian.map(), options) : top_eigenvalues(hessian.map(), options);
+    const TopEigenvalues top =
+        power ? power_iteration(hessian.map(), options) : top_eigenvalues(hessian.map(), options);
     result.top.insert(result.top.end(), top.values.begin(), top.values.end());
     result.converged = result.converged && top.converged;
     progress(i + 1, source.count(), "minibatches");
   }
 }
 
-void measure_full_batch(const AnalysisInput& input, const Subject& subject, const Progress& progress,
-                        Curvature& result) {
-  const int64_t probes = input.whole("probes"), steps = input.whole("steps"), more = input.whole("trace_probes");
+void measure_full_batch(const AnalysisInput& input, const Subject& subject,
+                        const Progress& progress, Curvature& result) {
+  const int64_t probes = input.whole("probes"), steps = input.whole("steps"),
+                more = input.whole("trace_probes");
   const LossTerms terms = loss_terms(input, subject);
-  const LossBatches source = loss_batches(input, subject, input.images_or(256), kChunk, false, kSeed);
-  const SymmetricMap map = hessian_over(*subject.model, source, terms, progress, probes * steps + more);
+  const LossBatches source =
+      loss_batches(input, subject, input.images_or(256), kChunk, false, kSeed);
+  const SymmetricMap map =
+      hessian_over(*subject.model, source, terms, progress, probes * steps + more);
   std::vector<double> samples;
   for (int64_t i = 0; i < probes; ++i) {
     const RandomKey key{kSeed, static_cast<uint64_t>(i), site_of("hessian.probe")};
@@ -117,7 +122,8 @@ plot::Figure density_figure(const std::vector<Curvature>& all, const std::string
   plot::Panel panel{.x = {.label = "eigenvalue of the full batch"},
                     .y = {.label = "density", .scale = plot::Scale::log10}};
   double low = 0, high = 0, floor = 1;
-  for (const Curvature& c : all) low = std::min(low, c.extreme(false).first), high = std::max(high, c.extreme(true).first);
+  for (const Curvature& c : all)
+    low = std::min(low, c.extreme(false).first), high = std::max(high, c.extreme(true).first);
   const double relative = std::max(1e-12, (high - low) / 100);
   const std::vector<double> x = spaced(low - 4 * relative, high + 4 * relative, 1000);
   for (size_t i = 0; i < all.size(); ++i) {
@@ -125,7 +131,8 @@ plot::Figure density_figure(const std::vector<Curvature>& all, const std::string
     std::vector<double> y = density_at(x, all[i].probes, width);
     floor = 1e-6 * std::ranges::max(y);
     for (double& value : y) value = std::max(value, floor);
-    panel.lines.push_back({.name = all[i].label, .x = x, .y = std::move(y), .style = static_cast<int>(i)});
+    panel.lines.push_back(
+        {.name = all[i].label, .x = x, .y = std::move(y), .style = static_cast<int>(i)});
   }
   return {.name = "hessian-density",
           .title = "Spectral density of the full-batch Hessian (stochastic Lanczos quadrature).",
@@ -135,26 +142,43 @@ plot::Figure density_figure(const std::vector<Curvature>& all, const std::string
 std::string sentence(const Curvature& c) {
   const SpectrumSummary summary = summary_of(c.top);
   return fmt::format(
-      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and the positive ones average {:.3g}; over "
+      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and the positive ones "
+      "average {:.3g}; over "
       "all pictures the eigenvalues reach from {:.3g} to {:.3g}.",
-      c.label, 100 * summary.negative_share, summary.positive_mean, c.extreme(false).first, c.extreme(true).first);
+      c.label, 100 * summary.negative_share, summary.positive_mean, c.extreme(false).first,
+      c.extreme(true).first);
 }
 
 void add_values(const Curvature& c, const std::string& subject, std::vector<ReportValue>& values) {
   const SpectrumSummary summary = summary_of(c.top);
   const auto [low, low_error] = c.extreme(false);
   const auto [high, high_error] = c.extreme(true);
-  const auto within = [](double error) { return fmt::format("an eigenvalue lies within {:.1g}", error); };
-  values.push_back({.key = "negative_share", .label = "Negative share of minibatch eigenvalues (NEP)",
-                    .value = summary.negative_share, .subject = subject});
-  values.push_back({.key = "positive_mean", .label = "Mean positive minibatch eigenvalue (APE)",
-                    .value = summary.positive_mean, .subject = subject});
-  values.push_back({.key = "largest", .label = "Largest eigenvalue, full batch", .value = high,
-                    .detail = within(high_error), .subject = subject});
-  values.push_back({.key = "smallest", .label = "Smallest eigenvalue, full batch", .value = low,
-                    .detail = within(low_error), .subject = subject});
-  values.push_back({.key = "trace", .label = "Trace, full batch", .value = c.trace.mean,
-                    .detail = fmt::format("standard error {:.2g} from {} probes", c.trace.error, c.trace.samples.size()),
+  const auto within = [](double error) {
+    return fmt::format("an eigenvalue lies within {:.1g}", error);
+  };
+  values.push_back({.key = "negative_share",
+                    .label = "Negative share of minibatch eigenvalues (NEP)",
+                    .value = summary.negative_share,
+                    .subject = subject});
+  values.push_back({.key = "positive_mean",
+                    .label = "Mean positive minibatch eigenvalue (APE)",
+                    .value = summary.positive_mean,
+                    .subject = subject});
+  values.push_back({.key = "largest",
+                    .label = "Largest eigenvalue, full batch",
+                    .value = high,
+                    .detail = within(high_error),
+                    .subject = subject});
+  values.push_back({.key = "smallest",
+                    .label = "Smallest eigenvalue, full batch",
+                    .value = low,
+                    .detail = within(low_error),
+                    .subject = subject});
+  values.push_back({.key = "trace",
+                    .label = "Trace, full batch",
+                    .value = c.trace.mean,
+                    .detail = fmt::format("standard error {:.2g} from {} probes", c.trace.error,
+                                          c.trace.samples.size()),
                     .subject = subject});
 }
 
@@ -173,8 +197,8 @@ LossTerms loss_terms(const AnalysisInput& input, const Subject& subject) {
   return terms;
 }
 
-LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count, int64_t batch_size,
-                         bool augmented, uint64_t seed) {
+LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count,
+                         int64_t batch_size, bool augmented, uint64_t seed) {
   LossBatches result{.data = input.train ? input.train : input.data,
                      .batch_size = batch_size,
                      .image_size = subject.model->options().image_size,
@@ -200,18 +224,23 @@ std::vector<AnalysisOption> hessian_options() {
           {"tolerance", "0.02", "residual of a minibatch eigenvalue relative to the largest"},
           {"augment", "on", "minibatches are cropped and flipped as in training"},
           {"decay", "run", "weight decay in the loss: run, or a number"},
-          {"decay_rule", "squared", "squared: half the sum of squares; norms: unsquared, as Park and Kim's script",
+          {"decay_rule",
+           "squared",
+           "squared: half the sum of squares; norms: unsquared, as Park and Kim's script",
            {"squared", "norms"}},
           {"steps", "15", "Lanczos steps on the full batch"},
           {"probes", "1", "random starts of the spectral density"},
           {"trace_probes", "3", "further probes of the trace"},
-          {"kernel", "relative", "width of the density: a hundredth of the range, or as PyHessian",
+          {"kernel",
+           "relative",
+           "width of the density: a hundredth of the range, or as PyHessian",
            {"relative", "pyhessian"}}};
 }
 
 Section hessian_section(const AnalysisInput& input) {
   Section section{.name = "hessian", .title = "Curvature of the loss", .order = 200};
-  section.question = "How sharp is the minimum, and in how many directions does the loss bend down?";
+  section.question =
+      "How sharp is the minimum, and in how many directions does the loss bend down?";
   std::vector<Curvature> all;
   const auto subjects = std::ssize(input.subjects);
   for (int64_t s = 0; s < subjects; ++s) {
@@ -227,23 +256,31 @@ Section hessian_section(const AnalysisInput& input) {
                               c.top});
     section.finding += (s > 0 ? " " : "") + sentence(c);
     if (!c.converged)
-      section.caveats.push_back(c.label + ": some minibatch eigenvalues had not settled; raise hessian.top_steps.");
+      section.caveats.push_back(
+          c.label + ": some minibatch eigenvalues had not settled; raise hessian.top_steps.");
   }
   section.figures = {minibatch_figure(all), density_figure(all, input.text("kernel"))};
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
-      "An eigenvalue is the curvature of the loss along one direction of weight space. Large positive ones mean a sharp "
-      "valley, negative ones a direction in which the loss still falls away on both sides: a non-convex place. The "
-      "upper figure shows only the few of largest magnitude of each minibatch, the lower one all of them, on a "
+      "An eigenvalue is the curvature of the loss along one direction of weight space. Large "
+      "positive ones mean a sharp "
+      "valley, negative ones a direction in which the loss still falls away on both sides: a "
+      "non-convex place. The "
+      "upper figure shows only the few of largest magnitude of each minibatch, the lower one all "
+      "of them, on a "
       "logarithmic scale: most lie at zero.";
   const LossTerms terms = loss_terms(input, input.subjects.front());
-  section.caveats.push_back(fmt::format(
-      "Cross-entropy with label smoothing {} plus weight decay {} ({}) of networks in evaluation mode, on {} pictures. "
-      "Minibatches of {} are dominated by noise: their largest eigenvalues say little about the full loss, which stands "
-      "beside them. Weights that a norm follows can be scaled freely, so curvatures of different networks do not "
-      "compare exactly.",
-      terms.smoothing, terms.decay, terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
-      input.train ? "training" : "test", input.whole("batch")));
+  section.caveats.push_back(
+      fmt::format("Cross-entropy with label smoothing {} plus weight decay {} ({}) of networks in "
+                  "evaluation mode, on {} pictures. "
+                  "Minibatches of {} are dominated by noise: their largest eigenvalues say little "
+                  "about the full loss, which stands "
+                  "beside them. Weights that a norm follows can be scaled freely, so curvatures of "
+                  "different networks do not "
+                  "compare exactly.",
+                  terms.smoothing, terms.decay,
+                  terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
+                  input.train ? "training" : "test", input.whole("batch")));
   return section;
 }
 

@@ -35,7 +35,8 @@ double threshold(DType dtype) { return dtype == DType::f64 ? 1e-12 : 1e-5; }
 }  // namespace
 
 Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key) {
-  return drawn(size, dtype, [&](size_t i) { return random_words(key, i / 4).v[i % 4] >> 31 ? 1.0 : -1.0; });
+  return drawn(size, dtype,
+               [&](size_t i) { return random_words(key, i / 4).v[i % 4] >> 31 ? 1.0 : -1.0; });
 }
 
 Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key) {
@@ -97,7 +98,8 @@ Ritz ritz(const Krylov& space) {
 }
 
 TopEigenvalues top_eigenvalues(const SymmetricMap& map, const TopOptions& options) {
-  Lanczos process(map, normal_vector(map.size, map.dtype, {options.seed, 0, site_of("lanczos.start")}));
+  Lanczos process(map,
+                  normal_vector(map.size, map.dtype, {options.seed, 0, site_of("lanczos.start")}));
   TopEigenvalues top;
   const auto wanted = static_cast<size_t>(std::min(options.count, map.size));
   for (bool more = true; more && top.products < options.steps && !top.converged;) {
@@ -106,14 +108,16 @@ TopEigenvalues top_eigenvalues(const SymmetricMap& map, const TopOptions& option
     const Ritz r = ritz(process.space());
     std::vector<size_t> order(r.values.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::ranges::sort(order, [&](size_t a, size_t b) { return by_magnitude(r.values[a], r.values[b]); });
+    std::ranges::sort(order,
+                      [&](size_t a, size_t b) { return by_magnitude(r.values[a], r.values[b]); });
     order.resize(std::min(order.size(), wanted));
     top.values.clear();
     for (const size_t i : order) top.values.push_back(r.values[i]);
     const double allowed = options.tolerance * std::abs(top.values.front());
     // One vector more than wanted: a space of exactly `wanted` has not seen what is left out.
-    top.converged = !more || (r.values.size() > wanted &&
-                              std::ranges::all_of(order, [&](size_t i) { return r.residuals[i] <= allowed; }));
+    top.converged = !more || (r.values.size() > wanted && std::ranges::all_of(order, [&](size_t i) {
+                                return r.residuals[i] <= allowed;
+                              }));
   }
   return top;
 }
@@ -123,7 +127,8 @@ TopEigenvalues power_iteration(const SymmetricMap& map, const TopOptions& option
   TopEigenvalues top{.converged = true};
   std::vector<Tensor> found;
   for (int64_t k = 0; k < std::min(options.count, map.size); ++k) {
-    Tensor v = normal_vector(map.size, map.dtype, {options.seed, static_cast<uint64_t>(k), site_of("power.start")});
+    Tensor v = normal_vector(map.size, map.dtype,
+                             {options.seed, static_cast<uint64_t>(k), site_of("power.start")});
     double value = NAN;
     bool settled = false;
     for (int64_t i = 0; i < options.steps && !settled; ++i, ++top.products) {
@@ -148,7 +153,8 @@ TraceEstimate estimate_of(std::vector<double> samples) {
   const auto n = static_cast<double>(estimate.samples.size());
   for (const double sample : estimate.samples) estimate.mean += sample / n;
   double squares = 0;
-  for (const double sample : estimate.samples) squares += (sample - estimate.mean) * (sample - estimate.mean);
+  for (const double sample : estimate.samples)
+    squares += (sample - estimate.mean) * (sample - estimate.mean);
   estimate.error = n > 1 ? std::sqrt(squares / (n - 1) / n) : NAN;
   return estimate;
 }
@@ -157,17 +163,19 @@ TraceEstimate trace(const SymmetricMap& map, int64_t probes, uint64_t seed) {
   NoGrad no_grad;
   std::vector<double> samples;
   for (int64_t i = 0; i < probes; ++i) {
-    const Tensor v =
-        rademacher_vector(map.size, map.dtype, {seed, static_cast<uint64_t>(i), site_of("trace.probe")});
+    const Tensor v = rademacher_vector(map.size, map.dtype,
+                                       {seed, static_cast<uint64_t>(i), site_of("trace.probe")});
     samples.push_back(dot(v, map.times(v).detach()));
   }
   return estimate_of(std::move(samples));
 }
 
-std::vector<double> density_at(const std::vector<double>& points, const std::vector<Ritz>& probes, double width) {
-  CHECK(width > 0 && !probes.empty(), "density: needs probes and a positive width, got ", probes.size(), " and ",
-        width);
-  const double scale = 1 / (width * std::sqrt(2 * std::numbers::pi) * static_cast<double>(probes.size()));
+std::vector<double> density_at(const std::vector<double>& points, const std::vector<Ritz>& probes,
+                               double width) {
+  CHECK(width > 0 && !probes.empty(), "density: needs probes and a positive width, got ",
+        probes.size(), " and ", width);
+  const double scale =
+      1 / (width * std::sqrt(2 * std::numbers::pi) * static_cast<double>(probes.size()));
   std::vector<double> result(points.size());
   for (const Ritz& probe : probes)
     for (size_t i = 0; i < probe.values.size(); ++i)

@@ -18,14 +18,17 @@ Tensor replacement(const Tensor& branch, Removal removal) {
   return expand(mean(branch, {0}, true), branch.shape());
 }
 
-std::vector<bool> right_answers(const Model& model, const Tensor& images, const std::vector<int32_t>& labels) {
+std::vector<bool> right_answers(const Model& model, const Tensor& images,
+                                const std::vector<int32_t>& labels) {
   const std::vector<double> answers = argmax(model(images), 1).values();
   std::vector<bool> right;
-  for (size_t i = 0; i < labels.size(); ++i) right.push_back(static_cast<int32_t>(answers[i]) == labels[i]);
+  for (size_t i = 0; i < labels.size(); ++i)
+    right.push_back(static_cast<int32_t>(answers[i]) == labels[i]);
   return right;
 }
 
-void count(const std::vector<bool>& intact, const std::vector<bool>& lesioned, LesionResult& result) {
+void count(const std::vector<bool>& intact, const std::vector<bool>& lesioned,
+           LesionResult& result) {
   for (size_t i = 0; i < intact.size(); ++i) {
     ++result.pictures;
     result.intact += intact[i];
@@ -64,7 +67,8 @@ std::vector<Lesion> block_lesions(const DepthAxis& branches) {
     if (branches[i].kind != BlockKind::mlp || i == 0) continue;
     const std::string block = parent_of(parent_of(branches[i].path));
     if (block == parent_of(parent_of(branches[i - 1].path)))
-      result.push_back({block, BlockKind::msa, i - 1, {branches[i - 1].path, branches[i].path}, nullptr});
+      result.push_back(
+          {block, BlockKind::msa, i - 1, {branches[i - 1].path, branches[i].path}, nullptr});
   }
   return result;
 }
@@ -78,8 +82,11 @@ std::vector<Lesion> convolution_lesions(const Model& model, const DepthAxis& bra
   }
   if (blocks.size() != branches.size()) return result;
   for (const ParameterRef& p : model.store().parameters()) {
-    if (p->layout != Layout::conv || p->shape[1] == 1 || p->name.find(".downsample.") != std::string::npos) continue;
-    const auto block = std::ranges::find_if(blocks, [&](const std::string& b) { return p->name.starts_with(b); });
+    if (p->layout != Layout::conv || p->shape[1] == 1 ||
+        p->name.find(".downsample.") != std::string::npos)
+      continue;
+    const auto block =
+        std::ranges::find_if(blocks, [&](const std::string& b) { return p->name.starts_with(b); });
     if (block == blocks.end()) continue;
     const std::string label = p->name.substr(0, p->name.size() - std::string(".weight").size());
     result.push_back({label, BlockKind::conv, static_cast<size_t>(block - blocks.begin()), {}, p});
@@ -87,7 +94,8 @@ std::vector<Lesion> convolution_lesions(const Model& model, const DepthAxis& bra
   return result;
 }
 
-LesionGuard::LesionGuard(Model& model, const Lesion& lesion, Removal removal) : model_(model), weight_(lesion.weight) {
+LesionGuard::LesionGuard(Model& model, const Lesion& lesion, Removal removal)
+    : model_(model), weight_(lesion.weight) {
   if (weight_) {
     NoGrad no_grad;
     kept_ = weight_->value.detach() * 1.0;
@@ -97,7 +105,9 @@ LesionGuard::LesionGuard(Model& model, const Lesion& lesion, Removal removal) : 
   if (lesion.branches.empty()) return;
   probe_.emplace(std::vector<std::string>{"branch"},
                  [paths = lesion.branches, removal](const TapSite& site, const Tensor& branch) {
-                   return std::ranges::find(paths, site.path) == paths.end() ? branch : replacement(branch, removal);
+                   return std::ranges::find(paths, site.path) == paths.end()
+                              ? branch
+                              : replacement(branch, removal);
                  });
 }
 
@@ -113,12 +123,14 @@ double LesionResult::change() const {
 
 double LesionResult::interval() const {
   if (pictures == 0) return 0;
-  const double n = static_cast<double>(pictures), differ = static_cast<double>(lost + gained), change = this->change();
+  const double n = static_cast<double>(pictures), differ = static_cast<double>(lost + gained),
+               change = this->change();
   return 1.959963984540054 * std::sqrt(std::max(0.0, differ / n - change * change) / n);
 }
 
-std::vector<LesionResult> run_lesions(Model& model, const Dataset& data, const std::vector<Lesion>& lesions,
-                                      Removal removal, const PassOptions& options) {
+std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
+                                      const std::vector<Lesion>& lesions, Removal removal,
+                                      const PassOptions& options) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = model.options().dtype});
   std::vector<LesionResult> results(lesions.size());

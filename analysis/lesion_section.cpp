@@ -28,10 +28,12 @@ Study study_of(const Subject& subject, const AnalysisInput& input, const Progres
   Study study{.branches = branches_of(*subject.model)};
   study.groups.push_back({"branch removed", branch_lesions(study.branches), {}});
   study.groups.push_back({"whole block removed", block_lesions(study.branches), {}});
-  study.groups.push_back({"one convolution removed", convolution_lesions(*subject.model, study.branches), {}});
+  study.groups.push_back(
+      {"one convolution removed", convolution_lesions(*subject.model, study.branches), {}});
   std::erase_if(study.groups, [](const Group& group) { return group.lesions.empty(); });
   std::vector<Lesion> all;
-  for (const Group& group : study.groups) all.insert(all.end(), group.lesions.begin(), group.lesions.end());
+  for (const Group& group : study.groups)
+    all.insert(all.end(), group.lesions.begin(), group.lesions.end());
   const Removal removal = input.text("removal") == "mean" ? Removal::mean : Removal::zero;
   const std::vector<LesionResult> results =
       run_lesions(*subject.model, *input.data, all, removal,
@@ -70,9 +72,11 @@ plot::Panel panel_of(const Study& study, const std::string& title) {
     plot::Points points{.name = group.name, .style = static_cast<int>(g)};
     for (size_t i = 0; i < group.lesions.size(); ++i) {
       // Where several parts belong to one block they stand beside each other.
-      const auto before = std::count_if(group.lesions.begin(), group.lesions.begin() + static_cast<int64_t>(i),
-                                        [&](const Lesion& l) { return l.depth == group.lesions[i].depth; });
-      points.x.push_back(static_cast<double>(group.lesions[i].depth) + 0.25 * static_cast<double>(before));
+      const auto before =
+          std::count_if(group.lesions.begin(), group.lesions.begin() + static_cast<int64_t>(i),
+                        [&](const Lesion& l) { return l.depth == group.lesions[i].depth; });
+      points.x.push_back(static_cast<double>(group.lesions[i].depth) +
+                         0.25 * static_cast<double>(before));
       points.y.push_back(group.change(i));
       points.labels.push_back(group.lesions[i].label);
     }
@@ -80,7 +84,8 @@ plot::Panel panel_of(const Study& study, const std::string& title) {
   }
   for (size_t i = 0; i + 1 < study.branches.size(); ++i)
     if (ends_stage(study.branches, i))
-      panel.references.push_back({plot::Reference::Along::vertical, static_cast<double>(i) + 0.5, "stage ends"});
+      panel.references.push_back(
+          {plot::Reference::Along::vertical, static_cast<double>(i) + 0.5, "stage ends"});
   for (size_t r = 1; r < panel.references.size(); ++r) panel.references[r].label.clear();
   return panel;
 }
@@ -97,26 +102,35 @@ std::string sentence(const Study& study, const Subject& subject) {
   const Group& first = study.groups.front();
   std::vector<size_t> order(first.lesions.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  const size_t worst = *std::ranges::min_element(order, {}, [&](size_t i) { return first.change(i); });
-  const size_t least = *std::ranges::max_element(order, {}, [&](size_t i) { return first.change(i); });
-  std::string text = fmt::format("{} ({:.1f} % right on these pictures) loses most without {} ({:+.1f} points) and "
-                                 "least without {} ({:+.1f})",
-                                 subject.label,
-                                 100 * static_cast<double>(first.results[0].intact) /
-                                     static_cast<double>(first.results[0].pictures),
-                                 first.lesions[worst].label, first.change(worst), first.lesions[least].label,
-                                 first.change(least));
+  const size_t worst =
+      *std::ranges::min_element(order, {}, [&](size_t i) { return first.change(i); });
+  const size_t least =
+      *std::ranges::max_element(order, {}, [&](size_t i) { return first.change(i); });
+  std::string text = fmt::format(
+      "{} ({:.1f} % right on these pictures) loses most without {} ({:+.1f} points) and "
+      "least without {} ({:+.1f})",
+      subject.label,
+      100 * static_cast<double>(first.results[0].intact) /
+          static_cast<double>(first.results[0].pictures),
+      first.lesions[worst].label, first.change(worst), first.lesions[least].label,
+      first.change(least));
   const auto ends = [&](const Lesion& l) { return ends_stage(study.branches, l.depth); };
-  const double at_end = mean_change(first, ends), inside = mean_change(first, [&](const Lesion& l) { return !ends(l); });
+  const double at_end = mean_change(first, ends),
+               inside = mean_change(first, [&](const Lesion& l) { return !ends(l); });
   const bool stages = study.branches[0].height != study.branches[study.branches.size() - 1].height;
   if (stages && std::isfinite(inside))
-    text += fmt::format("; a part at the end of a stage costs {:+.1f} points on average, others {:+.1f}", at_end, inside);
-  const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"}, {BlockKind::conv, "convolution"},
-                                                     {BlockKind::lambda, "lambda"}, {BlockKind::mlp, "MLP"}};
+    text += fmt::format(
+        "; a part at the end of a stage costs {:+.1f} points on average, others {:+.1f}", at_end,
+        inside);
+  const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"},
+                                                     {BlockKind::conv, "convolution"},
+                                                     {BlockKind::lambda, "lambda"},
+                                                     {BlockKind::mlp, "MLP"}};
   std::string means;
   int present = 0;
   for (const auto& [kind, name] : kinds) {
-    const double mean = mean_change(first, [kind = kind](const Lesion& l) { return l.kind == kind; });
+    const double mean =
+        mean_change(first, [kind = kind](const Lesion& l) { return l.kind == kind; });
     if (!std::isfinite(mean)) continue;
     means += fmt::format("{}{} parts {:+.1f}", present++ ? ", " : "", name, mean);
   }
@@ -126,8 +140,15 @@ std::string sentence(const Study& study, const Subject& subject) {
 
 }  // namespace
 
+std::string without_branches(const Subject& subject) {
+  return branches_of(*subject.model).size() > 0 ? "" : "it has no residual branches.";
+}
+
 std::vector<AnalysisOption> lesion_options() {
-  return {{"removal", "zero", "what a branch contributes: nothing, or its mean over the pictures", {"zero", "mean"}}};
+  return {{"removal",
+           "zero",
+           "what a branch contributes: nothing, or its mean over the pictures",
+           {"zero", "mean"}}};
 }
 
 Section lesion_section(const AnalysisInput& input) {
@@ -142,24 +163,33 @@ Section lesion_section(const AnalysisInput& input) {
     figure.panels.push_back(panel_of(study, subject.label));
     section.finding += (s > 0 ? " " : "") + sentence(study, subject);
     const Group& first = study.groups.front();
-    const auto worst = std::ranges::min_element(first.results, {}, &LesionResult::change) - first.results.begin();
+    const auto worst =
+        std::ranges::min_element(first.results, {}, &LesionResult::change) - first.results.begin();
     const std::string label = s == 0 ? std::string() : subject.label;
-    section.values.push_back({.key = "worst_change", .label = "Largest loss of accuracy",
+    section.values.push_back({.key = "worst_change",
+                              .label = "Largest loss of accuracy",
                               .value = first.results[static_cast<size_t>(worst)].change(),
-                              .detail = first.lesions[static_cast<size_t>(worst)].label, .subject = label});
-    section.values.push_back({.key = "mean_change", .label = "Mean change of accuracy",
+                              .detail = first.lesions[static_cast<size_t>(worst)].label,
+                              .subject = label});
+    section.values.push_back({.key = "mean_change",
+                              .label = "Mean change of accuracy",
                               .value = mean_change(first, [](const Lesion&) { return true; }) / 100,
                               .subject = label});
   }
   figure.alt = section.finding;
   section.figures = {std::move(figure)};
   section.reading =
-      "Each bar is the trained network with one residual branch missing: the block passes its input on (through the "
-      "shortcut, where the shape changes). Nothing is trained again. Bars near zero are parts the network can do "
-      "without; intervals cover 95 % and are computed from the same pictures with and without the part.";
+      "Each bar is the trained network with one residual branch missing: the block passes its "
+      "input on (through the "
+      "shortcut, where the shape changes). Nothing is trained again. Bars near zero are parts the "
+      "network can do "
+      "without; intervals cover 95 % and are computed from the same pictures with and without the "
+      "part.";
   section.caveats = {fmt::format(
-      "{} test pictures. A part that is missed may be missed for its scale rather than for what it computes: norms "
-      "behind it keep the statistics of the whole network; lesion.removal=mean keeps the mean of the branch. One "
+      "{} test pictures. A part that is missed may be missed for its scale rather than for what it "
+      "computes: norms "
+      "behind it keep the statistics of the whole network; lesion.removal=mean keeps the mean of "
+      "the branch. One "
       "convolution is removed by setting its weights to zero, the norms around it stay.",
       std::min(input.images_or(500), input.data->count))};
   return section;

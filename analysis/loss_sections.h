@@ -16,12 +16,16 @@ std::vector<AnalysisOption> landscape_options();
 std::vector<AnalysisOption> lesion_options();
 std::vector<AnalysisOption> robustness_options();
 
-// The loss a network was trained with: smoothing and weight decay of its run (of the first network's, where it has
-// none), or the number given as option `decay`; `decay_rule` is squared or norms.
+// Why lesions do not apply to a network; empty: they do.
+std::string without_branches(const Subject& subject);
+
+// The loss a network was trained with: smoothing and weight decay of its run (of the first
+// network's, where it has none), or the number given as option `decay`; `decay_rule` is squared or
+// norms.
 LossTerms loss_terms(const AnalysisInput& input, const Subject& subject);
-// The first `count` training pictures in an order drawn from `seed` (test pictures where training pictures are not
-// loaded), in batches; with `augmented`, cropped and flipped as the run did.
-LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count, int64_t batch_size,
-                         bool augmented, uint64_t seed);
+// The first `count` training pictures in an order drawn from `seed` (test pictures where training
+// pictures are not loaded), in batches; with `augmented`, cropped and flipped as the run did.
+LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count,
+                         int64_t batch_size, bool augmented, uint64_t seed);
 
 }  // namespace passband

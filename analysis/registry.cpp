@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "analysis/analysis.h"
+#include "analysis/loss_sections.h"
 #include "analysis/representation_sections.h"
 #include "analysis/rollout_sections.h"
 #include "analysis/spatial_sections.h"
@@ -225,6 +226,7 @@ Rows calibration_rows() {
        .cost = "n forward passes (all test pictures), shared with confusion; memory 16 n bytes and "
                "10,000 K logits",
        .work = 10000,
+       .options = {{"bins", "15", "of confidence; Park and Kim (2022) use 10"}},
        .run = calibration_section},
       {.name = "confusion",
        .question = "Which classes are taken for which?",
@@ -242,6 +244,40 @@ Rows calibration_rows() {
                    {"seed", "1", "of the built-in pictures"}},
        .lacking = lacks_conflicts,
        .run = shape_bias_section},
+  };
+}
+
+Rows loss_rows() {
+  return {
+      {.name = "hessian",
+       .question = "How sharp is the minimum, and in how many directions does the loss bend down?",
+       .cost = "24 Hessian products for each of 8 minibatches of 16, 18 over n pictures; memory 24 "
+               "parameter vectors and the graph of 64 pictures",
+       .work = 50000,
+       .uses_train = true,
+       .options = hessian_options(),
+       .run = hessian_section},
+      {.name = "landscape",
+       .question = "How wide and how smooth is the valley that training found?",
+       .cost = "n forward passes for each of 163 points; constant memory; goes on where it was "
+               "interrupted",
+       .work = 21000,
+       .uses_train = true,
+       .options = landscape_options(),
+       .run = landscape_section},
+      {.name = "lesion",
+       .question = "Which parts does the trained network need?",
+       .cost = "n forward passes for each part; constant memory",
+       .work = 12000,
+       .options = lesion_options(),
+       .unsuited = without_branches,
+       .run = lesion_section},
+      {.name = "robustness",
+       .question = "How does the network bear noise, blur, weather and compression?",
+       .cost = "95 n forward passes and corruptions; constant memory",
+       .work = 9600,
+       .options = robustness_options(),
+       .run = robustness_section},
   };
 }
 
@@ -264,7 +300,7 @@ const std::vector<Analysis>& analyses() {
     Rows all;
     for (const auto rows :
          {similarity_rows, frequency_rows, reach_rows, rollout_rows, spatial_rows, calibration_rows,
-          growth_rows})
+          loss_rows, growth_rows})
       std::ranges::move(rows(), std::back_inserter(all));
     return all;
   }();

@@ -1,7 +1,9 @@
 // Checks of the figure model, and the figures that several analyses share.
 #include "analysis/report/figure.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string_view>
 
 #include "analysis/report/text.h"
@@ -32,6 +34,16 @@ void check_heatmap(const std::string& where, const Heatmap& map) {
         map.columns, " columns");
 }
 
+void check_contour(const std::string& where, const Contour& contour) {
+  CHECK(contour.x.size() > 1 && contour.y.size() > 1 &&
+            contour.values.size() == contour.x.size() * contour.y.size(),
+        where, ": ", contour.values.size(), " values do not fill a contour of ", contour.y.size(), " x ",
+        contour.x.size());
+  for (const std::vector<double>* axis : {&contour.x, &contour.y, &contour.levels})
+    CHECK(std::ranges::adjacent_find(*axis, std::greater_equal<>()) == axis->end(), where,
+          ": coordinates and levels of a contour must ascend");
+}
+
 void check_panel(const std::string& where, const Panel& panel) {
   for (const Line& line : panel.lines) check_series(where, line);
   for (const Bars& bars : panel.bars) {
@@ -45,6 +57,7 @@ void check_panel(const std::string& where, const Panel& panel) {
           points.x.size(), " points but ", points.labels.size(), " labels");
   }
   if (panel.heatmap) check_heatmap(where, *panel.heatmap);
+  if (panel.contour) check_contour(where, *panel.contour);
   for (const Axis* axis : {&panel.x, &panel.y}) {
     CHECK(!axis->low || !axis->high || *axis->low < *axis->high, where, ": axis '", axis->label,
           "' needs low < high, got ", axis->low.value_or(0), " and ", axis->high.value_or(0));

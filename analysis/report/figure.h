@@ -79,6 +79,15 @@ struct Heatmap {
   int decimals = 2;                                        // of those numbers
 };
 
+// A function on a plane as filled levels: values[row * x.size() + column] at (x[column], y[row]), both axes
+// ascending. Not finite = no value, left blank.
+struct Contour {
+  std::vector<double> x = {}, y = {}, values = {};
+  std::string value = {};            // what is drawn: "loss"
+  std::vector<double> levels = {};   // boundaries of the levels, ascending; chosen from the data when empty
+  ColorMap map = ColorMap::viridis;  // the colour follows the rank of a level, not its number
+};
+
 // A shaded stretch of the x axis.
 struct Span {
   double begin = 0, end = 0;
@@ -102,6 +111,7 @@ struct Panel {
   std::vector<Bars> bars = {};
   std::vector<Reference> references = {};
   std::optional<Heatmap> heatmap = {};
+  std::optional<Contour> contour = {};
   double height = 0;  // of the plot area in pixels at full width; 0: chosen from the number of panels
 };
 

@@ -27,6 +27,7 @@ struct Extent {
 };
 
 void add_x(const Panel& panel, Extent& extent) {
+  if (panel.contour) extent.add(panel.contour->x);
   for (const Line& line : panel.lines) extent.add(line.x);
   for (const Points& points : panel.points) extent.add(points.x);
   for (const Span& span : panel.spans) extent.add(span.begin), extent.add(span.end);
@@ -40,6 +41,7 @@ void add_y(const Panel& panel, Extent& extent) {
   const auto add = [&](const auto& series) {
     extent.add(series.y), extent.add(series.low), extent.add(series.high);
   };
+  if (panel.contour) extent.add(panel.contour->y);
   for (const Line& line : panel.lines) {
     add(line);
     if (line.fill) extent.add(0);
@@ -73,6 +75,7 @@ int rows_that_fit(double height) { return std::max(3, static_cast<int>(height / 
 
 double chosen_height(const Drawing& drawing, const Panel& panel, double plot_width) {
   if (panel.height > 0) return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;
+  if (panel.contour) return std::min(plot_width, 460.0);
   if (drawing.figure.panels.size() == 1)
     return std::clamp((drawing.narrow() ? 0.72 : 0.5) * plot_width, 190.0, 340.0);
   return drawing.figure.columns > 1 ? std::clamp(0.68 * plot_width, 110.0, 240.0) : 170;

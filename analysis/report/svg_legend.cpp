@@ -1,6 +1,7 @@
 // The legend: one row (or more) above the panels, so that it never covers data.
 #include <algorithm>
 
+#include "analysis/report/contour.h"
 #include "analysis/report/svg_parts.h"
 #include "analysis/report/text.h"
 
@@ -42,6 +43,14 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
   bool shaded = false;
   for (const Panel& panel : figure.panels) {
     for (const Line& line : panel.lines) shaded |= line.shade.has_value();
+    if (panel.contour) {
+      const Interval range = value_range(*panel.contour);
+      add_unique(entries, {.mark = LegendEntry::Mark::key,
+                           .label = panel.contour->value,
+                           .map = panel.contour->map,
+                           .low = format_number(range.low, 3),
+                           .high = format_number(range.high, 3)});
+    }
     if (!panel.heatmap || drawing.panel_keys) continue;
     const Range range = value_range(figure, *panel.heatmap);
     add_unique(entries, {.mark = LegendEntry::Mark::key,

@@ -293,6 +293,7 @@ void draw_marks(Canvas& canvas, Plot& plot, const std::string& clip) {
       "<clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n", clip,
       px(plot.area.x - 5), px(plot.area.y - 5), px(plot.area.width + 10), px(plot.area.height + 6)));
   canvas.open(fmt::format("clip-path=\"url(#{})\"", clip));
+  if (plot.panel.contour) draw_contour(canvas, *plot.panel.contour, plot.x, plot.y, plot.area);
   draw_bars(canvas, plot);
   draw_bands(canvas, plot);
   for (const Reference& reference : plot.panel.references) draw_reference_line(canvas, plot, reference);

@@ -67,6 +67,9 @@ void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const Pa
 // The range of a heatmap's colours; common to the panels that show the same value.
 Range value_range(const Figure& figure, const Heatmap& map);
 
+// The levels inside a panel whose axes are drawn already.
+void draw_contour(Canvas& canvas, const Contour& contour, const AxisMap& x, const AxisMap& y, const Box& area);
+
 double pictures_height(const Drawing& drawing);
 void draw_pictures(Canvas& canvas, const Drawing& drawing, double top);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 
+#include "analysis/report/contour.h"
 #include "analysis/report/text.h"
 
 namespace passband::plot {
@@ -185,6 +186,13 @@ void append_csv_row(const std::vector<std::string>& fields, std::string& out) {
   out += "\r\n";
 }
 
+// Contours as heatmaps of the same numbers.
+Figure tabulated(Figure figure) {
+  for (Panel& panel : figure.panels)
+    if (panel.contour) panel.heatmap = as_heatmap(*panel.contour);
+  return figure;
+}
+
 }  // namespace
 
 std::string axis_title(const Axis& axis) {
@@ -192,10 +200,11 @@ std::string axis_title(const Axis& axis) {
   return axis.label.empty() ? axis.unit : axis.label + " (" + axis.unit + ")";
 }
 
-Table tidy_table(const Figure& figure) { return tidy(figure, exact_number); }
+Table tidy_table(const Figure& figure) { return tidy(tabulated(figure), exact_number); }
 
-Table display_table(const Figure& figure) {
+Table display_table(const Figure& drawn) {
   const Format format = [](double value) { return format_number(value); };
+  const Figure figure = tabulated(drawn);
   if (pivots(figure)) return pivot(figure.panels[0], format);
   if (figure.panels.size() == 1 && figure.panels[0].heatmap && figure.panels[0].heatmap->columns <= 16)
     return matrix(*figure.panels[0].heatmap, format);
