@@ -1,6 +1,7 @@
-// Attention and the lambda layer on the GPU, real or emulated, at shapes the op table does not have:
-// several tiles of tokens, odd depths, windows that share a block, scopes of the lambda layer, more
-// heads than a tile has rows; the same bits under any schedule; what the order of products saves.
+// Attention and the lambda layer on the GPU, real or emulated, at shapes the op table does not
+// have: several tiles of tokens, odd depths, windows that share a block, scopes of the lambda layer,
+// more heads than a tile has rows; the same bits under any schedule; what the order of products
+// saves.
 #include <cstring>
 
 #include "tensor/core/device.h"
@@ -199,8 +200,8 @@ TEST_CASE("norms, attention and the lambda layer give the same bits under every 
 
 // --- operations ---
 
-// Products of one image's position part, counted pair by pair: `all_taps` counts what a convolution
-// over the window multiplies, zeros included.
+// Products of one image's position part, counted pair by pair: `all_taps` counts what a
+// convolution over the window multiplies, zeros included.
 struct Products {
   int64_t published = 0, score_first = 0;
 

@@ -1,16 +1,16 @@
 // The lambda layer on the GPU, forward: scores first, S = q E, then y = S v, in one kernel that
-// forms neither the position lambdas (positions, k, v) nor the scores of all pairs (lambda_tiles.cuh
-// says how it is cut into blocks). The embedding is read where it lies: no table of all pairs.
+// forms neither the position lambdas (positions, k, v) nor the scores of all pairs; lambda_tiles.cuh
+// says how it is cut into blocks. The embedding is read where it lies: no table of all pairs.
 //
 // Operations. Per image and pair of positions h (k + v) products, against k v of the published
 // order: with k = 16 and h = 4 that is 2 times fewer for v = 16, 2.7 for 32, 3.2 for 64, 3.6 for
 // 128; and pairs beyond the window or the map are skipped by tiles of contexts, where a convolution
 // multiplies zeros (a 23 x 23 window on an 8 x 8 map: 8 times fewer again).
-// Bound. Values are read once for 16 queries (4 heads), from the second-level cache: 2 v bytes for 16
-// * 4 * 2 (k + v) operations of bf16, 64 to 114 per byte; that cache feeds 5 TB/s, so some 300 to
-// 550 TFLOP/s, near what mma.sync reaches. Shared memory carries each score twice, 4 bytes for 2 (k
-// + v) operations. From memory come q, v and y once: on maps of 256 positions and less that is the
-// bound. Both products of small maps are too small to fill the device unless images are many.
+// Bound. Values are read once for 16 queries (4 heads), from the second-level cache: 2 v bytes for
+// 16 * 4 * 2 (k + v) operations of bf16, 64 to 114 per byte; that cache feeds 5 TB/s, so some 300
+// to 550 TFLOP/s, near what mma.sync reaches. Shared memory carries each score twice, 4 bytes for
+// 2 (k + v) operations. From memory come q, v and y once: on maps of 256 positions and less that is
+// the bound. Small maps fill the device only when images are many.
 #include "tensor/ops/lambda_tiles.cuh"
 
 namespace passband::cuda {

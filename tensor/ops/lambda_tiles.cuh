@@ -2,13 +2,13 @@
 // shared memory, and the two products that every kernel begins with.
 //
 // A block has `images` images and `queries` neighbouring positions of them. The scores of a query
-// are a product with its own part of the embedding, the same for all images: rows (image, head). The
-// product of scores and values is one of each image, for all queries: rows (query, head). So scores
-// pass through shared memory, in rows (image, query, head), written by the one and read by the other.
-// More than 16 heads are worked on 16 at a time.
+// are a product with its own part of the embedding, the same for all images: rows (image, head).
+// The product of scores and values is one of each image, for all queries: rows (query, head). So
+// scores pass through shared memory, in rows (image, query, head), written by the one and read by
+// the other. More than 16 heads are worked on 16 at a time.
 //
-// The content lambda needs no kernel of its own. With the queries themselves for scores and its rows
-// for values, it is `depth` more contexts: y = sum over contexts of S v + sum over k of q content.
+// The content lambda is applied by the same kernels. With the queries themselves for scores and its
+// rows for values, it is `depth` more contexts: y = sum of S v + sum over k of q content.
 #pragma once
 #include <algorithm>
 #include <limits>
@@ -168,8 +168,8 @@ __device__ __forceinline__ int table_row(const LambdaGrid& s, int query, const C
   return (dy + s.radius_y) * s.table_width + dx + s.radius_x;
 }
 
-// Rows of scores, for the row (image, head) of a query's product. Rows behind the last image are the
-// row of zeros when read.
+// Rows of scores, for the row (image, head) of a query's product. Rows behind the last image are
+// the row of zeros when read.
 struct ScoreRows {
   int base, count;  // of query 0; -1: none
 
