@@ -265,7 +265,7 @@ SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
 CASES = {
     "resnet50": (lambda: cifar_stem(torchvision.models.resnet50(num_classes=10)),
-                 "torchvision", "resnet50", 32, 4, 0.001, SINGLE),
+                 "torchvision", "resnet50", 32, 4, 0.0001, DOUBLE),
     "resnet18_large": (lambda: torchvision.models.resnet18(num_classes=10),
                        "torchvision", "resnet18", 96, 4, 0.001, SINGLE),
     "resnext50": (lambda: cifar_stem(torchvision.models.resnext50_32x4d(num_classes=10)),
@@ -273,7 +273,7 @@ CASES = {
     "resnet_rs50": (lambda: timm.create_model("resnetrs50", num_classes=10),
                     "torchvision", "CCC.CCCC.CCCCCC.CCC:rs", 96, 4, 0.001, SINGLE),
     "preact_resnet50": (lambda: PreNetwork("CCC.CCCC.CCCCCC.CCC", WIDTHS, True, (), 0),
-                        "default", "preact_resnet50", 32, 4, 0.005, SINGLE),
+                        "default", "preact_resnet50", 32, 4, 0.0005, DOUBLE),
     "vit_tiny": (lambda: vit(4, embed_dim=192, depth=12, num_heads=3),
                  "vit", "vit_tiny_patch4", 32, 4, 0.01, SINGLE),
     "vit_pooled": (lambda: vit(4, embed_dim=128, depth=6, num_heads=4, class_token=False, global_pool="avg",
@@ -284,7 +284,7 @@ CASES = {
     "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}),
                       "torchvision", "CL.LC:bottleneck,width=16,scope=0", 16, 4, 0.01, DOUBLE),
     "alternet_50": (lambda: PreNetwork("CCC.CCCM.CCCCCM.CMCM", WIDTHS, True, (3, 6, 12, 24), 64),
-                    "default", "alternet_50", 32, 4, 0.005, SINGLE),
+                    "default", "alternet_50", 32, 4, 0.0005, DOUBLE),
     "alternet_basic": (lambda: PreNetwork("CC.CM.CM", (8, 16, 32), False, (1, 2, 4), 8),
                        "default", "CC.CM.CM:width=8,heads=1,head_dim=8", 16, 4, 0.05, DOUBLE),
 }
