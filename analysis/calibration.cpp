@@ -79,14 +79,17 @@ std::pair<double, double> slope_and_curvature(const std::vector<double>& logits,
 }  // namespace
 
 double fit_temperature(const std::vector<double>& logits, const std::vector<int32_t>& labels, int64_t classes) {
-  double low = 1e-3, high = 1e3, beta = 1;
-  for (int step = 0; step < 200 && high - low > 1e-12 * high; ++step) {
+  double low = 1e-3, high = 1e3, beta = 1, last_step = high;
+  for (int i = 0; i < 200 && high - low > 1e-12 * high; ++i) {
     const auto [slope, curvature] = slope_and_curvature(logits, labels, classes, beta);
     (slope > 0 ? high : low) = beta;
     const double newton = curvature > 0 ? beta - slope / curvature : low;
-    const double next = newton > low && newton < high ? newton : std::sqrt(low * high);
-    if (std::abs(next - beta) <= 1e-12 * beta) break;
+    // Newton's steps must shrink: where all pictures are right the minimum lies at infinity, and they would crawl.
+    const bool trusted = newton > low && newton < high && std::abs(newton - beta) <= last_step / 2;
+    const double next = trusted ? newton : std::sqrt(low * high);
+    last_step = std::abs(next - beta);
     beta = next;
+    if (last_step <= 1e-12 * beta) break;
   }
   return 1 / beta;
 }

@@ -13,9 +13,12 @@
 namespace passband {
 namespace {
 
-CalibrationResult measure(const Subject& subject, const AnalysisInput& input, const Progress& progress) {
+constexpr int64_t kBins = 15;  // of the calibration section, unless it is given others: then they share no pass
+
+CalibrationResult measure(const Subject& subject, const AnalysisInput& input, int64_t bins,
+                          const Progress& progress) {
   const Dataset& data = *input.data;
-  Calibration sums(data.num_classes());
+  Calibration sums(data.num_classes(), bins);
   run_pass(*subject.model, data,
            {.images = input.images_or(data.count), .batch_size = 250, .progress = progress}, {"logits"},
            [](const TapSite&, const Tensor&) {},
@@ -28,15 +31,15 @@ CalibrationResult measure(const Subject& subject, const AnalysisInput& input, co
 }
 
 // Both sections read the same pass; the second one to come finds it done.
-std::vector<CalibrationResult> measure_all(const AnalysisInput& input) {
+std::vector<CalibrationResult> measure_all(const AnalysisInput& input, int64_t bins) {
   std::vector<CalibrationResult> results;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const std::string key = fmt::format("calibration {} {} {}", subject.fingerprint,
-                                        static_cast<const void*>(subject.model.get()), input.images);
+    const std::string key = fmt::format("calibration {} {} {} {}", subject.fingerprint,
+                                        static_cast<const void*>(subject.model.get()), input.images, bins);
     const Progress part = input.progress.part(static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()),
                                               subject.label);
-    results.push_back(input.memo->get<CalibrationResult>(key, [&] { return measure(subject, input, part); }));
+    results.push_back(input.memo->get<CalibrationResult>(key, [&] { return measure(subject, input, bins, part); }));
   }
   return results;
 }
@@ -139,7 +142,9 @@ Confusion worst_of(const CalibrationResult& r, int64_t classes) {
 Section calibration_section(const AnalysisInput& input) {
   Section section{.name = "calibration", .title = "Calibration", .order = 60};
   section.question = "When the network says 80 %, is it right in 80 of 100 cases?";
-  const std::vector<CalibrationResult> results = measure_all(input);
+  const int64_t bins = input.whole("bins");
+  if (bins < 2 || bins > 1000) throw UsageError(fmt::format("--set calibration.bins: {} is outside 2 to 1000", bins));
+  const std::vector<CalibrationResult> results = measure_all(input, bins);
   for (size_t s = 0; s < results.size(); ++s) {
     const std::string& label = input.subjects[s].label;
     const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
@@ -160,8 +165,9 @@ Section calibration_section(const AnalysisInput& input) {
       "predictions fall into each group. Dividing the logits by a temperature above 1 lowers every confidence and "
       "changes no answer.";
   section.caveats = {
-      "15 bins of equal width, (low, high]. Label smoothing and strong augmentation make networks under-confident. The "
-      "largest gap often belongs to a bin of few pictures.",
+      fmt::format("{} bins of equal width, (low, high]. Label smoothing and strong augmentation make networks "
+                  "under-confident. The largest gap often belongs to a bin of few pictures.",
+                  bins),
       "The temperature is fitted on every second test picture and judged on the others."};
   return section;
 }
@@ -170,7 +176,7 @@ Section confusion_section(const AnalysisInput& input) {
   Section section{.name = "confusion", .title = "Confusions", .order = 70};
   section.question = "Which classes are taken for which?";
   const std::vector<std::string>& classes = input.data->classes;
-  const std::vector<CalibrationResult> results = measure_all(input);
+  const std::vector<CalibrationResult> results = measure_all(input, kBins);
   for (size_t s = 0; s < results.size(); ++s) {
     const std::string& label = input.subjects[s].label;
     const std::string name = s == 0 ? "confusion" : fmt::format("confusion-{}", s + 1);

@@ -168,6 +168,7 @@ ConflictPictures shapes_conflicts(const Dataset& like, int64_t count, uint64_t s
   result.pictures.std = like.std;
   for (int64_t c = 0; c < like.num_classes(); ++c) {
     result.categories.emplace_back(kShapeNames[static_cast<size_t>(c)]);
+    result.textures.emplace_back(kTextureNames[static_cast<size_t>(c)]);
     result.members.push_back({c});
   }
   return result;
@@ -180,6 +181,7 @@ ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mappin
     for (const std::string& word : {s.shape, s.texture})
       if (index_in(result.categories, word) < 0) result.categories.push_back(word);
   std::ranges::sort(result.categories);
+  result.textures = result.categories;
   result.members = members_of(result.categories, mapping, like.classes);
   Dataset& data = result.pictures;
   data = {.name = folder.string(), .split = "test", .height = like.height, .width = like.height,

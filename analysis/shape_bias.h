@@ -1,5 +1,6 @@
 // Does a network go by shape or by texture? Decisions on pictures whose two cues name different categories (Geirhos et
-// al., ICLR 2019), and how alike two networks decide (Geirhos, Meding and Wichmann, NeurIPS 2020).
+// al., ICLR 2019), and how alike two networks decide (Geirhos, Meding and Wichmann, NeurIPS 2020). Time: one forward
+// pass a picture. Memory: the pictures, and a decision for each.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -38,6 +39,7 @@ std::vector<int32_t> decide(const std::vector<double>& logits, int64_t classes,
 struct ConflictPictures {
   Dataset pictures;                       // shape_ids and texture_ids are categories
   std::vector<std::string> categories;
+  std::vector<std::string> textures;      // what the texture of a category is called
   std::vector<std::vector<int64_t>> members;
   int64_t left_out = 0;                   // pictures of a folder whose categories agree or are unknown to the network
 };

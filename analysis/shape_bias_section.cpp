@@ -94,21 +94,23 @@ plot::Figure consistency_figure(const std::vector<Subject>& subjects, const std:
 }
 
 plot::Figure example_figure(const ConflictPictures& conflicts, const Subject& subject, const Answers& answers) {
-  plot::Figure figure{.name = "cue-conflict", .title = "Cue-conflict pictures and what " + subject.label + " says."};
+  plot::Figure figure{.name = "cue-conflict"};
+  figure.title = "Cue-conflict pictures, and what " + subject.label + " goes by.";
   const Dataset& data = conflicts.pictures;
   for (const int64_t i : spread_indices(data.count, kExamples)) {
     const auto at = static_cast<size_t>(i);
-    const auto& names = conflicts.categories;
     plot::Picture picture{.width = data.width, .height = data.height};
     picture.rgb.assign(data.image(i), data.image(i) + data.image_bytes());
-    const std::string& answer = names[static_cast<size_t>(answers.decided[at])];
-    const std::string& shape = names[static_cast<size_t>(data.shape_ids[at])];
-    const std::string& texture = names[static_cast<size_t>(data.texture_ids[at])];
-    picture.caption = fmt::format("{} in {}: {}", shape, texture, answer);
-    picture.alt = fmt::format("shape of {}, texture of {}, taken for {}", shape, texture, answer);
+    const int32_t decided = answers.decided[at], shape = data.shape_ids[at], texture = data.texture_ids[at];
+    picture.caption = fmt::format("{} with {}: {}", conflicts.categories[static_cast<size_t>(shape)],
+                                  conflicts.textures[static_cast<size_t>(texture)],
+                                  decided == shape     ? "shape"
+                                  : decided == texture ? "texture"
+                                                       : "neither");
+    picture.alt = picture.caption;
     figure.pictures.cells.push_back(std::move(picture));
   }
-  figure.alt = "Eight pictures whose shape and texture belong to different categories, with the answer for each.";
+  figure.alt = "Pictures whose shape and texture belong to different categories, with the cue each answer went by.";
   return figure;
 }
 

@@ -1,0 +1,144 @@
+// The table of analyses and what surrounds it: settings, progress, what does not apply, comparisons, shared values.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <set>
+
+#include "analysis/analysis.h"
+#include "analysis/compare.h"
+#include "analysis/study.h"
+
+using namespace passband;
+
+namespace {
+
+Analysis sample() {
+  return {.name = "sample",
+          .question = "What?",
+          .options = {{"estimator", "unbiased", "which", {"unbiased", "biased"}},
+                      {"count", "8", "how many"},
+                      {"shuffle", "false", "whether"},
+                      {"bands", "0.1,0.5", "where"}},
+          .run = [](const AnalysisInput& input) {
+            return Section{.name = "sample", .finding = std::to_string(input.subjects.size())};
+          }};
+}
+
+Subject subject(const std::string& label) { return {.label = label}; }
+
+}  // namespace
+
+TEST_CASE("every analysis has a name of its own, a question, a cost and valid defaults") {
+  std::set<std::string> names;
+  for (const Analysis& analysis : analyses()) {
+    CAPTURE(analysis.name);
+    CHECK(names.insert(analysis.name).second);
+    CHECK(analysis.question.ends_with("?"));
+    CHECK(!analysis.cost.empty());
+    CHECK(analysis.work > 0);
+    CHECK(analysis.run);
+    std::map<std::string, std::string> defaults;
+    for (const AnalysisOption& option : analysis.options) {
+      CHECK(!option.meaning.empty());
+      defaults[analysis.name + "." + option.name] = option.standard;
+    }
+    CHECK_NOTHROW(with_settings({}, analysis, defaults));
+  }
+}
+
+TEST_CASE("settings are the defaults, then what was given, by kind") {
+  const AnalysisInput plain = with_settings({}, sample());
+  CHECK(plain.text("estimator") == "unbiased");
+  CHECK(plain.whole("count") == 8);
+  CHECK(plain.numbers("bands") == std::vector<double>{0.1, 0.5});
+  const AnalysisInput given = with_settings(
+      {}, sample(), {{"sample.count", "3"}, {"sample.shuffle", "on"}, {"other.count", "no number"}});
+  CHECK(given.whole("count") == 3);
+  CHECK(given.flag("shuffle"));
+  CHECK_THROWS_AS(given.text("undeclared"), Error);
+}
+
+TEST_CASE("an option that is unknown or does not fit names the nearest and the rule") {
+  const auto refuse = [](const std::string& name, const std::string& value, const char* part) {
+    CHECK_THROWS_WITH_AS(with_settings({}, sample(), {{name, value}}), doctest::Contains(part), UsageError);
+  };
+  refuse("sample.estimater", "biased", "did you mean \"sample.estimator\"");
+  refuse("sample.estimator", "biasd", "did you mean \"biased\"");
+  refuse("sample.count", "many", "not a number");
+  refuse("sample.shuffle", "perhaps", "not true or false");
+  const AnalysisInput fractional = with_settings({}, sample(), {{"sample.count", "2.5"}});
+  CHECK_THROWS_WITH_AS(fractional.whole("count"), doctest::Contains("whole"), UsageError);
+  CHECK_THROWS_WITH_AS(find_analysis("calibratoin"), doctest::Contains("\"calibration\""), UsageError);
+}
+
+TEST_CASE("progress of parts adds up to the whole") {
+  std::vector<Progress::Report> seen;
+  const Progress whole([&](const Progress::Report& report) { seen.push_back(report); });
+  const Progress second = whole.part(1, 2, "vit");
+  second(0, 10, "pictures");
+  second.part(3, 4, "layer 4")(5, 10);
+  second(20, 10);
+  CHECK(seen[0].done == doctest::Approx(0.5));
+  CHECK(seen[0].unit == "pictures");
+  CHECK(seen[1].done == doctest::Approx(0.5 + 0.5 * (0.75 + 0.125)));
+  CHECK(seen[1].label == "vit, layer 4");
+  CHECK(seen[2].done == 1);
+  CHECK_NOTHROW(Progress()(1, 2));
+}
+
+TEST_CASE("a network an analysis does not apply to is left out, with the reason") {
+  Analysis analysis = sample();
+  analysis.unsuited = [](const Subject& s) { return s.label == "resnet" ? "it has no attention." : ""; };
+  AnalysisInput input;
+  input.subjects = {subject("vit"), subject("resnet")};
+  const Section some = run_analysis(analysis, input);
+  CHECK(some.finding == "1");
+  CHECK(some.caveats == std::vector<std::string>{"Left out: resnet: it has no attention."});
+  input.subjects = {subject("resnet")};
+  const Section none = run_analysis(analysis, input);
+  CHECK(none.name == "sample");
+  CHECK(none.finding == "Does not apply. resnet: it has no attention.");
+}
+
+TEST_CASE("what a call lacks is said instead of failing") {
+  Analysis analysis = sample();
+  analysis.lacking = [](const AnalysisInput&) { return "It needs a second run."; };
+  AnalysisInput input;
+  input.subjects = {subject("vit")};
+  CHECK(run_analysis(analysis, input).finding == "Does not apply. It needs a second run.");
+}
+
+TEST_CASE("a shared value is made once") {
+  Memo memo;
+  int made = 0;
+  const auto make = [&] { return ++made, std::string("value"); };
+  for (int i = 0; i < 3; ++i) CHECK(memo.get<std::string>("key", make) == "value");
+  CHECK(made == 1);
+}
+
+TEST_CASE("a comparison names every network, and the ends from three on") {
+  const auto text = [](double value) { return std::to_string(static_cast<int>(value)); };
+  CHECK(side_by_side({subject("a"), subject("b")}, {1, 2}, text) == "a 1, b 2");
+  CHECK(side_by_side({subject("a"), subject("b"), subject("c")}, {3, 1, 2}, text) ==
+        "a 3, b 1, c 2 (most a, least b)");
+  CHECK(side_by_side({subject("a"), subject("b"), subject("c")}, {std::nan(""), 1, 2}, text) ==
+        "a –, b 1, c 2 (most c, least b)");
+}
+
+TEST_CASE("the key of a section changes with weights, settings and number of pictures") {
+  Dataset data{.name = "none", .classes = {"a"}};
+  AnalysisInput input = with_settings({}, sample());
+  input.data = &data;
+  input.subjects = {subject("vit")};
+  const std::string key = section_key(sample(), input);
+  CHECK(section_key(sample(), input) == key);
+  AnalysisInput other = input;
+  other.subjects[0].fingerprint = "weights";
+  CHECK(section_key(sample(), other) != key);
+  other = input;
+  other.settings["count"] = "9";
+  CHECK(section_key(sample(), other) != key);
+  other = input;
+  other.images = 5;
+  CHECK(section_key(sample(), other) != key);
+}
