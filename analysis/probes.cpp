@@ -19,16 +19,20 @@ constexpr int64_t kBatch = 100;
 using Labels = std::vector<int32_t>;
 using Indices = std::vector<int64_t>;
 
+Labels labels_of(const Dataset& data, const Indices& indices) {
+  Labels labels;
+  for (const int64_t i : indices) labels.push_back(data.labels[static_cast<size_t>(i)]);
+  return labels;
+}
+
 // One regression: sums while it is fitted, then its weights for every lambda, then for the chosen
 // one.
 struct Probe {
-  std::optional<RidgeSums> sums;
-  std::vector<std::vector<double>> weights;  // by lambda
-  std::vector<int64_t> right;  // by lambda, on the validation pictures
+  std::optional<RidgeSums> sums = {};
+  std::vector<std::vector<double>> weights = {};  // by lambda
+  std::vector<int64_t> right = {};  // by lambda, on the validation pictures
   size_t chosen = 0;
   int64_t test_right = 0;
-
-  Probe(int64_t features, int64_t classes) : sums(std::in_place, features, classes) {}
 
   void solve(const std::vector<double>& lambdas, double examples, bool standardise) {
     take(sums->solve({standardise}), lambdas, examples);
@@ -139,17 +143,16 @@ class Study {
            step < std::max(top.height, top.width))
       ++step;
     for (LayerProbes& layer : layers_) {
-      layer.mean.emplace_back(layer.channels, classes);
-      layer.shots.emplace_back(layer.channels, classes);
-      if (layer.site.prefix > 0) layer.class_token.emplace_back(layer.channels, classes);
-      if (layer.site.prefix > 0) layer.everything.emplace_back(layer.channels, classes);
+      layer.mean = {{RidgeSums(layer.channels, classes)}};
+      layer.shots.emplace_back();
+      if (layer.site.prefix > 0) layer.class_token = layer.everything = layer.mean;
       if (layer.features == 0) continue;
       layer.grid_h = kept(top.height);
       layer.grid_w = kept(top.width);
       for (int64_t y = 0; y < top.height; y += step)
         for (int64_t x = 0; x < top.width; x += step) layer.places.push_back(y * top.width + x);
       for (size_t i = 0; i < layer.places.size(); ++i)
-        layer.single.emplace_back(layer.features, classes);
+        layer.single.push_back({RidgeSums(layer.features, classes)});
     }
   }
 
@@ -167,8 +170,7 @@ class Study {
     for (int64_t first = 0; first < total; first += kBatch) {
       const auto begin = indices.begin() + first;
       const Indices chosen(begin, begin + std::min(kBatch, total - first));
-      labels.clear();
-      for (const int64_t i : chosen) labels.push_back(data.labels[static_cast<size_t>(i)]);
+      labels = labels_of(data, chosen);
       at = 0;
       model_(network_images(model_, data, chosen));
       progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
@@ -223,8 +225,7 @@ class Study {
   }
 
   void solve() {
-    Labels labels;
-    for (const int64_t i : shots_) labels.push_back(train_.labels[static_cast<size_t>(i)]);
+    const Labels labels = labels_of(train_, shots_);
     for (LayerProbes& layer : layers_) {
       const RidgePath path = ridge_of_examples(concat(layer.shot_features, 0), labels,
                                                train_.num_classes(), {options_.standardise});

@@ -51,9 +51,10 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
 }
 
 // The small networks, norms shaken so that no branch is zero.
-std::unique_ptr<Model> shaken(const std::string& name, int64_t size = 16) {
+std::unique_ptr<Model> shaken(const std::string& name, int64_t size = 16,
+                              DType dtype = DType::f64) {
   std::unique_ptr<Model> model =
-      make_model(name, {.classes = 5, .image_size = size, .dtype = DType::f64});
+      make_model(name, {.classes = 5, .image_size = size, .dtype = dtype});
   uint64_t site = 0;
   for (const ParameterRef& p : model->store().parameters()) {
     ++site;
@@ -62,7 +63,7 @@ std::unique_ptr<Model> shaken(const std::string& name, int64_t size = 16) {
     for (size_t i = 0; i < values.size(); ++i)
       values[i] += 0.3 * static_cast<double>(random_normal({3, 0, site}, i)) +
                    (p->name.ends_with("weight") ? 0.5 : 0);
-    copy_(p->value, Tensor::from(values, p->shape, DType::f64));
+    copy_(p->value, Tensor::from(values, p->shape, dtype));
   }
   return model;
 }
@@ -73,8 +74,8 @@ TEST_CASE("a linearised pass has the values of the pass itself, for every family
   for (const char* name :
        {"resnet", "lambda_resnet", "alternet", "vit", "vit_tiny_patch8", "CL.L:rs"}) {
     CAPTURE(name);
-    const auto model = shaken(name);
-    const Tensor images = random_images(2, 16, DType::f64);
+    const auto model = shaken(name, 8);
+    const Tensor images = random_images(2, 8, DType::f64);
     const ContextGuard plain({.training = false});
     const std::vector<double> expected = (*model)(images).values();
     const ContextGuard linear({.training = false, .linearised = true});
@@ -86,12 +87,12 @@ TEST_CASE(
     "the linearised network is linear: gradient times input accounts for the logit up to biases") {
   for (const char* name : {"resnet", "lambda_resnet", "alternet", "vit"}) {
     CAPTURE(name);
-    const auto model = shaken(name);
+    const auto model = shaken(name, 8);
     // Without biases nothing is left over.
     for (const ParameterRef& p : model->store().parameters())
       if (p->name.ends_with("bias") || p->name == "pos_embed") fill_(p->value, 0);
     const ContextGuard linear({.training = false, .linearised = true});
-    const Tensor images = random_images(1, 16, DType::f64).leaf();
+    const Tensor images = random_images(1, 8, DType::f64).leaf();
     const Tensor logit = sum((*model)(images));
     const double explained = sum(grad(logit, {images})[0] * images).item();
     CHECK(explained == doctest::Approx(logit.item()).epsilon(1e-9));
@@ -144,10 +145,9 @@ TEST_CASE("a branch of zeros makes the step the identity") {
 TEST_CASE("rows of every step sum to 1, with and without channel groups, for every family") {
   for (const char* name : {"resnet", "lambda_resnet", "alternet", "vit", "CM.MC:basic"}) {
     CAPTURE(name);
-    const auto model = shaken(name);
+    const auto model = shaken(name, 8, DType::f32);
     for (const int64_t groups : {1, 4}) {
-      const auto blocks =
-          block_transports(*model, random_images(1, 16, DType::f64), {.groups = groups});
+      const auto blocks = block_transports(*model, random_images(1, 8), {.groups = groups});
       for (size_t l = 1; l < blocks.size(); ++l) {
         CAPTURE(blocks[l].site.path);
         CHECK(blocks[l].transport.rows() == groups * blocks[l].site.height * blocks[l].site.width);
@@ -263,14 +263,14 @@ TEST_CASE("a whole transformer of uniform attention rolls out to its closed form
 
 TEST_CASE(
     "a network with strides, windows and convolutions keeps all relevance on its lowest grid") {
-  const auto model = shaken("alternet", 32);
-  const Tensor images = random_images(2, 32, DType::f64);
+  const auto model = shaken("alternet", 16, DType::f32);
+  const Tensor images = random_images(2, 16);
   for (const ConvolutionStep step : {ConvolutionStep::norms, ConvolutionStep::area}) {
     const RelevanceMaps maps = rollouts(*model, images, {{.convolution = step}})[0];
-    CHECK(maps.height == 32);
+    CHECK(maps.height == 16);
     for (int64_t n = 0; n < 2; ++n) {
       double total = 0;
-      for (int64_t i = 0; i < 1024; ++i) total += maps.values[static_cast<size_t>(n * 1024 + i)];
+      for (int64_t i = 0; i < 256; ++i) total += maps.values[static_cast<size_t>(n * 256 + i)];
       CHECK(total == doctest::Approx(1).epsilon(1e-9));
     }
   }

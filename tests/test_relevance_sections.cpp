@@ -1,0 +1,171 @@
+// The sections on relevance and on what layers keep, run as the program runs them, on small
+// networks with known weights.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/analysis.h"
+#include "analysis/lambda_maps.h"
+#include "tensor/core/random.h"
+#include "tensor/ops/pointwise.h"
+
+using namespace passband;
+
+namespace {
+
+Dataset noise_pictures(int64_t count, int64_t side, const std::string& split) {
+  Dataset data{.name = "noise", .split = split, .count = count, .height = side, .width = side};
+  data.classes = {"a", "b", "c"};
+  data.mean = {0.5f, 0.5f, 0.5f};
+  data.std = {0.25f, 0.25f, 0.25f};
+  const uint64_t site = site_of(split);
+  for (int64_t n = 0; n < count; ++n) data.labels.push_back(static_cast<int32_t>(n % 3));
+  for (int64_t i = 0; i < count * side * side * 3; ++i)
+    data.images.push_back(
+        static_cast<uint8_t>(255 * random_uniform({1, 0, site}, static_cast<uint64_t>(i))));
+  return data;
+}
+
+struct Fixture {
+  Dataset test, train;
+  AnalysisInput input;
+
+  explicit Fixture(const std::vector<std::string>& models, int64_t side = 8)
+      : test(noise_pictures(160, side, "test")), train(noise_pictures(120, side, "train")) {
+    for (const std::string& name : models)
+      input.subjects.push_back(
+          {name, make_model(name, {.classes = 3, .image_size = side, .seed = 2}), name});
+    input.data = &test;
+    input.train = &train;
+  }
+
+  Section run(const std::string& name, const std::map<std::string, std::string>& settings = {}) {
+    const Analysis& analysis = find_analysis(name);
+    return run_analysis(analysis, with_settings(input, analysis, settings));
+  }
+};
+
+double value_of(const Section& section, const std::string& key) {
+  const auto found = std::ranges::find(section.values, key, &ReportValue::key);
+  REQUIRE(found != section.values.end());
+  return found->value;
+}
+
+void fill(const Model& model, const std::string& suffix, double value) {
+  for (const ParameterRef& p : model.store().parameters())
+    if (p->name.ends_with(suffix)) fill_(p->value, value);
+}
+
+const char* const kHybrid = "C.CM:basic,width=8,heads=1,head_dim=4,window=2";
+const char* const kLambda = "C.L:basic,width=8,scope=3";
+
+void check_section(const Section& section) {
+  CAPTURE(section.name);
+  CHECK(!section.finding.empty());
+  CHECK(!section.question.empty());
+  CHECK(!section.reading.empty());
+  CHECK(!section.figures.empty());
+  for (const plot::Figure& figure : section.figures) CHECK_NOTHROW(plot::check(figure));
+}
+
+}  // namespace
+
+TEST_CASE("every section on relevance draws valid figures for the networks it applies to") {
+  Fixture networks({kHybrid, "vit_tiny_patch4"});
+  networks.input.images = 2;
+  for (const char* name :
+       {"rollout", "rollout-gradient", "rollout-class", "rollout-norm", "channel-rollout"}) {
+    CAPTURE(name);
+    check_section(networks.run(name, {{"rollout.pictures", "2"},
+                                      {"rollout-gradient.pictures", "2"},
+                                      {"rollout-class.pictures", "2"},
+                                      {"channel-rollout.groups", "4"}}));
+  }
+}
+
+TEST_CASE(
+    "sections on what layers keep draw valid figures for convolutions, attention and lambda "
+    "layers") {
+  Fixture networks({kHybrid, kLambda, "vit_tiny_patch4_gap"});
+  networks.input.images = 64;
+  for (const char* name : {"localisation", "skip", "probes"}) {
+    CAPTURE(name);
+    check_section(networks.run(
+        name, {{"probes.train", "60"}, {"probes.validation", "30"}, {"probes.shots", "3"}}));
+  }
+}
+
+TEST_CASE(
+    "rollout says why it leaves a lambda network out, and the maps of its weights apply instead") {
+  Fixture networks({kLambda});
+  networks.input.images = 2;
+  const Section rollout = networks.run("rollout");
+  CHECK(rollout.figures.empty());
+  CHECK(rollout.finding.find("signed") != std::string::npos);
+  CHECK(rollout.finding.find("lambda-maps") != std::string::npos);
+  check_section(networks.run("lambda-maps"));
+  Fixture attention({"vit_tiny_patch4"});
+  CHECK(attention.run("lambda-maps").figures.empty());
+  Fixture plain({"C.C:basic,width=8"});
+  CHECK(plain.run("rollout-class").finding.find("rollout-norm") != std::string::npos);
+}
+
+TEST_CASE(
+    "uniform attention in every layer rolls out flat: the brightest quarter holds its share of "
+    "cells") {
+  Fixture networks({"vit_tiny_patch4"}, 16);
+  fill(*networks.input.subjects[0].model, "attn.qkv.weight", 0);
+  fill(*networks.input.subjects[0].model, "attn.qkv.bias", 0);
+  networks.input.images = 4;
+  CHECK(value_of(networks.run("rollout"), "concentration") == doctest::Approx(0.25).epsilon(1e-5));
+}
+
+TEST_CASE(
+    "branches of zeros leave shortcuts everything: removing the first leaves chance, the ratio has "
+    "no tokens") {
+  Fixture networks({"vit_tiny_patch4_gap"});
+  const Model& model = *networks.input.subjects[0].model;
+  for (const char* name : {"attn.proj.weight", "attn.proj.bias", "mlp.fc2.weight", "mlp.fc2.bias"})
+    fill(model, name, 0);
+  networks.input.images = 60;
+  const Section section = networks.run("skip");
+  // All shortcuts gone: equal logits for every picture, so the first class is read: a third of the
+  // pictures.
+  CHECK(value_of(section, "worst_removal") == doctest::Approx(1.0 / 3));
+  CHECK(section.figures[0].panels[0].lines[0].y[0] == 0);
+}
+
+TEST_CASE("without an embedding all weight of a lambda layer is content") {
+  Fixture networks({kLambda});
+  networks.input.images = 4;
+  const double mixed = value_of(networks.run("lambda-maps"), "content_share");
+  CHECK(mixed > 0);
+  CHECK(mixed < 1);
+  fill(*networks.input.subjects[0].model, "lambda_conv.weight", 0);
+  CHECK(value_of(networks.run("lambda-maps"), "content_share") == doctest::Approx(1));
+}
+
+TEST_CASE("contributions of lambda values add up to what scaling the values does to the logit") {
+  const auto model =
+      make_model(kLambda, {.classes = 3, .image_size = 8, .seed = 2, .dtype = DType::f64});
+  fill(*model, "bn2.weight", 1);  // the branch starts at zero otherwise
+  std::vector<double> pixels;
+  for (int64_t i = 0; i < 8 * 8 * 3; ++i)
+    pixels.push_back(static_cast<double>(random_normal({4, 0, 2}, static_cast<uint64_t>(i))));
+  const Tensor image = Tensor::from(pixels, {1, 8, 8, 3}, DType::f64);
+  const LambdaContributions layer = lambda_contributions(*model, image, {1})[0];
+  CHECK(layer.values.size() == 64);
+  double total = 0;
+  for (const double value : layer.values) total += value;
+  const auto excess = [&](double scale) {
+    const ContextGuard mode({.training = false});
+    const ProbeGuard probe({"lambda_values"},
+                           [&](const TapSite&, const Tensor& v) { return v * scale; });
+    const std::vector<double> logits = (*model)(image).values();
+    return logits[1] - (logits[0] + logits[1] + logits[2]) / 3;
+  };
+  const double slope = (excess(1 + 1e-5) - excess(1 - 1e-5)) / 2e-5;
+  CHECK(total == doctest::Approx(slope).epsilon(1e-4));
+  CHECK(std::abs(total) > 1e-6);
+}
