@@ -2,6 +2,7 @@
 // sums in parts, strides with dilation, groups of whole runs), every engine, and the same bits under any schedule.
 #include <cstring>
 
+#include "tensor/cuda/engine_choice.h"
 #include "tensor/ops/conv_kernels.h"
 #include "tensor/ops/engine.h"
 #include "tensor/ops/matmul_kernels.h"
@@ -249,6 +250,29 @@ TEST_CASE("the library's engine gives the same results, and auto chooses one of 
       for (const Convolution& c : convolutions()) ConvolutionData(c, dtype).check(naive::check_close);
     }
   }
+}
+
+TEST_CASE("the choice of an engine is made once for each shape, and never while a graph is recorded") {
+  cuda::EngineChoice choice;
+  int native = 0, library = 0;
+  const auto run = [&](int64_t shape, bool possible) {
+    native = library = 0;
+    choice.run(
+        Engine::automatic, {shape}, [&] { ++native; }, [&] { return library += possible, possible; });
+  };
+  run(1, true);
+  CHECK(native > 0);
+  CHECK(library > 0);
+  run(1, true);
+  CHECK(native + library == 1);
+  run(2, false);
+  CHECK(native == 1);
+  CHECK(choice.size() == 2);
+  const cuda::RecordingScope recording;
+  run(3, true);
+  CHECK(native == 1);
+  CHECK(library == 0);
+  CHECK(choice.size() == 2);
 }
 
 TEST_CASE("engines are known by name") {

@@ -60,6 +60,8 @@ std::vector<Setting> make_settings() {
       {"train", "threads", &C::threads, "processor threads; 0 = the physical cores", 0, 1024},
       {"train", "device", &C::device, "where to compute: auto, cpu, cuda, cuda:n, cuda-emulated"},
       {"train", "graph", &C::graph, "on a GPU: record the passes of a step once, launch them as one"},
+      {"train", "conv", &C::conv, "on a GPU: whose convolutions; auto: faster", 0, 0, {"native", "cudnn", "auto"}},
+      {"train", "matmul", &C::matmul, "on a GPU: whose products; auto: faster", 0, 0, {"native", "cublas", "auto"}},
   };
 }
 

@@ -75,6 +75,8 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::f
   model_ = make_model(config.model, model_options(config, info));
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
+  set_conv_engine(engine_from(config.conv));
+  set_product_engine(engine_from(config.matmul));
   optimizer_ = std::make_unique<Optimizer>(config, model_->store());
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
   step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, average_, device_);

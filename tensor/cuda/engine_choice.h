@@ -30,6 +30,7 @@ class EngineChoice {
   Engine remembered(const Shape& shape, Native& native, Library& library) {
     const auto found = choices_.find(shape);
     if (found != choices_.end()) return found->second;
+    if (is_recording()) return Engine::native;
     const bool possible = library();
     const bool faster = possible && milliseconds(library) < milliseconds(native);
     return choices_[shape] = faster ? Engine::library : Engine::native;

@@ -16,8 +16,8 @@ Engine engine_from(std::string_view name);
 std::string_view name_of(Engine engine);
 
 // At first: native, whose bits are the same in every run. With `automatic`, a close race may go the other way in the
-// next run, and the last bits with it. What is timed waits for the device, so a shape must not come for the first time
-// while a graph is recorded.
+// next run, and the last bits with it. Timing waits for the device; a graph that is being recorded can not wait, so in
+// one a new shape gets the native engine and is not remembered.
 Engine product_engine();
 void set_product_engine(Engine engine);
 Engine conv_engine();
