@@ -20,6 +20,8 @@ KernelMeasure chosen_measure(const AnalysisInput& input) {
 }
 
 std::string finding(const LayerMap& map) {
+  if (!std::isfinite(map.first_last()))
+    return "Fewer than two layers are alive: there is nothing to compare.";
   std::string text = fmt::format("The first and the last of {} layers share {:.2f} of 1",
                                  map.rows.size(), map.first_last());
   const auto [within, across] = stage_contrast(map);

@@ -33,6 +33,24 @@ bool in_published(const FrequencyBand& band, int64_t u, int64_t v, int64_t heigh
          !(inside(u, height, low) && inside(v, width, low));
 }
 
+// epsilon times random signs, one picture per index; the number of pictures in `shape` is filled
+// in.
+Tensor sign_noise(RandomKey key, const std::vector<int64_t>& indices, Shape shape, double epsilon) {
+  shape[0] = static_cast<int64_t>(indices.size());
+  const int64_t values = shape.inner(0);
+  const Tensor white = Tensor::empty(shape);
+  float* out = white.data<float>();
+#pragma omp parallel for
+  for (int64_t n = 0; n < shape[0]; ++n) {
+    const auto first = static_cast<uint64_t>(indices[static_cast<size_t>(n)] * values);
+    for (int64_t i = 0; i < values; ++i) {
+      const bool negative = random_uniform(key, first + static_cast<uint64_t>(i)) < 0.5f;
+      out[n * values + i] = static_cast<float>(negative ? -epsilon : epsilon);
+    }
+  }
+  return white;
+}
+
 }  // namespace
 
 std::vector<double> band_mask(const FrequencyBand& band, int64_t height, int64_t width,
@@ -52,23 +70,12 @@ std::vector<double> band_mask(const FrequencyBand& band, int64_t height, int64_t
   return mask;
 }
 
+BandNoise::BandNoise(const Tensor& white)
+    : real_(fft2_real(white)), imaginary_(fft2_imaginary(white)) {}
+
 BandNoise::BandNoise(RandomKey key, const std::vector<int64_t>& indices, int64_t height,
-                     int64_t width, int64_t channels, double epsilon) {
-  NoGrad no_grad;
-  const int64_t values = height * width * channels;
-  const auto pictures = static_cast<int64_t>(indices.size());
-  const Tensor white = Tensor::empty({pictures, height, width, channels});
-  float* out = white.data<float>();
-#pragma omp parallel for
-  for (int64_t n = 0; n < pictures; ++n) {
-    const auto first = static_cast<uint64_t>(indices[static_cast<size_t>(n)] * values);
-    for (int64_t i = 0; i < values; ++i)
-      out[n * values + i] = static_cast<float>(
-          random_uniform(key, first + static_cast<uint64_t>(i)) < 0.5f ? -epsilon : epsilon);
-  }
-  real_ = fft2_real(white);
-  imaginary_ = fft2_imaginary(white);
-}
+                     int64_t width, int64_t channels, double epsilon)
+    : BandNoise(sign_noise(key, indices, {0, height, width, channels}, epsilon)) {}
 
 Tensor BandNoise::in_band(const std::vector<double>& mask) const {
   NoGrad no_grad;

@@ -17,7 +17,7 @@ struct FrequencyBand {
 };
 
 enum class BandShape : uint8_t {
-  symmetric,  // the ring as defined above; zero frequency belongs to no band with centre >=
+  symmetric,  // the ring as defined above; zero frequency belongs to no band with centre >
               // half_width
   // The script of the paper: bins [-b, b) less [-a, a) of both axes, a and b = int((centre -+
   // half_width) * side / (2 pi)), at most side / 2. Not symmetric: the real part that is taken
@@ -35,6 +35,7 @@ std::vector<double> band_mask(const FrequencyBand& band, int64_t height, int64_t
 // two forward transforms per picture and channel at construction, two for each band.
 class BandNoise {
  public:
+  explicit BandNoise(const Tensor& white);  // any noise (N, H, W, C) f32
   BandNoise(RandomKey key, const std::vector<int64_t>& indices, int64_t height, int64_t width,
             int64_t channels, double epsilon);
   Tensor in_band(const std::vector<double>& mask) const;

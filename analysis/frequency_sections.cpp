@@ -58,21 +58,30 @@ std::vector<double> radial_of(const LogAmplitude& sums, bool subtract) {
   return values;
 }
 
+// How curves are drawn: along the diagonal or over rings, as they are or less white noise.
+struct CurveView {
+  bool radial = false, subtract = false;
+  bool stretch = false;  // the published axis, whose last point reads 1.0 pi
+};
+
 plot::Panel curves_by_depth(const PerLayer<LogAmplitude>& layers, const std::string& title,
-                            bool radial, bool subtract) {
-  plot::Panel panel{.title = title + (radial ? ", radial" : ", diagonal"),
+                            const CurveView& view) {
+  plot::Panel panel{.title = title + (view.radial ? ", radial" : ", diagonal"),
                     .x = {.label = "frequency", .unit = "π"},
                     .y = {.label = "Δ log amplitude"}};
   const std::vector<std::string> labels = layers.axis.labels();
   for (size_t i = 0; i < layers.sums.size(); ++i) {
     const LogAmplitude& sums = layers.sums[i];
-    plot::Line line{.name = labels[i],
-                    .y = radial ? radial_of(sums, subtract) : diagonal_of(sums, subtract),
-                    .shade = depth_of(i, layers.sums.size())};
-    for (size_t k = 0; k < line.y.size(); ++k) line.x.push_back(sums.frequency(k));
+    plot::Line line{
+        .name = labels[i],
+        .y = view.radial ? radial_of(sums, view.subtract) : diagonal_of(sums, view.subtract),
+        .shade = depth_of(i, layers.sums.size())};
+    const size_t last = line.y.size() - 1;
+    for (size_t k = 0; k <= last; ++k)
+      line.x.push_back(view.stretch ? depth_of(k, last + 1) : sums.frequency(k));
     panel.lines.push_back(std::move(line));
   }
-  panel.references = {white_noise_line(subtract)};
+  panel.references = {white_noise_line(view.subtract)};
   return panel;
 }
 
@@ -144,12 +153,13 @@ Section fourier_section(const AnalysisInput& input) {
                       .direct_labels = false};
   plot::Figure depth{.name = "fourier-depth",
                      .title = "Log amplitude at the highest frequency against depth."};
-  const bool subtract = input.text("bias") == "subtract";
+  const bool subtract = input.text("bias") == "subtract",
+             stretch = input.text("axis") == "published";
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const auto layers = accumulate<LogAmplitude>(input, s, images);
-    curves.panels.push_back(curves_by_depth(layers, subject.label, false, subtract));
-    curves.panels.push_back(curves_by_depth(layers, subject.label, true, subtract));
+    for (const bool radial : {false, true})
+      curves.panels.push_back(curves_by_depth(layers, subject.label, {radial, subtract, stretch}));
     plot::Panel panel = against_depth(layers.axis, subject.label, "Δ log amplitude");
     const std::vector<double> diagonal = high_frequency(layers, false, subtract);
     panel.lines = {{.name = "diagonal (published)", .x = layers.axis.positions(), .y = diagonal},

@@ -1,5 +1,6 @@
 #include "analysis/layer_map.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -19,6 +20,14 @@ struct Mean {
 };
 
 }  // namespace
+
+double LayerMap::first_last() const {
+  const size_t n = std::min(rows.size(), columns.size());
+  size_t first = 0, last = n;
+  while (first < n && !std::isfinite(at(first, first))) ++first;
+  while (last > first + 1 && !std::isfinite(at(last - 1, last - 1))) --last;
+  return first + 1 < last ? at(first, last - 1) : kNone;
+}
 
 double LayerMap::mean_off_diagonal() const {
   Mean mean;

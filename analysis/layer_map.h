@@ -14,7 +14,8 @@ struct LayerMap {
       {};  // rows x columns; NaN where a layer is dead or an index does not apply
 
   double at(size_t i, size_t j) const { return values[i * columns.size() + j]; }
-  double first_last() const { return at(0, columns.size() - 1); }
+  // Of the first and the last layer that are not dead; NaN when fewer than two are left.
+  double first_last() const;
   // Mean over pairs of different positions, NaN left out (0 when nothing is left).
   double mean_off_diagonal() const;
 };

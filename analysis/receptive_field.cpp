@@ -73,25 +73,43 @@ class Measurement {
     const Centre centre(layer.site, layer.buffer);
     describe(field, layer.site, centre, images);
     const bool exact = options_.estimator == FieldEstimator::exact;
-    const int64_t passes = exact ? centre.channels : options_.draws;
-    const double channels = static_cast<double>(centre.channels);
-    const double scale = exact ? 1 / channels : 1 / (channels * static_cast<double>(passes));
+    const bool script = options_.estimator == FieldEstimator::replknet;
+    const int64_t passes = exact ? centre.channels : script ? 1 : options_.draws;
     for (int64_t pass = 0; pass < passes; ++pass) {
-      const RandomKey key{options_.seed, static_cast<uint64_t>(pass), site_of(layer.site.path)};
-      const Tensor seed = seed_at(centre, layer.buffer, [&](int64_t n, int64_t c) {
-        if (exact) return c == pass ? 1.0f : 0.0f;
-        const uint64_t at =
-            (first_picture + static_cast<uint64_t>(n)) * static_cast<uint64_t>(centre.channels);
-        return random_uniform(key, at + static_cast<uint64_t>(c)) < 0.5f ? -1.0f : 1.0f;
-      });
+      const Tensor seed = script  ? active_channels(centre, layer.buffer)
+                          : exact ? one_channel(centre, layer.buffer, pass)
+                                  : signs(centre, layer, first_picture, pass);
       const Tensor jacobian = grad(layer.buffer, {images}, {.seed = seed, .retain_graph = true})[0];
       NoGrad no_grad;
-      add_map(field.energy, sum(square(jacobian), {0, 3}), scale);
+      const double scale = 1 / static_cast<double>(exact ? passes : passes * centre.channels);
+      if (!script) add_map(field.energy, sum(square(jacobian), {0, 3}), scale);
       if (exact) add_map(field.absolute, sum(abs(jacobian), {0, 3}), scale);
+      if (script) add_map(field.absolute, sum(relu(jacobian), {0, 3}), 1);
     }
   }
 
  private:
+  static Tensor one_channel(const Centre& centre, const Tensor& buffer, int64_t channel) {
+    return seed_at(centre, buffer, [&](int64_t, int64_t c) { return c == channel ? 1.0f : 0.0f; });
+  }
+
+  static Tensor active_channels(const Centre& centre, const Tensor& buffer) {
+    const float* z = buffer.data<float>();
+    return seed_at(centre, buffer, [&](int64_t n, int64_t c) {
+      return z[(n * centre.positions + centre.position) * centre.channels + c] > 0 ? 1.0f : 0.0f;
+    });
+  }
+
+  Tensor signs(const Centre& centre, const Tapped& layer, uint64_t first_picture,
+               int64_t draw) const {
+    const RandomKey key{options_.seed, static_cast<uint64_t>(draw), site_of(layer.site.path)};
+    const auto channels = static_cast<uint64_t>(centre.channels);
+    return seed_at(centre, layer.buffer, [&](int64_t n, int64_t c) {
+      const uint64_t at = (first_picture + static_cast<uint64_t>(n)) * channels;
+      return random_uniform(key, at + static_cast<uint64_t>(c)) < 0.5f ? -1.0f : 1.0f;
+    });
+  }
+
   static void describe(ReceptiveField& field, const TapSite& site, const Centre& centre,
                        const Tensor& images) {
     field.height = images.size(1);

@@ -23,7 +23,7 @@ struct ReceptiveField {
   double patch = 1;  // input pixels per step of the layer's grid
   std::vector<double> energy;  // (H, W)
   std::vector<double>
-      absolute;  // (H, W): mean over pictures and channels of sum_i |J|; exact estimator only
+      absolute;  // (H, W): mean over pictures and channels of sum_i |J|; not from signs
 
   // The map that sizes are read from: RMS gradient.
   std::vector<double> field() const;
@@ -34,6 +34,11 @@ enum class FieldEstimator : uint8_t {
   // unbiased.
   signs,
   exact,  // every channel in turn: C backward passes per picture and layer; also gives |J|
+  // The script of RepLKNet, into `absolute` alone: the gradient of sum_c relu(z_c), its negative
+  // part cut, summed
+  // over the input channels. One pass; channels cancel, so it is another quantity. It reads areas
+  // off log_map.
+  replknet,
 };
 
 struct FieldOptions {

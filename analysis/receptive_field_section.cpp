@@ -15,7 +15,10 @@ FieldOptions field_options(const AnalysisInput& input, const Progress& progress)
                        .progress = progress};
   options.draws = input.whole("draws");
   options.tap = input.text("tap");
-  if (input.text("estimator") == "exact") options.estimator = FieldEstimator::exact;
+  const std::string& estimator = input.text("estimator");
+  options.estimator = estimator == "exact"      ? FieldEstimator::exact
+                      : estimator == "replknet" ? FieldEstimator::replknet
+                                                : FieldEstimator::signs;
   return options;
 }
 
@@ -31,6 +34,7 @@ std::vector<std::vector<double>> maps_of(const ReceptiveFields& fields, const st
 
 struct Growth {
   ReceptiveFields fields;
+  bool log_areas = false;
   std::vector<std::vector<double>> maps;
   std::vector<double> width, own;
 };
@@ -38,12 +42,14 @@ struct Growth {
 Growth measure_growth(const Subject& subject, const AnalysisInput& input,
                       const Progress& progress) {
   const FieldOptions options = field_options(input, progress);
-  const std::string& norm = input.text("norm");
-  if (norm == "absolute" && options.estimator != FieldEstimator::exact)
+  const bool script = options.estimator == FieldEstimator::replknet;
+  const std::string norm = script ? "absolute" : input.text("norm");
+  if (norm == "absolute" && !script && options.estimator != FieldEstimator::exact)
     throw UsageError(
         "receptive-field: norm absolute needs --set receptive-field.estimator=exact (random signs "
         "give squares)");
-  Growth growth{.fields = measure_fields(*subject.model, *input.data, options)};
+  Growth growth{.fields = measure_fields(*subject.model, *input.data, options),
+                .log_areas = script};
   growth.maps = maps_of(growth.fields, norm);
   for (size_t i = 0; i < growth.maps.size(); ++i) {
     const ReceptiveField& field = growth.fields.fields[i];
@@ -81,8 +87,8 @@ plot::Panel share_panel(const Growth& growth, const std::string& title) {
                     .x = axis.positions()};
     for (size_t i = 0; i < growth.maps.size(); ++i) {
       const ReceptiveField& f = growth.fields.fields[i];
-      line.y.push_back(
-          100 * area_ratio(growth.maps[i], f.height, f.width, f.centre_y, f.centre_x, share));
+      const std::vector<double> map = growth.log_areas ? log_map(growth.maps[i]) : growth.maps[i];
+      line.y.push_back(100 * area_ratio(map, f.height, f.width, f.centre_y, f.centre_x, share));
     }
     panel.lines.push_back(std::move(line));
   }
@@ -136,18 +142,25 @@ std::string finding(const Growth& growth, const std::string& label) {
 }
 
 std::string method(const AnalysisInput& input) {
-  const bool exact = input.text("estimator") == "exact";
-  const std::string& norm = input.text("norm");
+  const std::string &norm = input.text("norm"), &estimator = input.text("estimator");
+  const std::string how =
+      estimator == "replknet" ? "the published script of RepLKNet: gradient of the sum of active "
+                                "channels, negative part cut; areas on "
+                                "log10(1 + map)"
+      : estimator == "exact"
+          ? "every channel's gradient"
+          : fmt::format("{} draws of random signs over the channels", input.text("draws"));
+  const char* what = estimator == "replknet" ? "summed gradient"
+                     : norm == "energy"      ? "mean squared gradient"
+                     : norm == "absolute"    ? "mean absolute gradient (published)"
+                                             : "root mean squared gradient";
   return fmt::format(
-      "{} pictures; {}; {} at the centre of the map ((H/2, W/2): even maps have no middle) after "
-      "{}. Width: root of the mean of "
-      "the two axes' variances of the map.",
+      "{} pictures of side {}; {}; {} at the centre of the map ((H/2, W/2): even maps have no "
+      "middle) after {}. Width: "
+      "root of the mean of the two axes' variances of the map. Sizes depend on the size of the "
+      "input.",
       std::min(input.images_or(32), input.data->count),
-      exact ? "every channel's gradient"
-            : fmt::format("{} draws of random signs over the channels", input.text("draws")),
-      norm == "energy"     ? "mean squared gradient"
-      : norm == "absolute" ? "mean absolute gradient (published)"
-                           : "root mean squared gradient",
+      input.subjects.front().model->options().image_size, how, what,
       input.text("tap") == "branch" ? "the branch, before the addition" : "the addition");
 }
 

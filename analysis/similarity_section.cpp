@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 
 #include "analysis/kernel_maps.h"
@@ -85,7 +86,11 @@ Measured measure(const AnalysisInput& input, int64_t images, int64_t batch) {
       index.cross.push_back(kernels[m].hsic ? map.hsic : map.cka);
     result.indices.push_back(std::move(index));
   }
-  subspaces.finish(input.number("svcca_share"), input.progress.part(1, 2));
+  const bool sigma = input.text("svcca_of") == "singular_values";
+  subspaces.finish({.svcca_share = input.number("svcca_share"),
+                    .svcca_of = sigma ? VarianceShare::singular_values : VarianceShare::squares,
+                    .centre = input.flag("centre")},
+                   input.progress.part(1, 2));
   for (const SubspaceIndex& subspace : kSubspaceIndices) {
     Index index{subspace.name, subspace.label, {}, {}};
     for (const SubspaceMap& map : subspaces.self()) index.self.push_back(map.of(subspace.value));
@@ -132,33 +137,40 @@ const Index& index_named(const Measured& measured, const std::string& name) {
   return *std::ranges::find(measured.indices, name, &Index::name);
 }
 
+// "CKA 0.13; R² of linear regression 0.40; ...": the indices that have a value.
+std::string list(const Measured& measured, const std::function<double(const Index&)>& value,
+                 int decimals) {
+  std::string text;
+  for (const char* name : {"cka", "rbf", "regression", "svcca", "pwcca", "cca_rho"}) {
+    const Index& index = index_named(measured, name);
+    if (const double v = value(index); std::isfinite(v))
+      text += fmt::format("{}{} {:.{}f}", text.empty() ? "" : "; ", index.label, v, decimals);
+  }
+  return text;
+}
+
 std::string finding(const Measured& measured) {
-  const auto first_last = [&](const char* name) {
-    return index_named(measured, name).self[0].first_last();
-  };
-  std::string text = fmt::format(
-      "Of the first and the last layer, CKA says {:.2f}, its radial form {:.2f}, mean canonical "
-      "correlation {:.2f} and "
-      "linear regression {:.2f}",
-      first_last("cka"), first_last("rbf"), first_last("cca_rho"), first_last("regression"));
+  const std::string values = list(
+      measured, [](const Index& index) { return index.self[0].first_last(); }, 2);
   const double bias = index_named(measured, "cka_biased").self[0].mean_off_diagonal() -
                       index_named(measured, "cka").self[0].mean_off_diagonal();
-  return text +
-         fmt::format("; the biased estimator reads {:+.3f} on average against the unbiased one.",
-                     bias);
+  return fmt::format(
+      "The first and the last layer share, of 1: {}. The biased estimator of CKA reads {:+.3f} on "
+      "average "
+      "against the unbiased one.",
+      values.empty() ? "nothing that could be measured" : values, bias);
 }
 
 std::string check_finding(const Measured& measured, size_t cross, const Subject& a,
                           const Subject& b) {
-  std::string text;
-  for (const char* name : {"cka", "rbf", "regression", "svcca", "pwcca", "cca_rho"}) {
-    const Index& index = index_named(measured, name);
-    const double share = corresponding_share(index.cross[cross]);
-    if (!std::isfinite(share)) return {};
-    text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : ", ", index.label, 100 * share);
-  }
-  return fmt::format(" Between {} and {}, the layer at the same place is the most similar one: {}.",
-                     a.label, b.label, text);
+  const std::string shares = list(
+      measured, [&](const Index& index) { return 100 * corresponding_share(index.cross[cross]); },
+      0);
+  if (shares.empty()) return {};
+  return fmt::format(
+      " Between {} and {}, the layer at the same place is the most similar one in this many of 100 "
+      "cases: {}.",
+      a.label, b.label, shares);
 }
 
 std::vector<std::string> caveats(const AnalysisInput& input, const Measured& measured,

@@ -12,15 +12,22 @@ namespace {
 using Factors = std::vector<FactoredFeatures>;  // by layer
 
 SubspaceMap map_of(const DepthAxis& rows, const Factors& x, const DepthAxis& columns,
-                   const Factors& y, double share) {
+                   const Factors& y, const SubspaceOptions& options) {
   SubspaceMap map{rows, columns, std::vector<SubspaceSimilarity>(x.size() * y.size())};
   const auto cells = static_cast<int64_t>(map.cells.size());
 #pragma omp parallel for schedule(dynamic)
   for (int64_t c = 0; c < cells; ++c) {
     const auto cell = static_cast<size_t>(c);
-    map.cells[cell] = compare(x[cell / y.size()], y[cell % y.size()], share);
+    map.cells[cell] =
+        compare(x[cell / y.size()], y[cell % y.size()], options.svcca_share, options.svcca_of);
   }
   return map;
+}
+
+// No columns: a layer that was refused, which reads like a dead one.
+FactoredFeatures factored(const FeatureRows& rows, int64_t first, int64_t width, bool centre) {
+  if (width == 0) return {};
+  return factor(centre ? rows.centred(first, width) : rows.uncentred(first, width));
 }
 
 }  // namespace
@@ -53,7 +60,7 @@ void SubspaceMaps::finish_batch() {
   width_ = 0;
 }
 
-void SubspaceMaps::finish(double svcca_share, const Progress& progress) {
+void SubspaceMaps::finish(const SubspaceOptions& options, const Progress& progress) {
   std::vector<Factors> factors(layers_.size());
   const auto networks = static_cast<int64_t>(layers_.size());
   for (size_t s = 0; s < layers_.size(); ++s) {
@@ -61,12 +68,12 @@ void SubspaceMaps::finish(double svcca_share, const Progress& progress) {
     const auto count = static_cast<int64_t>(layers_[s].size());
     for (const Layer& layer : layers_[s]) {
       part(static_cast<int64_t>(factors[s].size()), count + 1, "layers");
-      factors[s].push_back(layer.refusal.empty() ? factor(rows_.centred(layer.first, layer.width))
-                                                 : FactoredFeatures{});
+      factors[s].push_back(
+          factored(rows_, layer.first, layer.refusal.empty() ? layer.width : 0, options.centre));
     }
     part(count, count + 1, "layers");
-    self_.push_back(map_of(axes_[s], factors[s], axes_[s], factors[s], svcca_share));
-    if (s > 0) cross_.push_back(map_of(axes_[0], factors[0], axes_[s], factors[s], svcca_share));
+    self_.push_back(map_of(axes_[s], factors[s], axes_[s], factors[s], options));
+    if (s > 0) cross_.push_back(map_of(axes_[0], factors[0], axes_[s], factors[s], options));
   }
 }
 

@@ -18,6 +18,12 @@ struct SubspaceMap {
   LayerMap of(double SubspaceSimilarity::*value) const;
 };
 
+struct SubspaceOptions {
+  double svcca_share = 0.99;
+  VarianceShare svcca_of = VarianceShare::squares;
+  bool centre = true;  // false: as Kornblith's notebook, whose canonical correlations skip it
+};
+
 class SubspaceMaps {
  public:
   // `images`: how many pictures will be shown. Layers with p >= images - 1 features are refused
@@ -28,7 +34,7 @@ class SubspaceMaps {
   void finish_batch();  // all networks have seen it
 
   // After the last batch: by network the map with itself, then the first network against 1, 2, ...
-  void finish(double svcca_share, const Progress& progress);
+  void finish(const SubspaceOptions& options, const Progress& progress);
   const std::vector<SubspaceMap>& self() const { return self_; }
   const std::vector<SubspaceMap>& cross() const { return cross_; }
 

@@ -63,22 +63,28 @@ void FeatureRows::compress() {
   kept_ = width;
 }
 
-Tensor FeatureRows::centred(int64_t first, int64_t width) const {
+Tensor FeatureRows::uncentred(int64_t first, int64_t width) const {
   CHECK(first >= 0 && width > 0 && first + width <= columns_, "similarity: columns [", first, ", ",
         first + width, ") of ", columns_);
-  const ConstMap all(data_.data(), kept_, columns_ + 1);
-  const auto ones = all.col(0);
-  Matrix x = all.middleCols(first + 1, width);
+  return as_tensor(ConstMap(data_.data(), kept_, columns_ + 1).middleCols(first + 1, width));
+}
+
+Tensor FeatureRows::centred(int64_t first, int64_t width) const {
+  const Eigen::VectorXd ones = ConstMap(data_.data(), kept_, columns_ + 1).col(0);
+  Matrix x = as_matrix(uncentred(first, width));
+  const double scale = x.squaredNorm();
   const Eigen::RowVectorXd mean = ones.transpose() * x / ones.squaredNorm();
   x -= ones * mean;
+  if (x.squaredNorm() <= 1e-12 * scale) x.setZero();
   return as_tensor(x);
 }
 
-int64_t FactoredFeatures::leading(double share) const {
+int64_t FactoredFeatures::leading(double share, VarianceShare of) const {
+  const auto weight = [&](double s) { return of == VarianceShare::squares ? s * s : s; };
   double total = 0, sum = 0;
-  for (const double s : sigma) total += s * s;
+  for (const double s : sigma) total += weight(s);
   for (int64_t k = 0; k < rank(); ++k) {
-    sum += sigma[static_cast<size_t>(k)] * sigma[static_cast<size_t>(k)];
+    sum += weight(sigma[static_cast<size_t>(k)]);
     if (sum >= share * total) return k + 1;
   }
   return rank();
@@ -109,7 +115,8 @@ std::string why_not_cca(int64_t p, int64_t n) {
       p, n, n - 1);
 }
 
-SubspaceSimilarity compare(const FactoredFeatures& x, const FactoredFeatures& y, double share) {
+SubspaceSimilarity compare(const FactoredFeatures& x, const FactoredFeatures& y, double share,
+                           VarianceShare of) {
   if (x.rank() == 0 || y.rank() == 0) {
     const double none = std::numeric_limits<double>::quiet_NaN();
     return {none, none, none, none, none, none, none};
@@ -124,7 +131,7 @@ SubspaceSimilarity compare(const FactoredFeatures& x, const FactoredFeatures& y,
   const double rank = static_cast<double>(rho.size());
   result.cca_r2 = rho.square().sum() / rank;
   result.cca_rho = rho.sum() / rank;
-  const Summary kept = summary(m.topLeftCorner(x.leading(share), y.leading(share)));
+  const Summary kept = summary(m.topLeftCorner(x.leading(share, of), y.leading(share, of)));
   result.svcca_r2 = kept.r2;
   result.svcca_rho = kept.rho;
 

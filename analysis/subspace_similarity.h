@@ -23,15 +23,23 @@ class FeatureRows {
  public:
   void add(const Tensor& rows);  // (n, P), any floating type; P the same for every call
   int64_t count() const { return count_; }  // pictures
-  // Columns [first, first + width) with their mean over pictures taken out: (m, width) f64, m <= 2
-  // P + 2.
+  // Columns [first, first + width): (m, width) f64, m <= 2 P + 2; with their mean over pictures
+  // taken out, or as they are. Centred features of a dead layer (constant over the pictures) are
+  // exact zeros.
   Tensor centred(int64_t first, int64_t width) const;
+  Tensor uncentred(int64_t first, int64_t width) const;
 
  private:
   void compress();
 
   int64_t count_ = 0, columns_ = 0, kept_ = 0;
   std::vector<double> data_;  // (kept, 1 + P), the first column the image of ones
+};
+
+// What the share of the directions that SVCCA keeps is a share of.
+enum class VarianceShare : uint8_t {
+  squares,  // sum sigma^2, the variance
+  singular_values,  // sum sigma, as the tutorial of the published code
 };
 
 // A layer's centred features, factored once for all pairs.
@@ -41,8 +49,8 @@ struct FactoredFeatures {
   Tensor coordinates;  // diag(sigma) V^T, (r, p) f64
   std::vector<double> sigma;  // r values, descending
   int64_t rank() const { return static_cast<int64_t>(sigma.size()); }
-  // How many leading directions hold a `share` of the variance, sum sigma^2.
-  int64_t leading(double share) const;
+  // How many leading directions hold a `share` of the variance.
+  int64_t leading(double share, VarianceShare of = VarianceShare::squares) const;
 };
 
 // `centred` (m, p) f64. Directions with sigma < tolerance * max(m, p) * sigma_max are dropped; the
@@ -70,6 +78,6 @@ struct SubspaceSimilarity {
 // Kornblith's text divides by p of X, ours by the smaller rank, which makes the indices symmetric.
 // Time: m r_X r_Y for M and (r_X + r_Y) r_X r_Y for its singular values.
 SubspaceSimilarity compare(const FactoredFeatures& x, const FactoredFeatures& y,
-                           double share = 0.99);
+                           double share = 0.99, VarianceShare of = VarianceShare::squares);
 
 }  // namespace passband
