@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <random>
 
 #include "analysis/cka.h"
+#include "tests/legacy_normal.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
@@ -12,43 +12,6 @@
 using namespace passband;
 
 namespace {
-
-// numpy's legacy RandomState(seed).randn: Mersenne Twister, 53-bit doubles, polar Box-Muller.
-class LegacyNormal {
- public:
-  explicit LegacyNormal(uint32_t seed) : engine_(seed) {}
-  double operator()() {
-    if (has_spare_) {
-      has_spare_ = false;
-      return spare_;
-    }
-    double x1 = 0, x2 = 0, r2 = 0;
-    do {
-      x1 = 2 * uniform() - 1;
-      x2 = 2 * uniform() - 1;
-      r2 = x1 * x1 + x2 * x2;
-    } while (r2 >= 1 || r2 == 0);
-    const double f = std::sqrt(-2 * std::log(r2) / r2);
-    spare_ = f * x1;
-    has_spare_ = true;
-    return f * x2;
-  }
-
- private:
-  double uniform() {
-    const uint32_t a = static_cast<uint32_t>(engine_()) >> 5, b = static_cast<uint32_t>(engine_()) >> 6;
-    return (a * 67108864.0 + b) / 9007199254740992.0;
-  }
-  std::mt19937 engine_;
-  bool has_spare_ = false;
-  double spare_ = 0;
-};
-
-Tensor normal(LegacyNormal& random, int64_t n, int64_t p) {
-  std::vector<double> values(static_cast<size_t>(n * p));
-  for (double& value : values) value = random();
-  return Tensor::from(values, {n, p}, DType::f64);
-}
 
 double cka(const Tensor& x, const Tensor& y) {
   bool dead = false;
@@ -62,8 +25,8 @@ struct Demo {
   Tensor x, y;
   Demo() {
     LegacyNormal random(1337);
-    x = normal(random, 100, 10);
-    y = normal(random, 100, 10) + x;
+    x = random.matrix(100, 10);
+    y = random.matrix(100, 10) + x;
   }
 };
 
@@ -112,7 +75,7 @@ TEST_CASE("a large common offset in f32 does not disturb CKA") {
 
 TEST_CASE("HSIC_1 averaged over all subsets of four is HSIC_1 of the whole") {
   LegacyNormal random(3);
-  const Tensor x = normal(random, 6, 3), y = normal(random, 6, 2);
+  const Tensor x = random.matrix(6, 3), y = random.matrix(6, 2);
   const auto hsic = [&](const std::vector<int64_t>& rows) {
     std::vector<Tensor> xs, ys;
     for (const int64_t row : rows) {
