@@ -15,8 +15,8 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
         "make_batch: pictures must be u8[count, ", crop.height, ", ", crop.width, ", 3], not ",
         pictures);
   CHECK(batch.shape() == Shape({count, crop.size, crop.size, 3}) &&
-            (batch.dtype() == DType::f32 || batch.dtype() == DType::bf16),
-        "make_batch: the batch must be f32 or bf16 of shape [", count, ", ", crop.size, ", ",
+            is_floating(batch.dtype()),
+        "make_batch: the batch must be floating-point of shape [", count, ", ", crop.size, ", ",
         crop.size, ", 3], not ", batch);
   CHECK(indices.dtype() == DType::i32 && indices.device() == pictures.device() &&
             batch.device() == pictures.device(),

@@ -23,8 +23,9 @@ struct Normalisation {
   std::array<float, 3> mean{}, std{1, 1, 1};
 };
 
-// batch (B, size, size, 3) f32 or bf16 from pictures (count, height, width, 3) u8 and indices (B)
-// i32, all on one device. An index outside throws, on a GPU at the next copy to the host.
+// batch (B, size, size, 3) of a floating-point type from pictures (count, height, width, 3) u8 and
+// indices (B) i32, all on one device. An index outside throws, on a GPU at the next copy to the
+// host.
 void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
                 const Mixing& mixing = {});

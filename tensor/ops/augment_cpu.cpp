@@ -11,18 +11,18 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
                 const RandomKey& key, const Mixing& mixing) {
   const int64_t count = indices.numel(), size = options.size;
   const int32_t* index = indices.data<int32_t>();
-  const PixelMaker maker(pictures, options, normalisation, mixing);
   dispatch_floating(batch.dtype(), "make_batch", [&]<class T>() {
+    using A = Accumulate<T>;
     T* to = batch.data<T>();
+    const PixelMaker<A> maker(pictures, options, normalisation, mixing);
     parallel_for(count, grain_for(size * size * 3), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t own = index[i], partner = index[count - 1 - i];
         const Crop crop = draw_crop(options, key, own), other = draw_crop(options, key, partner);
         for (int64_t at = 0; at < size * size; ++at) {
-          const Pixel pixel = maker.mixed(own, crop, partner, other, at / size, at % size);
+          const Pixel<A> pixel = maker.mixed(own, crop, partner, other, at / size, at % size);
           for (int c = 0; c < 3; ++c)
-            store(to[(i * size * size + at) * 3 + c],
-                  static_cast<Accumulate<T>>(pixel.channels[c]));
+            store(to[(i * size * size + at) * 3 + c], pixel.channels[c]);
         }
       }
     });

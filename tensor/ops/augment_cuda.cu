@@ -17,8 +17,8 @@ constexpr int64_t kPixels = 1024;  // of a picture that one block makes
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    batch_kernel(T* batch, const int32_t* index, int64_t count, int64_t set_size, PixelMaker maker,
-                 RandomKey key, Divisor chunks, Divisor width) {
+    batch_kernel(T* batch, const int32_t* index, int64_t count, int64_t set_size,
+                 PixelMaker<Accumulate<T>> maker, RandomKey key, Divisor chunks, Divisor width) {
   SHARED(Crop, crops, [2]);  // own, partner's
   const int64_t i = chunks.quotient(blockIdx.x), area = maker.options.size * maker.options.size;
   const int64_t own = index[i], partner = index[count - 1 - i];
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kThreads)
                 end = min(begin + kPixels, area);
   for (int64_t at = begin + threadIdx.x; at < end; at += kThreads) {
     const int64_t y = width.quotient(at), x = at - y * width.value();
-    const Pixel pixel = maker.mixed(own, crops[0], partner, crops[1], y, x);
+    const auto pixel = maker.mixed(own, crops[0], partner, crops[1], y, x);
 #pragma unroll
     for (int c = 0; c < 3; ++c) batch[(i * area + at) * 3 + c] = static_cast<T>(pixel.channels[c]);
   }
@@ -46,28 +46,21 @@ __global__ void __launch_bounds__(kThreads)
   targets[i] = maker(i - row * classes.value(), labels[row], labels[count - 1 - row]);
 }
 
-template <class T>
-void launch_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
-                  const PixelMaker& maker, const RandomKey& key) {
-  const int64_t size = maker.options.size, chunks = (size * size + kPixels - 1) / kPixels;
-  launch({.grid = blocks_for(indices.numel() * chunks, 1),
-          .block = kThreads,
-          .stream = compute_stream()},
-         batch_kernel<T>, batch.data<T>(), indices.data<int32_t>(), indices.numel(),
-         pictures.size(0), maker, key, Divisor(chunks), Divisor(size));
-}
-
 }  // namespace
 
 void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& options, const Normalisation& normalisation,
                 const RandomKey& key, const Mixing& mixing) {
   if (batch.numel() == 0) return;
-  const PixelMaker maker(pictures, options, normalisation, mixing);
-  if (batch.dtype() == DType::bf16)
-    launch_batch<bf16>(batch, pictures, indices, maker, key);
-  else
-    launch_batch<float>(batch, pictures, indices, maker, key);
+  const int64_t size = options.size, chunks = (size * size + kPixels - 1) / kPixels;
+  dispatch_floating(batch.dtype(), "make_batch", [&]<class T>() {
+    const PixelMaker<Accumulate<T>> maker(pictures, options, normalisation, mixing);
+    launch({.grid = blocks_for(indices.numel() * chunks, 1),
+            .block = kThreads,
+            .stream = compute_stream()},
+           batch_kernel<T>, batch.data<T>(), indices.data<int32_t>(), indices.numel(),
+           pictures.size(0), maker, key, Divisor(chunks), Divisor(size));
+  });
 }
 
 void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing) {

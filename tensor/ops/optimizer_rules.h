@@ -33,6 +33,7 @@ template <class T> struct SgdRule {
 template <class T> struct AdamwRule {
   static constexpr int kStates = 2;
   T beta1, beta2, eps;
+  T rest1, rest2;  // 1 - beta, which f32 would leave with four digits
   T rate;  // lr / (1 - beta1^step)
   T correction;  // 1 / sqrt(1 - beta2^step)
   T shrink;  // lr * weight_decay
@@ -41,14 +42,16 @@ template <class T> struct AdamwRule {
       : beta1(static_cast<T>(o.beta1)),
         beta2(static_cast<T>(o.beta2)),
         eps(static_cast<T>(o.eps)),
+        rest1(static_cast<T>(1 - o.beta1)),
+        rest2(static_cast<T>(1 - o.beta2)),
         rate(static_cast<T>(o.lr / (1 - std::pow(o.beta1, static_cast<double>(o.step))))),
         correction(
             static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(o.step))))),
         shrink(static_cast<T>(o.lr * o.weight_decay)) {}
 
   PASSBAND_HD T operator()(T w, T gradient, T mask, T& first, T& second) const {
-    first = beta1 * first + (1 - beta1) * gradient;
-    second = beta2 * second + (1 - beta2) * gradient * gradient;
+    first = beta1 * first + rest1 * gradient;
+    second = beta2 * second + rest2 * gradient * gradient;
     w -= shrink * mask * w;
     return w - rate * first / (std::sqrt(second) * correction + eps);
   }

@@ -44,7 +44,8 @@ struct Extras {
   Tensor average, half;
 };
 
-// Inputs: values, gradients, average, first state. The second is zero at first.
+// Inputs: values, gradients, average, and what the state begins with: the momentum, or the root of
+// the second moment.
 Tensor sgd(const Tensors& x) {
   const Tensor values = copy_of(x[0]), momentum = copy_of(x[3]), mask = decay_mask_for(values);
   const Extras extras(x[2]);
@@ -56,7 +57,7 @@ Tensor sgd(const Tensors& x) {
 }
 
 Tensor adamw(const Tensors& x) {
-  const Tensor values = copy_of(x[0]), first = copy_of(x[3]), second = Tensor::zeros_like(values),
+  const Tensor values = copy_of(x[0]), first = Tensor::zeros_like(values), second = square(x[3]),
                mask = decay_mask_for(values);
   const Extras extras(x[2]);
   for (int step = 1; step <= kSteps; ++step)
@@ -93,7 +94,8 @@ Values sgd_reference(const Arrays& x) {
 }
 
 Values adamw_reference(const Arrays& x) {
-  Values w = x[0].values, first = x[3].values, second(w.size()), average = x[2].values;
+  Values w = x[0].values, first(w.size()), second = x[3].values, average = x[2].values;
+  for (double& value : second) value *= value;
   const double scale = clipping(x[1]);
   for (int step = 1; step <= kSteps; ++step) {
     for (size_t i = 0; i < w.size(); ++i) {
@@ -136,8 +138,7 @@ constexpr RandomKey kKey{3, 1, 4};
 
 Tensor batch_of(const Tensor& x, const CropOptions& crop, const Mixing& mixing) {
   const Tensor pixels = cast(clamp(mul(cast(x, DType::f32), 20), 0, 255), DType::u8);
-  const DType dtype = x.dtype() == DType::bf16 ? DType::bf16 : DType::f32;
-  const Tensor batch = Tensor::empty({kBatch, crop.size, crop.size, 3}, dtype, x.device());
+  const Tensor batch = Tensor::empty({kBatch, crop.size, crop.size, 3}, x.dtype(), x.device());
   make_batch(batch, pixels, Tensor::from(kIndices, {kBatch}, DType::i32, x.device()), crop, kNormal,
              kKey, mixing);
   return batch;
