@@ -37,7 +37,7 @@ struct Options {
   bool full = false, along = false, json = false, list = false, fresh = false;
 };
 
-volatile std::sig_atomic_t stop_requested = 0;
+volatile std::sig_atomic_t stop_requested = 0;  // the signal
 
 [[noreturn]] void throw_unknown(const std::string& name, const CLI::App& app) {
   std::vector<std::string> known;
@@ -178,7 +178,7 @@ std::string what_full_adds(const Options& o, const Study& study, double picture_
   std::vector<std::string> names;
   double work = 0;
   for (const Analysis& a : analyses()) {
-    if (a.quick) continue;
+    if (a.quick || (a.lacking && !a.lacking(with_settings(study.input, a)).empty())) continue;
     names.push_back(a.name);
     work += a.work * static_cast<double>(study.input.subjects.size());
   }
@@ -226,7 +226,7 @@ int run_jobs(std::vector<Job>& jobs, const Options& o, Study& study, Report& rep
   Console console(jobs.size());
   int code = 0;
   for (size_t i = 0; i < jobs.size(); ++i) {
-    if (stop_requested) return 130;
+    if (stop_requested) return 128 + stop_requested;
     console.begin(i, jobs[i].name);
     if (!o.fresh && stored_key(study.report, jobs[i].name) == jobs[i].key) {
       console.end("kept from before");
@@ -237,23 +237,41 @@ int run_jobs(std::vector<Job>& jobs, const Options& o, Study& study, Report& rep
       if (code == 0) code = failed;
     } catch (const Interrupted&) {
       console.end("stopped");
-      return 130;
+      return 128 + stop_requested;
     }
   }
   return code;
 }
 
-// The commands of earlier calls whose sections the report still holds, and this one.
-std::vector<std::string> commands_of(const fs::path& report, const std::string& command) {
+// What earlier calls put into the report stays there: their commands, and the runs that they compared.
+void keep_earlier(const fs::path& report, ReportHeader& header) {
+  if (!fs::is_regular_file(report / "summary.json")) return;
+  const auto before = nlohmann::json::parse(read_file(report / "summary.json"), nullptr, /*exceptions=*/false);
+  if (!before.is_object()) return;
+  const auto list = [&](const char* key) { return before.value(key, nlohmann::json::array()); };
   std::vector<std::string> commands;
-  if (fs::is_regular_file(report / "summary.json")) {
-    const auto before = nlohmann::json::parse(read_file(report / "summary.json"), nullptr, /*exceptions=*/false);
-    if (before.is_object() && before.contains("commands") && before["commands"].is_array())
-      for (const auto& line : before["commands"])
-        if (line.is_string() && line != command) commands.push_back(line);
+  for (const auto& line : list("commands"))
+    if (line.is_string() && line != header.commands.back()) commands.push_back(line);
+  commands.push_back(header.commands.back());
+  header.commands = std::move(commands);
+  for (const auto& run : list("runs")) {
+    const std::string name = run.value("name", "");
+    if (std::ranges::find(header.runs, name, &RunCard::name) != header.runs.end()) continue;
+    RunCard& card = header.runs.emplace_back(RunCard{.name = name});
+    for (const auto& [key, value] : run.value("settings", nlohmann::json::object()).items())
+      if (value.is_string()) card.settings.emplace_back(key, value);
   }
-  commands.push_back(command);
-  return commands;
+}
+
+// Sections that the report holds from other weights than those under study, and that this call leaves as they are.
+std::vector<std::string> stale_sections(const Study& study, const std::vector<Job>& jobs) {
+  std::vector<std::string> stale;
+  for (const Analysis& analysis : analyses()) {
+    if (std::ranges::find(jobs, analysis.name, &Job::name) != jobs.end()) continue;
+    const std::optional<std::string> key = stored_key(study.report, analysis.name);
+    if (key && key->find(study.input.subjects[0].fingerprint) == std::string::npos) stale.push_back(analysis.name);
+  }
+  return stale;
 }
 
 int run(int argc, char** argv) {
@@ -264,17 +282,21 @@ int run(int argc, char** argv) {
     return 0;
   }
   if (options.threads > 0) set_thread_count(options.threads);
-  std::signal(SIGINT, [](int signal) {
-    stop_requested = 1;
-    std::signal(signal, SIG_DFL);
-  });
+  for (const int signal : {SIGINT, SIGTERM})
+    std::signal(signal, [](int number) {
+      stop_requested = number;
+      std::signal(number, SIG_DFL);  // a second one ends the program at once
+    });
   chosen(options);
   Study study;
   make_study(options.study, study);
   std::vector<Job> jobs = make_jobs(options, study);
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-  study.header.commands = commands_of(study.report, command);
+  study.header.commands = {command};
+  if (!options.fresh) keep_earlier(study.report, study.header);
+  const std::vector<std::string> stale = stale_sections(study, jobs);
+  if (!stale.empty()) fmt::print(stderr, "the report keeps sections of other weights: {}\n", join(stale));
   Report report(study.header);
   report.write(study.report);
 
@@ -289,7 +311,7 @@ int run(int argc, char** argv) {
   } else {
     fmt::print("report: {}\n", fs::absolute(study.report / "index.html").string());
   }
-  if (code == 130) {
+  if (stop_requested && code == 128 + stop_requested) {
     fmt::print(stderr, "stopped; finished sections are kept, and the same command goes on\n");
     return code;
   }

@@ -9,6 +9,7 @@
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/random.h"
+#include "tensor/core/text.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -82,7 +83,6 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
   if (study.input.subjects.empty()) {
     load_pictures(study, pictures_of(*run, request));
     study.report = request.output.empty() ? run->directory / "report" : fs::path(request.output);
-    study.header.title = fmt::format("{} on {}", run->model, study.data_name);
     study.header.subtitle = run->directory.filename().string();
   }
   check_classes(name, *model, study);
@@ -99,7 +99,6 @@ void add_weights(Study& study, const StudyRequest& request) {
   const fs::path file = request.weights;
   study.report = request.output.empty() ? file.parent_path() / (file.stem().string() + "-report")
                                         : fs::path(request.output);
-  study.header.title = fmt::format("{} on {}", request.model, data);
   study.header.subtitle = file.filename().string();
   study.input.subjects.push_back(make_subject(request.model, model));
 }
@@ -143,8 +142,12 @@ void make_study(const StudyRequest& request, Study& study) {
     study.input.subjects.push_back(make_subject(first.label + ", untrained", random));
   }
   for (const std::string& name : request.against) add_run(study, request, name);
-  for (const Subject& subject : study.input.subjects)
+  std::vector<std::string> labels;
+  for (const Subject& subject : study.input.subjects) {
+    labels.push_back(subject.label);
     study.header.answer += (study.header.answer.empty() ? "" : " ") + introduction(subject);
+  }
+  study.header.title = join(labels, " beside ") + " on " + study.data_name;
 }
 
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {

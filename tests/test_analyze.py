@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""The program analyze as a user meets it, on tiny networks. Usage: test_analyze.py BUILD_DIR"""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
+MODEL = "C.CM:width=8,head_dim=8"
+SHAPES = ["--data", "shapes", "--shapes-train", "640", "--shapes-test", "200"]
+SMALL = [*SHAPES, "--batch-size", "32", "--warmup-epochs", "0"]
+
+
+def execute(program, *args, folder, code=0):
+    result = subprocess.run([BUILD / program, *map(str, args)], cwd=folder, text=True, timeout=240, capture_output=True)
+    if result.returncode != code:
+        raise AssertionError(f"{program} {args}: code {result.returncode}\n{result.stdout}\n{result.stderr}")
+    return result
+
+
+def train(folder, *args, model=MODEL):
+    folder.mkdir(exist_ok=True)
+    out = execute("train", "--model", model, *SMALL, "--json", "--output", folder, *args, folder=folder).stdout
+    return Path(json.loads(out)["run"])
+
+
+class Analyze(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = Path(tempfile.mkdtemp(prefix="passband-analyze-"))
+        cls.addClassCleanup(shutil.rmtree, cls.shared, ignore_errors=True)
+        cls.trained = train(cls.shared, "--epochs", 2, "--checkpoint-interval", 1)
+
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="passband-analyze-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.run_dir = self.dir / "run"
+        shutil.copytree(self.trained, self.run_dir)
+
+    def analyze(self, *args, code=0):
+        return execute("analyze", *args, folder=self.dir, code=code)
+
+    def report(self, *args, code=0):
+        return self.analyze("--run", self.run_dir, *args, code=code)
+
+    def summary(self):
+        return json.loads((self.run_dir / "report" / "summary.json").read_text())
+
+    def message(self, *args, code=2):
+        text = self.analyze(*args, code=code).stderr.strip()
+        self.assertEqual(len(text.splitlines()), 1, text)
+        return text
+
+    # --- what there is --------------------------------------------------------------------------------------------
+
+    def test_every_analysis_is_listed_with_question_cost_and_options(self):
+        listed = json.loads(self.analyze("--list", "--json").stdout)
+        self.assertEqual(set(listed[0]), {"name", "question", "cost", "quick", "options"})
+        by_name = {entry["name"]: entry for entry in listed}
+        for name in ("cka", "fourier", "variance", "distance", "rollout", "calibration", "confusion", "shape-bias",
+                     "growth"):
+            self.assertIn(name, by_name)
+        self.assertIn("shape-bias.pool", [option["name"] for option in by_name["shape-bias"]["options"]])
+        self.assertIn("--set shape-bias.pool", self.analyze("--list").stdout)
+
+    def test_mistakes_are_one_line_with_the_nearest_name(self):
+        run = ["--run", self.run_dir]
+        self.assertIn("calibration", self.message(*run, "--only", "calibratoin"))
+        self.assertIn("shape-bias.pool", self.message(*run, "--only", "shape-bias", "--set", "shape-bias.pol=sum"))
+        self.assertIn("sum", self.message(*run, "--only", "shape-bias", "--set", "shape-bias.pool=summ"))
+        self.assertIn("analysis.option=value", self.message(*run, "--set", "pool=sum"))
+        self.assertIn("--only", self.message(*run, "--only", "cka", "--set", "shape-bias.pool=sum"))
+        self.assertIn("--against", self.message(*run, "--agianst", "x"))
+        self.assertIn("no-such", self.message("--run", "no-such-run"))
+        self.assertIn("epoch-9", self.message(*run, "--checkpoint", "epoch-9", code=3))
+
+    # --- the report -----------------------------------------------------------------------------------------------
+
+    def test_numbers_behind_each_figure_and_headline_values_are_files(self):
+        self.report("--only", "calibration,confusion,shape-bias,variance", "--images", 100)
+        report = self.run_dir / "report"
+        summary = self.summary()
+        for section in summary["sections"].values():
+            for figure in section["figures"]:
+                self.assertTrue((report / "figures" / f"{figure}.svg").exists(), figure)
+                self.assertTrue((report / "figures" / f"{figure}.csv").exists(), figure)
+            for array in section["arrays"]:
+                self.assertTrue((report / "data" / f"{array}.npy").exists(), array)
+        values = summary["sections"]["calibration"]["values"]
+        self.assertLessEqual({"accuracy", "ece", "adaptive_ece", "classwise_ece", "nll", "brier", "mce",
+                              "temperature", "ece_scaled"}, set(values))
+        self.assertIn("accuracy", [entry["key"] for entry in summary["headline"]])
+        self.assertIn("shape_bias", summary["sections"]["shape-bias"]["values"])
+
+    def test_a_second_call_keeps_what_is_there_and_computes_what_changed(self):
+        only = ["--only", "calibration,shape-bias", "--images", 60]
+        self.report(*only)
+        again = self.report(*only).stderr
+        self.assertEqual(again.count("kept from before"), 2)
+        other = self.report(*only, "--set", "shape-bias.seed=5").stderr
+        self.assertEqual(other.count("kept from before"), 1)
+        self.assertNotIn("kept from before", self.report(*only, "--set", "shape-bias.seed=5", "--fresh").stderr)
+        self.assertNotIn("kept", self.report("--only", "variance", "--images", 60).stderr)
+        self.assertEqual(set(self.summary()["sections"]), {"calibration", "shape-bias", "variance"})
+        self.assertEqual(len(self.summary()["commands"]), 4)
+        self.assertFalse((self.run_dir / "report" / "partial").exists())
+
+    def test_other_weights_are_computed_again(self):
+        self.report("--only", "variance", "--images", 60)
+        early = self.report("--only", "variance", "--images", 60, "--checkpoint", "checkpoints/epoch-0000").stderr
+        self.assertNotIn("kept from before", early)
+
+    def test_the_quick_set_says_what_full_adds_and_how_long_it_takes(self):
+        text = self.report("--images", 32).stderr
+        listed = json.loads(self.analyze("--list", "--json").stdout)
+        self.assertRegex(text, r"\d+ sections, about ")
+        self.assertRegex(text.splitlines()[-1], r"--full adds .* \(about .*\)")
+        made = self.summary()["sections"]
+        for entry in listed:
+            if entry["name"] not in ("growth",):
+                self.assertEqual(entry["quick"], entry["name"] in made, entry["name"])
+
+    def test_what_does_not_apply_says_so(self):
+        plain = train(self.dir, "--epochs", 1, model="C.C:width=8")
+        self.analyze("--run", plain, "--only", "distance,growth", "--images", 40)
+        sections = json.loads((plain / "report" / "summary.json").read_text())["sections"]
+        self.assertIn("attention", sections["distance"]["finding"])
+        self.assertIn("--against", sections["growth"]["finding"])
+
+    def test_an_interrupted_call_keeps_its_finished_sections(self):
+        arguments = [BUILD / "analyze", "--run", self.run_dir, "--only", "variance,calibration,rollout,confusion,cka"]
+        process = subprocess.Popen(arguments, cwd=self.dir, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        sections = self.run_dir / "report" / "sections"
+        deadline = time.time() + 120
+        while time.time() < deadline and process.poll() is None and not list(sections.glob("*.json")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        if process.returncode == 0:
+            self.skipTest("it was done before the signal came")
+        self.assertEqual(process.returncode, 130, err)
+        self.assertIn("the same command goes on", err)
+        kept = len(list(sections.glob("*.json")))
+        self.assertGreaterEqual(kept, 1)
+        self.assertEqual(self.report("--only", "variance,calibration,rollout,confusion,cka")
+                         .stderr.count("kept from before"), kept)
+
+    # --- several networks, other weights, other pictures -----------------------------------------------------------
+
+    def test_runs_stand_side_by_side_with_values_and_findings_of_all(self):
+        others = [train(self.dir / "others", "--epochs", 1, model=model) for model in ("C.C:width=8", "C.CC:width=8")]
+        self.report("--against", *others, "--untrained", "--only", "calibration,confusion,shape-bias", "--images", 60)
+        sections = self.summary()["sections"]
+        labels = set(sections["calibration"]["networks"])
+        self.assertEqual(labels, {MODEL, "C.C:width=8", "C.CC:width=8", f"{MODEL}, untrained"})
+        for name in ("calibration", "confusion", "shape-bias"):
+            for label in labels:
+                self.assertIn(label, sections[name]["finding"], name)
+        self.assertIn("error-consistency", sections["shape-bias"]["figures"])
+        self.assertIn("kappa", (self.run_dir / "report" / "index.html").read_text())
+
+    def test_weights_from_a_file_are_analysed_without_a_run(self):
+        shutil.copy(self.run_dir / "best.safetensors", self.dir / "net.safetensors")
+        self.analyze("--model", MODEL, "--weights", "net.safetensors", "--data", "shapes", "--only",
+                     "calibration,variance", "--images", 100)
+        self.assertTrue((self.dir / "net-report" / "index.html").exists())
+        weights = json.loads((self.dir / "net-report" / "summary.json").read_text())["sections"]
+        self.assertGreater(weights["calibration"]["values"]["accuracy"], 0)
+        self.assertIn("--model", self.message("--weights", "net.safetensors"))
+        self.assertIn("--run", self.message("--model", MODEL, "--weights", "net.safetensors", "--run", "x"))
+
+    def test_an_analysis_runs_along_the_kept_weights(self):
+        names = sorted(path.name for path in (self.run_dir / "checkpoints").iterdir())
+        self.assertEqual(names, [f"epoch-000{i}.safetensors" for i in range(3)])
+        self.assertEqual((self.run_dir / "checkpoints" / names[-1]).stat().st_size,
+                         (self.run_dir / "last.safetensors").stat().st_size)
+        arguments = ["--along", "--only", "calibration", "--images", 100]
+        self.report(*arguments)
+        rows = (self.run_dir / "report" / "figures" / "calibration-along.csv").read_text()
+        for epoch in range(3):
+            self.assertRegex(rows, rf"Test accuracy,[^\n]*,{epoch},")
+        self.assertIn("between epochs 0 and 2", self.summary()["sections"]["calibration-along"]["finding"])
+        self.assertIn("kept from before", self.report(*arguments).stderr)
+
+    def test_a_run_without_kept_weights_says_how_to_keep_them(self):
+        shutil.rmtree(self.run_dir / "checkpoints")
+        self.assertIn("--checkpoint-interval", self.message("--run", self.run_dir, "--along", "--only", "variance"))
+
+    def test_shares_of_the_data_are_compared_below_the_ceiling_of_another_seed(self):
+        seed = train(self.dir / "seed", "--epochs", 2, "--seed", 7)
+        tenth = train(self.dir / "tenth", "--epochs", 2, "--data-fraction", 0.1)
+        self.assertIn("data_fraction = 0.1", (tenth / "config.toml").read_text())
+        self.report("--only", "growth", "--against", seed, tenth, "--images", 128)
+        section = self.summary()["sections"]["growth"]
+        self.assertIn("10 % of the data", section["finding"])
+        self.assertIn("ceiling", section["values"])
+        self.assertIn("growth-share", section["figures"])
+
+    def test_stimuli_in_a_folder_are_judged_by_their_names(self):
+        folder = self.dir / "stimuli" / "disc"
+        folder.mkdir(parents=True)
+        pixel = bytes.fromhex(  # one grey pixel
+            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c6368"
+            "68680000030401814bd3d2100000000049454e44ae426082")
+        (folder / "disc1-star2.png").write_bytes(pixel)
+        (folder / "disc2-plus3.png").write_bytes(pixel)
+        self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}")
+        self.assertIn("of 2 pictures", self.summary()["sections"]["shape-bias"]["finding"])
+        (folder / "holiday.png").write_bytes(pixel)
+        failed = self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}", "--fresh",
+                             code=3)
+        self.assertIn("holiday.png", failed.stderr)
+
+    def test_one_failing_analysis_does_not_take_the_others_down(self):
+        failed = self.report("--only", "shape-bias,variance", "--images", 40, "--set",
+                             f"shape-bias.folder={self.dir / 'nowhere'}", code=3)
+        self.assertIn("nowhere", failed.stderr)
+        self.assertIn("variance", self.summary()["sections"])
+
+
+if __name__ == "__main__":
+    unittest.main()
