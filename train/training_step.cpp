@@ -41,7 +41,7 @@ void TrainingStep::upload(const Batch& batch, uint64_t step) {
   Tensor& answers = mixes_ ? targets_ : labels_;
   const bool other_images = fit(images_, images, device_), other_answers = fit(answers, host, device_);
   if (config_.graph && device_.is_cuda() && (other_images || other_answers))
-    recording_ = ON_DEVICE(device_, make_recording);  // it reads the batch where it was
+    recording_ = make_recording(device_);  // it reads the batch where it was
   upload_(images_, images);
   upload_(answers, host);
 }

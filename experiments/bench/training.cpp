@@ -46,7 +46,7 @@ class TrainingStep {
     images_ = images_.to(measured_device);
     labels_ = labels_.to(measured_device);
     momentum_ = Tensor::zeros_like(model_->store().values());
-    if (options.graph) recording_ = ON_DEVICE(measured_device, make_recording);
+    if (options.graph) recording_ = make_recording(measured_device);
   }
 
   // Returns the loss before the update.

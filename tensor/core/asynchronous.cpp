@@ -41,6 +41,8 @@ int64_t bytes_of(const Tensor& tensor) { return tensor.numel() * size_of(tensor.
 
 }  // namespace
 
+std::unique_ptr<Recording> make_recording(Device device) { return ON_DEVICE(device, make_recording); }
+
 PinnedMemory::PinnedMemory(int64_t bytes, Device device)
     : data_(ON_DEVICE(device, allocate_pinned, bytes)), bytes_(bytes), device_(device) {}
 

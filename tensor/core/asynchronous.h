@@ -45,6 +45,9 @@ void release_pinned(std::byte* memory, int64_t bytes);
 void copy_bytes_async(void* destination, Device to, const void* source, Device from, int64_t bytes);
 }  // namespace cuda
 
+// For the layers above: ON_DEVICE belongs to the tensor layer, which alone is compiled for each backend.
+std::unique_ptr<Recording> make_recording(Device device);
+
 // Host memory that a device reads and writes while the host goes on.
 class PinnedMemory {
  public:
