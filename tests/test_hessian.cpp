@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "analysis/hessian.h"
+#include "analysis/loss_sections.h"
 #include "models/vit.h"
 #include "nn/context.h"
 #include "tensor/ops/matmul.h"
@@ -77,6 +78,10 @@ std::unique_ptr<Model> tiny_model(const std::string& name, DType dtype) {
 double finite_difference_error(const std::string& name, DType dtype, double step) {
   const Dataset data = random_pictures(4, 16, 3, 5);
   const auto model = tiny_model(name, dtype);
+  // Norms that start at 0 would leave sums exactly on the kink of a ReLU, where no difference exists.
+  const int64_t count = model->store().parameter_count();
+  add_scaled_(model->store().values(), normal_vector(count, dtype, {9, 0, 2}), 0.05);
+  model->store().touch();
   const LossBatch batch = batch_of(data, 16);
   const LossTerms terms{.smoothing = 0.1, .decay = 1e-3};
   const int64_t n = model->store().parameter_count();
@@ -272,4 +277,34 @@ TEST_CASE("the kernel density is scipy's gaussian_kde, and spectra are summed up
   const SpectrumSummary summary = summary_of(samples);
   CHECK(summary.negative_share == doctest::Approx(2.0 / 6));
   CHECK(summary.positive_mean == doctest::Approx(14.25 / 4));
+}
+
+TEST_CASE("the section finds the spectrum of softmax regression, by Lanczos and as PyHessian") {
+  const Dataset data = random_pictures(24, 2, 3, 1);
+  const auto model = std::make_shared<LinearModel>(2, 3);
+  const LossBatch batch = batch_of(data, 2);
+  Matrix x(24, 12);
+  for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = batch.images.data<float>()[i];
+  const Eigen::VectorXd inner =
+      Eigen::SelfAdjointEigenSolver<Matrix>(x.transpose() * x / 24.0).eigenvalues();
+  AnalysisInput input{.subjects = {{.label = "linear", .model = model}}, .data = &data};
+  const Analysis& analysis = find_analysis("hessian");
+  for (const char* method : {"lanczos", "power"}) {
+    INFO(method);
+    const Section section = run_analysis(analysis, with_settings(input, analysis,
+                                                                 {{"hessian.minibatches", "1"},
+                                                                  {"hessian.batch", "24"},
+                                                                  {"hessian.top", "1"},
+                                                                  {"hessian.augment", "off"},
+                                                                  {"hessian.method", method},
+                                                                  {"hessian.steps", "12"}}));
+    const auto value = [&](const char* key) {
+      return std::ranges::find(section.values, key, &ReportValue::key)->value;
+    };
+    CHECK(value("positive_mean") == doctest::Approx(inner[11] / 3).epsilon(5e-3));
+    CHECK(value("negative_share") == 0);
+    CHECK(value("largest") == doctest::Approx(inner[11] / 3).epsilon(1e-3));
+    CHECK(value("trace") == doctest::Approx(inner.sum() * 2 / 3).epsilon(0.3));
+    for (const plot::Figure& figure : section.figures) plot::check(figure);
+  }
 }
