@@ -41,7 +41,8 @@ void check_against_f64(const Function& f, const Tensors& inputs, double toleranc
 // x, gamma, beta.
 Tensors norm_inputs(const Shape& shape, DType dtype, double mean = 0) {
   return {random_tensor(shape, 1, dtype, mean - 1, mean + 1),
-          random_tensor({shape[-1]}, 2, DType::f32, 0.5, 2), random_tensor({shape[-1]}, 3, DType::f32)};
+          random_tensor({shape[-1]}, 2, DType::f32, 0.5, 2),
+          random_tensor({shape[-1]}, 3, DType::f32)};
 }
 
 TEST_CASE("batch norm on the GPU joins the statistics of many blocks, far from zero as well") {

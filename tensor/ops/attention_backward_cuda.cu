@@ -18,6 +18,9 @@ namespace passband::cuda {
 namespace {
 
 constexpr int kQueryTiles = 2;  // of 16 queries that pass by the keys at a time: fewer registers
+// Of 16 keys that pass by the queries: all up to 64 tokens, so that `inner` needs no pass of its
+// own, but for heads of more than 64 channels, where registers would not suffice.
+template <int tiles> constexpr int kPassingKeys = tiles > 4 ? 2 : kKeyTiles;
 
 // P and dP of 16 own rows and a tile of the other operand, from what is in shared memory.
 template <int columns> struct Pairs {
@@ -77,8 +80,9 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
                                      float* __restrict__ dlogits, BackwardInputs<T> in,
                                      AttentionLayout s, AttentionBlocks blocks) {
   using Memory = Tiles<tiles, T>;
+  constexpr int kColumns = kPassingKeys<tiles>;
   SHARED(Token, queries, [kOwnTiles * kTile]);
-  SHARED(Token, keys, [kKeyTiles * kTile]);
+  SHARED(Token, keys, [kColumns * kTile]);
   DYNAMIC_SHARED(T, shared);
   const Memory memory(shared, blocks);
   const int warp = threadIdx.x / 32, slot = warp / blocks.warps, skip = slot * blocks.other;
@@ -111,7 +115,7 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
       if (dlogits) sums[r] = dlogits + query_index(s, task.chunk, task.head, token) * s.tokens;
     }
     // P and dP of the keys from `first` on.
-    const auto find_pairs = [&](Pairs<kKeyTiles>& pairs, int first, int count) {
+    const auto find_pairs = [&](Pairs<kColumns>& pairs, int first, int count) {
       __syncthreads();  // the last tile has been read
       find_tokens(keys, blocks.other, first, step, s, blocks);
       __syncthreads();
@@ -122,19 +126,19 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
       const int at = skip * Memory::kStride;
       multiply_rows<tiles>(pairs.p, q, memory.other[0] + at, count, s.depth);
       multiply_rows<tiles>(pairs.dp, dy, memory.other[1] + at, count, s.depth);
-      for_elements<kKeyTiles>([&](int n, int b, int r, int j, int column) {
+      for_elements<kColumns>([&](int n, int b, int r, int j, int column) {
         float& value = pairs.p[n].values[b][r][j];
         const Token key = column < count ? keys[skip + column] : Token{};
         value = __expf(logit_of(value, query[r], key, bias, s) - kept[r].top) * kept[r].inverse;
       });
     };
     float inner[2] = {};
-    const auto add_inner = [&](const Pairs<kKeyTiles>& pairs) {
-      for_elements<kKeyTiles>([&](int n, int b, int r, int j, int) {
+    const auto add_inner = [&](const Pairs<kColumns>& pairs) {
+      for_elements<kColumns>([&](int n, int b, int r, int j, int) {
         inner[r] += pairs.p[n].values[b][r][j] * pairs.dp[n].values[b][r][j];
       });
     };
-    Pairs<kKeyTiles> pairs;
+    Pairs<kColumns> pairs;
     const bool at_once = s.tokens <= blocks.other;
     for (int first = 0; !at_once && first < s.tokens; first += blocks.other) {
       find_pairs(pairs, first, min(blocks.other, s.tokens - first));
@@ -147,7 +151,7 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
       if (at_once) add_inner(pairs);
       if (first == 0)
         for (float& sum : inner) sum = warp_sum(sum, 4);
-      for_elements<kKeyTiles>([&](int n, int b, int r, int j, int column) {
+      for_elements<kColumns>([&](int n, int b, int r, int j, int column) {
         const float ds = pairs.p[n].values[b][r][j] * (pairs.dp[n].values[b][r][j] - inner[r]);
         pairs.p[n].values[b][r][j] = ds;
         if (!sums[r] || column >= count) return;
@@ -289,7 +293,7 @@ void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& d
     const BackwardInputs<T> in{dy.data<T>(), qkv.data<T>(),
                                tables.defined() ? tables.data<float>() : nullptr,
                                softmax.data<float>()};
-    AttentionBlocks by_query(s, kKeyTiles * kTile);
+    AttentionBlocks by_query(s, kTile * (s.depth > 64 ? kPassingKeys<8> : kPassingKeys<4>));
     const AttentionBlocks by_key(s, kQueryTiles * kTile);
     Tensor dlogits;
     if (dbias.defined()) {

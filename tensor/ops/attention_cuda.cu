@@ -4,9 +4,9 @@
 // shift and mask are the labels of a tile's rows.
 //
 // Bound. T tokens and d channels of a head: 4 T d operations per query against 8 d bytes of bf16
-// (q, k, v read, y written): T / 2 operations per byte. A GPU that does 184 per byte of memory is
-// bound by memory up to some 370 tokens, so what counts for the windows and images of this project
-// is to read everything once: one block has all queries of a pair (group, head) up to 128 tokens, and
+// (q, k, v read, y written): T / 2 operations per byte. A GPU that does 184 per byte is bound by
+// memory up to some 370 tokens, so what counts for this project's windows and images is to read
+// everything once: one block has all queries of a pair (group, head) up to 128 tokens, and
 // windows of up to 32 tokens share a block, 4 or 2 pairs at a time, so that no warp idles.
 // Per 16 x 16 tile of logits and 16 channels: 4 mma.sync, 3 ldmatrix.
 // Tiles of 16 keys behind the last token are skipped, so 65 tokens (8 x 8 patches and a class

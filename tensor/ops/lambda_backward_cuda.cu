@@ -401,6 +401,12 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
     const Tensor content = lambda_content(keys, x.values, x.embedding_bias, s);
     const LambdaInputs<T> in{x.q.data<T>(),   x.values.data<T>(), dy.data<T>(),
                              table.data<T>(), content.data<T>(),  keys.data<float>()};
+    const Tensor dcontent =
+        Tensor::empty({s.batch, s.depth, s.value}, DType::f32, x.q.device());
+    if (shape.order == LambdaOrder::lambda_first) {
+      lambda_dense_backward(dx, dcontent, in, s);
+      return content_gradients(dx, dcontent, keys, in, s);
+    }
     const StreamHandle stream = compute_stream();
     launch({.grid = dim3(static_cast<unsigned>(s.image_groups() * s.query_groups()), 1,
                          static_cast<unsigned>(s.head_groups)),
@@ -408,8 +414,6 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
             .shared_bytes = LambdaMemory<T>::bytes(s, true, true, false, true),
             .stream = stream},
            lambda_query_gradients_kernel<T>, dx.q.data<T>(), in, s);
-    const Tensor dcontent =
-        Tensor::empty({s.batch, s.depth, s.value}, DType::f32, x.q.device());
     const int context_tiles = (s.positions() + s.contexts - 1) / s.contexts;
     const auto value_gradients = [&](T* dvalues, int tiles) {
       launch({.grid = dim3(static_cast<unsigned>(s.image_groups() * tiles),

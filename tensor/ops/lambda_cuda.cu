@@ -1,6 +1,6 @@
 // The lambda layer on the GPU, forward: scores first, S = q E, then y = S v, in one kernel that
-// forms neither the position lambdas (positions, k, v) nor the scores of all pairs; lambda_tiles.cuh
-// says how it is cut into blocks. The embedding is read where it lies: no table of all pairs.
+// forms neither the position lambdas (positions, k, v) nor the scores of all pairs. How it is cut
+// into blocks: lambda_tiles.cuh. The embedding is read where it lies: no table of all pairs.
 //
 // Operations. Per image and pair of positions h (k + v) products, against k v of the published
 // order: with k = 16 and h = 4 that is 2 times fewer for v = 16, 2.7 for 32, 3.2 for 64, 3.6 for
@@ -237,6 +237,7 @@ void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& 
     const Tensor content = lambda_content(keys, x.values, x.embedding_bias, s);
     const LambdaInputs<T> in{x.q.data<T>(),     x.values.data<T>(),  nullptr,
                              table.data<T>(),   content.data<T>(),   keys.data<float>()};
+    if (shape.order == LambdaOrder::lambda_first) return lambda_dense_forward(y, in, s);
     launch({.grid = dim3(static_cast<unsigned>(s.image_groups() * s.query_groups()),
                          static_cast<unsigned>(s.value_chunks()),
                          static_cast<unsigned>(s.head_groups)),

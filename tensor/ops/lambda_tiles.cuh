@@ -379,4 +379,13 @@ Tensor lambda_keys(const Tensor& keys, const LambdaGrid& s);
 Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& embedding_bias,
                       const LambdaGrid& s);
 
+
+// The published order as dense products (lambda_dense_cuda.cu): y; and every gradient but the keys'
+// and the bias', which follow from dcontent (batch, depth, value).
+template <class T>
+void lambda_dense_forward(const Tensor& y, const LambdaInputs<T>& in, const LambdaGrid& s);
+template <class T>
+void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
+                           const LambdaInputs<T>& in, const LambdaGrid& s);
+
 }  // namespace passband::cuda
