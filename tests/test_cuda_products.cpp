@@ -224,6 +224,14 @@ TEST_CASE("convolutions and their gradients equal the naive ones") {
   SUBCASE("f64") { check_convolutions(convolutions(), DType::f64); }
 }
 
+TEST_CASE("convolutions that the large tiles serve equal the naive ones") {
+  // In turn the forward pass, the input gradient and the weight gradient have enough tiles for every multiprocessor.
+  check_convolutions({{{1, 130, 130, 8}, {72, 1, 2, 8}, {}},
+                      {{1, 130, 130, 72}, {8, 1, 2, 72}, {}},
+                      {{1, 4, 5, 132 * 40}, {132 * 72, 1, 2, 40}, {.groups = 132}}},
+                     DType::bf16);
+}
+
 TEST_CASE("depthwise convolutions and their gradients equal the naive ones") {
   SUBCASE("f32") { check_convolutions(depthwise(), DType::f32); }
   SUBCASE("bf16") { check_convolutions(depthwise(), DType::bf16); }

@@ -104,7 +104,7 @@ void run_tensor_core_product(const A& a, const B& b, const ProductOutput<T>& out
   });
 }
 
-using LargeTile = TensorCoreTile<128, 128, 64, 32, 2>;
+using LargeTile = TensorCoreTile<128, 128, 64, 64, 2>;
 using MiddleTile = TensorCoreTile<128, 64, 64, 32, 3>;
 using SmallTile = TensorCoreTile<64, 64, 32, 32, 4>;
 

@@ -7,12 +7,14 @@
 // Shared memory holds runs of 16 bytes, their place within a line exclusive-or-ed with the line's number. So the eight
 // rows that one ldmatrix reads, and the runs that eight threads write, always lie in different banks, without padding.
 //
-// Bound. A 128 x 128 tile does 32 FLOP per byte of bf16 that it fetches; at the 790 TFLOP/s that an H200's cores
-// deliver through wgmma that is 25 TB/s from the second-level cache, which has about 6. Through mma.sync the cores give
-// some 60 % of that; so large products are bound by the tensor cores and the cache, those of k < 200 by memory:
-// they are why the result leaves through shared memory, in runs of 16 bytes.
-// Shared memory: a warp of 64 x 32 reads 96 rows of 32 bytes for 32 mma: 3 KB, 24 cycles, for 32 * 16 cycles of its
-// quarter of the tensor cores.
+// Bound, counted, on an H200. Through mma.sync its tensor cores give some 60 % of the 790 TFLOP/s of wgmma, 6.5 cycles
+// for an mma. A 128 x 128 tile does 64 FLOP per byte of bf16 that it fetches, so that rate is 7 TB/s from the
+// second-level cache, which gives about 6: large products are bound by both, those of k < 200 by memory. They are why
+// the result leaves through shared memory, in runs of 16 bytes.
+// Shared memory: a warp of 64 x 64 reads 128 rows of 32 bytes, 32 cycles, for 32 mma; with the four quarters of a
+// multiprocessor reading in turn, 128 of 208 cycles. (A warp of 64 x 32 takes 96 of 104; hence the large warps.)
+// Considered: rows padded by 16 bytes (2-way conflicts when cp.async writes them), stages of 64 bytes (twice the
+// barriers), a tile of 128 x 256 (85 FLOP per byte, but few products here are large enough to fill the device with it).
 #pragma once
 #include "tensor/cuda/product_output.cuh"
 
