@@ -68,8 +68,8 @@ struct AttentionBlocks {
   }
   unsigned grid(const AttentionLayout& s) const {
     const int64_t blocks = (tasks(s) + slots - 1) / slots * parts;
-    CHECK(blocks <= std::numeric_limits<int32_t>::max(), "attention: ", s.groups, " windows of ",
-          s.heads, " heads are too many for one launch");
+    PASSBAND_CHECK(blocks <= std::numeric_limits<int32_t>::max(), "attention: ", s.groups,
+                   " windows of ", s.heads, " heads are too many for one launch");
     return static_cast<unsigned>(blocks);
   }
 };
@@ -229,8 +229,8 @@ __device__ __forceinline__ float logit_of(float product, const Token& query, con
 
 // Calls f with the padded depth in tiles of 16, as a compile-time constant.
 template <class F> void dispatch_depth(const AttentionShape& shape, const F& f) {
-  CHECK(shape.depth <= kMostDepth, "attention: heads of ", shape.depth,
-        " channels; on a GPU they have at most ", kMostDepth, ", use more heads");
+  PASSBAND_CHECK(shape.depth <= kMostDepth, "attention: heads of ", shape.depth,
+                 " channels; on a GPU they have at most ", kMostDepth, ", use more heads");
   if (shape.depth <= 32) return f(std::integral_constant<int, 2>{});
   if (shape.depth <= 64) return f(std::integral_constant<int, 4>{});
   f(std::integral_constant<int, 8>{});

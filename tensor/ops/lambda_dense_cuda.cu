@@ -5,8 +5,9 @@
 // For shapes with h (k + v) >= k v, few channels for many heads, where scores first saves nothing.
 // Operations: n^2 u k v per image, all pairs, in the window or not: so it is for small maps.
 // Bound. The product (batch v, n k, u n) has n k u n / (n k + u n) operations per byte, some 60 from
-// 64 positions on: memory on small maps, the tensor cores from 256 positions on. Around it the lambdas (batch v, n k) are written and read once,
-// and the embedding of all pairs, n^2 k u numbers, is gathered once per call.
+// 64 positions on: memory on small maps, the tensor cores from 256 positions on. Around it the
+// lambdas (batch v, n k) are written and read once, and the embedding of all pairs, n^2 k u numbers,
+// is gathered once per call.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/ops/lambda_tiles.cuh"
 #include "tensor/ops/matmul_kernels.h"
