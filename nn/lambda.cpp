@@ -58,8 +58,8 @@ Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
   if (tapped("lambda")) tap("lambda", lambda_weights(q, keys, e, o), site);
   if (tapped("lambda_content"))
     tap("lambda_content", lambda_weights(q, keys, Tensor::zeros_like(e), o), site);
-  return lambda_layer(q, keys, tap("lambda_values", values, site), e, embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{},
-                      o);
+  const Tensor bias = embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{};
+  return lambda_layer(q, keys, tap("lambda_values", values, site), e, bias, o);
 }
 
 }  // namespace passband
