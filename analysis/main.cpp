@@ -294,7 +294,7 @@ int run(int argc, char** argv) {
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   study.header.commands = {command};
-  if (!options.fresh) keep_earlier(study.report, study.header);
+  keep_earlier(study.report, study.header);
   const std::vector<std::string> stale = stale_sections(study, jobs);
   if (!stale.empty()) fmt::print(stderr, "the report keeps sections of other weights: {}\n", join(stale));
   Report report(study.header);
