@@ -19,6 +19,7 @@ namespace passband {
 // factorisation of [1 X]: an orthogonal image of the rows, so all inner products of columns are
 // those of the full data. Time: 2 P^2 for each picture once compression begins (from the (2 P +
 // 2)-th picture on).
+// Layers compare only within one FeatureRows: two of them are rotated differently.
 class FeatureRows {
  public:
   void add(const Tensor& rows);  // (n, P), any floating type; P the same for every call
