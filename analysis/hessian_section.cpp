@@ -189,7 +189,7 @@ LossTerms loss_terms(const AnalysisInput& input, const Subject& subject) {
   LossTerms terms;
   if (run) {
     terms.smoothing = run->smoothing;
-    terms.decay = run->weight_decay;
+    terms.decay = run->loss_decay;
     terms.decay_all = run->decay_all;
   }
   if (input.text("decay") != "run") terms.decay = input.number("decay");

@@ -6,6 +6,7 @@
 
 #include "analysis/landscape.h"
 #include "analysis/loss_sections.h"
+#include "analysis/report/contour.h"
 
 namespace passband {
 namespace {
@@ -108,6 +109,19 @@ plot::Panel plane_panel(const Surfaces& s) {
   return panel;
 }
 
+// The same levels for all, so that surfaces compare: from the lowest value to where the first of
+// them ends.
+void share_levels(std::vector<plot::Panel>& panels) {
+  double low = INFINITY, high = INFINITY;
+  for (const plot::Panel& panel : panels) {
+    const plot::Interval range = plot::value_range(*panel.contour);
+    low = std::min(low, range.low);
+    high = std::min(high, range.high);
+  }
+  const std::vector<double> levels = plot::levels_between(low, high);
+  for (plot::Panel& panel : panels) panel.contour->levels = levels;
+}
+
 std::string sentence(const Surfaces& s, double reach) {
   const LandscapePoint centre = s.centre();
   const std::string rise =
@@ -175,6 +189,7 @@ Section landscape_section(const AnalysisInput& input) {
                       .columns = all.size() > 1 ? 2 : 1,
                       .share_axes = false};
   for (const Surfaces& s : all) planes.panels.push_back(plane_panel(s));
+  share_levels(planes.panels);
   section.figures = {std::move(planes), line_figure(all)};
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =

@@ -20,8 +20,8 @@ std::vector<AnalysisOption> robustness_options();
 std::string without_branches(const Subject& subject);
 
 // The loss a network was trained with: smoothing and weight decay of its run (of the first
-// network's, where it has none), or the number given as option `decay`; `decay_rule` is squared or
-// norms.
+// network's, where it has none; AdamW's decay is no part of a loss), or the number given as option
+// `decay`; `decay_rule` is squared or norms.
 LossTerms loss_terms(const AnalysisInput& input, const Subject& subject);
 // The first `count` training pictures in an order drawn from `seed` (test pictures where training
 // pictures are not loaded), in batches; with `augmented`, cropped and flipped as the run did.

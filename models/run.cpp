@@ -127,7 +127,8 @@ RunDescription read_run(const fs::path& directory) {
   run.image_size = setting<int64_t>(file, table, "model", "image_size");
   run.seed = static_cast<uint64_t>(setting<int64_t>(file, table, "train", "seed", 0));
   run.data_fraction = setting<double>(file, table, "data", "data_fraction", 1.0);
-  run.weight_decay = setting<double>(file, table, "train", "weight_decay", 0.0);
+  const bool decoupled = setting<std::string>(file, table, "train", "opt", "sgd") == "adamw";
+  run.loss_decay = decoupled ? 0 : setting<double>(file, table, "train", "weight_decay", 0.0);
   run.decay_all = setting<bool>(file, table, "train", "decay_all", false);
   run.smoothing = setting<double>(file, table, "train", "smoothing", 0.0);
   run.crop_padding = setting<int64_t>(file, table, "train", "crop_padding", 0);

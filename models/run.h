@@ -42,7 +42,8 @@ struct RunDescription {
   uint64_t seed = 0;
   // How it was trained: what the curvature of its loss depends on.
   double data_fraction = 1;  // of the training pictures
-  double weight_decay = 0;
+  // Weight decay as part of the loss. AdamW's is not: it shrinks weights beside the step.
+  double loss_decay = 0;
   bool decay_all = false;  // norms, biases and position tables too
   double smoothing = 0;
   int64_t crop_padding = 0, cutout = 0;

@@ -137,18 +137,23 @@ Interval value_range(const Contour& contour) {
   return range.low <= range.high ? range : Interval{};
 }
 
+std::vector<double> levels_between(double low, double high) {
+  std::vector<double> levels;
+  for (const double tick : make_ticks({low, high > low ? high : low + 1}, Scale::linear, 12).at)
+    if (tick > low && tick < high) levels.push_back(tick);
+  return levels;
+}
+
 std::vector<double> levels_of(const Contour& contour) {
   if (!contour.levels.empty()) return contour.levels;
   const auto [low, high] = value_range(contour);
-  std::vector<double> levels;
   if (low > 0 && high > 20 * low) {
+    std::vector<double> levels;
     const double factor = std::pow(high / low, 1.0 / 11);
     for (int i = 1; i <= 10; ++i) levels.push_back(low * std::pow(factor, i));
     return levels;
   }
-  for (const double tick : make_ticks({low, high > low ? high : low + 1}, Scale::linear, 12).at)
-    if (tick > low && tick < high) levels.push_back(tick);
-  return levels;
+  return levels_between(low, high);
 }
 
 Heatmap as_heatmap(const Contour& contour) {

@@ -21,6 +21,9 @@ std::vector<Loop> level_loops(const Contour& contour, double level);
 // geometric sequence when the data are positive and span more than a factor of 20).
 std::vector<double> levels_of(const Contour& contour);
 
+// About ten nice numbers within (low, high).
+std::vector<double> levels_between(double low, double high);
+
 // The lowest and the highest finite value; {0, 1} without any.
 Interval value_range(const Contour& contour);
 

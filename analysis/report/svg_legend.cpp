@@ -44,7 +44,9 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
   for (const Panel& panel : figure.panels) {
     for (const Line& line : panel.lines) shaded |= line.shade.has_value();
     if (panel.contour) {
-      const Interval range = value_range(*panel.contour);
+      const std::vector<double>& levels = panel.contour->levels;
+      const Interval range = levels.empty() ? value_range(*panel.contour)
+                                            : Interval{levels.front(), levels.back()};
       add_unique(entries, {.mark = LegendEntry::Mark::key,
                            .label = panel.contour->value,
                            .map = panel.contour->map,
