@@ -218,6 +218,7 @@ __global__ void __launch_bounds__(kThreads)
   const Range rows = covering(s.row, g.ho, g), columns = covering(s.column, g.wo, g);
   Wide sum = {};
   for (int i = rows.begin; i < rows.end; ++i)
+#pragma unroll 1  // more at a time spills registers
     for (int j = columns.begin; j < columns.end; ++j) {
       const Wide v = load_wide(dy + s.at(i, j, g.ho, g.wo, g.c), s.count, g.packed);
       const float scale = 1.0f / static_cast<float>(divisor(i, g.h, g) * divisor(j, g.w, g));
