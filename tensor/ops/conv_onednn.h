@@ -6,8 +6,8 @@
 namespace passband::cpu {
 
 // winograd: F(4x4, 3x3) of Lavin and Gray (2016): 2.25 multiplications for each output where the
-// direct sum takes 9, and some 1e-5 of rounding where that has 1e-6. For 3x3 kernels of stride 1 in
-// f32; where oneDNN has none for this CPU, direct.
+// direct sum takes 9, at the price of more rounding. For 3x3 kernels of stride 1 in f32; where
+// oneDNN has none for this CPU, direct.
 enum class ConvAlgorithm : int64_t { direct, winograd };
 
 void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& y,

@@ -128,8 +128,9 @@ __device__ __forceinline__ void fetch_content(const LambdaMemory<T>& memory,
 }
 
 // dvalues; or, when `dvalues` is null, dcontent (batch, depth, value), which dvalues then needs.
+// The bounds ask for one block a multiprocessor: without that sm_80 stops at 128 registers and
+// spills.
 template <class T>
-// One block a multiprocessor is promised, or sm_80 stops at 128 registers and spills.
 __global__ void __launch_bounds__(kLambdaThreads, 1)
     lambda_value_gradients_kernel(T* __restrict__ dvalues, float* __restrict__ dcontent,
                                   LambdaInputs<T> in, LambdaGrid s) {
