@@ -123,6 +123,13 @@ AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
   return input;
 }
 
+std::string what_lacks(const Analysis& analysis, const AnalysisInput& input) {
+  if (input.data && input.data->count == 0 && !(analysis.brings_pictures && analysis.brings_pictures(input)))
+    return input.data->name +
+           " is known by its description only: pass the folder that holds train/ and val/ as --data.";
+  return analysis.lacking ? analysis.lacking(input) : std::string();
+}
+
 Section run_analysis(const Analysis& analysis, AnalysisInput input) {
   std::vector<std::string> reasons;
   std::vector<Subject> suited;
@@ -131,7 +138,7 @@ Section run_analysis(const Analysis& analysis, AnalysisInput input) {
     if (reason.empty()) suited.push_back(subject);
     else reasons.push_back(subject.label + ": " + reason);
   }
-  const std::string lacking = analysis.lacking ? analysis.lacking(input) : std::string();
+  const std::string lacking = what_lacks(analysis, input);
   if (!lacking.empty()) reasons = {lacking};
   if (suited.empty() || !lacking.empty()) {
     Section section{.name = analysis.name, .title = analysis.name, .order = 900, .question = analysis.question};

@@ -69,6 +69,8 @@ struct Analysis {
 };
 
 // In the order of the report.
+  // Whether it shows pictures of its own instead of the data set's. Empty: never.
+  std::function<bool(const AnalysisInput&)> brings_pictures = {};
 const std::vector<Analysis>& analyses();
 // Throws UsageError with near names.
 const Analysis& find_analysis(const std::string& name);
@@ -82,6 +84,10 @@ AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
 Section run_analysis(const Analysis& analysis, AnalysisInput input);
 
 Section cka_section(const AnalysisInput& input);
+// What the call lacks for an analysis, as a sentence; empty: nothing. See Analysis::lacking; a data set of which only
+// the description is there (imagenet) lacks its pictures.
+std::string what_lacks(const Analysis& analysis, const AnalysisInput& input);
+
 Section fourier_section(const AnalysisInput& input);
 Section variance_section(const AnalysisInput& input);
 Section distance_section(const AnalysisInput& input);
@@ -95,3 +101,4 @@ std::string lacks_conflicts(const AnalysisInput& input);
 std::string lacks_siblings(const AnalysisInput& input);
 
 }  // namespace passband
+bool brings_stimuli(const AnalysisInput& input);

@@ -151,7 +151,7 @@ std::vector<Job> make_jobs(const Options& o, const Study& study) {
   std::vector<Job> jobs;
   for (const Analysis* analysis : chosen(o)) {
     const AnalysisInput input = with_settings(study.input, *analysis, o.study.settings);
-    if (o.only.empty() && analysis->lacking && !analysis->lacking(input).empty()) continue;
+    if (o.only.empty() && !what_lacks(*analysis, input).empty()) continue;
     const auto subjects = static_cast<double>(input.subjects.size());
     if (o.along) {
       jobs.push_back({analysis->name + "-along", along_key(*analysis, input), 0, [analysis](const AnalysisInput& in) {
@@ -178,7 +178,7 @@ std::string what_full_adds(const Options& o, const Study& study, double picture_
   std::vector<std::string> names;
   double work = 0;
   for (const Analysis& a : analyses()) {
-    if (a.quick || (a.lacking && !a.lacking(with_settings(study.input, a)).empty())) continue;
+    if (a.quick || !what_lacks(a, with_settings(study.input, a)).empty()) continue;
     names.push_back(a.name);
     work += a.work * static_cast<double>(study.input.subjects.size());
   }

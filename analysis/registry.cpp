@@ -251,6 +251,7 @@ Rows loss_rows() {
   return {
       {.name = "hessian",
        .question = "How sharp is the minimum, and in how many directions does the loss bend down?",
+       .brings_pictures = brings_stimuli,
        .cost = "24 Hessian products for each of 8 minibatches of 16, 18 over n pictures; memory 24 "
                "parameter vectors and the graph of 64 pictures",
        .work = 50000,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 
+#include "analysis/imagenet_categories.h"
 #include "data/image.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
@@ -69,8 +70,16 @@ Members members_of(const std::vector<std::string>& categories, const fs::path& m
         throw DataError(concat_text(mapping_file.string(), ": the network has no class ", quote(name),
                                     did_you_mean(name, classes)));
     }
+    if (own.empty() && mapping_file.empty()) own = imagenet_members(category, classes);
   }
   return members;
+}
+
+// A list for a message: a thousand names would hide what it says.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 20;
+  if (names.size() <= kMost) return join(names);
+  return join({names.begin(), names.begin() + kMost}) + concat_text(" and ", names.size() - kMost, " more");
 }
 
 struct Stimulus {
@@ -203,7 +212,7 @@ ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mappin
   }
   if (data.count == 0)
     throw DataError(concat_text(folder.string(), ": no stimulus has two categories that the network knows (it knows ",
-                                join(like.classes), "); name its classes with --set shape-bias.mapping=FILE"));
+                                some_of(like.classes), "); name its classes with --set shape-bias.mapping=FILE"));
   return result;
 }
 

@@ -50,7 +50,8 @@ ConflictPictures shapes_conflicts(const Dataset& like, int64_t count, uint64_t s
 // Stimuli in a folder and its subfolders, named as published: cat7-dog3.png has the shape of a cat and the texture of a
 // dog. Categories are the words of the names. Member classes come from `mapping`, a text file of lines
 // "category: class class ..."; without one a category is the class of that name (car is also automobile, boat also
-// ship). Pictures are scaled to the size of `like`. Throws DataError naming the file that does not fit.
+// ship), or for networks of ImageNet the classes that belong to it (imagenet_categories.h). Pictures are scaled to the
+// size of `like`. Throws DataError naming the file that does not fit.
 ConflictPictures folder_conflicts(const std::filesystem::path& folder, const std::filesystem::path& mapping,
                                   const Dataset& like);
 

@@ -135,9 +135,13 @@ void add_values(Section& section, const Subject& subject, const CueDecisions& co
 
 }  // namespace
 
-std::string lacks_conflicts(const AnalysisInput& input) {
+bool brings_stimuli(const AnalysisInput& input) {
   const auto folder = input.settings.find("folder");
-  if (input.data->name == "shapes" || (folder != input.settings.end() && !folder->second.empty())) return {};
+  return folder != input.settings.end() && !folder->second.empty();
+}
+
+std::string lacks_conflicts(const AnalysisInput& input) {
+  if (input.data->name == "shapes" || brings_stimuli(input)) return {};
   return "It needs networks trained on the built-in set shapes, or a folder of stimuli: --set shape-bias.folder=PATH.";
 }
 

@@ -38,8 +38,17 @@ RunCard card_of(const RunDescription& run, const Model& model) {
            {"seed", std::to_string(run.seed)}}};
 }
 
+// ImageNet without its pictures: classes and normalisation, for an analysis that brings its own pictures.
+DataSplits description_of(const DatasetInfo& info) {
+  Dataset data{.name = info.name, .split = "test", .height = info.height, .width = info.width};
+  for (int64_t c = 0; c < info.classes; ++c) data.classes.push_back(std::to_string(c));
+  data.mean = info.mean;
+  data.std = info.std;
+  return {.train = data, .test = data};
+}
+
 void load_pictures(Study& study, const DatasetRequest& request) {
-  study.data = load_dataset(request);
+  study.data = request.name == "imagenet" ? description_of(dataset_info(request.name)) : load_dataset(request);
   study.data_name = request.name;
   study.input.data = &study.data.test;
   study.input.train = &study.data.train;

@@ -2,14 +2,22 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
+#include <set>
 
+#include "analysis/imagenet_categories.h"
 #include "analysis/report/png.h"
 #include "analysis/shape_bias.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tests/tiny_network.h"
 
 using namespace passband;
 namespace fs = std::filesystem;
@@ -126,6 +134,60 @@ TEST_CASE("a mapping names the classes of a category") {
   CHECK(read.members[1] == std::vector<int64_t>{9, 8, 1});
   const fs::path wrong = folder.text("pet: cat\nvehicle: trucks\n");
   CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), wrong, cifar_like()), doctest::Contains("truck"), DataError);
+}
+
+TEST_CASE("a network of ImageNet knows the 16 categories by the places of its 1000 classes, or by WordNet ids") {
+  std::vector<std::string> numbers;
+  for (int i = 0; i < 1000; ++i) numbers.push_back(std::to_string(i));
+  // Members of each category, as published.
+  const std::map<std::string, size_t> published = {
+      {"airplane", 1}, {"bear", 4}, {"bicycle", 2}, {"bird", 49}, {"boat", 5}, {"bottle", 7}, {"car", 3}, {"cat", 6},
+      {"chair", 4}, {"clock", 3}, {"dog", 109}, {"elephant", 2}, {"keyboard", 2}, {"knife", 1}, {"oven", 1},
+      {"truck", 8}};
+  std::set<int64_t> seen;
+  for (const auto& [category, count] : published) {
+    CAPTURE(category);
+    const std::vector<int64_t> members = imagenet_members(category, numbers);
+    CHECK(members.size() == count);
+    CHECK(std::ranges::is_sorted(members));
+    seen.insert(members.begin(), members.end());
+  }
+  CHECK(seen.size() == 207);  // no class in two categories
+  CHECK(imagenet_members("airplane", numbers) == std::vector<int64_t>{404});
+  CHECK(imagenet_members("cat", numbers) == std::vector<int64_t>{281, 282, 283, 284, 285, 286});
+  CHECK(imagenet_members("table", numbers).empty());
+  CHECK(imagenet_members("cat", cifar_like().classes).empty());
+  // Tench, tabby, tiger cat, airliner, cleaver: part of ImageNet, in another order.
+  const std::vector<std::string> part = {"n02123045", "n03041632", "n01440764", "n02690373", "n02123159"};
+  CHECK(imagenet_members("cat", part) == std::vector<int64_t>{0, 4});
+  CHECK(imagenet_members("knife", part) == std::vector<int64_t>{1});
+  CHECK(imagenet_members("dog", part).empty());
+}
+
+TEST_CASE("a network of 1000 classes is judged on published stimuli without a mapping or ImageNet's pictures") {
+  const Folder folder;
+  const uint8_t dark = 10, bright = 250;
+  folder.picture("cat/cat1-bear2.png", dark);
+  folder.picture("cat/cat2-bear7.png", dark);
+  folder.picture("cat/cat3-bear1.png", bright);
+  folder.picture("cat/bear4-cat2.png", dark);
+  folder.picture("cat/oven1-oven2.png", dark);  // cues agree
+  // Tiger cat (282) in the dark, American black bear (295) in the light.
+  const Subject network = passband::testing::subject("reader", 8, 1000, [](const Tensor& images) {
+    Tensor direction = Tensor::zeros({1, 1000});
+    direction.data<float>()[282] = -1;
+    direction.data<float>()[295] = 1;
+    return reshape(mean(images, {1, 2, 3}), Shape{images.size(0), 1}) * direction;
+  });
+  Dataset described{.name = "imagenet", .height = 8, .width = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {1, 1, 1}};
+  for (int i = 0; i < 1000; ++i) described.classes.push_back(std::to_string(i));
+  const Section section = passband::testing::run_named("shape-bias", {network}, described,
+                                                       {{"shape-bias.folder", folder.path().string()}});
+  CHECK(section.finding.find("for the shape in 2 and for the texture in 2 of 4 pictures") != std::string::npos);
+  CHECK(section.values.at(0).value == 0.5);
+  const Section without = passband::testing::run_named("variance", {network}, described);
+  CHECK(without.finding == "Does not apply. imagenet is known by its description only: pass the folder that holds "
+                           "train/ and val/ as --data.");
 }
 
 TEST_CASE("a folder without stimuli, with other names or unknown categories is named") {
