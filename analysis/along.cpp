@@ -98,7 +98,7 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   for (int64_t s = 0; s < count; ++s) {
     const Subject& subject = input.subjects[static_cast<size_t>(s)];
     const std::vector<RunCheckpoint> kept = kept_weights(subject);
-    const Progress whole = input.progress.part(s, count, subject.label);
+    const Progress whole = input.part_of(static_cast<size_t>(s));
     std::vector<Moment>& moments = runs.emplace_back();
     for (size_t c = 0; c < kept.size(); ++c) {
       const Progress part = whole.part(static_cast<int64_t>(c), static_cast<int64_t>(kept.size()),

@@ -34,6 +34,10 @@ struct AnalysisInput {
   std::filesystem::path partial_directory;
 
   int64_t images_or(int64_t usual) const { return images > 0 ? images : usual; }
+  // The stretch of work that belongs to subject `s`, all taken to cost the same.
+  Progress part_of(size_t s) const {
+    return progress.part(static_cast<int64_t>(s), static_cast<int64_t>(subjects.size()), subjects[s].label);
+  }
 
   // Options of the analysis that runs. Throw Error for a name its row does not declare, UsageError for a value of the
   // wrong kind. Lists are comma-separated.

@@ -150,8 +150,7 @@ Section distance_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const bool lambda = subject.model->pattern().find('L') != std::string::npos;
-    const Progress part = input.progress.part(
-        static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+    const Progress part = input.part_of(s);
     const Reach reach =
         measure_heads(subject, *input.data, lambda ? std::min<int64_t>(images, 64) : images, part,
                       lambda ? std::vector<std::string>{"attention", "lambda"}
@@ -252,8 +251,7 @@ Section entropy_section(const AnalysisInput& input) {
       .title = "Effective number of tokens that a query gathers from, exp of the entropy."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const Progress part = input.progress.part(
-        static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+    const Progress part = input.part_of(s);
     const Spread spread =
         measure_heads(subject, *input.data, images, part, {"attention"}, AttentionEntropy());
     if (spread.sums.empty()) {

@@ -37,8 +37,7 @@ std::vector<CalibrationResult> measure_all(const AnalysisInput& input, int64_t b
     const Subject& subject = input.subjects[s];
     const std::string key = fmt::format("calibration {} {} {} {}", subject.fingerprint,
                                         static_cast<const void*>(subject.model.get()), input.images, bins);
-    const Progress part = input.progress.part(static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()),
-                                              subject.label);
+    const Progress part = input.part_of(s);
     results.push_back(input.memo->get<CalibrationResult>(key, [&] { return measure(subject, input, bins, part); }));
   }
   return results;

@@ -21,8 +21,7 @@ template <class Accumulator>
 PerLayer<Accumulator> accumulate(const AnalysisInput& input, size_t s, int64_t images) {
   PerLayer<Accumulator> result;
   const Subject& subject = input.subjects[s];
-  const Progress part = input.progress.part(
-      static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+  const Progress part = input.part_of(s);
   const PassOptions pass{.images = images, .progress = part};
   run_pass(*subject.model, *input.data, pass, {"out"},
            [&](const TapSite& site, const Tensor& buffer) {

@@ -165,8 +165,7 @@ Section heatmap_section(const AnalysisInput& input) {
     const Subject& subject = input.subjects[s];
     const int64_t side = subject.model->options().image_size;
     norm = input.number("norm") > 0 ? input.number("norm") : standard_norm(side);
-    const Progress part = input.progress.part(
-        static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+    const Progress part = input.part_of(s);
     const HeatmapResult result = measure_heatmap(*subject.model, input, images, norm, part);
     figure.panels.push_back(heatmap_panel(subject.label, result));
     const Thirds t = thirds(result, side);

@@ -242,10 +242,9 @@ Section hessian_section(const AnalysisInput& input) {
   section.question =
       "How sharp is the minimum, and in how many directions does the loss bend down?";
   std::vector<Curvature> all;
-  const auto subjects = std::ssize(input.subjects);
-  for (int64_t s = 0; s < subjects; ++s) {
-    const Subject& subject = input.subjects[static_cast<size_t>(s)];
-    const Progress progress = input.progress.part(s, subjects, subject.label);
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const Progress progress = input.part_of(s);
     Curvature& c = all.emplace_back(
         Curvature{.label = subject.label, .parameters = subject.model->store().parameter_count()});
     measure_minibatches(input, subject, progress.part(0, 2), c);

@@ -106,14 +106,8 @@ void add_weight_rows(plot::Figure& figure, const Subject& subject, const Tensor&
 
 void add_contribution_rows(plot::Figure& figure, const Subject& subject, const Tensor& images,
                            const std::vector<size_t>& shown) {
-  std::vector<int64_t> classes;
-  {
-    NoGrad no_grad;
-    const ContextGuard mode({.training = false});
-    classes = predicted((*subject.model)(images));
-  }
   const std::vector<LambdaContributions> layers =
-      lambda_contributions(*subject.model, images, classes);
+      lambda_contributions(*subject.model, images, classes_read(*subject.model, images));
   for (const size_t l : shown) {
     std::vector<double> positive = layers[l].values;
     for (double& value : positive) value = std::max(value, 0.0);
@@ -181,14 +175,12 @@ Section lambda_maps_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const LambdaStudy study =
-        measure(subject, *input.data, images,
-                input.progress.part(static_cast<int64_t>(s),
-                                    static_cast<int64_t>(input.subjects.size()), subject.label));
+        measure(subject, *input.data, images, input.part_of(s));
     const std::vector<int64_t> indices = spread_indices(input.data->count, kShownPictures);
     const Tensor pictures = network_images(*subject.model, *input.data, indices);
     const std::vector<size_t> shown = some_of(study.sums.size());
     plot::Figure figure = picture_figure(
-        *input.data, indices, s == 0 ? "lambda-maps" : fmt::format("lambda-maps-{}", s + 1),
+        *input.data, indices, figure_name("lambda-maps", s),
         "Weights of the middle query, and contributions to the class, " + subject.label + ".",
         "relative to the largest");
     add_weight_rows(figure, subject, pictures, shown);

@@ -176,12 +176,9 @@ Section landscape_section(const AnalysisInput& input) {
   Section section{.name = "landscape", .title = "Loss landscape", .order = 210};
   section.question = "How wide and how smooth is the valley that training found?";
   std::vector<Surfaces> all;
-  const auto subjects = std::ssize(input.subjects);
-  for (int64_t s = 0; s < subjects; ++s) {
-    const auto index = static_cast<size_t>(s);
-    const Subject& subject = input.subjects[index];
-    all.push_back(measure(input, subject, index, input.progress.part(s, subjects, subject.label)));
-    add_results(all.back(), index, section);
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    all.push_back(measure(input, input.subjects[s], s, input.part_of(s)));
+    add_results(all.back(), s, section);
     section.finding += (s > 0 ? " " : "") + sentence(all.back(), input.number("reach"));
   }
   plot::Figure planes{.name = "landscape",

@@ -156,10 +156,9 @@ Section lesion_section(const AnalysisInput& input) {
   section.question = "Which parts does the trained network need, and which can it do without?";
   plot::Figure figure{.name = "lesion",
                       .title = "Change of the accuracy when one part is taken out, against depth."};
-  const auto subjects = std::ssize(input.subjects);
-  for (int64_t s = 0; s < subjects; ++s) {
-    const Subject& subject = input.subjects[static_cast<size_t>(s)];
-    const Study study = study_of(subject, input, input.progress.part(s, subjects, subject.label));
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const Study study = study_of(subject, input, input.part_of(s));
     figure.panels.push_back(panel_of(study, subject.label));
     section.finding += (s > 0 ? " " : "") + sentence(study, subject);
     const Group& first = study.groups.front();

@@ -134,9 +134,7 @@ Section localisation_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const std::vector<LayerMaps> layers =
-        measure(subject, *input.data, images,
-                input.progress.part(static_cast<int64_t>(s),
-                                    static_cast<int64_t>(input.subjects.size()), subject.label));
+        measure(subject, *input.data, images, input.part_of(s));
     if (layers.empty()) {
       section.caveats.push_back(subject.label +
                                 ": no layer has a grid that cuts the picture into equal patches.");

@@ -144,8 +144,7 @@ Section noise_section(const AnalysisInput& input) {
                       .columns = 2};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const Progress part = input.progress.part(
-        static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()), subject.label);
+    const Progress part = input.part_of(s);
     const NoiseCounts counts = measure_noise(*subject.model, input, options, images, part);
     figure.panels.push_back(noise_panel(subject.label, options, counts));
     section.finding += (s > 0 ? " " : "") + finding(subject.label, options, counts);

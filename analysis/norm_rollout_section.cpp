@@ -4,22 +4,16 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "analysis/depth_axis.h"
 #include "analysis/norm_rollout.h"
 #include "analysis/picture_maps.h"
 #include "analysis/rollout.h"
 #include "analysis/rollout_sections.h"
-#include "tensor/autograd/node.h"
 
 namespace passband {
 namespace {
-
-std::vector<int64_t> predict(const Subject& subject, const Tensor& images) {
-  NoGrad no_grad;
-  const ContextGuard mode({.training = false});
-  return predicted((*subject.model)(images));
-}
 
 // Where relevance starts: |P_g x_i| of what the classifier reads, or the positive part of its share
 // in the class.
@@ -30,10 +24,6 @@ std::vector<double> start_of(const ReadOut& read, bool for_class) {
   for (double& value : start)
     value = total > 0 ? value / total : 1.0 / static_cast<double>(start.size());
   return start;
-}
-
-std::string name_for(const std::string& stem, size_t subject) {
-  return subject == 0 ? stem : fmt::format("{}-{}", stem, subject + 1);
 }
 
 // Sums over pictures for one network.
@@ -70,7 +60,7 @@ NormStudy measure(const Subject& subject, const Dataset& data, const std::vector
   const auto total = static_cast<int64_t>(indices.size());
   for (int64_t n = 0; n < total; ++n) {
     const Tensor image = network_images(*subject.model, data, {indices[static_cast<size_t>(n)]});
-    study.classes.push_back(predict(subject, image)[0]);
+    study.classes.push_back(classes_read(*subject.model, image)[0]);
     const std::vector<BlockTransport> blocks = block_transports(*subject.model, image);
     const ReadOut read = read_out(*subject.model, image, {study.classes.back()});
     append(study.free, blocks, start_of(read, false));
@@ -128,11 +118,9 @@ Section rollout_norm_section(const AnalysisInput& input) {
     const Subject& subject = input.subjects[s];
     std::vector<int64_t> shown = spread_indices(input.data->count, images);
     const NormStudy study =
-        measure(subject, *input.data, shown,
-                input.progress.part(static_cast<int64_t>(s),
-                                    static_cast<int64_t>(input.subjects.size()), subject.label));
+        measure(subject, *input.data, shown, input.part_of(s));
     shown.resize(std::min<size_t>(shown.size(), 6));
-    plot::Figure figure = picture_figure(*input.data, shown, name_for("rollout-norm", s),
+    plot::Figure figure = picture_figure(*input.data, shown, figure_name("rollout-norm", s),
                                          "Rollout by norms, " + subject.label + ".",
                                          "share, relative to the largest");
     std::vector<std::string> captions;
@@ -191,25 +179,15 @@ struct ChannelStudy {
   double correlation = 0;  // between maps of groups
 };
 
-double map_correlation(const double* a, const double* b, int64_t cells) {
-  const double ma = std::accumulate(a, a + cells, 0.0) / static_cast<double>(cells);
-  const double mb = std::accumulate(b, b + cells, 0.0) / static_cast<double>(cells);
-  double ab = 0, aa = 0, bb = 0;
-  for (int64_t i = 0; i < cells; ++i) {
-    ab += (a[i] - ma) * (b[i] - mb);
-    aa += (a[i] - ma) * (a[i] - ma);
-    bb += (b[i] - mb) * (b[i] - mb);
-  }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : std::nan("");
-}
-
 double mean_group_correlation(const RelevanceMaps& volume) {
-  const int64_t cells = volume.height * volume.width;
+  const auto cells = static_cast<size_t>(volume.height * volume.width);
+  const auto map_of = [&](int64_t group) {
+    return std::span(volume.values).subspan(static_cast<size_t>(group) * cells, cells);
+  };
   double total = 0, count = 0;
   for (int64_t g = 0; g < volume.count; ++g)
     for (int64_t h = 0; h < g; ++h) {
-      const double value = map_correlation(&volume.values[static_cast<size_t>(g * cells)],
-                                           &volume.values[static_cast<size_t>(h * cells)], cells);
+      const double value = correlation(map_of(g), map_of(h));
       if (!std::isfinite(value)) continue;
       total += value;
       count += 1;
@@ -253,7 +231,7 @@ ChannelStudy measure_channels(const AnalysisInput& input, const Subject& subject
   for (int64_t n = 0; n < total; ++n) {
     const Tensor image =
         network_images(*subject.model, *input.data, {indices[static_cast<size_t>(n)]});
-    study.classes.push_back(predict(subject, image)[0]);
+    study.classes.push_back(classes_read(*subject.model, image)[0]);
     const auto blocks = block_transports(*subject.model, image, {.groups = groups});
     const ReadOut read = read_out(*subject.model, image, {study.classes.back()}, groups);
     const std::vector<double> start = start_of(read, input.text("start") == "class");
@@ -350,11 +328,9 @@ Section channel_rollout_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const ChannelStudy study = measure_channels(
-        input, subject, indices,
-        input.progress.part(static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()),
-                            subject.label));
+        input, subject, indices, input.part_of(s));
     section.figures.push_back(
-        volume_figure(input, study, indices, name_for("channel-rollout", s), subject.label));
+        volume_figure(input, study, indices, figure_name("channel-rollout", s), subject.label));
     section.figures.back().alt = channel_finding(study);
     profiles.panels.push_back(profile_panel(study, subject.label));
     spread.panels.push_back(spread_panel(study, subject.label));

@@ -34,6 +34,10 @@ plot::Picture overlaid(plot::Picture picture, std::span<const double> map, int64
   return picture;
 }
 
+std::string figure_name(const std::string& stem, size_t subject) {
+  return subject == 0 ? stem : stem + "-" + std::to_string(subject + 1);
+}
+
 plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& indices,
                             std::string name, std::string title, std::string overlay_value) {
   plot::Figure figure{.name = std::move(name), .title = std::move(title)};

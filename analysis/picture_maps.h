@@ -18,6 +18,9 @@ plot::Picture picture_of(const Dataset& data, int64_t index);
 plot::Picture overlaid(plot::Picture picture, std::span<const double> map, int64_t height,
                        int64_t width, std::string caption);
 
+// The name of a figure that each network has: "rollout", "rollout-2", "rollout-3", ...
+std::string figure_name(const std::string& stem, size_t subject);
+
 // A figure of `columns` pictures, captioned by their classes; rows of maps are appended with
 // `add_map_row`.
 plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& indices,

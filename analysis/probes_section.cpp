@@ -125,9 +125,7 @@ Section probes_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const std::vector<ProbeLayer> layers = probe_layers(
-        *subject.model, *input.train, *input.data, options,
-        input.progress.part(static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()),
-                            subject.label));
+        *subject.model, *input.train, *input.data, options, input.part_of(s));
     depth.panels.push_back(
         depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
     add_place_panels(places, layers, subject.label);

@@ -176,11 +176,10 @@ Section receptive_field_section(const AnalysisInput& input) {
                     .title = "Gradient of the centre of a layer's map with respect to the picture.",
                     .columns = 6};
   maps.share_axes = false;
-  const auto subjects = static_cast<int64_t>(input.subjects.size());
-  for (int64_t s = 0; s < subjects; ++s) {
-    const Subject& subject = input.subjects[static_cast<size_t>(s)];
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
     const Growth growth =
-        measure_growth(subject, input, input.progress.part(s, subjects, subject.label));
+        measure_growth(subject, input, input.part_of(s));
     if (growth.maps.empty()) {
       section.caveats.push_back(
           fmt::format("{} shows no buffer named {}.", subject.label, input.text("tap")));

@@ -2,6 +2,7 @@
 #include "analysis/rollout.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -72,6 +73,12 @@ std::vector<int64_t> predicted(const Tensor& logits, int64_t rank) {
     result.push_back(order[std::min(static_cast<size_t>(rank), classes - 1)]);
   }
   return result;
+}
+
+std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank) {
+  NoGrad no_grad;
+  const ContextGuard mode({.training = false});
+  return predicted(model(images), rank);
 }
 
 namespace {
@@ -166,6 +173,19 @@ std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
     }
   }
   return maps;
+}
+
+double correlation(std::span<const double> a, std::span<const double> b) {
+  const auto count = static_cast<double>(a.size());
+  const double ma = std::accumulate(a.begin(), a.end(), 0.0) / count;
+  const double mb = std::accumulate(b.begin(), b.end(), 0.0) / count;
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    ab += (a[i] - ma) * (b[i] - mb);
+    aa += (a[i] - ma) * (a[i] - ma);
+    bb += (b[i] - mb) * (b[i] - mb);
+  }
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : std::nan("");
 }
 
 double concentration(const RelevanceMaps& maps) {

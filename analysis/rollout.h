@@ -2,6 +2,7 @@
 // and strides.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "analysis/transport.h"
@@ -30,6 +31,8 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
 
 // The largest logit of each picture; `rank` 1 gives the runner-up, and so on.
 std::vector<int64_t> predicted(const Tensor& logits, int64_t rank = 0);
+// The same of what the network says to images (N, H, W, 3), normalised, in evaluation mode.
+std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank = 0);
 
 // How relevance passes a convolution block.
 enum class ConvolutionStep : uint8_t {
@@ -70,6 +73,9 @@ std::vector<Transport> rollout_steps(const Trace& trace, int64_t picture,
 std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
                                     const std::vector<RolloutSettings>& settings,
                                     const std::vector<int64_t>& classes = {});
+
+// Pearson's correlation of two maps of equal size; NaN when one of them is flat.
+double correlation(std::span<const double> a, std::span<const double> b);
 
 // Share of a map's sum in the brightest quarter of its cells, mean over maps: 0.25 for flat maps.
 double concentration(const RelevanceMaps& maps);

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "analysis/perturbation.h"
 #include "analysis/picture_maps.h"
 #include "analysis/rollout.h"
 #include "analysis/rollout_sections.h"
-#include "tensor/autograd/node.h"
 #include "tensor/core/random.h"
 
 namespace passband {
@@ -78,12 +78,6 @@ std::vector<RolloutSettings> settings_of(const std::vector<Named>& named) {
   return result;
 }
 
-std::vector<int64_t> predict(const Subject& subject, const Tensor& images, int64_t rank = 0) {
-  NoGrad no_grad;
-  const ContextGuard mode({.training = false});
-  return predicted((*subject.model)(images), rank);
-}
-
 // Concentration of each kind of map over many pictures, in batches.
 std::vector<double> concentrations(const Subject& subject, const Dataset& data, int64_t images,
                                    const std::vector<Named>& named, const Progress& progress) {
@@ -94,7 +88,7 @@ std::vector<double> concentrations(const Subject& subject, const Dataset& data, 
     const auto begin = indices.begin() + first;
     const std::vector<int64_t> chosen(begin, begin + std::min(kBatch, total - first));
     const Tensor batch = network_images(*subject.model, data, chosen);
-    const auto maps = rollouts(*subject.model, batch, settings_of(named), predict(subject, batch));
+    const auto maps = rollouts(*subject.model, batch, settings_of(named), classes_read(*subject.model, batch));
     for (size_t i = 0; i < maps.size(); ++i)
       sums[i] += concentration(maps[i]) * static_cast<double>(maps[i].count);
     progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
@@ -110,17 +104,13 @@ std::vector<std::string> read_as(const Dataset& data, const std::vector<int64_t>
   return captions;
 }
 
-std::string figure_name(const std::string& stem, size_t subject) {
-  return subject == 0 ? stem : fmt::format("{}-{}", stem, subject + 1);
-}
-
 // Rows of maps for the first class of each picture.
 plot::Figure maps_figure(const AnalysisInput& input, size_t s, const std::string& stem,
                          const std::string& title, const std::vector<Named>& rows) {
   const Subject& subject = input.subjects[s];
   const std::vector<int64_t> indices = spread_indices(input.data->count, input.whole("pictures"));
   const Tensor images = network_images(*subject.model, *input.data, indices);
-  const std::vector<int64_t> classes = predict(subject, images);
+  const std::vector<int64_t> classes = classes_read(*subject.model, images);
   plot::Figure figure =
       picture_figure(*input.data, indices, figure_name(stem, s), title + ", " + subject.label + ".",
                      "share of relevance, relative to the largest");
@@ -163,9 +153,7 @@ Section rollout_section(const AnalysisInput& input) {
     section.figures.push_back(
         maps_figure(input, s, "rollout", "Attention rollout over test pictures", rows));
     const std::vector<double> share = concentrations(
-        subject, *input.data, images, rows,
-        input.progress.part(static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()),
-                            subject.label));
+        subject, *input.data, images, rows, input.part_of(s));
     section.figures.back().alt =
         fmt::format("The brightest quarter of each map holds {:.0f} % of it.", 100 * share[0]);
     section.values.push_back({.key = "concentration",
@@ -206,24 +194,14 @@ std::vector<Named> class_rows(const AnalysisInput& input, RolloutRule rule) {
   return {{rule == RolloutRule::gradient ? "gradient" : "class-specific", settings}};
 }
 
-// Cosine of the angle between two sets of maps, each map's mean removed.
+// Of the maps of each picture; 1 where one of them is flat.
 double mean_correlation(const RelevanceMaps& a, const RelevanceMaps& b) {
   const auto cells = static_cast<size_t>(a.height * a.width);
   double total = 0;
   for (size_t first = 0; first < a.values.size(); first += cells) {
-    const auto mean = [&](const RelevanceMaps& m) {
-      return std::accumulate(m.values.begin() + static_cast<int64_t>(first),
-                             m.values.begin() + static_cast<int64_t>(first + cells), 0.0) /
-             static_cast<double>(cells);
-    };
-    const double ma = mean(a), mb = mean(b);
-    double ab = 0, aa = 0, bb = 0;
-    for (size_t i = first; i < first + cells; ++i) {
-      ab += (a.values[i] - ma) * (b.values[i] - mb);
-      aa += (a.values[i] - ma) * (a.values[i] - ma);
-      bb += (b.values[i] - mb) * (b.values[i] - mb);
-    }
-    total += aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 1;
+    const double value = correlation(std::span(a.values).subspan(first, cells),
+                                     std::span(b.values).subspan(first, cells));
+    total += std::isfinite(value) ? value : 1;
   }
   return total / static_cast<double>(a.count);
 }
@@ -233,7 +211,8 @@ double add_two_classes(const AnalysisInput& input, const Subject& subject, const
                        plot::Figure& figure) {
   const std::vector<int64_t> indices = spread_indices(input.data->count, input.whole("pictures"));
   const Tensor images = network_images(*subject.model, *input.data, indices);
-  const std::vector<int64_t> first = predict(subject, images), second = predict(subject, images, 1);
+  const std::vector<int64_t> first = classes_read(*subject.model, images),
+                             second = classes_read(*subject.model, images, 1);
   const RelevanceMaps a = rollouts(*subject.model, images, {row.settings}, first)[0];
   const RelevanceMaps b = rollouts(*subject.model, images, {row.settings}, second)[0];
   add_map_row(figure, "class read", a.values, a.height, a.width,
@@ -333,7 +312,7 @@ Faithfulness measure_faithfulness(const Subject& subject, const Dataset& data, i
     const auto begin = indices.begin() + first;
     const std::vector<int64_t> chosen(begin, begin + std::min(kBatch, total - first));
     const Tensor batch = network_images(*subject.model, data, chosen);
-    const std::vector<int64_t> classes = predict(subject, batch);
+    const std::vector<int64_t> classes = classes_read(*subject.model, batch);
     std::vector<RelevanceMaps> maps = rollouts(*subject.model, batch, settings_of(rows), classes);
     maps.push_back(random_like(maps[0], first));
     const double weight = static_cast<double>(chosen.size()) / static_cast<double>(total);
@@ -383,9 +362,7 @@ Section rollout_class_section(const AnalysisInput& input) {
         class_figure(input, s, "rollout-class", "Class-specific relevance for two classes");
     const double agreement = add_two_classes(input, subject, rows[0], figure);
     const Faithfulness f = measure_faithfulness(
-        subject, *input.data, images, rows,
-        input.progress.part(static_cast<int64_t>(s), static_cast<int64_t>(input.subjects.size()),
-                            subject.label));
+        subject, *input.data, images, rows, input.part_of(s));
     test.panels.push_back(perturbation_panel(f, true, subject.label + ", most relevant first"));
     test.panels.push_back(perturbation_panel(f, false, subject.label + ", least relevant first"));
     std::string text = "Hiding cells leaves the class read a mean probability of";

@@ -153,9 +153,9 @@ Section shape_bias_section(const AnalysisInput& input) {
   std::vector<Answers> answers;
   std::vector<double> biases;
   const auto count = static_cast<int64_t>(input.subjects.size());
-  for (int64_t s = 0; s < count; ++s) {
-    const Subject& subject = input.subjects[static_cast<size_t>(s)];
-    answers.push_back(answers_of(subject, conflicts, pool, input.progress.part(s, count, subject.label)));
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    answers.push_back(answers_of(subject, conflicts, pool, input.part_of(s)));
     biases.push_back(answers.back().counts.bias());
     add_values(section, subject, answers.back().counts);
   }

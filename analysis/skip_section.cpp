@@ -39,7 +39,7 @@ double accuracy_without(const Subject& subject, const Dataset& data, int64_t ima
                          });
   double right = 0, total = 0;
   for_batches(subject, data, images, [&](const Tensor& batch, const std::vector<int64_t>& indices) {
-    const std::vector<int64_t> classes = predicted((*subject.model)(batch));
+    const std::vector<int64_t> classes = classes_read(*subject.model, batch);
     for (size_t i = 0; i < indices.size(); ++i)
       right += classes[i] == data.labels[static_cast<size_t>(indices[i])];
     total += static_cast<double>(indices.size());
@@ -168,9 +168,7 @@ Section skip_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const SkipStudy study =
-        measure(subject, *input.data, images,
-                input.progress.part(static_cast<int64_t>(s),
-                                    static_cast<int64_t>(input.subjects.size()), subject.label));
+        measure(subject, *input.data, images, input.part_of(s));
     ratio.panels.push_back(ratio_panel(study, subject.label));
     ratio.panels.push_back(cosine_panel(study, subject.label));
     removal.panels.push_back(removal_panel(study, subject.label));
