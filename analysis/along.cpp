@@ -108,6 +108,7 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   }
   Section section{.name = analysis.name + "-along", .title = analysis.name + " along the training", .order = 800};
   section.question = "Along the training: " + analysis.question;
+  section.cost = "at each of the kept weights " + analysis.cost;
   plot::Figure figure{.name = section.name, .columns = 2};
   figure.title = "Values of the analysis " + analysis.name + " at the weights kept along the way.";
   for (const ReportValue& value : runs[0].back().values) {

@@ -147,6 +147,8 @@ Section run_analysis(const Analysis& analysis, AnalysisInput input) {
   }
   input.subjects = std::move(suited);
   Section section = analysis.run(input);
+  section.question = analysis.question;
+  section.cost = analysis.cost;
   for (const std::string& reason : reasons) section.caveats.push_back("Left out: " + reason);
   return section;
 }

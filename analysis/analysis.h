@@ -56,7 +56,7 @@ struct AnalysisInput {
 struct Analysis {
   std::string name;      // for --only
   std::string question;
-  std::string cost;      // time and memory against pictures n and layers L
+  std::string cost;      // "time: ...; memory: ..." against pictures n and layers L; stands in the section too
   bool quick = true;     // in the set that `analyze` runs by itself; others need --full or --only
   // Work with default settings for one network, in forward passes of one picture (a gradient counts 3, a Hessian
   // product 6): what the program estimates the time from.
@@ -69,12 +69,12 @@ struct Analysis {
   // What the call as a whole lacks for it (kind of data, further runs), as a sentence; empty: nothing. It is then left
   // out of the quick set, and says so when it is asked for by name.
   std::function<std::string(const AnalysisInput&)> lacking = {};
+  // Whether it shows pictures of its own instead of the data set's. Empty: never.
+  std::function<bool(const AnalysisInput&)> brings_pictures = {};
   std::function<Section(const AnalysisInput&)> run;
 };
 
 // In the order of the report.
-  // Whether it shows pictures of its own instead of the data set's. Empty: never.
-  std::function<bool(const AnalysisInput&)> brings_pictures = {};
 const std::vector<Analysis>& analyses();
 // Throws UsageError with near names.
 const Analysis& find_analysis(const std::string& name);
@@ -84,14 +84,14 @@ const Analysis& find_analysis(const std::string& name);
 AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
                             const std::map<std::string, std::string>& given = {});
 
-// Runs an analysis on the subjects that it applies to; a section without figures that says why when there is none.
-Section run_analysis(const Analysis& analysis, AnalysisInput input);
-
-Section cka_section(const AnalysisInput& input);
 // What the call lacks for an analysis, as a sentence; empty: nothing. See Analysis::lacking; a data set of which only
 // the description is there (imagenet) lacks its pictures.
 std::string what_lacks(const Analysis& analysis, const AnalysisInput& input);
 
+// Runs an analysis on the subjects that it applies to; a section without figures that says why when there is none.
+Section run_analysis(const Analysis& analysis, AnalysisInput input);
+
+Section cka_section(const AnalysisInput& input);
 Section fourier_section(const AnalysisInput& input);
 Section variance_section(const AnalysisInput& input);
 Section distance_section(const AnalysisInput& input);
@@ -102,7 +102,7 @@ Section shape_bias_section(const AnalysisInput& input);
 Section growth_section(const AnalysisInput& input);
 // See Analysis::lacking.
 std::string lacks_conflicts(const AnalysisInput& input);
+bool brings_stimuli(const AnalysisInput& input);
 std::string lacks_siblings(const AnalysisInput& input);
 
 }  // namespace passband
-bool brings_stimuli(const AnalysisInput& input);

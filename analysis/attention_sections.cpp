@@ -139,7 +139,6 @@ Section distance_section(const AnalysisInput& input) {
   const int64_t images = std::min(input.images_or(256), input.data->count);
   const bool drop = input.text("class_token") == "drop";
   Section section{.name = "distance", .title = "Reach of attention heads", .order = 40};
-  section.question = "Do heads look at their neighbourhood or across the picture?";
   plot::Figure figure{.name = "distance",
                       .title = "Mean attention distance of every head.",
                       .columns = 2,
@@ -245,7 +244,6 @@ std::string entropy_finding(const Spread& spread) {
 Section entropy_section(const AnalysisInput& input) {
   const int64_t images = std::min(input.images_or(256), input.data->count);
   Section section{.name = "entropy", .title = "Spread of attention heads", .order = 42};
-  section.question = "Does a head pick out a few tokens, or does it average over all of them?";
   plot::Figure figure{
       .name = "entropy",
       .title = "Effective number of tokens that a query gathers from, exp of the entropy."};

@@ -140,7 +140,6 @@ Confusion worst_of(const CalibrationResult& r, int64_t classes) {
 
 Section calibration_section(const AnalysisInput& input) {
   Section section{.name = "calibration", .title = "Calibration", .order = 60};
-  section.question = "When the network says 80 %, is it right in 80 of 100 cases?";
   const int64_t bins = input.whole("bins");
   if (bins < 2 || bins > 1000) throw UsageError(fmt::format("--set calibration.bins: {} is outside 2 to 1000", bins));
   const std::vector<CalibrationResult> results = measure_all(input, bins);
@@ -173,7 +172,6 @@ Section calibration_section(const AnalysisInput& input) {
 
 Section confusion_section(const AnalysisInput& input) {
   Section section{.name = "confusion", .title = "Confusions", .order = 70};
-  section.question = "Which classes are taken for which?";
   const std::vector<std::string>& classes = input.data->classes;
   const std::vector<CalibrationResult> results = measure_all(input, kBins);
   for (size_t s = 0; s < results.size(); ++s) {

@@ -85,8 +85,6 @@ Section cka_section(const AnalysisInput& input) {
   const KernelMaps maps = measure_kernels(subjects, *input.data, pass, view, {measure});
 
   Section section{.name = "cka", .title = "Similarity of layers", .order = 10};
-  section.question =
-      "Which layers represent the pictures alike, and does the network work in stages?";
   plot::Figure figure{
       .name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
   for (size_t s = 0; s < subjects.size(); ++s)

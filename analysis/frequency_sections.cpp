@@ -143,8 +143,6 @@ plot::Panel against_depth(const DepthAxis& axis, const std::string& title, const
 Section fourier_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(512);
   Section section{.name = "fourier", .title = "Frequencies in feature maps", .order = 20};
-  section.question =
-      "Does a block pass or stop high frequencies: is it a high-pass or a low-pass filter?";
   plot::Figure curves{.name = "fourier",
                       .title = "Relative log amplitude of feature maps, one curve a layer.",
                       .columns = 2,
@@ -197,8 +195,6 @@ Section fourier_section(const AnalysisInput& input) {
 Section variance_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(1000);
   Section section{.name = "variance", .title = "Variance of feature maps", .order = 30};
-  section.question =
-      "Where does the network spread its feature maps, and where does it smooth them?";
   plot::Figure figure{.name = "variance",
                       .title = "Spatial variance of feature maps against depth."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {

@@ -153,7 +153,6 @@ std::string lacks_siblings(const AnalysisInput& input) {
 
 Section growth_section(const AnalysisInput& input) {
   Section section{.name = "growth", .title = "Data scale", .order = 15};
-  section.question = "Which layers need the whole data, and which look the same after a tenth of it?";
   const std::vector<Subject> family = family_of(input);
   const Measured measured = measure(family, input);
   section.finding = finding_of(family, measured);

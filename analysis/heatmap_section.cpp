@@ -155,7 +155,6 @@ std::string finding(const std::string& label, const Thirds& t, double clean) {
 Section heatmap_section(const AnalysisInput& input) {
   const int64_t images = std::min(input.images_or(input.whole("images")), input.data->count);
   Section section{.name = "heatmap", .title = "Fourier heat map", .order = 26};
-  section.question = "Which single wave, laid over a picture, does the network not see through?";
   plot::Figure figure{
       .name = "heatmap",
       .title = "Error on pictures with one wave added, for each of its frequencies.",

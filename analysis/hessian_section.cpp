@@ -239,8 +239,6 @@ std::vector<AnalysisOption> hessian_options() {
 
 Section hessian_section(const AnalysisInput& input) {
   Section section{.name = "hessian", .title = "Curvature of the loss", .order = 200};
-  section.question =
-      "How sharp is the minimum, and in how many directions does the loss bend down?";
   std::vector<Curvature> all;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];

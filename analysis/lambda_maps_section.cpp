@@ -165,9 +165,6 @@ std::string lambda_finding(const LambdaStudy& study) {
 Section lambda_maps_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(16);
   Section section{.name = "lambda-maps", .title = "What lambda layers connect", .order = 55};
-  section.question =
-      "Do lambda layers mix places by content or by position, and which places speak for the "
-      "class?";
   plot::Figure depth{.name = "lambda-shares",
                      .title = "Effective weights of lambda layers.",
                      .columns = 2,

@@ -174,7 +174,6 @@ std::vector<AnalysisOption> landscape_options() {
 
 Section landscape_section(const AnalysisInput& input) {
   Section section{.name = "landscape", .title = "Loss landscape", .order = 210};
-  section.question = "How wide and how smooth is the valley that training found?";
   std::vector<Surfaces> all;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     all.push_back(measure(input, input.subjects[s], s, input.part_of(s)));

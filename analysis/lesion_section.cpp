@@ -153,7 +153,6 @@ std::vector<AnalysisOption> lesion_options() {
 
 Section lesion_section(const AnalysisInput& input) {
   Section section{.name = "lesion", .title = "Lesions", .order = 220};
-  section.question = "Which parts does the trained network need, and which can it do without?";
   plot::Figure figure{.name = "lesion",
                       .title = "Change of the accuracy when one part is taken out, against depth."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {

@@ -124,7 +124,6 @@ std::string finding(const LayerMaps& last) {
 Section localisation_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(1024);
   Section section{.name = "localisation", .title = "Position kept by tokens", .order = 60};
-  section.question = "Does a token of the last layer still speak of its own patch of the picture?";
   plot::Figure maps{.name = "localisation",
                     .title = "Similarity of tokens of the last layer to every patch.",
                     .columns = 3,

@@ -263,13 +263,14 @@ void keep_earlier(const fs::path& report, ReportHeader& header) {
   }
 }
 
-// Sections that the report holds from other weights than those under study, and that this call leaves as they are.
-std::vector<std::string> stale_sections(const Study& study, const std::vector<Job>& jobs) {
+// Sections that the report holds from other weights or pictures than those under study.
+std::vector<std::string> stale_sections(const Study& study) {
   std::vector<std::string> stale;
-  for (const Analysis& analysis : analyses()) {
-    if (std::ranges::find(jobs, analysis.name, &Job::name) != jobs.end()) continue;
-    const std::optional<std::string> key = stored_key(study.report, analysis.name);
-    if (key && key->find(study.input.subjects[0].fingerprint) == std::string::npos) stale.push_back(analysis.name);
+  const std::string pictures = fmt::format("{:016x}", fingerprint(*study.input.data));
+  for (const std::string& name : stored_sections(study.report)) {
+    const std::string key = stored_key(study.report, name).value_or("");
+    const auto names = [&](const std::string& part) { return key.find(part) != std::string::npos; };
+    if (!names(study.input.subjects[0].fingerprint) || !names(pictures)) stale.push_back(name);
   }
   return stale;
 }
@@ -295,8 +296,11 @@ int run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   study.header.commands = {command};
   keep_earlier(study.report, study.header);
-  const std::vector<std::string> stale = stale_sections(study, jobs);
-  if (!stale.empty()) fmt::print(stderr, "the report keeps sections of other weights: {}\n", join(stale));
+  study.header.stale = stale_sections(study);
+  std::vector<std::string> kept = study.header.stale;
+  std::erase_if(kept, [&](const auto& name) { return std::ranges::find(jobs, name, &Job::name) != jobs.end(); });
+  if (!kept.empty())
+    fmt::print(stderr, "the report keeps sections of other weights or pictures, marked as stale: {}\n", join(kept));
   Report report(study.header);
   report.write(study.report);
 

@@ -138,7 +138,6 @@ Section noise_section(const AnalysisInput& input) {
   const int64_t images = std::min(input.images_or(1000), input.data->count);
   const NoiseOptions options = noise_options(input);
   Section section{.name = "noise", .title = "Noise of one frequency", .order = 24};
-  section.question = "Does noise of low or of high frequency hurt the network more?";
   plot::Figure figure{.name = "noise",
                       .title = "Change of accuracy when noise of one frequency band is added.",
                       .columns = 2};

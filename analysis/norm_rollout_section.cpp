@@ -109,9 +109,6 @@ std::string movement_text(const NormStudy& study) {
 Section rollout_norm_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(8);
   Section section{.name = "rollout-norm", .title = "What every block moves", .order = 53};
-  section.question =
-      "How far does a block, of whatever kind, carry information, and from where does the decision "
-      "gather?";
   plot::Figure depth{.name = "movement",
                      .title = "Distance over which blocks fetch what they write."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
@@ -319,7 +316,6 @@ Section channel_rollout_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(4);
   Section section{
       .name = "channel-rollout", .title = "Rollout over space and channels", .order = 54};
-  section.question = "Through which channels, and not only which places, does the decision gather?";
   plot::Figure profiles{.name = "channel-profile",
                         .title = "Relevance by channel group and layer."};
   plot::Figure spread{.name = "channel-spread",

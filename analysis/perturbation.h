@@ -9,7 +9,7 @@ namespace passband {
 // Mean probability of each picture's class when 0, 10, ... 90 % of the cells of its map are hidden
 // (set to the data's mean colour, 0 after normalisation), most relevant first (or, ascending, least
 // relevant first): the perturbation test of Chefer et al. (CVPR 2021). Equal cells in row-major
-// order. Ten forward passes per picture.
+// order. Time: ten forward passes per picture. Memory: one batch.
 std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
                                        const std::vector<int64_t>& classes,
                                        const RelevanceMaps& maps, bool most_relevant_first);

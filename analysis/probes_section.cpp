@@ -116,7 +116,6 @@ Section probes_section(const AnalysisInput& input) {
     throw UsageError("probes: the data set has no training pictures to fit probes to");
   if (options.lambdas.empty()) throw UsageError("--set probes.lambdas: give at least one number");
   Section section{.name = "probes", .title = "Linear probes", .order = 62};
-  section.question = "At which depth can the class be read by a linear map, and from which places?";
   plot::Figure depth{.name = "probes", .title = "Accuracy of ridge probes against depth."};
   plot::Figure places{.name = "probes-places",
                       .title = "Accuracy of probes of single places.",

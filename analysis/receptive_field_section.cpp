@@ -168,7 +168,6 @@ std::string method(const AnalysisInput& input) {
 
 Section receptive_field_section(const AnalysisInput& input) {
   Section section{.name = "receptive-field", .title = "Effective receptive fields", .order = 46};
-  section.question = "How much of the picture does a layer depend on, and how fast does that grow?";
   plot::Figure growth_figure{.name = "receptive-field",
                              .title = "Width and area of the effective receptive field.",
                              .columns = 2};

@@ -26,9 +26,9 @@ const AnalysisOption kFeatures = {
 Rows similarity_rows() {
   return {
       {.name = "cka",
-       .question = "Which layers represent the pictures alike?",
-       .cost = "n forward passes, then n^2 p per layer of p features in batches of 256; memory "
-               "256^2 L doubles",
+       .question = "Which layers represent the pictures alike, and does the network work in stages?",
+       .cost = "time: n forward passes, then per batch of 256 a product of 256^2 p for each of L layers of p "
+               "features and one of 256^2 L^2; memory: 256^2 L doubles",
        .work = 1500,
        .options =
            {{"estimator", "unbiased", "of the independence criterion", {"unbiased", "biased"}},
@@ -40,10 +40,9 @@ Rows similarity_rows() {
             kFeatures},
        .run = cka_section},
       {.name = "similarity",
-       .question = "Does another measure of similarity tell another story?",
-       .cost = "n forward passes, 256 n p per layer of p features, an SVD per pair of layers; "
-               "memory 4 x 256^2 L doubles "
-               "and at most 2 P^2 for P channels in all",
+       .question = "Does another measure of similarity tell another story about the layers?",
+       .cost = "time: n forward passes, 256 n p per layer of p features, an SVD per pair of L layers; memory: 4 x "
+               "256^2 L doubles and at most 2 P^2 for P channels in all",
        .quick = false,
        .work = 6000,
        .options = {kRbfFraction,
@@ -68,8 +67,8 @@ Rows similarity_rows() {
 Rows frequency_rows() {
   return {
       {.name = "fourier",
-       .question = "Is a block a high-pass or a low-pass filter?",
-       .cost = "n forward passes and FFTs; memory H W per layer",
+       .question = "Does a block pass or stop high frequencies: is it a high-pass or a low-pass filter?",
+       .cost = "time: n forward passes and an FFT per channel of each of L layers; memory: H W doubles per layer",
        .work = 1500,
        .options =
            {{"bias", "mark", "mark what white noise reads, or subtract it", {"mark", "subtract"}},
@@ -79,8 +78,9 @@ Rows frequency_rows() {
              {"exact", "published"}}},
        .run = fourier_section},
       {.name = "noise",
-       .question = "Does noise of low or of high frequency hurt more?",
-       .cost = "19 n forward passes; memory one batch",
+       .question = "Does noise of low or of high frequency hurt the network more?",
+       .cost = "time: 2 n forward passes per band and n more, 19 n for 9 bands, whatever the depth; memory: one "
+               "batch",
        .work = 19000,
        .options = {{"frequencies", "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
                     "centres of the bands, in units of pi"},
@@ -92,8 +92,8 @@ Rows frequency_rows() {
                     {"symmetric", "park_kim"}}},
        .run = noise_section},
       {.name = "heatmap",
-       .question = "Which single wave does the network not see through?",
-       .cost = "n forward passes per frequency, (side / step)^2 / 2 of them; memory one batch",
+       .question = "Which single wave, laid over a picture, does the network not see through?",
+       .cost = "time: n forward passes per frequency, (side / step)^2 / 2 of them; memory: one batch",
        .quick = false,
        .work = 14500,
        .options =
@@ -104,8 +104,8 @@ Rows frequency_rows() {
             {"norm", "0", "of a wave, per channel; 0 is the published one for the size"}},
        .run = heatmap_section},
       {.name = "variance",
-       .question = "Where are feature maps spread, where smoothed?",
-       .cost = "n forward passes; constant memory",
+       .question = "Where does the network spread its feature maps, and where does it smooth them?",
+       .cost = "time: n forward passes; memory: a number for each of L layers",
        .work = 1000,
        .run = variance_section},
   };
@@ -114,8 +114,9 @@ Rows frequency_rows() {
 Rows reach_rows() {
   return {
       {.name = "distance",
-       .question = "How far do attention heads look?",
-       .cost = "n forward passes with attention made real, T^2 per head",
+       .question = "Do heads look at their neighbourhood or across the picture?",
+       .cost = "time: n forward passes with attention made real, T^2 per head of each layer of T tokens; memory: the "
+               "T^2 of one batch and layer",
        .work = 500,
        .options = {{"class_token",
                     "renormalise",
@@ -124,14 +125,15 @@ Rows reach_rows() {
                     {"renormalise", "drop"}}},
        .run = distance_section},
       {.name = "entropy",
-       .question = "Does a head pick out tokens, or average over all?",
-       .cost = "n forward passes with attention made real, T^2 logarithms per head",
+       .question = "Does a head pick out a few tokens, or does it average over all of them?",
+       .cost = "time: n forward passes with attention made real, T^2 logarithms per head of each layer of T tokens; "
+               "memory: the T^2 of one batch and layer",
        .work = 700,
        .run = entropy_section},
       {.name = "receptive-field",
-       .question = "How much of the picture does a layer depend on?",
-       .cost =
-           "n draws L backward passes (n C L for the exact form); memory the graph of 32 pictures",
+       .question = "How much of the picture does a layer depend on, and how fast does that grow?",
+       .cost = "time: for each of L layers and n pictures a backward pass per draw (4), or per channel for the exact "
+               "form; memory: the graph of 32 pictures",
        .work = 3000,
        .options = {{"estimator",
                     "signs",
@@ -154,42 +156,46 @@ Rows rollout_rows() {
   return {
       {.name = "rollout",
        .question = "Which parts of a picture does attention carry to the decision?",
-       .cost = "n pictures: T^2 per attention layer of T tokens; 25 to 49 copies of a picture for convolution blocks; "
-               "memory T^2 per layer",
+       .cost = "time: n forward passes, T^2 per attention layer of T tokens, 25 to 49 copies of a picture for "
+               "convolution blocks; memory: T^2 h per layer of h heads for 8 pictures",
        .work = 5000,
        .options = rollout_options(),
        .unsuited = without_scores,
        .run = rollout_section},
       {.name = "rollout-gradient",
-       .question = "Which attention raises the logit of a class?",
-       .cost = "as rollout, and a backward pass for each of two classes",
+       .question = "Which attention raises the logit of the class, followed down to the picture?",
+       .cost = "time: as rollout for the pictures shown, and a backward pass for each of two classes; memory: as "
+               "rollout, and the graph of the pictures shown",
        .work = 2500,
        .options = rollout_class_options(),
        .unsuited = without_scores,
        .run = rollout_gradient_section},
       {.name = "rollout-class",
        .question = "Which parts of a picture speak for a class, and does hiding them change the answer?",
-       .cost = "as rollout-gradient, and 80 forward passes per picture to test the maps",
+       .cost = "time: as rollout with a backward pass for n pictures, and 80 forward passes per picture to test the "
+               "maps; memory: as rollout, and the graph of 8 pictures",
        .work = 15000,
        .options = rollout_class_options(),
        .unsuited = without_scores,
        .run = rollout_class_section},
       {.name = "rollout-norm",
-       .question = "How far does a block of whatever kind carry information?",
-       .cost = "n pictures: T copies of a picture for attention and lambda layers of T tokens, 25 to 49 for "
-               "convolutions, 3 backward passes each; memory T^2 per layer",
+       .question = "How far does a block, of whatever kind, carry information, and from where does the decision "
+                   "gather?",
+       .cost = "time: per picture T copies for each attention or lambda layer of T tokens, 25 to 49 for "
+               "convolutions, 3 backward passes each; memory: T^2 per layer and the graphs of 32 copies",
        .work = 8000,
        .run = rollout_norm_section},
       {.name = "channel-rollout",
        .question = "Through which channels, and not only which places, does the decision gather?",
-       .cost = "rollout-norm times the number of channel groups g; memory (T g)^2 per layer",
+       .cost = "time: rollout-norm times the number of channel groups g; memory: (T g)^2 per layer of T places",
        .quick = false,
        .work = 40000,
        .options = channel_rollout_options(),
        .run = channel_rollout_section},
       {.name = "lambda-maps",
-       .question = "Do lambda layers mix places by content or by position?",
-       .cost = "n forward passes with weights made real, h T^2 per lambda layer of h heads",
+       .question = "Do lambda layers mix places by content or by position, and which places speak for the class?",
+       .cost = "time: n forward passes with weights made real, h T^2 per lambda layer of h heads over T places; "
+               "memory: the h T^2 of one batch and layer",
        .work = 200,
        .unsuited = without_lambda,
        .run = lambda_maps_section},
@@ -199,19 +205,20 @@ Rows rollout_rows() {
 Rows spatial_rows() {
   return {
       {.name = "localisation",
-       .question = "Does a token of the last layer still speak of its own patch?",
-       .cost = "n forward passes; per batch of 128 and layer of T places T kernels and T^2 inner products; memory "
-               "2 T 128^2 doubles",
+       .question = "Does a token of the last layer still speak of its own patch of the picture?",
+       .cost = "time: n forward passes; per batch of 128 and layer of T places T kernels and T^2 inner products, "
+               "128^2 each; memory: 2 T 128^2 doubles per layer",
        .work = 4000,
        .run = localisation_section},
       {.name = "skip",
        .question = "How much of a block's output comes past the block, and can the network do without?",
-       .cost = "n forward passes for each of L shortcuts; constant memory",
+       .cost = "time: n forward passes for each of L shortcuts; memory: 400 numbers per layer",
        .work = 6000,
        .run = skip_section},
       {.name = "probes",
        .question = "At which depth can the class be read by a linear map, and from which places?",
-       .cost = "n forward passes, n d^2 and d^3 per probe of d features; memory d^2 per probe",
+       .cost = "time: n forward passes, n d^2 and d^3 for each probe (per layer, and per place) of d features; "
+               "memory: d^2 per probe",
        .work = 10000,
        .uses_train = true,
        .options = probe_options(),
@@ -222,20 +229,20 @@ Rows spatial_rows() {
 Rows calibration_rows() {
   return {
       {.name = "calibration",
-       .question = "Is the confidence honest?",
-       .cost = "n forward passes (all test pictures), shared with confusion; memory 16 n bytes and "
-               "10,000 K logits",
+       .question = "When the network says 80 %, is it right in 80 of 100 cases?",
+       .cost = "time: n forward passes (all test pictures), shared with confusion; memory: 16 n bytes and 10,000 K "
+               "logits of K classes",
        .work = 10000,
        .options = {{"bins", "15", "of confidence; Park and Kim (2022) use 10"}},
        .run = calibration_section},
       {.name = "confusion",
        .question = "Which classes are taken for which?",
-       .cost = "nothing after calibration, else n forward passes; memory K^2",
+       .cost = "time: nothing after calibration, else n forward passes; memory: K^2 for K classes",
        .work = 100,
        .run = confusion_section},
       {.name = "shape-bias",
        .question = "When outline and texture disagree, which one does the network believe?",
-       .cost = "n forward passes; the pictures stay in memory",
+       .cost = "time: n forward passes; memory: the n pictures",
        .work = 2000,
        .options = {{"folder", "", "stimuli named as cat7-dog3.png instead of the built-in shapes"},
                    {"mapping", "", "file of lines 'category: class class ...' for the folder"},
@@ -243,6 +250,7 @@ Rows calibration_rows() {
                     {"mean", "sum", "max"}},
                    {"seed", "1", "of the built-in pictures"}},
        .lacking = lacks_conflicts,
+       .brings_pictures = brings_stimuli,
        .run = shape_bias_section},
   };
 }
@@ -251,31 +259,30 @@ Rows loss_rows() {
   return {
       {.name = "hessian",
        .question = "How sharp is the minimum, and in how many directions does the loss bend down?",
-       .brings_pictures = brings_stimuli,
-       .cost = "24 Hessian products for each of 8 minibatches of 16, 18 over n pictures; memory 24 "
-               "parameter vectors and the graph of 64 pictures",
+       .cost = "time: 24 Hessian products for each of 8 minibatches of 16, and 18 over n pictures, a product about 6 "
+               "forward passes; memory: 24 parameter vectors and the graph of 64 pictures",
        .work = 50000,
        .uses_train = true,
        .options = hessian_options(),
        .run = hessian_section},
       {.name = "landscape",
        .question = "How wide and how smooth is the valley that training found?",
-       .cost = "n forward passes for each of 163 points; constant memory; goes on where it was "
-               "interrupted",
+       .cost = "time: n forward passes for each of 163 points, goes on where it was interrupted; memory: two "
+               "directions, a copy of the parameters, and n pictures up to 4096",
        .work = 21000,
        .uses_train = true,
        .options = landscape_options(),
        .run = landscape_section},
       {.name = "lesion",
-       .question = "Which parts does the trained network need?",
-       .cost = "n forward passes for each part; constant memory",
+       .question = "Which parts does the trained network need, and which can it do without?",
+       .cost = "time: n forward passes for each of L parts; memory: one batch",
        .work = 12000,
        .options = lesion_options(),
        .unsuited = without_branches,
        .run = lesion_section},
       {.name = "robustness",
        .question = "How does the network bear noise, blur, weather and compression?",
-       .cost = "95 n forward passes and corruptions; constant memory",
+       .cost = "time: 95 n forward passes and corruptions; memory: one batch",
        .work = 9600,
        .options = robustness_options(),
        .run = robustness_section},
@@ -285,9 +292,9 @@ Rows loss_rows() {
 Rows growth_rows() {
   return {
       {.name = "growth",
-       .question = "Which layers need the whole data, which look the same after a tenth of it?",
-       .cost = "n forward passes a network, then n 256 p per layer of p features; memory 256^2 L "
-               "doubles a network",
+       .question = "Which layers need the whole data, and which look the same after a tenth of it?",
+       .cost = "time: n forward passes a network, then 256 n p per layer of p features; memory: 256^2 L doubles a "
+               "network",
        .work = 1500,
        .lacking = lacks_siblings,
        .run = growth_section},

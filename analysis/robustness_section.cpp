@@ -153,7 +153,6 @@ std::vector<AnalysisOption> robustness_options() {
 
 Section robustness_section(const AnalysisInput& input) {
   Section section{.name = "robustness", .title = "Robustness to corruptions", .order = 240};
-  section.question = "How does the network bear noise, blur, weather and compression?";
   std::optional<CorruptionFiles> files;
   if (input.text("files") != "none") files.emplace(input.text("files"));
   const auto seed = static_cast<uint64_t>(input.whole("seed"));

@@ -147,7 +147,6 @@ Section rollout_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(32);
   const std::vector<Named> rows = fusion_rows(input);
   Section section{.name = "rollout", .title = "Attention rollout", .order = 50};
-  section.question = "Which parts of a picture does attention carry to the decision?";
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     section.figures.push_back(
@@ -242,7 +241,6 @@ std::string class_start_caveat(const AnalysisInput& input) {
 
 Section rollout_gradient_section(const AnalysisInput& input) {
   Section section{.name = "rollout-gradient", .title = "Gradient rollout", .order = 51};
-  section.question = "Which attention raises the logit of the class, followed down to the picture?";
   const std::vector<Named> rows = class_rows(input, RolloutRule::gradient);
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
@@ -351,8 +349,6 @@ Section rollout_class_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(64);
   const std::vector<Named> rows = rival_rows(input);
   Section section{.name = "rollout-class", .title = "Class-specific relevance", .order = 52};
-  section.question =
-      "Which parts of a picture speak for a class, and does hiding them change the answer?";
   plot::Figure test{.name = "rollout-perturbation",
                     .title = "Probability of the class read while cells are hidden.",
                     .columns = 2};

@@ -147,7 +147,6 @@ std::string lacks_conflicts(const AnalysisInput& input) {
 
 Section shape_bias_section(const AnalysisInput& input) {
   Section section{.name = "shape-bias", .title = "Shape or texture", .order = 75};
-  section.question = "When outline and texture disagree, which one does the network believe?";
   const ConflictPictures conflicts = pictures_of(input);
   const Pool pool = pool_of(input.text("pool"));
   std::vector<Answers> answers;

@@ -201,7 +201,6 @@ Section similarity_section(const AnalysisInput& input) {
   const Measured measured = measure(input, images, batch);
 
   Section section{.name = "similarity", .title = "Indices of similarity", .order = 12};
-  section.question = "Does another measure of similarity tell another story about the layers?";
   section.finding = finding(measured);
   section.figures.push_back(maps_figure(
       measured, "similarity",

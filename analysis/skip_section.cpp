@@ -157,8 +157,6 @@ std::string finding(const SkipStudy& study) {
 Section skip_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(512);
   Section section{.name = "skip", .title = "What shortcuts carry", .order = 61};
-  section.question =
-      "How much of a block's output comes past the block, and can the network do without?";
   plot::Figure ratio{.name = "skip-ratio",
                      .title = "Length of the shortcut relative to the branch, and their angle.",
                      .columns = 2,

@@ -15,6 +15,7 @@ namespace {
 Analysis sample() {
   return {.name = "sample",
           .question = "What?",
+          .cost = "time: none; memory: none",
           .options = {{"estimator", "unbiased", "which", {"unbiased", "biased"}},
                       {"count", "8", "how many"},
                       {"shuffle", "false", "whether"},
@@ -34,7 +35,8 @@ TEST_CASE("every analysis has a name of its own, a question, a cost and valid de
     CAPTURE(analysis.name);
     CHECK(names.insert(analysis.name).second);
     CHECK(analysis.question.ends_with("?"));
-    CHECK(!analysis.cost.empty());
+    CHECK(analysis.cost.starts_with("time: "));
+    CHECK(analysis.cost.find("; memory: ") != std::string::npos);
     CHECK(analysis.work > 0);
     CHECK(analysis.run);
     std::map<std::string, std::string> defaults;
@@ -110,6 +112,8 @@ TEST_CASE("what a call lacks is said instead of failing") {
 
 TEST_CASE("a shared value is made once") {
   Memo memo;
+  CHECK(some.question == analysis.question);
+  CHECK(some.cost == analysis.cost);
   int made = 0;
   const auto make = [&] { return ++made, std::string("value"); };
   for (int i = 0; i < 3; ++i) CHECK(memo.get<std::string>("key", make) == "value");

@@ -69,6 +69,9 @@ class Analyze(unittest.TestCase):
         self.assertIn("shape-bias.pool", [option["name"] for option in by_name["shape-bias"]["options"]])
         self.assertIn("--set shape-bias.pool", self.analyze("--list").stdout)
 
+        for entry in listed:
+            self.assertTrue(entry["question"].endswith("?"), entry)
+            self.assertRegex(entry["cost"], "^time: .*; memory: ")
     def test_mistakes_are_one_line_with_the_nearest_name(self):
         run = ["--run", self.run_dir]
         self.assertIn("calibration", self.message(*run, "--only", "calibratoin"))
@@ -119,6 +122,21 @@ class Analyze(unittest.TestCase):
     def test_the_quick_set_says_what_full_adds_and_how_long_it_takes(self):
         text = self.report("--images", 32).stderr
         listed = json.loads(self.analyze("--list", "--json").stdout)
+    def test_sections_of_other_weights_are_marked_until_they_are_computed_again(self):
+        self.report("--only", "variance,calibration", "--images", 60)
+        page = self.run_dir / "report" / "index.html"
+        self.assertNotIn("Stale.", page.read_text())
+        early = ["--checkpoint", "checkpoints/epoch-0000", "--images", 60]
+        text = self.report("--only", "variance", *early).stderr
+        self.assertIn("marked as stale: calibration\n", text)
+        self.assertIn("Stale.", page.read_text())
+        sections = self.summary()["sections"]
+        self.assertTrue(sections["calibration"]["stale"])
+        self.assertNotIn("stale", sections["variance"])
+        self.assertNotIn("accuracy", [entry["key"] for entry in self.summary()["headline"]])
+        self.report("--only", "calibration", *early)
+        self.assertNotIn("Stale.", page.read_text())
+
         self.assertRegex(text, r"\d+ sections, about ")
         self.assertRegex(text.splitlines()[-1], r"--full adds .* \(about .*\)")
         made = self.summary()["sections"]

@@ -104,6 +104,46 @@ TEST_CASE("script and style are allowed by the hashes that the policy names, and
   CHECK(std::system(("python3 " + scratch("check.py") + " " + scratch("page.html")).c_str()) == 0);
 }
 
+TEST_CASE("a section of other weights is marked as stale, and again itself once it is computed anew") {
+  const Scratch scratch;
+  Section kept = small_section("kept", 1);
+  kept.values[0].headline = true;
+  Report before({.title = "before"});
+  before.add(kept);
+  before.write(scratch());
+  CHECK(read_file(scratch("index.html")).find("Stale.") == std::string::npos);
+
+  Report after({.title = "after", .stale = {"kept"}});
+  after.add(small_section("fresh", 2));
+  after.write(scratch());
+  const std::string page = read_file(scratch("index.html"));
+  CHECK(demo::XmlChecker(page, true).problem() == "");
+  CHECK(page.find("<span><b>Stale.</b> Found kept") != std::string::npos);
+  CHECK(page.find("<span>Found fresh") != std::string::npos);
+  CHECK(page.find("Computed from other weights") < page.find("Figure of kept"));
+  CHECK(page.find("<dl class=\"headline\">") == std::string::npos);
+  CHECK(summary_of(scratch)["sections"]["kept"]["stale"] == true);
+  CHECK(!summary_of(scratch)["sections"]["fresh"].contains("stale"));
+  CHECK(summary_of(scratch)["headline"].empty());
+
+  after.add(kept);
+  after.write(scratch());
+  CHECK(read_file(scratch("index.html")).find("Stale.") == std::string::npos);
+  CHECK(summary_of(scratch)["headline"].size() == 1);
+}
+
+TEST_CASE("the cost of a section stands on its page, also when it was kept") {
+  const Scratch scratch;
+  Section section = small_section("kept", 1);
+  section.cost = "n forward passes; constant memory";
+  Report before({.title = "before"});
+  before.add(section);
+  before.write(scratch());
+  Report({.title = "after"}).write(scratch());
+  CHECK(read_file(scratch("index.html")).find("<dt>Cost</dt><dd>n forward passes; constant memory") !=
+        std::string::npos);
+}
+
 TEST_CASE("hostile text stays text everywhere on the page") {
   const std::string evil = "<script>alert('x')</script>\"><img src=x onerror=y>";
   const Scratch scratch;

@@ -81,7 +81,7 @@ void append_headline(std::string& out, const ReportHeader& header, const std::ve
   for (const ReportValue& value : header.headline) shown.push_back({&value});
   for (const StoredSection& section : sections)
     for (const auto& group : by_key(section.values))
-      if (group[0]->headline) shown.push_back(group);
+      if (group[0]->headline && !section.stale) shown.push_back(group);
   if (shown.empty()) return;
   out += "<dl class=\"headline\">\n";
   for (const auto& group : shown) {
@@ -159,8 +159,8 @@ void append_findings(std::string& out, const ReportHeader& header, const std::ve
                        header.runs.size() > 1 ? "What these runs show" : "What this run shows");
   out += "<ol>\n";
   for (const StoredSection& section : sections)
-    out += fmt::format("<li><a href=\"#{}\">{}</a> <span>{}</span></li>\n", section.name,
-                       escape_xml(section.title), prose(section.finding));
+    out += fmt::format("<li><a href=\"#{}\">{}</a> <span>{}{}</span></li>\n", section.name,
+                       escape_xml(section.title), section.stale ? "<b>Stale.</b> " : "", prose(section.finding));
   out += "</ol>\n</section>\n";
 }
 
@@ -260,6 +260,7 @@ void append_notes(std::string& out, const StoredSection& section, bool several_r
   for (const std::string& array : section.arrays)
     arrays += fmt::format(R"({}<a href="data/{}.npy">{}.npy</a>)", arrays.empty() ? "" : ", ", array, array);
   note("arrays", "Arrays", arrays);
+  note("cost", "Cost", prose(section.cost));
   out += "</dl>\n";
 }
 
@@ -269,6 +270,9 @@ void append_section(std::string& out, const StoredSection& section, int number, 
 <h2 id="{0}-h"><span class="index">{1}</span>{2}</h2>
 )", section.name, number, escape_xml(section.title));
   if (!section.question.empty()) out += fmt::format("<p class=\"question\">{}</p>\n", prose(section.question));
+  if (section.stale)
+    out += "<p class=\"stale\" role=\"note\"><b>Stale.</b> Computed from other weights or pictures than those this "
+           "page names; analyse it again before reading it beside the other sections.</p>\n";
   for (const StoredFigure& figure : section.figures) append_figure(out, figure, ++figures);
   append_notes(out, section, several_runs);
   out += "</section>\n";

@@ -148,6 +148,7 @@ td.n { text-align: right; }
 }
 .notes dt { font-variant-caps: all-small-caps; letter-spacing: .04em; line-height: 1.45; color: var(--muted); }
 .notes dd { margin: 0; max-width: 32rem; font-size: .96rem; }
+p.stale { border-left: 3px solid var(--link); background: var(--wash); padding: .5rem .8rem; }
 .notes .finding { border-top: 2px solid var(--link); }
 .notes .finding dt { color: var(--link); }
 .notes .finding dd { font-size: 1.08rem; line-height: 1.42; }

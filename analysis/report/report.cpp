@@ -98,6 +98,11 @@ void Report::write(const std::string& directory) {
     all.push_back(fresh[i]);
   }
   check_figures(all);
+  for (StoredSection& section : all) {
+    const auto same_name = [&](const Section& s) { return s.name == section.name; };
+    section.stale = std::ranges::find(header_.stale, section.name) != header_.stale.end() &&
+                    std::ranges::none_of(sections_, same_name);
+  }
   for (size_t i = 0; i < sections_.size(); ++i) {
     if (fresh[i].name.empty()) continue;
     write_section(report, sections_[i], fresh[i]);
@@ -108,6 +113,12 @@ void Report::write(const std::string& directory) {
   });
   write_file_atomically((report / "summary.json").string(), summary_json(header_, all));
   write_file_atomically((report / "index.html").string(), render_page(header_, all));
+}
+
+std::vector<std::string> stored_sections(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const StoredSection& section : sections_in(fs::path(directory) / "sections")) names.push_back(section.name);
+  return names;
 }
 
 std::optional<std::string> stored_key(const std::string& directory, const std::string& section) {

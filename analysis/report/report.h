@@ -37,6 +37,9 @@ struct ReportHeader {
   std::vector<ReportValue> headline = {};
   std::vector<RunCard> runs = {};                // one column each; rows that differ are marked
   std::vector<std::string> commands = {};        // how to repeat it, one command a line
+  // Sections in the directory that were computed from other weights or pictures than those of this page: marked on it,
+  // and left out of its headline.
+  std::vector<std::string> stale = {};
 };
 
 // An array written as data/NAME.npy (f64, C order).
@@ -57,6 +60,7 @@ struct Section {
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};
   std::vector<ReportArray> arrays = {};
+  std::string cost = {};      // time and memory, for whoever wants to repeat it
   std::string key = {};       // fingerprint of (weights, data, settings), for reuse; see stored_key
 };
 
@@ -78,6 +82,9 @@ class Report {
   std::vector<Section> sections_;
   std::vector<std::string> written_to_;  // parallel: the directory a section was last written into
 };
+
+// Names of the sections that `directory` holds.
+std::vector<std::string> stored_sections(const std::string& directory);
 
 // The key a section was stored with, when `directory` holds a section of that name: the analysis may be
 // skipped.

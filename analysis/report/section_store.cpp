@@ -57,8 +57,9 @@ std::string dump(const json& value, int indent) {
 
 StoredSection drawn(const Section& section) {
   StoredSection stored{.name = section.name, .title = section.title, .question = section.question,
-                       .reading = section.reading, .finding = section.finding, .key = section.key,
-                       .order = section.order, .caveats = section.caveats, .values = section.values};
+                       .reading = section.reading, .finding = section.finding, .cost = section.cost,
+                       .key = section.key, .order = section.order, .caveats = section.caveats,
+                       .values = section.values};
   for (const plot::Figure& figure : section.figures) {
     StoredFigure drawing{.name = figure.name, .title = figure.title, .alt = figure.alt};
     drawing.wide = plot::render_svg(figure, {.width = 720, .standalone = false});
@@ -85,6 +86,7 @@ std::string section_to_json(const StoredSection& section) {
                {"reading", section.reading},
                {"finding", section.finding},
                {"caveats", section.caveats},
+               {"cost", section.cost},
                {"key", section.key},
                {"arrays", section.arrays},
                {"values", values},
@@ -99,8 +101,9 @@ StoredSection section_from_json(const std::string& text, const std::string& path
       throw DataError(concat_text(path, ": a section of format ", in.at("format").dump(),
                                   ", this program reads ", kFormat, "; delete the file and analyse again"));
     StoredSection section{.name = in.at("name"), .title = in.at("title"), .question = in.at("question"),
-                          .reading = in.at("reading"), .finding = in.at("finding"), .key = in.at("key"),
-                          .order = in.at("order"), .caveats = in.at("caveats"), .arrays = in.at("arrays")};
+                          .reading = in.at("reading"), .finding = in.at("finding"),
+                          .cost = in.value("cost", ""), .key = in.at("key"), .order = in.at("order"),
+                          .caveats = in.at("caveats"), .arrays = in.at("arrays")};
     for (const json& value : in.at("values")) section.values.push_back(value_from(value));
     for (const json& figure : in.at("figures")) section.figures.push_back(figure_from(figure));
     return section;
@@ -123,11 +126,12 @@ std::string summary_json(const ReportHeader& header, const std::vector<StoredSec
     for (const ReportValue& value : section.values) {
       if (!values.contains(value.key)) values[value.key] = number(value.value);
       if (!value.subject.empty()) networks[value.subject][value.key] = number(value.value);
-      if (value.headline) headline.push_back(to_json(value));
+      if (value.headline && !section.stale) headline.push_back(to_json(value));
     }
     for (const StoredFigure& figure : section.figures) figures.push_back(figure.name);
     parts[section.name] = {{"title", section.title}, {"finding", section.finding}, {"values", values},
                            {"figures", figures}, {"arrays", section.arrays}};
+    if (section.stale) parts[section.name]["stale"] = true;
     if (networks.size() > 1) parts[section.name]["networks"] = networks;
   }
   return dump({{"title", header.title},

@@ -18,8 +18,9 @@ struct StoredFigure {
 };
 
 struct StoredSection {
-  std::string name = {}, title = {}, question = {}, reading = {}, finding = {}, key = {};
+  std::string name = {}, title = {}, question = {}, reading = {}, finding = {}, cost = {}, key = {};
   int order = 0;
+  bool stale = false;  // of this page, not stored: see ReportHeader::stale
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};
   std::vector<StoredFigure> figures = {};
