@@ -28,6 +28,7 @@ void Console::begin(size_t index, const std::string& name) {
   head_ = fmt::format("[{}/{}] {:<14} ", index + 1, jobs_, name);
   started_ = drawn_ = stretch_started_ = Clock::now();
   stretch_.clear();
+  pace_ = Pace();
   if (!terminal_) return;
   fmt::print(stderr, "{}", head_);
   std::fflush(stderr);
@@ -44,17 +45,19 @@ std::string Console::describe(const Progress::Report& report) {
       stretch_count_ = report.count;
     }
   }
-  const double elapsed = seconds_since(started_), in_stretch = seconds_since(stretch_started_);
+  const double in_stretch = seconds_since(stretch_started_);
   std::string text = fmt::format("{:.0f} %  ", 100 * report.done);
   if (!report.label.empty()) text += report.label + ": ";
   text += fmt::format("{} of {} {}", report.count, report.total, report.unit);
   const auto counted = static_cast<double>(report.count - stretch_count_);
   if (counted > 0 && in_stretch > 0) text += fmt::format(", {:.3g}/s", counted / in_stretch);
-  if (report.done > 0) text += fmt::format("  {} left", format_duration(elapsed * (1 - report.done) / report.done));
+  if (const auto left = pace_.left(seconds_since(started_), report.done))
+    text += fmt::format("  {} left", format_duration(*left));
   return text;
 }
 
 void Console::update(const Progress::Report& report) {
+  if (report.kept) pace_.kept(seconds_since(started_), report.done);
   if (seconds_since(drawn_) < (terminal_ ? 0.1 : quiet_seconds_)) return;
   drawn_ = Clock::now();
   fmt::print(stderr, "{}{}{}{}", terminal_ ? "\r\033[K" : "", head_, describe(report), terminal_ ? "" : "\n");

@@ -25,6 +25,7 @@ class Console {
   bool terminal_;
   std::string head_;           // "[2/9] fourier     "
   Clock::time_point started_, drawn_;
+  Pace pace_;
   std::string stretch_;        // whose units are counted, since when and from which
   Clock::time_point stretch_started_;
   int64_t stretch_count_ = 0;

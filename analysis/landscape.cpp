@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <sstream>
@@ -155,15 +156,15 @@ void measure_landscape(Model& model, const LossBatches& batches, const Landscape
   Displacement place(model.store());
   std::vector<LossBatch> kept;
   const auto total = std::ssize(points);
+  auto done = std::ranges::count(points, true, &LandscapePoint::done);
+  if (done > 0) options.progress.kept(done, total, "points");
   try {
-    for (int64_t i = 0; i < total; ++i) {
-      LandscapePoint& point = points[static_cast<size_t>(i)];
-      if (!point.done) {
-        place.move(point, options);
-        measure(model, batches, kept, options.terms, point);
-        keeper.point_done();
-      }
-      options.progress(i + 1, total, "points");
+    for (LandscapePoint& point : points) {
+      if (point.done) continue;
+      place.move(point, options);
+      measure(model, batches, kept, options.terms, point);
+      keeper.point_done();
+      options.progress(++done, total, "points");
     }
   } catch (...) {
     keeper.save();

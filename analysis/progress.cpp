@@ -15,13 +15,20 @@ Progress Progress::part(int64_t index, int64_t parts, std::string label) const {
 }
 
 void Progress::operator()(int64_t count, int64_t total, std::string_view unit) const {
+  send(count, total, unit, false);
+}
+
+void Progress::kept(int64_t count, int64_t total, std::string_view unit) const { send(count, total, unit, true); }
+
+void Progress::send(int64_t count, int64_t total, std::string_view unit, bool kept) const {
   if (!sink_) return;
   const double share = total > 0 ? static_cast<double>(count) / static_cast<double>(total) : 0;
   sink_({.done = begin_ + (end_ - begin_) * std::clamp(share, 0.0, 1.0),
          .label = label_,
          .count = count,
          .total = total,
-         .unit = std::string(unit)});
+         .unit = std::string(unit),
+         .kept = kept});
 }
 
 }  // namespace passband

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,7 @@ class Progress {
     std::string label = {};  // of the stretch
     int64_t count = 0, total = 0;  // units of the stretch
     std::string unit = {};   // "pictures", "products", "points"
+    bool kept = false;       // found done from an earlier call: no time was spent on it
   };
   using Sink = std::function<void(const Report&)>;
 
@@ -37,11 +39,34 @@ class Progress {
   Progress part(int64_t index, int64_t parts, std::string label = {}) const;
   // `count` of `total` units are done. Throws Interrupted when the user asked to stop.
   void operator()(int64_t count, int64_t total, std::string_view unit = "steps") const;
+  // The same of units that an earlier call left, so that they do not count as speed.
+  void kept(int64_t count, int64_t total, std::string_view unit = "steps") const;
 
  private:
+  void send(int64_t count, int64_t total, std::string_view unit, bool kept) const;
+
   Sink sink_;
   double begin_ = 0, end_ = 1;
   std::string label_;
+};
+
+// How long the rest will take at the pace so far. Times in seconds on any clock, `done` from 0 to 1.
+class Pace {
+ public:
+  explicit Pace(double now = 0) : since_(now) {}
+  // `done` was there already: the pace is measured from here.
+  void kept(double now, double done) {
+    since_ = now;
+    from_ = done;
+  }
+  // Nothing before there is a pace.
+  std::optional<double> left(double now, double done) const {
+    if (done <= from_) return std::nullopt;
+    return (now - since_) * (1 - done) / (done - from_);
+  }
+
+ private:
+  double since_ = 0, from_ = 0;
 };
 
 }  // namespace passband

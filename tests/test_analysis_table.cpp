@@ -88,6 +88,23 @@ TEST_CASE("progress of parts adds up to the whole") {
   CHECK_NOTHROW(Progress()(1, 2));
 }
 
+TEST_CASE("the time left goes by the pace of this call, not by what an earlier one left") {
+  Pace pace(100);
+  CHECK(!pace.left(110, 0).has_value());
+  CHECK(*pace.left(110, 0.25) == doctest::Approx(30));  // 10 s a quarter
+  pace.kept(110, 0.5);
+  CHECK(!pace.left(111, 0.5).has_value());
+  CHECK(*pace.left(120, 0.6) == doctest::Approx(40));  // 10 s a tenth
+
+  std::vector<Progress::Report> seen;
+  const Progress whole([&](const Progress::Report& report) { seen.push_back(report); });
+  whole.part(1, 2).kept(3, 4, "points");
+  whole.part(1, 2)(4, 4, "points");
+  CHECK(seen.at(0).kept);
+  CHECK(seen[0].done == doctest::Approx(0.875));
+  CHECK(!seen.at(1).kept);
+}
+
 TEST_CASE("a network an analysis does not apply to is left out, with the reason") {
   Analysis analysis = sample();
   analysis.unsuited = [](const Subject& s) { return s.label == "resnet" ? "it has no attention." : ""; };
@@ -95,6 +112,8 @@ TEST_CASE("a network an analysis does not apply to is left out, with the reason"
   input.subjects = {subject("vit"), subject("resnet")};
   const Section some = run_analysis(analysis, input);
   CHECK(some.finding == "1");
+  CHECK(some.question == analysis.question);
+  CHECK(some.cost == analysis.cost);
   CHECK(some.caveats == std::vector<std::string>{"Left out: resnet: it has no attention."});
   input.subjects = {subject("resnet")};
   const Section none = run_analysis(analysis, input);
@@ -112,8 +131,6 @@ TEST_CASE("what a call lacks is said instead of failing") {
 
 TEST_CASE("a shared value is made once") {
   Memo memo;
-  CHECK(some.question == analysis.question);
-  CHECK(some.cost == analysis.cost);
   int made = 0;
   const auto make = [&] { return ++made, std::string("value"); };
   for (int i = 0; i < 3; ++i) CHECK(memo.get<std::string>("key", make) == "value");

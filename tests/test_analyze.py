@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """The program analyze as a user meets it, on tiny networks. Usage: test_analyze.py BUILD_DIR"""
 
+import html
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,12 +69,12 @@ class Analyze(unittest.TestCase):
         for name in ("cka", "fourier", "variance", "distance", "rollout", "calibration", "confusion", "shape-bias",
                      "growth"):
             self.assertIn(name, by_name)
-        self.assertIn("shape-bias.pool", [option["name"] for option in by_name["shape-bias"]["options"]])
-        self.assertIn("--set shape-bias.pool", self.analyze("--list").stdout)
-
         for entry in listed:
             self.assertTrue(entry["question"].endswith("?"), entry)
             self.assertRegex(entry["cost"], "^time: .*; memory: ")
+        self.assertIn("shape-bias.pool", [option["name"] for option in by_name["shape-bias"]["options"]])
+        self.assertIn("--set shape-bias.pool", self.analyze("--list").stdout)
+
     def test_mistakes_are_one_line_with_the_nearest_name(self):
         run = ["--run", self.run_dir]
         self.assertIn("calibration", self.message(*run, "--only", "calibratoin"))
@@ -119,9 +122,6 @@ class Analyze(unittest.TestCase):
         early = self.report("--only", "variance", "--images", 60, "--checkpoint", "checkpoints/epoch-0000").stderr
         self.assertNotIn("kept from before", early)
 
-    def test_the_quick_set_says_what_full_adds_and_how_long_it_takes(self):
-        text = self.report("--images", 32).stderr
-        listed = json.loads(self.analyze("--list", "--json").stdout)
     def test_sections_of_other_weights_are_marked_until_they_are_computed_again(self):
         self.report("--only", "variance,calibration", "--images", 60)
         page = self.run_dir / "report" / "index.html"
@@ -137,6 +137,9 @@ class Analyze(unittest.TestCase):
         self.report("--only", "calibration", *early)
         self.assertNotIn("Stale.", page.read_text())
 
+    def test_the_quick_set_says_what_full_adds_and_how_long_it_takes(self):
+        text = self.report("--images", 32).stderr
+        listed = json.loads(self.analyze("--list", "--json").stdout)
         self.assertRegex(text, r"\d+ sections, about ")
         self.assertRegex(text.splitlines()[-1], r"--full adds .* \(about .*\)")
         made = self.summary()["sections"]
@@ -150,6 +153,38 @@ class Analyze(unittest.TestCase):
         sections = json.loads((plain / "report" / "summary.json").read_text())["sections"]
         self.assertIn("attention", sections["distance"]["finding"])
         self.assertIn("--against", sections["growth"]["finding"])
+
+    def page(self, run):
+        return html.unescape((run / "report" / "index.html").read_text())
+
+    def test_canonical_correlation_of_too_many_features_is_refused_with_its_reason(self):
+        self.report("--only", "similarity", "--images", 64, "--set", "similarity.regression_features=flat")
+        page = self.page(self.run_dir)
+        self.assertRegex(page, r"features over 64 pictures: once p >= n - 1.*every canonical correlation is 1")
+        self.assertIn("mean_cka", self.summary()["sections"]["similarity"]["values"])
+
+    def test_a_dead_network_is_flagged_and_no_value_is_nan(self):
+        file = self.run_dir / "best.safetensors"
+        content = bytearray(file.read_bytes())
+        size = int.from_bytes(content[:8], "little")
+        entries = json.loads(content[8:8 + size])
+        begin, end = next(entry["data_offsets"] for name, entry in entries.items() if name.startswith("stem.conv"))
+        content[8 + size + begin:8 + size + end] = bytes(end - begin)
+        file.write_bytes(content)
+        self.report("--only", "cka,similarity,variance,fourier", "--images", 64)
+        self.assertIn("Dead, constant over the pictures", self.page(self.run_dir))
+        text = (self.run_dir / "report" / "summary.json").read_text()
+        self.assertNotIn("NaN", text)
+        self.assertNotRegex(self.page(self.run_dir), r">[^<]*\bnan\b[^<]*<")
+
+    def test_rollout_says_why_it_leaves_lambda_layers_out_and_their_maps_are_drawn(self):
+        run = train(self.dir, "--epochs", 1, model="C.L:width=8,scope=3")
+        self.analyze("--run", run, "--only", "rollout,lambda-maps", "--images", 8)
+        sections = json.loads((run / "report" / "summary.json").read_text())["sections"]
+        self.assertRegex(sections["rollout"]["finding"], "^Does not apply.*signed.*see lambda-maps")
+        self.assertEqual(sections["rollout"]["figures"], [])
+        self.assertIn("lambda-maps", sections["lambda-maps"]["figures"])
+        self.assertIn("Does not apply", self.page(run))
 
     def test_an_interrupted_call_keeps_its_finished_sections(self):
         arguments = [BUILD / "analyze", "--run", self.run_dir, "--only", "variance,calibration,rollout,confusion,cka"]
@@ -168,6 +203,40 @@ class Analyze(unittest.TestCase):
         self.assertGreaterEqual(kept, 1)
         self.assertEqual(self.report("--only", "variance,calibration,rollout,confusion,cka")
                          .stderr.count("kept from before"), kept)
+
+    def test_an_interrupted_landscape_shows_the_time_left_and_goes_on_at_the_point_where_it_stopped(self):
+        command = ["--run", self.run_dir, "--only", "landscape", "--images", 400, "--threads", 1]
+        whole = self.dir / "whole"
+        self.analyze(*command, "--output", whole)
+        terminal, inside = os.openpty()
+        process = subprocess.Popen([BUILD / "analyze", *map(str, command)], cwd=self.dir, stdout=subprocess.DEVNULL,
+                                   stderr=inside, env={**os.environ, "TERM": "xterm"})
+        os.close(inside)
+        shown = ""
+        try:
+            while process.poll() is None:
+                shown += os.read(terminal, 4096).decode(errors="replace")
+                if re.search(r"\d+ of 163 points.*left", shown):
+                    process.send_signal(signal.SIGINT)
+                    break
+            while True:
+                shown += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # the terminal is gone with its program
+            pass
+        os.close(terminal)
+        self.assertEqual(process.wait(timeout=60), 130, shown)
+        self.assertRegex(shown, r"\d+ of 163 points.*(\d+:\d\d|\d+ s) left")
+        report = self.run_dir / "report"
+        kept = next(report.glob("partial/*/landscape-1"))
+        points = len(kept.read_text().splitlines()) - 1
+        self.assertGreater(points, 0)
+        self.assertLess(points, 163)
+        self.assertFalse((report / "sections" / "landscape.json").exists())
+        self.assertEqual(self.report(*command[2:]).returncode, 0)
+        self.assertFalse((report / "partial").exists())
+        for name in ("landscape-nll-1", "landscape-accuracy-1"):
+            file = Path("data") / f"{name}.npy"
+            self.assertEqual((report / file).read_bytes(), (whole / file).read_bytes())
 
     # --- several networks, other weights, other pictures -----------------------------------------------------------
 

@@ -178,7 +178,11 @@ TEST_CASE("an interrupted landscape goes on where it stopped") {
   landscape_from_text(read_file((folder / "points").string()), "points", rest);
   CHECK(std::ranges::count(rest, true, &LandscapePoint::done) == 2);
   rest = landscape_grid({-1, -0.5, 0, 0.5, 1}, {});
-  measure_landscape(model, batches_of(data, 2, 6), options, rest);
+  std::vector<std::pair<int64_t, bool>> told;  // points done, and whether they were found
+  LandscapeOptions going_on = options;
+  going_on.progress = Progress([&](const Progress::Report& r) { told.emplace_back(r.count, r.kept); });
+  measure_landscape(model, batches_of(data, 2, 6), going_on, rest);
+  CHECK(told == decltype(told){{2, true}, {3, false}, {4, false}, {5, false}});
   for (size_t i = 0; i < 5; ++i) CHECK(rest[i].nll == whole[i].nll);
   std::vector<LandscapePoint> other = landscape_grid({-1, 0, 1}, {});
   CHECK_THROWS_AS(measure_landscape(model, batches_of(data, 2, 6), options, other), DataError);
