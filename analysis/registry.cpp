@@ -212,7 +212,8 @@ Rows spatial_rows() {
        .run = localisation_section},
       {.name = "skip",
        .question = "How much of a block's output comes past the block, and can the network do without?",
-       .cost = "time: n forward passes for each of L shortcuts; memory: 400 numbers per layer",
+       .cost = "time: n forward passes for each of L shortcuts, and for each transformer block; memory: 400 numbers "
+               "per layer",
        .work = 6000,
        .run = skip_section},
       {.name = "probes",

@@ -22,7 +22,7 @@ const LinearOptions kLinear = {.weight_init = Init::truncated_normal(0.02),
 // x + attention(norm1(x)), then x + mlp(norm2(x)): two residual sub-blocks, each with its taps.
 class TransformerBlock {
  public:
-  TransformerBlock(const Scope& scope, const VitSpec& spec, std::string name, double drop_path,
+  TransformerBlock(const Scope& scope, const VitSpec& spec, int64_t number, double drop_path,
                    const TapSite& site)
       : norm1_(scope / "norm1", spec.width),
         attn_(scope / "attn", spec.width, site.prefix + site.height * site.width,
@@ -30,7 +30,8 @@ class TransformerBlock {
         norm2_(scope / "norm2", spec.width),
         mlp_(scope / "mlp", spec.width, 4 * spec.width, site.prefix + site.height * site.width,
              kLinear),
-        name_(std::move(name)),
+        name_(concat_text("block", number)),
+        has_skip_(number != spec.no_skip),
         drop_path_{drop_path},
         msa_site_(site),
         mlp_site_(site) {
@@ -58,11 +59,12 @@ class TransformerBlock {
 
   // The last product of a branch adds the skip when nobody looks at either or drops one.
   bool fused() const {
-    return !drop_path_.active() && !tapped("branch") && !tapped("skip");
+    return has_skip_ && !drop_path_.active() && !tapped("branch") && !tapped("skip");
   }
 
   Tensor add_branch(const Tensor& branch, const Tensor& skip, const TapSite& site) const {
     const Tensor shown = tap("branch", branch, site);
+    if (!has_skip_) return tap("out", shown, site);
     return tap("out", tap("skip", skip, site) + drop_path_(shown), site);
   }
 
@@ -71,6 +73,7 @@ class TransformerBlock {
   LayerNorm norm2_;
   Mlp mlp_;
   std::string name_;
+  bool has_skip_;
   DropPath drop_path_;
   TapSite msa_site_, mlp_site_;
 };
@@ -97,8 +100,7 @@ class VisionTransformer final : public Model {
     for (int64_t i = 0; i < spec.depth; ++i) {
       const double depth = static_cast<double>(std::max<int64_t>(spec.depth - 1, 1));
       const double rate = options.drop_path * static_cast<double>(i) / depth;
-      blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, concat_text("block", i + 1),
-                           rate, site_);
+      blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, i + 1, rate, site_);
     }
     norm_.emplace(root / "norm", spec.width);
     head_.emplace(root / "head", spec.width, options.classes, 1, kLinear);
@@ -151,6 +153,14 @@ bool take_prefix(std::string_view& text, std::string_view prefix) {
   return true;
 }
 
+// A whole number at the start of `text`, from 1.
+bool take_number(std::string_view& text, int64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || number < 1) return false;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return true;
+}
+
 }  // namespace
 
 std::optional<VitSpec> vit_spec(const std::string& name) {
@@ -160,13 +170,12 @@ std::optional<VitSpec> vit_spec(const std::string& name) {
     std::string_view tail = rest;
     if (!take_prefix(tail, size.name) || !take_prefix(tail, "_patch")) continue;
     VitSpec spec = {.width = size.width, .depth = size.depth, .heads = size.heads};
-    const auto [end, error] = std::from_chars(tail.data(), tail.data() + tail.size(), spec.patch);
-    if (error != std::errc() || spec.patch < 1) return {};
-    tail.remove_prefix(static_cast<size_t>(end - tail.data()));
+    if (!take_number(tail, spec.patch)) return {};
     spec.qkv_bias = spec.patch != 2;
     spec.pooled = take_prefix(tail, "_gap");
     if (take_prefix(tail, "_qkvbias")) spec.qkv_bias = true;
     if (take_prefix(tail, "_noqkvbias")) spec.qkv_bias = false;
+    if (take_prefix(tail, "_noskip") && (!take_number(tail, spec.no_skip) || spec.no_skip > spec.depth)) return {};
     if (tail.empty()) return spec;
     return {};
   }

@@ -14,12 +14,14 @@ struct VitSpec {
   int64_t patch = 16;
   bool pooled = false;  // no class token; the classifier reads the mean over tokens
   bool qkv_bias = true;
+  int64_t no_skip = 0;  // block (1, 2, ...) whose MSA and MLP have no shortcut; 0: every block has both
 };
 
 // "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools
 // instead of using a class token. Queries, keys and values have a bias as in timm, except at patch
 // 2, the form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
-// explicitly. Nothing when the name is no such name.
+// explicitly. "_noskip7" leaves out the shortcuts of block 7, to train what Raghu et al. (2021,
+// figure 8) did. Nothing when the name is no such name.
 std::optional<VitSpec> vit_spec(const std::string& name);
 
 // Throws UsageError when the patch does not divide the image.

@@ -426,6 +426,35 @@ TEST_CASE("Looking changes nothing: logits are the same with a probe on every bu
   }
 }
 
+TEST_CASE("A block without shortcuts writes what its branches write: with zeros there, pictures look alike") {
+  const ModelOptions options{.classes = 3, .image_size = 16, .seed = 2};
+  const Tensor images = noise({2, 16, 16, 3}, 2);
+  NoGrad guard;
+  for (const bool has_skip : {true, false}) {
+    const auto model = make_model(has_skip ? "vit_tiny_patch8" : "vit_tiny_patch8_noskip2", options);
+    int shortcuts = 0;
+    Tensor branch;
+    {
+      const ProbeGuard probe({"branch", "skip", "out"}, [&](const TapSite& site, const Tensor& x) {
+        shortcuts += site.name == "skip";
+        if (site.path == "block2.mlp.branch") branch = x;
+        if (site.path == "block2.mlp.out") CHECK((x.values() == branch.values()) == !has_skip);
+        return x;
+      });
+      (*model)(images);
+    }
+    CHECK(shortcuts == (has_skip ? 24 : 22));
+    for (const ParameterRef& p : model->store().parameters())
+      if (p->name.starts_with("blocks.1.mlp.fc2")) fill_(p->value.detach(), 0);
+    model->store().touch();
+    const std::vector<double> logits = (*model)(images).values();
+    const bool alike = logits[0] == logits[3] && logits[1] == logits[4] && logits[2] == logits[5];
+    CHECK(alike == !has_skip);
+  }
+  CHECK_THROWS_AS(make_model("vit_tiny_patch8_noskip13", options), UsageError);
+  CHECK_THROWS_AS(make_model("vit_tiny_patch8_noskip", options), UsageError);
+}
+
 TEST_CASE("A lesion takes effect: a branch of zeros leaves the skip") {
   const auto model = make_model("CC.CC:preact,width=8", {.image_size = 16, .seed = 1});
   NoGrad guard;
