@@ -116,8 +116,17 @@ TEST_CASE("a class token that takes half of the attention does not shorten the d
 
 TEST_CASE("attention to itself has distance 0") { CHECK(distance(grid(5, 8), identity_attention(25)) == 0); }
 
-TEST_CASE("uniform attention in 7 x 7 windows is 14.4379 px at stride 4, wherever the windows are") {
-  CHECK(distance(grid(14, 4, 7), uniform_attention(4, 1, 49)) == doctest::Approx(14.4379).epsilon(1e-5));
+TEST_CASE("attention to the right neighbour, the last column to itself, looks P (n - 1) / n far") {
+  const int64_t n = 6;
+  Tensor a = Tensor::zeros({1, 1, n * n, n * n});
+  for (int64_t i = 0; i < n * n; ++i) a.data<float>()[i * n * n + (i % n + 1 < n ? i + 1 : i)] = 1;
+  CHECK(distance(grid(n, 8), a) == doctest::Approx(8.0 * 5 / 6));
+}
+
+TEST_CASE("uniform attention in 7 x 7 windows is 14.4379 px at stride 4, and twice that at every further stage") {
+  const std::pair<double, double> stages[] = {{4, 14.4379}, {8, 28.8757}, {16, 57.7514}, {32, 115.5029}};
+  for (const auto& [stride, expected] : stages)
+    CHECK(distance(grid(14, stride, 7), uniform_attention(4, 1, 49)) == doctest::Approx(expected).epsilon(1e-5));
 }
 
 TEST_CASE("a shifted window is measured in the unrolled picture") {

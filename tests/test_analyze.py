@@ -205,7 +205,8 @@ class Analyze(unittest.TestCase):
                          .stderr.count("kept from before"), kept)
 
     def test_an_interrupted_landscape_shows_the_time_left_and_goes_on_at_the_point_where_it_stopped(self):
-        command = ["--run", self.run_dir, "--only", "landscape", "--images", 400, "--threads", 1]
+        command = ["--run", self.run_dir, "--only", "landscape", "--images", 60, "--threads", 1,
+                   "--set", "landscape.side_points=5", "--set", "landscape.line_points=5"]
         whole = self.dir / "whole"
         self.analyze(*command, "--output", whole)
         terminal, inside = os.openpty()
@@ -216,7 +217,7 @@ class Analyze(unittest.TestCase):
         try:
             while process.poll() is None:
                 shown += os.read(terminal, 4096).decode(errors="replace")
-                if re.search(r"\d+ of 163 points.*left", shown):
+                if re.search(r"\d+ of 35 points.*left", shown):
                     process.send_signal(signal.SIGINT)
                     break
             while True:
@@ -225,12 +226,12 @@ class Analyze(unittest.TestCase):
             pass
         os.close(terminal)
         self.assertEqual(process.wait(timeout=60), 130, shown)
-        self.assertRegex(shown, r"\d+ of 163 points.*(\d+:\d\d|\d+ s) left")
+        self.assertRegex(shown, r"\d+ of 35 points.*(\d+:\d\d|\d+ s) left")
         report = self.run_dir / "report"
         kept = next(report.glob("partial/*/landscape-1"))
         points = len(kept.read_text().splitlines()) - 1
         self.assertGreater(points, 0)
-        self.assertLess(points, 163)
+        self.assertLess(points, 35)
         self.assertFalse((report / "sections" / "landscape.json").exists())
         self.assertEqual(self.report(*command[2:]).returncode, 0)
         self.assertFalse((report / "partial").exists())

@@ -139,6 +139,23 @@ TEST_CASE(
   CHECK(std::abs(sum(fourier_basis(4, 4, 8, 8) * fourier_basis(0, 0, 8, 8)).item()) < 1e-6);
 }
 
+TEST_CASE("a cosine of amplitude 3 on 16 x 16 pixels has |F| = 384 at its two bins, a constant all of it at zero") {
+  std::vector<double> wave;
+  for (int y = 0; y < 16; ++y)
+    for (int x = 0; x < 16; ++x) wave.push_back(3 * std::cos(2 * kPi * (2.0 * y / 16 + 5.0 * x / 16)));
+  const std::vector<double> f = fft2_magnitude(Tensor::from(wave, {1, 16, 16, 1})).values();
+  for (size_t i = 0; i < f.size(); ++i)
+    CHECK(std::abs(f[i] - (i == 2 * 16 + 5 || i == 14 * 16 + 11 ? 384 : 0)) < 1e-3);
+  const std::vector<double> flat = fft2_magnitude(Tensor::full({1, 16, 16, 1}, -2)).values();
+  for (size_t i = 0; i < flat.size(); ++i) CHECK(std::abs(flat[i] - (i == 0 ? 512 : 0)) < 1e-3);
+}
+
+TEST_CASE("a basis picture of norm v moves a picture by exactly v before it is clipped") {
+  const Tensor picture = with_rms(Tensor::full({1, 8, 8, 1}, 1), 0.5);
+  const Tensor moved = picture + reshape(fourier_basis(1, 2, 8, 8), Shape{1, 8, 8, 1}) * 4.0;
+  CHECK(norm(moved - picture) == doctest::Approx(4).epsilon(1e-6));
+}
+
 TEST_CASE("a Nyquist wave is the checkerboard, zero frequency a constant") {
   const std::vector<double> board = fourier_basis(2, 2, 4, 4).values();
   for (int64_t y = 0; y < 4; ++y)

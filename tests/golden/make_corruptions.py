@@ -19,36 +19,16 @@ import skimage.color
 import skimage.filters
 from PIL import Image
 
+from shared import site_of, words
+
 SEED, INDEX, PLACES = 3, 7, 192
 
 
 # --- random numbers, as RandomSequence of tensor/core/random.h ---
 
-def site_of(name):
-    value = 0xCBF29CE484222325
-    for byte in name.encode():
-        value = (value ^ byte) * 0x100000001B3 % 2**64
-    return value
-
-
-def words(seed, step, site, count):
-    mixed = (seed * 0x9E3779B97F4A7C15 % 2**64) ^ site
-    k0, k1 = mixed % 2**32, mixed >> 32
-    low = np.uint64(0xFFFFFFFF)
-    index = np.arange((count + 3) // 4, dtype=np.uint64)
-    c = [index & low, index >> np.uint64(32), np.full(len(index), step % 2**32, np.uint64),
-         np.full(len(index), step >> 32, np.uint64)]
-    for _ in range(10):
-        p0, p1 = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
-        c = [(p1 >> np.uint64(32)) ^ c[1] ^ np.uint64(k0), p1 & low, (p0 >> np.uint64(32)) ^ c[3] ^ np.uint64(k1),
-             p0 & low]
-        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
-    return np.stack(c, 1).reshape(-1)[:count]
-
-
 class Random:
     def __init__(self, seed, step, site):
-        self.words, self.at = words(seed, step, site, 400000), 0
+        self.words, self.at = words(seed, site, 100000, step).reshape(-1), 0
 
     def next(self, count):
         self.at += count
