@@ -1,5 +1,5 @@
 # The CUDA backend, when there is something to build it from. Sets PASSBAND_CUDA_FOUND and PASSBAND_CUDA_SOURCES and
-# makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and PASSBAND_HAS_CUDNN) and the libraries.
+# makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and PASSBAND_HAS_CUDNN, the version) and the libraries.
 
 add_library(passband_cuda INTERFACE)
 file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS
@@ -34,10 +34,11 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
 endif()
 # `native` asks the driver and fails to generate where there is no GPU, so the default names architectures:
 # machine code for A100 and H100/H200, and PTX for whatever comes after them.
+set(default_architectures 80-real 90-real 90-virtual)
 if("native" IN_LIST CMAKE_CUDA_ARCHITECTURES AND NOT EXISTS /dev/nvidia0)
   passband_no_cuda("CMAKE_CUDA_ARCHITECTURES=native needs a GPU" "-DCMAKE_CUDA_ARCHITECTURES=90")
 elseif(NOT CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
+  set(CMAKE_CUDA_ARCHITECTURES ${default_architectures})
 endif()
 
 include(CheckLanguage)
@@ -52,7 +53,16 @@ if(NOT CUDAToolkit_FOUND OR CUDAToolkit_VERSION VERSION_LESS 12.4)
 endif()
 
 set(PASSBAND_CUDA_FOUND ON)
-list(JOIN CMAKE_CUDA_ARCHITECTURES " " archs)
+set(archs "")
+foreach(arch IN LISTS CMAKE_CUDA_ARCHITECTURES)
+  string(REGEX REPLACE "-real$" "" arch "sm_${arch}")
+  string(REGEX REPLACE "^sm_(.*)-virtual$" "PTX of \\1" arch "${arch}")
+  list(APPEND archs "${arch}")
+endforeach()
+list(JOIN archs ", " archs)
+if(CMAKE_CUDA_ARCHITECTURES STREQUAL default_architectures)
+  message(STATUS "CUDA: for ${archs}; -DCMAKE_CUDA_ARCHITECTURES=native builds for the GPU of this machine alone")
+endif()
 passband_feature(CUDA ON "${CUDAToolkit_VERSION} for ${archs}" "-DPASSBAND_CUDA=OFF")
 target_compile_options(passband_cuda INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --extended-lambda -Xcompiler=-Wall,-Wextra,-fopenmp>)
@@ -67,7 +77,7 @@ if(PASSBAND_CUDNN_INCLUDE AND PASSBAND_CUDNN_LIBRARY)
   list(TRANSFORM lines REPLACE "[^0-9]*([0-9]+).*" "\\1")
   list(JOIN lines "." version)
   target_include_directories(passband_cuda SYSTEM INTERFACE ${PASSBAND_CUDNN_INCLUDE})
-  target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDNN=1)
+  target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDNN="${version}")
   target_link_libraries(passband_cuda INTERFACE ${PASSBAND_CUDNN_LIBRARY})
   passband_feature(cuDNN ON "${version}" "-DPASSBAND_CUDNN_LIBRARY=OFF")
 else()

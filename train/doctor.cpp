@@ -97,8 +97,12 @@ std::vector<Finding> devices(bool card) {
   for (int i = 0; i < cuda_device_count(); ++i)
     findings.push_back({fmt::format("cuda:{}", i), device_facts({DeviceType::cuda, static_cast<int8_t>(i)}), ""});
   if (!findings.empty()) return findings;
-  if (!card) return {{"GPU", "none", ""}};
   const bool built = cuda_backend() == CudaBackend::native;
+  if (!card)
+    return {{"GPU", "none",
+             built ? "this program has kernels for one, and computes on the processor here (--device cpu); in a "
+                     "container or virtual machine, hand the GPU through (--gpus all)"
+                   : ""}};
   return {{"GPU", built ? "the driver shows none to this program" : "there, but not used by this build",
            built ? "check nvidia-smi, CUDA_VISIBLE_DEVICES and the container's --gpus" : ""}};
 }
@@ -117,9 +121,7 @@ Finding compiler(bool card) {
 Finding libraries() {
   const dnnl_version_t* const v = dnnl_version();
   std::string text = fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);
-#ifdef PASSBAND_HAS_CUDNN
-  text += ", cuBLASLt, cuFFT, cuDNN";
-#endif
+  for (const std::string& library : cuda_libraries()) text += ", " + library;
   return {"libraries", text, ""};
 }
 

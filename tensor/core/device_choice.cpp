@@ -99,6 +99,15 @@ std::string cuda_architectures() {
 #endif
 }
 
+std::vector<std::string> cuda_libraries() {
+  std::vector<std::string> libraries;
+  if (cuda_backend() == CudaBackend::native) libraries = {"cuBLASLt", "cuFFT"};
+#ifdef PASSBAND_HAS_CUDNN
+  libraries.emplace_back("cuDNN " PASSBAND_HAS_CUDNN);
+#endif
+  return libraries;
+}
+
 void synchronize(Device device) {
   if (device.is_cuda()) cuda::synchronize(cuda::compute_stream());
 }
@@ -114,6 +123,7 @@ int cuda_device_count() { return 0; }
 std::string describe_device(Device) { return "cpu"; }
 std::string device_facts(Device) { return "cpu"; }
 std::string cuda_architectures() { return ""; }
+std::vector<std::string> cuda_libraries() { return {}; }
 void synchronize(Device) {}
 Device choose_device(const std::string& name) { return device_named(name); }
 #endif

@@ -1,6 +1,7 @@
 // Which devices this program can compute on, and the choice of one by name.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "tensor/core/device.h"
 
@@ -11,6 +12,8 @@ enum class CudaBackend : uint8_t { none, emulated, native };
 CudaBackend cuda_backend();
 // "sm_80, sm_90 and PTX": what the kernels were compiled for; empty without a native backend.
 std::string cuda_architectures();
+// NVIDIA's libraries that a native backend was built with: "cuBLASLt", "cuFFT" and, where it was there, "cuDNN 9.19.0".
+std::vector<std::string> cuda_libraries();
 // Devices of the backend: 0 without one, or without a driver or a GPU.
 int cuda_device_count();
 
