@@ -7,6 +7,7 @@
 
 #include "tensor/core/device.h"
 #include "tensor/core/dtype.h"
+#include "tensor/core/tensor.h"
 
 namespace passband::bench {
 
@@ -14,13 +15,15 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string op, train;
-  std::string precision;  // "f32", "bf16" or empty: both for --op, f32 for --train
+  std::string precision;  // "f32", "tf32" (on a GPU), "bf16" or empty: all for --op, f32 for --train
+  std::string engine = "native";  // of products and convolutions on a GPU: see tensor/ops/engine.h
   int64_t batch_size = 96, img_size = 32, classes = 10;
-  int64_t steps = 12;  // timed training steps
+  int64_t steps = 12;  // timed training steps; on a GPU, of each of five blocks
   int threads = 0;  // 0: the physical cores
   std::string device = "cpu";
   bool json = false, peer = false, profile = false;
   bool graph = false;  // on a GPU: the training step as one recorded launch
+  bool autotune = false;  // the peer also in its mode that takes minutes to compile
 };
 
 // Where everything is measured; set once, before anything is.
@@ -31,6 +34,16 @@ struct Timing {
   int64_t repeats = 0;
 };
 
+// Whether that is a real GPU, which works while the host goes on.
+bool measures_gpu();
+// "f32", "tf32" or "bf16": sets what products may round to, and returns the type of activations.
+DType use_precision(const std::string& precision);
+
+// Small normal numbers on that device; one block repeated, because the values do not matter but
+// denormals and zeros would.
+Tensor random_operand(const Shape& shape, DType dtype);
+
+double round_to(double value, double unit);
 double now();  // seconds of a steady clock
 double median(std::vector<double> values);
 
@@ -55,8 +68,8 @@ std::vector<Case> operation_cases(const std::string& op, DType dtype, int64_t ba
 Json run_operations(const Options& options);
 // Times whole training steps: forward, loss, backward, SGD step, zeroed gradients.
 Json run_training(const Options& options);
-// The same step in PyTorch, or why there is none; see peer_torch.py. `losses` are those of our
-// first steps.
+// The same step in PyTorch's modes (see peer_torch.py) or why there is none; a mode whose first loss
+// is not ours has no times. `losses` are those of our first steps.
 Json run_peer(const Options& options, const std::string& weights,
               const std::vector<double>& losses);
 

@@ -7,6 +7,7 @@
 #include "tensor/core/device_choice.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/ops/engine.h"
 
 namespace passband::bench {
 
@@ -34,8 +35,8 @@ void add_options(CLI::App& app, Options& options) {
   auto* op =
       app.add_option("--op", options.op, "operation to measure: all, " + join(operation_names()));
   app.add_option("--train", options.train, "model whose training step is measured")->excludes(op);
-  app.add_option("--precision", options.precision, "f32 or bf16")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--precision", options.precision, "f32, bf16, or on a GPU tf32")
+      ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   number("--batch-size", options.batch_size, "images per step");
   number("--img-size", options.img_size, "side of an image");
   number("--classes", options.classes, "classes of the model");
@@ -45,9 +46,14 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--device", options.device, "cpu, cuda, cuda:n or cuda-emulated")
       ->capture_default_str();
   app.add_flag("--graph", options.graph, "on a GPU, with --train: the step as one recorded launch");
+  app.add_option("--engine", options.engine,
+                 "on a GPU: products and convolutions by native kernels, library, or auto (the faster)")
+      ->capture_default_str();
   app.add_flag("--json", options.json, "print one JSON document instead of tables");
   app.add_flag("--profile", options.profile, "with --train: milliseconds per kernel of one step");
-  app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
+  auto* peer = app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
+  app.add_flag("--autotune", options.autotune, "with --peer on a GPU: also max-autotune, which takes minutes")
+      ->needs(peer);
 }
 
 void show(const Json& result, bool json, void (*print)(const Json&)) {
@@ -89,6 +95,10 @@ int main(int argc, char** argv) {
     if (options.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
       run_emulated_sibling(argv);
     measured_device = choose_device(options.device);
+    if (options.precision == "tf32" && !measured_device.is_cuda())
+      throw UsageError("--precision tf32 needs a GPU: try --device cuda, or --precision f32");
+    set_product_engine(engine_from(options.engine));
+    set_conv_engine(engine_from(options.engine));
     run(options);
     return 0;
   } catch (const CLI::ParseError& error) {

@@ -1,26 +1,29 @@
 // Timing of single calls, and the cases of --op between measurements of the machine's peaks.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "experiments/bench/bench.h"
 #include "experiments/bench/peak.h"
 #include "tensor/core/device_choice.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/ops/engine.h"
 
 namespace passband::bench {
 namespace {
 
-double round_to(double value, double unit) { return std::round(value / unit) * unit; }
-
 // Peaks around one case: the better of before and after, as a neighbour may take the machine for a
 // moment.
 struct Sentinel {
-  explicit Sentinel(const Case& c) : compute(c.flop > 0), dtype(c.dtype) { sample(); }
+  Sentinel(const Case& c, const std::string& precision)
+      : compute(c.flop > 0), dtype(c.dtype), precision(precision) {
+    sample();
+  }
   void sample() {
     if (measured_device.is_cuda()) {
-      if (compute) vector = device_product_rate(measured_device, dtype);
-      else bandwidth = device_copy_bandwidth(measured_device);
+      if (compute) vector = device_product_rate(precision);
+      else bandwidth = device_copy_bandwidth();
       return;
     }
     const double f32 = f32_peak(0.01);
@@ -30,16 +33,17 @@ struct Sentinel {
   }
   bool compute;
   DType dtype;
+  std::string precision;
   double vector = 0, matrix = 0, bandwidth = 0;
 };
 
-Json row_of(const Case& c) {
-  Sentinel sentinel(c);
+Json row_of(const Case& c, const std::string& precision) {
+  Sentinel sentinel(c, precision);
   const Timing time = measure(c.run);
   sentinel.sample();
   Json row = {{"op", c.op},
               {"shape", c.shape},
-              {"dtype", std::string(name_of(c.dtype))},
+              {"dtype", precision},
               {"ms", round_to(time.min_ms, 1e-4)},
               {"ms_median", round_to(time.median_ms, 1e-4)},
               {"n", time.repeats}};
@@ -58,7 +62,23 @@ Json row_of(const Case& c) {
   return row;
 }
 
+// What --precision leaves to measure. Only products know tf32.
+std::vector<std::string> precisions(const Options& options) {
+  if (!options.precision.empty()) return {options.precision};
+  if (measured_device.is_cuda()) return {"f32", "tf32", "bf16"};
+  return {"f32", "bf16"};
+}
+
 }  // namespace
+
+bool measures_gpu() { return measured_device.is_cuda() && cuda_backend() == CudaBackend::native; }
+
+DType use_precision(const std::string& precision) {
+  allow_tf32(precision == "tf32");
+  return precision == "bf16" ? DType::bf16 : DType::f32;
+}
+
+double round_to(double value, double unit) { return std::round(value / unit) * unit; }
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -72,7 +92,7 @@ double median(std::vector<double> values) {
 
 Timing measure(const std::function<void()>& f, double seconds) {
   constexpr size_t kLeast = 3;
-  const int calls = cuda_backend() == CudaBackend::native && measured_device.is_cuda() ? 20 : 1;
+  const int calls = measures_gpu() ? 20 : 1;
   f();
   synchronize(measured_device);
   std::vector<double> times;
@@ -93,19 +113,21 @@ Json run_operations(const Options& options) {
   Json rows = Json::array();
   for (const std::string& op : known) {
     if (options.op != "all" && options.op != op) continue;
-    for (const DType dtype : {DType::f32, DType::bf16}) {
-      if (!options.precision.empty() && options.precision != name_of(dtype)) continue;
-      for (const Case& c : operation_cases(op, dtype, options.batch_size)) {
-        rows.push_back(row_of(c));
+    for (const std::string& precision : precisions(options)) {
+      for (const Case& c : operation_cases(op, use_precision(precision), options.batch_size)) {
+        if (c.flop == 0 && precision == "tf32") continue;
+        rows.push_back(row_of(c, precision));
         if (!options.json) print_operations({{"results", {rows.back()}}});
       }
     }
   }
   if (measured_device.is_cuda())
     return {{"device", describe_device(measured_device)},
-            {"copy_gbytes_per_s", round_to(device_copy_bandwidth(measured_device), 0.01)},
-            {"product_gflops_bf16", round_to(device_product_rate(measured_device, DType::bf16), 0.1)},
-            {"product_gflops_f32", round_to(device_product_rate(measured_device, DType::f32), 0.1)},
+            {"copy_gbytes_per_s", round_to(device_copy_bandwidth(), 0.01)},
+            {"engine", options.engine},
+            {"product_gflops_bf16", round_to(device_product_rate("bf16"), 0.1)},
+            {"product_gflops_tf32", round_to(device_product_rate("tf32"), 0.1)},
+            {"product_gflops_f32", round_to(device_product_rate("f32"), 0.1)},
             {"results", rows}};
   return {{"threads", thread_count()},
           {"copy_gbytes_per_s", round_to(copy_bandwidth(), 0.01)},

@@ -15,21 +15,6 @@
 namespace passband::bench {
 namespace {
 
-// Small normal numbers; one block repeated, because the values do not matter but denormals and
-// zeros would.
-Tensor random(const Shape& shape, DType dtype) {
-  constexpr int64_t kBlock = 4099;
-  float block[kBlock];
-  for (int64_t i = 0; i < kBlock; ++i)
-    block[i] = random_normal({.site = site_of("bench")}, static_cast<uint64_t>(i));
-  const Tensor x = Tensor::empty(shape, dtype);
-  dispatch_floating(dtype, "bench", [&]<class T>() {
-    T* p = x.data<T>();
-    for (int64_t i = 0; i < x.numel(); ++i) p[i] = static_cast<T>(block[i % kBlock]);
-  });
-  return x.to(measured_device);
-}
-
 Tensor filled(int64_t size, double value) {
   return Tensor::full({size}, value, DType::f32, measured_device);
 }
@@ -86,10 +71,10 @@ std::vector<Case> conv_cases(DType dtype, int64_t batch) {
       {512, 512, 3, 1, 4},  {512, 2048, 1, 1, 4}, {2048, 512, 1, 1, 4}};
   std::vector<Case> cases;
   for (const auto& [in, out, kernel, stride, side] : kLayers) {
-    const Tensor x = random({batch, side, side, in}, dtype),
-                 w = random({out, kernel, kernel, in}, dtype);
+    const Tensor x = random_operand({batch, side, side, in}, dtype),
+                 w = random_operand({out, kernel, kernel, in}, dtype);
     const ConvOptions options{.stride = stride, .padding = kernel / 2};
-    const Tensor dy = random({batch, side / stride, side / stride, out}, dtype);
+    const Tensor dy = random_operand({batch, side / stride, side / stride, out}, dtype);
     const double flop = 2.0 * static_cast<double>(dy.numel() * in * kernel * kernel);
     const std::string shape =
         fmt::format("{}x{}x{}x{} -> {} k{} s{}", batch, side, side, in, out, kernel, stride);
@@ -113,17 +98,17 @@ std::vector<Case> matmul_cases(DType dtype, int64_t batch) {
       {65, 192, 576}, {65, 192, 192}, {65, 192, 768}, {65, 768, 192}, {65, 384, 1536}};
   std::vector<Case> cases;
   for (const auto& [tokens, in, out] : kLayers) {
-    const Tensor x = random({batch * tokens, in}, dtype), w = random({out, in}, dtype);
+    const Tensor x = random_operand({batch * tokens, in}, dtype), w = random_operand({out, in}, dtype);
     const double flop = 2.0 * static_cast<double>(batch * tokens * in * out);
     add_products(cases, "linear", fmt::format("{}x{} -> {}", batch * tokens, in, out), flop, {x, w},
                  [](const std::vector<Tensor>& t) { return linear(t[0], t[1]); });
   }
-  const Tensor q = random({batch * 3, 64, 64}, dtype), k = random({batch * 3, 64, 64}, dtype);
+  const Tensor q = random_operand({batch * 3, 64, 64}, dtype), k = random_operand({batch * 3, 64, 64}, dtype);
   const double flop = 2.0 * 64 * 64 * 64 * static_cast<double>(batch * 3);
   add_products(
       cases, "matmul", fmt::format("{}x(64x64x64)", batch * 3), flop, {q, k},
       [](const std::vector<Tensor>& t) { return matmul(t[0], t[1], {.transpose_b = true}); });
-  const Tensor square = random({1024, 1024}, dtype);
+  const Tensor square = random_operand({1024, 1024}, dtype);
   add_products(cases, "matmul", "1024x1024x1024", 2.0 * 1024 * 1024 * 1024, {square, square},
                [](const std::vector<Tensor>& t) { return matmul(t[0], t[1]); });
   return cases;
@@ -136,7 +121,7 @@ std::vector<Case> batch_norm_cases(DType dtype, int64_t batch) {
   using SideAndChannels = std::pair<int64_t, int64_t>;
   for (const auto& [side, channels] :
        {SideAndChannels{32, 64}, {32, 256}, {16, 128}, {8, 1024}, {4, 2048}}) {
-    const Tensor x = random({batch, side, side, channels}, dtype);
+    const Tensor x = random_operand({batch, side, side, channels}, dtype);
     const Tensor gamma = filled(channels, 1), beta = filled(channels, 0);
     const Tensor mean = filled(channels, 0), variance = filled(channels, 1);
     add_moving(cases, "batch_norm+relu", x, 3, 8, [=](const Tensor& t) {
@@ -150,7 +135,7 @@ std::vector<Case> layer_norm_cases(DType dtype, int64_t batch) {
   std::vector<Case> cases;
   for (const int64_t width : {192, 384}) {
     const Tensor gamma = filled(width, 1), beta = filled(width, 0);
-    add_moving(cases, "layer_norm", random({batch, 65, width}, dtype), 2, 5,
+    add_moving(cases, "layer_norm", random_operand({batch, 65, width}, dtype), 2, 5,
                [=](const Tensor& t) { return layer_norm(t, gamma, beta); });
   }
   return cases;
@@ -159,16 +144,16 @@ std::vector<Case> layer_norm_cases(DType dtype, int64_t batch) {
 std::vector<Case> softmax_cases(DType dtype, int64_t batch) {
   std::vector<Case> cases;
   for (const int64_t tokens : {64, 65, 256})
-    add_moving(cases, "softmax", random({batch, 3, tokens, tokens}, dtype), 2, 5,
+    add_moving(cases, "softmax", random_operand({batch, 3, tokens, tokens}, dtype), 2, 5,
                [](const Tensor& t) { return softmax(t); });
   return cases;
 }
 
 std::vector<Case> gelu_cases(DType dtype, int64_t batch) {
   std::vector<Case> cases;
-  add_moving(cases, "gelu", random({batch, 65, 768}, dtype), 2, 5,
+  add_moving(cases, "gelu", random_operand({batch, 65, 768}, dtype), 2, 5,
              [](const Tensor& t) { return gelu(t); });
-  add_moving(cases, "relu", random({batch, 32, 32, 64}, dtype), 2, 5,
+  add_moving(cases, "relu", random_operand({batch, 32, 32, 64}, dtype), 2, 5,
              [](const Tensor& t) { return relu(t); });
   return cases;
 }
@@ -176,7 +161,7 @@ std::vector<Case> gelu_cases(DType dtype, int64_t batch) {
 std::vector<Case> attention_cases(DType dtype, int64_t batch) {
   std::vector<Case> cases;
   for (const auto& [tokens, heads] : {std::pair<int64_t, int64_t>{65, 3}, {64, 3}, {256, 3}}) {
-    const Tensor qkv = random({batch, tokens, 3 * heads * 64}, dtype);
+    const Tensor qkv = random_operand({batch, tokens, 3 * heads * 64}, dtype);
     const double flop = 4.0 * static_cast<double>(batch * heads * tokens * tokens * 64);
     add_products(
         cases, "attention", fmt::format("{} x {} tokens x {} heads x 64", batch, tokens, heads),
@@ -196,10 +181,10 @@ std::vector<Case> lambda_cases(DType dtype, int64_t batch) {
     const int64_t reach = window ? window : 2 * side - 1,
                   taps = window ? window * window : side * side;
     const int64_t pixels = side * side;
-    const Tensor q = random({batch, side, side, kHeads * kDepth}, dtype);
-    const Tensor k = random({batch, side, side, kDepth}, dtype),
-                 v = random({batch, side, side, value}, dtype);
-    const Tensor e = random({reach, reach, kDepth, 1}, dtype);
+    const Tensor q = random_operand({batch, side, side, kHeads * kDepth}, dtype);
+    const Tensor k = random_operand({batch, side, side, kDepth}, dtype),
+                 v = random_operand({batch, side, side, value}, dtype);
+    const Tensor e = random_operand({reach, reach, kDepth, 1}, dtype);
     const double flop =
         2.0 * static_cast<double>(batch * pixels * value * kDepth * (1 + kHeads + taps));
     add_products(cases, "lambda", fmt::format("{}x{}x{} v{} r{}", batch, side, side, value, reach),
@@ -223,6 +208,19 @@ constexpr Family kFamilies[] = {
 };
 
 }  // namespace
+
+Tensor random_operand(const Shape& shape, DType dtype) {
+  constexpr int64_t kBlock = 4099;
+  float block[kBlock];
+  for (int64_t i = 0; i < kBlock; ++i)
+    block[i] = random_normal({.site = site_of("bench")}, static_cast<uint64_t>(i));
+  const Tensor x = Tensor::empty(shape, dtype);
+  dispatch_floating(dtype, "bench", [&]<class T>() {
+    T* p = x.data<T>();
+    for (int64_t i = 0; i < x.numel(); ++i) p[i] = static_cast<T>(block[i % kBlock]);
+  });
+  return x.to(measured_device);
+}
 
 std::vector<std::string> operation_names() {
   std::vector<std::string> names;

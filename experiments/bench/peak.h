@@ -1,8 +1,7 @@
 // What this machine can do at best, measured by loops that do nothing else: the yardstick beside
 // every benchmark.
 #pragma once
-#include "tensor/core/device.h"
-#include "tensor/core/dtype.h"
+#include <string>
 
 namespace passband::bench {
 
@@ -18,8 +17,9 @@ double copy_bandwidth();
 double triad_bandwidth();
 
 // What a GPU does at best: GB/s of a copy within its memory (read and written), and GFLOP/s of a
-// product of 8192 x 8192 matrices, the better of our kernels and the vendor's library. Measured once.
-double device_copy_bandwidth(Device device);
-double device_product_rate(Device device, DType dtype);
+// product of 8192 x 8192 matrices of random numbers in "f32", "tf32" or "bf16", the better of our
+// kernels and the vendor's library. Measured once.
+double device_copy_bandwidth();
+double device_product_rate(const std::string& precision);
 
 }  // namespace passband::bench

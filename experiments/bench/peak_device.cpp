@@ -20,24 +20,27 @@ double product_rate_of(Engine engine, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-double device_copy_bandwidth(Device device) {
+double device_copy_bandwidth() {
   static const double rate = [&] {
     const int64_t bytes = is_emulated() ? 1 << 20 : int64_t{1} << 30;
-    const Tensor from = Tensor::zeros({bytes}, DType::u8, device), to = Tensor::empty_like(from);
+    const Tensor from = Tensor::zeros({bytes}, DType::u8, measured_device), to = Tensor::empty_like(from);
     return 2 * static_cast<double>(bytes) / measure([&] { to.copy_from(from); }).min_ms / 1e6;
   }();
   return rate;
 }
 
-double device_product_rate(Device device, DType dtype) {
-  static std::map<DType, double> rates;
-  if (const auto known = rates.find(dtype); known != rates.end()) return known->second;
+double device_product_rate(const std::string& precision) {
+  static std::map<std::string, double> rates;
+  if (const auto known = rates.find(precision); known != rates.end()) return known->second;
   const Engine engine = product_engine();
+  const bool tf32 = tf32_allowed();
+  const DType dtype = use_precision(precision);
   const int64_t n = is_emulated() ? 64 : 8192;
-  const Tensor a = Tensor::full({n, n}, 0.5, dtype, device), b = Tensor::full({n, n}, 0.25, dtype, device);
+  const Tensor a = random_operand({n, n}, dtype), b = random_operand({n, n}, dtype);
   const double rate = std::max(product_rate_of(Engine::native, a, b), product_rate_of(Engine::library, a, b));
   set_product_engine(engine);
-  return rates[dtype] = rate;
+  allow_tf32(tf32);
+  return rates[precision] = rate;
 }
 
 }  // namespace passband::bench

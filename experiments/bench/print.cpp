@@ -43,14 +43,21 @@ void print_training(const Json& r) {
                  row["calls"].get<int64_t>(), row["ms"].get<double>());
   if (!r.contains("peer")) return;
   const Json& peer = r["peer"];
-  if (peer.contains("ratio"))
-    fmt::print(
-        "  PyTorch {} ({}, {}): {:.0f} ms a step, {:.2f} times ours; losses {:.6f} and {:.6f}\n",
-        peer["torch"].get<std::string>(), peer["blas"].get<std::string>(),
-        peer["memory_format"].get<std::string>(), peer["step_ms"].get<double>(),
-        peer["ratio"].get<double>(), peer["losses"][0].get<double>(), r["loss"].get<double>());
-  else
+  if (!peer.contains("modes")) {
     fmt::print("  {}\n", peer["message"].get<std::string>());
+    return;
+  }
+  fmt::print("  PyTorch {} ({}), first loss of ours {:.7f}:\n", peer["torch"].get<std::string>(),
+             peer["blas"].get<std::string>(), r["losses"][0].get<double>());
+  for (const Json& mode : peer["modes"]) {
+    const std::string name = mode["mode"].get<std::string>();
+    if (mode.contains("message"))
+      fmt::print("  {:<16} {}\n", name, mode["message"].get<std::string>());
+    else
+      fmt::print("  {:<16} {:.2f} ms a step, {:.2f} times ours; first loss {:.7f}\n", name,
+                 mode["step_ms"].get<double>(), mode["ratio"].get<double>(),
+                 mode["losses"][0].get<double>());
+  }
 }
 
 }  // namespace passband::bench

@@ -21,9 +21,9 @@ namespace {
 
 constexpr double kBlockSeconds = 2;
 constexpr int kPeerSteps = 3;
+constexpr int kGpuBlocks = 5;
+constexpr double kGpuWarmSeconds = 3;
 constexpr SgdOptions kSgd = {.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .nesterov = true};
-
-double round_to(double value, double unit) { return std::round(value / unit) * unit; }
 
 // A model and one fixed batch of random pictures.
 class TrainingStep {
@@ -49,14 +49,15 @@ class TrainingStep {
     if (options.graph) recording_ = make_recording(measured_device);
   }
 
-  // Returns the loss before the update.
-  double operator()() {
+  // Gives a step to the device, which may still be at it when this returns.
+  void operator()() {
     const auto work = [this] { step(); };
     if (recording_) recording_->run(work);
     else work();
     ++steps_;
-    return loss_.item();
   }
+  // Of the last step, before its update; waits for it.
+  double loss() const { return loss_.item(); }
 
   const Model& model() const { return *model_; }
   Tensor images() const { return images_; }
@@ -84,46 +85,63 @@ class TrainingStep {
 struct Peaks {
   double f32 = 0, vector = 0, matrix = 0;
 
-  static Peaks sample(DType compute) {
+  static Peaks sample(const std::string& precision) {
     Peaks p;
     if (measured_device.is_cuda()) {
-      p.f32 = device_product_rate(measured_device, DType::f32);
-      p.vector = device_product_rate(measured_device, compute);
+      p.vector = device_product_rate(precision);
       return p;
     }
     p.f32 = f32_peak(0.1);
     // bf16 work may also be done by widening to f32, so its vector peak is the better of the two.
-    p.vector = compute == DType::bf16 ? std::max(p.f32, bf16_peak(0.1)) : p.f32;
-    p.matrix = compute == DType::bf16 ? matrix_peak(0.1) : 0;
+    p.vector = precision == "bf16" ? std::max(p.f32, bf16_peak(0.1)) : p.f32;
+    p.matrix = precision == "bf16" ? matrix_peak(0.1) : 0;
     return p;
   }
 };
 
 struct Block {
-  std::vector<double> seconds;  // of its steps
+  std::vector<double> seconds;  // of its steps; on a GPU their mean
   double peak = 0;  // mean of the vector peaks before and after
 };
 
 // Steps until `steps` are done and at least three blocks are; a block ends after kBlockSeconds.
-std::vector<Block> run_blocks(TrainingStep& step, int64_t steps, DType compute, Peaks& best) {
+std::vector<Block> run_blocks(TrainingStep& step, const Options& options, Peaks& best) {
   std::vector<Block> blocks;
-  Peaks before = Peaks::sample(compute);
-  for (int64_t done = 0; done < steps || blocks.size() < 3;) {
+  const double length = measured_device.is_cuda() ? 0 : kBlockSeconds;  // an emulator's times say nothing
+  Peaks before = Peaks::sample(options.precision);
+  for (int64_t done = 0; done < options.steps || blocks.size() < 3;) {
     Block block;
-    for (const double end = now() + kBlockSeconds;
+    for (const double end = now() + length;
          block.seconds.empty() || now() + block.seconds.back() < end;) {
       const double begin = now();
       step();
+      step.loss();
       block.seconds.push_back(now() - begin);
       ++done;
     }
-    const Peaks after = Peaks::sample(compute);
+    const Peaks after = Peaks::sample(options.precision);
     block.peak = (before.vector + after.vector) / 2;
     best = {std::max({best.f32, before.f32, after.f32}),
             std::max({best.vector, before.vector, after.vector}),
             std::max({best.matrix, before.matrix, after.matrix})};
     before = after;
     blocks.push_back(std::move(block));
+  }
+  return blocks;
+}
+
+// A GPU is given all steps of a block at once and waited for at its end, after some seconds in which
+// its clocks settle.
+std::vector<Block> run_gpu_blocks(TrainingStep& step, const Options& options, Peaks& best) {
+  best = Peaks::sample(options.precision);
+  for (const double end = now() + kGpuWarmSeconds; now() < end; step.loss()) step();
+  std::vector<Block> blocks;
+  for (int i = 0; i < kGpuBlocks; ++i) {
+    synchronize(measured_device);
+    const double begin = now();
+    for (int64_t n = 0; n < options.steps; ++n) step();
+    synchronize(measured_device);
+    blocks.push_back({{(now() - begin) / static_cast<double>(options.steps)}, best.vector});
   }
   return blocks;
 }
@@ -142,6 +160,7 @@ Json profile_of(TrainingStep& step) {
   start_profile();
   const double begin = now();
   step();
+  step.loss();
   const double total = now() - begin;
   Json rows = Json::array();
   double counted = 0;
@@ -167,17 +186,35 @@ std::string export_start(const TrainingStep& step) {
   return path.string();
 }
 
+// PyTorch's times for the same step, and how many times ours they are.
+Json compare(const Options& options, const std::string& exported, const std::vector<double>& losses,
+             double fastest_seconds) {
+  Json peer = run_peer(options, exported, losses);
+  std::filesystem::remove(exported);
+  std::filesystem::remove(exported + ".batch");
+  if (peer.contains("modes"))
+    for (Json& mode : peer["modes"])
+      if (mode.contains("step_ms"))
+        mode["ratio"] = round_to(mode["step_ms"].get<double>() / (fastest_seconds * 1e3), 1e-3);
+  return peer;
+}
+
 }  // namespace
 
-Json run_training(const Options& options) {
-  const DType compute = options.precision == "bf16" ? DType::bf16 : DType::f32;
-  TrainingStep step(options, compute);
+Json run_training(const Options& given) {
+  Options options = given;
+  if (options.precision.empty()) options.precision = "f32";
+  TrainingStep step(options, use_precision(options.precision));
   const std::string exported = options.peer ? export_start(step) : std::string();
   std::vector<double> losses;
-  for (int i = 0; i < kPeerSteps; ++i) losses.push_back(step());  // warm-up as well
+  for (int i = 0; i < kPeerSteps; ++i) {  // warm-up as well
+    step();
+    losses.push_back(step.loss());
+  }
 
   Peaks best;
-  const std::vector<Block> blocks = run_blocks(step, options.steps, compute, best);
+  const std::vector<Block> blocks =
+      measures_gpu() ? run_gpu_blocks(step, options, best) : run_blocks(step, options, best);
   std::vector<double> seconds;
   for (const Block& block : blocks)
     seconds.insert(seconds.end(), block.seconds.begin(), block.seconds.end());
@@ -187,39 +224,34 @@ Json run_training(const Options& options) {
 
   Json result = {
       {"model", step.model().name()},
-      {"precision", options.precision == "bf16" ? "bf16" : "f32"},
+      {"precision", options.precision},
       {"batch_size", options.batch_size},
       {"img_size", options.img_size},
       {"threads", thread_count()},
       {"device", describe_device(measured_device)},
       {"graph", options.graph},
+      {"engine", options.engine},
       {"gmacs_per_image", round_to(static_cast<double>(step.model().macs()) / 1e9, 1e-4)},
-      {"steps", seconds.size()},
-      {"step_ms", round_to(fastest * 1e3, 0.01)},
-      {"step_ms_median", round_to(typical * 1e3, 0.01)},
+      {"steps", measures_gpu() ? kGpuBlocks * options.steps : static_cast<int64_t>(seconds.size())},
+      {"step_ms", round_to(fastest * 1e3, 1e-3)},
+      {"step_ms_median", round_to(typical * 1e3, 1e-3)},
+      {"step_ms_max", round_to(std::ranges::max(seconds) * 1e3, 1e-3)},
       {"images_per_s", round_to(batch / fastest, 0.01)},
       {"images_per_s_median", round_to(batch / typical, 0.01)},
       {"gflops", round_to(flop / fastest / 1e9, 0.1)},
       {"peak_gflops", round_to(best.vector, 0.1)},
       {"peak_of", measured_device.is_cuda() ? "a large product here" : "vector registers here"},
       {"share_of_peak", round_to(flop / fastest / 1e9 / best.vector, 1e-4)},
-      {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)},
-      {"f32_peak_gflops", round_to(best.f32, 0.1)}};
+      {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)}};
+  if (best.f32 > 0) result["f32_peak_gflops"] = round_to(best.f32, 0.1);
   if (best.matrix > 0) {
     result["matrix_peak_gflops"] = round_to(best.matrix, 0.1);
     result["share_of_matrix_peak"] = round_to(flop / fastest / 1e9 / best.matrix, 1e-4);
   }
   result["peak_memory_mb"] = memory_statistics(measured_device).peak_bytes >> 20;
-  result["loss"] = losses[0];
+  result["losses"] = losses;
   if (options.profile) result["profile"] = profile_of(step);
-  if (options.peer) {
-    result["peer"] = run_peer(options, exported, losses);
-    std::filesystem::remove(exported);
-    std::filesystem::remove(exported + ".batch");
-    if (result["peer"].contains("step_ms"))
-      result["peer"]["ratio"] =
-          round_to(result["peer"]["step_ms"].get<double>() / (fastest * 1e3), 1e-3);
-  }
+  if (options.peer) result["peer"] = compare(options, exported, losses, fastest);
   return result;
 }
 
