@@ -1,6 +1,7 @@
 # A thin face over CMake: `make help` lists what there is. Everything is non-interactive.
 BUILD  ?= build
 JOBS   ?= $(shell nproc)
+ARGS   ?=
 CONFIG ?=
 
 .DEFAULT_GOAL := build
@@ -39,9 +40,9 @@ test: deps
 kernels:
 	@python3 .cmake/kernels.py $(BUILD)/kernels --jobs $(JOBS)
 
-# On a machine with a GPU: build, test and measure natively; writes experiments/gpu/<device>.md.
+# On a machine with a GPU: build, test and measure natively; writes experiments/gpu/<device>.md. ARGS: its options.
 gpu-check:
-	@python3 experiments/gpu/check.py $(BUILD)-gpu --jobs $(JOBS)
+	@python3 experiments/gpu/check.py $(BUILD)-gpu --jobs $(JOBS) $(ARGS)
 
 # Sources and packages in one archive, for such a machine without network.
 bundle:
@@ -65,4 +66,4 @@ help:
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
 	@echo
 	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'
-	@echo '  settings: BUILD=dir  JOBS=n  CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)'
+	@echo '  settings: BUILD=dir  JOBS=n  CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)  ARGS=... of gpu-check'

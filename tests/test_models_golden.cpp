@@ -1,15 +1,17 @@
-// Whole networks against torchvision, timm and plain PyTorch: golden files made by
-// golden/make_models.py.
+// Whole networks against torchvision, timm and plain PyTorch, on the CPU or a GPU, real or emulated:
+// golden files made by golden/make_models.py.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <sstream>
 
 #include "models/model.h"
 #include "models/weights.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
 
@@ -17,6 +19,15 @@ namespace passband {
 namespace {
 
 constexpr uint64_t kSeed = 7, kJitterSeed = 77;
+
+// PASSBAND_DEVICE names where the networks compute: "cpu" (the default), "cuda", "cuda-emulated".
+Device tested_device() {
+  static const Device device = [] {
+    const char* name = std::getenv("PASSBAND_DEVICE");
+    return choose_device(name && *name ? name : "cpu");
+  }();
+  return device;
+}
 
 // How far a result may lie from PyTorch's f64 one: the first step, and the training curve.
 struct Tolerance {
@@ -83,6 +94,7 @@ void check_gradients(const Golden& golden, const ParameterStore& store, double t
 }
 
 void check_against(const char* file, DType dtype, const Tolerance& tolerance, size_t steps) {
+  if (dtype == DType::f64 && tested_device().is_cuda()) return;  // its norms take f32 and bf16
   const Golden golden(file);
   const int64_t side = std::stoll(golden.metadata.at("side")),
                 count = std::stoll(golden.metadata.at("images"));
@@ -97,8 +109,10 @@ void check_against(const char* file, DType dtype, const Tolerance& tolerance, si
     pixels[i] = random_normal({kSeed, 0, site_of("golden.images")}, i);
   for (size_t i = 0; i < classes.size(); ++i)
     classes[i] = random_words({kSeed, 0, site_of("golden.labels")}, i).v[0] % 10;
-  const Tensor images = Tensor::from(pixels, {count, side, side, 3}, dtype);
-  const Tensor labels = Tensor::from(classes, {count}, DType::i32);
+  const Device device = tested_device();
+  model->to(device);
+  const Tensor images = Tensor::from(pixels, {count, side, side, 3}, dtype, device);
+  const Tensor labels = Tensor::from(classes, {count}, DType::i32, device);
 
   const std::vector<double> curve = golden["curve"];
   const Tensor velocity = Tensor::zeros_like(store.values());

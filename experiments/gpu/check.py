@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Builds for the GPU of this machine, tests the kernels on it, measures them, and writes a page and a JSON file.
 
-usage: check.py BUILD_DIR [--jobs N] [--quick]
+usage: check.py BUILD_DIR [--jobs N] [--minutes N] [--only GROUP,...] [--autotune]
+       check.py BUILD_DIR --build-only      no more than the build; needs no GPU
+       check.py BUILD_DIR --rehearse        every part, tiny, on the emulated device; writes into a temporary folder
 
-Each part is tried, and what failed or is missing stands in the page: tests of every operation and of whole models
-against the CPU, NVIDIA's compute-sanitizer where it is installed, operations beside the device's own copy and product
-rates, training steps of the networks as they come and as one recorded launch.
+Groups, in this order: tests (every test that touches the device, whole models against PyTorch's golden values, programs
+end to end), operations (beside the device's own copy and product rates), training (steps as they come, as one recorded
+launch, and in PyTorch after both have shown the same first loss), sanitizer (NVIDIA's compute-sanitizer on the
+operations). A part that fails is reported and the next one goes on. With --minutes no part starts after that time. What
+an earlier call found on this device stays in the files until the same part runs again.
 """
 
 import argparse
@@ -15,139 +19,228 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+from page import write_files
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-MODELS = [("resnet18", 32), ("resnet50", 32), ("preact_resnet50", 32), ("vit_tiny_patch4", 32),
-          ("vit_small_patch4", 32), ("lambda_resnet50", 32), ("alternet_50", 32), ("resnet50", 224),
-          ("vit_small_patch16", 224)]
-TESTS = ["test_op_table", "test_cuda_products", "test_cuda_training"]
-SANITIZERS = ["memcheck", "racecheck", "initcheck"]
+GROUPS = ("tests", "operations", "training", "sanitizer")
+SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
+# model, side of the pictures, batch sizes
+MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)), ("preact_resnet50", 32, (512, 128)),
+          ("vit_tiny_patch4", 32, (512, 128)), ("vit_small_patch4", 32, (512, 128)),
+          ("lambda_resnet50", 32, (512, 128)), ("alternet_50", 32, (512, 128)), ("resnet50", 224, (256,)),
+          ("vit_small_patch16", 224, (256,))]
+# One small member of each family, and of each test a case of a second or so.
+REHEARSED_MODELS = [("C.C:width=8", 8, (2,)), ("C.CL:width=8,scope=3", 8, (2,)), ("C.CM:width=8,heads=1", 8, (2,))]
+REHEARSED_CASES = {"test_op_table": "*index outside*", "test_cuda_attention": "*fewer products*",
+                   "test_cuda_norms": "pooling*", "test_cuda_products": "engines are known*",
+                   "test_cuda_training": "*memory*", "test_models_golden": "A small AlterNet*"}
 
 
-class Check:
+class PartFailed(Exception):
+    pass
+
+
+class Machine:
+    """Runs the programs of a build folder on its device: the GPU, or in a rehearsal the emulator."""
+
     def __init__(self, options):
-        self.build, self.jobs, self.quick = options.build.resolve(), options.jobs, options.quick
-        self.result = {"tests": {}, "sanitizer": {}, "operations": None, "training": []}
+        self.build, self.rehearsed = options.build.resolve(), options.rehearse
+        self.device = "cuda-emulated" if options.rehearse else "cuda"
+        self.suffix = "-emulated" if options.rehearse else ""
 
-    def run(self, *command, timeout=1200):
-        """(exit code, output); a command that does not end is a failure, not the end of the check."""
-        print("+", *map(str, command), flush=True)
+    def run(self, *command, timeout=1200, **environment):
+        """Output of a command that must end well."""
         try:
-            done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=timeout,
-                                  check=False)
-            return done.returncode, done.stdout + done.stderr
-        except subprocess.TimeoutExpired:
-            return 124, f"not finished after {timeout} s"
+            done = subprocess.run([str(word) for word in command], cwd=self.build, capture_output=True, text=True,
+                                  timeout=timeout, check=False, env={**os.environ, **environment})
+        except subprocess.TimeoutExpired as expired:
+            raise PartFailed(f"{command[0]} had not ended after {timeout} s") from expired
+        except OSError as error:
+            raise PartFailed(f"{command[0]}: {error.strerror}") from error
+        output = done.stdout + done.stderr
+        if done.returncode:
+            raise PartFailed(f"{' '.join(map(str, command))} ended with {done.returncode}: {output.strip()[-2000:]}")
+        return output
 
-    def compile(self):
-        flags = ["-DPASSBAND_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native"]
-        if (ROOT / "packages").is_dir():  # of `make bundle`
-            flags.append(f"-DCMAKE_PREFIX_PATH={ROOT / 'packages/usr'}")
+    def compile(self, jobs):
+        flags = ["-DPASSBAND_CUDA=ON"] + ["-DCMAKE_CUDA_ARCHITECTURES=native"] * has_gpu()
+        if (ROOT / "packages").is_dir():  # of `make bundle`; the old kind of run path serves libraries of libraries too
+            flags += [f"-DCMAKE_PREFIX_PATH={ROOT / 'packages/usr'}",
+                      "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags"]
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-        begin = time.monotonic()
-        for command in (["cmake", "-S", ROOT, "-B", self.build, *generator, *flags],
-                        ["cmake", "--build", self.build, "-j", self.jobs, "--target", "programs", *TESTS]):
-            code, output = self.run(*command, timeout=3000)
-            if code:
-                sys.exit(f"gpu-check: the build failed\n{output[-4000:]}")
-        self.result["build_seconds"] = round(time.monotonic() - begin)
+        self.build.mkdir(parents=True, exist_ok=True)
+        self.run("cmake", "-S", ROOT, "-B", self.build, *generator, *flags)
+        targets = ["programs", *(name for name, _ in device_tests())]
+        return self.run("cmake", "--build", self.build, "-j", jobs, "--target", *targets, timeout=3600)
 
-    def test(self):
-        for name in TESTS:
-            code, output = self.run(self.build / "tests" / name)
-            self.result["tests"][name] = "passed" if code == 0 else output[-2000:]
+    def test(self, name):
+        """A test binary; where it does not know the device by itself, PASSBAND_DEVICE tells it."""
+        binary = self.build / "tests" / (name + self.suffix.replace("-", "_"))
+        chosen = [f"-tc={REHEARSED_CASES.get(name, '*')}"] if self.rehearsed else []
+        output = self.run(binary, *chosen, PASSBAND_DEVICE=self.device)
+        counts = re.search(r"test cases:\s*(\d+)", output)
+        if not counts or counts[1] == "0":
+            raise PartFailed(f"{name} ran no test case")
+        return {"cases": int(counts[1])}
 
-    def sanitize(self):
-        tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
-        if not Path(tool).exists():
-            self.result["sanitizer"] = "compute-sanitizer is not installed"
-            return
-        for kind in SANITIZERS:
-            code, output = self.run(tool, "--tool", kind, "--error-exitcode", "9", self.build / "tests/test_op_table",
-                                    "-tc=*on the device*", timeout=1800)
-            summary = re.findall(r"ERROR SUMMARY: (.*)|RACECHECK SUMMARY: (.*)", output)
-            self.result["sanitizer"][kind] = "passed" if code == 0 else str(summary or output[-500:])
+    def train_as_on_the_cpu(self):
+        """The train program on device and CPU: the same losses."""
+        there, here = self.train(self.device), self.train("cpu")
+        if not there or len(there) != len(here) or any(abs(a - b) > 1e-4 * abs(b) for a, b in zip(there, here)):
+            raise PartFailed(f"losses differ: {there} on {self.device}, {here} on the CPU")
+        return {"losses": there}
+
+    def train(self, device):
+        """Losses of a few steps."""
+        size = ["--model", "C.CM:width=8,head_dim=8", "--batch-size", 4, "--steps", 2, "--shapes-train", 64,
+                "--shapes-test", 16] if self.rehearsed else ["--model", "alternet", "--batch-size", 32, "--steps", 5]
+        with tempfile.TemporaryDirectory(prefix="passband-") as folder:
+            self.run(self.build / ("train" + (self.suffix if device == self.device else "")), "--device", device,
+                     "--data", "shapes", "--precision", "f32", *size, "--output", folder)
+            lines = next(Path(folder).glob("*/metrics.jsonl")).read_text().splitlines()
+        entries = [json.loads(line) for line in lines]
+        return [entry["loss"] for entry in entries if entry["split"] == "train"]
 
     def bench(self, *arguments):
-        code, output = self.run(self.build / "bench", "--device", "cuda", "--json", *arguments)
+        output = self.run(self.build / ("bench" + self.suffix), "--device", self.device, "--json", *arguments,
+                          timeout=3600)
         try:
-            return json.loads(output[output.index("{"):]) if code == 0 else {"failed": output[-500:]}
-        except ValueError:
-            return {"failed": output[-500:]}
+            return json.loads(output[output.index("{"):output.rindex("}") + 1])
+        except ValueError as error:
+            raise PartFailed(f"bench printed no JSON: {output[-500:]}") from error
 
-    def measure(self):
-        self.result["operations"] = self.bench("--op", "all", "--batch-size", 128)
-        for model, side in MODELS:
-            for batch in (128,) if self.quick or side > 32 else (128, 512):
-                common = ["--train", model, "--batch-size", batch, "--img-size", side, "--precision", "bf16",
-                          "--classes", 10 if side == 32 else 1000]
-                entry = {"model": model, "side": side, "batch": batch, "eager": self.bench(*common),
-                         "graph": self.bench(*common, "--graph")}
-                self.result["training"].append(entry)
-
-    def write(self):
-        operations = self.result["operations"]
-        device = operations.get("device", "unknown GPU")
-        stem = re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*\)", "", device).strip().lower())
-        folder = ROOT / "experiments" / "gpu"
-        (folder / f"{stem}.json").write_text(json.dumps(self.result, indent=1) + "\n")
-        (folder / f"{stem}.md").write_text(page(device, self.result))
-        print(f"{folder / stem}.md")
+    def sanitize(self, kind):
+        tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+        if self.rehearsed or not Path(tool).exists():
+            raise PartFailed("not run: " + ("no GPU" if self.rehearsed else "compute-sanitizer is not installed"))
+        output = self.run(tool, "--tool", kind, "--error-exitcode", "9", self.build / "tests/test_op_table",
+                          "-tc=*on the device*", timeout=3600)
+        return {"summary": re.findall(r"(?:ERROR|RACECHECK) SUMMARY: (.*)", output)}
 
 
-def number(entry, key):
-    return f"{entry[key]:.1f}" if isinstance(entry.get(key), (int, float)) else "-"
+def has_gpu():
+    return Path("/dev/nvidia0").exists()
 
 
-def page(device, result):
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                            check=False).stdout.strip() or "a bundle"
-    lines = [f"# {device}", "", f"`make gpu-check` at {commit}, {time.strftime('%Y-%m-%d')}.", "", "## Tests", ""]
-    lines += [f"- {name}: {'passed' if text == 'passed' else 'failed, see the JSON file'}"
-              for name, text in result["tests"].items()]
-    sanitizer = result["sanitizer"]
-    if isinstance(sanitizer, str):
-        lines.append(f"- {sanitizer}")
+def device_tests():
+    """(name, expected seconds) of every test binary that computes on the device."""
+    names = sorted(path.stem for path in (ROOT / "tests").glob("test_cuda_*.cpp"))
+    return [("test_op_table", 60)] + [(name, 30) for name in names] + [("test_models_golden", 60)]
+
+
+def plan(machine, options):
+    """Every part as (group, name, expected seconds, function)."""
+    parts = [("tests", name, seconds, lambda name=name: machine.test(name)) for name, seconds in device_tests()]
+    parts.append(("tests", "train as on the CPU", 20, machine.train_as_on_the_cpu))
+    if machine.rehearsed:
+        operations, batch = [("layer_norm", "native"), ("softmax", "library")], 1
     else:
-        lines += [f"- compute-sanitizer {kind}: {text}" for kind, text in sanitizer.items()]
-    operations = result["operations"]
-    lines += ["", "## Operations", "",
-              f"The device copies {number(operations, 'copy_gbytes_per_s')} GB/s and multiplies large matrices at "
-              f"{number(operations, 'product_gflops_bf16')} GFLOP/s in bf16, "
-              f"{number(operations, 'product_gflops_f32')} in f32, measured in the same run.", "",
-              "| operation | shape | type | ms | of the limit |",
-              "|---|---|---|---|---|"]
-    for row in operations.get("results", []):
-        lines.append(f"| {row['op']} | {row['shape']} | {row['dtype']} | {row['ms']:.4f} | "
-                     f"{100 * row['share_of_peak']:.0f} % |")
-    lines += ["", "## Training steps, bf16", "", "| model | side | batch | images/s eager | graph | peak MiB |",
-              "|---|---|---|---|---|---|"]
-    for entry in result["training"]:
-        lines.append(f"| {entry['model']} | {entry['side']} | {entry['batch']} | "
-                     f"{number(entry['eager'], 'images_per_s_median')} | "
-                     f"{number(entry['graph'], 'images_per_s_median')} | {number(entry['graph'], 'peak_memory_mb')} |")
-    return "\n".join(lines) + "\n"
+        operations, batch = [("all", "native"), ("conv2d", "library"), ("matmul", "library")], 128
+    for name, engine in operations:
+        arguments = ("--op", name, "--batch-size", batch, "--engine", engine)
+        parts.append(("operations", f"{name} {engine}", 120, lambda a=arguments: machine.bench(*a)))
+    for precision in ("bf16", "tf32"):
+        for model, side, batches in REHEARSED_MODELS if machine.rehearsed else MODELS:
+            for batch in batches:
+                parts += training_parts(machine, options, model, side, batch, precision)
+    parts += [("sanitizer", kind, 600, lambda kind=kind: machine.sanitize(kind)) for kind in SANITIZERS]
+    return [(group, name, 1, function) for group, name, _, function in parts] if machine.rehearsed else parts
+
+
+def training_parts(machine, options, model, side, batch, precision):
+    common = ["--train", model, "--batch-size", batch, "--img-size", side, "--precision", precision, "--classes",
+              10 if side <= 64 else 1000, "--steps", 1 if machine.rehearsed else 50]
+    torch = ["--peer"] + ["--autotune"] * options.autotune
+    modes = [("graph", ["--graph", *torch], 420 if options.autotune else 150)]
+    if precision == "bf16":
+        modes += [("eager", [], 20), ("graph, faster engine", ["--graph", "--engine", "auto"], 30)]
+    name = f"{model} {side} {batch} {precision} "
+    return [("training", name + mode, seconds, lambda extra=extra: machine.bench(*common, *extra))
+            for mode, extra, seconds in modes]
+
+
+def clock(seconds):
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def run_parts(parts, minutes):
+    """{"group: name": {outcome, seconds, data}} of the parts that ran; says how far it is and how long it will take."""
+    begin, found = time.monotonic(), {}
+    left = sum(seconds for _, _, seconds, _ in parts)
+    spent = 0
+    for number, (group, name, expected, function) in enumerate(parts, 1):
+        gone = time.monotonic() - begin
+        pace = gone / spent if spent else 1
+        if minutes and gone > 60 * minutes:
+            print(f"gpu-check: {minutes} minutes are over; {len(parts) - number + 1} parts have not run", flush=True)
+            break
+        print(f"[{number:3}/{len(parts)}] {clock(gone)} gone, about {clock(left * pace)} left: {group}: {name}",
+              flush=True)
+        entry = {"outcome": "passed"}
+        try:
+            entry["data"] = function()
+        except PartFailed as failure:
+            entry["outcome"] = str(failure)
+        except Exception as error:  # a mistake of this script's must not cost what was measured
+            entry["outcome"] = f"{type(error).__name__}: {error}"
+        entry["seconds"] = round(time.monotonic() - begin - gone, 1)
+        if entry["outcome"] != "passed":
+            print("  " + entry["outcome"].splitlines()[0][:300], flush=True)
+        found[f"{group}: {name}"] = entry
+        spent, left = spent + expected, left - expected
+    return found
+
+
+def device_of(machine, found):
+    """What the driver and the programs say of the device."""
+    device = {"name": "unknown GPU"}
+    for entry in found.values():
+        data = entry.get("data")
+        if isinstance(data, dict) and "device" in data:
+            device["name"] = re.sub(r" \(cuda:\d+\)$", "", data["device"])
+    try:
+        fields = "name,driver_version,clocks.max.sm,power.limit,memory.total"
+        values = machine.run("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader").splitlines()[0]
+        device.update(zip(fields.split(","), (value.strip() for value in values.split(","))))
+    except PartFailed:
+        pass
+    return device
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="no sanitizers, one batch size")
+    parser.add_argument("--minutes", type=float, default=0, help="start no part after this time")
+    parser.add_argument("--only", default=",".join(GROUPS), help="groups, comma-separated: " + ", ".join(GROUPS))
+    parser.add_argument("--autotune", action="store_true", help="PyTorch's max-autotune too: minutes a model")
+    parser.add_argument("--build-only", action="store_true", help="compile, and run nothing")
+    parser.add_argument("--rehearse", action="store_true", help="on the emulated device, which must have been built")
     options = parser.parse_args()
-    if not Path("/dev/nvidia0").exists():
-        sys.exit("gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0); `make test` runs the kernels on the "
-                 "emulator, `make kernels` compiles them")
-    check = Check(options)
-    check.compile()
-    check.test()
-    if not options.quick:
-        check.sanitize()
-    check.measure()
-    check.write()
-    sys.exit(any(text != "passed" for text in check.result["tests"].values()))
+    groups = options.only.split(",")
+    if unknown := set(groups) - set(GROUPS):
+        parser.error(f"--only: no group {sorted(unknown)[0]}; there are " + ", ".join(GROUPS))
+    machine = Machine(options)
+    if not options.rehearse:
+        if not has_gpu() and not options.build_only:
+            sys.exit("gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0); `make test` runs the kernels on the "
+                     "emulator, `make kernels` compiles them")
+        print("gpu-check: building", flush=True)
+        try:
+            machine.compile(options.jobs)
+        except PartFailed as failure:
+            sys.exit(f"gpu-check: the build failed\n{failure}")
+        if options.build_only:
+            return
+    found = run_parts([part for part in plan(machine, options) if part[0] in groups], options.minutes)
+    folder = Path(tempfile.mkdtemp(prefix="passband-gpu-")) if options.rehearse else ROOT / "experiments" / "gpu"
+    print(write_files(folder, device_of(machine, found), found, options.rehearse))
+    failed = [name for name, entry in found.items() if name.startswith("tests") and entry["outcome"] != "passed"]
+    sys.exit(f"gpu-check: failed: {', '.join(failed)}" if failed else 0)
 
 
 if __name__ == "__main__":
