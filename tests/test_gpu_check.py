@@ -52,6 +52,13 @@ class Parts(unittest.TestCase):
         self.assertEqual([found[f"tests: {name}"]["outcome"] for name in "abc"],
                          ["no such thing", "ZeroDivisionError: integer division or modulo by zero", "passed"])
 
+    def test_an_interruption_keeps_what_was_found(self):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        parts = [("tests", "a", 1, lambda: None), ("tests", "b", 1, interrupt), ("tests", "c", 1, lambda: None)]
+        self.assertEqual(list(check.run_parts(parts, 0)), ["tests: a"])
+
     def test_no_part_starts_when_time_is_over(self):
         self.assertEqual(check.run_parts([("tests", "a", 1, lambda: None)], -1), {})
 

@@ -1,5 +1,6 @@
 // What `train --list` prints.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace passband {

@@ -1,6 +1,7 @@
 // CPU Fourier transform by KissFFT, in f64 for every element type. Two real channels travel as the
 // real and imaginary part of one complex transform Z: A[k] = (Z[k] + conj Z[-k]) / 2, B[k] = (Z[k]
 // - conj Z[-k]) / 2i.
+#include <cmath>
 #include <complex>
 #include <kissfft/kissfft.hh>
 #include <vector>
