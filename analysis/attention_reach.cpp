@@ -31,7 +31,7 @@ void check_tokens(const char* what, const TapSite& site, const WindowGrid& grid,
         weights.size(2), " tokens, its grid has ", grid.tokens() + site.prefix);
 }
 
-std::vector<double> divided(std::vector<double> sums, double count) {
+std::vector<double> mean_over(std::vector<double> sums, double count) {
   for (double& value : sums) value /= count;
   return sums;
 }
@@ -94,9 +94,9 @@ void AttentionDistance::add(const TapSite& site, const Tensor& weights) {
   count_ += static_cast<double>(windows * tokens);
 }
 
-std::vector<double> AttentionDistance::distances() const { return divided(distance_, count_); }
+std::vector<double> AttentionDistance::distances() const { return mean_over(distance_, count_); }
 
-std::vector<double> AttentionDistance::class_mass() const { return divided(mass_, count_); }
+std::vector<double> AttentionDistance::class_mass() const { return mean_over(mass_, count_); }
 
 double uniform_distance(int64_t n) {
   double total = 0;
@@ -128,10 +128,10 @@ void AttentionEntropy::add(const TapSite& site, const Tensor& probabilities) {
   class_count_ += static_cast<double>(windows * site.prefix);
 }
 
-std::vector<double> AttentionEntropy::entropy() const { return divided(grid_, grid_count_); }
+std::vector<double> AttentionEntropy::entropy() const { return mean_over(grid_, grid_count_); }
 
 std::vector<double> AttentionEntropy::class_entropy() const {
-  return divided(class_, class_count_);
+  return mean_over(class_, class_count_);
 }
 
 std::string why_no_attention(const std::string& label, const Model& model) {

@@ -10,9 +10,10 @@
 #include "tensor/ops/shape.h"
 
 namespace passband {
-namespace {
 
 int64_t places_of(const TapSite& site) { return site.prefix + site.height * site.width; }
+
+namespace {
 
 // Sources of one colour are seen by disjoint sets of output places, so that one pass serves them
 // all.
@@ -104,9 +105,9 @@ struct Block {
   std::vector<double> norms;  // (place, group) x (color, group)
 };
 
-class Measurement {
+class TransportMeasurement {
  public:
-  Measurement(const Model& model, const Tensor& image, const BlockTransportOptions& options)
+  TransportMeasurement(const Model& model, const Tensor& image, const BlockTransportOptions& options)
       : model_(model), image_(image), options_(options) {
     CHECK(image.size(0) == 1, "block transports: one picture at a time, not ", image);
     survey();
@@ -232,7 +233,7 @@ class Measurement {
 
 std::vector<BlockTransport> block_transports(const Model& model, const Tensor& image,
                                              const BlockTransportOptions& options) {
-  return Measurement(model, image, options).run();
+  return TransportMeasurement(model, image, options).run();
 }
 
 namespace {

@@ -20,6 +20,8 @@
 
 namespace passband {
 
+int64_t places_of(const TapSite& site);  // of the grid, with its prefix
+
 struct BlockTransport {
   TapSite site;  // of the block's output
   int64_t channels = 0;  // of its output

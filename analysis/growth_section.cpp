@@ -15,7 +15,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 256;
+constexpr int64_t kGrowthBatch = 256;
 
 double fraction_of(const Subject& subject) { return subject.run ? subject.run->data_fraction : 0; }
 
@@ -44,13 +44,13 @@ std::vector<Subject> family_of(const AnalysisInput& input) {
   return family;
 }
 
-struct Measured {
+struct MeasuredGrowth {
   DepthAxis axis;
   std::vector<std::vector<double>> cka;  // [sibling][layer]
 };
 
-Measured measure(const std::vector<Subject>& family, const AnalysisInput& input) {
-  Measured result;
+MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& input) {
+  MeasuredGrowth result;
   std::vector<std::vector<Tensor>> kernels(family.size());
   std::vector<std::vector<bool>> dead(family.size());
   std::optional<CorrespondingCka> sums;
@@ -67,8 +67,8 @@ Measured measure(const std::vector<Subject>& family, const AnalysisInput& input)
     for (std::vector<Tensor>& of_network : kernels) of_network.clear();
   };
   run_lockstep(family, *input.data,
-               {.images = input.images_or(1024), .batch_size = kBatch, .progress = input.progress}, {"out"}, visit,
-               after_batch);
+               {.images = input.images_or(1024), .batch_size = kGrowthBatch, .progress = input.progress},
+               {"out"}, visit, after_batch);
   result.cka = sums->values();
   for (size_t s = 0; s < result.cka.size(); ++s)
     for (size_t layer = 0; layer < result.cka[s].size(); ++layer)
@@ -84,14 +84,14 @@ double mean(const std::vector<double>& values) {
 }
 
 // NaN when no sibling shares the reference's amount of data.
-double ceiling_of(const std::vector<Subject>& family, const Measured& measured) {
+double ceiling_of(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
   std::vector<double> values;
   for (size_t s = 1; s < family.size(); ++s)
     if (is_ceiling(family[s], family[0])) values.push_back(mean(measured.cka[s - 1]));
   return mean(values);
 }
 
-plot::Figure depth_figure(const std::vector<Subject>& family, const Measured& measured) {
+plot::Figure depth_figure(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
   plot::Panel panel{.x = {.label = "layer", .categories = measured.axis.labels()},
                     .y = {.label = "CKA", .low = 0.0, .high = 1.0},
                     .spans = measured.axis.spans()};
@@ -105,7 +105,7 @@ plot::Figure depth_figure(const std::vector<Subject>& family, const Measured& me
   return figure;
 }
 
-plot::Figure share_figure(const std::vector<Subject>& family, const Measured& measured) {
+plot::Figure share_figure(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
   plot::Panel panel{.x = {.label = "share of the training pictures", .scale = plot::Scale::log10},
                     .y = {.label = "mean CKA", .low = 0.0, .high = 1.0}};
   plot::Points points{.name = "networks"};
@@ -126,7 +126,7 @@ plot::Figure share_figure(const std::vector<Subject>& family, const Measured& me
   return figure;
 }
 
-std::string finding_of(const std::vector<Subject>& family, const Measured& measured) {
+std::string finding_of(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
   std::string text = fmt::format("Mean CKA with {}: ", family[0].label);
   for (size_t s = 1; s < family.size(); ++s)
     text += fmt::format("{}{} {:.2f}", s == 1 ? "" : "; ", name_of(family[s], family[0]), mean(measured.cka[s - 1]));
@@ -154,7 +154,7 @@ std::string lacks_siblings(const AnalysisInput& input) {
 Section growth_section(const AnalysisInput& input) {
   Section section{.name = "growth", .title = "Data scale", .order = 15};
   const std::vector<Subject> family = family_of(input);
-  const Measured measured = measure(family, input);
+  const MeasuredGrowth measured = measure(family, input);
   section.finding = finding_of(family, measured);
   section.figures.push_back(depth_figure(family, measured));
   plot::Figure share = share_figure(family, measured);
@@ -174,7 +174,7 @@ Section growth_section(const AnalysisInput& input) {
       "would from all the data; one that lies below needs more of it.";
   section.caveats = {fmt::format("Linear kernel, unbiased, {} test pictures in batches of {}. The runs on less data "
                                  "take fewer steps unless they were given more epochs.",
-                                 input.images_or(1024), kBatch)};
+                                 input.images_or(1024), kGrowthBatch)};
   return section;
 }
 

@@ -14,7 +14,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 250;
+constexpr int64_t kHeatmapBatch = 250;
 
 // Frequencies (u, v) on a square grid around zero; (-u, -v) is the same picture and shares its
 // value.
@@ -69,8 +69,8 @@ HeatmapResult measure_heatmap(const Model& model, const AnalysisInput& input, in
   const auto total = static_cast<int64_t>(all.size());
   std::vector<int64_t> wrong(static_cast<size_t>(half));
   int64_t wrong_clean = 0;
-  for (int64_t first = 0; first < total; first += kBatch) {
-    const int64_t size = std::min(kBatch, total - first);
+  for (int64_t first = 0; first < total; first += kHeatmapBatch) {
+    const int64_t size = std::min(kHeatmapBatch, total - first);
     const PictureBatch batch =
         load_batch(*input.data, {all.begin() + first, all.begin() + first + size}, side);
     wrong_clean += size - count_correct(model, batch, batch.images);

@@ -35,8 +35,6 @@ bool decays(const Parameter& p, const LossTerms& terms) {
   return p.decay || terms.decay_all || terms.rule == LossTerms::Decay::norms;
 }
 
-double dot(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
-
 }  // namespace
 
 int64_t LossBatches::count() const { return (std::ssize(indices) + batch_size - 1) / batch_size; }
@@ -61,7 +59,7 @@ double decay_loss(const ParameterStore& store, const LossTerms& terms) {
   double total = 0;
   for (const ParameterRef& p : store.parameters()) {
     if (terms.decay == 0 || !decays(*p, terms)) continue;
-    const double squares = dot(p->value, p->value);
+    const double squares = inner_product(p->value, p->value);
     total += terms.rule == LossTerms::Decay::norms ? std::sqrt(squares) : squares / 2;
   }
   return terms.decay * total;
@@ -73,7 +71,7 @@ Tensor decay_gradient(const ParameterStore& store, const LossTerms& terms) {
   for (const ParameterRef& p : store.parameters()) {
     if (terms.decay == 0 || !decays(*p, terms)) continue;
     const double length =
-        terms.rule == LossTerms::Decay::norms ? std::sqrt(dot(p->value, p->value)) : 1;
+        terms.rule == LossTerms::Decay::norms ? std::sqrt(inner_product(p->value, p->value)) : 1;
     if (length > 0)
       add_scaled_(result.view(p->offset, p->shape), p->value.detach(), terms.decay / length);
   }
@@ -92,10 +90,10 @@ Tensor decay_hessian_times(const ParameterStore& store, const LossTerms& terms, 
     }
     // d2 |w| = (I - u u') / |w| along u = w / |w|
     const Tensor w = p->value.detach();
-    const double squares = dot(w, w), length = std::sqrt(squares);
+    const double squares = inner_product(w, w), length = std::sqrt(squares);
     if (length == 0) continue;
     add_scaled_(to, from, terms.decay / length);
-    add_scaled_(to, w, -terms.decay * dot(w, from) / (length * squares));
+    add_scaled_(to, w, -terms.decay * inner_product(w, from) / (length * squares));
   }
   return result;
 }

@@ -12,7 +12,7 @@ namespace passband {
 namespace {
 
 constexpr uint64_t kSeed = 1;
-constexpr int64_t kChunk = 64;  // pictures of the full batch whose graph is held at a time
+constexpr int64_t kGraphPictures = 64;  // pictures of the full batch whose graph is held at a time
 
 // What was measured of one network.
 struct Curvature {
@@ -66,7 +66,7 @@ void measure_full_batch(const AnalysisInput& input, const Subject& subject,
                 more = input.whole("trace_probes");
   const LossTerms terms = loss_terms(input, subject);
   const LossBatches source =
-      loss_batches(input, subject, input.images_or(256), kChunk, false, kSeed);
+      loss_batches(input, subject, input.images_or(256), kGraphPictures, false, kSeed);
   const SymmetricMap map =
       hessian_over(*subject.model, source, terms, progress, probes * steps + more);
   std::vector<double> samples;

@@ -22,18 +22,18 @@ std::string without_lambda(const Subject& subject) {
 
 namespace {
 
-constexpr int64_t kBatch = 2, kShownLayers = 3, kShownPictures = 6;
+constexpr int64_t kLambdaBatch = 2, kShownLayers = 3, kShownPictures = 6;
 
 struct LambdaStudy {
   DepthAxis axis;
   std::vector<LambdaWeights> sums;
 };
 
-LambdaStudy measure(const Subject& subject, const Dataset& data, int64_t images,
+LambdaStudy measure_lambdas(const Subject& subject, const Dataset& data, int64_t images,
                     const Progress& progress) {
   LambdaStudy study;
   Tensor weights;
-  run_pass(*subject.model, data, {.images = images, .batch_size = kBatch, .progress = progress},
+  run_pass(*subject.model, data, {.images = images, .batch_size = kLambdaBatch, .progress = progress},
            {"lambda", "lambda_content"}, [&](const TapSite& site, const Tensor& buffer) {
              if (site.name == "lambda") {
                weights = buffer;
@@ -172,7 +172,7 @@ Section lambda_maps_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const LambdaStudy study =
-        measure(subject, *input.data, images, input.part_of(s));
+        measure_lambdas(subject, *input.data, images, input.part_of(s));
     const std::vector<int64_t> indices = spread_indices(input.data->count, kShownPictures);
     const Tensor pictures = network_images(*subject.model, *input.data, indices);
     const std::vector<size_t> shown = some_of(study.sums.size());

@@ -13,12 +13,11 @@
 namespace passband {
 namespace {
 
-double dot(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
-double norm(const Tensor& a) { return std::sqrt(dot(a, a)); }
+double norm(const Tensor& a) { return std::sqrt(inner_product(a, a)); }
 
 void remove_components(const Tensor& v, const std::vector<Tensor>& basis) {
   for (int round = 0; round < 2; ++round)
-    for (const Tensor& q : basis) add_scaled_(v, q, -dot(q, v));
+    for (const Tensor& q : basis) add_scaled_(v, q, -inner_product(q, v));
 }
 
 template <class Draw> Tensor drawn(int64_t size, DType dtype, Draw&& draw) {
@@ -33,6 +32,8 @@ bool by_magnitude(double a, double b) { return std::abs(a) > std::abs(b); }
 double threshold(DType dtype) { return dtype == DType::f64 ? 1e-12 : 1e-5; }
 
 }  // namespace
+
+double inner_product(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
 
 Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key) {
   return drawn(size, dtype,
@@ -60,7 +61,7 @@ bool Lanczos::step() {
   basis.push_back(next_);
   const Tensor product = map_.times(next_).detach();
   const Tensor rest = product * 1.0;  // the map may have returned memory of its own
-  const double alpha = dot(next_, rest);
+  const double alpha = inner_product(next_, rest);
   CHECK(std::isfinite(alpha), "lanczos: product ", basis.size(), " is not finite");
   space_.diagonal.push_back(alpha);
   remove_components(rest, basis);
@@ -135,7 +136,7 @@ TopEigenvalues power_iteration(const SymmetricMap& map, const TopOptions& option
       remove_components(v, found);
       v = v / norm(v);
       const Tensor product = map.times(v).detach();
-      const double now = dot(v, product), length = norm(product);
+      const double now = inner_product(v, product), length = norm(product);
       settled = std::abs(now - value) / (std::abs(value) + 1e-6) < options.tolerance || length == 0;
       value = now;
       if (length > 0) v = product / length;
@@ -165,7 +166,7 @@ TraceEstimate trace(const SymmetricMap& map, int64_t probes, uint64_t seed) {
   for (int64_t i = 0; i < probes; ++i) {
     const Tensor v = rademacher_vector(map.size, map.dtype,
                                        {seed, static_cast<uint64_t>(i), site_of("trace.probe")});
-    samples.push_back(dot(v, map.times(v).detach()));
+    samples.push_back(inner_product(v, map.times(v).detach()));
   }
   return estimate_of(std::move(samples));
 }

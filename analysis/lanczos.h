@@ -22,6 +22,7 @@ struct SymmetricMap {
 // N(0, 1).
 Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key);
 Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key);
+double inner_product(const Tensor& a, const Tensor& b);  // a_1 b_1 + ... + a_n b_n
 
 // An orthonormal basis Q of span{v, Av, ..., A^(m-1) v} in which A is tridiagonal, T = Q'AQ.
 struct Krylov {

@@ -12,7 +12,7 @@ namespace passband {
 namespace {
 
 constexpr uint64_t kFirstSeed = 11, kSecondSeed = 12, kPictureSeed = 1;
-constexpr int64_t kChunk = 128;
+constexpr int64_t kSurfaceBatch = 128;
 
 std::vector<double> sides(int64_t points, double reach) {
   CHECK(points >= 3 && points % 2 == 1,
@@ -53,7 +53,7 @@ Surfaces measure(const AnalysisInput& input, const Subject& subject, size_t inde
   for (const double b : result.line) points.push_back({.b = b});
   const std::vector<LandscapePoint> grid = landscape_grid(result.side, result.side);
   points.insert(points.end(), grid.begin(), grid.end());
-  const LossBatches batches = loss_batches(input, subject, input.images_or(128), kChunk,
+  const LossBatches batches = loss_batches(input, subject, input.images_or(128), kSurfaceBatch,
                                            input.flag("augment"), kPictureSeed);
   measure_landscape(*subject.model, batches,
                     {.first = landscape_direction(store, kFirstSeed, rule),

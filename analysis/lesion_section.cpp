@@ -19,13 +19,13 @@ struct Group {
   double change(size_t i) const { return 100 * results[i].change(); }
 };
 
-struct Study {
+struct LesionStudy {
   DepthAxis branches;
   std::vector<Group> groups;  // branches; then what else there is
 };
 
-Study study_of(const Subject& subject, const AnalysisInput& input, const Progress& progress) {
-  Study study{.branches = branches_of(*subject.model)};
+LesionStudy study_of(const Subject& subject, const AnalysisInput& input, const Progress& progress) {
+  LesionStudy study{.branches = branches_of(*subject.model)};
   study.groups.push_back({"branch removed", branch_lesions(study.branches), {}});
   study.groups.push_back({"whole block removed", block_lesions(study.branches), {}});
   study.groups.push_back(
@@ -52,7 +52,7 @@ plot::Kind kind_of(BlockKind kind) {
   return figure_kind(site);
 }
 
-plot::Panel panel_of(const Study& study, const std::string& title) {
+plot::Panel panel_of(const LesionStudy& study, const std::string& title) {
   plot::Panel panel{.title = title,
                     .x = {.label = "part taken out", .categories = study.branches.labels()},
                     .y = {.label = "change of accuracy", .unit = "points", .from_zero = true}};
@@ -98,7 +98,7 @@ template <class Wanted> double mean_change(const Group& group, Wanted&& wanted) 
   return count > 0 ? total / count : NAN;
 }
 
-std::string sentence(const Study& study, const Subject& subject) {
+std::string sentence(const LesionStudy& study, const Subject& subject) {
   const Group& first = study.groups.front();
   std::vector<size_t> order(first.lesions.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -157,7 +157,7 @@ Section lesion_section(const AnalysisInput& input) {
                       .title = "Change of the accuracy when one part is taken out, against depth."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const Study study = study_of(subject, input, input.part_of(s));
+    const LesionStudy study = study_of(subject, input, input.part_of(s));
     figure.panels.push_back(panel_of(study, subject.label));
     section.finding += (s > 0 ? " " : "") + sentence(study, subject);
     const Group& first = study.groups.front();

@@ -10,7 +10,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 128;
+constexpr int64_t kLocalisationBatch = 128;
 constexpr int64_t kManyPlaces = 64;  // larger grids are measured at the last layer only
 
 struct LayerMaps {
@@ -38,7 +38,7 @@ std::vector<std::string> chosen_layers(const Subject& subject, const Dataset& da
   return paths;
 }
 
-std::vector<LayerMaps> measure(const Subject& subject, const Dataset& data, int64_t images,
+std::vector<LayerMaps> measure_maps(const Subject& subject, const Dataset& data, int64_t images,
                                const Progress& progress) {
   const std::vector<std::string> paths = chosen_layers(subject, data);
   std::vector<Localisation> sums;
@@ -47,7 +47,7 @@ std::vector<LayerMaps> measure(const Subject& subject, const Dataset& data, int6
   run_pass(
       *subject.model, data,
       {.images = images,
-       .batch_size = std::min(kBatch, images),
+       .batch_size = std::min(kLocalisationBatch, images),
        .whole_batches = true,
        .progress = progress},
       {"out"},
@@ -133,7 +133,7 @@ Section localisation_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const std::vector<LayerMaps> layers =
-        measure(subject, *input.data, images, input.part_of(s));
+        measure_maps(subject, *input.data, images, input.part_of(s));
     if (layers.empty()) {
       section.caveats.push_back(subject.label +
                                 ": no layer has a grid that cuts the picture into equal patches.");
@@ -169,7 +169,7 @@ Section localisation_section(const AnalysisInput& input) {
       fmt::format("{} test pictures in batches of {}, unbiased linear CKA to raw pixels. Grids of "
                   "more than {} places are "
                   "measured at the last layer only.",
-                  images, std::min(kBatch, images), kManyPlaces));
+                  images, std::min(kLocalisationBatch, images), kManyPlaces));
   return section;
 }
 

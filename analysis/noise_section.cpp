@@ -13,7 +13,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 250;
+constexpr int64_t kNoiseBatch = 250;
 
 struct NoiseOptions {
   std::vector<double> centres;  // in units of pi
@@ -58,8 +58,8 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
   NoiseCounts counts{.fixed = std::vector<int64_t>(masks.size()),
                      .equal = std::vector<int64_t>(masks.size())};
   const std::vector<int64_t> all = spread_indices(input.data->count, images);
-  for (size_t first = 0; first < all.size(); first += kBatch) {
-    const size_t size = std::min<size_t>(kBatch, all.size() - first);
+  for (size_t first = 0; first < all.size(); first += kNoiseBatch) {
+    const size_t size = std::min<size_t>(kNoiseBatch, all.size() - first);
     const auto begin = all.begin() + static_cast<int64_t>(first);
     const PictureBatch batch =
         load_batch(*input.data, {begin, begin + static_cast<int64_t>(size)}, side);

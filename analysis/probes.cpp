@@ -14,7 +14,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 100;
+constexpr int64_t kProbeBatch = 100;
 
 using Labels = std::vector<int32_t>;
 using Indices = std::vector<int64_t>;
@@ -61,9 +61,9 @@ struct LayerProbes {
 
 enum class Phase : uint8_t { fit, shots, choose, test };
 
-class Study {
+class ProbeStudy {
  public:
-  Study(const Model& model, const Dataset& train, const Dataset& test, const ProbeOptions& options,
+  ProbeStudy(const Model& model, const Dataset& train, const Dataset& test, const ProbeOptions& options,
         const Progress& progress)
       : model_(model), train_(train), test_(test), options_(options), progress_(progress) {
     CHECK(train.count >= 2 && test.count >= 1, "probes: no training or no test pictures");
@@ -167,9 +167,9 @@ class Study {
       if (wanted(site)) read(layers_[at++], phase, x, labels);
       return x;
     });
-    for (int64_t first = 0; first < total; first += kBatch) {
+    for (int64_t first = 0; first < total; first += kProbeBatch) {
       const auto begin = indices.begin() + first;
-      const Indices chosen(begin, begin + std::min(kBatch, total - first));
+      const Indices chosen(begin, begin + std::min(kProbeBatch, total - first));
       labels = labels_of(data, chosen);
       at = 0;
       model_(network_images(model_, data, chosen));
@@ -281,7 +281,7 @@ class Study {
 
 std::vector<ProbeLayer> probe_layers(const Model& model, const Dataset& train, const Dataset& test,
                                      const ProbeOptions& options, const Progress& progress) {
-  return Study(model, train, test, options, progress).run();
+  return ProbeStudy(model, train, test, options, progress).run();
 }
 
 Tensor cell_features(const Tensor& map, int64_t grid_h, int64_t grid_w, int64_t most_channels) {

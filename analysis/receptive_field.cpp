@@ -60,9 +60,9 @@ void add_map(std::vector<double>& sums, const Tensor& map, double scale) {
   for (size_t i = 0; i < values.size(); ++i) sums[i] += scale * values[i];
 }
 
-class Measurement {
+class FieldMeasurement {
  public:
-  Measurement(const FieldOptions& options, ReceptiveFields& result)
+  FieldMeasurement(const FieldOptions& options, ReceptiveFields& result)
       : options_(options), result_(result) {}
 
   // Adds one batch of pictures to one layer's sums.
@@ -134,7 +134,7 @@ std::vector<double> ReceptiveField::field() const {
 ReceptiveFields measure_fields(const Model& model, const Dataset& data,
                                const FieldOptions& options) {
   ReceptiveFields result;
-  Measurement measurement(options, result);
+  FieldMeasurement measurement(options, result);
   const FrozenParameters frozen(model.store());
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
   const auto total = static_cast<int64_t>(indices.size());

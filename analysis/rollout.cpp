@@ -16,8 +16,6 @@
 namespace passband {
 namespace {
 
-int64_t places_of(const TapSite& site) { return site.prefix + site.height * site.width; }
-
 bool same_grid(const TapSite& a, const TapSite& b) {
   return a.height == b.height && a.width == b.width && a.prefix == b.prefix;
 }

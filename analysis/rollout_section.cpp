@@ -56,9 +56,15 @@ std::vector<AnalysisOption> rollout_class_options() {
   return options;
 }
 
+std::vector<int64_t> predict(const Subject& subject, const Tensor& images, int64_t rank) {
+  NoGrad no_grad;
+  const ContextGuard mode({.training = false});
+  return predicted((*subject.model)(images), rank);
+}
+
 namespace {
 
-constexpr int64_t kBatch = 8;
+constexpr int64_t kRolloutBatch = 8;
 
 struct Named {
   std::string title;
@@ -84,9 +90,9 @@ std::vector<double> concentrations(const Subject& subject, const Dataset& data, 
   const std::vector<int64_t> indices = spread_indices(data.count, images);
   const auto total = static_cast<int64_t>(indices.size());
   std::vector<double> sums(named.size());
-  for (int64_t first = 0; first < total; first += kBatch) {
+  for (int64_t first = 0; first < total; first += kRolloutBatch) {
     const auto begin = indices.begin() + first;
-    const std::vector<int64_t> chosen(begin, begin + std::min(kBatch, total - first));
+    const std::vector<int64_t> chosen(begin, begin + std::min(kRolloutBatch, total - first));
     const Tensor batch = network_images(*subject.model, data, chosen);
     const auto maps = rollouts(*subject.model, batch, settings_of(named), classes_read(*subject.model, batch));
     for (size_t i = 0; i < maps.size(); ++i)
@@ -306,9 +312,9 @@ Faithfulness measure_faithfulness(const Subject& subject, const Dataset& data, i
   result.least = result.most;
   const std::vector<int64_t> indices = spread_indices(data.count, images);
   const auto total = static_cast<int64_t>(indices.size());
-  for (int64_t first = 0; first < total; first += kBatch) {
+  for (int64_t first = 0; first < total; first += kRolloutBatch) {
     const auto begin = indices.begin() + first;
-    const std::vector<int64_t> chosen(begin, begin + std::min(kBatch, total - first));
+    const std::vector<int64_t> chosen(begin, begin + std::min(kRolloutBatch, total - first));
     const Tensor batch = network_images(*subject.model, data, chosen);
     const std::vector<int64_t> classes = classes_read(*subject.model, batch);
     std::vector<RelevanceMaps> maps = rollouts(*subject.model, batch, settings_of(rows), classes);

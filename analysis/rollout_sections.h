@@ -1,6 +1,10 @@
 // Sections of relevance: rollout in its forms, the transport of norms, and the maps of lambda
 // layers.
 #pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "analysis/analysis.h"
 
 namespace passband {
@@ -19,5 +23,8 @@ std::vector<AnalysisOption> rollout_class_options();
 std::vector<AnalysisOption> channel_rollout_options();
 std::string without_scores(const Subject& subject);
 std::string without_lambda(const Subject& subject);
+
+// The classes whose logits have this rank, 0 being the largest, one for each picture.
+std::vector<int64_t> predict(const Subject& subject, const Tensor& images, int64_t rank = 0);
 
 }  // namespace passband

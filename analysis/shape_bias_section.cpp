@@ -15,7 +15,7 @@ constexpr int64_t kExamples = 8;
 
 Pool pool_of(const std::string& word) { return word == "sum" ? Pool::sum : word == "max" ? Pool::max : Pool::mean; }
 
-std::string percent(double share) {
+std::string share_text(double share) {
   return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "undecided";
 }
 
@@ -117,7 +117,7 @@ plot::Figure example_figure(const ConflictPictures& conflicts, const Subject& su
 std::string sentence(const std::string& label, const CueDecisions& counts) {
   return fmt::format("{} decides for the shape in {} and for the texture in {} of {} pictures whose cues disagree: "
                      "shape bias {}",
-                     label, counts.shape, counts.texture, counts.pictures, percent(counts.bias()));
+                     label, counts.shape, counts.texture, counts.pictures, share_text(counts.bias()));
 }
 
 void add_values(Section& section, const Subject& subject, const CueDecisions& counts) {
@@ -125,11 +125,12 @@ void add_values(Section& section, const Subject& subject, const CueDecisions& co
   const auto pictures = static_cast<double>(std::max<int64_t>(1, counts.pictures));
   const plot::Interval range = plot::wilson(static_cast<double>(counts.shape), decided);
   section.values.push_back({.key = "shape_bias", .label = "Shape bias", .value = counts.bias(),
-                            .text = percent(counts.bias()),
-                            .detail = fmt::format("95 % interval {} to {}", percent(range.low), percent(range.high)),
+                            .text = share_text(counts.bias()),
+                            .detail = fmt::format("95 % interval {} to {}", share_text(range.low),
+                                                  share_text(range.high)),
                             .headline = true, .subject = subject.label});
   section.values.push_back({.key = "cue_match", .label = "Decided for one of the two cues",
-                            .value = decided / pictures, .text = percent(decided / pictures),
+                            .value = decided / pictures, .text = share_text(decided / pictures),
                             .subject = subject.label});
 }
 
@@ -160,7 +161,7 @@ Section shape_bias_section(const AnalysisInput& input) {
   }
   section.figures.push_back(bias_figure(input, conflicts, answers));
   section.finding = sentence(input.subjects[0].label, answers[0].counts) + ".";
-  if (count > 1) section.finding += " Shape bias: " + side_by_side(input.subjects, biases, percent) + ".";
+  if (count > 1) section.finding += " Shape bias: " + side_by_side(input.subjects, biases, share_text) + ".";
   section.figures.back().alt = section.finding;
   if (count > 1) {
     section.figures.push_back(consistency_figure(input.subjects, answers));

@@ -52,7 +52,7 @@ constexpr SubspaceIndex kSubspaceIndices[] = {
     {"pwcca", "PWCCA", &SubspaceSimilarity::pwcca},
 };
 
-struct Measured {
+struct MeasuredSimilarity {
   std::vector<Index> indices;
   std::string dead, refusals;
   int64_t widest = 0;  // features of a layer in the regressions
@@ -62,7 +62,7 @@ FeatureView view_of(const std::string& text) {
   return text == "pooled" ? FeatureView::pooled : FeatureView::flat;
 }
 
-Measured measure(const AnalysisInput& input, int64_t images, int64_t batch) {
+MeasuredSimilarity measure(const AnalysisInput& input, int64_t images, int64_t batch) {
   const std::vector<KernelIndex> kernels = kernel_indices(input);
   std::vector<KernelMeasure> measures;
   for (const KernelIndex& kernel : kernels) measures.push_back(kernel.measure);
@@ -77,7 +77,7 @@ Measured measure(const AnalysisInput& input, int64_t images, int64_t batch) {
       },
       [&] { subspaces.finish_batch(); });
 
-  Measured result;
+  MeasuredSimilarity result;
   for (size_t m = 0; m < kernels.size(); ++m) {
     Index index{kernels[m].name, kernels[m].label, {}, {}};
     for (const KernelMap& map : maps.self[m])
@@ -103,7 +103,7 @@ Measured measure(const AnalysisInput& input, int64_t images, int64_t batch) {
   return result;
 }
 
-plot::Figure maps_figure(const Measured& measured, const std::string& name,
+plot::Figure maps_figure(const MeasuredSimilarity& measured, const std::string& name,
                          const std::string& title, const std::string& rows,
                          const std::string& columns, size_t cross) {
   plot::Figure figure{.name = name, .title = title, .columns = 3};
@@ -116,7 +116,7 @@ plot::Figure maps_figure(const Measured& measured, const std::string& name,
 }
 
 // Kornblith's check as bars; no panel when the networks have different numbers of layers.
-std::optional<plot::Panel> check_panel(const Measured& measured, size_t cross,
+std::optional<plot::Panel> check_panel(const MeasuredSimilarity& measured, size_t cross,
                                        const std::string& title) {
   plot::Panel panel{.title = title,
                     .x = {.label = "index"},
@@ -133,12 +133,12 @@ std::optional<plot::Panel> check_panel(const Measured& measured, size_t cross,
   return panel;
 }
 
-const Index& index_named(const Measured& measured, const std::string& name) {
+const Index& index_named(const MeasuredSimilarity& measured, const std::string& name) {
   return *std::ranges::find(measured.indices, name, &Index::name);
 }
 
 // "CKA 0.13; R² of linear regression 0.40; ...": the indices that have a value.
-std::string list(const Measured& measured, const std::function<double(const Index&)>& value,
+std::string list(const MeasuredSimilarity& measured, const std::function<double(const Index&)>& value,
                  int decimals) {
   std::string text;
   for (const char* name : {"cka", "rbf", "regression", "svcca", "pwcca", "cca_rho"}) {
@@ -149,7 +149,7 @@ std::string list(const Measured& measured, const std::function<double(const Inde
   return text;
 }
 
-std::string finding(const Measured& measured) {
+std::string finding(const MeasuredSimilarity& measured) {
   const std::string values = list(
       measured, [](const Index& index) { return index.self[0].first_last(); }, 2);
   const double bias = index_named(measured, "cka_biased").self[0].mean_off_diagonal() -
@@ -161,7 +161,7 @@ std::string finding(const Measured& measured) {
       values.empty() ? "nothing that could be measured" : values, bias);
 }
 
-std::string check_finding(const Measured& measured, size_t cross, const Subject& a,
+std::string check_finding(const MeasuredSimilarity& measured, size_t cross, const Subject& a,
                           const Subject& b) {
   const std::string shares = list(
       measured, [&](const Index& index) { return 100 * corresponding_share(index.cross[cross]); },
@@ -173,7 +173,7 @@ std::string check_finding(const Measured& measured, size_t cross, const Subject&
       a.label, b.label, shares);
 }
 
-std::vector<std::string> caveats(const AnalysisInput& input, const Measured& measured,
+std::vector<std::string> caveats(const AnalysisInput& input, const MeasuredSimilarity& measured,
                                  int64_t images, int64_t batch) {
   std::vector<std::string> list = {
       fmt::format("{} pictures. Kernels: {} features, unbiased unless named, summed over batches "
@@ -198,7 +198,7 @@ Section similarity_section(const AnalysisInput& input) {
   const std::vector<Subject>& subjects = input.subjects;
   const int64_t wanted = std::min(input.images_or(2048), input.data->count);
   const int64_t batch = std::min(wanted, input.whole("batch")), images = wanted / batch * batch;
-  const Measured measured = measure(input, images, batch);
+  const MeasuredSimilarity measured = measure(input, images, batch);
 
   Section section{.name = "similarity", .title = "Indices of similarity", .order = 12};
   section.finding = finding(measured);

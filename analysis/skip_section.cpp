@@ -14,16 +14,16 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kBatch = 128;
+constexpr int64_t kSkipBatch = 128;
 
 // Runs `visit` on batches of test pictures and their labels.
 template <class Visit>
 void for_batches(const Subject& subject, const Dataset& data, int64_t images, Visit&& visit) {
   const std::vector<int64_t> indices = spread_indices(data.count, images);
   const auto total = static_cast<int64_t>(indices.size());
-  for (int64_t first = 0; first < total; first += kBatch) {
+  for (int64_t first = 0; first < total; first += kSkipBatch) {
     const auto begin = indices.begin() + first;
-    const std::vector<int64_t> chosen(begin, begin + std::min(kBatch, total - first));
+    const std::vector<int64_t> chosen(begin, begin + std::min(kSkipBatch, total - first));
     visit(network_images(*subject.model, data, chosen), chosen);
   }
 }
@@ -63,7 +63,7 @@ std::string block_of(const std::string& path) {
   return part == std::string::npos ? path : path.substr(0, part);
 }
 
-SkipStudy measure(const Subject& subject, const Dataset& data, int64_t images,
+SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t images,
                   const Progress& progress) {
   SkipStudy study;
   for_batches(subject, data, images, [&](const Tensor& batch, const auto&) {
@@ -186,7 +186,7 @@ Section skip_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const SkipStudy study =
-        measure(subject, *input.data, images, input.part_of(s));
+        measure_shortcuts(subject, *input.data, images, input.part_of(s));
     ratio.panels.push_back(ratio_panel(study, subject.label));
     ratio.panels.push_back(cosine_panel(study, subject.label));
     removal.panels.push_back(removal_panel(study, subject.label));

@@ -8,7 +8,7 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kStoredSide = 28, kSide = 32, kBorder = (kSide - kStoredSide) / 2;
+constexpr int64_t kStoredSide = 28, kPaddedSide = 32, kBorder = (kPaddedSide - kStoredSide) / 2;
 
 uint32_t big_endian32(const uint8_t* at) {
   return uint32_t{at[0]} << 24 | uint32_t{at[1]} << 16 | uint32_t{at[2]} << 8 | uint32_t{at[3]};
@@ -42,7 +42,7 @@ std::vector<uint8_t> read_idx(const fs::path& folder, const std::string& name,
 Dataset read_split(const fs::path& folder, const std::string& split, const std::string& stem,
                    uint32_t count) {
   const DatasetInfo info = dataset_info("fashion-mnist");
-  Dataset data{.name = info.name, .split = split, .count = count, .height = kSide, .width = kSide};
+  Dataset data{.name = info.name, .split = split, .count = count, .height = kPaddedSide, .width = kPaddedSide};
   data.classes = {"T-shirt/top", "trouser", "pullover", "dress", "coat",
                   "sandal",      "shirt",   "sneaker",  "bag",   "ankle boot"};
   data.mean = info.mean;
@@ -60,7 +60,7 @@ Dataset read_split(const fs::path& folder, const std::string& split, const std::
   for (int64_t i = 0; i < data.count; ++i)
     for (int64_t y = 0; y < kStoredSide; ++y)
       for (int64_t x = 0; x < kStoredSide; ++x)
-        std::fill_n(&data.images[((i * kSide + y + kBorder) * kSide + x + kBorder) * 3], 3,
+        std::fill_n(&data.images[((i * kPaddedSide + y + kBorder) * kPaddedSide + x + kBorder) * 3], 3,
                     grey[(i * kStoredSide + y) * kStoredSide + x]);
   return data;
 }

@@ -10,7 +10,7 @@
 namespace passband::plot {
 namespace {
 
-constexpr double kStrip = 15, kTickGap = 7, kBracket = 20;
+constexpr double kStrip = 15, kTickGap = 7;
 
 struct Extent {
   double low = std::numeric_limits<double>::infinity(), high = -low;

@@ -12,7 +12,7 @@
 namespace passband::plot {
 namespace {
 
-constexpr double kBracket = 20, kKeyBar = 10, kLabelCap = 120;
+constexpr double kKeyBar = 10, kLabelCap = 120;
 constexpr int64_t kMostNodes = 60 * 60, kMostNodesNarrow = 30 * 30;
 
 double widest(const std::vector<std::string>& labels) {

@@ -8,6 +8,8 @@
 
 namespace passband::plot {
 
+constexpr double kBracket = 20;  // height of the brackets that gather labels into groups
+
 // What all parts of one drawing need to know.
 struct Drawing {
   const Figure& figure;

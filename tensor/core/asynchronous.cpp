@@ -37,7 +37,7 @@ namespace {
 
 constexpr size_t kSlots = 4;
 
-int64_t bytes_of(const Tensor& tensor) { return tensor.numel() * size_of(tensor.dtype()); }
+int64_t transfer_bytes(const Tensor& tensor) { return tensor.numel() * size_of(tensor.dtype()); }
 
 }  // namespace
 
@@ -56,7 +56,7 @@ void Upload::operator()(const Tensor& to, const Tensor& host) {
   CHECK(to.shape() == host.shape() && to.dtype() == host.dtype() && to.device() == device_, "upload: ", to,
         " can not take ", host);
   Slot& slot = slots_[next_++ % kSlots];
-  const int64_t bytes = bytes_of(host);
+  const int64_t bytes = transfer_bytes(host);
   slot.copied->wait();
   if (!slot.memory || slot.memory->bytes() < bytes) slot.memory = std::make_unique<PinnedMemory>(bytes, device_);
   std::memcpy(slot.memory->data(), host.raw(), static_cast<size_t>(bytes));
@@ -65,10 +65,10 @@ void Upload::operator()(const Tensor& to, const Tensor& host) {
 }
 
 Download::Download(const Tensor& source)
-    : memory_(std::make_unique<PinnedMemory>(bytes_of(source), source.device())),
+    : memory_(std::make_unique<PinnedMemory>(transfer_bytes(source), source.device())),
       marker_(ON_DEVICE(source.device(), make_marker)) {
   const Device device = source.device();
-  ON_DEVICE(device, copy_bytes_async, memory_->data(), Device{}, source.raw(), device, bytes_of(source));
+  ON_DEVICE(device, copy_bytes_async, memory_->data(), Device{}, source.raw(), device, transfer_bytes(source));
   marker_->record();
 }
 
