@@ -60,7 +60,9 @@ std::vector<ReportValue> values_at(const Analysis& analysis, const AnalysisInput
   if (auto values = stored_values(file)) return *values;
   AnalysisInput at = input;
   at.progress = progress;
-  at.subjects = {make_subject(subject.label, load_run_model(*subject.run, checkpoint.which), subject.run)};
+  std::shared_ptr<Model> model = load_run_model(*subject.run, checkpoint.which);
+  model->to(subject.model->device());
+  at.subjects = {make_subject(subject.label, std::move(model), subject.run)};
   std::vector<ReportValue> values = run_analysis(analysis, at).values;
   store_values(file, values);
   return values;

@@ -23,7 +23,8 @@ enum class ClassToken : uint8_t {
 //   centre to centre.
 // Shifted windows are measured in the unrolled picture; pairs that a shift masks have A = 0. Rows
 // need not be normalised: with `renormalise`, |weights| of a lambda layer can be measured too.
-// Time: T^2 per head, window and picture. Memory: a table of H W T distances.
+// Time: T^2 per head, window and picture, on the device. Memory: a table of T^2 distances, of H W T for each head where
+// there are windows.
 class AttentionDistance {
  public:
   explicit AttentionDistance(ClassToken class_token = ClassToken::renormalise)
@@ -34,8 +35,9 @@ class AttentionDistance {
 
  private:
   ClassToken class_token_;
-  std::vector<float> table_;  // (windows of a picture, T, T) grid steps
-  std::vector<double> distance_, mass_;
+  Tensor table_;                   // grid steps between tokens
+  Tensor grid_keys_, class_keys_;  // (T): 1 for those tokens, else 0
+  Tensor distance_, mass_;         // (heads) f64, sums
   double count_ = 0;
 };
 
@@ -58,7 +60,7 @@ class AttentionEntropy {
   }  // that a query chooses from; ln keys() is the largest entropy
 
  private:
-  std::vector<double> grid_, class_;
+  Tensor grid_, class_;  // (heads) f64, sums
   double grid_count_ = 0, class_count_ = 0;
   int64_t keys_ = 0;
 };

@@ -7,7 +7,10 @@
 #include "analysis/frozen_parameters.h"
 #include "analysis/window_grid.h"
 #include "tensor/autograd/engine.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 
@@ -171,39 +174,35 @@ class TransportMeasurement {
     const Tensor u = Tensor::zeros_like(y).leaf();
     const Tensor pulled = grad(y, {x}, {.seed = u, .create_graph = true})[0];
     const Tensor moved = grad(pulled, {u}, {.seed = masked(block, input, x)})[0];
-    gather_norms(block, cast(moved, DType::f64));
+    gather_norms(block, moved);
   }
 
   Tensor masked(const Block& block, const Block& input, const Tensor& x) const {
     const int64_t copies = x.size(0), places = places_of(input.site), groups = options_.groups;
     const int64_t width = input.channels / groups, colors = block.coloring.colors;
-    Tensor v = Tensor::zeros_like(x);
-    const size_t bytes = static_cast<size_t>(width) * static_cast<size_t>(size_of(x.dtype()));
+    std::vector<double> kept(static_cast<size_t>(copies * places * groups));
     for (int64_t k = 0; k < copies && first_ + k < colors * groups; ++k) {
       const int64_t color = (first_ + k) / groups, group = (first_ + k) % groups;
-      for (int64_t j = 0; j < places; ++j) {
-        if (block.coloring.color_of[static_cast<size_t>(j)] != color) continue;
-        const auto at = static_cast<size_t>(((k * places + j) * groups + group)) * bytes;
-        std::copy_n(static_cast<const char*>(x.raw()) + at, bytes,
-                    static_cast<char*>(v.raw()) + at);
-      }
+      for (int64_t j = 0; j < places; ++j)
+        if (block.coloring.color_of[static_cast<size_t>(j)] == color)
+          kept[static_cast<size_t>((k * places + j) * groups + group)] = 1;
     }
-    return v;
+    NoGrad no_grad;
+    const Tensor mask = Tensor::from(kept, {copies * places * groups, 1}, x.dtype(), x.device());
+    return reshape(reshape(x.detach(), Shape{mask.size(0), width}) * mask, x.shape());
   }
 
   void gather_norms(Block& block, const Tensor& moved) const {
     const int64_t groups = options_.groups, sources = block.coloring.colors * groups;
     const int64_t rows = places_of(block.site) * groups, width = block.channels / groups;
-    const double* values = moved.data<double>();
+    NoGrad no_grad;
+    const Tensor parts = reshape(moved.detach(), Shape{moved.size(0) * rows, width});
+    const std::vector<double> squares = vecdot(parts, parts).values();
     const int64_t copies = std::min(moved.size(0), sources - first_);
-#pragma omp parallel for
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t k = 0; k < copies; ++k) {
-        const double* v = values + (k * rows + r) * width;
-        double sum = 0;
-        for (int64_t c = 0; c < width; ++c) sum += v[c] * v[c];
-        block.norms[static_cast<size_t>(r * sources + first_ + k)] = std::sqrt(sum);
-      }
+      for (int64_t k = 0; k < copies; ++k)
+        block.norms[static_cast<size_t>(r * sources + first_ + k)] =
+            std::sqrt(squares[static_cast<size_t>(k * rows + r)]);
   }
 
   Transport transport_of(const Block& block) const {
@@ -244,7 +243,7 @@ Tensor excess_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
   std::vector<double> seed(static_cast<size_t>(logits.numel()), -1.0 / static_cast<double>(count));
   for (size_t n = 0; n < classes.size(); ++n)
     seed[n * static_cast<size_t>(count) + static_cast<size_t>(classes[n])] += 1;
-  return Tensor::from(seed, logits.shape(), logits.dtype());
+  return Tensor::from(seed, logits.shape(), logits.dtype(), logits.device());
 }
 
 }  // namespace
@@ -262,24 +261,19 @@ ReadOut read_out(const Model& model, const Tensor& images, const std::vector<int
   const Tensor logits = model(images);
   CHECK(static_cast<int64_t>(classes.size()) == logits.size(0), "read_out: ", classes.size(),
         " classes for ", logits.size(0), " pictures");
-  const Tensor slope =
-      cast(grad(logits, {last}, {.seed = excess_seed(logits, classes)})[0], DType::f64);
-  const Tensor value = cast(last.detach(), DType::f64);
+  const Tensor slope = grad(logits, {last}, {.seed = excess_seed(logits, classes)})[0].detach();
   result.places = places_of(result.site);
   const int64_t channels = last.size(-1), width = channels / groups;
   CHECK(channels % groups == 0, "read_out: ", groups, " groups do not divide ", channels,
         " channels");
-  const double *x = value.data<double>(), *g = slope.data<double>();
-  for (int64_t cell = 0; cell < value.numel() / width; ++cell) {
-    double product = 0, square = 0, read = 0;
-    for (int64_t c = cell * width; c < (cell + 1) * width; ++c) {
-      product += g[c] * x[c];
-      square += x[c] * x[c];
-      read += std::abs(g[c]);
-    }
-    result.contributions.push_back(product);
-    result.norms.push_back(read > 0 ? std::sqrt(square) : 0);
-  }
+  NoGrad no_grad;
+  const Shape cells{last.numel() / width, width};
+  const Tensor x = reshape(last.detach(), cells), g = reshape(slope, cells);
+  result.contributions = vecdot(g, x).values();
+  result.norms = vecdot(x, x).values();
+  const std::vector<double> read = sum(abs(g), {1}).values();
+  for (size_t cell = 0; cell < read.size(); ++cell)
+    result.norms[cell] = read[cell] > 0 ? std::sqrt(result.norms[cell]) : 0;
   return result;
 }
 

@@ -3,52 +3,29 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
+#include "tensor/autograd/node.h"
+#include "tensor/ops/centre.h"
+#include "tensor/ops/gather.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 namespace {
 
-double mean_square(const Tensor& x) {
-  return sum(square(x)).item() / static_cast<double>(x.numel());
+Tensor squared_length(const Tensor& x) {
+  const Tensor flat = reshape(x, Shape{x.numel()});
+  return vecdot(flat, flat);
 }
 
-// k_ij -= m_i + m_j
-void subtract_additive(double* k, int64_t n, const std::vector<double>& m) {
-#pragma omp parallel for
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < n; ++j)
-      k[i * n + j] -= m[static_cast<size_t>(i)] + m[static_cast<size_t>(j)];
-}
-
-// Zeroes the diagonal and removes additive row and column terms, so that rows sum to zero without
-// it.
-void u_centre(double* k, int64_t n) {
-  const double count = static_cast<double>(n);
-  std::vector<double> mean(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) {
-    k[i * n + i] = 0;
-    mean[static_cast<size_t>(i)] = std::accumulate(k + i * n, k + (i + 1) * n, 0.0) / (count - 2);
-  }
-  const double total = std::accumulate(mean.begin(), mean.end(), 0.0) / (2 * (count - 1));
-  for (double& value : mean) value -= total;
-  subtract_additive(k, n, mean);
-  for (int64_t i = 0; i < n; ++i) k[i * n + i] = 0;
-}
-
-// H K H with H = I - 11^T / n.
-void double_centre(double* k, int64_t n) {
-  const double count = static_cast<double>(n);
-  std::vector<double> mean(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i)
-    mean[static_cast<size_t>(i)] = std::accumulate(k + i * n, k + (i + 1) * n, 0.0) / count;
-  const double total = std::accumulate(mean.begin(), mean.end(), 0.0) / (2 * count);
-  for (double& value : mean) value -= total;
-  subtract_additive(k, n, mean);
+Tensor diagonal(const Tensor& matrix) {
+  const int64_t n = matrix.size(0);
+  std::vector<double> places;
+  for (int64_t i = 0; i < n; ++i) places.push_back(static_cast<double>(i * (n + 1)));
+  return gather(reshape(matrix, Shape{n * n}), Tensor::from(places, {n}, DType::i32, matrix.device()));
 }
 
 double median(std::vector<double> values) {
@@ -60,19 +37,23 @@ double median(std::vector<double> values) {
   return 0.5 * (below + values[half]);
 }
 
-double width_squared(const double* distances, int64_t n, double fraction, RbfWidth width) {
+double width_squared(const std::vector<double>& distances, int64_t n, double fraction, RbfWidth width) {
+  if (width == RbfWidth::kornblith) return fraction * fraction * median(distances);
   std::vector<double> chosen;
-  if (width == RbfWidth::kornblith) {
-    chosen.assign(distances, distances + n * n);
-    return fraction * fraction * median(std::move(chosen));
-  }
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = i + 1; j < n; ++j) chosen.push_back(std::sqrt(distances[i * n + j]));
+    for (int64_t j = i + 1; j < n; ++j) chosen.push_back(std::sqrt(distances[static_cast<size_t>(i * n + j)]));
   const double sigma = fraction * median(std::move(chosen));
   return sigma * sigma;
 }
 
 }  // namespace
+
+Tensor linear_kernels(const Tensor& features) {
+  NoGrad no_grad;
+  CHECK(features.rank() == 3 && features.size(1) >= 4, "cka: needs at least 4 pictures a batch, got ", features);
+  const Tensor centred = sub(features, mean(features, {1}, /*keepdim=*/true));
+  return cast(matmul(centred, centred, {.transpose_b = true}), DType::f64);
+}
 
 Tensor linear_kernel(const Tensor& features, bool& dead) {
   NoGrad no_grad;
@@ -80,50 +61,35 @@ Tensor linear_kernel(const Tensor& features, bool& dead) {
   CHECK(n >= 4, "cka: needs at least 4 pictures a batch, got ", n);
   const Tensor x = reshape(features, Shape{n, features.numel() / n});
   const Tensor centred = sub(x, mean(x, {0}, /*keepdim=*/true));
-  dead = mean_square(centred) <= 1e-12 * mean_square(x);
+  dead = (squared_length(centred) - squared_length(x) * 1e-12).item() <= 0;
   return cast(matmul(centred, centred, {.transpose_b = true}), DType::f64);
 }
 
 Tensor rbf_kernel(const Tensor& linear, double fraction, RbfWidth width) {
+  NoGrad no_grad;
   CHECK(fraction > 0, "cka: the width of a radial kernel is positive, got ", fraction);
   const int64_t n = linear.size(0);
-  const double* gram = linear.data<double>();
-  Tensor result = Tensor::empty({n, n}, DType::f64);
-  double* k = result.data<double>();
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < n; ++j)
-      k[i * n + j] =
-          i == j ? 0 : std::max(0.0, gram[i * n + i] + gram[j * n + j] - 2 * gram[i * n + j]);
-  const double sigma2 = width_squared(k, n, fraction, width);
-#pragma omp parallel for
-  for (int64_t i = 0; i < n * n; ++i) k[i] = sigma2 > 0 ? std::exp(-k[i] / (2 * sigma2)) : 1.0;
-  return result;
+  const Tensor lengths = diagonal(linear);  // |x_i|^2
+  const Tensor distances =
+      relu(reshape(lengths, Shape{n, 1}) + reshape(lengths, Shape{1, n}) - linear * 2.0);
+  const double sigma2 = width_squared(distances.values(), n, fraction, width);
+  return sigma2 > 0 ? exp(distances * (-0.5 / sigma2)) : Tensor::full({n, n}, 1.0, DType::f64, linear.device());
 }
 
-Tensor centred_kernel(const Tensor& kernel, HsicEstimator estimator) {
+Tensor centred_kernels(const Tensor& kernels, HsicEstimator estimator) {
   NoGrad no_grad;
-  const int64_t n = kernel.size(0);
-  CHECK(n >= 4 && kernel.size(1) == n, "cka: a kernel is (n, n) with n >= 4, not ", kernel);
-  Tensor result = Tensor::empty({n * n}, DType::f64);
-  std::copy_n(kernel.data<double>(), n * n, result.data<double>());
-  if (estimator == HsicEstimator::unbiased)
-    u_centre(result.data<double>(), n);
-  else
-    double_centre(result.data<double>(), n);
-  return result;
+  const int64_t n = kernels.size(-1);
+  CHECK(n >= 4 && kernels.size(-2) == n, "cka: a kernel is (n, n) with n >= 4, not ", kernels);
+  const Tensor centred = estimator == HsicEstimator::unbiased ? u_centre(kernels) : double_centre(kernels);
+  return reshape(centred, Shape{kernels.numel() / (n * n), n * n});
 }
 
 Tensor u_centred_gram(const Tensor& features, bool& dead) {
-  return centred_kernel(linear_kernel(features, dead), HsicEstimator::unbiased);
+  return centred_kernels(linear_kernel(features, dead), HsicEstimator::unbiased);
 }
 
 MinibatchCka::MinibatchCka(int64_t rows, int64_t columns, HsicEstimator estimator)
-    : rows_(rows),
-      columns_(columns),
-      estimator_(estimator),
-      cross_(static_cast<size_t>(rows * columns)),
-      row_self_(static_cast<size_t>(rows)),
-      column_self_(static_cast<size_t>(columns)) {}
+    : rows_(rows), columns_(columns), estimator_(estimator) {}
 
 void MinibatchCka::add(const Tensor& rows, const Tensor& columns) {
   NoGrad no_grad;
@@ -133,33 +99,38 @@ void MinibatchCka::add(const Tensor& rows, const Tensor& columns) {
   const double n = std::sqrt(static_cast<double>(rows.size(1)));
   const double scale =
       estimator_ == HsicEstimator::unbiased ? 1 / (n * (n - 3)) : 1 / ((n - 1) * (n - 1));
-  const std::vector<double> products = matmul(rows, columns, {.transpose_b = true}).values();
-  for (size_t i = 0; i < cross_.size(); ++i) cross_[i] += scale * products[i];
-  const auto add_norms = [&](const Tensor& kernels, std::vector<double>& sums) {
-    const std::vector<double> norms = sum(square(kernels), {1}).values();
-    for (size_t i = 0; i < sums.size(); ++i) sums[i] += scale * norms[i];
-  };
-  add_norms(rows, row_self_);
-  add_norms(columns, column_self_);
+  if (batches_ == 0) {
+    const auto zeros = [&](const Shape& shape) { return Tensor::zeros(shape, DType::f64, rows.device()); };
+    cross_ = zeros({rows_, columns_});
+    row_self_ = zeros({rows_});
+    column_self_ = zeros({columns_});
+  }
+  add_scaled_(cross_, matmul(rows, columns, {.transpose_b = true}), scale);
+  add_scaled_(row_self_, vecdot(rows, rows), scale);
+  add_scaled_(column_self_, vecdot(columns, columns), scale);
   batches_ += 1;
 }
 
 std::vector<double> MinibatchCka::matrix() const {
-  std::vector<double> result(cross_.size());
-  for (int64_t i = 0; i < rows_; ++i) {
-    for (int64_t j = 0; j < columns_; ++j) {
-      const double self = row_self_[static_cast<size_t>(i)] * column_self_[static_cast<size_t>(j)];
-      const auto at = static_cast<size_t>(i * columns_ + j);
-      result[at] =
-          self > 0 ? cross_[at] / std::sqrt(self) : std::numeric_limits<double>::quiet_NaN();
-    }
+  const auto cells = static_cast<size_t>(rows_ * columns_);
+  std::vector<double> result(cells, std::numeric_limits<double>::quiet_NaN());
+  if (batches_ == 0) return result;
+  const std::vector<double> cross = cross_.values(), row_self = row_self_.values(),
+                            column_self = column_self_.values();
+  for (size_t at = 0; at < cells; ++at) {
+    const double self = row_self[at / column_self.size()] * column_self[at % column_self.size()];
+    if (self > 0) result[at] = cross[at] / std::sqrt(self);
   }
   return result;
 }
 
+std::vector<double> MinibatchCka::hsic_sum() const {
+  return batches_ == 0 ? std::vector<double>(static_cast<size_t>(rows_ * columns_)) : cross_.values();
+}
+
 std::vector<double> MinibatchCka::hsic() const {
-  std::vector<double> result = cross_;
-  for (double& value : result) value /= batches_;
+  std::vector<double> result = hsic_sum();
+  for (double& value : result) value /= static_cast<double>(batches_);
   return result;
 }
 

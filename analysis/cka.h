@@ -12,7 +12,8 @@
 // Features are centred by their batch mean before the product (free in exact arithmetic, decisive
 // in f32); products are f32 (f64 for f64 features), row sums and inner products f64, divided once
 // at the end. Time per batch: n^2 p for each layer of p features, n^2 L^2 for all pairs. Memory:
-// n^2 L doubles.
+// n^2 L doubles. All of it runs where the features lie; only the width of a radial kernel (a median) is found by the
+// processor.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -26,6 +27,8 @@ enum class HsicEstimator : uint8_t { unbiased, biased };
 // X X^T of the centred `features` (n, p...): (n, n) f64. `dead` is set when the features are
 // constant over the batch (mean |x - mu|^2 <= 1e-12 mean |x|^2). Throws when n < 4.
 Tensor linear_kernel(const Tensor& features, bool& dead);
+// The same for many layers of equal width at once, (L, n, p): (L, n, n) f64.
+Tensor linear_kernels(const Tensor& features);
 
 // The width of a radial basis kernel as a fraction of the distances in the batch.
 enum class RbfWidth : uint8_t {
@@ -40,11 +43,11 @@ enum class RbfWidth : uint8_t {
 Tensor rbf_kernel(const Tensor& linear, double fraction,
                   RbfWidth width = RbfWidth::median_distance);
 
-// U(K) or H K H of a kernel (n, n), flattened: (n * n) f64. Inner products of these are n (n - 3)
-// HSIC_1 or (n - 1)^2 HSIC_0.
-Tensor centred_kernel(const Tensor& kernel, HsicEstimator estimator);
+// U(K) or H K H of kernels (L, n, n) or (n, n), flattened: (L, n * n) f64, L = 1 for one. Inner products of these are
+// n (n - 3) HSIC_1 or (n - 1)^2 HSIC_0.
+Tensor centred_kernels(const Tensor& kernels, HsicEstimator estimator);
 
-// U-centred linear kernel of `features`, (n * n) f64.
+// U-centred linear kernel of `features`, (1, n * n) f64.
 Tensor u_centred_gram(const Tensor& features, bool& dead);
 
 // Sums over batches for two lists of layers (the same list for self-similarity): one matrix product
@@ -58,12 +61,14 @@ class MinibatchCka {
   std::vector<double> matrix() const;
   // Mean HSIC over the batches, rows x columns.
   std::vector<double> hsic() const;
+  int64_t batches() const { return batches_; }
+  std::vector<double> hsic_sum() const;  // over the batches
 
  private:
   int64_t rows_, columns_;
   HsicEstimator estimator_;
-  double batches_ = 0;
-  std::vector<double> cross_, row_self_, column_self_;
+  int64_t batches_ = 0;
+  Tensor cross_, row_self_, column_self_;  // f64, where the kernels lie
 };
 
 }  // namespace passband

@@ -74,13 +74,13 @@ BandNoise::BandNoise(const Tensor& white)
     : real_(fft2_real(white)), imaginary_(fft2_imaginary(white)) {}
 
 BandNoise::BandNoise(RandomKey key, const std::vector<int64_t>& indices, int64_t height,
-                     int64_t width, int64_t channels, double epsilon)
-    : BandNoise(sign_noise(key, indices, {0, height, width, channels}, epsilon)) {}
+                     int64_t width, int64_t channels, double epsilon, Device device)
+    : BandNoise(sign_noise(key, indices, {0, height, width, channels}, epsilon).to(device)) {}
 
 Tensor BandNoise::in_band(const std::vector<double>& mask) const {
   NoGrad no_grad;
   const int64_t height = real_.size(1), width = real_.size(2);
-  const Tensor kept = Tensor::from(mask, {1, height, width, 1});
+  const Tensor kept = Tensor::from(mask, {1, height, width, 1}, DType::f32, real_.device());
   // Re F^-1(z) = (Re F(Re z) + Im F(Im z)) / HW, because Im F holds -sin.
   const Tensor sum = fft2_real(real_ * kept) + fft2_imaginary(imaginary_ * kept);
   return sum / static_cast<double>(height * width);
@@ -89,7 +89,8 @@ Tensor BandNoise::in_band(const std::vector<double>& mask) const {
 Tensor with_rms(const Tensor& noise, double rms) {
   NoGrad no_grad;
   const Tensor power = mean(square(noise), {1, 2, 3}, /*keepdim=*/true);
-  return noise * (rms * rsqrt(maximum(power, Tensor::full({1, 1, 1, 1}, 1e-30))));
+  const Tensor least = Tensor::full({1, 1, 1, 1}, 1e-30, DType::f32, noise.device());
+  return noise * (rms * rsqrt(maximum(power, least)));
 }
 
 Tensor fourier_basis(int64_t u, int64_t v, int64_t height, int64_t width) {

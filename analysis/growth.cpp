@@ -1,41 +1,50 @@
 #include "analysis/growth.h"
 
 #include <cmath>
-#include <numeric>
+
+#include "tensor/autograd/node.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 namespace {
 
-double product(const Tensor& a, const Tensor& b) {
-  CHECK(a.numel() == b.numel(), "growth: kernels are ", a, " and ", b);
-  return std::inner_product(a.data<double>(), a.data<double>() + a.numel(), b.data<double>(), 0.0);
+void add_kernels(Tensor& sums, const Tensor& products) {
+  if (sums.defined()) add_(sums, products);
+  else sums = products;
 }
 
 }  // namespace
 
 CorrespondingCka::CorrespondingCka(int64_t others, int64_t layers)
-    : cross_(static_cast<size_t>(others), std::vector<double>(static_cast<size_t>(layers))),
-      self_(static_cast<size_t>(others) + 1, std::vector<double>(static_cast<size_t>(layers))) {}
+    : layers_(layers), cross_(static_cast<size_t>(others)), self_(static_cast<size_t>(others) + 1) {}
 
 void CorrespondingCka::add(const std::vector<std::vector<Tensor>>& kernels) {
+  NoGrad no_grad;
   CHECK(kernels.size() == self_.size(), "growth: kernels of ", kernels.size(), " networks, expected ", self_.size());
+  Tensor first;
   for (size_t s = 0; s < kernels.size(); ++s) {
-    CHECK(kernels[s].size() == self_[s].size(), "growth: network ", s, " has ", kernels[s].size(),
-          " layers, the reference ", self_[s].size());
-    for (size_t layer = 0; layer < kernels[s].size(); ++layer) {
-      self_[s][layer] += product(kernels[s][layer], kernels[s][layer]);
-      if (s > 0) cross_[s - 1][layer] += product(kernels[0][layer], kernels[s][layer]);
-    }
+    CHECK(std::ssize(kernels[s]) == layers_, "growth: network ", s, " has ", kernels[s].size(),
+          " layers, the reference ", layers_);
+    const Tensor all = concat(kernels[s], 0);  // (layers, n * n)
+    if (s == 0) first = all;
+    add_kernels(self_[s], vecdot(all, all));
+    if (s > 0) add_kernels(cross_[s - 1], vecdot(first, all));
   }
 }
 
 std::vector<std::vector<double>> CorrespondingCka::values() const {
-  std::vector<std::vector<double>> result = cross_;
-  for (size_t s = 0; s < result.size(); ++s)
-    for (size_t layer = 0; layer < result[s].size(); ++layer) {
-      const double scale = self_[0][layer] * self_[s + 1][layer];
-      result[s][layer] = scale > 0 ? cross_[s][layer] / std::sqrt(scale) : std::nan("");
+  std::vector<std::vector<double>> result;
+  const std::vector<double> reference = self_[0].values();
+  for (size_t s = 0; s < cross_.size(); ++s) {
+    const std::vector<double> own = self_[s + 1].values();
+    std::vector<double>& cka = result.emplace_back(cross_[s].values());
+    for (size_t layer = 0; layer < cka.size(); ++layer) {
+      const double scale = reference[layer] * own[layer];
+      cka[layer] = scale > 0 ? cka[layer] / std::sqrt(scale) : std::nan("");
     }
+  }
   return result;
 }
 

@@ -13,13 +13,14 @@ namespace passband {
 class CorrespondingCka {
  public:
   CorrespondingCka(int64_t others, int64_t layers);
-  // U-centred kernels of one batch, (n * n) f64: [network][layer], the reference first.
+  // U-centred kernels of one batch, (1, n * n) f64: [network][layer], the reference first.
   void add(const std::vector<std::vector<Tensor>>& kernels);
-  // (others, layers); NaN where a layer of either network is dead.
+  // (others, layers), after at least one batch; NaN where a layer of either network is dead.
   std::vector<std::vector<double>> values() const;
 
  private:
-  std::vector<std::vector<double>> cross_, self_;  // [other][layer]; self_[0] is the reference's
+  int64_t layers_;
+  std::vector<Tensor> cross_, self_;  // by network, (layers) f64 where the kernels lie; self_[0] is the reference's
 };
 
 }  // namespace passband

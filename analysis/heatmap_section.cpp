@@ -72,13 +72,14 @@ HeatmapResult measure_heatmap(const Model& model, const AnalysisInput& input, in
   for (int64_t first = 0; first < total; first += kHeatmapBatch) {
     const int64_t size = std::min(kHeatmapBatch, total - first);
     const PictureBatch batch =
-        load_batch(*input.data, {all.begin() + first, all.begin() + first + size}, side);
+        load_batch(model, *input.data, {all.begin() + first, all.begin() + first + size});
     wrong_clean += size - count_correct(model, batch, batch.images);
     for (int64_t cell = 0; cell < half; ++cell) {
       const int64_t v = (cell / grid.side() - grid.reach) * grid.step,
                     u = (cell % grid.side() - grid.reach) * grid.step;
       const Tensor basis = reshape(fourier_basis(v, u, side, side), Shape{1, side, side, 1});
-      const Tensor wave = flipped(basis, batch.indices, norm, static_cast<uint64_t>(cell));
+      const Tensor wave = flipped(basis, batch.indices, norm, static_cast<uint64_t>(cell))
+                              .to(model.device());
       wrong[static_cast<size_t>(cell)] +=
           size - count_correct(model, batch, add_clipped(*input.data, batch.images, wave));
       progress(first * half + size * (cell + 1), total * half, "pictures");

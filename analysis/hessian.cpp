@@ -11,6 +11,8 @@
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 namespace {
@@ -23,7 +25,7 @@ std::vector<Tensor> leaves(const Model& model) {
 
 // One flat vector from a tensor for each parameter.
 Tensor flattened(const ParameterStore& store, const std::vector<Tensor>& parts) {
-  Tensor flat = Tensor::zeros({store.parameter_count()}, store.values().dtype());
+  Tensor flat = Tensor::zeros_like(store.values());
   for (size_t i = 0; i < parts.size(); ++i) {
     const Parameter& p = *store.parameters()[i];
     copy_(flat.view(p.offset, p.shape), parts[i].detach());
@@ -35,6 +37,11 @@ bool decays(const Parameter& p, const LossTerms& terms) {
   return p.decay || terms.decay_all || terms.rule == LossTerms::Decay::norms;
 }
 
+// Over all elements, a tensor of one.
+Tensor summed_product(const Tensor& a, const Tensor& b) {
+  return vecdot(reshape(a, Shape{a.numel()}), reshape(b, Shape{b.numel()}));
+}
+
 }  // namespace
 
 int64_t LossBatches::count() const { return (std::ssize(indices) + batch_size - 1) / batch_size; }
@@ -43,26 +50,26 @@ LossBatch LossBatches::batch(int64_t i) const {
   const int64_t begin = i * batch_size, n = std::min(batch_size, std::ssize(indices) - begin);
   CHECK(begin >= 0 && n > 0, "batch ", i, " of ", count(), " does not exist");
   const std::span<const int64_t> chosen(indices.data() + begin, static_cast<size_t>(n));
-  LossBatch result{Tensor::empty({n, image_size, image_size, 3}), Tensor::empty({n}, DType::i32)};
+  const Tensor images = Tensor::empty({n, image_size, image_size, 3}), labels = Tensor::empty({n}, DType::i32);
   if (augmented)
-    make_train_batch(*data, chosen, augment, key, image_size, result.images.data<float>());
+    make_train_batch(*data, chosen, augment, key, image_size, images.data<float>());
   else
-    make_eval_batch(*data, chosen, image_size, result.images.data<float>());
+    make_eval_batch(*data, chosen, image_size, images.data<float>());
   for (int64_t k = 0; k < n; ++k)
-    result.labels.data<int32_t>()[k] =
-        data->labels[static_cast<size_t>(chosen[static_cast<size_t>(k)])];
-  return result;
+    labels.data<int32_t>()[k] = data->labels[static_cast<size_t>(chosen[static_cast<size_t>(k)])];
+  return {images.to(device), labels.to(device)};
 }
 
 double decay_loss(const ParameterStore& store, const LossTerms& terms) {
   NoGrad no_grad;
-  double total = 0;
+  if (terms.decay == 0) return 0;
+  const Tensor total = Tensor::zeros(Shape{}, DType::f64, store.values().device());
   for (const ParameterRef& p : store.parameters()) {
-    if (terms.decay == 0 || !decays(*p, terms)) continue;
-    const double squares = inner_product(p->value, p->value);
-    total += terms.rule == LossTerms::Decay::norms ? std::sqrt(squares) : squares / 2;
+    if (!decays(*p, terms)) continue;
+    const Tensor squares = cast(summed_product(p->value.detach(), p->value.detach()), DType::f64);
+    add_(total, terms.rule == LossTerms::Decay::norms ? sqrt(squares) : squares / 2);
   }
-  return terms.decay * total;
+  return terms.decay * total.item();
 }
 
 Tensor decay_gradient(const ParameterStore& store, const LossTerms& terms) {
@@ -124,7 +131,7 @@ Tensor BatchHessian::times(const Tensor& v) const {
   for (size_t i = 0; i < gradients_.size(); ++i) {
     if (!gradients_[i].tracked()) continue;
     const Parameter& p = *store.parameters()[i];
-    const Tensor term = sum(gradients_[i] * v.view(p.offset, p.shape));
+    const Tensor term = summed_product(gradients_[i], v.view(p.offset, p.shape));
     inner = inner ? inner + term : term;
   }
   if (!inner) return result;
@@ -135,8 +142,8 @@ Tensor BatchHessian::times(const Tensor& v) const {
 }
 
 SymmetricMap BatchHessian::map() const {
-  return {model_->store().parameter_count(), model_->store().values().dtype(),
-          [this](const Tensor& v) { return times(v); }};
+  const Tensor& values = model_->store().values();
+  return {values.numel(), values.dtype(), [this](const Tensor& v) { return times(v); }, values.device()};
 }
 
 SymmetricMap hessian_over(const Model& model, const LossBatches& batches, const LossTerms& terms,
@@ -155,7 +162,8 @@ SymmetricMap hessian_over(const Model& model, const LossBatches& batches, const 
     }
     return total;
   };
-  return {model.store().parameter_count(), model.store().values().dtype(), times};
+  const Tensor& values = model.store().values();
+  return {values.numel(), values.dtype(), times, values.device()};
 }
 
 std::vector<double> kernel_density(const std::vector<double>& samples,

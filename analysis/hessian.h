@@ -37,6 +37,7 @@ struct LossBatches {
   const Dataset* data = nullptr;
   std::vector<int64_t> indices;
   int64_t batch_size = 64, image_size = 32;
+  Device device = {};  // where batches go
   bool augmented = false;
   AugmentOptions augment;
   RandomKey key;

@@ -72,7 +72,7 @@ void measure_full_batch(const AnalysisInput& input, const Subject& subject,
   std::vector<double> samples;
   for (int64_t i = 0; i < probes; ++i) {
     const RandomKey key{kSeed, static_cast<uint64_t>(i), site_of("hessian.probe")};
-    const Krylov space = lanczos(map, rademacher_vector(map.size, map.dtype, key), steps);
+    const Krylov space = lanczos(map, rademacher_vector(map.size, map.dtype, key, map.device), steps);
     result.probes.push_back(ritz(space));
     // The first entry of T is the Rayleigh quotient of the probe.
     samples.push_back(static_cast<double>(map.size) * space.diagonal.front());
@@ -202,6 +202,7 @@ LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int
   LossBatches result{.data = input.train ? input.train : input.data,
                      .batch_size = batch_size,
                      .image_size = subject.model->options().image_size,
+                     .device = subject.model->device(),
                      .augmented = augmented,
                      .key = {seed, 0, site_of("loss.augment")}};
   result.indices = epoch_order(result.data->count, seed, 0);

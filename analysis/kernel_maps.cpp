@@ -9,9 +9,9 @@
 namespace passband {
 namespace {
 
-// Centred kernels of the batch that is running: for each measure a list of rows, one a layer.
+// Kernels of the batch that is running, for each measure one a layer.
 struct BatchKernels {
-  std::vector<std::vector<Tensor>> rows;  // by measure, by layer: (1, n * n)
+  std::vector<std::vector<Tensor>> layers;  // by measure, by layer: (1, n, n)
 };
 
 // CKA of each pass, and HSIC over all.
@@ -20,25 +20,25 @@ class PassSums {
   PassSums(size_t rows, size_t columns, HsicEstimator estimator)
       : rows_(static_cast<int64_t>(rows)),
         columns_(static_cast<int64_t>(columns)),
-        estimator_(estimator),
-        all_(rows_, columns_, estimator) {}
+        estimator_(estimator) {}
 
   void add(int64_t pass, const Tensor& rows, const Tensor& columns) {
     if (static_cast<int64_t>(passes_.size()) <= pass)
       passes_.emplace_back(rows_, columns_, estimator_);
     passes_.back().add(rows, columns);
-    all_.add(rows, columns);
   }
 
   KernelMap result(const DepthAxis& rows, const DepthAxis& columns) const {
-    KernelMap map{{rows, columns, {}}, {rows, columns, all_.hsic()}, {}};
-    const size_t cells = map.hsic.values.size();
-    map.cka.values.assign(cells, 0);
-    map.deviation.assign(cells, 0);
+    const auto cells = static_cast<size_t>(rows_ * columns_);
+    const std::vector<double> zeros(cells);
+    KernelMap map{{rows, columns, zeros}, {rows, columns, zeros}, zeros};
+    double batches = 0;
+    for (const MinibatchCka& pass : passes_) batches += static_cast<double>(pass.batches());
     const double count = static_cast<double>(passes_.size());
     for (const MinibatchCka& pass : passes_) {
-      const std::vector<double> values = pass.matrix();
+      const std::vector<double> values = pass.matrix(), hsic = pass.hsic_sum();
       for (size_t i = 0; i < cells; ++i) {
+        map.hsic.values[i] += hsic[i] / batches;
         map.cka.values[i] += values[i] / count;
         map.deviation[i] += values[i] * values[i] / count;
       }
@@ -54,14 +54,12 @@ class PassSums {
   int64_t rows_, columns_;
   HsicEstimator estimator_;
   std::vector<MinibatchCka> passes_;
-  MinibatchCka all_;
 };
 
-Tensor centred(const Tensor& linear, const KernelMeasure& measure) {
+Tensor kernel_of(const Tensor& linear, const KernelMeasure& measure) {
   const bool rbf = measure.kernel == KernelMeasure::Kernel::rbf;
   const Tensor kernel = rbf ? rbf_kernel(linear, measure.fraction, measure.width) : linear;
-  const Tensor flat = centred_kernel(kernel, measure.estimator);
-  return reshape(flat, Shape{1, flat.numel()});
+  return reshape(kernel, kernel.shape().inserted(0, 1));
 }
 
 class Collector {
@@ -70,7 +68,7 @@ class Collector {
       : view_(view), measures_(measures), kernels_(networks) {
     maps_.axes.resize(networks);
     maps_.dead.resize(networks);
-    for (BatchKernels& batch : kernels_) batch.rows.resize(measures.size());
+    for (BatchKernels& batch : kernels_) batch.layers.resize(measures.size());
   }
 
   void visit(size_t network, const TapSite& site, const Tensor& buffer) {
@@ -81,17 +79,20 @@ class Collector {
     maps_.dead[network].resize(layers);
     maps_.dead[network][layer] = maps_.dead[network][layer] || dead;
     for (size_t m = 0; m < measures_.size(); ++m) {
-      kernels_[network].rows[m].resize(layers);
-      kernels_[network].rows[m][layer] = centred(linear, measures_[m]);
+      kernels_[network].layers[m].resize(layers);
+      kernels_[network].layers[m][layer] = kernel_of(linear, measures_[m]);
     }
   }
 
   void finish_batch(int64_t pass) {
     if (self_.empty()) make_sums();
     for (size_t m = 0; m < measures_.size(); ++m) {
-      const Tensor first = concat(kernels_[0].rows[m], 0);
+      const auto centred = [&](size_t network) {
+        return centred_kernels(concat(kernels_[network].layers[m], 0), measures_[m].estimator);
+      };
+      const Tensor first = centred(0);
       for (size_t s = 0; s < kernels_.size(); ++s) {
-        const Tensor rows = s == 0 ? first : concat(kernels_[s].rows[m], 0);
+        const Tensor rows = s == 0 ? first : centred(s);
         self_[m][s].add(pass, rows, rows);
         if (s > 0) cross_[m][s - 1].add(pass, first, rows);
       }

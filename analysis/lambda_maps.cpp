@@ -5,44 +5,46 @@
 
 #include "analysis/frozen_parameters.h"
 #include "tensor/autograd/engine.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 
-void LambdaWeights::add(const TapSite& site, const Tensor& weights, const Tensor& content) {
-  const Tensor all = cast(weights.detach(), DType::f32), keys = cast(content.detach(), DType::f32);
-  const int64_t places = site.height * site.width, rows = all.numel() / places;
-  CHECK(all.size(-1) == places && all.shape() == keys.shape(), "lambda maps: ", site.path,
-        " has weights ", all, " and content ", keys, " on ", places, " places");
-  const float *s = all.data<float>(), *c = keys.data<float>();
-  double content_sum = 0, position_sum = 0, negative = 0, absolute = 0, distance = 0, uniform = 0;
-#pragma omp parallel for reduction(+ : content_sum, position_sum, negative, absolute, distance, uniform)
-  for (int64_t row = 0; row < rows; ++row) {
-    const int64_t query = row % places;
-    double reach = 0, total = 0, even = 0;
+namespace {
+
+// Distances between places in input pixels, (T, T).
+Tensor distances(const TapSite& site, Device device) {
+  const int64_t places = site.height * site.width;
+  std::vector<double> apart;
+  for (int64_t n = 0; n < places; ++n)
     for (int64_t m = 0; m < places; ++m) {
-      const double weight = static_cast<double>(s[row * places + m]),
-                   key = static_cast<double>(c[row * places + m]);
-      const double dy = static_cast<double>(query / site.width - m / site.width);
-      const double dx = static_cast<double>(query % site.width - m % site.width);
-      const double apart = site.patch * std::sqrt(dy * dy + dx * dx);
-      content_sum += key * key;
-      position_sum += (weight - key) * (weight - key);
-      if (weight < 0) negative -= weight;
-      total += std::abs(weight);
-      reach += std::abs(weight) * apart;
-      even += apart / static_cast<double>(places);
+      const double dy = static_cast<double>(n / site.width - m / site.width);
+      const double dx = static_cast<double>(n % site.width - m % site.width);
+      apart.push_back(site.patch * std::sqrt(dy * dy + dx * dx));
     }
-    absolute += total;
-    distance += total > 0 ? reach / total : 0;
-    uniform += even;
-  }
-  content_ += content_sum;
-  position_ += position_sum;
-  negative_ += negative;
-  absolute_ += absolute;
-  distance_ += distance;
-  uniform_ += uniform;
+  return Tensor::from(apart, {places, places}, DType::f32, device);
+}
+
+double total(const Tensor& x) { return sum(cast(x, DType::f64)).item(); }
+
+}  // namespace
+
+void LambdaWeights::add(const TapSite& site, const Tensor& weights, const Tensor& content) {
+  NoGrad no_grad;
+  const Tensor s = cast(weights.detach(), DType::f32), keys = cast(content.detach(), DType::f32);
+  const int64_t places = site.height * site.width, rows = s.numel() / places;
+  CHECK(s.size(-1) == places && s.shape() == keys.shape(), "lambda maps: ", site.path, " has weights ", s,
+        " and content ", keys, " on ", places, " places");
+  if (!apart_.defined()) apart_ = distances(site, s.device());
+  const Tensor size = abs(s), position = s - keys, own = sum(size, {-1});
+  content_ += total(vecdot(keys, keys));
+  position_ += total(vecdot(position, position));
+  negative_ += total(sum(relu(-s), {-1}));
+  absolute_ += total(own);
+  distance_ += total(vecdot(size, apart_) / clamp(own, 1e-30, 1e30));
+  uniform_ += total(apart_) / static_cast<double>(places * places) * static_cast<double>(rows);
   queries_ += static_cast<double>(rows);
 }
 
@@ -71,16 +73,9 @@ std::vector<LambdaContributions> lambda_contributions(const Model& model, const 
   for (size_t n = 0; n < classes.size(); ++n)
     seed[n * static_cast<size_t>(count) + static_cast<size_t>(classes[n])] += 1;
   const std::vector<Tensor> slopes =
-      grad(logits, values, {.seed = Tensor::from(seed, logits.shape(), logits.dtype())});
-  for (size_t l = 0; l < values.size(); ++l) {
-    const std::vector<double> v = values[l].values(), g = slopes[l].values();
-    const auto width = static_cast<size_t>(values[l].size(-1));
-    for (size_t first = 0; first < v.size(); first += width) {
-      double product = 0;
-      for (size_t c = first; c < first + width; ++c) product += v[c] * g[c];
-      result[l].values.push_back(product);
-    }
-  }
+      grad(logits, values, {.seed = Tensor::from(seed, logits.shape(), logits.dtype(), logits.device())});
+  for (size_t l = 0; l < values.size(); ++l)
+    result[l].values = vecdot(values[l].detach(), slopes[l].detach()).values();
   return result;
 }
 

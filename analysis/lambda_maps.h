@@ -29,6 +29,7 @@ class LambdaWeights {
  private:
   double content_ = 0, position_ = 0, negative_ = 0, absolute_ = 0, distance_ = 0, uniform_ = 0,
          queries_ = 0;
+  Tensor apart_;  // distances between places, where the weights lie
 };
 
 // Contributions of every place to d(logit_c - mean logit), one map for each picture and lambda

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/autograd/node.h"
 #include "tensor/core/error.h"
 #include "tensor/ops/pointwise.h"
-#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 namespace {
@@ -20,10 +22,10 @@ void remove_components(const Tensor& v, const std::vector<Tensor>& basis) {
     for (const Tensor& q : basis) add_scaled_(v, q, -inner_product(q, v));
 }
 
-template <class Draw> Tensor drawn(int64_t size, DType dtype, Draw&& draw) {
+template <class Draw> Tensor drawn(int64_t size, DType dtype, Device device, Draw&& draw) {
   std::vector<double> values(static_cast<size_t>(size));
   for (size_t i = 0; i < values.size(); ++i) values[i] = draw(i);
-  return Tensor::from(values, {size}, dtype);
+  return Tensor::from(values, {size}, dtype, device);
 }
 
 bool by_magnitude(double a, double b) { return std::abs(a) > std::abs(b); }
@@ -33,15 +35,18 @@ double threshold(DType dtype) { return dtype == DType::f64 ? 1e-12 : 1e-5; }
 
 }  // namespace
 
-double inner_product(const Tensor& a, const Tensor& b) { return sum(a * b).item(); }
+double inner_product(const Tensor& a, const Tensor& b) {
+  NoGrad no_grad;
+  return vecdot(reshape(a, Shape{a.numel()}), reshape(b, Shape{b.numel()})).item();
+}
 
-Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key) {
-  return drawn(size, dtype,
+Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key, Device device) {
+  return drawn(size, dtype, device,
                [&](size_t i) { return random_words(key, i / 4).v[i % 4] >> 31 ? 1.0 : -1.0; });
 }
 
-Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key) {
-  return drawn(size, dtype, [&](size_t i) { return static_cast<double>(random_normal(key, i)); });
+Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key, Device device) {
+  return drawn(size, dtype, device, [&](size_t i) { return static_cast<double>(random_normal(key, i)); });
 }
 
 Lanczos::Lanczos(SymmetricMap map, const Tensor& start) : map_(std::move(map)) {
@@ -100,7 +105,8 @@ Ritz ritz(const Krylov& space) {
 
 TopEigenvalues top_eigenvalues(const SymmetricMap& map, const TopOptions& options) {
   Lanczos process(map,
-                  normal_vector(map.size, map.dtype, {options.seed, 0, site_of("lanczos.start")}));
+                  normal_vector(map.size, map.dtype, {options.seed, 0, site_of("lanczos.start")},
+                                map.device));
   TopEigenvalues top;
   const auto wanted = static_cast<size_t>(std::min(options.count, map.size));
   for (bool more = true; more && top.products < options.steps && !top.converged;) {
@@ -129,7 +135,8 @@ TopEigenvalues power_iteration(const SymmetricMap& map, const TopOptions& option
   std::vector<Tensor> found;
   for (int64_t k = 0; k < std::min(options.count, map.size); ++k) {
     Tensor v = normal_vector(map.size, map.dtype,
-                             {options.seed, static_cast<uint64_t>(k), site_of("power.start")});
+                             {options.seed, static_cast<uint64_t>(k), site_of("power.start")},
+                             map.device);
     double value = NAN;
     bool settled = false;
     for (int64_t i = 0; i < options.steps && !settled; ++i, ++top.products) {
@@ -165,7 +172,8 @@ TraceEstimate trace(const SymmetricMap& map, int64_t probes, uint64_t seed) {
   std::vector<double> samples;
   for (int64_t i = 0; i < probes; ++i) {
     const Tensor v = rademacher_vector(map.size, map.dtype,
-                                       {seed, static_cast<uint64_t>(i), site_of("trace.probe")});
+                                       {seed, static_cast<uint64_t>(i), site_of("trace.probe")},
+                                       map.device);
     samples.push_back(inner_product(v, map.times(v).detach()));
   }
   return estimate_of(std::move(samples));

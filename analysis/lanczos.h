@@ -16,12 +16,13 @@ struct SymmetricMap {
   int64_t size = 0;  // n
   DType dtype = DType::f32;  // of the vectors; f64 for checks
   std::function<Tensor(const Tensor&)> times;  // (n) -> (n)
+  Device device = {};  // of the vectors
 };
 
 // Random vectors of length n. Rademacher: entries +-1, so that v'Av has the least variance. Normal:
-// N(0, 1).
-Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key);
-Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key);
+// N(0, 1). The same on every device.
+Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key, Device device = {});
+Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key, Device device = {});
 double inner_product(const Tensor& a, const Tensor& b);  // a_1 b_1 + ... + a_n b_n
 
 // An orthonormal basis Q of span{v, Av, ..., A^(m-1) v} in which A is tridiagonal, T = Q'AQ.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data/augment.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 
@@ -49,7 +48,7 @@ DepthAxis branches_of(const Model& model) {
     return buffer;
   });
   const int64_t size = model.options().image_size;
-  model(Tensor::zeros({1, size, size, 3}));
+  model(Tensor::zeros({1, size, size, 3}, DType::f32, model.device()));
   return axis;
 }
 
@@ -135,12 +134,11 @@ std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
   ContextGuard mode({.training = false, .compute = model.options().dtype});
   std::vector<LesionResult> results(lesions.size());
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
-  const int64_t size = model.options().image_size, total = std::ssize(indices);
+  const int64_t total = std::ssize(indices);
   for (int64_t first = 0; first < total; first += options.batch_size) {
     const int64_t n = std::min(options.batch_size, total - first);
-    const std::span<const int64_t> chosen(indices.data() + first, static_cast<size_t>(n));
-    const Tensor images = Tensor::empty({n, size, size, 3});
-    make_eval_batch(data, chosen, size, images.data<float>());
+    const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + n);
+    const Tensor images = network_images(model, data, chosen);
     std::vector<int32_t> labels;
     for (const int64_t index : chosen) labels.push_back(data.labels[static_cast<size_t>(index)]);
     const std::vector<bool> intact = right_answers(model, images, labels);

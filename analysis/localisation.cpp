@@ -4,21 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/autograd/node.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
-
-// Centred kernels (T, n * n) of the columns `part(t)` of n examples.
-template <class Part> Tensor kernels(int64_t count, int64_t n, Part&& part) {
-  Tensor all = Tensor::empty({count, n * n}, DType::f64);
-  for (int64_t t = 0; t < count; ++t) {
-    bool dead = false;
-    const Tensor kernel = u_centred_gram(part(t), dead);
-    std::copy_n(kernel.data<double>(), n * n, all.data<double>() + t * n * n);
-  }
-  return all;
-}
 
 // Picture patches by place: (places, n, patch pixels * 3), cut by shape operations.
 Tensor patches(const Tensor& images, int64_t height, int64_t width) {
@@ -33,17 +23,17 @@ Localisation::Localisation(const TapSite& site)
     : site_(site), sums_(site.height * site.width, site.height * site.width) {}
 
 void Localisation::add(const Tensor& features, const Tensor& images) {
+  NoGrad no_grad;
   const int64_t n = features.size(0), places = site_.height * site_.width;
   CHECK(images.size(1) % site_.height == 0 && images.size(2) % site_.width == 0,
         "localisation: a grid of ", site_.height, " x ", site_.width, " does not cut pictures ",
         images, " into equal patches");
   const Tensor tokens = permute(reshape(features, Shape{n, places, features.size(3)}), {1, 0, 2});
   const Tensor pixels = patches(images, site_.height, site_.width);
-  const auto place = [n](const Tensor& all, int64_t t) {
-    return reshape(slice(all, 0, t, 1), Shape{n, all.size(2)});
+  const auto kernels = [](const Tensor& by_place) {
+    return centred_kernels(linear_kernels(by_place), HsicEstimator::unbiased);
   };
-  sums_.add(kernels(places, n, [&](int64_t t) { return place(tokens, t); }),
-            kernels(places, n, [&](int64_t t) { return place(pixels, t); }));
+  sums_.add(kernels(tokens), kernels(pixels));
 }
 
 LocalisationSummary summarise(const std::vector<double>& heatmaps, int64_t height, int64_t width) {

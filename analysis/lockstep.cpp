@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "data/augment.h"
 #include "nn/context.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/random.h"
@@ -38,10 +37,8 @@ void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
       const auto first = indices.begin() + b * size;
       const std::vector<int64_t> chosen(first, first + size);
       for (current = 0; current < subjects.size(); ++current) {
-        const int64_t side = subjects[current].model->options().image_size;
-        const Tensor images = Tensor::empty({size, side, side, 3});
-        make_eval_batch(data, chosen, side, images.data<float>());
-        (*subjects[current].model)(images);
+        const Model& model = *subjects[current].model;
+        model(network_images(model, data, chosen));
         options.progress((pass * batches + b) * networks + static_cast<int64_t>(current) + 1,
                          options.passes * batches * networks, "batches");
       }

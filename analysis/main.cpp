@@ -9,6 +9,7 @@
 #include "analysis/along.h"
 #include "analysis/console.h"
 #include "analysis/study.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
@@ -26,6 +27,7 @@ constexpr const char* kExamples = R"(examples:
   ./analyze --run last --untrained                  random weights beside the trained ones
   ./analyze --run last --against 20260101-resnet 20260102-vit      runs side by side
   ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
+  ./analyze --run last --device cuda                on a GPU; auto, the default, takes one where this build can use it
   ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
   ./analyze --list                                  names, questions, costs, options
 )";
@@ -79,6 +81,8 @@ bool parse(int argc, char** argv, Options& o) {
   app.add_option("--images", study.images, "test pictures for each analysis (default: what each needs)")
       ->check(CLI::PositiveNumber);
   app.add_option("--output", study.output, "directory of the report (default: report/ in the run)");
+  app.add_option("--device", study.device, "where networks run: auto, cpu, cuda, cuda:n, cuda-emulated")
+      ->capture_default_str();
   app.add_option("--threads", o.threads, "processor threads; 0 = the physical cores")->check(CLI::NonNegativeNumber);
   app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
   app.add_flag("--json", o.json, "headline values on standard output");
@@ -282,6 +286,7 @@ int run(int argc, char** argv) {
     options.json ? print_json_list() : print_list();
     return 0;
   }
+  if (options.study.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated) run_emulated_sibling(argv);
   if (options.threads > 0) set_thread_count(options.threads);
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, [](int number) {
@@ -308,7 +313,9 @@ int run(int argc, char** argv) {
   double work = 0;
   for (const Job& job : jobs)
     if (options.fresh || stored_key(study.report, job.name) != job.key) work += job.work;
-  if (work > 0) fmt::print(stderr, "{} sections, about {}\n", jobs.size(), format_duration(work * picture_seconds));
+  if (work > 0)
+    fmt::print(stderr, "{} sections, about {} on {}\n", jobs.size(), format_duration(work * picture_seconds),
+               describe_device(study.input.subjects.front().model->device()));
   const int code = run_jobs(jobs, options, study, report);
   if (options.json) {
     fmt::print("{}\n", read_file(study.report / "summary.json"));

@@ -62,9 +62,9 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
     const size_t size = std::min<size_t>(kNoiseBatch, all.size() - first);
     const auto begin = all.begin() + static_cast<int64_t>(first);
     const PictureBatch batch =
-        load_batch(*input.data, {begin, begin + static_cast<int64_t>(size)}, side);
+        load_batch(model, *input.data, {begin, begin + static_cast<int64_t>(size)});
     const BandNoise noise({0, 0, site_of("analysis.noise")}, batch.indices, side, side, 3,
-                          options.epsilon);
+                          options.epsilon, model.device());
     counts.clean += count_correct(model, batch, batch.images);
     for (size_t b = 0; b < masks.size(); ++b) {
       const Tensor ring = noise.in_band(masks[b]);

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "analysis/host.h"
 #include "tensor/ops/pointwise.h"
-#include "tensor/ops/shape.h"
 #include "tensor/ops/softmax.h"
 
 namespace passband {
@@ -38,7 +38,7 @@ std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
   NoGrad no_grad;
   const ContextGuard mode({.training = false});
   const int64_t count = images.size(0), side = images.size(1), cells = maps.height * maps.width;
-  Tensor hidden = cast(images, DType::f32) + 0.0;
+  const Tensor hidden = on_host(images) + 0.0;
   std::vector<std::vector<int64_t>> orders;
   for (int64_t n = 0; n < count; ++n) orders.push_back(order_of(maps, n, most_relevant_first));
   std::vector<double> curve;
@@ -50,7 +50,7 @@ std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
         hide(hidden.data<float>() + n * side * side * 3, side, maps,
              orders[static_cast<size_t>(n)][static_cast<size_t>(k)]);
     done = until;
-    const std::vector<double> shares = softmax(model(hidden)).values();
+    const std::vector<double> shares = softmax(model(hidden.to(model.device()))).values();
     double total = 0;
     for (int64_t n = 0; n < count; ++n)
       total += shares[static_cast<size_t>(n * model.options().classes +

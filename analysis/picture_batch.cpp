@@ -1,16 +1,14 @@
 #include "analysis/picture_batch.h"
 
-#include "data/augment.h"
 #include "nn/context.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 
 namespace passband {
 
-PictureBatch load_batch(const Dataset& data, const std::vector<int64_t>& indices, int64_t side) {
-  const auto count = static_cast<int64_t>(indices.size());
-  PictureBatch batch{indices, Tensor::empty({count, side, side, 3}), {}};
-  make_eval_batch(data, indices, side, batch.images.data<float>());
+PictureBatch load_batch(const Model& model, const Dataset& data,
+                        const std::vector<int64_t>& indices) {
+  PictureBatch batch{indices, network_images(model, data, indices), {}};
   for (const int64_t index : indices)
     batch.labels.push_back(data.labels[static_cast<size_t>(index)]);
   return batch;
@@ -28,8 +26,9 @@ int64_t count_correct(const Model& model, const PictureBatch& batch, const Tenso
 
 Tensor add_clipped(const Dataset& data, const Tensor& images, const Tensor& delta) {
   NoGrad no_grad;
-  const auto channels = [](const std::array<float, 3>& values) {
-    return Tensor::from({values[0], values[1], values[2]}, {1, 1, 1, 3});
+  const auto channels = [&](const std::array<float, 3>& values) {
+    return Tensor::from({values[0], values[1], values[2]}, {1, 1, 1, 3}, DType::f32,
+                        images.device());
   };
   const Tensor mean = channels(data.mean), deviation = channels(data.std);
   return (clamp(images * deviation + mean + delta, 0, 1) - mean) / deviation;

@@ -3,18 +3,7 @@
 
 #include <algorithm>
 
-#include "data/augment.h"
-#include "tensor/ops/shape.h"
-
 namespace passband {
-
-Tensor network_images(const Model& model, const Dataset& data,
-                      const std::vector<int64_t>& indices) {
-  const int64_t side = model.options().image_size;
-  Tensor images = Tensor::empty({static_cast<int64_t>(indices.size()), side, side, 3});
-  make_eval_batch(data, indices, side, images.data<float>());
-  return images.dtype() == model.options().dtype ? images : cast(images, model.options().dtype);
-}
 
 plot::Picture picture_of(const Dataset& data, int64_t index) {
   plot::Picture picture{.width = data.width, .height = data.height};

@@ -9,9 +9,6 @@
 
 namespace passband {
 
-// Pictures `indices` of the data as the network sees them: (N, side, side, 3) f32, normalised.
-Tensor network_images(const Model& model, const Dataset& data, const std::vector<int64_t>& indices);
-
 plot::Picture picture_of(const Dataset& data, int64_t index);
 
 // The picture under a map (height x width, any range, stretched to its smallest and largest value).

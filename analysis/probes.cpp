@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "analysis/picture_maps.h"
+#include "analysis/host.h"
 #include "analysis/subject.h"
 #include "tensor/autograd/node.h"
 #include "tensor/ops/reduce.h"
@@ -179,7 +179,7 @@ class ProbeStudy {
 
   void read(LayerProbes& layer, Phase phase, const Tensor& buffer, const Labels& labels) const {
     const Tensor map = as_feature_map(layer.site, buffer);  // (N, H, W, C)
-    const Tensor pooled = mean(map, {1, 2});
+    const Tensor pooled = on_host(mean(map, {1, 2}));
     if (phase == Phase::shots) {
       layer.shot_features.push_back(pooled);
       return;
@@ -198,7 +198,7 @@ class ProbeStudy {
     const TapSite& top = layers_.back().site;
     const Tensor cells = cell_features(map, top.height, top.width, layers_.back().channels);
     const int64_t n = cells.size(0), places = cells.size(1) * cells.size(2), d = cells.size(3);
-    const Tensor by_place = permute(reshape(cells, Shape{n, places, d}), {1, 0, 2});
+    const Tensor by_place = on_host(permute(reshape(cells, Shape{n, places, d}), {1, 0, 2}));
     const auto count = static_cast<int64_t>(layer.single.size());
 #pragma omp parallel for
     for (int64_t i = 0; i < count; ++i) {

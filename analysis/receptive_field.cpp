@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "analysis/frozen_parameters.h"
+#include "analysis/host.h"
 #include "analysis/picture_batch.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
@@ -46,12 +47,12 @@ struct Centre {
 // A gradient for the buffer that is zero but at the centre of every picture.
 template <class F>
 Tensor seed_at(const Centre& centre, const Tensor& buffer, F&& value) {
-  const Tensor seed = Tensor::zeros(buffer.shape(), buffer.dtype());
+  const Tensor seed = Tensor::zeros(buffer.shape());
   for (int64_t n = 0; n < buffer.size(0); ++n) {
     float* out = seed.data<float>() + (n * centre.positions + centre.position) * centre.channels;
     for (int64_t c = 0; c < centre.channels; ++c) out[c] = value(n, c);
   }
-  return seed;
+  return seed.to(buffer.device());
 }
 
 void add_map(std::vector<double>& sums, const Tensor& map, double scale) {
@@ -94,7 +95,8 @@ class FieldMeasurement {
   }
 
   static Tensor active_channels(const Centre& centre, const Tensor& buffer) {
-    const float* z = buffer.data<float>();
+    const Tensor values = on_host(buffer);
+    const float* z = values.data<float>();
     return seed_at(centre, buffer, [&](int64_t n, int64_t c) {
       return z[(n * centre.positions + centre.position) * centre.channels + c] > 0 ? 1.0f : 0.0f;
     });
@@ -141,7 +143,7 @@ ReceptiveFields measure_fields(const Model& model, const Dataset& data,
   for (int64_t first = 0; first < total; first += options.batch_size) {
     const int64_t size = std::min(options.batch_size, total - first);
     const auto begin = indices.begin() + first;
-    const PictureBatch batch = load_batch(data, {begin, begin + size}, model.options().image_size);
+    const PictureBatch batch = load_batch(model, data, {begin, begin + size});
     const Tensor images = batch.images.leaf();
     const std::vector<Tapped> layers = forward(model, images, options.tap);
     const auto count = static_cast<int64_t>(layers.size());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/host.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -72,7 +73,7 @@ RidgeSums::RidgeSums(int64_t features, int64_t classes)
 void RidgeSums::add(const Tensor& x, const std::vector<int32_t>& labels) {
   CHECK(x.rank() == 2 && x.size(1) == features_ && x.size(0) == static_cast<int64_t>(labels.size()),
         "ridge: ", x, " for ", labels.size(), " labels and ", features_, " features");
-  const Tensor wide = cast(x, DType::f64);
+  const Tensor wide = cast(on_host(x), DType::f64);
   const ConstView values(wide.data<double>(), wide.size(0), features_);
   if (shift_.empty()) shift_ = copy_of(Eigen::VectorXd(values.colwise().mean().transpose()));
   const Matrix moved = values.rowwise() - ConstVectorView(shift_.data(), features_).transpose();
@@ -130,7 +131,7 @@ RidgePath ridge_of_examples(const Tensor& x, const std::vector<int32_t>& labels,
     sums.add(x, labels);
     return sums.solve(options);
   }
-  const Tensor wide = cast(x, DType::f64);
+  const Tensor wide = cast(on_host(x), DType::f64);
   Matrix values = ConstView(wide.data<double>(), n, features), y = targets_of(labels, classes);
   Eigen::VectorXd mean = Eigen::VectorXd::Zero(features),
                   intercept = Eigen::VectorXd::Zero(classes);
@@ -158,7 +159,7 @@ RidgePath ridge_of_examples(const Tensor& x, const std::vector<int32_t>& labels,
 
 int64_t count_right(const Tensor& x, const std::vector<int32_t>& labels,
                     const std::vector<double>& weights, int64_t classes) {
-  const Tensor wide = cast(x, DType::f64);
+  const Tensor wide = cast(on_host(x), DType::f64);
   const int64_t features = x.size(1);
   CHECK(static_cast<int64_t>(weights.size()) == (features + 1) * classes, "ridge: ", weights.size(),
         " weights for ", features, " features and ", classes, " classes");

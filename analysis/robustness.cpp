@@ -72,7 +72,7 @@ template <class Images> std::vector<double> accuracies(const std::vector<Subject
   for (int64_t first = 0; first < source.count(); first += batch_size) {
     const int64_t n = std::min(batch_size, source.count() - first);
     const std::span<const int64_t> chosen(source.indices().data() + first, static_cast<size_t>(n));
-    const Tensor batch = images(chosen);
+    const Tensor batch = images(chosen).to(subjects.front().model->device());
     for (size_t s = 0; s < subjects.size(); ++s) {
       const Model& model = *subjects[s].model;
       ContextGuard mode({.training = false, .compute = model.options().dtype});

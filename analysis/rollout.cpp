@@ -8,7 +8,7 @@
 
 #include "analysis/block_transport.h"
 #include "analysis/frozen_parameters.h"
-#include "analysis/window_grid.h"
+#include "nn/context.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/gather.h"
 #include "tensor/ops/shape.h"
@@ -24,7 +24,7 @@ Tensor one_hot_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
   CHECK(static_cast<int64_t>(classes.size()) == logits.size(0), "rollout: ", classes.size(),
         " classes for ", logits.size(0), " pictures");
   const std::vector<double> labels(classes.begin(), classes.end());
-  return one_hot(Tensor::from(labels, {logits.size(0)}, DType::i32), logits.size(1),
+  return one_hot(Tensor::from(labels, {logits.size(0)}, DType::i32, logits.device()), logits.size(1),
                  logits.dtype());
 }
 
@@ -45,7 +45,7 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
     }
     const Tensor shown = classes.empty() || buffer.tracked() ? buffer : buffer.leaf();
     pending.attention = site;
-    pending.probabilities = cast(buffer.detach(), DType::f32);
+    pending.probabilities = buffer.detach();
     inner.push_back(shown);
     return shown;
   });
@@ -55,7 +55,7 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
       result.logits, inner, {.seed = one_hot_seed(result.logits, classes), .allow_unused = true});
   size_t next = 0;
   for (TracedLayer& layer : result.layers)
-    if (layer.probabilities.defined()) layer.gradients = cast(gradients[next++], DType::f32);
+    if (layer.probabilities.defined()) layer.gradients = gradients[next++].detach();
   result.logits = result.logits.detach();
   return result;
 }
@@ -81,38 +81,7 @@ std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int6
 
 namespace {
 
-std::span<const float> picture_of(const Tensor& attention, const TapSite& site, int64_t picture) {
-  if (!attention.defined()) return {};
-  const int64_t windows = WindowGrid(site).windows;
-  const auto size = static_cast<size_t>(attention.numel() / attention.size(0) * windows);
-  return {attention.data<float>() + static_cast<size_t>(picture) * size, size};
-}
-
-}  // namespace
-
-std::vector<Transport> rollout_steps(const Trace& trace, int64_t picture,
-                                     const RolloutOptions& options,
-                                     const std::vector<Transport>& convolutions) {
-  std::vector<Transport> steps;
-  for (size_t l = 1; l < trace.layers.size(); ++l) {
-    const TracedLayer& layer = trace.layers[l];
-    const TapSite& below = trace.layers[l - 1].site;
-    if (l < convolutions.size() && convolutions[l].rows() > 0) {
-      steps.push_back(convolutions[l]);
-      continue;
-    }
-    if (!same_grid(layer.site, below)) steps.push_back(area_transport(layer.site, below));
-    if (!layer.probabilities.defined()) continue;
-    steps.push_back(attention_transport(layer.attention, layer.probabilities.size(1),
-                                        picture_of(layer.probabilities, layer.attention, picture),
-                                        picture_of(layer.gradients, layer.attention, picture),
-                                        options));
-  }
-  return steps;
-}
-
-namespace {
-
+// Relevance in the highest layer: the places of positive weight, or what the classifier reads.
 std::vector<double> start_of(const TapSite& top, const double* weights) {
   const int64_t places = places_of(top), cells = places - top.prefix;
   std::vector<double> start(static_cast<size_t>(places));
@@ -129,13 +98,49 @@ std::vector<double> start_of(const TapSite& top, const double* weights) {
   return start;
 }
 
-std::vector<Transport> convolutions_of(const Model& model, const Tensor& images, int64_t picture) {
+using Transports = std::vector<Transport>;  // by layer
+
+Transports convolutions_of(const Model& model, const Tensor& images, int64_t picture) {
   const int64_t size = images.numel() / images.size(0);
   const Tensor image = images.view(picture * size, Shape{1, images.size(1), images.size(2), 3});
-  std::vector<Transport> result;
+  Transports result;
   for (BlockTransport& block : block_transports(model, image, {.convolutions_only = true}))
     result.push_back(std::move(block.transport));
   return result;
+}
+
+// Relevance (N, places) f64 one layer down; transport_of(n) is the step of picture n.
+template <class TransportOf> Tensor carried(const Tensor& relevance, const TransportOf& transport_of) {
+  const auto pictures = static_cast<size_t>(relevance.size(0)), places = static_cast<size_t>(relevance.size(1));
+  const std::vector<double> above = relevance.values();
+  std::vector<double> below;
+  for (size_t n = 0; n < pictures; ++n) {
+    const auto first = above.begin() + static_cast<int64_t>(n * places);
+    const std::vector<double> own = transport_of(n).carry({first, first + static_cast<int64_t>(places)});
+    below.insert(below.end(), own.begin(), own.end());
+  }
+  const int64_t width = std::ssize(below) / relevance.size(0);
+  return Tensor::from(below, {relevance.size(0), width}, DType::f64, relevance.device());
+}
+
+// From the highest layer to the lowest. `convolutions` by picture; empty: ConvolutionStep::area.
+Tensor roll_down(const Trace& trace, Tensor relevance, const RolloutOptions& options,
+                 const std::vector<Transports>& convolutions) {
+  for (size_t l = trace.layers.size() - 1; l > 0; --l) {
+    const TracedLayer& layer = trace.layers[l];
+    const TapSite& below = trace.layers[l - 1].site;
+    if (!convolutions.empty() && convolutions[0][l].rows() > 0) {
+      relevance = carried(relevance, [&](size_t n) -> const Transport& { return convolutions[n][l]; });
+      continue;
+    }
+    if (layer.probabilities.defined())
+      relevance = AttentionStep(layer.attention, layer.probabilities, layer.gradients, options).carry(relevance);
+    if (!same_grid(layer.site, below)) {
+      const Transport step = area_transport(layer.site, below);
+      relevance = carried(relevance, [&](size_t) -> const Transport& { return step; });
+    }
+  }
+  return relevance;
 }
 
 }  // namespace
@@ -149,26 +154,29 @@ std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
       settings, [](const auto& s) { return s.start == RolloutStart::class_weighted; });
   const bool knows_class = std::ranges::any_of(
       settings, [](const auto& s) { return s.attention.rule != RolloutRule::attention; });
+  const int64_t count = images.size(0);
   const Trace traced = trace(model, images, knows_class ? classes : std::vector<int64_t>{});
   const TapSite &top = traced.layers.back().site, &bottom = traced.layers.front().site;
   ReadOut read;
   if (weighted) read = read_out(model, images, classes);
-  std::vector<RelevanceMaps> maps(settings.size(),
-                                  {images.size(0), bottom.height, bottom.width, {}});
-  for (int64_t n = 0; n < images.size(0); ++n) {
-    const std::vector<Transport> convolutions =
-        by_norms ? convolutions_of(model, images, n) : std::vector<Transport>{};
-    for (size_t s = 0; s < settings.size(); ++s) {
-      const bool area = settings[s].convolution == ConvolutionStep::area;
-      const std::vector<Transport> steps = rollout_steps(
-          traced, n, settings[s].attention, area ? std::vector<Transport>{} : convolutions);
-      const double* weights = settings[s].start == RolloutStart::class_weighted
-                                  ? &read.contributions[static_cast<size_t>(n * read.places)]
-                                  : nullptr;
-      const std::vector<double> relevance = roll_down(steps, start_of(top, weights));
-      maps[s].values.insert(maps[s].values.end(), relevance.begin() + bottom.prefix,
-                            relevance.end());
+  std::vector<Transports> convolutions;
+  const std::vector<Transports> none;
+  for (int64_t n = 0; by_norms && n < count; ++n) convolutions.push_back(convolutions_of(model, images, n));
+  std::vector<RelevanceMaps> maps;
+  for (const RolloutSettings& s : settings) {
+    std::vector<double> starts;
+    for (int64_t n = 0; n < count; ++n) {
+      const bool reads = s.start == RolloutStart::class_weighted;
+      const std::vector<double> start =
+          start_of(top, reads ? &read.contributions[static_cast<size_t>(n * read.places)] : nullptr);
+      starts.insert(starts.end(), start.begin(), start.end());
     }
+    const Tensor start = Tensor::from(starts, {count, places_of(top)}, DType::f64, images.device());
+    const Tensor relevance =
+        roll_down(traced, start, s.attention, s.convolution == ConvolutionStep::norms ? convolutions : none);
+    NoGrad no_grad;
+    maps.push_back({count, bottom.height, bottom.width,
+                    slice(relevance, 1, bottom.prefix, bottom.height * bottom.width).values()});
   }
   return maps;
 }

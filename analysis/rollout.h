@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "analysis/attention_step.h"
 #include "analysis/transport.h"
 #include "models/model.h"
 
@@ -15,7 +16,7 @@ struct TracedLayer {
   TapSite site;  // of the output
   TapSite attention;  // of the probabilities, when defined
   Tensor probabilities,
-      gradients;  // (N * windows, heads, T, T) f32; gradients of the logits asked for
+      gradients;  // (N * windows, heads, T, T) on the network's device; gradients of the logits asked for
 };
 
 struct Trace {
@@ -60,16 +61,12 @@ struct RelevanceMaps {
   std::vector<double> values;
 };
 
-// The steps of picture n from its highest layer to the lowest. Empty `convolutions`:
-// ConvolutionStep::area.
-std::vector<Transport> rollout_steps(const Trace& trace, int64_t picture,
-                                     const RolloutOptions& options,
-                                     const std::vector<Transport>& convolutions = {});
-
 // Rollout of every picture, one set of maps for each of `settings`, which share one trace.
 // `classes` (one for each picture) are needed by the rules and the start that know a class. Time
 // per picture: T^2 per attention layer and setting, and block_transports once for convolutions by
-// norms.
+// norms. Attention layers are multiplied on the device; the sparse steps between them take the
+// relevance of the places to the processor and back. Memory: the transports of all convolutions of
+// N pictures.
 std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
                                     const std::vector<RolloutSettings>& settings,
                                     const std::vector<int64_t>& classes = {});

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/autograd/node.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 
@@ -38,25 +40,13 @@ double SkipStatistics::median_ratio() const {
 }
 
 void SkipLayer::add(const Tensor& skip, const Tensor& branch) {
-  const Tensor zs = cast(skip.detach(), DType::f32), fs = cast(branch.detach(), DType::f32);
-  const int64_t width = zs.size(-1), tokens = zs.numel() / width;
-  const int64_t per_picture = site.prefix + site.height * site.width;
-  std::vector<double> sums(static_cast<size_t>(tokens * 3));
-#pragma omp parallel for
-  for (int64_t t = 0; t < tokens; ++t) {
-    const float *z = zs.data<float>() + t * width, *f = fs.data<float>() + t * width;
-    double* s = &sums[static_cast<size_t>(t * 3)];
-    for (int64_t c = 0; c < width; ++c) {
-      const double a = static_cast<double>(z[c]), b = static_cast<double>(f[c]);
-      s[0] += a * a;
-      s[1] += b * b;
-      s[2] += a * b;
-    }
-  }
-  for (int64_t t = 0; t < tokens; ++t) {
-    const double* s = &sums[static_cast<size_t>(t * 3)];
-    (t % per_picture < site.prefix ? class_token : places).add(s[0], s[1], s[2]);
-  }
+  NoGrad no_grad;
+  const Tensor z = cast(skip.detach(), DType::f32), f = cast(branch.detach(), DType::f32);
+  const std::vector<double> skip2 = vecdot(z, z).values(), branch2 = vecdot(f, f).values(),
+                            product = vecdot(z, f).values();
+  const auto per_picture = static_cast<size_t>(site.prefix + site.height * site.width);
+  for (size_t t = 0; t < product.size(); ++t)
+    (t % per_picture < static_cast<size_t>(site.prefix) ? class_token : places).add(skip2[t], branch2[t], product[t]);
 }
 
 void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>& layers) {

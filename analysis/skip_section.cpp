@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "analysis/depth_axis.h"
-#include "analysis/picture_maps.h"
 #include "analysis/rollout.h"
 #include "analysis/skip.h"
 #include "analysis/spatial_sections.h"

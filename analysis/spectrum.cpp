@@ -2,25 +2,27 @@
 
 #include <cmath>
 
+#include "tensor/autograd/node.h"
 #include "tensor/ops/fft.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
 
 namespace passband {
 
 void LogAmplitude::add(const Tensor& maps) {
   NoGrad no_grad;
   const int64_t height = maps.size(1), width = maps.size(2);
-  if (sum_.empty()) {
+  if (!sum_.defined()) {
     height_ = height;
     width_ = width;
-    sum_.assign(static_cast<size_t>(height * width), 0.0);
+    sum_ = Tensor::zeros({height, width}, DType::f64, maps.device());
   }
   CHECK(height == height_ && width == width_, "fourier: the layer's maps are ", maps,
         ", before they were ", height_, " x ", width_);
   const Tensor amplitude = log(fft2_magnitude(maps) + 1e-6);
-  const std::vector<double> sums = sum(amplitude, {0, 3}).values();
-  for (size_t i = 0; i < sum_.size(); ++i) sum_[i] += sums[i];
+  add_(sum_, cast(sum(amplitude, {0, 3}), DType::f64));
   count_ += static_cast<double>(maps.size(0) * maps.size(3));
 }
 
@@ -65,9 +67,9 @@ std::vector<double> divided(std::vector<double> values, double by) {
 
 }  // namespace
 
-std::vector<double> LogAmplitude::diagonal() const { return divided(diagonal_of(sum_), count_); }
+std::vector<double> LogAmplitude::diagonal() const { return divided(diagonal_of(sum_.values()), count_); }
 
-std::vector<double> LogAmplitude::radial() const { return divided(radial_of(sum_), count_); }
+std::vector<double> LogAmplitude::radial() const { return divided(radial_of(sum_.values()), count_); }
 
 std::vector<double> LogAmplitude::white_noise_diagonal() const {
   return diagonal_of(white_noise());
@@ -80,7 +82,9 @@ void MapVariance::add(const Tensor& maps) {
   const int64_t positions = maps.size(1) * maps.size(2);
   if (positions < 2) return;
   const Tensor centred = sub(maps, mean(maps, {1, 2}, /*keepdim=*/true));
-  sum_ += sum(square(centred)).item() / static_cast<double>(positions - 1);
+  const Tensor flat = reshape(centred, Shape{maps.numel()});
+  const Tensor squares = cast(vecdot(flat, flat), DType::f64) / static_cast<double>(positions - 1);
+  sum_ = sum_.defined() ? sum_ + squares : squares;
   count_ += static_cast<double>(maps.size(0) * maps.size(3));
 }
 

@@ -36,7 +36,7 @@ class LogAmplitude {
 
   int64_t height_ = 0, width_ = 0;
   double count_ = 0;  // maps seen
-  std::vector<double> sum_;  // (H, W), zero frequency at (0, 0)
+  Tensor sum_;  // (H, W) f64 where the maps lie, zero frequency at (0, 0)
 };
 
 // White noise read by the same estimator is not flat: zero frequency is a real number, a generic
@@ -47,10 +47,11 @@ constexpr double kWhiteNoiseLogAmplitude = 0.34657359027997264;
 class MapVariance {
  public:
   void add(const Tensor& maps);  // (N, H, W, C) f32, H * W >= 2
-  double value() const { return count_ > 0 ? sum_ / count_ : 0; }
+  double value() const { return count_ > 0 ? sum_.item() / count_ : 0; }
 
  private:
-  double sum_ = 0, count_ = 0;
+  Tensor sum_;  // one f64, where the maps lie
+  double count_ = 0;
 };
 
 }  // namespace passband

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "analysis/host.h"
 #include "analysis/report/text.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
+#include "tensor/core/device_choice.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
 
@@ -19,7 +21,8 @@ std::string digest_of(const Model& model) {
   std::string digest = model.name();
   for (const Tensor& values : {model.store().values(), model.store().buffer_values()}) {
     if (!values.defined()) continue;
-    const std::string_view bytes(static_cast<const char*>(values.raw()),
+    const Tensor read = on_host(values);
+    const std::string_view bytes(static_cast<const char*>(read.raw()),
                                  static_cast<size_t>(values.numel() * size_of(values.dtype())));
     digest += fmt::format("-{:016x}", site_of(bytes));
   }
@@ -151,8 +154,10 @@ void make_study(const StudyRequest& request, Study& study) {
     study.input.subjects.push_back(make_subject(first.label + ", untrained", random));
   }
   for (const std::string& name : request.against) add_run(study, request, name);
+  const Device device = choose_device(request.device);
   std::vector<std::string> labels;
   for (const Subject& subject : study.input.subjects) {
+    subject.model->to(device);
     labels.push_back(subject.label);
     study.header.answer += (study.header.answer.empty() ? "" : " ") + introduction(subject);
   }
@@ -170,17 +175,18 @@ std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
 double seconds_per_picture(const Model& model) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
-  constexpr int64_t kBatch = 16;
+  const bool emulated = model.device().is_cuda() && cuda_backend() == CudaBackend::emulated;
+  const int64_t batch = emulated ? 1 : 16;
   const int64_t side = model.options().image_size;
-  const Tensor images = Tensor::zeros({kBatch, side, side, 3});
+  const Tensor images = Tensor::zeros({batch, side, side, 3}, DType::f32, model.device());
   double best = 0;
-  for (int attempt = 0; attempt < 3; ++attempt) {  // the first one also prepares kernels
+  for (int attempt = 0; attempt < (emulated ? 1 : 3); ++attempt) {  // the first one also prepares kernels
     const auto begin = std::chrono::steady_clock::now();
-    const Tensor logits = model(images);
+    const Tensor logits = on_host(model(images));
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     best = attempt == 0 ? seconds : std::min(best, seconds);
   }
-  return best / static_cast<double>(kBatch);
+  return best / static_cast<double>(batch);
 }
 
 }  // namespace passband

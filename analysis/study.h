@@ -18,6 +18,7 @@ struct StudyRequest {
   std::vector<std::string> against;
   bool untrained = false;
   int64_t images = 0;
+  std::string device = "auto";  // see choose_device; where the networks run
   std::map<std::string, std::string> settings;  // "cka.estimator" -> "biased"
 };
 
@@ -40,7 +41,8 @@ Subject make_subject(std::string label, std::shared_ptr<Model> model,
 // settings of the analysis.
 std::string section_key(const Analysis& analysis, const AnalysisInput& input);
 
-// Seconds that one picture takes through the network forward, measured on a small batch.
+// Seconds that one picture takes through the network forward, measured on a small batch; in the emulator once, on one
+// picture.
 double seconds_per_picture(const Model& model);
 
 }  // namespace passband

@@ -12,6 +12,13 @@ std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count) {
   return indices;
 }
 
+Tensor network_images(const Model& model, const Dataset& data, const std::vector<int64_t>& indices) {
+  const int64_t side = model.options().image_size;
+  const Tensor images = Tensor::empty({std::ssize(indices), side, side, 3});
+  make_eval_batch(data, indices, side, images.data<float>());
+  return images.to(model.device());
+}
+
 void run_pass(const Model& model, const Dataset& data, const PassOptions& options, const std::vector<std::string>& taps,
               const TapVisitor& visit, const BatchVisitor& after_batch) {
   NoGrad no_grad;
@@ -20,15 +27,13 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
     visit(site, buffer);
     return buffer;
   });
-  const int64_t size = model.options().image_size;
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
   const auto total = static_cast<int64_t>(indices.size());
   for (int64_t first = 0; first < total; first += options.batch_size) {
     const int64_t batch = std::min(options.batch_size, total - first);
     if (options.whole_batches && batch < options.batch_size && first > 0) break;
     const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + batch);
-    const Tensor images = Tensor::empty({batch, size, size, 3});
-    make_eval_batch(data, chosen, size, images.data<float>());
+    const Tensor images = network_images(model, data, chosen);
     const Tensor logits = model(images);
     if (after_batch) after_batch(chosen, images, logits);
     options.progress(first + batch, total, "pictures");

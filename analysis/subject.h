@@ -28,7 +28,10 @@ struct PassOptions {
   Progress progress = {};      // told after every batch
 };
 
-// Called for every tapped buffer, in forward order, activations in f32.
+// Pictures `indices` of the data as the network sees them: (N, side, side, 3) f32, normalised, on its device.
+Tensor network_images(const Model& model, const Dataset& data, const std::vector<int64_t>& indices);
+
+// Called for every tapped buffer, in forward order, activations in f32, on the network's device.
 using TapVisitor = std::function<void(const TapSite&, const Tensor&)>;
 // Called after each batch.
 using BatchVisitor =

@@ -33,6 +33,7 @@ class Model {
   const ModelOptions& options() const { return options_; }
   // Moves parameters and buffers; the images must come from there.
   void to(Device device) { store_.to(device); }
+  Device device() const { return store_.values().device(); }
   ParameterStore& store() { return store_; }
   const ParameterStore& store() const { return store_; }
   // Multiply-accumulates of one forward pass of one image (convolutions, linear, attention and

@@ -239,6 +239,26 @@ class Analyze(unittest.TestCase):
             file = Path("data") / f"{name}.npy"
             self.assertEqual((report / file).read_bytes(), (whole / file).read_bytes())
 
+    def test_the_emulated_device_gives_the_values_of_the_processor(self):
+        if not (BUILD / "analyze-emulated").exists():
+            self.skipTest("analyze-emulated is not built")
+        names = ["cka", "fourier", "variance", "hessian", "rollout", "calibration", "distance"]
+        small = {"cka.batch": 8, "hessian.minibatches": 1, "hessian.batch": 4, "hessian.top": 1,
+                 "hessian.top_steps": 3, "hessian.probes": 1, "hessian.steps": 3, "hessian.trace_probes": 1,
+                 "rollout.pictures": 2}
+        settings = [word for name, value in small.items() for word in ("--set", f"{name}={value}")]
+        sections = []
+        for device in ("cpu", "cuda-emulated"):
+            self.report("--device", device, "--output", self.dir / device, "--only", ",".join(names), "--images", 8,
+                        *settings)
+            sections.append(json.loads((self.dir / device / "summary.json").read_text())["sections"])
+        for name in names:
+            cpu, emulated = (section[name]["values"] for section in sections)
+            self.assertTrue(cpu, name)
+            self.assertEqual(set(cpu), set(emulated), name)
+            for key, value in cpu.items():
+                self.assertAlmostEqual(value, emulated[key], delta=1e-5 * max(1, abs(value)), msg=f"{name}.{key}")
+
     # --- several networks, other weights, other pictures -----------------------------------------------------------
 
     def test_runs_stand_side_by_side_with_values_and_findings_of_all(self):

@@ -62,6 +62,28 @@ std::vector<double> unit(int64_t size, int64_t at) {
   return v;
 }
 
+// What a layer does to relevance, as a matrix: the unit vectors are carried down side by side.
+Transport attention_transport(const TapSite& site, int64_t heads, const std::vector<float>& probabilities,
+                              const std::vector<float>& gradients, const RolloutOptions& options) {
+  const int64_t places = site.prefix + site.height * site.width;
+  const int64_t tokens = site.prefix + (site.window > 0 ? site.window * site.window : site.height * site.width);
+  const auto copies = [&](const std::vector<float>& one) {
+    const Shape shape{std::ssize(one) / (heads * tokens * tokens), heads, tokens, tokens};
+    const Tensor all = Tensor::from({one.begin(), one.end()}, shape, DType::f32);
+    return one.empty() ? Tensor{} : concat(std::vector<Tensor>(static_cast<size_t>(places), all), 0);
+  };
+  std::vector<double> units(static_cast<size_t>(places * places));
+  for (int64_t i = 0; i < places; ++i) units[static_cast<size_t>(i * (places + 1))] = 1;
+  const AttentionStep step(site, copies(probabilities), copies(gradients), options);
+  return Transport::dense(places, places, step.carry(Tensor::from(units, {places, places}, DType::f64)).values());
+}
+
+// steps[l] leads from layer l + 1 down to layer l.
+std::vector<double> roll_down(const std::vector<Transport>& steps, std::vector<double> start) {
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) start = step->carry(start);
+  return start;
+}
+
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double worst = 0;

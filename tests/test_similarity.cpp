@@ -45,14 +45,9 @@ Pair second() {
   return {a, matmul(slice(a, 1, 0, 5), map) + random.matrix(60, 8) * 0.5};
 }
 
-Tensor row_of(const Tensor& kernel, HsicEstimator estimator) {
-  const Tensor flat = centred_kernel(kernel, estimator);
-  return reshape(flat, Shape{1, flat.numel()});
-}
-
 MinibatchCka compared(const Tensor& k, const Tensor& l, HsicEstimator estimator) {
   MinibatchCka sums(1, 1, estimator);
-  sums.add(row_of(k, estimator), row_of(l, estimator));
+  sums.add(centred_kernels(k, estimator), centred_kernels(l, estimator));
   return sums;
 }
 
@@ -261,7 +256,7 @@ TEST_CASE("CKA sums batches of different sizes, each by its own n (n - 3)") {
   for (const int64_t n : {20, 50}) {
     const Tensor x = random.matrix(n, 5), y = x + random.matrix(n, 5);
     const Tensor k = linear(x), l = linear(y);
-    sums.add(row_of(k, HsicEstimator::unbiased), row_of(l, HsicEstimator::unbiased));
+    sums.add(centred_kernels(k, HsicEstimator::unbiased), centred_kernels(l, HsicEstimator::unbiased));
     cross += compared(k, l, HsicEstimator::unbiased).hsic()[0];
     first += compared(k, k, HsicEstimator::unbiased).hsic()[0];
     other += compared(l, l, HsicEstimator::unbiased).hsic()[0];
