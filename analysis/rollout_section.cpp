@@ -56,12 +56,6 @@ std::vector<AnalysisOption> rollout_class_options() {
   return options;
 }
 
-std::vector<int64_t> predict(const Subject& subject, const Tensor& images, int64_t rank) {
-  NoGrad no_grad;
-  const ContextGuard mode({.training = false});
-  return predicted((*subject.model)(images), rank);
-}
-
 namespace {
 
 constexpr int64_t kRolloutBatch = 8;

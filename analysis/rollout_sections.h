@@ -24,7 +24,4 @@ std::vector<AnalysisOption> channel_rollout_options();
 std::string without_scores(const Subject& subject);
 std::string without_lambda(const Subject& subject);
 
-// The classes whose logits have this rank, 0 being the largest, one for each picture.
-std::vector<int64_t> predict(const Subject& subject, const Tensor& images, int64_t rank = 0);
-
 }  // namespace passband
