@@ -3,6 +3,7 @@
 
 #include "nn/linearise.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/mlp.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool.h"
 #include "tensor/ops/shape.h"
@@ -29,10 +30,14 @@ Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
 Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
          const LinearOptions& options)
     : fc1(scope / "fc1", width, hidden, rows, options),
-      fc2(scope / "fc2", hidden, width, rows, options) {}
+      fc2(scope / "fc2", hidden, width, rows, options),
+      name(scope.name()) {}
 
 Tensor Mlp::operator()(const Tensor& x, const Tensor& residual) const {
-  return fc2(gelu_gate(fc1(x)), residual);
+  if (context().linearised) return fc2(gelu_gate(fc1(x)), residual);
+  ScopeGuard guard(name);
+  const auto bias_of = [&](const Linear& layer) { return layer.bias ? layer.bias->as(x.dtype()) : Tensor{}; };
+  return mlp(x, fc1.weight->as(x.dtype()), bias_of(fc1), fc2.weight->as(x.dtype()), bias_of(fc2), residual);
 }
 
 SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced)

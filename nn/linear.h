@@ -33,6 +33,7 @@ struct Mlp {
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   Linear fc1, fc2;
+  std::string name;
 };
 
 // Squeeze-and-excitation (Hu et al. 2018): x * sigmoid(fc2(relu(fc1(mean over H, W)))), per

@@ -1,37 +1,20 @@
 // Norms and pooling on the GPU, real or emulated, at shapes the op table does not have: sums over
 // several blocks, rows longer than a warp holds, whole runs of 16 bytes and tails, windows that
 // overlap and overhang.
-#include "tensor/core/device.h"
 #include "tensor/ops/norm.h"
 #include "tensor/ops/pool.h"
-#include "tests/numeric.h"
+#include "tests/device_check.h"
 
 namespace passband {
 namespace {
 
 using namespace numeric;
 
-constexpr Device kDevice{DeviceType::cuda, 0};
-
-// Result and gradients of <f, w> for fixed weights w, on the host.
-Tensors everything(const Function& f, const Tensors& inputs) {
-  const Tensors x = leaves(inputs);
-  const Tensor y = f(x);
-  const Tensor seed = random_tensor(y.shape(), 77, DType::bf16);
-  const Tensor weights = Tensor::from(seed.values(), y.shape(), y.dtype()).to(y.device());
-  Tensors results{y.to(Device{})};
-  for (const Tensor& g : grad(y, x, {.seed = weights})) results.push_back(g.to(Device{}));
-  return results;
-}
+using device_check::everything, device_check::in_f64, device_check::kDevice, device_check::on;
 
 // Against f64 on the CPU from the same inputs; `tolerance` in units of 1 + |result|.
 void check_against_f64(const Function& f, const Tensors& inputs, double tolerance) {
-  Tensors there, wide;
-  for (const Tensor& input : inputs) {
-    there.push_back(input.to(kDevice));
-    wide.push_back(Tensor::from(input.values(), input.shape(), DType::f64));
-  }
-  const Tensors got = everything(f, there), want = everything(f, wide);
+  const Tensors got = everything(f, on(kDevice, inputs)), want = everything(f, in_f64(inputs));
   for (size_t i = 0; i < got.size(); ++i) {
     INFO("result ", i, " of ", inputs[0]);
     CHECK(max_error(got[i], want[i]) <= tolerance);

@@ -1,30 +1,15 @@
 // Products and convolutions on the GPU, real or emulated: shapes the op table does not have (whole tiles, tails,
 // sums in parts, strides with dilation, groups of whole runs), every engine, and the same bits under any schedule.
-#include <cstring>
-
 #include "tensor/cuda/engine_choice.h"
 #include "tensor/ops/conv_kernels.h"
-#include "tensor/ops/engine.h"
 #include "tensor/ops/matmul_kernels.h"
-#include "tests/cuda_emulator/controls.h"
+#include "tests/device_check.h"
 #include "tests/naive.h"
 
 namespace passband {
 namespace {
 
-constexpr Device kDevice{DeviceType::cuda, 0};
-
-struct EngineGuard {
-  explicit EngineGuard(Engine engine) {
-    set_product_engine(engine);
-    set_conv_engine(engine);
-  }
-  ~EngineGuard() {
-    set_product_engine(Engine::native);
-    set_conv_engine(Engine::native);
-    allow_tf32(false);
-  }
-};
+using namespace device_check;
 
 // As naive::check_close, for operands rounded to 10 bits of mantissa.
 void check_close_tf32(const Tensor& actual, const std::vector<double>& wanted, int64_t terms) {
@@ -292,27 +277,14 @@ TEST_CASE("engines are known by name") {
 
 // --- schedules ---
 
-// Runs under every schedule, whose results must have the same bits.
-template <class F> void check_same_bits(F&& run) {
-  std::vector<Tensor> first;
-  emulator::for_each_schedule(1, [&] {
-    CAPTURE(emulator::describe(emulator::options()));
-    const std::vector<Tensor> got = run();
-    if (first.empty()) first = got;
-    for (size_t i = 0; i < got.size(); ++i)
-      CHECK(std::memcmp(got[i].raw(), first[i].raw(), static_cast<size_t>(got[i].numel() * size_of(got[i].dtype()))) ==
-            0);
-  });
-}
-
 TEST_CASE("products and convolutions give the same bits under every schedule") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const ProductData parts({1, 24, 40, 1100, true, false, true, true}, dtype), tail({1, 65, 63, 33}, dtype);
-    check_same_bits([&] { return std::vector{parts.run(), tail.run()}; });
+    check_same_bits_under_every_schedule([&] { return std::vector{parts.run(), tail.run()}; });
     const ConvolutionData strided({{1, 9, 8, 8}, {16, 3, 3, 8}, {.stride = 2, .padding = 1}}, dtype);
     const ConvolutionData by_channel({{1, 20, 20, 8}, {8, 3, 3, 1}, {.padding = 1, .groups = 8}}, dtype);
-    check_same_bits([&] { return strided.run(); });
-    check_same_bits([&] { return by_channel.run(); });
+    check_same_bits_under_every_schedule([&] { return strided.run(); });
+    check_same_bits_under_every_schedule([&] { return by_channel.run(); });
   }
 }
 

@@ -1,5 +1,6 @@
 // Matrix products by cuBLASLt. It knows column-major matrices only: our row-major c = a b is its c^T = b^T a^T, and a
-// row-major operand is its transposed one, so nothing is copied. The bias and the residual are added by its epilogue.
+// row-major operand is its transposed one, so nothing is copied. The bias and the residual are added by its epilogue,
+// which also knows the GELU in its tanh form.
 #include <cublasLt.h>
 
 #include <array>
@@ -63,6 +64,13 @@ struct Plan {
   size_t workspace_bytes = 0;
 };
 
+// What its epilogue does, and with which memory.
+struct Finish {
+  cublasLtEpilogue_t kind = CUBLASLT_EPILOGUE_DEFAULT;
+  const void* bias = nullptr;    // (n): added; or, where the epilogue sums columns, written
+  const void* before = nullptr;  // (m, n): what goes into the GELU; written forward, read backward
+};
+
 template <class Value> void set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t attribute, Value value) {
   check(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof(value)), "describe");
 }
@@ -74,6 +82,11 @@ uint32_t alignment_of(const void* address) {
 }
 
 using Alignments = std::array<uint32_t, 4>;  // of a, b, residual (c where there is none), c
+
+void set_finish(const Plan& plan, const Finish& finish) {
+  if (finish.bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, finish.bias);
+  if (finish.before) set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, finish.before);
+}
 
 void choose_algorithm(Plan& plan, const Alignments& alignments) {
   constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;
@@ -100,13 +113,15 @@ void choose_algorithm(Plan& plan, const Alignments& alignments) {
   plan.workspace_bytes = found.workspaceSize;
 }
 
-Plan make_plan(const ProductShape& s, DType dtype, bool bias, const Alignments& alignments) {
+Plan make_plan(const ProductShape& s, DType dtype, const Finish& finish, const Alignments& alignments) {
   const Types types = types_of(dtype);
   Plan plan;
   check(cublasLtMatmulDescCreate(&plan.product, types.compute, types.scale), "describe");
   set(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, s.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, s.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (bias) set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+  set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, finish.kind);
+  if (finish.before) set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, s.n);
+  set_finish(plan, finish);
   plan.a = s.transpose_a ? layout(types.element, s.k, s.m, s.batch) : layout(types.element, s.m, s.k, s.batch);
   plan.b = s.transpose_b ? layout(types.element, s.n, s.k, s.batch) : layout(types.element, s.k, s.n, s.batch);
   plan.c = layout(types.element, s.m, s.n, s.batch);
@@ -114,28 +129,26 @@ Plan make_plan(const ProductShape& s, DType dtype, bool bias, const Alignments& 
   return plan;
 }
 
-const Plan& plan_for(const ProductShape& s, DType dtype, bool bias, const Alignments& alignments) {
+const Plan& plan_for(const ProductShape& s, DType dtype, const Finish& finish, const Alignments& alignments) {
   static std::map<std::vector<int64_t>, Plan> plans;
-  std::vector<int64_t> key{s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b, static_cast<int64_t>(dtype), bias,
-                           tf32_allowed()};
+  std::vector<int64_t> key{s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b, static_cast<int64_t>(dtype),
+                           static_cast<int64_t>(finish.kind), tf32_allowed()};
   key.insert(key.end(), alignments.begin(), alignments.end());
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
-  return plans.emplace(std::move(key), make_plan(s, dtype, bias, alignments)).first->second;
+  return plans.emplace(std::move(key), make_plan(s, dtype, finish, alignments)).first->second;
 }
 
-}  // namespace
-
-bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
-  const void* const added = e.residual.defined() ? e.residual.raw() : c.raw();
+bool multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& residual, const Finish& finish,
+              const ProductShape& s) {
+  const void* const added = residual.defined() ? residual.raw() : c.raw();
   const Alignments alignments{alignment_of(a.raw()), alignment_of(b.raw()), alignment_of(added), alignment_of(c.raw())};
-  const Plan& plan = plan_for(s, c.dtype(), e.bias.defined(), alignments);
+  const Plan& plan = plan_for(s, c.dtype(), finish, alignments);
   if (!plan.possible) return false;
-  if (e.bias.defined())
-    set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(e.bias.raw()));
+  set_finish(plan, finish);
   const Tensor workspace =
       Tensor::empty({static_cast<int64_t>(plan.workspace_bytes)}, DType::u8, c.device());
-  const double one_f64 = 1, residual_f64 = e.residual.defined() ? 1 : 0;
+  const double one_f64 = 1, residual_f64 = residual.defined() ? 1 : 0;
   const auto one_f32 = static_cast<float>(one_f64), residual_f32 = static_cast<float>(residual_f64);
   const bool wide = c.dtype() == DType::f64;
   const void* const alpha = wide ? static_cast<const void*>(&one_f64) : &one_f32;
@@ -144,6 +157,36 @@ bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epi
                        plan.c, &plan.algorithm, workspace.raw(), plan.workspace_bytes, compute_stream()),
         "matmul");
   return true;
+}
+
+// It reads and writes what goes into a GELU by lines of whole 16 bytes.
+bool is_possible_before(const Tensor& h) {
+  constexpr int64_t kWidth = 8;
+  return h.dtype() != DType::f64 && h.size(-1) % kWidth == 0 && alignment_of(h.raw()) >= 16;
+}
+
+const void* raw_or_null(const Tensor& x) { return x.defined() ? x.raw() : nullptr; }
+
+}  // namespace
+
+bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+  const Finish finish{e.bias.defined() ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT, raw_or_null(e.bias)};
+  return multiply(c, a, b, e.residual, finish, s);
+}
+
+bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const ProductShape& s) {
+  if (!is_possible_before(h.defined() ? h : y)) return false;
+  const cublasLtEpilogue_t plain = bias.defined() ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+  const cublasLtEpilogue_t keeping = bias.defined() ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+  return multiply(y, x, weight, {}, {h.defined() ? keeping : plain, raw_or_null(bias), raw_or_null(h)}, s);
+}
+
+bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
+                           const Tensor& h, const ProductShape& s) {
+  if (!is_possible_before(h)) return false;
+  const cublasLtEpilogue_t kind = dbias.defined() ? CUBLASLT_EPILOGUE_DGELU_BGRAD : CUBLASLT_EPILOGUE_DGELU;
+  return multiply(dh, dy, weight, {}, {kind, raw_or_null(dbias), raw_or_null(h)}, s);
 }
 
 }  // namespace passband::cuda

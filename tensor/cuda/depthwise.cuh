@@ -24,7 +24,7 @@ struct DepthwiseShape {
   int rows, columns;          // of y
   int channels, kernel_columns, taps;
   int stride, padding, dilation;
-  Divider tap_columns;
+  Divisor tap_columns;
 };
 
 inline constexpr int kDepthwiseGroups = 8;                            // of eight channels, in a block
@@ -46,7 +46,7 @@ template <bool gradient> __device__ __forceinline__ int tap_side(int at, int tap
 template <class T, bool gradient>
 __global__ void __launch_bounds__(kDepthwiseThreads)
 depthwise_kernel(const T* __restrict__ from, const T* __restrict__ weight, const T* __restrict__ bias,
-                 T* __restrict__ to, DepthwiseShape s, Divider to_rows, Divider to_columns, int pixels,
+                 T* __restrict__ to, DepthwiseShape s, Divisor to_rows, Divisor to_columns, int pixels,
                  int pixels_of_block, bool packed) {
   DYNAMIC_SHARED(float, filters);  // (taps, channels of the block)
   const int first = blockIdx.y * kDepthwiseChannels;
@@ -88,7 +88,7 @@ inline constexpr int kDepthwiseTaps = 9;  // that a thread keeps sums of
 template <class T>
 __global__ void __launch_bounds__(kDepthwiseThreads)
 depthwise_weight_kernel(const T* __restrict__ dy, const T* __restrict__ x, float* __restrict__ partial,
-                        DepthwiseShape s, Divider rows, Divider columns, int pixels, int pixels_of_block,
+                        DepthwiseShape s, Divisor rows, Divisor columns, int pixels, int pixels_of_block,
                         bool packed) {
   SHARED(float, of_warp, [kDepthwiseThreads / 32][kDepthwiseChannels]);
   const int group = threadIdx.x % kDepthwiseGroups, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -155,7 +155,7 @@ inline bool is_depthwise(const ConvGeometry& g, DType dtype) {
 inline DepthwiseShape depthwise_shape(const ConvGeometry& g) {
   const auto narrow = [](int64_t number) { return static_cast<int>(number); };
   return {narrow(g.h), narrow(g.w), narrow(g.ho), narrow(g.wo), narrow(g.c), narrow(g.kw), narrow(g.kh * g.kw),
-          narrow(g.options.stride), narrow(g.options.padding), narrow(g.options.dilation), Divider(g.kw)};
+          narrow(g.options.stride), narrow(g.options.padding), narrow(g.options.dilation), Divisor(g.kw)};
 }
 
 template <class T, bool gradient>
@@ -168,7 +168,7 @@ void run_depthwise(const ConvGeometry& g, const Tensor& to, const Tensor& from, 
   const size_t shared = static_cast<size_t>(g.kh * g.kw * kDepthwiseChannels) * sizeof(float);
   launch({.grid = grid, .block = kDepthwiseThreads, .shared_bytes = shared, .stream = compute_stream()},
          depthwise_kernel<T, gradient>, from.data<T>(), w.data<T>(), added, to.data<T>(), depthwise_shape(g),
-         Divider(to.size(1)), Divider(to.size(2)), static_cast<int>(pixels), static_cast<int>(kPixelsOfBlock), packed);
+         Divisor(to.size(1)), Divisor(to.size(2)), static_cast<int>(pixels), static_cast<int>(kPixelsOfBlock), packed);
 }
 
 template <class T>
@@ -183,7 +183,7 @@ void run_depthwise_weight(const ConvGeometry& g, const Tensor& dw, const Tensor&
   const bool packed = rows_are_packed(g.c, dy.data<T>(), x.data<T>());
   const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(slabs), static_cast<unsigned>(groups));
   launch({.grid = grid, .block = kDepthwiseThreads, .stream = compute_stream()}, depthwise_weight_kernel<T>,
-         dy.data<T>(), x.data<T>(), partial.data<float>(), depthwise_shape(g), Divider(g.ho), Divider(g.wo),
+         dy.data<T>(), x.data<T>(), partial.data<float>(), depthwise_shape(g), Divisor(g.ho), Divisor(g.wo),
          static_cast<int>(g.pixels()), static_cast<int>(pixels_of_block), packed);
   launch({.grid = blocks_for(taps * g.c, 256), .block = 256, .stream = compute_stream()}, depthwise_sum_kernel<T>,
          partial.data<float>(), dw.data<T>(), static_cast<int>(parts), static_cast<int>(taps), static_cast<int>(g.c));

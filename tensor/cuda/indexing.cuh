@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "tensor/cuda/device.cuh"
 
@@ -16,30 +17,42 @@ inline unsigned blocks_for(int64_t n, int64_t per_block) {
   return static_cast<unsigned>(blocks);
 }
 
-// Division by a positive number that is the same for a whole launch: one multiplication instead of
-// the some hundred instructions of a 64-bit division (Granlund and Montgomery, "Division by
-// invariant integers using multiplication", PLDI 1994), for dividends below 2^31; the plain
-// division beyond.
+// Division by a positive number that is the same for a whole launch: one high product and a shift
+// instead of some twenty instructions, a hundred for 64 bits (Granlund and Montgomery, "Division by
+// invariant integers using multiplication", PLDI 1994). Exact for dividends from 0 to 2^31 - 1; the
+// plain division beyond.
 class Divisor {
  public:
   Divisor() = default;
   explicit Divisor(int64_t divisor) : divisor_(divisor) {
-    if (divisor > INT32_MAX) return;
+    if (divisor > INT32_MAX) {  // more than any such dividend: all quotients are 0
+      magic_ = 0;
+      shift_ = 31;
+      return;
+    }
     const auto d = static_cast<uint64_t>(divisor);
-    while ((uint64_t{1} << shift_) < d) ++shift_;
+    shift_ = static_cast<uint32_t>(std::bit_width(d - 1));
     magic_ = static_cast<uint32_t>((((uint64_t{1} << shift_) - d) << 32) / d + 1);
   }
 
   __device__ int64_t quotient(int64_t n) const {
-    if (magic_ == 0 || n > INT32_MAX) return n / divisor_;
+    return n > INT32_MAX ? n / divisor_ : divide(static_cast<int>(n));
+  }
+  __device__ int divide(int n) const {
     const auto u = static_cast<uint32_t>(n);
-    return (__umulhi(u, magic_) + u) >> shift_;
+    return static_cast<int>((__umulhi(u, magic_) + u) >> shift_);
+  }
+  // n -> quotient, and n becomes the remainder. Only for divisors of at most 31 bits.
+  __device__ int split(int& n) const {
+    const int quotient = divide(n);
+    n -= quotient * static_cast<int>(divisor_);
+    return quotient;
   }
   __device__ int64_t value() const { return divisor_; }
 
  private:
   int64_t divisor_ = 1;
-  uint32_t magic_ = 1;  // 0: the divisor has more than 31 bits
+  uint32_t magic_ = 1;
   uint32_t shift_ = 0;
 };
 

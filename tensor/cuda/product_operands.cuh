@@ -7,38 +7,11 @@
 //
 // Lines and elements are counted by 32-bit numbers, memory by 64-bit ones.
 #pragma once
-#include <bit>
-
-#include "tensor/cuda/device.cuh"
+#include "tensor/cuda/indexing.cuh"
 
 namespace passband::cuda {
 
 inline int64_t ceil_divide(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Division by a number known before the launch: one high product and a shift instead of some twenty instructions.
-// Exact for 0 <= n < 2^31 (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994).
-class Divider {
- public:
-  Divider() = default;
-  explicit Divider(int64_t divisor)
-      : divisor_(static_cast<uint32_t>(divisor)), shift_(static_cast<uint32_t>(std::bit_width(divisor_ - 1))) {
-    const uint64_t power = uint64_t{1} << shift_;
-    magic_ = static_cast<uint32_t>((((power - divisor_) << 32) / divisor_) + 1);
-  }
-  __device__ int divide(int n) const {
-    const auto u = static_cast<uint32_t>(n);
-    return static_cast<int>((__umulhi(u, magic_) + u) >> shift_);
-  }
-  // n -> quotient, and n becomes the remainder.
-  __device__ int split(int& n) const {
-    const int quotient = divide(n);
-    n -= quotient * static_cast<int>(divisor_);
-    return quotient;
-  }
-
- private:
-  uint32_t divisor_ = 1, shift_ = 0, magic_ = 1;
-};
 
 // Line i, element j: data[i * stride + j].
 template <class T> struct Matrix {
@@ -73,7 +46,7 @@ template <class T> struct Patches {
   int height = 0, row_width = 0;  // of the image
   int lines = 0, width = 0;   // grid pixels in all; elements of a patch
   int stride = 1, step_y = 1, step_x = 1, origin_y = 0, origin_x = 0;
-  Divider grid_rows, grid_columns, channels, tap_columns;
+  Divisor grid_rows, grid_columns, channels, tap_columns;
 
   __device__ Line line(int i) const {
     if (i >= lines) return {0, kOutside, 0};
@@ -108,7 +81,7 @@ template <class T> struct WeightTaps {
   int64_t filter_stride = 0;   // elements from output channel to output channel
   int64_t row_stride = 0, column_stride = 0;  // from tap to tap
   int lines = 0, width = 0;
-  Divider outputs, tap_columns;
+  Divisor outputs, tap_columns;
 
   __device__ Line line(int i) const {
     if (i >= lines) return nullptr;

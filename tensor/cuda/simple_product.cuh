@@ -46,11 +46,26 @@ template <class Source, class A> class SimpleStage {
   A values_[SimpleTile::kLoads];
 };
 
-template <class T, class SourceA, class SourceB>
+// Adds the column sums of a block's 16 rows of threads; stores them as the line of this block.
+template <class Output, class A>
+__device__ __forceinline__ void add_columns(const Output& out, const ProductGrid& grid, const BlockTile& tile,
+                                            const A (&columns)[4],
+                                            A (&shared)[SimpleTile::kDepth][SimpleTile::kSide + 4]) {
+  static_assert(SimpleTile::kDepth == 16, "a row of shared memory for each row of threads");
+#pragma unroll
+  for (int i = 0; i < 4; ++i) shared[threadIdx.x / 16][threadIdx.x % 16 * 4 + i] = columns[i];
+  __syncthreads();
+  if (threadIdx.x >= SimpleTile::kSide) return;
+  A sum[1] = {};
+  for (int row = 0; row < 16; ++row) sum[0] += shared[row][threadIdx.x];
+  store_columns(out, grid, sum, tile.row / SimpleTile::kSide, tile.column + static_cast<int>(threadIdx.x));
+}
+
+template <class SourceA, class SourceB, class Output>
 __global__ void __launch_bounds__(SimpleTile::kThreads)
-simple_product_kernel(SourceA a, SourceB b, ProductOutput<T> out, PartialSums<Accumulate<T>> partial,
+simple_product_kernel(SourceA a, SourceB b, Output out, PartialSums<Accumulate<typename Output::Element>> partial,
                       ProductGrid grid) {
-  using A = Accumulate<T>;
+  using A = Accumulate<typename Output::Element>;
   SHARED(A, a_tile, [SimpleTile::kDepth][SimpleTile::kSide + 4]);
   SHARED(A, b_tile, [SimpleTile::kDepth][SimpleTile::kSide + 4]);
   const BlockTile tile(grid, SimpleTile::kSide, SimpleTile::kSide);
@@ -78,9 +93,12 @@ simple_product_kernel(SourceA a, SourceB b, ProductOutput<T> out, PartialSums<Ac
         for (int j = 0; j < 4; ++j) sums[i][j] += a_tile[k][y + i] * b_tile[k][x + j];
     __syncthreads();
   }
+  A columns[4] = {};
 #pragma unroll
   for (int i = 0; i < 4; ++i)
-    store_run<T, 4, A>(out, partial, grid, tile, sums[i], tile.row + y + i, tile.column + x);
+    store_run(out, partial, grid, tile, sums[i], tile.row + y + i, tile.column + x, columns);
+  if constexpr (Output::Finish::kSumsColumns)
+    if (out.column_sums) add_columns(out, grid, tile, columns, a_tile);
 }
 
 }  // namespace passband::cuda

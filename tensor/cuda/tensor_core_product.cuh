@@ -17,6 +17,7 @@
 // barriers), a tile of 128 x 256 (85 FLOP per byte, but few products here are large enough to fill the device with it).
 #pragma once
 #include "tensor/cuda/product_output.cuh"
+#include "tensor/cuda/reduce.cuh"
 
 namespace passband::cuda {
 
@@ -186,13 +187,14 @@ template <class Tile> struct WarpSums {
   }
 
   // Through shared memory, 16 rows at a time, so that neighbouring lanes store neighbouring runs.
-  template <class T>
-  __device__ __forceinline__ void store(unsigned char* shared, const ProductOutput<T>& out,
+  template <class T, class Finish>
+  __device__ __forceinline__ void store(unsigned char* shared, const ProductOutput<T, Finish>& out,
                                         const PartialSums<float>& partial, const ProductGrid& grid,
                                         const BlockTile& tile) const {
     constexpr int kStride = Tile::kWarpN + 8, kRun = 16 / sizeof(T), kRunsOfRow = Tile::kWarpN / kRun;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     float* const slab = reinterpret_cast<float*>(shared) + warp * 16 * kStride;
+    float columns[kRun] = {};  // a lane always has the same ones
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
 #pragma unroll
@@ -209,17 +211,28 @@ template <class Tile> struct WarpSums {
         float sums[kRun];
 #pragma unroll
         for (int e = 0; e < kRun; ++e) sums[e] = slab[row * kStride + column + e];
-        store_run<T, kRun, float>(out, partial, grid, tile, sums, tile.row + first_row() + i * 16 + row,
-                                  tile.column + first_column() + column);
+        store_run(out, partial, grid, tile, sums, tile.row + first_row() + i * 16 + row,
+                  tile.column + first_column() + column, columns);
       }
       __syncwarp();
+    }
+    if constexpr (Finish::kSumsColumns) {
+      if (!out.column_sums) return;
+#pragma unroll
+      for (int e = 0; e < kRun; ++e)
+        for (int distance = kRunsOfRow; distance < 32; distance *= 2)
+          columns[e] += __shfl_xor_sync(kWholeWarp, columns[e], distance);
+      if (lane < kRunsOfRow && tile.row + first_row() < grid.m)
+        store_columns(out, grid, columns, (tile.row + first_row()) / Tile::kWarpM,
+                      tile.column + first_column() + lane * kRun);
     }
   }
 };
 
-template <class T, class Tile, class SourceA, class SourceB>
+template <class Tile, class SourceA, class SourceB, class Output>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-tensor_core_product_kernel(SourceA a, SourceB b, ProductOutput<T> out, PartialSums<float> partial, ProductGrid grid) {
+tensor_core_product_kernel(SourceA a, SourceB b, Output out, PartialSums<float> partial, ProductGrid grid) {
+  using T = typename Output::Element;
   constexpr int kDepth = Tile::template kDepth<T>, kStages = Tile::kStages;
   DYNAMIC_SHARED(unsigned char, shared);
   T* const a_stages = reinterpret_cast<T*>(shared);
@@ -252,7 +265,7 @@ tensor_core_product_kernel(SourceA a, SourceB b, ProductOutput<T> out, PartialSu
   }
   async_copy_wait<0>();
   __syncthreads();
-  sums.template store<T>(shared, out, partial, grid, tile);
+  sums.store(shared, out, partial, grid, tile);
 }
 
 }  // namespace passband::cuda

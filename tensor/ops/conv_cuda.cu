@@ -50,10 +50,10 @@ template <class T, Major major> Operand<Patches<T>, major> patches(const ConvGeo
   operand.stride = narrow(stride);
   operand.step_y = operand.step_x = narrow(dilation);
   operand.origin_y = operand.origin_x = -narrow(padding);
-  operand.grid_rows = Divider(g.ho);
-  operand.grid_columns = Divider(g.wo);
-  operand.channels = Divider(g.ci);
-  operand.tap_columns = Divider(g.kw);
+  operand.grid_rows = Divisor(g.ho);
+  operand.grid_columns = Divisor(g.wo);
+  operand.channels = Divisor(g.ci);
+  operand.tap_columns = Divisor(g.kw);
   operand.batch_stride = g.ci;
   operand.aligned = lines_are_aligned(operand.data, g.ci, g.c);
   return operand;
@@ -79,8 +79,8 @@ void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, co
   out.batch_stride = out.bias_stride = g.co;
   out.bias = bias.defined() ? bias.data<T>() : nullptr;
   out.aligned = lines_are_aligned(out.data, g.co, g.o) && is_pack_aligned<kPackWidth<T>>(out.bias);
-  run_product<T>(patches<T, Major::k>(g, x), filters<T>(g, w), out,
-                 {g.pixels(), g.co, g.patch(), g.options.groups}, y.device());
+  run_product(patches<T, Major::k>(g, x), filters<T>(g, w), out,
+              {g.pixels(), g.co, g.patch(), g.options.groups}, y.device());
 }
 
 template <class T>
@@ -97,8 +97,8 @@ void weight_gradient_product(const ConvGeometry& g, const Tensor& dw, const Tens
   out.stride = g.patch();
   out.batch_stride = g.co * g.patch();
   out.aligned = lines_are_aligned(out.data, g.patch(), g.patch());
-  run_product<T>(gradient, patches<T, Major::side>(g, x), out, {g.co, g.patch(), g.pixels(), g.options.groups},
-                 dw.device());
+  run_product(gradient, patches<T, Major::side>(g, x), out, {g.co, g.patch(), g.pixels(), g.options.groups},
+              dw.device());
 }
 
 // One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the taps that reach them:
@@ -133,10 +133,10 @@ Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tens
   operand.step_x = -narrow(columns.reach);
   operand.origin_y = narrow(rows.origin);
   operand.origin_x = narrow(columns.origin);
-  operand.grid_rows = Divider(rows.pixels);
-  operand.grid_columns = Divider(columns.pixels);
-  operand.channels = Divider(g.co);
-  operand.tap_columns = Divider(std::max<int64_t>(columns.taps, 1));
+  operand.grid_rows = Divisor(rows.pixels);
+  operand.grid_columns = Divisor(columns.pixels);
+  operand.channels = Divisor(g.co);
+  operand.tap_columns = Divisor(std::max<int64_t>(columns.taps, 1));
   operand.batch_stride = g.co;
   operand.aligned = lines_are_aligned(operand.data, g.co, g.o);
   return operand;
@@ -152,8 +152,8 @@ Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Ten
   operand.column_stride = columns.step * g.ci;
   operand.lines = narrow(rows.taps * columns.taps * g.co);
   operand.width = narrow(g.ci);
-  operand.outputs = Divider(g.co);
-  operand.tap_columns = Divider(std::max<int64_t>(columns.taps, 1));
+  operand.outputs = Divisor(g.co);
+  operand.tap_columns = Divisor(std::max<int64_t>(columns.taps, 1));
   operand.batch_stride = g.co * g.patch();
   operand.aligned = lines_are_aligned(operand.data, g.ci, g.ci);
   return operand;
@@ -171,13 +171,13 @@ void input_gradient_phase(const ConvGeometry& g, const Tensor& dx, const Tensor&
   out.batch_stride = g.ci;
   out.aligned = lines_are_aligned(out.data, g.ci, g.c);
   out.scattered = stride > 1;
-  out.grid_rows = Divider(rows.pixels);
-  out.grid_columns = Divider(columns.pixels);
+  out.grid_rows = Divisor(rows.pixels);
+  out.grid_columns = Divisor(columns.pixels);
   out.image_pixels = g.h * g.w;
   out.row_pixels = stride * g.w;
   out.column_pixels = stride;
-  run_product<T>(gradient_patches<T>(g, dy, rows, columns), weight_taps<T>(g, w, rows, columns), out,
-                 {pixels, g.ci, rows.taps * columns.taps * g.co, g.options.groups}, dx.device());
+  run_product(gradient_patches<T>(g, dy, rows, columns), weight_taps<T>(g, w, rows, columns), out,
+              {pixels, g.ci, rows.taps * columns.taps * g.co, g.options.groups}, dx.device());
 }
 
 void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {

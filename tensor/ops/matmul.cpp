@@ -9,11 +9,6 @@
 namespace passband {
 namespace {
 
-// All leading dimensions as rows: (..., K) -> (rows, K).
-Tensor as_rows(const Tensor& x) {
-  return x.rank() == 2 ? x : reshape(x, Shape{x.shape().outer(-1), x.size(-1)});
-}
-
 struct Matmul {
   static constexpr auto name = "matmul";
   static constexpr auto saves = Save::input;
@@ -61,13 +56,8 @@ struct Linear {
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                  const Tensor& residual) const {
     const Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
-    const ProductShape shape{.m = x.shape().outer(-1),
-                             .n = weight.size(0),
-                             .k = weight.size(1),
-                             .transpose_b = true,
-                             .weight_b = true};
     const Epilogue epilogue{bias, residual};
-    DISPATCH(x.device(), matmul_forward, y, x, weight, epilogue, shape);
+    DISPATCH(x.device(), matmul_forward, y, x, weight, epilogue, linear_shape(x, weight));
     return y;
   }
 
@@ -75,7 +65,7 @@ struct Linear {
     Grads grads(4);
     const Tensor rows = as_rows(dy);
     if (s.needs(0))
-      grads[0] = reshape(apply(Matmul{.weight_b = true}, rows, s.input(1)), s.edge(0).shape);
+      grads[0] = reshape(multiply_weight(rows, s.input(1)), s.edge(0).shape);
     if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
     if (s.needs(2)) grads[2] = sum(rows, {0});
     if (s.needs(3)) grads[3] = dy;
@@ -92,6 +82,14 @@ void check_operands(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 }  // namespace
+
+Tensor as_rows(const Tensor& x) {
+  return x.rank() == 2 ? x : reshape(x, Shape{x.shape().outer(-1), x.size(-1)});
+}
+
+Tensor multiply_weight(const Tensor& rows, const Tensor& weight) {
+  return apply(Matmul{.weight_b = true}, rows, weight);
+}
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   check_operands("matmul", a, b);
@@ -112,21 +110,26 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   return apply(Matmul{.options = options}, a, b);
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) {
-  check_operands("linear", x, weight);
-  CHECK(weight.rank() == 2, "linear: the weight is (out, in), not ", weight);
-  CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: inner dimensions differ: x is ", x,
+void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const Tensor& residual) {
+  check_operands(op, x, weight);
+  CHECK(weight.rank() == 2, op, ": the weight is (out, in), not ", weight);
+  CHECK(x.rank() >= 1 && x.size(-1) == weight.size(1), op, ": inner dimensions differ: x is ", x,
         ", weight is ", weight);
   if (bias.defined()) {
-    check_operands("linear", x, bias);
-    CHECK(bias.shape() == Shape{weight.size(0)}, "linear: bias is ", bias, ", weight is ", weight,
+    check_operands(op, x, bias);
+    CHECK(bias.shape() == Shape{weight.size(0)}, op, ": bias is ", bias, ", weight is ", weight,
           "; the bias has one element per row of the weight");
   }
   if (residual.defined()) {
-    check_operands("linear", x, residual);
-    CHECK(residual.shape() == x.shape().with(-1, weight.size(0)), "linear: residual is ", residual,
+    check_operands(op, x, residual);
+    CHECK(residual.shape() == x.shape().with(-1, weight.size(0)), op, ": residual is ", residual,
           ", the product is ", x.shape().with(-1, weight.size(0)));
   }
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) {
+  check_linear("linear", x, weight, bias, residual);
   return apply(Linear{}, x, weight, bias, residual);
 }
 

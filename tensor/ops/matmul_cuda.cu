@@ -1,4 +1,5 @@
-// Matrix products on the GPU: the kernels of tensor/cuda/product.cuh, or cuBLASLt.
+// Matrix products on the GPU: the kernels of tensor/cuda/product.cuh, or cuBLASLt. What bounds them, and what was
+// considered: tensor_core_product.cuh for bf16 and tf32, simple_product.cuh for f32 and f64.
 #include "tensor/cuda/engine_choice.h"
 #include "tensor/cuda/library_products.h"
 #include "tensor/cuda/product.cuh"
@@ -6,19 +7,6 @@
 
 namespace passband::cuda {
 namespace {
-
-// A (batch, rows, columns) operand in memory, with k along or across its lines.
-template <class T, Major major>
-Operand<Matrix<T>, major> matrix(const Tensor& x, int64_t lines, int64_t width, int64_t batch) {
-  Operand<Matrix<T>, major> operand;
-  operand.data = x.data<T>();
-  operand.stride = width;
-  operand.lines = static_cast<int>(lines);
-  operand.width = static_cast<int>(width);
-  operand.batch_stride = batch > 1 ? lines * width : 0;
-  operand.aligned = lines_are_aligned(operand.data, width, width, operand.batch_stride);
-  return operand;
-}
 
 template <class T> ProductOutput<T> output(const Tensor& c, const Epilogue& e, const ProductShape& s) {
   ProductOutput<T> out;
@@ -34,11 +22,11 @@ template <class T> ProductOutput<T> output(const Tensor& c, const Epilogue& e, c
 
 template <class T, Major major_a, Major major_b>
 void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
-  const auto left = major_a == Major::k ? matrix<T, major_a>(a, s.m, s.k, s.batch)
-                                        : matrix<T, major_a>(a, s.k, s.m, s.batch);
-  const auto right = major_b == Major::k ? matrix<T, major_b>(b, s.n, s.k, s.batch)
-                                         : matrix<T, major_b>(b, s.k, s.n, s.batch);
-  run_product<T>(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
+  const auto left = major_a == Major::k ? matrix_operand<T, major_a>(a, s.m, s.k, s.batch)
+                                        : matrix_operand<T, major_a>(a, s.k, s.m, s.batch);
+  const auto right = major_b == Major::k ? matrix_operand<T, major_b>(b, s.n, s.k, s.batch)
+                                         : matrix_operand<T, major_b>(b, s.k, s.n, s.batch);
+  run_product(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
 }
 
 void native_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {

@@ -20,6 +20,29 @@ struct Epilogue {
   Tensor residual = {};  // shaped like c
 };
 
+// The product of linear(x, weight).
+inline ProductShape linear_shape(const Tensor& x, const Tensor& weight) {
+  return {.m = x.shape().outer(-1),
+          .n = weight.size(0),
+          .k = weight.size(1),
+          .transpose_b = true,
+          .weight_b = true};
+}
+
+// The product of its input gradient, dy weight.
+inline ProductShape linear_gradient_shape(const Tensor& dy, const Tensor& weight) {
+  return {.m = dy.shape().outer(-1), .n = weight.size(1), .k = weight.size(0), .weight_b = true};
+}
+
+// (..., K) -> (rows, K).
+Tensor as_rows(const Tensor& x);
+// matmul(rows, weight) for a parameter, which a backend may keep in a layout of its own.
+Tensor multiply_weight(const Tensor& rows, const Tensor& weight);
+
+// Throws where the operands of linear(x, weight, bias, residual) do not fit; `op` is whose they are.
+void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const Tensor& residual);
+
 namespace cpu {
 // The operands' own shapes are not looked at.
 void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,

@@ -1,4 +1,5 @@
 // Functions of one operand: each has a fused first derivative and a composed one for higher orders.
+#include "tensor/ops/gelu.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pointwise_kernels.h"
 
@@ -191,6 +192,9 @@ Tensor erf(const Tensor& x) { return apply(FromInput<fn::Erf, ErfRule>{}, x); }
 Tensor relu(const Tensor& x) { return apply(FromOutput<fn::Relu, ReluRule>{}, x); }
 Tensor gelu(const Tensor& x) { return apply(FromInput<fn::Gelu, GeluRule>{}, x); }
 Tensor gelu_tanh(const Tensor& x) { return apply(FromInput<fn::GeluTanh, GeluTanhRule>{}, x); }
+Tensor gelu_gradient(const Tensor& x, const Tensor& dy, GeluForm form) {
+  return form == GeluForm::erf ? GeluRule::composed(x, dy) : GeluTanhRule::composed(x, dy);
+}
 Tensor silu(const Tensor& x) { return apply(FromInput<fn::Silu, SiluRule>{}, x); }
 
 Tensor clamp(const Tensor& x, double low, double high) {

@@ -1,23 +1,26 @@
 // What stands in for cuBLASLt and cuDNN in the emulated build: the same functions as plain loops, on the stream.
 #include "tensor/cuda/library_products.h"
 #include "tensor/cuda/stream.h"
+#include "tensor/ops/pointwise_functors.h"
 #include "tests/cuda_emulator/controls.h"
 
 namespace passband::cuda {
 namespace {
 
-// Calls `work` when the stream gets there; it fills `result`.
-template <class F> void on_stream(const Tensor& result, F work) {
+// Calls `work` when the stream gets there; it fills those of `results` that are defined.
+template <class F> void on_stream(const std::vector<Tensor>& results, F work) {
   emulator::enqueue_library_call(compute_stream(), [=] {
     work();
-    emulator::mark_written(result.raw(), static_cast<size_t>(result.numel() * size_of(result.dtype())));
+    for (const Tensor& result : results)
+      if (result.defined())
+        emulator::mark_written(result.raw(), static_cast<size_t>(result.numel() * size_of(result.dtype())));
   });
 }
 
-template <class T>
-void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+// Calls put(element of c, what it is before it is rounded) for every element.
+template <class T, class Put>
+void multiply(const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s, Put&& put) {
   const T *pa = a.data<T>(), *pb = b.data<T>();
-  T* pc = c.data<T>();
   for (int64_t i = 0; i < s.batch * s.m * s.n; ++i) {
     const int64_t batch = i / (s.m * s.n), row = i / s.n % s.m, column = i % s.n;
     Accumulate<T> sum = 0;
@@ -28,7 +31,7 @@ void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue&
     }
     if (e.bias.defined()) sum += static_cast<Accumulate<T>>(e.bias.data<T>()[column]);
     if (e.residual.defined()) sum += static_cast<Accumulate<T>>(e.residual.data<T>()[i]);
-    pc[i] = static_cast<T>(sum);
+    put(i, sum);
   }
 }
 
@@ -69,7 +72,7 @@ void sum_products(const ConvGeometry& g, const Tensor& result, Role role, const 
 
 bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tensor& left, Role left_role,
               const Tensor& right, Role right_role, const Tensor& bias = {}) {
-  on_stream(result, [=] {
+  on_stream({result}, [=] {
     dispatch_floating(result.dtype(), "conv2d", [&]<class T>() {
       sum_products<T>(g, result, role, left, left_role, right, right_role, bias);
     });
@@ -80,8 +83,40 @@ bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tens
 }  // namespace
 
 bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
-  on_stream(c, [=] {
-    dispatch_floating(c.dtype(), "matmul", [&]<class T>() { multiply<T>(c, a, b, e, s); });
+  on_stream({c}, [=] {
+    dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
+      multiply<T>(a, b, e, s, [&](int64_t i, auto sum) { c.data<T>()[i] = static_cast<T>(sum); });
+    });
+  });
+  return true;
+}
+
+bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const ProductShape& s) {
+  on_stream({y, h}, [=] {
+    dispatch_floating(y.dtype(), "mlp", [&]<class T>() {
+      multiply<T>(x, weight, {.bias = bias}, s, [&](int64_t i, auto sum) {
+        if (h.defined()) h.data<T>()[i] = static_cast<T>(sum);
+        y.data<T>()[i] = static_cast<T>(fn::GeluTanh{}(sum));
+      });
+    });
+  });
+  return true;
+}
+
+bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
+                           const Tensor& h, const ProductShape& s) {
+  on_stream({dh, dbias}, [=] {
+    dispatch_floating(dh.dtype(), "mlp", [&]<class T>() {
+      std::vector<double> sums(static_cast<size_t>(s.n));
+      multiply<T>(dy, weight, {}, s, [&](int64_t i, auto sum) {
+        const auto gradient = fn::GeluTanhBackward{}(static_cast<decltype(sum)>(h.data<T>()[i]), sum);
+        dh.data<T>()[i] = static_cast<T>(gradient);
+        sums[static_cast<size_t>(i % s.n)] += static_cast<double>(gradient);
+      });
+      for (int64_t i = 0; dbias.defined() && i < s.n; ++i)
+        dbias.data<T>()[i] = static_cast<T>(static_cast<Accumulate<T>>(sums[static_cast<size_t>(i)]));
+    });
   });
   return true;
 }

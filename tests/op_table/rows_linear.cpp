@@ -1,8 +1,11 @@
 // Rows of the linear operations: matrix products, convolutions and pooling.
+#include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "tensor/ops/conv.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/mlp.h"
 #include "tensor/ops/pool.h"
 #include "tests/naive.h"
 #include "tests/op_table/op_table.h"
@@ -78,6 +81,37 @@ const Register rows_products({
      .terms = [](const Shapes& s) { return s[1][1] + 1; }},
     linear_row("linear_without_bias", false, {{{2, 3, 5}, {7, 5}}}),
 });
+
+// --- the MLP ---
+
+Row mlp_row(const std::string& name, GeluForm form) {
+  return {.name = name,
+          .op = [=](const Tensors& x) { return mlp(x[0], x[1], x[2], x[3], x[4], x[5], form); },
+          .cases = {{{4, 5}, {7, 5}, {7}, {3, 7}, {3}, {4, 3}},
+                    {{2, 3, 8}, {16, 8}, {16}, {8, 16}, {8}, {2, 3, 8}},
+                    {{1, 1}, {1, 1}, {1}, {1, 1}, {1}, {1, 1}},
+                    {{5}, {6, 5}, {6}, {2, 6}, {2}, {2}}},
+          .reference =
+              [=](const Arrays& x) {
+                const int64_t rows = x[0].shape.outer(-1), in = x[0].shape[-1];
+                const int64_t hidden = x[1].shape[0], out = x[3].shape[0];
+                Values h = naive::matmul(x[0].values, x[1].values, 1, rows, hidden, in, false, true);
+                for (size_t i = 0; i < h.size(); ++i) {
+                  const double v = h[i] + x[2][static_cast<int64_t>(i) % hidden];
+                  h[i] = form == GeluForm::erf
+                             ? v * 0.5 * std::erfc(-v / std::numbers::sqrt2)
+                             : v / (1 + std::exp(-2 * std::sqrt(2 / std::numbers::pi) *
+                                                 (v + 0.044715 * v * v * v)));
+                }
+                Values y = naive::matmul(h, x[3].values, 1, rows, out, hidden, false, true);
+                for (size_t i = 0; i < y.size(); ++i)
+                  y[i] += x[4][static_cast<int64_t>(i) % out] + x[5].values[i];
+                return y;
+              },
+          .terms = [](const Shapes& s) { return s[1][0] + s[1][1] + 2; }};
+}
+
+const Register rows_mlp({mlp_row("mlp", GeluForm::erf), mlp_row("mlp, tanh", GeluForm::tanh)});
 
 // --- convolutions ---
 

@@ -1,0 +1,32 @@
+// Kernels of the MLP, one signature per backend. Rows are all dimensions but the last.
+#pragma once
+#include "tensor/ops/gelu.h"
+#include "tensor/ops/matmul_kernels.h"
+#include "tensor/ops/pointwise_functors.h"
+
+namespace passband {
+
+// Calls f(GELU, its gradient) with the functors of the form.
+template <class F> decltype(auto) with_gelu(GeluForm form, F&& f) {
+  if (form == GeluForm::tanh) return f(fn::GeluTanh{}, fn::GeluTanhBackward{});
+  return f(fn::Gelu{}, fn::GeluBackward{});
+}
+
+namespace cpu {
+// h = x weight^T + bias, y = gelu(h): x (rows, in), weight (out, in), y and h (rows, out). The bias may be undefined,
+// and h as well: then nobody needs it.
+void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         GeluForm form);
+// dh = gelu'(h) * (dy weight), dbias = the sum of its rows: dy (rows, out), weight (out, in), dh and h (rows, in).
+void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
+                          const Tensor& h, GeluForm form);
+}  // namespace cpu
+
+namespace cuda {
+void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         GeluForm form);
+void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
+                          const Tensor& h, GeluForm form);
+}  // namespace cuda
+
+}  // namespace passband
