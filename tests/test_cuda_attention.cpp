@@ -1,64 +1,18 @@
 // Attention and the lambda layer on the GPU, real or emulated, at shapes the op table does not
 // have: several tiles of tokens, odd depths, windows that share a block, scopes of the lambda layer,
-// more heads than a tile has rows; the same bits under any schedule; what the order of products
-// saves.
-#include <cstring>
-
+// more heads than a tile has rows; the same bits under any schedule.
 #include "tensor/core/device.h"
 #include "tensor/ops/attention.h"
 #include "tensor/ops/lambda.h"
 #include "tensor/ops/norm.h"
-#include "tests/cuda_emulator/controls.h"
+#include "tests/device_check.h"
 #include "tests/nn_reference.h"
-#include "tests/numeric.h"
 
 namespace passband {
 namespace {
 
 using namespace numeric;
-
-constexpr Device kDevice{DeviceType::cuda, 0};
-
-Tensors on(Device device, const Tensors& inputs) {
-  Tensors moved;
-  for (const Tensor& input : inputs) moved.push_back(input.to(device));
-  return moved;
-}
-
-Tensors in_f64(const Tensors& inputs) {
-  Tensors wide;
-  for (const Tensor& input : inputs)
-    wide.push_back(Tensor::from(input.values(), input.shape(), DType::f64));
-  return wide;
-}
-
-// Result and gradients of <f, w> for fixed weights w, on the host.
-Tensors everything(const Function& f, const Tensors& inputs) {
-  const Tensors x = leaves(inputs);
-  const Tensor y = f(x);
-  const Tensor seed = random_tensor(y.shape(), 77, DType::bf16);
-  const Tensor weights = Tensor::from(seed.values(), y.shape(), y.dtype()).to(y.device());
-  Tensors results{y.to(Device{})};
-  for (const Tensor& g : grad(y, x, {.seed = weights})) results.push_back(g.to(Device{}));
-  return results;
-}
-
-// Largest error of each result against f64 on the CPU from the same inputs, in units of the root
-// mean square of what it should be.
-void check_against_f64(const Function& f, const Tensors& inputs, double tolerance) {
-  const Tensors got = everything(f, on(kDevice, inputs)), want = everything(f, in_f64(inputs));
-  for (size_t i = 0; i < got.size(); ++i) {
-    const std::vector<double> values = got[i].values(), exact = want[i].values();
-    double squares = 0, worst = 0;
-    for (size_t j = 0; j < exact.size(); ++j) {
-      squares += exact[j] * exact[j];
-      const double error = std::abs(values[j] - exact[j]);
-      worst = std::isnan(error) ? INFINITY : std::max(worst, error);
-    }
-    INFO("result ", i, " of ", inputs[0], ": largest error ", worst);
-    CHECK(worst <= tolerance * (std::sqrt(squares / static_cast<double>(exact.size())) + 1e-3));
-  }
-}
+using namespace device_check;
 
 // --- attention ---
 
@@ -82,6 +36,9 @@ Function function_of(const Attention& c) {
   };
 }
 
+// Of each product, in units of its type: a tf32 pair for f32, a rounded probability for bf16.
+constexpr double kRoundings = 4;
+
 const std::vector<Attention>& attentions() {
   static const std::vector<Attention> list{
       {{3, 16, 3 * 3 * 16}, {.heads = 3}},                 // four pairs to a block, nine of them
@@ -103,6 +60,23 @@ TEST_CASE("attention on the GPU equals f64, result and gradients, for 16 to 150 
     check_against_f64(function_of(c), inputs_of(c, DType::bf16), 6e-2);
   }
 }
+
+// One image and one head. Sums go over the tokens and over the channels.
+void check_head(int64_t tokens, int64_t depth, DType dtype) {
+  const Attention head{{1, tokens, 3 * depth}, {.heads = 1}};
+  check_against_f64(function_of(head), inputs_of(head, dtype), allowance(dtype, kRoundings, tokens + depth));
+}
+
+TEST_CASE("attention on the GPU equals f64 for heads of 16 to 128 channels and 16 to 577 tokens") {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const int64_t depth : {16, 24, 32, 64, 80, 128})
+      for (const int64_t tokens : {16, 49}) check_head(tokens, depth, dtype);
+    for (const int64_t depth : {24, 64, 128}) check_head(197, depth, dtype);
+    for (const int64_t depth : {16, 80}) check_head(577, depth, dtype);
+  }
+}
+
+TEST_CASE("attention on the GPU equals f64 for 4096 tokens") { check_head(4096, 16, DType::bf16); }
 
 TEST_CASE("attention on the GPU survives logits of a thousand") {
   const Tensor qkv = random_tensor({1, 20, 48}, 3, DType::f32, -60, 60);
@@ -187,56 +161,8 @@ TEST_CASE("norms, attention and the lambda layer give the same bits under every 
       {[](const Tensors& t) { return batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true}); }, x},
       {[](const Tensors& t) { return layer_norm(t[0], t[1], t[2]); }, x},
   };
-  for (const auto& [f, inputs] : operations) {
-    const Tensors first = everything(f, on(kDevice, inputs));
-    emulator::for_each_schedule(1, [&] {
-      const Tensors again = everything(f, on(kDevice, inputs));
-      for (size_t i = 0; i < first.size(); ++i)
-        CHECK(std::memcmp(first[i].raw(), again[i].raw(),
-                          static_cast<size_t>(first[i].numel() * size_of(first[i].dtype()))) == 0);
-    });
-  }
-}
-
-// --- operations ---
-
-// Products of one image's position part, counted pair by pair: `all_taps` counts what a
-// convolution over the window multiplies, zeros included.
-struct Products {
-  int64_t published = 0, score_first = 0;
-
-  Products(int64_t side, int64_t window, int64_t heads, int64_t depth, int64_t value,
-           bool all_taps) {
-    const int64_t reach = (window - 1) / 2;
-    for (int64_t n = 0; n < side * side; ++n) {
-      for (int64_t m = 0; m < side * side; ++m) {
-        const bool seen = std::abs(m / side - n / side) <= reach &&
-                          std::abs(m % side - n % side) <= reach;
-        if (!seen) continue;
-        if (!all_taps) published += depth * value;
-        score_first += heads * (depth + value);
-      }
-      if (all_taps) published += window * window * depth * value;
-      published += heads * depth * value;  // the lambda applied to the queries
-    }
-  }
-  double saved() const { return static_cast<double>(published) / static_cast<double>(score_first); }
-};
-
-TEST_CASE("scores first takes 2 to 3.6 times fewer products than the published order") {
-  // The stages of a LambdaResNet-50 at 32x32 with 4 heads of depth 16: side of the map, channels.
-  struct Stage {
-    int64_t side, value;
-    double at_least, at_most;
-  };
-  for (const Stage& stage : {Stage{32, 16, 2.0, 2.1}, Stage{16, 32, 2.6, 2.8},
-                             Stage{8, 64, 3.2, 3.6}, Stage{4, 128, 3.5, 4.5}}) {
-    const Products global(stage.side, 2 * stage.side - 1, 4, 16, stage.value, false);
-    CHECK(global.saved() >= stage.at_least);
-    CHECK(global.saved() <= stage.at_most);
-    const Products convolution(stage.side, 23, 4, 16, stage.value, true);
-    CHECK(convolution.saved() > global.saved());  // which multiplies zeros as well
-  }
+  for (const auto& [f, inputs] : operations)
+    check_same_bits_under_every_schedule([&] { return everything(f, on(kDevice, inputs)); });
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 // The gradient of the bias: a block goes through the windows of its share and adds their dS to a
 // matrix (T, T) of its own, in the cache; a warp per entry of the table then adds up the pairs of
 // that entry, in a fixed order.
+// Considered: dq added atomically by the blocks of keys (five products, but other bits in every run),
+// and dq, dk and dv by one warp: sums of 16 rows that take 192 registers at d = 128.
 #include "tensor/ops/attention_tiles.cuh"
 
 namespace passband::cuda {

@@ -11,6 +11,9 @@
 // Per 16 x 16 tile of logits and 16 channels: 4 mma.sync, 3 ldmatrix.
 // Tiles of 16 keys behind the last token are skipped, so 65 tokens (8 x 8 patches and a class
 // token) cost 80, not 128.
+// Considered: the probabilities in memory for backward (2 T^2 bytes written and read, more than q, k
+// and v from T = 3 d on), and f32 on the ordinary units: three tf32 products of split numbers come
+// within 2^-21 and keep one layout of tiles for both types.
 #include "tensor/ops/attention_tiles.cuh"
 
 namespace passband::cuda {

@@ -3,6 +3,7 @@
 // Bound by launches: 512 rows of 10 logits are 10 KB in bf16. One kernel for the rows, one for
 // their mean, one in backward that multiplies by dloss. A warp takes a row; its second and third
 // look at it hit the first-level cache.
+// Considered: the gradient in backward, from saved logits: a launch that does the exponentials again.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"

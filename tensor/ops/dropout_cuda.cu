@@ -3,6 +3,8 @@
 // Bound by memory in f32 (8 bytes an element); in bf16 (4 bytes) the ten rounds of Philox, some 20
 // integer operations an element, take about as long as the traffic: one block of random words
 // serves four elements.
+// Considered: keeping the mask for backward (1/8 byte an element written and read): the random numbers
+// are drawn again instead, because recorded graphs and the CPU must draw the same ones anyway.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/dropout_kernels.h"

@@ -5,6 +5,8 @@
 // all indices: rows * count / 32 steps of a warp, which for the tables of a network (a few thousand
 // rows and indices at most) is less than sorting would take. Sums are made in index order within
 // eight fixed stretches, and those in order: no atomics, the same bits in two runs.
+// Considered: atomic additions (other bits in every run), and sorting the indices first (for
+// vocabularies of many thousand rows, which no network here has).
 #include "tensor/cuda/index_fault.h"
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"

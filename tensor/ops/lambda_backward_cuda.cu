@@ -13,17 +13,6 @@
 namespace passband::cuda {
 namespace {
 
-// The tiles of 16 contexts of an image that a warp works on: f(unit, image, first context).
-template <class F>
-__device__ __forceinline__ void for_context_units(const LambdaGrid& s, const F& f) {
-  const int tiles = s.contexts / kTile;
-#pragma unroll
-  for (int unit = 0; unit < kUnits; ++unit) {
-    const int i = static_cast<int>(threadIdx.x) / 32 + unit * kLambdaWarps;
-    if (i < s.images * tiles) f(unit, i / tiles, i % tiles * kTile);
-  }
-}
-
 template <class T>
 __global__ void __launch_bounds__(kLambdaThreads)
     lambda_query_gradients_kernel(T* __restrict__ dq, LambdaInputs<T> in, LambdaGrid s) {
@@ -42,16 +31,17 @@ __global__ void __launch_bounds__(kLambdaThreads)
     for (int first = u == 0 ? -s.content_tiles() * s.contexts : 0; first < reach.count;
          first += s.contexts) {
       const int content_row = first < 0 ? first + s.content_tiles() * s.contexts : -1;
+      const int used = used_contexts(s, content_row, reach.count - first);
       __syncthreads();  // the last tile has been read
       if (static_cast<int>(threadIdx.x) < s.contexts && first >= 0)
         contexts[threadIdx.x] = reach.context(s, first + threadIdx.x);
-      find_dscores(memory, in, contexts, u, content_row, content_row == 0, place, s);
+      find_dscores(memory, in, contexts, u, content_row, used, content_row == 0, place, s);
 #pragma unroll
       for (int unit = 0; unit < kUnits; ++unit) {
         const int qi = warp + unit * kLambdaWarps;
         if (qi >= s.queries) break;
-        gather_table(table, in, place.first_query + qi, u, content_row, contexts, s);
-        for (int m = 0; m < s.contexts; m += kTile) {
+        gather_table(table, in, place.first_query + qi, u, content_row, contexts, used, s);
+        for (int m = 0; m < used; m += kTile) {
           LeftTile<T> left;
           load(left, [&](int i) -> const T* {
             return memory.scores + ScoreRows(s, i).of(s, qi) * s.context_line + m;
@@ -83,8 +73,9 @@ __global__ void __launch_bounds__(kLambdaThreads)
 template <class T>
 __device__ __forceinline__ void add_value_gradients(TileSums (&sums)[kUnits][kValueTiles],
                                                     const LambdaMemory<T>& memory,
-                                                    int channels, const LambdaGrid& s) {
-  for_context_units(s, [&](int unit, int image, int context) {
+                                                    int used, int channels,
+                                                    const LambdaGrid& s) {
+  for_units(s, used, [&](int unit, int image, int context) {
     for (int row = image * s.rows; row < (image + 1) * s.rows; row += kTile) {
       LeftTile<T> left;
       load_transposed(left, [&](int i) -> const T* {
@@ -151,6 +142,7 @@ __global__ void __launch_bounds__(kLambdaThreads, 1)
         m < s.positions() ? Context{m, m / s.width, m % s.width} : Context{};
   }
   clear_scores(memory.scores, s);
+  const int used = used_contexts(s, content_row, s.positions() - first_context);
   // Rows of queries that reach these contexts.
   const int last_context = min(first_context + s.contexts, s.positions()) - 1;
   const int top = dvalues ? max(0, first_context / s.width - s.reach_y) : 0;
@@ -165,17 +157,17 @@ __global__ void __launch_bounds__(kLambdaThreads, 1)
       async_copy_commit();
       async_copy_wait<0>();
       __syncthreads();
-      find_scores(memory, in, contexts, u, content_row, first, s);
+      find_scores(memory, in, contexts, u, content_row, used, first, s);
       __syncthreads();
-      add_value_gradients(sums, memory, s.value - first_value, s);
+      add_value_gradients(sums, memory, used, s.value - first_value, s);
     }
   for (int k = 0; dvalues && k < s.depth; k += s.rows) {
     __syncthreads();
     fetch_content(memory, in, dcontent, contexts, first_image, u, k, first_value, s);
     __syncthreads();
-    add_value_gradients(sums, memory, s.value - first_value, s);
+    add_value_gradients(sums, memory, used, s.value - first_value, s);
   }
-  for_context_units(s, [&](int unit, int image, int context) {
+  for_units(s, used, [&](int unit, int image, int context) {
     const int64_t b = first_image + image;
     if (b >= s.batch) return;
 #pragma unroll
@@ -219,6 +211,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
   const int first_query = query_group * s.queries, first_context = tile * s.contexts;
   const Reach reach(s, first_query);
   if (first_context >= reach.count) return;
+  const int used = used_contexts(s, -1, reach.count - first_context);
   if (static_cast<int>(threadIdx.x) < s.contexts)
     contexts[threadIdx.x] = reach.context(s, first_context + threadIdx.x);
   clear_scores(memory.scores, s);
@@ -230,7 +223,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
       const LambdaPlace place(s, image_group, first_query, heads);
       __syncthreads();  // the last images' scores have been read
       fetch_queries(memory.queries, in.q, place, s);
-      find_dscores(memory, in, contexts, u, -1, true, place, s);
+      find_dscores(memory, in, contexts, u, -1, used, true, place, s);
 #pragma unroll
       for (int unit = 0; unit < kUnits; ++unit) {
         const int qi = warp + unit * kLambdaWarps;
@@ -239,7 +232,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
         load_rows(right, memory.queries + qi * kTile * s.depth_line + depth_tile, s.depth_line);
 #pragma unroll
         for (int m = 0; m < kContextTiles; ++m) {
-          if (m * kTile >= s.contexts) break;
+          if (m * kTile >= used) break;
           LeftTile<T> left;
           load_transposed(left, [&](int i) -> const T* {
             return memory.scores + ScoreRows(s, i).of(s, qi) * s.context_line + m * kTile;
@@ -254,7 +247,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
     if (qi >= s.queries || query >= s.positions()) break;
 #pragma unroll
     for (int m = 0; m < kContextTiles; ++m) {
-      if (m * kTile >= s.contexts) break;
+      if (m * kTile >= used) break;
       float* to = partial + t.row(s, chunk, u, query, first_context + m * kTile) + depth_tile;
       for_sums(sums[unit][m], [&](int i, int column, float value) {
         to[int64_t{i} * s.depth_pad + column] = value;

@@ -11,6 +11,12 @@
 // to 550 TFLOP/s, near what mma.sync reaches. Shared memory carries each score twice, 4 bytes for
 // 2 (k + v) operations. From memory come q, v and y once: on maps of 256 positions and less that is
 // the bound. Small maps fill the device only when images are many.
+// Tiles of contexts end with the contexts in reach and with the depth of the content lambda, in steps
+// of 16: with whole tiles of 64 an 8 x 8 map took 1.6 times the products, a 4 x 4 map 4 times. What is
+// left of the saving once edges and the content lambda are counted, test_cuda_attention.cpp counts: 2.5
+// times fewer products for 16 x 16 and v = 32, 2.7 for 8 x 8 and 64, 2.1 for 4 x 4 and 128.
+// Considered: the published order in one kernel (its position lambdas do not fit shared memory), and
+// as dense products (lambda_dense_cuda.cu), which wins where h (k + v) >= k v.
 #include "tensor/ops/lambda_tiles.cuh"
 
 namespace passband::cuda {
@@ -34,6 +40,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
     for (int first = u == 0 ? -s.content_tiles() * s.contexts : 0; first < reach.count;
          first += s.contexts) {
       const int content_row = first < 0 ? first + s.content_tiles() * s.contexts : -1;
+      const int used = used_contexts(s, content_row, reach.count - first);
       __syncthreads();  // the last tile has been read
       if (static_cast<int>(threadIdx.x) < s.contexts && first >= 0)
         contexts[threadIdx.x] = reach.context(s, first + threadIdx.x);
@@ -44,13 +51,13 @@ __global__ void __launch_bounds__(kLambdaThreads)
         async_copy_wait<0>();  // the queries
         __syncthreads();
       }
-      find_scores(memory, in, contexts, u, content_row, place.first_query, s);
+      find_scores(memory, in, contexts, u, content_row, used, place.first_query, s);
       async_copy_wait<0>();
       __syncthreads();
-      for_units(s, [&](int unit, int image, int row) {
+      for_units(s, s.rows, [&](int unit, int image, int row) {
 #pragma unroll
         for (int m = 0; m < kContextTiles; ++m) {
-          if (m * kTile >= s.contexts) break;
+          if (m * kTile >= used) break;
           LeftTile<T> left;
           load(left, memory.scores + (image * s.rows + row) * s.context_line + m * kTile,
                s.context_line);
@@ -66,7 +73,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
         }
       });
     }
-  for_units(s, [&](int unit, int image, int row) {
+  for_units(s, s.rows, [&](int unit, int image, int row) {
 #pragma unroll
     for (int d = 0; d < kValueTiles; ++d)
       for_sums(sums[unit][d], [&](int i, int column, float value) {

@@ -232,15 +232,22 @@ __device__ __forceinline__ void fetch_values(T* to, const LambdaInputs<T>& in,
             });
 }
 
+// How many contexts of a tile there is work for, in whole tiles of 16: rows of the content lambda from `content_row` on
+// when that is not negative, else those of the `left` contexts in reach that fit.
+__device__ __forceinline__ int used_contexts(const LambdaGrid& s, int content_row, int left) {
+  const int count = content_row >= 0 ? s.depth - content_row : left;
+  return min(s.contexts, (count + kTile - 1) / kTile * kTile);
+}
+
 // A warp's own tile: for each context the row of the embedding for `query`; for content rows, of
 // the identity, so that products with it are the queries (or their gradient) themselves.
 template <class T>
 __device__ __forceinline__ void gather_table(T* to, const LambdaInputs<T>& in, int query, int u,
-                                             int content_row, const Context* contexts,
+                                             int content_row, const Context* contexts, int used,
                                              const LambdaGrid& s) {
   const int runs = s.depth_pad / kPackWidth<T>;
   __syncwarp();  // the last query's rows have been read
-  for (int i = threadIdx.x % 32; i < s.contexts * runs; i += 32) {
+  for (int i = threadIdx.x % 32; i < used * runs; i += 32) {
     const int j = i / runs, c = i % runs * kPackWidth<T>;
     Pack<T, kPackWidth<T>> pack;
 #pragma unroll
@@ -264,19 +271,19 @@ __device__ __forceinline__ void clear_scores(T* scores, const LambdaGrid& s) {
     scores[i] = T(0.0f);
 }
 
-// scores = q E: every query of the block against the contexts.
+// scores = q E: every query of the block against the first `used` contexts.
 template <class T>
 __device__ __forceinline__ void find_scores(const LambdaMemory<T>& memory,
                                             const LambdaInputs<T>& in, const Context* contexts,
-                                            int u, int content_row, int first_query,
+                                            int u, int content_row, int used, int first_query,
                                             const LambdaGrid& s) {
   const LaneInTile lane;
   T* const table = memory.table_of_warp(s);
   const ScoreRows rows[2] = {{s, lane.g}, {s, lane.g + 8}};
   for (int qi = threadIdx.x / 32; qi < s.queries; qi += kLambdaWarps) {
-    gather_table(table, in, first_query + qi, u, content_row, contexts, s);
+    gather_table(table, in, first_query + qi, u, content_row, contexts, used, s);
     const T* q = memory.queries + qi * kTile * s.depth_line;
-    for (int m = 0; m < s.contexts; m += kTile) {
+    for (int m = 0; m < used; m += kTile) {
       TileSums sums = {};
       for (int d = 0; d < s.depth_pad; d += kTile) {
         LeftTile<T> left;
@@ -301,10 +308,10 @@ __device__ __forceinline__ void find_scores(const LambdaMemory<T>& memory,
   }
 }
 
-// The tiles of 16 rows (query, head) of an image that a warp works on: f(unit, image, first row).
+// The tiles of 16 of an image's rows (query, head), or of its contexts, that a warp works on: f(unit, image, first).
 template <class F>
-__device__ __forceinline__ void for_units(const LambdaGrid& s, const F& f) {
-  const int tiles = s.rows / kTile;
+__device__ __forceinline__ void for_units(const LambdaGrid& s, int rows, const F& f) {
+  const int tiles = rows / kTile;
 #pragma unroll
   for (int unit = 0; unit < kUnits; ++unit) {
     const int i = static_cast<int>(threadIdx.x) / 32 + unit * kLambdaWarps;
@@ -312,12 +319,13 @@ __device__ __forceinline__ void for_units(const LambdaGrid& s, const F& f) {
   }
 }
 
-// scores = dy v^T, summed over the channels 64 at a time. Fetches what it needs; dy stays from tile
-// to tile when all its channels fit (`first` marks the first tile of a place).
+// scores = dy v^T for the first `used` contexts, summed over the channels 64 at a time. Fetches what
+// it needs; dy stays from tile to tile when all its channels fit (`first` marks the first tile of a
+// place).
 template <class T>
 __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
                                              const LambdaInputs<T>& in, const Context* contexts,
-                                             int u, int content_row, bool first,
+                                             int u, int content_row, int used, bool first,
                                              const LambdaPlace& place, const LambdaGrid& s) {
   TileSums sums[kUnits][kContextTiles] = {};
   for (int v = 0; v < s.value; v += kValues) {
@@ -327,7 +335,7 @@ __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
     async_copy_commit();
     async_copy_wait<0>();
     __syncthreads();
-    for_units(s, [&](int unit, int image, int row) {
+    for_units(s, s.rows, [&](int unit, int image, int row) {
 #pragma unroll
       for (int d = 0; d < kValueTiles; ++d) {
         if (v + d * kTile >= s.value) break;
@@ -335,7 +343,7 @@ __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
         load(left, memory.gradients + (image * s.rows + row) * kValueLine + d * kTile, kValueLine);
 #pragma unroll
         for (int m = 0; m < kContextTiles; ++m) {
-          if (m * kTile >= s.contexts) break;
+          if (m * kTile >= used) break;
           RightTile<T> right;
           load_columns(right,
                        memory.values + (image * s.contexts + m * kTile) * kValueLine + d * kTile,
@@ -345,10 +353,10 @@ __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
       }
     });
   }
-  for_units(s, [&](int unit, int image, int row) {
+  for_units(s, s.rows, [&](int unit, int image, int row) {
 #pragma unroll
     for (int m = 0; m < kContextTiles; ++m)
-      if (m * kTile < s.contexts)
+      if (m * kTile < used)
         store(memory.scores + (image * s.rows + row) * s.context_line + m * kTile, s.context_line,
               sums[unit][m]);
   });

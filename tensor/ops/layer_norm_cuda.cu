@@ -8,6 +8,8 @@
 // warps to hide the latency of memory), 2 up to 512, 4 beyond. Rows of more than 1024 columns are
 // read again from the cache, and their dgamma and dbeta come from a second kernel along columns,
 // because their sums no longer fit the registers.
+// Considered: the sum of squares instead of a second pass over the registers for the variance; it is
+// wrong where the mean is far from zero, and the pass costs no memory.
 #include "tensor/ops/layer_norm_kernels.h"
 #include "tensor/ops/norm_columns.cuh"
 

@@ -7,6 +7,10 @@
 // gradient), for 5 to 10 operations in f32: a hundredth of what the multiprocessors could do.
 // The second pass walks each block's rows backwards: what the first one read last is still in the
 // cache, and tensors below its size are read from memory once.
+// Considered: sums by atomic additions (one launch fewer, other bits in every run); the sum of squares
+// instead of Welford's recurrence, which is wrong where the mean is far from zero (the recurrence costs
+// a reciprocal for each row of eight columns); and the relu's bits found again from y, 2 bytes an
+// element where a bit is 1/8.
 #pragma once
 #include <algorithm>
 #include <bit>

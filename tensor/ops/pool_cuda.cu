@@ -5,6 +5,8 @@
 // Bound: memory, at 3 or fewer operations per element read. A window that overlaps its neighbours
 // is read again from the cache: with 3x3 windows and a stride of 2 each pixel 2.25 times, from
 // memory once.
+// Considered: backward along y, each thread adding to the pixels of its window: one reading of dy less,
+// but atomic additions; and rows of windows in shared memory, which saves reads that hit the cache.
 #include <limits>
 
 #include "tensor/ops/norm_columns.cuh"

@@ -4,6 +4,9 @@
 // writes next to nothing. Sums go up in levels: a block sums up to some thousand elements in f32
 // and leaves an f64; the next level sums those. The tree depends on the shape alone and there are
 // no float atomics: two runs give the same bits.
+// Considered: one launch whose last block adds up (a counter in memory that every launch must find at
+// zero), and f64 from the first level on, which runs at half the rate of f32 on an H200, at 1/64 on
+// smaller GPUs.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"

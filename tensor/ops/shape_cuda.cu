@@ -5,6 +5,8 @@
 // tiles in shared memory, so that both sides see whole segments: with elements of 2 bytes a tile is
 // 64 x 64 (segments of 128 bytes), otherwise 32 x 32. A row of a tile is padded by one word: the
 // columns of a tile fall into different banks.
+// Considered: strided tensors instead of copies; every other kernel would then have to look up its
+// elements.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/shape_kernels.h"

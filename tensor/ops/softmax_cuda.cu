@@ -5,6 +5,9 @@
 // backward reads two and writes one. A row of up to 1,024 elements stays in the registers of the
 // threads that share it: up to 32, fewer for short rows. A longer row has a block of its own and is
 // read again from the first-level cache.
+// Considered: a warp for every row (most of its threads would idle with 10 classes, hence the groups), and
+// largest element and sum in one pass, which saves a reading from registers and costs an
+// exponential an element.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
