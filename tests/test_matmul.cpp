@@ -44,17 +44,29 @@ TEST_CASE("a matrix product equals naive loops for every type and transpose") {
         }
 }
 
-TEST_CASE("a wide product of many rows equals naive loops: cut tiles, cut panels, several depths") {
-  for (const auto [batch, m, n, k] : {Product{1, 515, 70, 33}, Product{1, 531, 523, 521}}) {
+Tensor wide(const Tensor& x) { return cast(x, DType::f64); }
+
+TEST_CASE("a product of many f32 rows equals the one in f64: cut tiles, odd and large depths") {
+  for (const auto [batch, m, n, k] :
+       {Product{1, 515, 96, 33}, Product{1, 531, 320, 768}, Product{1, 70000, 160, 16}}) {
     const Tensor a = naive::random({m, k}, DType::f32, 1), w = naive::random({n, k}, DType::f32, 2),
                  bias = naive::random({n}, DType::f32, 3),
                  residual = naive::random({m, n}, DType::f32, 4);
-    std::vector<double> wanted = naive::matmul(a.values(), w.values(), 1, m, n, k, false, true);
+    const std::vector<double> wanted = matmul(wide(a), wide(w), {.transpose_b = true}).values();
     naive::check_close(matmul(a, w, {.transpose_b = true}), wanted, k);
     naive::check_close(matmul(a, transpose(w, 0, 1)), wanted, k);
-    const std::vector<double> b = bias.values(), r = residual.values();
-    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += b[i % b.size()] + r[i];
-    naive::check_close(linear(a, w, bias, residual), wanted, k + 2);
+    naive::check_close(linear(a, w, bias, residual),
+                       linear(wide(a), wide(w), wide(bias), wide(residual)).values(), k + 2);
+  }
+}
+
+TEST_CASE("a sum over many f32 rows equals the one in f64: parts of the rows, blocks of the result") {
+  for (const auto [batch, m, n, k] :
+       {Product{1, 50, 96, 4099}, Product{1, 17, 32, 9001}, Product{1, 300, 544, 4100},
+        Product{1, 1025, 160, 4097}}) {
+    const Tensor a = naive::random({k, m}, DType::f32, 1), b = naive::random({k, n}, DType::f32, 2);
+    naive::check_close(matmul(a, b, {.transpose_a = true}),
+                       matmul(wide(a), wide(b), {.transpose_a = true}).values(), k);
   }
 }
 

@@ -45,6 +45,16 @@ TEST_CASE("batch norm equals naive f64 loops for every type, with residual and r
     }
 }
 
+TEST_CASE("batch norm of a tensor too large for the caches equals naive f64 loops") {
+  const Tensor x = random_tensor({65600, 64}, 1, DType::f32, -2, 3),
+               residual = random_tensor(x.shape(), 2, DType::f32);
+  const Affine a(64, DType::f32);
+  std::vector<double> expected = reference::batch_norm(x, a.gamma, a.beta);
+  const std::vector<double> r = residual.values();
+  for (size_t i = 0; i < r.size(); ++i) expected[i] = std::max(0.0, expected[i] + r[i]);
+  CHECK(max_error(norm_of({x, a.gamma, a.beta, residual}, {.relu = true}), expected) < 3e-6);
+}
+
 TEST_CASE("batch norm keeps its digits when the mean is far from zero") {
   const Tensor x = random_tensor({8, 16, 16, 24}, 1, DType::f32, 9999, 10001);
   const Affine a(24, DType::f32);

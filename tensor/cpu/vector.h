@@ -79,11 +79,37 @@ template <class T> inline void store(T* p, Vec<Accumulate<T>> v) {
   }
 }
 
+// Results larger than this are written past the caches, where their reader would not find them anyhow:
+// a line that no cache holds is else read before it is written.
+inline constexpr int64_t kStreamedBytes = 16 << 20;
+
+// A store past the caches, of whole aligned f32 vectors; for all else, and without AVX-512, a store.
+// `end_streaming` orders such stores before whatever another thread does next.
+template <class T> inline void stream(T* p, Vec<Accumulate<T>> v) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) return _mm512_stream_ps(p, v);
+#endif
+  store(p, v);
+}
+inline void end_streaming() {
+#if defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+template <class T> inline bool may_stream(const T* p, int64_t rows, int64_t columns) {
+  return rows * columns * static_cast<int64_t>(sizeof(T)) >= kStreamedBytes &&
+         reinterpret_cast<uintptr_t>(p) % kVectorBytes == 0 && columns % kLanes<Accumulate<T>> == 0;
+}
+
 // The first `count` elements, zeros behind them: the tail of a row. A count of kLanes is the plain
 // load.
 template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
   using A = Accumulate<T>;
   if (count == kLanes<A>) return load(p);
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+#endif
   T tail[kLanes<A>] = {};
   std::memcpy(static_cast<void*>(tail), p, static_cast<size_t>(count) * sizeof(T));
   return load(tail);
@@ -92,6 +118,10 @@ template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
 template <class T> inline void store(T* p, Vec<Accumulate<T>> v, int count) {
   using A = Accumulate<T>;
   if (count == kLanes<A>) return store(p, v);
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>)
+    return _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
+#endif
   T tail[kLanes<A>];
   store(tail, v);
   std::memcpy(static_cast<void*>(p), tail, static_cast<size_t>(count) * sizeof(T));

@@ -87,13 +87,16 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
     const auto scale = scales<Accumulate<T>>(t);
     const T* added = data_or_null<T>(residual);
     const RowBlocks blocks(1, y.shape().outer(-1), y.size(-1));
+    const bool streams = may_stream(y.data<T>(), blocks.rows, blocks.columns);
     blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
-      const NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
+      NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
+      block.stream = streams;
       const int64_t at = row * blocks.columns;
       if (t.relu)
         normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
       else
         normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
+      if (streams) end_streaming();
     });
   });
 }

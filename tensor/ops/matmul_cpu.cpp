@@ -1,10 +1,11 @@
-// Matrix products on the CPU: oneDNN for f32 and bf16, our own for wide f32 ones, Eigen for f64.
+// Matrix products on the CPU: oneDNN for f32 and bf16, our own for f32 ones of many rows, Eigen
+// for f64.
 #include <Eigen/Core>
 #include <cstring>
 
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/onednn.h"
-#include "tensor/cpu/wide_product.h"
+#include "tensor/cpu/tall_product.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
@@ -90,17 +91,23 @@ void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductSha
       s.m * s.n, [](float x, float y) { return x + y; }, c.data<float>(), first, second);
 }
 
-// Products that are at least as wide as deep, of many rows: they are bound by memory as much as by
-// arithmetic, and there oneDNN 2.6 takes 1.0 to 1.2 times as long as our own.
-bool is_wide(const ProductShape& s, DType dtype) {
-  return dtype == DType::f32 && s.batch == 1 && !s.transpose_a && s.m >= 512 && s.n >= s.k &&
-         s.k >= 16;
+// Products of many rows are bound by memory as much as by arithmetic; where what they need besides
+// stays in the second level of cache, oneDNN 2.6 takes 1.0 to 1.6 times as long as our own.
+bool is_tall(const ProductShape& s, DType dtype) {
+  return dtype == DType::f32 && s.batch == 1 && !s.transpose_a && s.m >= 512 &&
+         s.n % tall_product_columns() == 0 && s.k >= 16 && s.k <= TallProduct::kMostDepth &&
+         s.n * s.k <= TallProduct::kMostWeights;
 }
 
-void matmul_wide(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+bool is_tall_transposed(const ProductShape& s, DType dtype) {
+  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k >= 4096 &&
+         s.m >= 16 && s.n % tall_product_columns() == 0 && s.m * s.n <= TallProduct::kMostWeights;
+}
+
+void matmul_tall(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
                  const ProductShape& s) {
   const auto floats = [](const Tensor& x) { return x.defined() ? x.data<float>() : nullptr; };
-  wide_product({s.m, s.n, s.k, s.transpose_b, floats(e.bias), floats(e.residual)},
+  tall_product({s.m, s.n, s.k, s.transpose_b, floats(e.bias), floats(e.residual)},
                c.data<float>(), floats(a), floats(b));
 }
 
@@ -163,10 +170,12 @@ void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epi
     matmul_f64(c, a, b, e, s);
   else if (a.dtype() == DType::bf16 && !onednn::has_bf16())
     matmul_widened(c, a, b, e, s);
+  else if (is_tall(s, a.dtype()))
+    matmul_tall(c, a, b, e, s);
+  else if (bare && is_tall_transposed(s, a.dtype()))
+    tall_transposed_product(s.m, s.n, s.k, c.data<float>(), a.data<float>(), b.data<float>());
   else if (bare && long_sum(s, a.dtype()))
     matmul_halves(c, a, b, s);
-  else if (is_wide(s, a.dtype()))
-    matmul_wide(c, a, b, e, s);
   else
     matmul_onednn(c, a, b, e, s);
 }

@@ -162,6 +162,7 @@ template <class T, class A = Accumulate<T>> struct NormBlock {
   const A* scale = nullptr;
   const A* beta = nullptr;
   uint16_t* bits = nullptr;
+  bool stream = false;  // the result bypasses the caches
   int64_t rows = 0;
   int64_t columns = 0;
 
@@ -187,7 +188,10 @@ void normalise_block(T* y, const NormBlock<T>& b, const T* residual) {
       if (residual) v += load(residual + at, count);
       if (relu && b.bits) b.bits[r * bit_words<A>(b.columns) + c / kLanes<A>] = positive_bits<A>(v);
       if (relu) v = v < Vec<A>{} ? Vec<A>{} : v;
-      store(y + at, v, count);
+      if (b.stream)
+        stream(y + at, v);
+      else
+        store(y + at, v, count);
     });
 }
 
