@@ -1,8 +1,10 @@
 // Device memory: one reserved range of addresses, in which every allocation has pages of its own and ends at the end
-// of a page, between pages that nobody may touch. Closed to host code.
+// of a page, between pages that nobody may touch. Closed to host code; the device's work opens allocations one by one
+// when it touches them, few of many.
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 
@@ -22,6 +24,7 @@ struct Allocation {
   char* memory = nullptr;
   size_t bytes = 0;
   Location site;
+  bool open = false;  // may be touched
   char* end() const { return memory + bytes; }
 };
 
@@ -30,8 +33,9 @@ struct Arena {
   size_t next = 0;  // where to look for room first: an address is used again as late as possible
   std::map<const char*, Allocation> live;
   std::deque<Allocation> released;
-  int open = 0;         // nesting of DeviceAccess
-  bool closed = false;  // some allocation may not be touched
+  int open = 0;  // nesting of DeviceAccess
+  std::vector<Allocation*> opened;
+  std::atomic_flag opening;  // library calls touch memory from several threads
 
   void reserve() {
     if (begin) return;
@@ -60,6 +64,14 @@ struct Arena {
 
   static void allow(const Allocation& a) { mprotect(a.pages, a.page_bytes, PROT_READ | PROT_WRITE); }
   static void forbid(const Allocation& a) { mprotect(a.pages, a.page_bytes, PROT_NONE); }
+
+  void close_all() {
+    for (Allocation* a : opened) {
+      forbid(*a);
+      a->open = false;
+    }
+    opened.clear();
+  }
 } arena;
 
 const Allocation* allocation_of(const void* memory) {
@@ -110,11 +122,14 @@ void* allocate(size_t bytes, const Location& site) {
   memset(a.pages, kPoison, a.page_bytes);
   poison_memory(a.pages, static_cast<size_t>(a.memory - a.pages));
   poison_memory(a.end(), padded - bytes);
+  Allocation& entry = arena.live[a.memory] = a;
+  arena.opened.reserve(arena.live.size());  // open_allocation must not allocate
   if (options().guard_device_memory && arena.open == 0) {
     Arena::forbid(a);
-    arena.closed = true;
+  } else {
+    entry.open = true;
+    arena.opened.push_back(&entry);
   }
-  arena.live[a.memory] = a;
   counters.live_bytes += bytes;
   counters.peak_bytes = std::max(counters.peak_bytes, counters.live_bytes);
   if (checker) checker->device_allocated(a.memory, bytes);
@@ -128,6 +143,7 @@ void release(void* memory) {
     throw Fault(with_scope(concat_text("device_free: ", memory, " is not the start of a live allocation",
                                        is_device(memory) ? "; " + describe_device_address(memory) : "")));
   const Allocation a = it->second;
+  std::erase(arena.opened, &it->second);
   arena.live.erase(it);
   machine.statistics.live_bytes -= a.bytes;
   if (checker) checker->device_released(a.memory, a.bytes);
@@ -149,7 +165,8 @@ void check_device_range(const void* memory, size_t bytes, const char* operation)
 
 void check_device_margins() {
 #if !defined(__SANITIZE_ADDRESS__)  // which watches them itself, and forbids to read them
-  for (const auto& [memory, a] : arena.live) {
+  for (const Allocation* touched : arena.opened) {
+    const Allocation& a = *touched;
     if (!poisoned(a.end(), a.pages + a.page_bytes)) {
       memset(a.end(), kPoison, static_cast<size_t>(a.pages + a.page_bytes - a.end()));
       return note_fault("write past the end of the " + describe(a));
@@ -179,16 +196,31 @@ std::string describe_device_address(const void* address) {
   return "access outside device memory" + (text.empty() ? "" : ": " + text);
 }
 
+bool open_allocation(const void* address) {
+  if (arena.open == 0 && options().guard_device_memory) return false;
+  const auto* p = static_cast<const char*>(address);
+  auto it = arena.live.upper_bound(p);
+  if (it != arena.live.end() && p >= it->second.pages) ++it;  // before the first byte, but in its page
+  if (it == arena.live.begin()) return false;
+  Allocation& a = std::prev(it)->second;
+  if (p < a.pages || p >= a.pages + a.page_bytes) return false;
+  while (arena.opening.test_and_set(std::memory_order_acquire)) {
+  }
+  if (!a.open) {
+    Arena::allow(a);
+    a.open = true;
+    arena.opened.push_back(&a);
+  }
+  arena.opening.clear(std::memory_order_release);
+  return true;
+}
+
 DeviceAccess::DeviceAccess() {
-  if (arena.open++ > 0 || !arena.closed) return;
-  for (const auto& [memory, a] : arena.live) Arena::allow(a);
-  arena.closed = false;
+  if (arena.open++ == 0) install_fault_handler();
 }
 
 DeviceAccess::~DeviceAccess() {
-  if (--arena.open > 0 || !options().guard_device_memory) return;
-  for (const auto& [memory, a] : arena.live) Arena::forbid(a);
-  arena.closed = true;
+  if (--arena.open == 0 && options().guard_device_memory) arena.close_all();
 }
 
 void mark_written(void* device, size_t bytes) {

@@ -167,6 +167,7 @@ void report_host_access(const char* address) {
 }
 
 void on_bad_access(int signal, siginfo_t* info, void* context) {
+  if (is_device(info->si_addr) && open_allocation(info->si_addr)) return;
   bad_access.address = static_cast<const char*>(info->si_addr);
   if (machine.running && machine.current && machine.current->fiber) return redirect_to_report(context);
   if (is_device(bad_access.address)) report_host_access(bad_access.address);

@@ -130,6 +130,8 @@ void* allocate(size_t bytes, const Location& site);
 void release(void* memory);
 void check_device_range(const void* memory, size_t bytes, const char* operation);
 void check_device_margins();  // after a kernel: nothing was written beside an allocation
+// What a fault at this address of device memory calls for: true when it may be touched now.
+bool open_allocation(const void* address);
 std::string describe_device_address(const void* address);
 
 // cp.async (async_copy.cpp).
