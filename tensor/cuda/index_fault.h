@@ -13,6 +13,7 @@ struct IndexFault {
 // The slot of the device in use, in device memory; made on first use, which must not be inside a
 // graph's recording.
 IndexFault* index_fault_slot();
+void release_index_fault_slot();
 
 // Throws "op: index 7 is 10, outside [0, 10)" if a kernel has left a fault, and clears it. The
 // stream must have been synchronised.

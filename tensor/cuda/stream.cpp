@@ -2,9 +2,12 @@
 #include "tensor/cuda/stream.h"
 
 #include <array>
+#include <memory>
 
 #include "tensor/core/error.h"
 #include "tensor/core/memory.h"
+#include "tensor/cuda/device_memory.h"
+#include "tensor/cuda/index_fault.h"
 
 namespace passband::cuda {
 namespace {
@@ -13,29 +16,30 @@ constexpr int kMostDevices = 64;
 int device_index = 0;
 bool recording_graph = false;
 
-// Made once for each device, never freed.
-uint64_t* step_offset_memory() {
-  static std::array<uint64_t*, kMostDevices> memory{};
-  uint64_t*& offset = memory[static_cast<size_t>(device_index)];
-  if (!offset) {
-    offset = static_cast<uint64_t*>(device_malloc(sizeof(uint64_t)));
-    fill_async(offset, 0, sizeof(uint64_t), compute_stream());
-  }
-  return offset;
+// What each device is given on first use. At the end of the program, tensors with static lifetime may die later: they
+// ask for none of this.
+struct DeviceState {
+  DeviceState() { fill_async(step_offset.data(), 0, sizeof(uint64_t), stream); }
+  Stream stream;
+  DeviceMemory step_offset{sizeof(uint64_t)};
+};
+
+std::unique_ptr<DeviceState>& state() {
+  static std::array<std::unique_ptr<DeviceState>, kMostDevices> states;
+  return states[static_cast<size_t>(device_index)];
+}
+
+DeviceState& made_state() {
+  if (!state()) state() = std::make_unique<DeviceState>();
+  return *state();
 }
 
 }  // namespace
 
-// Never destroyed: tensors with static lifetime may die after any object of this file.
-StreamHandle compute_stream() {
-  static std::array<Stream*, kMostDevices> streams{};
-  Stream*& stream = streams[static_cast<size_t>(device_index)];
-  if (!stream) stream = new Stream;
-  return *stream;
-}
+StreamHandle compute_stream() { return made_state().stream; }
 
-const uint64_t* step_offset() { return step_offset_memory(); }
-void set_step_offset(uint64_t steps) { fill_elements(step_offset_memory(), steps, sizeof(uint64_t), 1); }
+const uint64_t* step_offset() { return static_cast<const uint64_t*>(made_state().step_offset.data()); }
+void set_step_offset(uint64_t steps) { fill_elements(made_state().step_offset.data(), steps, sizeof(uint64_t), 1); }
 
 bool is_recording() { return recording_graph; }
 RecordingScope::RecordingScope() { recording_graph = true; }
@@ -52,5 +56,12 @@ void use_device(int index) {
 }
 
 int device_in_use() { return device_index; }
+
+void close_device() {
+  synchronize_device();
+  release_cached({DeviceType::cuda, static_cast<int8_t>(device_index)});
+  release_index_fault_slot();
+  state() = nullptr;
+}
 
 }  // namespace passband::cuda
