@@ -7,7 +7,6 @@
 #include <omp.h>
 
 #include "data/image.h"
-#include "tensor/core/crop.h"
 #include "tensor/core/error.h"
 
 namespace passband {
@@ -88,11 +87,6 @@ void cut_out(float* image, const Crop& crop, const CropOptions& options) {
     std::fill(image + (y * size + x0) * 3, image + (y * size + x1) * 3, 0.0f);
 }
 
-CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, int64_t size) {
-  return {dataset.height, dataset.width, size, options.pad, options.pad_mode == PadMode::reflect,
-          options.flip, options.cutout};
-}
-
 // A crop whose position and extent the second stream has drawn; the first gives the flip alone.
 Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
                   const CropOptions& crop_options, RandomKey key, uint8_t* out) {
@@ -137,7 +131,19 @@ void check_indices(const Dataset& dataset, std::span<const int64_t> indices) {
           dataset.name, " (", dataset.split, ") of ", dataset.count);
 }
 
-void check_options(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
+}  // namespace
+
+CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, int64_t size) {
+  return {.height = dataset.height,
+          .width = dataset.width,
+          .size = size,
+          .pad = options.pad,
+          .reflect = options.pad_mode == PadMode::reflect,
+          .flip = options.flip,
+          .cutout = options.cutout};
+}
+
+void check_augmentation(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
   check(o.flip >= 0 && o.flip <= 1, "flip is ", o.flip, "; it must be a probability, 0 to 1");
   check(o.cutout >= 0, "cutout is ", o.cutout, "; it must be a side in pixels");
   if (o.resized_crop) {
@@ -153,12 +159,14 @@ void check_options(const Dataset& dataset, const AugmentOptions& o, int64_t size
   check(o.pad >= 0 && o.pad < side, "pad is ", o.pad, "; it must be 0 to ", side - 1);
 }
 
-}  // namespace
+RandomKey augment_key(uint64_t seed, int64_t epoch) {
+  return {seed, static_cast<uint64_t>(epoch), site_of("loader.augment")};
+}
 
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
                       const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
                       int threads) {
-  check_options(dataset, options, image_size);
+  check_augmentation(dataset, options, image_size);
   check_indices(dataset, indices);
   const Normaliser normaliser(dataset, image_size);
   const auto count = static_cast<int64_t>(indices.size());

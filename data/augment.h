@@ -7,6 +7,7 @@
 #include <span>
 
 #include "data/dataset.h"
+#include "tensor/core/crop.h"
 #include "tensor/core/random.h"
 
 namespace passband {
@@ -28,6 +29,13 @@ struct AugmentOptions {
   float scale_low = 0.08f, scale_high = 1.0f;
   float ratio_low = 3.0f / 4.0f, ratio_high = 4.0f / 3.0f;
 };
+
+// How these crop pictures of a data set to `size`, resized_crop apart.
+CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, int64_t size);
+// Throws UsageError when pictures of this size can not be augmented so.
+void check_augmentation(const Dataset& dataset, const AugmentOptions& options, int64_t size);
+// The key of the pictures of an epoch.
+RandomKey augment_key(uint64_t seed, int64_t epoch);
 
 // out: (indices.size(), image_size, image_size, 3) floats, (pixel / 255 - mean) / std.
 // Stored pictures larger than image_size need no padding: they are cropped at a uniform position,

@@ -62,11 +62,12 @@ void BatchLoader::make(Position at, Batch& batch) {
   batch.labels.resize(batch.size);
   std::ranges::transform(batch.indices, batch.labels.begin(),
                          [&](int64_t index) { return dataset_.labels[index]; });
+  if (!options_.pixels) return;
   batch.images.resize(batch.size * options_.image_size * options_.image_size * 3);
   if (options_.train) {
-    const RandomKey key{options_.seed, static_cast<uint64_t>(at.epoch), site_of("loader.augment")};
-    make_train_batch(dataset_, batch.indices, options_.augment, key, options_.image_size,
-                     batch.images.data(), options_.threads);
+    make_train_batch(dataset_, batch.indices, options_.augment,
+                     augment_key(options_.seed, at.epoch), options_.image_size, batch.images.data(),
+                     options_.threads);
   } else {
     make_eval_batch(dataset_, batch.indices, options_.image_size, batch.images.data(),
                     options_.threads);

@@ -18,6 +18,7 @@ struct LoaderOptions {
   int64_t image_size = 0;  // output side; 0: the stored size
   bool train = true;  // shuffle and augment; false: stored order, make_eval_batch
   bool drop_last = false;  // leave out an incomplete last batch
+  bool pixels = true;  // false: indices and labels alone, for who makes the pictures elsewhere
   AugmentOptions augment;
   uint64_t seed = 0;
   int threads = 1;  // per batch: one suffices for small pictures and leaves the rest to the network
@@ -26,7 +27,7 @@ struct LoaderOptions {
 
 // One batch and where in the stream it stands.
 struct Batch {
-  std::vector<float> images;  // (B, S, S, 3)
+  std::vector<float> images;  // (B, S, S, 3); empty without LoaderOptions::pixels
   std::vector<int32_t> labels;  // (B)
   std::vector<int64_t> indices;  // (B), into the data set
   int64_t size = 0;  // B

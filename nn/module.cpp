@@ -50,6 +50,9 @@ Tensor Parameter::as(DType dtype) const {
   CHECK(value.defined(), "parameter ", name,
         " has no memory: the model was made without building it");
   if (value.dtype() == dtype) return value;
+  constexpr int64_t kRun = 16 / sizeof(bf16);  // products are slower on what does not begin at a multiple of 16 bytes
+  if (dtype == DType::bf16 && half && half->version == value.version() && offset % kRun == 0)
+    return cast_as(value, half->values.view(offset, shape));
   if (recording()) return cast(value, dtype);
   if (!converted.defined() || converted.dtype() != dtype || converted_version != value.version()) {
     converted = cast(value.detach(), dtype);
@@ -108,6 +111,7 @@ void ParameterStore::make_views() {
     parameter->value = values_.view(parameter->offset, parameter->shape).leaf();
     bind_grad(parameter->value, gradients_.view(parameter->offset, parameter->shape));
     parameter->converted = {};
+    parameter->half = half_;
   }
   int64_t offset = 0;
   for (const BufferRef& buffer : buffers_) {
@@ -121,7 +125,27 @@ void ParameterStore::to(Device device) {
   if (device == values_.device()) return;
   for (Tensor* tensor : {&values_, &gradients_, &decay_mask_, &buffer_values_})
     *tensor = tensor->to(device);
+  half_ = nullptr;
   make_views();
+}
+
+void ParameterStore::keep_half() {
+  if (half_) return;
+  half_ = std::make_shared<HalfCopy>(cast(values_, DType::bf16), values_.version());
+  for (const ParameterRef& parameter : parameters_) parameter->half = half_;
+}
+
+void ParameterStore::refresh_half() {
+  if (!half_ || half_->version == values_.version()) return;
+  copy_(half_->values, values_);
+  half_->version = values_.version();
+}
+
+void ParameterStore::touch_with_half() {
+  values_.bump_version();
+  if (!half_) return;
+  half_->values.bump_version();
+  half_->version = values_.version();
 }
 
 void ParameterStore::zero_gradients() { fill_(gradients_, 0); }

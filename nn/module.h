@@ -40,6 +40,12 @@ enum class Layout : uint8_t {
   lambda_local,  // memory (r, r, k, u), file (k, u, 1, r, r)
 };
 
+// A bf16 copy of a store's flat values, true to one version of them.
+struct HalfCopy {
+  Tensor values;
+  uint64_t version = 0;
+};
+
 // A trainable tensor: a view of the flat vector once the store is built.
 struct Parameter {
   // "layer1.0.conv1.weight": equal to timm's / torchvision's where the model exists there.
@@ -52,10 +58,11 @@ struct Parameter {
   int64_t offset = 0;  // first element in the flat vector
   Tensor value;        // leaf view, f32 (f64 when the store was built so)
 
-  // The value in another floating type: a recorded cast while a graph is recorded, else one cast
-  // per version.
+  // The value in another floating type: from the store's bf16 copy while that is true, else a
+  // recorded cast while a graph is recorded, else one cast per version.
   Tensor as(DType dtype) const;
 
+  std::shared_ptr<const HalfCopy> half;  // of the whole store, if it keeps one
   mutable Tensor converted;  // the last unrecorded cast, and the version it was made from
   mutable uint64_t converted_version = 0;
 };
@@ -96,6 +103,15 @@ class ParameterStore {
   // After the flat values were changed in place.
   void touch() { values_.bump_version(); }
 
+  // Keeps a bf16 copy of the flat values from now on, which an optimiser writes in the same pass
+  // (StepExtras::half): forward passes in bf16 then cast no parameter. Call after `to`.
+  void keep_half();
+  Tensor half_values() const { return half_ ? half_->values : Tensor{}; }  // (P) bf16, or undefined
+  // Casts the flat values again unless the copy is true to them.
+  void refresh_half();
+  // After somebody has changed the flat values and their copy alike.
+  void touch_with_half();
+
   // Multiply-accumulates of one image, counted by the layers while they are constructed (1 MAC = 2
   // FLOP). Counted: convolutions, linear layers, attention and lambda products; not: norms,
   // pooling, pointwise.
@@ -110,6 +126,7 @@ class ParameterStore {
   std::vector<BufferRef> buffers_;
   std::unordered_set<std::string> names_;
   Tensor values_, gradients_, decay_mask_, buffer_values_;
+  std::shared_ptr<HalfCopy> half_;
   int64_t macs_ = 0;
 };
 

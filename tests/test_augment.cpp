@@ -29,7 +29,7 @@ std::vector<double> usual_batch(const Dataset& data, const AugmentOptions& optio
                                 const MixingOptions& mixing) {
   const Tensor images = Tensor::empty({static_cast<int64_t>(kIndices.size()), size, size, 3});
   make_train_batch(data, kIndices, options, kKey, size, images.data<float>());
-  mix(images, mixing, kMixingKey);
+  mix(images, draw_mixing(size, size, mixing, kMixingKey));
   return images.values();
 }
 
@@ -40,10 +40,7 @@ std::vector<double> tensor_batch(const Dataset& data, const AugmentOptions& opti
   std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
   const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
   const Tensor batch = Tensor::empty({count, size, size, 3});
-  const CropOptions crop{
-      data.height,  data.width,    size, options.pad, options.pad_mode == PadMode::reflect,
-      options.flip, options.cutout};
-  make_batch(batch, pictures, indices, crop, {data.mean, data.std}, kKey,
+  make_batch(batch, pictures, indices, crop_options(data, options, size), {data.mean, data.std}, kKey,
              draw_mixing(size, size, mixing, kMixingKey));
   return batch.values();
 }
@@ -82,6 +79,21 @@ TEST_CASE("batches of tensors are mixed as the trainer mixes") {
       CHECK(largest_difference(mixed, usual_batch(data, c.options, c.size, mixing)) < 1e-6);
       CHECK(largest_difference(mixed, tensor_batch(data, c.options, c.size, {})) > 0.01);
     }
+  }
+}
+
+TEST_CASE("centred batches of tensors are those of an evaluation") {
+  for (const Case& c : kCases) {
+    const Dataset data = random_pictures(c.height, c.width);
+    const auto count = static_cast<int64_t>(kIndices.size());
+    const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
+    std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
+    const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
+    const Tensor batch = Tensor::empty({count, c.size, c.size, 3}), usual = Tensor::empty(batch.shape());
+    const CropOptions crop{.height = c.height, .width = c.width, .size = c.size, .centred = true};
+    make_batch(batch, pictures, indices, crop, {data.mean, data.std}, {});
+    make_eval_batch(data, kIndices, c.size, usual.data<float>());
+    CHECK(largest_difference(batch.values(), usual.values()) < 1e-6);
   }
 }
 

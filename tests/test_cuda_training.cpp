@@ -1,11 +1,15 @@
 // Training on a device, real or emulated, against the CPU: whole steps and curves of each family, recorded steps
-// against steps as they come, memory of the device.
+// against steps as they come, batches of pictures that stay there, evaluation, memory of the device.
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <cstring>
 
 #include "tensor/core/device_choice.h"
+#include "tensor/cuda/device_memory.h"
+#include "tensor/ops/score.h"
+#include "tensor/ops/shape.h"
+#include "train/evaluation.h"
 #include "train/training_step.h"
 
 using namespace passband;
@@ -48,30 +52,64 @@ Batch make_batch(int64_t step) {
   return batch;
 }
 
+std::unique_ptr<Model> model_for(const TrainConfig& config, Device device, int64_t side = kSide) {
+  auto model = make_model(config.model, {.classes = kClasses,
+                                         .image_size = side,
+                                         .drop_path = config.drop_path,
+                                         .dropout = config.dropout,
+                                         .seed = 3});
+  model->to(device);
+  return model;
+}
+
 struct Outcome {
-  std::vector<double> losses, values, buffers;
+  std::vector<double> losses, values, buffers, state, average;
   std::vector<int64_t> correct;
 };
 
-Outcome train(const TrainConfig& config, Device device, int64_t steps) {
-  const auto model = make_model(config.model, {.classes = kClasses,
-                                               .image_size = kSide,
-                                               .drop_path = config.drop_path,
-                                               .dropout = config.dropout,
-                                               .seed = 3});
-  model->to(device);
-  Optimizer optimizer(config, model->store());
+void append(std::vector<double>& to, const Tensor& from) {
+  const std::vector<double> values = from.values();
+  to.insert(to.end(), values.begin(), values.end());
+}
+
+// With a learning rate that changes from step to step, and a source of pictures that may be empty.
+template <class NextBatch>
+Outcome train(const TrainConfig& config, Device device, int64_t steps, const BatchSource& source, NextBatch&& next,
+              int64_t side = kSide) {
+  const auto model = model_for(config, device, side);
   std::optional<WeightAverage> average;
-  TrainingStep step(config, *model, optimizer, average, device);
+  if (config.model_ema) average.emplace(model->store(), config.model_ema_decay);
+  Optimizer optimizer(config, model->store(), average);
+  TrainingStep step(config, *model, optimizer, device, source);
   Outcome outcome;
-  for (int64_t i = 0; i < steps; ++i) step.run(make_batch(i), i, config.lr);
+  for (int64_t i = 0; i < steps; ++i) step.run(next(i), i, config.lr * (1 - 0.02 * static_cast<double>(i)));
   while (const auto result = step.next_result(/*wait=*/true)) {
     outcome.losses.push_back(result->loss);
     outcome.correct.push_back(result->correct);
   }
-  outcome.values = model->store().values().values();
-  outcome.buffers = model->store().buffer_values().values();
+  const ParameterStore& store = model->store();
+  outcome.values = store.values().values();
+  outcome.buffers = store.buffer_values().values();
+  for (const auto& [name, tensor] : optimizer.state()) append(outcome.state, tensor);
+  if (average) append(outcome.average, average->values), append(outcome.state, average->buffers);
+  if (store.half_values()) CHECK(store.half_values().values() == cast(store.values(), DType::bf16).values());
   return outcome;
+}
+
+Outcome train(const TrainConfig& config, Device device, int64_t steps) {
+  return train(config, device, steps, {}, make_batch);
+}
+
+// Random pictures with two pixels to spare on each side.
+Dataset stored_pictures(int64_t count) {
+  Dataset data{.name = "noise", .split = "train", .count = count, .height = kSide + 2, .width = kSide + 2};
+  data.mean = {0.4f, 0.5f, 0.6f};
+  data.std = {0.2f, 0.25f, 0.3f};
+  data.classes.resize(kClasses, "class");
+  RandomSequence random({.seed = 5, .site = site_of("stored")});
+  for (int64_t i = 0; i < count * data.image_bytes(); ++i) data.images.push_back(static_cast<uint8_t>(random.next()));
+  for (int64_t i = 0; i < count; ++i) data.labels.push_back(static_cast<int32_t>(random.below(kClasses)));
+  return data;
 }
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
@@ -95,14 +133,31 @@ TEST_CASE("one training step of each family on the device equals the CPU's") {
   }
 }
 
-TEST_CASE("twenty training steps of each family on the device follow the CPU's curve") {
+TEST_CASE("twenty training steps of each family on the device follow the CPU's curve, clipped and averaged") {
   for (const std::string& family : kFamilies) {
     CAPTURE(family);
-    const TrainConfig config = config_for(family);
+    TrainConfig config = config_for(family);
+    config.clip_grad = 2;
+    config.model_ema = true;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
     REQUIRE(device.losses.size() == 20);
     CHECK(largest_difference(cpu.losses, device.losses) < 2e-3);
     CHECK(device.losses.back() < device.losses.front());
+    CHECK(largest_difference(cpu.average, device.average) < 2e-3);
+    CHECK(largest_difference(cpu.average, cpu.values) > 1e-3);
+  }
+}
+
+TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
+  for (const std::string& family : {kFamilies[0], kFamilies[4]}) {
+    CAPTURE(family);
+    TrainConfig config = config_for(family);
+    const bool adamw = config.opt != "adamw";
+    config.opt = adamw ? "adamw" : "sgd";
+    config.lr = adamw ? 1e-3 : 0.02;
+    config.weight_decay = 0.05;
+    const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
+    CHECK(largest_difference(cpu.losses, device.losses) < 2e-3);
   }
 }
 
@@ -115,12 +170,16 @@ TEST_CASE("a step in bf16 on the device is near the CPU's") {
   }
 }
 
-TEST_CASE("recorded steps have the bits of steps as they come, dropout and drop path included") {
-  for (const std::string& family : kFamilies) {
-    CAPTURE(family);
+TEST_CASE("recorded steps have the bits of steps as they come: dropout, drop path, optimiser, average, bf16 copy") {
+  for (size_t i = 0; i < kFamilies.size(); ++i) {
+    const std::string& family = kFamilies[i];
     TrainConfig config = config_for(family);
+    if (i % 2) config.precision = "bf16", config.opt = "adamw";
+    CAPTURE(family);
+    CAPTURE(config.precision);
     config.dropout = config.drop_path = 0.2;
     config.clip_grad = 1;
+    config.model_ema = true;
     config.graph = false;
     const Outcome eager = train(config, kDevice, 5);
     config.graph = true;
@@ -129,7 +188,69 @@ TEST_CASE("recorded steps have the bits of steps as they come, dropout and drop 
     CHECK(eager.correct == recorded.correct);
     CHECK(eager.values == recorded.values);
     CHECK(eager.buffers == recorded.buffers);
+    CHECK(eager.state == recorded.state);
+    CHECK(eager.average == recorded.average);
   }
+}
+
+TEST_CASE("batches made on the device of pictures that stay there train as batches of the host") {
+  const Dataset data = stored_pictures(18);
+  LoaderOptions options{.batch_size = kBatch, .image_size = kSide, .drop_last = true, .seed = 42, .prefetch = false};
+  for (const int64_t side : {kSide, kSide + 2}) {  // cropped at a position, or from a padded picture
+    TrainConfig config = config_for(kFamilies[0]);
+    options.image_size = side;
+    options.augment = {
+        .pad = 2, .pad_mode = side == kSide ? PadMode::zero : PadMode::reflect, .flip = 0.5f, .cutout = 3};
+    for (const bool mixes : {false, true}) {
+      CAPTURE(mixes);
+      config.mixup = mixes ? 0.8 : 0;
+      config.cutmix = mixes ? 1 : 0;
+      BatchLoader host(data, options);
+      LoaderOptions without = options;
+      without.pixels = false;
+      BatchLoader indices(data, without);
+      const auto pictures = ResidentPictures::upload(data, kDevice);
+      REQUIRE(pictures);
+      const auto run = [&](Device device, const BatchSource& source, BatchLoader& loader) {
+        return train(config, device, 6, source, [&](int64_t) -> const Batch& { return loader.next(); }, side);
+      };
+      const Outcome cpu = run({}, {}, host);
+      const Outcome device = run(kDevice, {pictures.get(), crop_options(data, options.augment, side)}, indices);
+      CHECK(largest_difference(cpu.losses, device.losses) < 1e-4);
+      CHECK(cpu.correct == device.correct);
+    }
+  }
+}
+
+TEST_CASE("an evaluation on the device counts as one on the CPU, from pictures there or brought there") {
+  const Dataset data = stored_pictures(23);
+  const TrainConfig config = config_for(kFamilies[0]);
+  const auto there = model_for(config, kDevice), here = model_for(config, {});
+  const auto pictures = ResidentPictures::upload(data, kDevice);
+  REQUIRE(pictures);
+  CHECK_FALSE(ResidentPictures::upload(data, {}));
+  for (const int64_t count : {0, 7}) {
+    const EvaluationOptions options{.pictures = count, .batch_size = 5};
+    EvaluationOptions resident = options;
+    resident.resident = pictures.get();
+    const Evaluation cpu = evaluate(*here, data, options);
+    CHECK(cpu.count == (count ? count : data.count));
+    for (const Evaluation& device : {evaluate(*there, data, options), evaluate(*there, data, resident)}) {
+      CHECK(device.loss == doctest::Approx(cpu.loss).epsilon(1e-5));
+      CHECK(device.top1 == cpu.top1);
+      CHECK(device.top5 == cpu.top5);
+      CHECK(device.count == cpu.count);
+    }
+  }
+}
+
+TEST_CASE("ties of logits are counted on the device as on the CPU") {
+  const std::vector<double> logits = {2, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 9, 8, 7, 6, 1, 1, 9, 8, 7, 6, 1, 1};
+  const Tensor score = empty_score(kDevice), labels = Tensor::from({1, 0, 5, 4}, {4}, DType::i32, kDevice);
+  for (int batch = 0; batch < 2; ++batch)
+    add_to_score(score, Tensor::full({}, 0.5, DType::f32, kDevice),
+                 Tensor::from(logits, {4, 6}, DType::f32, kDevice), labels);
+  CHECK(score.values() == std::vector<double>{4, 2, 6, 8});
 }
 
 TEST_CASE("mixed batches train on the device as on the CPU") {
@@ -157,6 +278,18 @@ TEST_CASE("tensors move to the device and back without a change, and are counted
     CHECK(memory_statistics(kDevice).live_bytes > before.live_bytes);
   }
   CHECK(memory_statistics(kDevice).live_bytes == before.live_bytes);
+}
+
+TEST_CASE("a device gives back everything it was given") {
+  if (cuda_backend() != CudaBackend::emulated) return;  // a driver keeps memory for itself
+  cuda::close_device();
+  const int64_t before = free_memory(kDevice);
+  TrainConfig config = config_for(kFamilies[0]);
+  config.dropout = 0.1;
+  train(config, kDevice, 3);
+  CHECK(free_memory(kDevice) < before);
+  cuda::close_device();
+  CHECK(free_memory(kDevice) == before);
 }
 
 TEST_CASE("memory that does not exist is refused with the modules that hold the most") {

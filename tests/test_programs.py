@@ -34,9 +34,9 @@ class Programs(unittest.TestCase):
     def newest(self):
         return max((self.dir / "out").iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
-    def losses(self, run):
+    def losses(self, run, splits=("train",)):
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        return [(line["step"], line["loss"]) for line in lines if line["split"] == "train"]
+        return [(line["step"], line["loss"]) for line in lines if line["split"] in splits]
 
     def message(self, program, *args, code=2, **kwargs):
         result = self.run_program(program, *args, code=code, **kwargs)
@@ -189,14 +189,21 @@ class Programs(unittest.TestCase):
     def test_the_emulated_device_gives_the_losses_of_the_processor(self):
         if not (BUILD / "train-emulated").exists():
             self.skipTest("train-emulated is not built")
-        losses = []
-        for device in ("cpu", "cuda-emulated"):
-            self.train("--model", "C.CM:width=8,head_dim=8", "--data", "shapes", "--shapes-train", 64,
-                       "--shapes-test", 8, "--steps", 2, "--batch-size", 4, "--device", device)
-            losses.append([loss for _, loss in self.losses(self.newest())])
-        self.assertEqual(len(losses[0]), 2)
-        for cpu, emulated in zip(*losses):
-            self.assertAlmostEqual(cpu, emulated, delta=1e-4)
+        mixed = ["--crop-mode", "zero", "--cutout", 6, "--mixup", 0.5, "--cutmix", 1, "--clip-grad", 1, "--model-ema"]
+        for extra in ([], mixed):
+            losses = []
+            for device in ("cpu", "cuda-emulated"):
+                self.train("--model", "C.CM:width=8,head_dim=8", "--data", "shapes", "--shapes-train", 64,
+                           "--shapes-test", 8, "--steps", 3, "--batch-size", 4, "--device", device, *extra)
+                losses.append([loss for _, loss in self.losses(self.newest(), ("train", "test"))])
+            self.assertEqual(len(losses[0]), 4)  # of the steps, and of the test pictures
+            for cpu, emulated in zip(*losses):
+                self.assertAlmostEqual(cpu, emulated, delta=1e-4)
+
+    def test_a_run_of_few_steps_evaluates_few_pictures_and_says_so(self):
+        self.assertIn("(100 of 200 test pictures)", self.train(*SMALL, "--steps", 2).stdout)
+        self.assertNotIn("test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 200).stdout)
+        self.assertIn("(7 of 200 test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 7).stdout)
 
     # --- analysis -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 
 #include "tensor/core/file.h"
 #include "tensor/ops/optimizer.h"
+#include "tensor/ops/score.h"
 #include "train/config.h"
 #include "train/evaluation.h"
 #include "train/mixing.h"
@@ -91,10 +92,20 @@ TEST_CASE("optimiser steps bump the version that guards saved tensors") {
   CHECK(w.version() > before);
 }
 
+namespace {
+
+double mixed(const Tensor& images, const MixingOptions& options, const RandomKey& key) {
+  const Mixing mixing = draw_mixing(images.size(1), images.size(2), options, key);
+  mix(images, mixing);
+  return mixing.label_weight;
+}
+
+}  // namespace
+
 TEST_CASE("mixup blends each picture with its partner by one weight") {
   Tensor images = Tensor::empty({4, 2, 2, 3});
   for (int64_t i = 0; i < 4; ++i) std::fill_n(images.data<float>() + i * 12, 12, static_cast<float>(i));
-  const double weight = mix(images, {.mixup = 1.0}, {1, 2, 3});
+  const double weight = mixed(images, {.mixup = 1.0}, {1, 2, 3});
   CHECK(weight >= 0);
   CHECK(weight <= 1);
   for (int64_t i = 0; i < 4; ++i)
@@ -107,7 +118,7 @@ TEST_CASE("cutmix pastes a box and the weight is the share that was kept") {
     Tensor images = Tensor::empty({2, 8, 8, 3});
     std::fill_n(images.data<float>(), 192, 0.0f);
     std::fill_n(images.data<float>() + 192, 192, 1.0f);
-    const double weight = mix(images, {.cutmix = 1.0}, {7, step, 3});
+    const double weight = mixed(images, {.cutmix = 1.0}, {7, step, 3});
     double foreign = 0;
     for (int64_t i = 0; i < 192; ++i) foreign += static_cast<double>(images.data<float>()[i]);
     CHECK(1 - foreign / 192 == doctest::Approx(weight));
@@ -119,7 +130,7 @@ TEST_CASE("the weight of mixup with alpha 1 is uniform") {
   const int n = 4000;
   for (int i = 0; i < n; ++i) {
     Tensor images = Tensor::zeros({2, 1, 1, 3});
-    const double weight = mix(images, {.mixup = 1.0}, {11, static_cast<uint64_t>(i), 5});
+    const double weight = mixed(images, {.mixup = 1.0}, {11, static_cast<uint64_t>(i), 5});
     mean += weight / n;
     square += weight * weight / n;
   }
@@ -129,17 +140,48 @@ TEST_CASE("the weight of mixup with alpha 1 is uniform") {
 
 TEST_CASE("mixed targets sum to one and carry smoothing and weight") {
   const Tensor labels = Tensor::from({2, 0}, {2}, DType::i32);
-  const std::vector<double> t = mixed_targets(labels, 4, 0.75, 0.1).values();
+  const Tensor targets = Tensor::empty({2, 4});
+  mix_targets(targets, labels, 0.75, 0.1);
+  const std::vector<double> t = targets.values();
   CHECK(t[2] == doctest::Approx(0.025 + 0.9 * 0.75));
   CHECK(t[0] == doctest::Approx(0.025 + 0.9 * 0.25));
   CHECK(t[0] + t[1] + t[2] + t[3] == doctest::Approx(1));
 }
 
-TEST_CASE("a label counts among the k largest, ties in favour of the smaller index") {
-  const Tensor logits = Tensor::from({1, 3, 2, 2, 2, 2}, {2, 3});
-  const int32_t labels[] = {2, 1};
-  CHECK(count_correct(logits, labels, 1) == 0);
-  CHECK(count_correct(logits, labels, 2) == 2);
+TEST_CASE("a label counts among the k largest, ties in favour of the smaller class") {
+  const Tensor logits = Tensor::from({2, 2, 0, 0, 0, 0,     //
+                                      2, 2, 0, 0, 0, 0,     //
+                                      9, 8, 7, 6, 1, 1,     //
+                                      9, 8, 7, 6, 1, 1}, {4, 6});
+  const Tensor labels = Tensor::from({1, 0, 5, 4}, {4}, DType::i32), score = empty_score({});
+  add_to_score(score, Tensor::full({}, 0.5), logits, labels);
+  CHECK(score.values() == std::vector<double>{2, 1, 3, 4});
+  add_to_score(score, Tensor::full({}, 0.25), logits, labels);
+  CHECK(score.values() == std::vector<double>{3, 2, 6, 8});
+}
+
+TEST_CASE("rates set beside an optimiser count in place of those of its options") {
+  const auto run = [](bool beside) {
+    const Tensor w = vector_of({1, -2}), m = vector_of({1, 2}), average = vector_of({5, 6});
+    const Tensor first = vector_of({0.1, 0.2}), second = vector_of({0.3, 0.4});
+    const Tensor mask = vector_of({1, 0}), gradient = vector_of({0.5, 3}), rates = empty_rates({});
+    const AdamwOptions adamw{.lr = 0.1, .weight_decay = 0.5, .step = 3};
+    const SgdOptions sgd{.lr = 0.2, .weight_decay = 0.1, .nesterov = true};
+    if (beside) set_rates(rates, adamw, 0.75);
+    adamw_step(w, first, second, gradient, mask, beside ? AdamwOptions{.weight_decay = 0.5} : adamw,
+               {.average = average, .average_decay = beside ? 0 : 0.75, .rates = beside ? rates : Tensor{}});
+    if (beside) set_rates(rates, sgd, 0.25);
+    sgd_step(w, m, gradient, mask, beside ? SgdOptions{.weight_decay = 0.1, .nesterov = true} : sgd,
+             {.rates = beside ? rates : Tensor{}});
+    average_step(average, w, beside ? 0 : 0.25, beside ? rates : Tensor{});
+    std::vector<double> all = w.values();
+    for (const Tensor& tensor : {first, second, m, average}) {
+      const std::vector<double> values = tensor.values();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  CHECK(run(true) == run(false));
 }
 
 TEST_CASE("settings survive the way through TOML") {

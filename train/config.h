@@ -28,6 +28,7 @@ struct TrainConfig {
   int64_t epochs = 10;
   int64_t steps = 0;                  // > 0: stop after so many steps (the schedule is that of all epochs)
   int64_t batch_size = 128, eval_batch_size = 500;
+  int64_t eval_pictures = 0;          // of an evaluation; 0: all; with steps, as many as they take, 100 at least
   int64_t eval_interval = 1;          // epochs between evaluations; the last epoch is always evaluated
   int64_t checkpoint_interval = 0;    // epochs between weights kept in checkpoints/, first and last with them; 0: none
   std::string opt = "sgd";            // sgd (Nesterov), adamw

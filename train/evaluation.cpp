@@ -1,50 +1,88 @@
 #include "train/evaluation.h"
 
-#include <numeric>
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include "data/augment.h"
+#include "data/loader.h"
+#include "tensor/core/asynchronous.h"
 #include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/score.h"
 
 namespace passband {
+namespace {
 
-int64_t count_correct(const Tensor& logits, const int32_t* labels, int64_t k) {
-  const int64_t rows = logits.size(0), classes = logits.size(1);
-  const std::vector<double> values = logits.values();
-  int64_t correct = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    const double* row = values.data() + i * classes;
-    int64_t before = 0;
-    for (int64_t j = 0; j < classes; ++j)
-      before += row[j] > row[labels[i]] || (row[j] == row[labels[i]] && j < labels[i]);
-    correct += before < k;
+using Indices = std::span<const int64_t>;
+
+// Brings pictures of a data set to the device of a network.
+class Pictures {
+ public:
+  Pictures(const Model& model, const Dataset& dataset, const EvaluationOptions& options)
+      : dataset_(dataset), device_(model.store().values().device()), size_(model.options().image_size),
+        compute_(options.compute), resident_(options.resident), image_upload_(device_), label_upload_(device_) {}
+
+  Tensor images(Indices indices) {
+    const auto count = static_cast<int64_t>(indices.size());
+    if (resident_) {
+      const Tensor images = Tensor::empty({count, size_, size_, 3}, compute_, device_);
+      resident_->make_batch(images, indices, centre_crop(), {});
+      return images;
+    }
+    const Tensor host = Tensor::empty({count, size_, size_, 3});
+    make_eval_batch(dataset_, indices, size_, host.data<float>());
+    return brought(host, image_upload_);
   }
-  return correct;
+  Tensor labels(Indices indices) {
+    const Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
+    std::ranges::transform(indices, host.data<int32_t>(), [&](int64_t index) { return dataset_.labels[index]; });
+    return brought(host, label_upload_);
+  }
+
+ private:
+  CropOptions centre_crop() const {
+    return {.height = dataset_.height, .width = dataset_.width, .size = size_, .centred = true};
+  }
+  Tensor brought(const Tensor& host, Upload& upload) const {
+    if (!device_.is_cuda()) return host;
+    const Tensor there = Tensor::empty(host.shape(), host.dtype(), device_);
+    upload(there, host);
+    return there;
+  }
+
+  const Dataset& dataset_;
+  Device device_;
+  int64_t size_;
+  DType compute_;
+  ResidentPictures* resident_;
+  Upload image_upload_, label_upload_;
+};
+
+// In stored order. Sets are stored class by class, or class after class: only a draw is fair to all.
+std::vector<int64_t> chosen_pictures(int64_t pictures, int64_t of) {
+  std::vector<int64_t> indices = epoch_order(of, /*seed=*/0, /*epoch=*/0);
+  if (pictures > 0 && pictures < of) indices.resize(static_cast<size_t>(pictures));
+  std::ranges::sort(indices);
+  return indices;
 }
 
-Evaluation evaluate(const Model& model, const Dataset& dataset, int64_t batch_size, DType compute) {
+}  // namespace
+
+Evaluation evaluate(const Model& model, const Dataset& dataset, const EvaluationOptions& options) {
   NoGrad no_grad;
-  ContextGuard mode({.training = false, .compute = compute});
-  const int64_t size = model.options().image_size;
-  Evaluation total;
-  std::vector<int64_t> indices;
-  for (int64_t first = 0; first < dataset.count; first += batch_size) {
-    const int64_t batch = std::min(batch_size, dataset.count - first);
-    indices.resize(static_cast<size_t>(batch));
-    std::iota(indices.begin(), indices.end(), first);
-    const Tensor images = Tensor::empty({batch, size, size, 3});
-    make_eval_batch(dataset, indices, size, images.data<float>());
-    const Tensor labels = Tensor::empty({batch}, DType::i32);
-    std::copy_n(dataset.labels.data() + first, batch, labels.data<int32_t>());
-    const Device device = model.store().values().device();
-    const Tensor logits = model(images.to(device)).to({});
-    total.loss += cross_entropy(logits, labels).item() * static_cast<double>(batch);
-    total.top1 += static_cast<double>(count_correct(logits, labels.data<int32_t>(), 1));
-    total.top5 += static_cast<double>(count_correct(logits, labels.data<int32_t>(), 5));
-    total.count += batch;
+  ContextGuard mode({.training = false, .compute = options.compute});
+  Pictures pictures(model, dataset, options);
+  const Tensor total = empty_score(model.store().values().device());
+  const std::vector<int64_t> chosen = chosen_pictures(options.pictures, dataset.count);
+  const auto most = static_cast<size_t>(options.batch_size);
+  for (size_t first = 0; first < chosen.size(); first += most) {
+    const Indices batch = Indices(chosen).subspan(first, std::min(most, chosen.size() - first));
+    const Tensor labels = pictures.labels(batch), logits = model(pictures.images(batch));
+    add_to_score(total, cross_entropy(logits, labels), logits, labels);
   }
-  const double n = static_cast<double>(std::max<int64_t>(1, total.count));
-  return {total.loss / n, total.top1 / n, total.top5 / n, total.count};
+  const Score score = read_score(total.values().data());
+  const double n = std::max(1.0, score.rows);
+  return {score.loss_sum / n, score.top1 / n, score.top5 / n, static_cast<int64_t>(score.rows)};
 }
 
 }  // namespace passband

@@ -2,6 +2,7 @@
 #pragma once
 #include "data/dataset.h"
 #include "models/model.h"
+#include "train/resident_pictures.h"
 
 namespace passband {
 
@@ -11,11 +12,14 @@ struct Evaluation {
   int64_t count = 0;
 };
 
-// Evaluation mode, no graph. `compute` is the type of activations.
-Evaluation evaluate(const Model& model, const Dataset& dataset, int64_t batch_size, DType compute);
+struct EvaluationOptions {
+  int64_t pictures = 0;  // so many, the same draw in every run; 0: all
+  int64_t batch_size = 500;
+  DType compute = DType::f32;             // of activations
+  ResidentPictures* resident = nullptr;   // the data set on the model's device: batches are made there
+};
 
-// How many rows of logits (N, K) have their label (N) among the `k` largest (ties count as correct only when fewer than
-// k others are larger or equal before it).
-int64_t count_correct(const Tensor& logits, const int32_t* labels, int64_t k);
+// Evaluation mode, no graph. The host waits for a device once, at the end.
+Evaluation evaluate(const Model& model, const Dataset& dataset, const EvaluationOptions& options);
 
 }  // namespace passband

@@ -104,7 +104,7 @@ TrainConfig resumed_config(const std::filesystem::path& run, const Values& given
   TrainConfig config = from_toml(read_file(run / "config.toml"), (run / "config.toml").string());
   config.steps = 0;
   const std::vector<std::string> free = {"steps", "epochs", "threads", "data_dir", "eval_interval", "eval_batch_size",
-                                         "device", "graph"};
+                                         "eval_pictures", "device", "graph"};
   for (const auto& [key, text] : given) {
     if (std::ranges::find(free, key) == free.end())
       throw UsageError(fmt::format("--resume: {} belongs to the run and can not change (only {} can); start a new run",

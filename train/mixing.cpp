@@ -80,17 +80,9 @@ Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options, 
   return {.own = lambda, .label_weight = lambda};
 }
 
-double mix(const Tensor& images, const MixingOptions& options, const RandomKey& key) {
-  const Mixing mixing = draw_mixing(images.size(1), images.size(2), options, key);
+void mix(const Tensor& images, const Mixing& mixing) {
   if (mixing.own != 1) blend(images, mixing.own);
   else paste(images, mixing);
-  return mixing.label_weight;
-}
-
-Tensor mixed_targets(const Tensor& labels, int64_t classes, double weight, double smoothing) {
-  const Tensor targets = Tensor::empty({labels.numel(), classes}, DType::f32, labels.device());
-  mix_targets(targets, labels, weight, smoothing);
-  return targets;
 }
 
 }  // namespace passband

@@ -16,15 +16,12 @@ struct MixingOptions {
   double switch_probability = 0.5;  // of cutmix when both are on
 };
 
-// What a batch of pictures of this size is given at a step, for make_batch (tensor/ops/augment.h) or for mix().
+// What a batch of pictures of this size is given at a step, for make_batch and mix_targets (tensor/ops/augment.h) or
+// mix(). CutMix pastes a box of area about (1 - lambda) S^2, clipped at the borders, and corrects the weight of the
+// labels to the pasted area.
 Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options, const RandomKey& key);
 
-// Mixes `images` (B, S, S, 3) f32 in place and returns the weight of each picture's own label, in [0, 1].
-// CutMix pastes a box of area about (1 - lambda) S^2, clipped at the borders, and corrects lambda to the pasted area.
-double mix(const Tensor& images, const MixingOptions& options, const RandomKey& key);
-
-// Targets (B, K) f32: weight * t(label_i) + (1 - weight) * t(label_{B-1-i}), t(y) = smoothing / K, plus 1 - smoothing
-// at y.
-Tensor mixed_targets(const Tensor& labels, int64_t classes, double weight, double smoothing);
+// Mixes `images` (B, S, S, 3) f32 of the CPU in place.
+void mix(const Tensor& images, const Mixing& mixing);
 
 }  // namespace passband

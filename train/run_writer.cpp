@@ -67,7 +67,7 @@ std::string kept_lines(const fs::path& file, const std::function<bool(const std:
 json to_json(const TrainState& s) {
   return {{"step", s.step}, {"epoch", s.epoch}, {"batch", s.batch}, {"epoch_loss", s.epoch_loss},
           {"epoch_correct", s.epoch_correct}, {"epoch_images", s.epoch_images}, {"best_top1", s.best_top1},
-          {"best_epoch", s.best_epoch}, {"seconds", s.seconds}};
+          {"best_epoch", s.best_epoch}, {"best_count", s.best_count}, {"seconds", s.seconds}};
 }
 
 TrainState state_from(const json& j) {
@@ -80,6 +80,7 @@ TrainState state_from(const json& j) {
   j.at("epoch_images").get_to(s.epoch_images);
   j.at("best_top1").get_to(s.best_top1);
   j.at("best_epoch").get_to(s.best_epoch);
+  s.best_count = j.value("best_count", INT64_MAX);  // runs of earlier versions evaluated on all pictures
   j.at("seconds").get_to(s.seconds);
   return s;
 }
@@ -134,7 +135,8 @@ void RunWriter::log_step(int64_t step, int64_t epoch, double loss, double accura
 }
 
 void RunWriter::log_evaluation(int64_t step, int64_t epoch, const Evaluation& e) {
-  json line = {{"t", now()}, {"step", step}, {"epoch", epoch}, {"split", "test"}, {"top1", e.top1}, {"top5", e.top5}};
+  json line = {{"t", now()}, {"step", step}, {"epoch", epoch}, {"split", "test"}, {"top1", e.top1}, {"top5", e.top5},
+               {"images", e.count}};
   put_number(line, "loss", e.loss);
   append(line.dump());
 }

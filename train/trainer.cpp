@@ -77,12 +77,18 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::f
   allow_tf32(config.precision == "tf32");
   set_conv_engine(engine_from(config.conv));
   set_product_engine(engine_from(config.matmul));
-  optimizer_ = std::make_unique<Optimizer>(config, model_->store());
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
-  step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, average_, device_);
+  optimizer_ = std::make_unique<Optimizer>(config, model_->store(), average_);
   const int64_t size = model_->options().image_size;
-  const LoaderOptions stream = loader_options(config, size, data.train);
+  LoaderOptions stream = loader_options(config, size, data.train);
   batch_size_ = stream.batch_size;
+  check_augmentation(data.train, stream.augment, size);
+  // Crops that are scaled are made on the host.
+  if (!stream.augment.resized_crop) train_pictures_ = ResidentPictures::upload(data.train, device_);
+  test_pictures_ = ResidentPictures::upload(data.test, device_);
+  stream.pixels = !train_pictures_;
+  const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size)};
+  step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source);
   loader_ = std::make_unique<BatchLoader>(data.train, stream);
   schedule_ = schedule_of(config, loader_->batches_per_epoch());
   last_step_ = config.steps > 0 ? std::min(config.steps, schedule_.total_steps) : schedule_.total_steps;
@@ -107,12 +113,25 @@ void Trainer::account(bool wait) {
   }
 }
 
+// A run of a few steps need not spend most of its time on evaluation.
+int64_t Trainer::evaluated_pictures() const {
+  constexpr int64_t kLeast = 100;
+  if (config_.eval_pictures > 0) return config_.eval_pictures;
+  return config_.steps > 0 ? std::max(kLeast, config_.steps * batch_size_) : data_.test.count;
+}
+
 Evaluation Trainer::evaluate_and_keep_best() {
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
-  const Evaluation result = evaluate(*model_, data_.test, config_.eval_batch_size, compute_type(config_, device_));
-  if (result.top1 > state_.best_top1) {
+  const Evaluation result = evaluate(*model_, data_.test,
+                                     {.pictures = evaluated_pictures(),
+                                      .batch_size = config_.eval_batch_size,
+                                      .compute = compute_type(config_, device_),
+                                      .resident = test_pictures_.get()});
+  // What few pictures say does not stand against what more of them say.
+  if (result.top1 > state_.best_top1 || result.count > state_.best_count) {
     state_.best_top1 = result.top1;
+    state_.best_count = result.count;
     state_.best_epoch = state_.epoch;
     writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)}, {"top1", fmt::format("{}", result.top1)}});
   }
@@ -155,9 +174,11 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
     result.last = evaluate_and_keep_best();
     writer_->log_evaluation(state_.step, epoch, result.last);
     writer_->log_summary(epoch, train_loss, result.last, lr);
+    const int64_t evaluated = result.last.count, of = data_.test.count;
     progress.note(
-        fmt::format("epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %  after {}",
+        fmt::format("epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %{}  after {}",
                     epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
+                    evaluated < of ? fmt::format(" ({} of {} test pictures)", evaluated, of) : "",
                     format_duration(state_.seconds)));
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;

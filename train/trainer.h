@@ -42,6 +42,7 @@ class Trainer {
   void account(bool wait);
   void finish_epoch(ProgressLine& progress, TrainResult& result);
   Evaluation evaluate_and_keep_best();
+  int64_t evaluated_pictures() const;
   void save();
   void keep_checkpoint();
   ProgressState progress_state(double lr) const;
@@ -50,8 +51,9 @@ class Trainer {
   const DataSplits& data_;
   Device device_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<ResidentPictures> train_pictures_, test_pictures_;  // where they stay on the device
   std::unique_ptr<TrainingStep> step_;
   std::unique_ptr<BatchLoader> loader_;
   std::optional<RunWriter> writer_;

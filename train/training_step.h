@@ -8,7 +8,9 @@
 #include "models/model.h"
 #include "tensor/core/asynchronous.h"
 #include "train/config.h"
+#include "train/mixing.h"
 #include "train/optimizer.h"
+#include "train/resident_pictures.h"
 
 namespace passband {
 
@@ -24,15 +26,22 @@ struct StepResult {
   int64_t correct = 0, images = 0;
 };
 
-// On a GPU the host gives out work and does not wait: batches go through pinned memory, losses and guesses come back
-// when they come. With a graph, forward and backward pass are recorded once and launched as one from then on.
+// Where batches are made of pictures that stay on the device, and how these are cropped.
+struct BatchSource {
+  ResidentPictures* pictures = nullptr;  // null: batches come with their pictures
+  CropOptions crop;
+};
+
+// On a GPU the host gives out work and does not wait: batches are made there or go through pinned memory, losses and
+// counts come back when they come. With a graph, forward pass, backward pass and optimiser (average and bf16 copy
+// included) are recorded once and launched as one from then on.
 class TrainingStep {
  public:
   // Everything must outlive the step; parameters and optimiser state are on `device`.
-  TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer, std::optional<WeightAverage>& average,
-               Device device);
+  TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer, Device device,
+               const BatchSource& source = {});
 
-  // Step `step` (from 0) on a batch at learning rate `lr`.
+  // Step `step` (from 0) on a batch at learning rate `lr`. With a source, the batch need not have pictures.
   void run(const Batch& batch, int64_t step, double lr);
   // The oldest result not yet returned, when it has arrived or `wait` is set. Throws NonFiniteLoss.
   std::optional<StepResult> next_result(bool wait);
@@ -40,24 +49,25 @@ class TrainingStep {
  private:
   struct Pending {
     StepResult known;
-    Download loss, guesses;
-    std::vector<int32_t> labels;
+    Download score;
   };
 
-  void upload(const Batch& batch, uint64_t step);
-  void pass_forward_and_back(uint64_t step);
+  void allocate(const Batch& batch);
+  void bring_images(const Batch& batch, const Mixing& mixing);
+  void bring_answers(const Batch& batch, const Mixing& mixing);
+  void work(uint64_t step);
 
   const TrainConfig& config_;
   Model& model_;
   Optimizer& optimizer_;
-  std::optional<WeightAverage>& average_;
   Device device_;
+  BatchSource source_;
   DType compute_;
   bool mixes_;
-  Upload upload_;
+  Upload image_upload_, label_upload_;
   std::unique_ptr<Recording> recording_;  // absent: every step runs as it is
   Tensor images_, labels_, targets_;      // of the batch; the same memory in every step
-  Tensor loss_, guesses_;                 // f32 scalar; (B) i32
+  Tensor score_;                          // of the step (tensor/ops/score.h)
   std::deque<Pending> pending_;
 };
 

@@ -18,6 +18,7 @@ struct CropOptions {
   float flip = 0;  // probability of a horizontal flip
   int64_t cutout =
       0;  // side of a square that becomes 0; its centre is uniform, so it may stand out
+  bool centred = false;  // the crop in the middle, nothing is drawn: for evaluation
 };
 
 // What was drawn for one picture. Rows and columns may lie outside the stored picture.
@@ -55,6 +56,8 @@ PASSBAND_HD inline void draw_cutout(Crop& crop, const CropOptions& options,
 
 // Order of the draws: flip, row, column; cutout from the second stream.
 PASSBAND_HD inline Crop draw_crop(const CropOptions& options, const RandomKey& key, int64_t index) {
+  if (options.centred)
+    return {.top = (options.height - options.size) / 2, .left = (options.width - options.size) / 2};
   RandomSequence random = picture_random(key, index);
   const int64_t pad =
       options.height > options.size || options.width > options.size ? 0 : options.pad;

@@ -108,6 +108,8 @@ std::vector<std::string> cuda_libraries() {
   return libraries;
 }
 
+int64_t free_memory(Device) { return static_cast<int64_t>(cuda::memory_info().free_bytes); }
+
 void synchronize(Device device) {
   if (device.is_cuda()) cuda::synchronize(cuda::compute_stream());
 }
@@ -124,6 +126,7 @@ std::string describe_device(Device) { return "cpu"; }
 std::string device_facts(Device) { return "cpu"; }
 std::string cuda_architectures() { return ""; }
 std::vector<std::string> cuda_libraries() { return {}; }
+int64_t free_memory(Device) { return 0; }
 void synchronize(Device) {}
 Device choose_device(const std::string& name) { return device_named(name); }
 #endif

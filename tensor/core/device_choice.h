@@ -26,6 +26,8 @@ std::string describe_device(Device device);
 std::string device_facts(Device device);
 // Whether bf16 is multiplied natively there; the emulator answers for the processor.
 bool multiplies_bf16(Device device);
+// Bytes that a CUDA device has left for this program.
+int64_t free_memory(Device device);
 // Waits for the work given to a device.
 void synchronize(Device device);
 

@@ -8,6 +8,8 @@
 namespace passband {
 namespace {
 
+constexpr int64_t kRates = sizeof(StepRates) / sizeof(double);
+
 void check_flat(const char* op, const Tensor& values, const Tensor& other, const char* what) {
   CHECK(other.numel() == values.numel() && other.dtype() == values.dtype() &&
             other.device() == values.device(),
@@ -20,6 +22,12 @@ void check_mask(const char* op, const Tensor& values, const Tensor& mask) {
         op, ": the decay mask is ", mask, ", it must be f32 of the length of ", values);
 }
 
+void check_rates(const char* op, Device device, const Tensor& rates) {
+  CHECK(!rates || (rates.dtype() == DType::f64 && rates.numel() == kRates &&
+                   rates.device() == device),
+        op, ": the rates are ", rates, ", they must come from empty_rates on ", device.str());
+}
+
 void check_extras(const char* op, const Tensor& values, const StepExtras& extras) {
   const Tensor &scale = extras.scale, &half = extras.half;
   if (extras.average) check_flat(op, values, extras.average, "the average");
@@ -29,6 +37,7 @@ void check_extras(const char* op, const Tensor& values, const StepExtras& extras
   CHECK(!half || (half.dtype() == DType::bf16 && half.numel() == values.numel() &&
                   half.device() == values.device()),
         op, ": the bf16 copy is ", half, ", the values are ", values);
+  check_rates(op, values.device(), extras.rates);
 }
 
 void bump_versions(std::initializer_list<Tensor> changed, const StepExtras& extras) {
@@ -63,11 +72,23 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
   bump_versions({values, first, second}, extras);
 }
 
-void average_step(const Tensor& average, const Tensor& values, double decay) {
+void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates) {
   check_flat("average_step", average, values, "the values");
+  check_rates("average_step", values.device(), rates);
   CHECK(decay >= 0 && decay <= 1, "average_step: decay must be in [0, 1], got ", decay);
-  DISPATCH(average.device(), average_step, average, values, decay);
+  DISPATCH(average.device(), average_step, average, values, decay, rates);
   average.bump_version();
+}
+
+Tensor empty_rates(Device device) { return Tensor::empty({kRates}, DType::f64, device); }
+
+void set_rates(const Tensor& rates, const SgdOptions& options, double average_decay) {
+  DISPATCH(rates.device(), set_rates, rates, rates_of(options, average_decay));
+}
+
+void set_rates(const Tensor& rates, const AdamwOptions& options, double average_decay) {
+  CHECK(options.step >= 1, "adamw_step: step counts from 1, got ", options.step);
+  DISPATCH(rates.device(), set_rates, rates, rates_of(options, average_decay));
 }
 
 Tensor clip_scale(const Tensor& gradients, double most) {

@@ -12,6 +12,9 @@ struct StepExtras {
   Tensor average;  // average = decay * average + (1 - decay) * new values
   double average_decay = 0;
   Tensor half;  // bf16: gets the new values
+  // Of empty_rates: what set_rates has put there counts instead of lr and step of the options and of
+  // average_decay, so that a recorded step, launched again, takes the rates of that launch.
+  Tensor rates;
 };
 
 struct SgdOptions {
@@ -40,8 +43,15 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
                 const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
                 const StepExtras& extras = {});
 
-// average = decay * average + (1 - decay) * values
-void average_step(const Tensor& average, const Tensor& values, double decay);
+// average = decay * average + (1 - decay) * values; with `rates`, by the decay that they hold.
+void average_step(const Tensor& average, const Tensor& values, double decay,
+                  const Tensor& rates = {});
+
+// The numbers of an update that change from step to step, as f64 [4] on a device.
+Tensor empty_rates(Device device);
+// Sets them for the work given to the device from now on, without waiting for it.
+void set_rates(const Tensor& rates, const SgdOptions& options, double average_decay = 0);
+void set_rates(const Tensor& rates, const AdamwOptions& options, double average_decay = 0);
 
 // f64 [2] where the gradients live: their Euclidean norm, summed in f64 in a fixed order, and what
 // scales them to at most `most`, min(1, most / (norm + 1e-6)) as in PyTorch's clip_grad_norm_. Does

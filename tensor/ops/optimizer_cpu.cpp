@@ -3,7 +3,6 @@
 
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/optimizer_kernels.h"
-#include "tensor/ops/optimizer_rules.h"
 
 namespace passband::cpu {
 namespace {
@@ -19,17 +18,23 @@ double scale_of(double gradient_scale, const StepExtras& extras) {
   return extras.scale ? gradient_scale * extras.scale.data<double>()[1] : gradient_scale;
 }
 
+StepRates chosen_rates(const Tensor& rates, const StepRates& of_options) {
+  if (!rates) return of_options;
+  const double* r = rates.data<double>();
+  return {r[0], r[1], r[2], r[3]};
+}
+
 // w = update(i, scaled gradient, mask) for all i, then what else a step does, while a piece is in
 // the cache.
 template <class T, class F>
 void update_values(const Tensor& values, const Tensor& gradients, const Tensor& decay_mask,
-                   double scale, const StepExtras& extras, const F& update) {
+                   double scale, const StepExtras& extras, double averaging, const F& update) {
   T* w = values.data<T>();
   const T* g = gradients.data<T>();
   const float* mask = decay_mask.data<float>();
   T* average = extras.average ? extras.average.data<T>() : nullptr;
   bf16* half = extras.half ? extras.half.data<bf16>() : nullptr;
-  const T factor = static_cast<T>(scale), rate = static_cast<T>(1 - extras.average_decay);
+  const T factor = static_cast<T>(scale), rate = static_cast<T>(averaging);
   constexpr int64_t kPiece = 2048;
   const int64_t n = values.numel(), pieces = (n + kPiece - 1) / kPiece;
   parallel_for(pieces, grain_for(kPiece), [=, &update](int64_t first, int64_t last) {
@@ -55,10 +60,13 @@ void update_values(const Tensor& values, const Tensor& gradients, const Tensor& 
 void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
               const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
   dispatch_parameters(values, "sgd_step", [&]<class T>() {
-    const SgdRule<T> rule(options);
+    const StepRates rates = chosen_rates(extras.rates, rates_of(options, extras.average_decay));
+    SgdRule<T> rule(options);
+    rule.set(rates);
     T* m = momentum.data<T>();
     update_values<T>(
         values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
+        rates.averaging,
         [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i]); });
   });
 }
@@ -67,17 +75,20 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
                 const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
                 const StepExtras& extras) {
   dispatch_parameters(values, "adamw_step", [&]<class T>() {
-    const AdamwRule<T> rule(options);
+    const StepRates rates = chosen_rates(extras.rates, rates_of(options, extras.average_decay));
+    AdamwRule<T> rule(options);
+    rule.set(rates);
     T *m = first.data<T>(), *v = second.data<T>();
     update_values<T>(
         values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
+        rates.averaging,
         [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i], v[i]); });
   });
 }
 
-void average_step(const Tensor& average, const Tensor& values, double decay) {
+void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates) {
   dispatch_parameters(values, "average_step", [&]<class T>() {
-    const T rate = static_cast<T>(1 - decay);
+    const T rate = static_cast<T>(rates ? rates.data<double>()[3] : 1 - decay);
     map_elements(
         values.numel(), [rate](T a, T w) { return averaged(a, w, rate); }, average.data<T>(),
         static_cast<const T*>(average.data<T>()), static_cast<const T*>(values.data<T>()));
@@ -101,6 +112,11 @@ void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
   });
   scale.data<double>()[0] = std::sqrt(total);
   scale.data<double>()[1] = clipping_scale(std::sqrt(total), most);
+}
+
+void set_rates(const Tensor& rates, const StepRates& values) {
+  double* r = rates.data<double>();
+  r[0] = values.rate, r[1] = values.correction, r[2] = values.shrink, r[3] = values.averaging;
 }
 
 }  // namespace passband::cpu

@@ -4,12 +4,12 @@
 // Bound by memory. Bytes a parameter in f32: AdamW reads value, two moments, gradient and decay
 // mask and writes value and moments, 32; SGD 24; the average adds 8, the bf16 copy 2. Operations:
 // about 15. Gradient clipping needs the norm first: a pass of 4 bytes, summed in levels and in a
-// fixed order, whose scale the step reads from device memory, so that the host does not wait.
+// fixed order, whose scale the step reads from device memory, so that the host does not wait; so it
+// reads what changes from step to step, and one recorded launch serves every step.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/optimizer_kernels.h"
-#include "tensor/ops/optimizer_rules.h"
 
 namespace passband::cuda {
 namespace {
@@ -25,7 +25,12 @@ template <class T, int States> struct StepMemory {
   T* average = nullptr;
   bf16* half = nullptr;
   const double* scale = nullptr;  // {norm, scale}
+  const StepRates* rates = nullptr;
 };
+
+const StepRates* rates_in(const Tensor& rates) {
+  return rates ? static_cast<const StepRates*>(rates.raw()) : nullptr;
+}
 
 // Updates the parameters [i, i + Width).
 template <int Width, class T, class Rule>
@@ -66,17 +71,24 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int kWidth = kPackWidth<T>;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth;
   if (memory.scale) scale *= static_cast<T>(memory.scale[1]);
+  if (memory.rates) {
+    rule.set(*memory.rates);
+    average_rate = static_cast<T>(memory.rates->averaging);
+  }
   if (aligned && first + kWidth <= n)
     return step_at<kWidth>(memory, first, rule, scale, average_rate);
   for (int64_t i = first; i < min(first + kWidth, n); ++i)
     step_at<1>(memory, i, rule, scale, average_rate);
 }
 
-template <class T, class Rule>
-void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, const Rule& rule,
-                 double gradient_scale, const StepExtras& extras) {
+template <class T, class Rule, class Options>
+void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, Rule rule, const Options& options,
+                 const StepExtras& extras) {
   if (n == 0) return;
   constexpr int kWidth = kPackWidth<T>;
+  const StepRates rates = rates_of(options, extras.average_decay);
+  rule.set(rates);
+  memory.rates = rates_in(extras.rates);
   memory.average = extras.average ? extras.average.data<T>() : nullptr;
   memory.half = extras.half ? extras.half.data<bf16>() : nullptr;
   memory.scale = extras.scale ? extras.scale.data<double>() : nullptr;
@@ -86,16 +98,19 @@ void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, const Rule& rul
                  is_pack_aligned<kWidth>(memory.average) && is_pack_aligned<kWidth>(memory.half);
   for (const T* state : memory.state) aligned = aligned && is_pack_aligned<kWidth>(state);
   launch({.grid = blocks_for(n, kThreads * kWidth), .block = kThreads, .stream = compute_stream()},
-         step_kernel<T, Rule>, memory, n, aligned, rule, static_cast<T>(gradient_scale),
-         static_cast<T>(1 - extras.average_decay));
+         step_kernel<T, Rule>, memory, n, aligned, rule, static_cast<T>(options.gradient_scale),
+         static_cast<T>(rates.averaging));
 }
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    average_kernel(T* average, const T* values, int64_t n, T rate) {
+    average_kernel(T* average, const T* values, int64_t n, T rate, const StepRates* rates) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (rates) rate = static_cast<T>(rates->averaging);
   if (i < n) average[i] = averaged(average[i], values[i], rate);
 }
+
+__global__ void rates_kernel(StepRates* rates, StepRates values) { *rates = values; }
 
 constexpr int64_t kChunk = 8192;  // gradients whose squares one block sums
 
@@ -141,7 +156,7 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
   dispatch_parameters(values, "sgd_step", [&]<class T>() {
     launch_step<T>(
         {values.data<T>(), {momentum.data<T>()}, gradients.data<T>(), decay_mask.data<float>()},
-        values.numel(), SgdRule<T>(options), options.gradient_scale, extras);
+        values.numel(), SgdRule<T>(options), options, extras);
   });
 }
 
@@ -153,18 +168,18 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
                     {first.data<T>(), second.data<T>()},
                     gradients.data<T>(),
                     decay_mask.data<float>()},
-                   values.numel(), AdamwRule<T>(options), options.gradient_scale, extras);
+                   values.numel(), AdamwRule<T>(options), options, extras);
   });
 }
 
-void average_step(const Tensor& average, const Tensor& values, double decay) {
+void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates) {
   if (values.numel() == 0) return;
   dispatch_parameters(values, "average_step", [&]<class T>() {
     launch({.grid = blocks_for(values.numel(), kThreads),
             .block = kThreads,
             .stream = compute_stream()},
            average_kernel<T>, average.data<T>(), values.data<T>(), values.numel(),
-           static_cast<T>(1 - decay));
+           static_cast<T>(1 - decay), rates_in(rates));
   });
 }
 
@@ -178,6 +193,11 @@ void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
     launch({.grid = 1, .block = kThreads, .stream = compute_stream()}, clip_scale_kernel,
            scale.data<double>(), sums.data<double>(), chunks, most);
   });
+}
+
+void set_rates(const Tensor& rates, const StepRates& values) {
+  launch({.grid = 1, .block = 1, .stream = compute_stream()}, rates_kernel,
+         static_cast<StepRates*>(rates.raw()), values);
 }
 
 }  // namespace passband::cuda

@@ -1,6 +1,6 @@
 // Kernels of the optimiser steps, one signature per backend.
 #pragma once
-#include "tensor/ops/optimizer.h"
+#include "tensor/ops/optimizer_rules.h"
 
 namespace passband {
 
@@ -10,8 +10,9 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
 void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
                 const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
                 const StepExtras& extras);
-void average_step(const Tensor& average, const Tensor& values, double decay);
+void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates);
 void clip_scale(const Tensor& scale, const Tensor& gradients, double most);
+void set_rates(const Tensor& rates, const StepRates& values);
 }  // namespace cpu
 
 namespace cuda {
@@ -20,8 +21,9 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
 void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
                 const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
                 const StepExtras& extras);
-void average_step(const Tensor& average, const Tensor& values, double decay);
+void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates);
 void clip_scale(const Tensor& scale, const Tensor& gradients, double most);
+void set_rates(const Tensor& rates, const StepRates& values);
 }  // namespace cuda
 
 }  // namespace passband
