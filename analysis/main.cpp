@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -190,6 +191,14 @@ std::string what_full_adds(const Options& o, const Study& study, double picture_
   return fmt::format("--full adds {} (about {})", join(names), format_duration(work * picture_seconds));
 }
 
+// What the program ends with after a failure.
+int exit_code(const std::exception& error) {
+  if (dynamic_cast<const UsageError*>(&error)) return 2;
+  if (dynamic_cast<const DataError*>(&error)) return 3;
+  if (dynamic_cast<const OutOfMemory*>(&error) || dynamic_cast<const std::bad_alloc*>(&error)) return 5;
+  return 1;
+}
+
 // Runs one job into the report. Returns the exit code of its failure, 0 when it went well.
 int run_job(Job& job, const fs::path& directory, Report& report, Console& console) {
   const fs::path partial = directory / "partial" / fmt::format("{:016x}", site_of(job.key));
@@ -200,24 +209,15 @@ int run_job(Job& job, const fs::path& directory, Report& report, Console& consol
     console.update(state);
   });
   const auto begin = std::chrono::steady_clock::now();
-  const auto fail = [&](const std::exception& error, int code) {
-    console.end(fmt::format("failed: {}", error.what()));
-    return code;
-  };
   try {
     Section section = job.run(job.input);
     section.name = job.name;
     section.key = job.key;
     report.add(std::move(section));
     report.write(directory);
-  } catch (const UsageError& error) {
-    return fail(error, 2);
-  } catch (const DataError& error) {
-    return fail(error, 3);
-  } catch (const OutOfMemory& error) {
-    return fail(error, 5);
   } catch (const Error& error) {
-    return fail(error, 1);
+    console.end(fmt::format("failed: {}", error.what()));
+    return exit_code(error);
   }
   fs::remove_all(partial);
   std::error_code not_empty;
@@ -336,21 +336,10 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace passband;
-  const auto fail = [](const std::exception& error, int code) {
-    fmt::print(stderr, "analyze: {}\n", error.what());
-    return code;
-  };
   try {
     return run(argc, argv);
-  } catch (const UsageError& error) {
-    return fail(error, 2);
-  } catch (const DataError& error) {
-    return fail(error, 3);
-  } catch (const OutOfMemory& error) {
-    return fail(error, 5);
-  } catch (const std::bad_alloc& error) {
-    return fail(error, 5);
   } catch (const std::exception& error) {
-    return fail(error, 1);
+    fmt::print(stderr, "analyze: {}\n", error.what());
+    return exit_code(error);
   }
 }

@@ -38,7 +38,7 @@ Subject make_subject(std::string label, std::shared_ptr<Model> model,
                      std::shared_ptr<const RunDescription> run = {});
 
 // Names the weights, data and settings that a section is computed from: equal keys, equal sections. `input` has the
-// settings of the analysis.
+// settings of the analysis; files and folders that they name count with their sizes and times.
 std::string section_key(const Analysis& analysis, const AnalysisInput& input);
 
 // Seconds that one picture takes through the network forward, measured on a small batch; in the emulator once, on one

@@ -11,6 +11,7 @@
 #include "analysis/calibration.h"
 #include "analysis/frequency_noise.h"
 #include "analysis/hessian.h"
+#include "analysis/lambda_maps.h"
 #include "analysis/landscape.h"
 #include "analysis/lesion.h"
 #include "analysis/norm_rollout.h"
@@ -19,7 +20,6 @@
 #include "analysis/ridge.h"
 #include "analysis/rollout.h"
 #include "analysis/shape_bias.h"
-#include "analysis/skip.h"
 #include "analysis/spectrum.h"
 #include "models/vit.h"
 #include "models/weights.h"
@@ -326,6 +326,19 @@ TEST_CASE("ridge probes solve numpy's normal equations, with more examples than 
     for (const auto& [text, lambda] : {std::pair{"0.1", 0.1}, std::pair{"10", 10.0}})
       CHECK(distance(path.weights(lambda), std::string("ridge.") + name + "." + text) < 1e-9);
   }
+}
+
+TEST_CASE("shares and reach of a lambda layer's signed weights are numpy's") {
+  const Shape shape{3, 2, 9, 9};
+  const auto drawn = [&](const char* name) {
+    return Tensor::from(normals(name, static_cast<size_t>(shape.numel())), shape);
+  };
+  LambdaWeights sums;
+  TapSite site{.path = "block.lambda", .name = "lambda", .kind = BlockKind::lambda, .height = 3, .width = 3};
+  site.patch = 4;
+  sums.add(site, drawn("golden.lambda"), drawn("golden.lambda_content"));
+  CHECK(distance({sums.content_share(), sums.negative_share(), sums.distance(), sums.uniform_distance()}, "lambda") <
+        1e-6);
 }
 
 TEST_CASE("decisions on cue conflicts and Cohen's kappa are numpy's") {

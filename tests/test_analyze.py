@@ -320,9 +320,13 @@ class Analyze(unittest.TestCase):
         (folder / "disc2-plus3.png").write_bytes(pixel)
         self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}")
         self.assertIn("of 2 pictures", self.summary()["sections"]["shape-bias"]["finding"])
+        stimuli = ["--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}"]
+        self.assertIn("kept from before", self.report(*stimuli).stderr)
+        (folder / "star1-disc4.png").write_bytes(pixel)
+        self.assertNotIn("kept from before", self.report(*stimuli).stderr)
+        self.assertIn("of 3 pictures", self.summary()["sections"]["shape-bias"]["finding"])
         (folder / "holiday.png").write_bytes(pixel)
-        failed = self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}", "--fresh",
-                             code=3)
+        failed = self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}", code=3)
         self.assertIn("holiday.png", failed.stderr)
 
     def test_one_failing_analysis_does_not_take_the_others_down(self):

@@ -458,6 +458,19 @@ def ridge():
             keep(f"ridge.{name}.{penalty:g}", np.vstack([w, y.mean(0) - mean @ w]))
 
 
+# --- weights of a lambda layer, signed ---
+
+def lambda_weights():
+    shape = (3, 2, GRID * GRID, GRID * GRID)
+    weights, content = (normal(SEED, site_of("golden." + name), math.prod(shape)).reshape(shape)
+                        for name in ("lambda", "lambda_content"))
+    apart = np.linalg.norm(places()[:, None] - places()[None], axis=-1)
+    size, position = np.abs(weights), weights - content
+    keep("lambda", [(content ** 2).sum() / ((content ** 2).sum() + (position ** 2).sum()),
+                    size[weights < 0].sum() / size.sum(),
+                    ((size * apart).sum(-1) / size.sum(-1)).mean(), apart.mean()])
+
+
 # --- decisions on cue conflicts, agreement of two networks ---
 
 def conflicts():
@@ -492,6 +505,7 @@ curvature()
 landscape()
 calibration()
 ridge()
+lambda_weights()
 conflicts()
 bands()
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "analysis.safetensors")
