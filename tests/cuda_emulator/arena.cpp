@@ -15,7 +15,6 @@ namespace passband::emulator {
 namespace {
 
 constexpr size_t kAlignment = 16;  // no more than what vector accesses need: what relies on more is found
-constexpr unsigned char kPoison = 0xFF;
 constexpr size_t kRemembered = 4096;  // released allocations, for messages
 
 struct Allocation {

@@ -16,6 +16,7 @@ namespace passband::emulator {
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr size_t kPage = 4096;
+inline constexpr unsigned char kPoison = 0xFF;  // of memory never written: NaN as a float or bf16, -1 as an integer
 inline constexpr size_t kStackGuard = size_t{1} << 20;  // below each stack: large frames must not jump over it
 
 enum class ThreadState : uint8_t { fresh, running, ready, at_barrier, in_collective, done };

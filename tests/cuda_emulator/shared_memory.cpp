@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kMargin = 64;
 constexpr size_t kStaticLimit = 48 * 1024;  // what declarations may take; the rest is dynamic only
-constexpr unsigned char kPoison = 0xFF;  // NaN as a float or bf16, -1 as an integer
 
 constexpr const char* kDynamicName = "dynamic shared memory";
 
