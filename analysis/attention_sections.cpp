@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "analysis/analysis.h"
 #include "analysis/attention_reach.h"
@@ -125,6 +126,20 @@ std::string reach_finding(const Reach& reach) {
       uniform_pixels(reach.axis[reach.axis.size() - 1]));
 }
 
+double mean_distance(const AttentionDistance& sums) {
+  const std::vector<double> distances = sums.distances();
+  return std::accumulate(distances.begin(), distances.end(), 0.0) / static_cast<double>(distances.size());
+}
+
+std::vector<ReportValue> reach_values(const Reach& reach) {
+  return {{.key = "first_layer_distance",
+           .label = "Mean distance, first layer (px)",
+           .value = mean_distance(reach.sums.front())},
+          {.key = "last_layer_distance",
+           .label = "Mean distance, last layer (px)",
+           .value = mean_distance(reach.sums.back())}};
+}
+
 ReportArray reach_array(const Reach& reach) {
   ReportArray array{.name = "distance", .shape = {}};
   for (const AttentionDistance& sums : reach.sums)
@@ -167,6 +182,7 @@ Section distance_section(const AnalysisInput& input) {
     if (section.arrays.empty()) {
       section.finding =
           (section.finding.empty() ? "" : section.finding + " ") + reach_finding(reach);
+      section.values = reach_values(reach);
       section.arrays.push_back(reach_array(reach));
     }
   }

@@ -201,9 +201,11 @@ class Programs(unittest.TestCase):
                 self.assertAlmostEqual(cpu, emulated, delta=1e-4)
 
     def test_a_run_of_few_steps_evaluates_few_pictures_and_says_so(self):
-        self.assertIn("(100 of 200 test pictures)", self.train(*SMALL, "--steps", 2).stdout)
-        self.assertNotIn("test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 200).stdout)
-        self.assertIn("(7 of 200 test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 7).stdout)
+        few = self.train(*SMALL, "--steps", 2)
+        self.assertIn("(100 of 200 test pictures)", few.stderr)
+        self.assertIn("of 100 test pictures, best", few.stdout)
+        self.assertNotIn("test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 200).stderr)
+        self.assertIn("(7 of 200 test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 7).stderr)
 
     # --- analysis -------------------------------------------------------------------------------------------------
 

@@ -119,8 +119,8 @@ void print_result(const TrainResult& result, const Trainer& trainer, bool json) 
   if (json) {
     const nlohmann::ordered_json line = {
         {"run", directory}, {"epoch", result.epoch}, {"step", result.step}, {"test_loss", result.last.loss},
-        {"top1", result.last.top1}, {"top5", result.last.top5}, {"best_top1", result.best_top1},
-        {"best_epoch", result.best_epoch}, {"train_seconds", result.seconds},
+        {"top1", result.last.top1}, {"top5", result.last.top5}, {"test_pictures", result.last.count},
+        {"best_top1", result.best_top1}, {"best_epoch", result.best_epoch}, {"train_seconds", result.seconds},
         {"images_per_s", result.images_per_second}, {"parameters", trainer.model().store().parameter_count()}};
     fmt::print("{}\n", line.dump());
     return;
@@ -129,9 +129,9 @@ void print_result(const TrainResult& result, const Trainer& trainer, bool json) 
     fmt::print("stopped at step {} and saved; go on with: ./train --resume {}\n", result.step, directory);
     return;
   }
-  fmt::print("top-1 {:.2f} %, best {:.2f} % (epoch {}), trained {} at {:.0f} images/s\nrun: {}\n",
-             100 * result.last.top1, 100 * result.best_top1, result.best_epoch, format_duration(result.seconds),
-             result.images_per_second, directory);
+  fmt::print("top-1 {:.2f} % of {} test pictures, best {:.2f} % (epoch {}), trained {} at {:.0f} images/s\nrun: {}\n",
+             100 * result.last.top1, result.last.count, 100 * result.best_top1, result.best_epoch,
+             format_duration(result.seconds), result.images_per_second, directory);
 }
 
 std::string where(Device device) {
