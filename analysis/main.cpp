@@ -84,7 +84,8 @@ bool parse(int argc, char** argv, Options& o) {
   app.add_option("--output", study.output, "directory of the report (default: report/ in the run)");
   app.add_option("--device", study.device, "where networks run: auto, cpu, cuda, cuda:n, cuda-emulated")
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "processor threads; 0 = the physical cores")->check(CLI::NonNegativeNumber);
+  app.add_option("--threads", o.threads, "processor threads; 0 = OMP_NUM_THREADS, or the physical cores")
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
   app.add_flag("--json", o.json, "headline values on standard output");
   app.add_flag("--list", o.list, "what can be analysed");

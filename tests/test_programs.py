@@ -200,6 +200,11 @@ class Programs(unittest.TestCase):
             for cpu, emulated in zip(*losses):
                 self.assertAlmostEqual(cpu, emulated, delta=1e-4)
 
+    def test_the_environment_sets_the_threads_that_no_option_sets(self):
+        one = {"OMP_NUM_THREADS": "1"}
+        self.assertIn(" 1 threads", self.train(*SMALL, "--steps", 1, env=one).stderr)
+        self.assertIn(" 2 threads", self.train(*SMALL, "--steps", 1, "--threads", 2, env=one).stderr)
+
     def test_a_run_of_few_steps_evaluates_few_pictures_and_says_so(self):
         few = self.train(*SMALL, "--steps", 2)
         self.assertIn("(100 of 200 test pictures)", few.stderr)

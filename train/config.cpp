@@ -60,7 +60,7 @@ std::vector<Setting> make_settings() {
       {"train", "model_ema_decay", &C::model_ema_decay, "decay of that average per step", 0, 1},
       {"train", "precision", &C::precision, "type of activations", 0, 0, {"auto", "f32", "tf32", "bf16"}},
       {"train", "seed", &C::seed, "of weights, order, augmentation, dropout", 0, 9e15},
-      {"train", "threads", &C::threads, "processor threads; 0 = the physical cores", 0, 1024},
+      {"train", "threads", &C::threads, "processor threads; 0 = OMP_NUM_THREADS, or the physical cores", 0, 1024},
       {"train", "device", &C::device, "where to compute: auto, cpu, cuda, cuda:n, cuda-emulated"},
       {"train", "graph", &C::graph, "on a GPU: record the passes of a step once, launch them as one"},
       {"train", "conv", &C::conv, "on a GPU: whose convolutions; auto: faster", 0, 0, {"native", "cudnn", "auto"}},

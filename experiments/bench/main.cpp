@@ -41,7 +41,7 @@ void add_options(CLI::App& app, Options& options) {
   number("--img-size", options.img_size, "side of an image");
   number("--classes", options.classes, "classes of the model");
   number("--steps", options.steps, "timed training steps");
-  app.add_option("--threads", options.threads, "threads (default: the physical cores)")
+  app.add_option("--threads", options.threads, "threads (default: OMP_NUM_THREADS, or the physical cores)")
       ->check(CLI::PositiveNumber);
   app.add_option("--device", options.device, "cpu, cuda, cuda:n or cuda-emulated")
       ->capture_default_str();

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <string>
@@ -33,9 +34,9 @@ int physical_cores() {
 
 std::atomic<int>& count() {
   static std::atomic<int> value = [] {
-    const int cores = physical_cores();
-    omp_set_num_threads(cores);
-    return cores;
+    const int threads = std::getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : physical_cores();
+    omp_set_num_threads(threads);
+    return threads;
   }();
   return value;
 }
