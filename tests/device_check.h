@@ -65,7 +65,7 @@ inline void check_against_f64(const Function& f, const Tensors& inputs, double t
     for (size_t j = 0; j < exact.size(); ++j) {
       squares += exact[j] * exact[j];
       const double error = std::abs(values[j] - exact[j]);
-      worst = std::isnan(error) ? INFINITY : std::max(worst, error);
+      worst = numeric::worse(worst, error);
     }
     const double scale = std::sqrt(squares / static_cast<double>(exact.size())) + 1e-3;
     INFO("result ", i, " of ", inputs[0], ": largest error ", worst / scale, " of the root mean square");

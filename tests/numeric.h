@@ -14,6 +14,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tests/worst.h"
 
 namespace passband::numeric {
 
@@ -32,10 +33,7 @@ inline Tensor random_tensor(const Shape& shape, uint64_t seed, DType dtype = DTy
 inline double max_difference(const std::vector<double>& a, const std::vector<double>& b) {
   REQUIRE(a.size() == b.size());
   double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double d = std::abs(a[i] - b[i]);
-    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
-  }
+  for (size_t i = 0; i < a.size(); ++i) worst = worse(worst, std::abs(a[i] - b[i]));
   return worst;
 }
 
@@ -46,7 +44,7 @@ inline double max_error(const Tensor& a, const std::vector<double>& b) {
   double worst = 0;
   for (size_t i = 0; i < b.size(); ++i) {
     const double d = std::abs(values[i] - b[i]) / (1 + std::abs(b[i]));
-    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
+    worst = worse(worst, d);
   }
   return worst;
 }
@@ -101,7 +99,7 @@ inline double gradient_error(const Function& f, const Tensors& inputs, double ep
       };
       const double numeric = (at(eps) - at(-eps)) / (2 * eps);
       const double error = std::abs(slopes[e] - numeric) / (1 + std::abs(numeric));
-      worst = std::isnan(error) ? INFINITY : std::max(worst, error);
+      worst = worse(worst, error);
     }
   }
   return worst;

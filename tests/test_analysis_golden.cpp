@@ -25,6 +25,7 @@
 #include "models/weights.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/tiny_network.h"
+#include "tests/worst.h"
 
 using namespace passband;
 using passband::testing::run_named;
@@ -47,7 +48,7 @@ double distance(const std::vector<double>& got, const std::vector<double>& want)
   REQUIRE(got.size() == want.size());
   double worst = 0, scale = 0;
   for (size_t i = 0; i < got.size(); ++i) {
-    if (!(std::abs(got[i] - want[i]) <= worst)) worst = std::abs(got[i] - want[i]);
+    worst = numeric::worse(worst, std::abs(got[i] - want[i]));
     scale = std::max(scale, std::abs(want[i]));
   }
   return worst / scale;

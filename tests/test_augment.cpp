@@ -4,10 +4,13 @@
 
 #include "data/augment.h"
 #include "tensor/ops/augment.h"
+#include "tests/numeric.h"
 #include "train/mixing.h"
 
 namespace passband {
 namespace {
+
+using numeric::max_difference;
 
 constexpr int64_t kCount = 9;
 constexpr RandomKey kKey{5, 7, 11}, kMixingKey{5, 7, 13};
@@ -45,13 +48,6 @@ std::vector<double> tensor_batch(const Dataset& data, const AugmentOptions& opti
   return batch.values();
 }
 
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
-}
-
 struct Case {
   int64_t height, width, size;
   AugmentOptions options;
@@ -66,7 +62,7 @@ const std::vector<Case> kCases = {
 TEST_CASE("batches of tensors are the loader's") {
   for (const Case& c : kCases) {
     const Dataset data = random_pictures(c.height, c.width);
-    CHECK(largest_difference(tensor_batch(data, c.options, c.size, {}),
+    CHECK(max_difference(tensor_batch(data, c.options, c.size, {}),
                              usual_batch(data, c.options, c.size, {})) < 1e-6);
   }
 }
@@ -76,8 +72,8 @@ TEST_CASE("batches of tensors are mixed as the trainer mixes") {
     for (const Case& c : kCases) {
       const Dataset data = random_pictures(c.height, c.width);
       const std::vector<double> mixed = tensor_batch(data, c.options, c.size, mixing);
-      CHECK(largest_difference(mixed, usual_batch(data, c.options, c.size, mixing)) < 1e-6);
-      CHECK(largest_difference(mixed, tensor_batch(data, c.options, c.size, {})) > 0.01);
+      CHECK(max_difference(mixed, usual_batch(data, c.options, c.size, mixing)) < 1e-6);
+      CHECK(max_difference(mixed, tensor_batch(data, c.options, c.size, {})) > 0.01);
     }
   }
 }
@@ -93,7 +89,7 @@ TEST_CASE("centred batches of tensors are those of an evaluation") {
     const CropOptions crop{.height = c.height, .width = c.width, .size = c.size, .centred = true};
     make_batch(batch, pictures, indices, crop, {data.mean, data.std}, {});
     make_eval_batch(data, kIndices, c.size, usual.data<float>());
-    CHECK(largest_difference(batch.values(), usual.values()) < 1e-6);
+    CHECK(max_difference(batch.values(), usual.values()) < 1e-6);
   }
 }
 

@@ -14,8 +14,10 @@
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/softmax.h"
+#include "tests/numeric.h"
 
 using namespace passband;
+using numeric::max_difference;
 
 namespace {
 
@@ -41,13 +43,6 @@ void set(const Model& model, const std::string& name, const std::vector<double>&
 
 void fill(const Model& model, const std::string& name, double value) {
   fill_(parameter(model, name)->value, value);
-}
-
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
-  return worst;
 }
 
 // The small networks, norms shaken so that no branch is zero.
@@ -79,7 +74,7 @@ TEST_CASE("a linearised pass has the values of the pass itself, for every family
     const ContextGuard plain({.training = false});
     const std::vector<double> expected = (*model)(images).values();
     const ContextGuard linear({.training = false, .linearised = true});
-    CHECK(largest_difference((*model)(images).values(), expected) < 1e-10);
+    CHECK(max_difference((*model)(images).values(), expected) < 1e-10);
   }
 }
 
@@ -127,7 +122,7 @@ TEST_CASE(
   std::vector<double> expected(static_cast<size_t>(tokens * tokens),
                                0.5 / static_cast<double>(tokens));
   for (int64_t i = 0; i < tokens; ++i) expected[static_cast<size_t>(i * tokens + i)] += 0.5;
-  CHECK(largest_difference(blocks[1].transport.values(), expected) < 1e-6);
+  CHECK(max_difference(blocks[1].transport.values(), expected) < 1e-6);
 }
 
 TEST_CASE("a branch of zeros makes the step the identity") {
@@ -138,7 +133,7 @@ TEST_CASE("a branch of zeros makes the step the identity") {
       block_transports(*model, random_images(1, 16, DType::f64), {.groups = 4});
   for (const size_t l : {1u, 2u}) {
     const int64_t n = blocks[l].transport.rows();
-    CHECK(largest_difference(blocks[l].transport.values(), Transport::identity(n).values()) == 0);
+    CHECK(max_difference(blocks[l].transport.values(), Transport::identity(n).values()) == 0);
   }
 }
 
@@ -206,7 +201,7 @@ std::vector<double> naive_norms(const Model& model, const Tensor& image, int64_t
 void check_against_naive(const Model& model, int64_t side, int64_t l, int64_t groups) {
   const Tensor image = random_images(1, side, DType::f64);
   const auto blocks = block_transports(model, image, {.groups = groups, .copies = 7});
-  CHECK(largest_difference(blocks[static_cast<size_t>(l)].transport.values(),
+  CHECK(max_difference(blocks[static_cast<size_t>(l)].transport.values(),
                            naive_norms(model, image, l, groups)) < 1e-9);
 }
 

@@ -5,6 +5,7 @@
 #include "tensor/ops/matmul_kernels.h"
 #include "tests/device_check.h"
 #include "tests/naive.h"
+#include "tests/worst.h"
 
 namespace passband {
 namespace {
@@ -16,7 +17,7 @@ void check_close_tf32(const Tensor& actual, const std::vector<double>& wanted, i
   const std::vector<double> values = actual.values();
   double largest = 0, worst = 0;
   for (const double value : wanted) largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < wanted.size(); ++i) worst = std::max(worst, std::abs(values[i] - wanted[i]));
+  for (size_t i = 0; i < wanted.size(); ++i) worst = numeric::worse(worst, std::abs(values[i] - wanted[i]));
   INFO(actual, " with ", terms, " terms");
   CHECK(worst <= 0x1p-9 * std::sqrt(static_cast<double>(terms)) * largest);
 }
@@ -96,7 +97,7 @@ TEST_CASE("products in tf32 are as exact as 10 bits of mantissa allow, and no mo
   const ProductData data({1, 64, 64, 64}, DType::f32);
   const std::vector<double> values = data.run().values();
   double worst = 0;
-  for (size_t i = 0; i < values.size(); ++i) worst = std::max(worst, std::abs(values[i] - data.wanted[i]));
+  for (size_t i = 0; i < values.size(); ++i) worst = numeric::worse(worst, std::abs(values[i] - data.wanted[i]));
   CHECK(worst > 1e-4);
 }
 

@@ -9,10 +9,12 @@
 #include "tensor/cuda/device_memory.h"
 #include "tensor/ops/score.h"
 #include "tensor/ops/shape.h"
+#include "tests/numeric.h"
 #include "train/evaluation.h"
 #include "train/training_step.h"
 
 using namespace passband;
+using numeric::max_difference;
 
 namespace {
 
@@ -112,13 +114,6 @@ Dataset stored_pictures(int64_t count) {
   return data;
 }
 
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double largest = 0;
-  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
-}
-
 }  // namespace
 
 TEST_CASE("one training step of each family on the device equals the CPU's") {
@@ -126,10 +121,10 @@ TEST_CASE("one training step of each family on the device equals the CPU's") {
     CAPTURE(family);
     const TrainConfig config = config_for(family);
     const Outcome cpu = train(config, {}, 1), device = train(config, kDevice, 1);
-    CHECK(largest_difference(cpu.losses, device.losses) < 1e-5);
-    CHECK(largest_difference(cpu.buffers, device.buffers) < 1e-5);
+    CHECK(max_difference(cpu.losses, device.losses) < 1e-5);
+    CHECK(max_difference(cpu.buffers, device.buffers) < 1e-5);
     // AdamW's first step is lr * sign(g): a gradient near zero may go either way.
-    CHECK(largest_difference(cpu.values, device.values) < (config.opt == "adamw" ? 2.1 * config.lr : 1e-5));
+    CHECK(max_difference(cpu.values, device.values) < (config.opt == "adamw" ? 2.1 * config.lr : 1e-5));
   }
 }
 
@@ -141,10 +136,10 @@ TEST_CASE("twenty training steps of each family on the device follow the CPU's c
     config.model_ema = true;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
     REQUIRE(device.losses.size() == 20);
-    CHECK(largest_difference(cpu.losses, device.losses) < 2e-3);
+    CHECK(max_difference(cpu.losses, device.losses) < 2e-3);
     CHECK(device.losses.back() < device.losses.front());
-    CHECK(largest_difference(cpu.average, device.average) < 2e-3);
-    CHECK(largest_difference(cpu.average, cpu.values) > 1e-3);
+    CHECK(max_difference(cpu.average, device.average) < 2e-3);
+    CHECK(max_difference(cpu.average, cpu.values) > 1e-3);
   }
 }
 
@@ -157,7 +152,7 @@ TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
     config.lr = adamw ? 1e-3 : 0.02;
     config.weight_decay = 0.05;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
-    CHECK(largest_difference(cpu.losses, device.losses) < 2e-3);
+    CHECK(max_difference(cpu.losses, device.losses) < 2e-3);
   }
 }
 
@@ -166,7 +161,7 @@ TEST_CASE("a step in bf16 on the device is near the CPU's") {
     CAPTURE(family);
     TrainConfig config = config_for(family);
     config.precision = "bf16";
-    CHECK(largest_difference(train(config, {}, 2).losses, train(config, kDevice, 2).losses) < 0.05);
+    CHECK(max_difference(train(config, {}, 2).losses, train(config, kDevice, 2).losses) < 0.05);
   }
 }
 
@@ -216,7 +211,7 @@ TEST_CASE("batches made on the device of pictures that stay there train as batch
       };
       const Outcome cpu = run({}, {}, host);
       const Outcome device = run(kDevice, {pictures.get(), crop_options(data, options.augment, side)}, indices);
-      CHECK(largest_difference(cpu.losses, device.losses) < 1e-4);
+      CHECK(max_difference(cpu.losses, device.losses) < 1e-4);
       CHECK(cpu.correct == device.correct);
     }
   }
@@ -257,7 +252,7 @@ TEST_CASE("mixed batches train on the device as on the CPU") {
   TrainConfig config = config_for(kFamilies[0]);
   config.mixup = 0.8;
   config.cutmix = 1;
-  CHECK(largest_difference(train(config, {}, 4).losses, train(config, kDevice, 4).losses) < 1e-4);
+  CHECK(max_difference(train(config, {}, 4).losses, train(config, kDevice, 4).losses) < 1e-4);
 }
 
 TEST_CASE("a loss that is not finite is reported with its step") {

@@ -15,6 +15,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tests/test_analysis_models.h"
 #include "tests/test_data_support.h"
+#include "tests/worst.h"
 
 using namespace passband;
 using namespace passband::testing;
@@ -40,7 +41,7 @@ std::vector<double> group_lengths(const Parameter& p, const Tensor& flat, bool b
 double worst_relative(const std::vector<double>& a, const std::vector<double>& b) {
   double worst = 0;
   for (size_t i = 0; i < a.size(); ++i)
-    worst = std::max(worst, std::abs(a[i] - b[i]) / std::max(b[i], 1e-12));
+    worst = numeric::worse(worst, std::abs(a[i] - b[i]) / std::max(b[i], 1e-12));
   return worst;
 }
 

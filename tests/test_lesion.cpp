@@ -9,6 +9,7 @@
 #include "nn/context.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/test_analysis_models.h"
+#include "tests/worst.h"
 
 using namespace passband;
 using namespace passband::testing;
@@ -45,7 +46,7 @@ void set_zero(Model& model, const std::string& name) {
 
 double distance(const std::vector<double>& a, const std::vector<double>& b) {
   double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
+  for (size_t i = 0; i < a.size(); ++i) worst = numeric::worse(worst, std::abs(a[i] - b[i]));
   return worst;
 }
 

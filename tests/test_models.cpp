@@ -12,6 +12,7 @@
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/worst.h"
 
 namespace passband {
 namespace {
@@ -315,7 +316,7 @@ TEST_CASE("Evaluation in bf16 agrees with f32 and converts each parameter once p
     const std::vector<double> rounded = logits.values();
     double worst = 0, scale = 0;
     for (size_t i = 0; i < exact.size(); ++i) {
-      worst = std::max(worst, std::abs(exact[i] - rounded[i]));
+      worst = numeric::worse(worst, std::abs(exact[i] - rounded[i]));
       scale = std::max(scale, std::abs(exact[i]));
     }
     CHECK(worst < 0.1 * scale);

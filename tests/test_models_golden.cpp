@@ -14,6 +14,7 @@
 #include "tensor/core/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/worst.h"
 
 namespace passband {
 namespace {
@@ -63,7 +64,7 @@ void check_close(const std::vector<double>& got, const std::vector<double>& want
   double scale = 0, worst = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     scale = std::max(scale, std::abs(want[i]));
-    worst = std::max(worst, std::abs(got[i] - want[i]));
+    worst = numeric::worse(worst, std::abs(got[i] - want[i]));
   }
   INFO(what, ": worst ", worst, " of ", scale);
   CHECK(worst <= tolerance * scale);

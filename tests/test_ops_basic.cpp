@@ -19,6 +19,7 @@
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/softmax.h"
+#include "tests/worst.h"
 
 namespace passband {
 namespace {
@@ -50,6 +51,12 @@ void check_messages(const std::vector<Case>& cases) {
     INFO("got: ", message, ", want: ", std::string(want));
     CHECK(message.find(want) != std::string::npos);
   }
+}
+
+TEST_CASE("the largest difference that tests judge does not pass over NaN") {
+  double worst = 0;
+  for (const double difference : {1e-9, kNan, 2e-9}) worst = numeric::worse(worst, difference);
+  CHECK(worst == kInfinity);
 }
 
 TEST_CASE("messages of arithmetic and shape operations name the op, the rule and the operands") {

@@ -9,8 +9,10 @@
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
+#include "tests/numeric.h"
 
 using namespace passband;
+using numeric::max_difference;
 
 namespace {
 
@@ -35,13 +37,6 @@ RidgePath primal(const Tensor& x, const std::vector<int32_t>& labels, int64_t cl
        {std::pair{int64_t{0}, third}, std::pair{third, x.size(0) - third}})
     sums.add(slice(x, 0, first, count), {labels.begin() + first, labels.begin() + first + count});
   return sums.solve(options);
-}
-
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
-  return worst;
 }
 
 }  // namespace
@@ -78,7 +73,7 @@ TEST_CASE("primal and dual forms agree to 1e-10, standardised or not, for every 
     const RidgePath dual = ridge_of_examples(x, labels, 4, {standardise});
     const RidgePath sums = primal(x, labels, 4, {standardise});
     for (const double lambda : {1e-2, 1.0, 100.0})
-      CHECK(largest_difference(dual.weights(lambda), sums.weights(lambda)) < 1e-10);
+      CHECK(max_difference(dual.weights(lambda), sums.weights(lambda)) < 1e-10);
   }
 }
 

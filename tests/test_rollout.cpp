@@ -10,8 +10,10 @@
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
+#include "tests/numeric.h"
 
 using namespace passband;
+using numeric::max_difference;
 
 namespace {
 
@@ -84,13 +86,6 @@ std::vector<double> roll_down(const std::vector<Transport>& steps, std::vector<d
   return start;
 }
 
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
-  return worst;
-}
-
 }  // namespace
 
 TEST_CASE("rollout of L uniform layers is 2^-L I + (1 - 2^-L) / T") {
@@ -146,7 +141,7 @@ TEST_CASE("the vector form equals the product of matrices, for every fusion of h
         CHECK(sum == doctest::Approx(1).epsilon(1e-12));
     }
     const std::vector<double> row = roll_down(steps, unit(tokens, 3));
-    CHECK(largest_difference(row, Matrix(whole.begin() + 3 * tokens, whole.begin() + 4 * tokens)) <
+    CHECK(max_difference(row, Matrix(whole.begin() + 3 * tokens, whole.begin() + 4 * tokens)) <
           1e-12);
   }
 }
@@ -174,11 +169,11 @@ TEST_CASE("the script's normalisation divides columns by row sums and differs on
   const std::vector<float> a = random_attention(5, 2, 9);
   const Matrix right = attention_transport(grid(2, 1), 2, a, {}, {}).values();
   const Matrix script = attention_transport(grid(2, 1), 2, a, {}, {.vit_explain = true}).values();
-  CHECK(largest_difference(right, script) < 1e-6);
+  CHECK(max_difference(right, script) < 1e-6);
   const Transport fused =
       attention_transport(grid(2, 1), 2, a, {}, {.fusion = Fusion::max, .vit_explain = true});
   double worst = 0;
-  for (const double sum : fused.row_sums()) worst = std::max(worst, std::abs(sum - 1));
+  for (const double sum : fused.row_sums()) worst = numeric::worse(worst, std::abs(sum - 1));
   CHECK(worst > 1e-3);
 }
 
@@ -216,7 +211,7 @@ TEST_CASE(
 
 TEST_CASE("one window that covers the map rolls out like global attention") {
   const std::vector<float> a = random_attention(16, 2, 5);
-  CHECK(largest_difference(attention_transport(grid(4), 2, a, {}, {}).values(),
+  CHECK(max_difference(attention_transport(grid(4), 2, a, {}, {}).values(),
                            attention_transport(grid(4, 0, 4), 2, a, {}, {}).values()) == 0);
 }
 
@@ -240,7 +235,7 @@ TEST_CASE("windows are S^T blockdiag(A_w) S, the cyclic shift S undone") {
         expected +=
             0.5 * static_cast<double>(a[static_cast<size_t>((wi * tokens + ti) * tokens + tj)]);
       worst =
-          std::max(worst, std::abs(values[static_cast<size_t>(i * side * side + j)] - expected));
+          numeric::worse(worst, std::abs(values[static_cast<size_t>(i * side * side + j)] - expected));
     }
   CHECK(worst < 1e-7);
 }

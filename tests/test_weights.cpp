@@ -14,6 +14,7 @@
 #include "tensor/autograd/node.h"
 #include "tensor/core/file.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/worst.h"
 
 namespace passband {
 namespace {
@@ -186,7 +187,7 @@ TEST_CASE("BF16, F16 and F64 files are accepted and converted") {
     const std::vector<double> got = loaded->store().values().values();
     double worst = 0;
     for (size_t i = 0; i < exact.size(); ++i)
-      worst = std::max(worst, std::abs(got[i] - exact[i]) / std::max(std::abs(exact[i]), 1e-3));
+      worst = numeric::worse(worst, std::abs(got[i] - exact[i]) / std::max(std::abs(exact[i]), 1e-3));
     CHECK(worst <= error);
   }
 }

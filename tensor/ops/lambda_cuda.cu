@@ -13,8 +13,8 @@
 // the bound. Small maps fill the device only when images are many.
 // Tiles of contexts end with the contexts in reach and with the depth of the content lambda, in steps
 // of 16: with whole tiles of 64 an 8 x 8 map took 1.6 times the products, a 4 x 4 map 4 times. What is
-// left of the saving once edges and the content lambda are counted, test_cuda_attention.cpp counts: 2.5
-// times fewer products for 16 x 16 and v = 32, 2.7 for 8 x 8 and 64, 2.1 for 4 x 4 and 128.
+// left of the saving once edges and the content lambda are counted, test_lambda_products.cpp counts: at
+// least 2.5 times fewer products for 16 x 16 and v = 32, 2.7 for 8 x 8 and 64, 2.0 for 4 x 4 and 128.
 // Considered: the published order in one kernel (its position lambdas do not fit shared memory), and
 // as dense products (lambda_dense_cuda.cu), which wins where h (k + v) >= k v.
 #include "tensor/ops/lambda_tiles.cuh"

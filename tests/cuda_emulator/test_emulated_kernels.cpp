@@ -10,6 +10,7 @@
 #include "tests/cuda_emulator/controls.h"
 #include "tests/cuda_emulator/device_array.h"
 #include "tests/cuda_emulator/test_kernels.h"
+#include "tests/worst.h"
 
 using namespace passband;
 using namespace passband::testing;
@@ -53,7 +54,7 @@ double product_error(const std::vector<float>& c, const std::vector<T>& a, const
     for (int j = 0; j < n; ++j) {
       double exact = 0;
       for (int l = 0; l < k; ++l) exact += double{float(a[i * k + l])} * double{float(b[j * k + l])};
-      worst = std::max(worst, std::abs(exact - c[i * n + j]));
+      worst = numeric::worse(worst, std::abs(exact - c[i * n + j]));
     }
   return worst;
 }
