@@ -5,7 +5,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 output=$(realpath -m "${1:?usage: bundle.sh OUTPUT.tar.gz}")
 packages="libdnnl-dev libdnnl2 ocl-icd-libopencl1 libkissfft-dev libkissfft-float131 libeigen3-dev libstb-dev libstb0 libcli11-dev
-  nlohmann-json3-dev libtomlplusplus-dev libfmt-dev libfmt9 doctest-dev"
+  nlohmann-json3-dev libtomlplusplus-dev libfmt-dev libfmt9 doctest-dev liblapacke-dev liblapacke libtmglib3 liblapack3
+  libblas3 libgfortran5 libquadmath0"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -13,6 +14,8 @@ mkdir -p "$work/debs" "$work/passband" "$(dirname "$output")"
 # shellcheck disable=SC2086  # a list of words
 (cd "$work/debs" && apt-get -qq download $packages)
 for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work/passband/packages"; done
+# What installing would link: Debian lets several packages offer these two.
+(cd "$work"/passband/packages/usr/lib/x86_64-linux-gnu && ln -s lapack/liblapack.so.3 blas/libblas.so.3 .)
 rm -rf "$work/passband/packages/usr/share/doc"
 git -C "$root" archive HEAD | tar -x -C "$work/passband"
 tar -C "$work" -czf "$output" passband

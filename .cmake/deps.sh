@@ -12,6 +12,7 @@ needed="
   libdnnl-dev          oneapi/dnnl/dnnl.hpp
   libkissfft-dev       kissfft/kiss_fftr.h
   libeigen3-dev        eigen3/Eigen/Core
+  liblapacke-dev       lapacke.h
   libstb-dev           stb/stb_image.h
   libcli11-dev         CLI/CLI.hpp
   nlohmann-json3-dev   nlohmann/json.hpp

@@ -60,6 +60,7 @@ endforeach()
 
 passband_library(oneDNN libdnnl-dev oneapi/dnnl/dnnl.hpp dnnl oneapi/dnnl/dnnl_version.h)
 passband_library(KissFFT libkissfft-dev kissfft/kiss_fftr.h kissfft-float "")
+passband_library(LAPACKE liblapacke-dev lapacke.h lapacke "")
 passband_feature(OpenMP ON "${OpenMP_CXX_VERSION}" "required (g++)")
 
 if(PASSBAND_NATIVE)

@@ -1,11 +1,11 @@
 // Krylov spaces in the element type of the map, the small tridiagonal matrix in f64.
 #include "analysis/lanczos.h"
 
-#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "analysis/decompositions.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/error.h"
 #include "tensor/ops/pointwise.h"
@@ -86,19 +86,15 @@ Krylov lanczos(const SymmetricMap& map, const Tensor& start, int64_t steps) {
 }
 
 Ritz ritz(const Krylov& space) {
-  const auto m = static_cast<Eigen::Index>(space.diagonal.size());
-  CHECK(m > 0, "ritz: the Krylov space is empty");
-  const Eigen::VectorXd diagonal = Eigen::Map<const Eigen::VectorXd>(space.diagonal.data(), m);
-  const Eigen::VectorXd beside = Eigen::Map<const Eigen::VectorXd>(space.beside.data(), m - 1);
-  Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
-  solver.computeFromTridiagonal(diagonal, beside);
-  CHECK(solver.info() == Eigen::Success, "ritz: the eigenvalues of T did not converge");
-  Ritz result;
-  for (Eigen::Index i = 0; i < m; ++i) {
-    const auto vector = solver.eigenvectors().col(i);
-    result.values.push_back(solver.eigenvalues()[i]);
-    result.weights.push_back(vector[0] * vector[0]);
-    result.residuals.push_back(space.coupling * std::abs(vector[m - 1]));
+  CHECK(!space.diagonal.empty(), "ritz: the Krylov space is empty");
+  const SymmetricEigen eigen = tridiagonal_eigen(space.diagonal, space.beside);
+  const size_t m = eigen.values.size();
+  const double* first = eigen.vectors.data<double>();
+  const double* last = first + (m - 1) * m;
+  Ritz result{.values = eigen.values};
+  for (size_t i = 0; i < m; ++i) {
+    result.weights.push_back(first[i] * first[i]);
+    result.residuals.push_back(space.coupling * std::abs(last[i]));
   }
   return result;
 }

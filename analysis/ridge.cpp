@@ -1,125 +1,107 @@
-// Ridge regression with Eigen's symmetric eigensolver.
+// Ridge regression: the sums and products are tensors, the eigenvalues LAPACK's.
 #include "analysis/ridge.h"
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/decompositions.h"
 #include "analysis/host.h"
+#include "tensor/ops/matmul.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using View = Eigen::Map<Matrix>;
-using ConstView = Eigen::Map<const Matrix>;
-using VectorView = Eigen::Map<Eigen::VectorXd>;
-using ConstVectorView = Eigen::Map<const Eigen::VectorXd>;
-
-Matrix targets_of(const std::vector<int32_t>& labels, int64_t classes) {
-  Matrix y = Matrix::Constant(static_cast<Eigen::Index>(labels.size()), classes, -1);
+Tensor targets_of(const std::vector<int32_t>& labels, int64_t classes) {
+  const Tensor y = Tensor::full({static_cast<int64_t>(labels.size()), classes}, -1, DType::f64);
   for (size_t i = 0; i < labels.size(); ++i) {
-    CHECK(labels[i] >= 0 && labels[i] < classes, "ridge: label ", labels[i], " of ", classes,
-          " classes");
-    y(static_cast<Eigen::Index>(i), labels[i]) = 1;
+    CHECK(labels[i] >= 0 && labels[i] < classes, "ridge: label ", labels[i], " of ", classes, " classes");
+    y.data<double>()[static_cast<int64_t>(i) * classes + labels[i]] = 1;
   }
   return y;
 }
 
-std::vector<double> copy_of(const Matrix& matrix) {
-  return {matrix.data(), matrix.data() + matrix.size()};
-}
-std::vector<double> copy_of(const Eigen::VectorXd& v) { return {v.data(), v.data() + v.size()}; }
+Tensor wide(const Tensor& x) { return cast(on_host(x), DType::f64); }
+
+Tensor column_sums(const Tensor& x) { return sum(x, {0}, /*keepdim=*/true); }
+
+// a^T b: of two rows, their outer product.
+Tensor transposed_product(const Tensor& a, const Tensor& b) { return matmul(a, b, {.transpose_a = true}); }
 
 // Deviations to divide by; a constant feature is left alone (its centred values are 0).
-Eigen::VectorXd scales(const Eigen::VectorXd& variance, double count, bool standardise) {
-  Eigen::VectorXd result = Eigen::VectorXd::Ones(variance.size());
-  for (Eigen::Index i = 0; standardise && i < variance.size(); ++i) {
-    const double deviation = std::sqrt(std::max(variance[i], 0.0) / count);
+Tensor scales(const std::vector<double>& squares, double count, bool standardise) {
+  std::vector<double> result(squares.size(), 1.0);
+  for (size_t i = 0; standardise && i < squares.size(); ++i) {
+    const double deviation = std::sqrt(std::max(squares[i], 0.0) / count);
     if (deviation > 1e-12) result[i] = deviation;
   }
+  return Tensor::from(result, {1, static_cast<int64_t>(result.size())}, DType::f64);
+}
+
+std::vector<double> diagonal(const Tensor& square) {
+  std::vector<double> result;
+  for (int64_t i = 0; i < square.size(0); ++i) result.push_back(square.data<double>()[i * (square.size(1) + 1)]);
   return result;
 }
 
 }  // namespace
 
 std::vector<double> RidgePath::weights(double lambda) const {
-  const auto rank = static_cast<Eigen::Index>(eigenvalues_.size());
-  Matrix scaled = ConstView(coefficients_.data(), rank, classes_);
   // Directions that the examples do not span carry no coefficient but rounding.
-  const double floor = rank > 0 ? 1e-12 * std::max(eigenvalues_.back(), 1e-300) : 0;
-  for (Eigen::Index r = 0; r < rank; ++r) {
-    const double value = eigenvalues_[static_cast<size_t>(r)];
-    scaled.row(r) *= value <= floor && lambda <= floor ? 0 : 1 / (std::max(value, 0.0) + lambda);
-  }
-  Matrix result(features_ + 1, classes_);
-  result.topRows(features_).noalias() = ConstView(basis_.data(), features_, rank) * scaled;
-  const ConstVectorView scale(scale_.data(), features_), mean(mean_.data(), features_);
-  result.topRows(features_).array().colwise() /= scale.array();
-  result.row(features_) = ConstVectorView(intercept_.data(), classes_).transpose() -
-                          mean.transpose() * result.topRows(features_);
-  return copy_of(result);
+  const double floor = 1e-12 * std::max(eigenvalues_.back(), 1e-300);
+  std::vector<double> shrinkage;
+  for (const double value : eigenvalues_)
+    shrinkage.push_back(value <= floor && lambda <= floor ? 0 : 1 / (std::max(value, 0.0) + lambda));
+  const Tensor shrunk = Tensor::from(shrinkage, {coefficients_.size(0), 1}, DType::f64) * coefficients_;
+  const Tensor w = matmul(basis_, shrunk) / transpose(scale_, 0, 1);
+  return concat({w, intercept_ - matmul(mean_, w)}, 0).values();
 }
 
 RidgeSums::RidgeSums(int64_t features, int64_t classes)
     : features_(features),
       classes_(classes),
-      sum_(static_cast<size_t>(features)),
-      products_(static_cast<size_t>(features * features)),
-      targets_(static_cast<size_t>(classes)),
-      cross_(static_cast<size_t>(features * classes)) {}
+      sum_(Tensor::zeros({1, features}, DType::f64)),
+      products_(Tensor::zeros({features, features}, DType::f64)),
+      targets_(Tensor::zeros({1, classes}, DType::f64)),
+      cross_(Tensor::zeros({features, classes}, DType::f64)) {}
 
 void RidgeSums::add(const Tensor& x, const std::vector<int32_t>& labels) {
   CHECK(x.rank() == 2 && x.size(1) == features_ && x.size(0) == static_cast<int64_t>(labels.size()),
         "ridge: ", x, " for ", labels.size(), " labels and ", features_, " features");
-  const Tensor wide = cast(on_host(x), DType::f64);
-  const ConstView values(wide.data<double>(), wide.size(0), features_);
-  if (shift_.empty()) shift_ = copy_of(Eigen::VectorXd(values.colwise().mean().transpose()));
-  const Matrix moved = values.rowwise() - ConstVectorView(shift_.data(), features_).transpose();
-  const Matrix y = targets_of(labels, classes_);
-  VectorView(sum_.data(), features_) += moved.colwise().sum().transpose();
-  View(products_.data(), features_, features_)
-      .selfadjointView<Eigen::Lower>()
-      .rankUpdate(moved.transpose());
-  VectorView(targets_.data(), classes_) += y.colwise().sum().transpose();
-  View(cross_.data(), features_, classes_).noalias() += moved.transpose() * y;
+  const Tensor values = wide(x), y = targets_of(labels, classes_);
+  if (!shift_) shift_ = mean(values, {0}, /*keepdim=*/true);
+  const Tensor moved = values - shift_;
+  sum_ = sum_ + column_sums(moved);
+  products_ = products_ + transposed_product(moved, moved);
+  targets_ = targets_ + column_sums(y);
+  cross_ = cross_ + transposed_product(moved, y);
   count_ += static_cast<double>(labels.size());
 }
 
 RidgePath RidgeSums::solve(const RidgeOptions& options) const {
   CHECK(count_ > 0, "ridge: no examples");
-  const ConstVectorView sum(sum_.data(), features_), shift(shift_.data(), features_),
-      targets(targets_.data(), classes_);
-  Matrix products =
-      ConstView(products_.data(), features_, features_).selfadjointView<Eigen::Lower>();
-  Matrix cross = ConstView(cross_.data(), features_, classes_);
   RidgePath path;
-  path.features_ = features_;
-  path.classes_ = classes_;
-  Eigen::VectorXd mean = Eigen::VectorXd::Zero(features_),
-                  intercept = Eigen::VectorXd::Zero(classes_);
+  Tensor products, cross;
   if (options.standardise) {
-    mean = shift + sum / count_;
-    intercept = targets / count_;
-    products -= sum * sum.transpose() / count_;
-    cross -= sum * targets.transpose() / count_;
+    path.mean_ = shift_ + sum_ / count_;
+    path.intercept_ = targets_ / count_;
+    products = products_ - transposed_product(sum_, sum_) / count_;
+    cross = cross_ - transposed_product(sum_, targets_) / count_;
   } else {
-    products +=
-        sum * shift.transpose() + shift * sum.transpose() + count_ * shift * shift.transpose();
-    cross += shift * targets.transpose();
+    path.mean_ = Tensor::zeros_like(sum_);
+    path.intercept_ = Tensor::zeros_like(targets_);
+    products = products_ + transposed_product(sum_, shift_) + transposed_product(shift_, sum_) +
+               transposed_product(shift_, shift_) * count_;
+    cross = cross_ + transposed_product(shift_, targets_);
   }
-  const Eigen::VectorXd scale = scales(products.diagonal(), count_, options.standardise);
-  products.array().colwise() /= scale.array();
-  products.array().rowwise() /= scale.transpose().array();
-  cross.array().colwise() /= scale.array();
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(products);
-  path.basis_ = copy_of(Matrix(eigen.eigenvectors()));
-  path.eigenvalues_ = copy_of(Eigen::VectorXd(eigen.eigenvalues()));
-  path.coefficients_ = copy_of(Matrix(eigen.eigenvectors().transpose() * cross));
-  path.mean_ = copy_of(mean);
-  path.scale_ = copy_of(scale);
-  path.intercept_ = copy_of(intercept);
+  path.scale_ = scales(diagonal(products), count_, options.standardise);
+  const Tensor by_row = transpose(path.scale_, 0, 1);
+  const SymmetricEigen eigen = symmetric_eigen(products / by_row / path.scale_);
+  path.basis_ = eigen.vectors;
+  path.eigenvalues_ = eigen.values;
+  path.coefficients_ = transposed_product(eigen.vectors, cross / by_row);
   return path;
 }
 
@@ -131,48 +113,30 @@ RidgePath ridge_of_examples(const Tensor& x, const std::vector<int32_t>& labels,
     sums.add(x, labels);
     return sums.solve(options);
   }
-  const Tensor wide = cast(on_host(x), DType::f64);
-  Matrix values = ConstView(wide.data<double>(), n, features), y = targets_of(labels, classes);
-  Eigen::VectorXd mean = Eigen::VectorXd::Zero(features),
-                  intercept = Eigen::VectorXd::Zero(classes);
-  if (options.standardise) {
-    mean = values.colwise().mean().transpose();
-    intercept = y.colwise().mean().transpose();
-    values.rowwise() -= mean.transpose();
-    y.rowwise() -= intercept.transpose();
-  }
-  const Eigen::VectorXd scale = scales(values.colwise().squaredNorm().transpose(),
-                                       static_cast<double>(n), options.standardise);
-  values.array().rowwise() /= scale.transpose().array();
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> eigen(values * values.transpose());
   RidgePath path;
-  path.features_ = features;
-  path.classes_ = classes;
-  path.basis_ = copy_of(Matrix(values.transpose() * eigen.eigenvectors()));
-  path.eigenvalues_ = copy_of(Eigen::VectorXd(eigen.eigenvalues()));
-  path.coefficients_ = copy_of(Matrix(eigen.eigenvectors().transpose() * y));
-  path.mean_ = copy_of(mean);
-  path.scale_ = copy_of(scale);
-  path.intercept_ = copy_of(intercept);
+  const Tensor values = wide(x), y = targets_of(labels, classes);
+  path.mean_ = options.standardise ? mean(values, {0}, /*keepdim=*/true) : Tensor::zeros({1, features}, DType::f64);
+  path.intercept_ = options.standardise ? mean(y, {0}, /*keepdim=*/true) : Tensor::zeros({1, classes}, DType::f64);
+  const Tensor centred = values - path.mean_;
+  path.scale_ = scales(column_sums(square(centred)).values(), static_cast<double>(n), options.standardise);
+  const Tensor scaled = centred / path.scale_;
+  const SymmetricEigen eigen = symmetric_eigen(matmul(scaled, scaled, {.transpose_b = true}));
+  path.basis_ = transposed_product(scaled, eigen.vectors);
+  path.eigenvalues_ = eigen.values;
+  path.coefficients_ = transposed_product(eigen.vectors, y - path.intercept_);
   return path;
 }
 
 int64_t count_right(const Tensor& x, const std::vector<int32_t>& labels,
                     const std::vector<double>& weights, int64_t classes) {
-  const Tensor wide = cast(on_host(x), DType::f64);
   const int64_t features = x.size(1);
   CHECK(static_cast<int64_t>(weights.size()) == (features + 1) * classes, "ridge: ", weights.size(),
         " weights for ", features, " features and ", classes, " classes");
-  const ConstView values(wide.data<double>(), wide.size(0), features),
-      w(weights.data(), features + 1, classes);
-  Matrix scores = values * w.topRows(features);
-  scores.rowwise() += w.row(features);
+  const Tensor w = Tensor::from(weights, {features + 1, classes}, DType::f64);
+  const Tensor scores = matmul(wide(x), slice(w, 0, 0, features)) + slice(w, 0, features, 1);
+  const std::vector<double> best = argmax(scores, 1).values();
   int64_t right = 0;
-  for (Eigen::Index i = 0; i < scores.rows(); ++i) {
-    Eigen::Index best = 0;
-    scores.row(i).maxCoeff(&best);
-    right += best == labels[static_cast<size_t>(i)];
-  }
+  for (size_t i = 0; i < labels.size(); ++i) right += best[i] == labels[i];
   return right;
 }
 

@@ -27,20 +27,16 @@ class RidgePath {
   // features x rank x classes.
   std::vector<double> weights(double lambda) const;
 
-  int64_t features() const { return features_; }
-  int64_t classes() const { return classes_; }
-
  private:
   friend class RidgeSums;
   friend RidgePath ridge_of_examples(const Tensor&, const std::vector<int32_t>&, int64_t,
                                      const RidgeOptions&);
 
-  int64_t features_ = 0, classes_ = 0;
-  std::vector<double> basis_;  // features x rank
-  std::vector<double> eigenvalues_;  // rank
-  std::vector<double> coefficients_;  // rank x classes
-  std::vector<double> mean_, scale_;  // of the features
-  std::vector<double> intercept_;  // mean target
+  Tensor basis_;                     // (features, rank), as all here f64
+  std::vector<double> eigenvalues_;  // rank, ascending
+  Tensor coefficients_;              // (rank, classes)
+  Tensor mean_, scale_;              // of the features, (1, features)
+  Tensor intercept_;                 // mean target, (1, classes)
 };
 
 // Sums over examples that come in batches; memory d^2 + d classes doubles whatever the number of
@@ -56,7 +52,9 @@ class RidgeSums {
  private:
   int64_t features_, classes_;
   double count_ = 0;
-  std::vector<double> shift_, sum_, products_, targets_, cross_;
+  Tensor shift_, sum_;      // (1, features), as all here f64
+  Tensor products_;         // (features, features)
+  Tensor targets_, cross_;  // (1, classes), (features, classes)
 };
 
 // The same from examples in memory (n, d): the cheaper of the two forms. Time: min(n, d)^3 + n d

@@ -2,41 +2,35 @@
 
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "analysis/decompositions.h"
 #include "tensor/core/error.h"
+#include "tensor/ops/matmul.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using ConstMap = Eigen::Map<const Matrix>;
-
-ConstMap as_matrix(const Tensor& x) { return {x.data<double>(), x.size(0), x.size(1)}; }
-
-Tensor as_tensor(const Matrix& x) {
-  Tensor result = Tensor::empty({x.rows(), x.cols()}, DType::f64);
-  Eigen::Map<Matrix>(result.data<double>(), x.rows(), x.cols()) = x;
-  return result;
+Tensor column(const std::vector<double>& values) {
+  return Tensor::from(values, {static_cast<int64_t>(values.size()), 1}, DType::f64);
 }
+
+double squared_norm(const Tensor& x) { return sum(square(x)).item(); }
 
 // Correlations, rounded into [0, 1].
-Eigen::ArrayXd correlations(const Eigen::VectorXd& singular) {
-  return singular.array().max(0.0).min(1.0);
-}
+Tensor correlations(const std::vector<double>& singular) { return clamp(column(singular), 0, 1); }
 
 struct Summary {
   double r2 = 0, rho = 0;
 };
 
-Summary summary(const Matrix& products) {
-  const double rank = static_cast<double>(std::min(products.rows(), products.cols()));
-  const Eigen::ArrayXd rho =
-      correlations(Eigen::BDCSVD<Eigen::MatrixXd>(products).singularValues());
-  return {rho.square().sum() / rank, rho.sum() / rank};
+Summary summary(const Tensor& rho) {
+  const double rank = static_cast<double>(rho.numel());
+  return {squared_norm(rho) / rank, sum(rho).item() / rank};
 }
 
 }  // namespace
@@ -57,26 +51,28 @@ void FeatureRows::add(const Tensor& rows) {
 
 void FeatureRows::compress() {
   const int64_t width = columns_ + 1;
-  Eigen::HouseholderQR<Eigen::MatrixXd> qr{ConstMap(data_.data(), kept_, width)};
-  const Matrix r = qr.matrixQR().topRows(width).triangularView<Eigen::Upper>();
-  data_.assign(r.data(), r.data() + width * width);
+  data_ = triangular_factor(Tensor::from(data_, {kept_, width}, DType::f64)).values();
   kept_ = width;
+}
+
+Tensor FeatureRows::stored(int64_t first, int64_t width) const {
+  Tensor result = Tensor::empty({kept_, width}, DType::f64);
+  for (int64_t i = 0; i < kept_; ++i)
+    std::copy_n(data_.data() + i * (columns_ + 1) + first, width, result.data<double>() + i * width);
+  return result;
 }
 
 Tensor FeatureRows::uncentred(int64_t first, int64_t width) const {
   CHECK(first >= 0 && width > 0 && first + width <= columns_, "similarity: columns [", first, ", ",
         first + width, ") of ", columns_);
-  return as_tensor(ConstMap(data_.data(), kept_, columns_ + 1).middleCols(first + 1, width));
+  return stored(first + 1, width);
 }
 
 Tensor FeatureRows::centred(int64_t first, int64_t width) const {
-  const Eigen::VectorXd ones = ConstMap(data_.data(), kept_, columns_ + 1).col(0);
-  Matrix x = as_matrix(uncentred(first, width));
-  const double scale = x.squaredNorm();
-  const Eigen::RowVectorXd mean = ones.transpose() * x / ones.squaredNorm();
-  x -= ones * mean;
-  if (x.squaredNorm() <= 1e-12 * scale) x.setZero();
-  return as_tensor(x);
+  const Tensor x = uncentred(first, width), ones = stored(0, 1);
+  const Tensor mean = matmul(ones, x, {.transpose_a = true}) / squared_norm(ones);  // (1, width)
+  const Tensor centred = x - matmul(ones, mean);
+  return squared_norm(centred) <= 1e-12 * squared_norm(x) ? Tensor::zeros_like(x) : centred;
 }
 
 int64_t FactoredFeatures::leading(double share, VarianceShare of) const {
@@ -91,18 +87,14 @@ int64_t FactoredFeatures::leading(double share, VarianceShare of) const {
 }
 
 FactoredFeatures factor(const Tensor& centred, double tolerance) {
-  const ConstMap x = as_matrix(centred);
-  const Eigen::BDCSVD<Eigen::MatrixXd> svd(x, Eigen::ComputeThinU | Eigen::ComputeThinV);
-  const Eigen::VectorXd& sigma = svd.singularValues();
-  const double floor = tolerance * static_cast<double>(std::max(x.rows(), x.cols())) * sigma(0);
-  int64_t rank = 0;
-  while (rank < sigma.size() && sigma(rank) > floor) ++rank;
-  FactoredFeatures result{.columns = x.cols()};
-  result.sigma.assign(sigma.data(), sigma.data() + rank);
-  if (rank == 0) return result;
-  result.basis = as_tensor(svd.matrixU().leftCols(rank));
-  result.coordinates =
-      as_tensor(sigma.head(rank).asDiagonal() * svd.matrixV().leftCols(rank).transpose());
+  const auto [u, sigma, vt] = svd(centred);
+  const double longest = static_cast<double>(std::max(centred.size(0), centred.size(1)));
+  FactoredFeatures result{.columns = centred.size(1)};
+  for (const double s : sigma)
+    if (s > tolerance * longest * sigma.front()) result.sigma.push_back(s);
+  if (result.rank() == 0) return result;
+  result.basis = slice(u, 1, 0, result.rank());
+  result.coordinates = column(result.sigma) * slice(vt, 0, 0, result.rank());
   return result;
 }
 
@@ -121,26 +113,26 @@ SubspaceSimilarity compare(const FactoredFeatures& x, const FactoredFeatures& y,
     const double none = std::numeric_limits<double>::quiet_NaN();
     return {none, none, none, none, none, none, none};
   }
-  const Matrix m = as_matrix(x.basis).transpose() * as_matrix(y.basis);  // (r_x, r_y)
-  const Eigen::Map<const Eigen::VectorXd> sigma(x.sigma.data(), x.rank());
+  const Tensor m = matmul(x.basis, y.basis, {.transpose_a = true});  // (r_x, r_y)
+  const Tensor sigma = column(x.sigma);
   SubspaceSimilarity result;
-  result.regression = (sigma.asDiagonal() * m).squaredNorm() / sigma.squaredNorm();
+  result.regression = squared_norm(sigma * m) / squared_norm(sigma);
 
-  const Eigen::BDCSVD<Eigen::MatrixXd> svd(m, Eigen::ComputeThinU);
-  const Eigen::ArrayXd rho = correlations(svd.singularValues());
-  const double rank = static_cast<double>(rho.size());
-  result.cca_r2 = rho.square().sum() / rank;
-  result.cca_rho = rho.sum() / rank;
-  const Summary kept = summary(m.topLeftCorner(x.leading(share, of), y.leading(share, of)));
+  const Svd variates = svd(m);
+  const Tensor rho = correlations(variates.sigma);  // (min(r_x, r_y), 1)
+  const Summary all = summary(rho);
+  result.cca_r2 = all.r2;
+  result.cca_rho = all.rho;
+  const Tensor leading = slice(slice(m, 0, 0, x.leading(share, of)), 1, 0, y.leading(share, of));
+  const Summary kept = summary(correlations(singular_values(leading)));
   result.svcca_r2 = kept.r2;
   result.svcca_rho = kept.rho;
 
-  const Matrix loads = svd.matrixU().transpose() * as_matrix(x.coordinates);  // <h_i, x_j>
-  const Eigen::ArrayXd alpha = loads.rowwise().lpNorm<1>().array();
-  const Eigen::ArrayXd alpha2 = loads.rowwise().squaredNorm().array();
-  result.pwcca = (alpha * rho).sum() / alpha.sum();
+  const Tensor loads = matmul(variates.u, x.coordinates, {.transpose_a = true});  // <h_i, x_j>
+  const Tensor alpha = sum(abs(loads), {1}, /*keepdim=*/true), alpha2 = sum(square(loads), {1}, true);
+  result.pwcca = (sum(alpha * rho) / sum(alpha)).item();
   // Variates of X that no variate of Y meets have rho = 0; they count in the sum of weights.
-  result.pwcca_r2 = (alpha2 * rho.square()).sum() / sigma.squaredNorm();
+  result.pwcca_r2 = sum(alpha2 * square(rho)).item() / squared_norm(sigma);
   return result;
 }
 

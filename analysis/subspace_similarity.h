@@ -32,6 +32,7 @@ class FeatureRows {
 
  private:
   void compress();
+  Tensor stored(int64_t first, int64_t width) const;  // columns of data_, (kept, width)
 
   int64_t count_ = 0, columns_ = 0, kept_ = 0;
   std::vector<double> data_;  // (kept, 1 + P), the first column the image of ones

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/cka.h"
+#include "analysis/decompositions.h"
 #include "analysis/layer_map.h"
 #include "analysis/subspace_similarity.h"
 #include "tensor/ops/matmul.h"
@@ -247,6 +248,31 @@ TEST_CASE("a constant layer has rank 0 and no similarity, dead columns are dropp
   const Tensor padded = concat({live, Tensor::full({50, 2}, 3.1, DType::f64)}, 1);
   CHECK(factored(padded).rank() == 4);
   CHECK(compare(factored(padded), factored(live)).cca_r2 == doctest::Approx(1));
+}
+
+TEST_CASE("decompositions multiply out to their matrix, and refuse NaN by name") {
+  LegacyNormal random(3);
+  const auto apart = [](const Tensor& a, const Tensor& b) { return std::sqrt(sum(square(a - b)).item()); };
+  for (const auto& [m, n] : {std::pair{7, 4}, std::pair{4, 7}}) {
+    const Tensor a = random.matrix(m, n);
+    const auto [u, sigma, vt] = svd(a);
+    CHECK(apart(matmul(u, Tensor::from(sigma, {4, 1}, DType::f64) * vt), a) < 1e-13);
+    const std::vector<double> alone = singular_values(a);
+    for (size_t i = 0; i < 4; ++i) CHECK(alone[i] == doctest::Approx(sigma[i]).epsilon(1e-13));
+  }
+  const Tensor tall = random.matrix(7, 4), gram = matmul(tall, tall, {.transpose_a = true});
+  const Tensor r = triangular_factor(tall);
+  CHECK(apart(matmul(r, r, {.transpose_a = true}), gram) < 1e-13);
+  const auto [values, vectors] = symmetric_eigen(gram);
+  const Tensor scaled = vectors * Tensor::from(values, {1, 4}, DType::f64);
+  CHECK(apart(matmul(scaled, vectors, {.transpose_b = true}), gram) < 1e-13);
+  // 2 on the diagonal and 1 beside it: 2 + 2 cos(k pi / 4).
+  const SymmetricEigen chain = tridiagonal_eigen({2, 2, 2}, {1, 1});
+  CHECK(chain.values[0] == doctest::Approx(2 - std::sqrt(2.0)).epsilon(1e-14));
+  CHECK(chain.values[2] == doctest::Approx(2 + std::sqrt(2.0)).epsilon(1e-14));
+  gram.data<double>()[4] = std::nan("");
+  CHECK_THROWS_WITH_AS(svd(gram), doctest::Contains("svd: "), Error);
+  CHECK_THROWS_WITH_AS(symmetric_eigen(gram), doctest::Contains("symmetric_eigen: "), Error);
 }
 
 TEST_CASE("CKA sums batches of different sizes, each by its own n (n - 3)") {
