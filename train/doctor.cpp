@@ -15,6 +15,7 @@
 #include "data/dataset.h"
 #include "tensor/core/device_choice.h"
 #include "tensor/core/text.h"
+#include "tensor/cpu/matrix_unit.h"
 #include "tensor/cpu/parallel.h"
 
 namespace passband {
@@ -38,6 +39,8 @@ Finding processor() {
   const std::string name = line_after("/proc/cpuinfo", "model name");
   Finding finding{"processor", fmt::format("{}: {}", name.empty() ? "unknown" : name,
                                            features.empty() ? "no wide vectors" : join(features)), ""};
+  if (cpu::matrix_unit::available())
+    finding.found += "; f32 products on the matrix unit (PASSBAND_MATRIX_UNIT=0: without)";
   if (!__builtin_cpu_supports("avx2")) finding.advice = "expect slow training: no AVX2";
   return finding;
 }
@@ -46,7 +49,7 @@ Finding threads() {
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
   Finding finding{"threads", fmt::format("{} used of {} logical processors (--threads)", thread_count(), online), ""};
   if (const char* limit = std::getenv("OMP_NUM_THREADS"))
-    finding.found += fmt::format("; OMP_NUM_THREADS={} is set and not used", limit);
+    finding.found += fmt::format("; OMP_NUM_THREADS={} is set", limit);
   return finding;
 }
 

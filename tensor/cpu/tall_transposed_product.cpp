@@ -4,6 +4,7 @@
 #include "tensor/core/tensor.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/product_tile.h"
+#include "tensor/cpu/sum_blocks.h"
 #include "tensor/cpu/tall_product.h"
 
 namespace passband::cpu {
@@ -13,34 +14,24 @@ constexpr int64_t kMostSums = 128 * 1024;    // of a block: 512 KiB
 constexpr int64_t kMostColumns = 512;        // of a block
 constexpr int64_t kChunkFloats = 96 * 1024;  // of both operands at a time
 
-// Which sums a task makes. A function of the shape alone, so every bit is the same on any number of
-// threads.
-struct Blocks {
-  int64_t m, n, k;
-  int64_t rows, columns;    // of a block
-  int64_t parts = 1, part;  // of k, and the rows of one
-  int64_t chunk;            // rows of k at a time
-
-  Blocks(int64_t m, int64_t n, int64_t k) : m(m), n(n), k(k), rows(m), columns(n) {
-    if (m * n <= kMostSums) {
-      parts = 2 * std::clamp<int64_t>(k / 4096, 1, 8);
-    } else {
-      columns = equal_piece(n / kTileColumns, kMostColumns / kTileColumns) * kTileColumns;
-      rows = equal_piece(m, kMostSums / columns);
-      if (count() % 2 == 1) rows = pieces_of(m, pieces_of(m, rows) + 1);
-    }
-    part = pieces_of(k, parts);
-    chunk = std::clamp<int64_t>(kChunkFloats / (rows + columns) / 16 * 16, 64, 256);
+SumBlocks blocks_of(int64_t m, int64_t n, int64_t k) {
+  SumBlocks s{.m = m, .n = n, .k = k, .rows = m, .columns = n};
+  if (m * n <= kMostSums) {
+    s.parts = 2 * std::clamp<int64_t>(k / 4096, 1, 8);
+  } else {
+    s.columns = equal_piece(n / kTileColumns, kMostColumns / kTileColumns) * kTileColumns;
+    s.rows = equal_piece(m, kMostSums / s.columns);
+    if (s.count() % 2 == 1) s.rows = pieces_of(m, pieces_of(m, s.rows) + 1);
   }
-  int64_t across() const { return pieces_of(n, columns); }
-  int64_t size() const { return rows * columns; }
-  int64_t count() const { return pieces_of(m, rows) * across() * parts; }
-};
+  s.part = pieces_of(k, s.parts);
+  s.chunk = std::clamp<int64_t>(kChunkFloats / (s.rows + s.columns) / 16 * 16, 64, 256);
+  return s;
+}
 
 // One task: sums (rows, columns) = a[k0 : k1, i0 : i1]^T b[k0 : k1, j0 : j1].
 class Task {
  public:
-  Task(const Blocks& s, int64_t index, float* sums, const float* a, const float* b)
+  Task(const SumBlocks& s, int64_t index, float* sums, const float* a, const float* b)
       : s_(s), sums_(sums), k_(index % s.parts * s.part), end_(std::min(s.k, k_ + s.part)) {
     const int64_t block = index / s.parts;
     const int64_t i0 = block / s.across() * s.rows, j0 = block % s.across() * s.columns;
@@ -85,39 +76,23 @@ class Task {
       }
   }
 
-  const Blocks& s_;
+  const SumBlocks& s_;
   float* sums_;
   const float *a_, *b_;
   int64_t k_, end_, rows_, columns_, tiles_, panels_;
 };
 
-// c = the sums of the parts, block by block.
-void join(const Blocks& s, float* c, const float* sums) {
-  parallel_for(s.m, grain_for(s.n * s.parts), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t j0 = 0; j0 < s.n; j0 += s.columns) {
-        const int64_t block = i / s.rows * s.across() + j0 / s.columns;
-        const float* from = sums + block * s.parts * s.size() + i % s.rows * s.columns;
-        for_vectors<float>(0, std::min(s.columns, s.n - j0), [&](int64_t j, int count) {
-          Vec<float> total = load(from + j, count);
-          for (int64_t p = 1; p < s.parts; ++p) total += load(from + p * s.size() + j, count);
-          store(c + i * s.n + j0 + j, total, count);
-        });
-      }
-  });
-}
-
 }  // namespace
 
 void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
                              const float* b) {
-  const Blocks blocks(m, n, k);
+  const SumBlocks blocks = blocks_of(m, n, k);
   const Tensor sums = Tensor::empty({blocks.count() * blocks.size()});
   parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       Task(blocks, i, sums.data<float>() + i * blocks.size(), a, b)();
   });
-  join(blocks, c, sums.data<float>());
+  join_parts(blocks, c, sums.data<float>());
 }
 
 }  // namespace passband::cpu

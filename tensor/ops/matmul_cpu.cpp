@@ -1,5 +1,5 @@
-// Matrix products on the CPU: oneDNN for f32 and bf16, our own for f32 ones of many rows, Eigen
-// for f64.
+// Matrix products on the CPU: oneDNN for f32 and bf16, our own for f32 ones of many rows, on the
+// matrix unit where there is one, Eigen for f64.
 #include <Eigen/Core>
 #include <cstring>
 
@@ -93,22 +93,37 @@ void matmul_halves(const Tensor& c, const Tensor& a, const Tensor& b, ProductSha
 
 // Products of many rows are bound by memory as much as by arithmetic; where what they need besides
 // stays in the second level of cache, oneDNN 2.6 takes 1.0 to 1.6 times as long as our own.
-bool is_tall(const ProductShape& s, DType dtype) {
-  return dtype == DType::f32 && s.batch == 1 && !s.transpose_a && s.m >= 512 &&
+bool is_tall(const ProductShape& s) {
+  return s.batch == 1 && !s.transpose_a && s.m >= 512 &&
          s.n % tall_product_columns() == 0 && s.k >= 16 && s.k <= TallProduct::kMostDepth &&
          s.n * s.k <= TallProduct::kMostWeights;
 }
 
-bool is_tall_transposed(const ProductShape& s, DType dtype) {
-  return dtype == DType::f32 && s.batch == 1 && s.transpose_a && !s.transpose_b && s.k >= 4096 &&
+bool is_tall_transposed(const ProductShape& s) {
+  return s.batch == 1 && s.transpose_a && !s.transpose_b && s.k >= 4096 &&
          s.m >= 16 && s.n % tall_product_columns() == 0 && s.m * s.n <= TallProduct::kMostWeights;
 }
 
-void matmul_tall(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
-                 const ProductShape& s) {
+// An f32 product of our own, where one suits; false if oneDNN is to make it.
+bool matmul_own(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
   const auto floats = [](const Tensor& x) { return x.defined() ? x.data<float>() : nullptr; };
-  tall_product({s.m, s.n, s.k, s.transpose_b, floats(e.bias), floats(e.residual)},
-               c.data<float>(), floats(a), floats(b));
+  float *pc = floats(c), *pa = floats(a), *pb = floats(b);
+  const TallProduct rows{s.m, s.n, s.k, s.transpose_b, floats(e.bias), floats(e.residual)};
+  const bool bare = !e.bias.defined() && !e.residual.defined();
+  if (s.batch == 1 && !s.transpose_a && split_product_pays(s.m, s.n, s.k) && split_product(rows, pc, pa, pb))
+    return true;
+  if (s.batch == 1 && s.transpose_a && !s.transpose_b && bare && split_transposed_product_pays(s.m, s.n, s.k) &&
+      split_transposed_product(s.m, s.n, s.k, pc, pa, pb))
+    return true;
+  if (is_tall(s)) {
+    tall_product(rows, pc, pa, pb);
+    return true;
+  }
+  if (bare && is_tall_transposed(s)) {
+    tall_transposed_product(s.m, s.n, s.k, pc, pa, pb);
+    return true;
+  }
+  return false;
 }
 
 // On CPUs without bf16 products: the same product of widened operands, rounded once.
@@ -170,10 +185,8 @@ void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epi
     matmul_f64(c, a, b, e, s);
   else if (a.dtype() == DType::bf16 && !onednn::has_bf16())
     matmul_widened(c, a, b, e, s);
-  else if (is_tall(s, a.dtype()))
-    matmul_tall(c, a, b, e, s);
-  else if (bare && is_tall_transposed(s, a.dtype()))
-    tall_transposed_product(s.m, s.n, s.k, c.data<float>(), a.data<float>(), b.data<float>());
+  else if (a.dtype() == DType::f32 && matmul_own(c, a, b, e, s))
+    return;
   else if (bare && long_sum(s, a.dtype()))
     matmul_halves(c, a, b, s);
   else

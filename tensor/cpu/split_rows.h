@@ -1,0 +1,138 @@
+// The product of a matrix of many rows on the matrix unit, with what is to become of each sum; see split_product.h.
+#pragma once
+#include <atomic>
+#include <memory>
+
+#include "tensor/core/tensor.h"
+#include "tensor/cpu/loops.h"
+#include "tensor/cpu/product_tile.h"
+#include "tensor/cpu/split_product.h"
+
+namespace passband::cpu::split {
+
+// a (m, k) times b (k, n).
+struct RowsProduct {
+  int64_t m = 0, n = 0, k = 0;
+  bool transpose_b = false;     // b is stored (n, k)
+  const float* read = nullptr;  // (m, n): what finish will read at the place of the sums, or null
+};
+
+#if defined(__AMX_BF16__) && defined(__AVX512F__)
+
+// One thread's part of a product: some rows of a times some panels of b. While the unit multiplies, the vector
+// registers finish the square of sums before and cut the next rows of a into parts.
+template <class Finish> class RowsWorker {
+ public:
+  // right: the panels [first, last) of b, kSide columns each.
+  RowsWorker(const RowsProduct& p, const float* a, const Step* right, int64_t first, int64_t last, const Finish& finish)
+      : p_(p), a_(a), right_(right), first_(first), last_(last), finish_(finish),
+        left_(std::make_unique_for_overwrite<Step[]>(static_cast<size_t>(2 * steps_))) {}
+
+  // The blocks [begin, end) of kSide rows. False if a number of theirs has no parts.
+  bool operator()(int64_t begin, int64_t end) {
+    const int64_t times = (last_ - first_) * steps_;
+    for (int64_t s = 0; s < steps_; ++s) cut(begin, s);
+    for (int64_t i = begin; i < end && whole_; ++i) {
+      const int64_t far = std::min(i + 2, end - 1);
+      Fetch rows(a_ + far * kSide * p_.k, p_.k, p_.k, rows_of(far), times);
+      Spread cutting(i + 1 < end ? steps_ : 0, times);
+      for (int64_t j = first_; j < last_; ++j) multiply({i, j}, rows, cutting);
+    }
+    for (int64_t r = 0; r < kSide; ++r) finish_row(r);
+    return whole_;
+  }
+
+ private:
+  struct Square {
+    int64_t row, column = -1;  // in units of kSide
+  };
+  // `count` things to do, spread evenly over `times` calls.
+  struct Spread {
+    int64_t count, times, credit = 0, next = 0;
+
+    Spread(int64_t count, int64_t times) : count(count), times(times) {}
+    template <class F> void some(const F& f) {
+      for (credit += count; credit >= times; credit -= times) f(next++);
+    }
+  };
+
+  int64_t rows_of(int64_t i) const { return std::min<int64_t>(kSide, p_.m - i * kSide); }
+  Step* left_of(int64_t i) const { return left_.get() + (i & 1) * steps_; }
+
+  void cut(int64_t i, int64_t s) {
+    const int64_t k = s * kDepth;
+    const Panel panel{a_ + i * kSide * p_.k + k, p_.k, rows_of(i), std::min<int64_t>(kDepth, p_.k - k)};
+    whole_ &= pack_left_rows(left_of(i) + s, panel);
+  }
+
+  void multiply(Square square, Fetch& rows, Spread& cutting) {
+    const Step *left = left_of(square.row), *right = right_ + (square.column - first_) * steps_;
+    const int64_t at = square.row * kSide * p_.n + square.column * kSide;
+    Fetch read(p_.read ? p_.read + at : nullptr, p_.n, kSide, p_.read ? rows_of(square.row) : 0, steps_);
+    Spread finishing(kSide, steps_);
+    clear_sums();
+    for (int64_t k = 0; k < steps_; ++k) {
+      multiply_add(left[k], right[k]);
+      rows.some();
+      read.some();
+      cutting.some([&](int64_t s) { cut(square.row + 1, s); });
+      finishing.some([&](int64_t r) { finish_row(r); });
+    }
+    turn_ ^= 1;
+    store_sums(sums_[turn_], kSide);
+    done_ = square;
+  }
+
+  // Row r of the last square, if there was one.
+  void finish_row(int64_t r) {
+    const auto [i, j] = done_;
+    if (j >= 0 && r < rows_of(i))
+      finish_(i * kSide + r, j * kSide, sums_[turn_] + r * kSide, std::min<int64_t>(kSide, p_.n - j * kSide));
+  }
+
+  const RowsProduct& p_;
+  const float* a_;
+  const Step* right_;
+  int64_t first_, last_;
+  const Finish& finish_;
+  const int64_t steps_ = steps_of(p_.k);
+  std::unique_ptr<Step[]> left_;  // of two blocks
+  alignas(kVectorBytes) float sums_[2][kSide * kSide];
+  int turn_ = 0;
+  Square done_{0, -1};
+  bool whole_ = true;
+  matrix_unit::Tiles registers_;
+};
+
+// The parts of b, panel after panel; undefined if a number has none.
+Tensor cut_panels(const RowsProduct& p, const float* b);
+
+// Calls finish(row, column, sums, count) for all of the product: `count` sums, at most kSide, from (row, column) on.
+// False, with calls missing, if a number of a or b has no parts. The order of every sum is fixed.
+template <class Finish>
+bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const Finish& finish) {
+  constexpr int64_t kCachedSteps = (1 << 20) / sizeof(Step);  // of b: half of the second level of cache
+  const Tensor parts = cut_panels(p, b);
+  if (!parts.defined()) return false;
+  const int64_t panels = pieces_of(p.n, kSide), steps = steps_of(p.k);
+  const int64_t group = equal_piece(panels, std::max<int64_t>(1, kCachedSteps / steps));
+  std::atomic<bool> whole = true;
+  for (int64_t first = 0; first < panels; first += group)
+    parallel_for(pieces_of(p.m, kSide), grain_for(kSide * p.n), [&](int64_t begin, int64_t end) {
+      const Step* right = static_cast<const Step*>(parts.raw()) + first * steps;
+      RowsWorker worker(p, a, right, first, std::min(panels, first + group), finish);
+      if (!worker(begin, end)) whole = false;
+      end_streaming();
+    });
+  return whole;
+}
+
+#else
+
+template <class Finish> bool multiply_rows(const RowsProduct&, const float*, const float*, const Finish&) {
+  return false;
+}
+
+#endif
+
+}  // namespace passband::cpu::split
