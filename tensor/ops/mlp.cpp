@@ -15,14 +15,14 @@ struct Mlp {
   static constexpr auto name = "mlp";
   static constexpr auto saves = Save::input;
   GeluForm form;
-  bool recorded;          // a backward may follow
-  Buffer before, active;  // h and gelu(h), (..., hidden)
+  bool recorded;        // a backward may follow
+  Buffer kept, active;  // what linear_gelu_backward needs of h, and gelu(h), (..., hidden)
 
   Tensor forward(const Tensor& x, const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
                  const Tensor& residual) {
     const Tensor hidden = Tensor::empty(x.shape().with(-1, w1.size(0)), x.dtype(), x.device());
-    if (recorded) before.memory = Tensor::empty_like(hidden);
-    DISPATCH(x.device(), linear_gelu_forward, hidden, before.memory, x, w1, b1, form);
+    if (recorded) kept.memory = Tensor::empty_like(hidden);
+    DISPATCH(x.device(), linear_gelu_forward, hidden, kept.memory, x, w1, b1, form);
     if (recorded) active.memory = hidden;
     return linear(hidden, w2, b2, residual);
   }
@@ -36,16 +36,16 @@ struct Mlp {
     return grads;
   }
 
-  void release() { before = active = {}; }
+  void release() { kept = active = {}; }
 
  private:
   Grads fused(const Saved& s, const Tensor& dy, bool hidden) const {
     Grads grads(6);
     if (s.needs(3)) grads[3] = matmul(dy, as_rows(active.memory), {.transpose_a = true});
     if (!hidden) return grads;
-    const Tensor h = as_rows(before.memory), dh = Tensor::empty_like(h);
-    if (s.needs(2)) grads[2] = Tensor::empty({h.size(1)}, h.dtype(), h.device());
-    DISPATCH(dy.device(), linear_gelu_backward, dh, grads[2], dy, s.input(3), h, form);
+    const Tensor rows = as_rows(kept.memory), dh = Tensor::empty_like(rows);
+    if (s.needs(2)) grads[2] = Tensor::empty({dh.size(1)}, dh.dtype(), dh.device());
+    DISPATCH(dy.device(), linear_gelu_backward, dh, grads[2], dy, s.input(3), rows, form);
     add_first_layer(grads, s, dh);
     return grads;
   }

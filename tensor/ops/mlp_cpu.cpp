@@ -9,12 +9,39 @@
 namespace passband::cpu {
 namespace {
 
+template <class F> void with_gelu_and_slope(GeluForm form, const F& f) {
+  if (form == GeluForm::tanh)
+    f(fn::GeluTanhAndSlope{});
+  else
+    f(fn::GeluAndSlope{});
+}
+
+// y and slope = both of h, which may be one of them.
+template <class Both> void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const Both& both) {
+  dispatch_floating(h.dtype(), "mlp", [&]<class T>() {
+    T *py = y.data<T>(), *ps = slope.data<T>();
+    const T* ph = h.data<T>();
+    parallel_for(h.numel(), kGrain, [=](int64_t begin, int64_t end) {
+#pragma omp simd
+      for (int64_t i = begin; i < end; ++i) {
+        Accumulate<T> active, by;
+        both(widen(ph[i]), active, by);
+        store(py[i], active);
+        store(ps[i], by);
+      }
+    });
+  });
+}
+
+// --- on the matrix unit ---
+
 using Run = float[split::kSide];
 
 bool on_matrix_unit(const Tensor& x, const ProductShape& s) {
   return x.dtype() == DType::f32 && split_product_pays(s.m, s.n, s.k);
 }
 
+// Activations of a whole batch: what reads them next finds them in no cache.
 void write(float* to, const Run& values, int64_t count, bool past_caches) {
   for_vectors<float>(0, count, [&](int64_t i, int lanes) {
     if (past_caches)
@@ -24,63 +51,71 @@ void write(float* to, const Run& values, int64_t count, bool past_caches) {
   });
 }
 
-// y = gelu(sums + bias) and, where defined, h = sums + bias. Nobody reads h before the backward pass.
-template <class Gelu>
-bool forward_on_matrix_unit(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                            const ProductShape& s, const Gelu& gelu) {
+template <class Both>
+bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope, const Tensor& x, const Tensor& weight,
+                            const Tensor& bias, const ProductShape& s, const Both& both) {
   const float* offset = bias.defined() ? bias.data<float>() : nullptr;
-  float *py = y.data<float>(), *ph = h.defined() ? h.data<float>() : nullptr;
-  const bool past_caches = may_stream(py, s.m, s.n) && (!ph || may_stream(ph, s.m, s.n));
+  float *py = y.data<float>(), *ps = slope.defined() ? slope.data<float>() : nullptr;
+  const bool past_caches = may_stream(py, s.m, s.n) && (!ps || may_stream(ps, s.m, s.n));
   const auto finish = [&](int64_t row, int64_t column, const float* sums, int64_t count) {
-    alignas(kVectorBytes) Run before = {}, active;
+    alignas(kVectorBytes) Run before = {}, active, by;
     for (int64_t i = 0; i < count; ++i) before[i] = sums[i] + (offset ? offset[column + i] : 0.0f);
 #pragma omp simd
-    for (int i = 0; i < split::kSide; ++i) active[i] = gelu(before[i]);
+    for (int i = 0; i < split::kSide; ++i) both(before[i], active[i], by[i]);
     write(py + row * s.n + column, active, count, past_caches);
-    if (ph) write(ph + row * s.n + column, before, count, past_caches);
+    if (ps) write(ps + row * s.n + column, by, count, past_caches);
   };
   return split::multiply_rows({s.m, s.n, s.k, s.transpose_b}, x.data<float>(), weight.data<float>(), finish);
 }
 
-template <class Slope>
-bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dy, const Tensor& weight, const Tensor& h,
-                             const ProductShape& s, const Slope& slope) {
-  float* to = dh.data<float>();
-  const float* before = h.data<float>();
+// dbias is summed over squares of rows first, which one thread has in its hands.
+bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
+                             const Tensor& slope, const ProductShape& s) {
+  const Tensor totals = Tensor::empty({pieces_of(s.m, split::kSide), s.n});
+  float *to = dh.data<float>(), *total = totals.data<float>();
+  const float* by = slope.data<float>();
   const bool past_caches = may_stream(to, s.m, s.n);
   const auto finish = [&](int64_t row, int64_t column, const float* sums, int64_t count) {
     const int64_t at = row * s.n + column;
-    alignas(kVectorBytes) Run x = {}, gradient;
-    std::copy_n(before + at, count, x);
-#pragma omp simd
-    for (int i = 0; i < split::kSide; ++i) gradient[i] = slope(x[i], sums[i]);
+    const bool first = row % split::kSide == 0;
+    float* square = total + row / split::kSide * s.n + column;
+    alignas(kVectorBytes) Run gradient = {};
+    for (int64_t i = 0; i < count; ++i) {
+      gradient[i] = by[at + i] * sums[i];
+      square[i] = first ? gradient[i] : square[i] + gradient[i];
+    }
     write(to + at, gradient, count, past_caches);
   };
-  return split::multiply_rows({s.m, s.n, s.k, s.transpose_b, before}, dy.data<float>(), weight.data<float>(), finish);
+  const split::RowsProduct product{s.m, s.n, s.k, s.transpose_b, by};
+  if (!split::multiply_rows(product, dy.data<float>(), weight.data<float>(), finish)) return false;
+  if (dbias.defined()) sum(dbias, totals, {1, totals.size(0), s.n}, 1.0);
+  return true;
 }
 
 }  // namespace
 
-void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                         GeluForm form) {
+void linear_gelu_forward(const Tensor& y, const Tensor& slope, const Tensor& x, const Tensor& weight,
+                         const Tensor& bias, GeluForm form) {
   const ProductShape s = linear_shape(x, weight);
-  with_gelu(form, [&](auto gelu, auto) {
-    if (on_matrix_unit(x, s) && forward_on_matrix_unit(y, h, x, weight, bias, s, gelu)) return;
-    const Tensor& sums = h.defined() ? h : y;
-    matmul_forward(sums, x, weight, {.bias = bias}, s);
-    map(y, sums, gelu);
+  with_gelu_and_slope(form, [&](auto both) {
+    if (on_matrix_unit(x, s) && forward_on_matrix_unit(y, slope, x, weight, bias, s, both)) return;
+    matmul_forward(y, x, weight, {.bias = bias}, s);
+    if (slope.defined())
+      apply(y, slope, y, both);
+    else
+      with_gelu(form, [&](auto gelu, auto) { map(y, y, gelu); });
   });
 }
 
 void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
-                          const Tensor& h, GeluForm form) {
+                          const Tensor& slope, GeluForm) {
   const ProductShape s = linear_gradient_shape(dy, weight);
-  with_gelu(form, [&](auto, auto slope) {
-    if (on_matrix_unit(dy, s) && backward_on_matrix_unit(dh, dy, weight, h, s, slope)) return;
-    matmul_forward(dh, dy, weight, {}, s);
-    zip(dh, h, dh, slope);
+  if (on_matrix_unit(dy, s) && backward_on_matrix_unit(dh, dbias, dy, weight, slope, s)) return;
+  matmul_forward(dh, dy, weight, {}, s);
+  dispatch_floating(dh.dtype(), "mlp", [&]<class T>() {
+    map_elements(dh.numel(), fn::Mul{}, dh.data<T>(), dh.data<T>(), slope.data<T>());
   });
-  if (dbias.defined()) sum(dbias, dh, {1, dh.size(0), dh.size(1)}, 1.0);
+  if (dbias.defined()) sum(dbias, dh, {1, s.m, s.n}, 1.0);
 }
 
 }  // namespace passband::cpu

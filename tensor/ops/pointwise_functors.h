@@ -114,6 +114,22 @@ struct GeluTanhBackward {
     return dy * T(0.5) * (T(1) + t + x * (T(1) - t * t) * inner);
   }
 };
+// Both the GELU and its slope, which share most of their work.
+struct GeluAndSlope {
+  template <class T> PASSBAND_HD void operator()(T x, T& y, T& slope) const {
+    const T cdf = T(0.5) * (T(1) + math::erf(x * T(kSqrtHalf)));
+    y = x * cdf;
+    slope = math::multiply_add(x * T(kInvSqrt2Pi), math::exp(T(-0.5) * x * x), cdf);
+  }
+};
+struct GeluTanhAndSlope {
+  template <class T> PASSBAND_HD void operator()(T x, T& y, T& slope) const {
+    const T t = math::tanh(T(kGeluTanhScale) * x * (T(1) + T(kGeluTanhCubic) * x * x));
+    const T inner = T(kGeluTanhScale) * (T(1) + T(3 * kGeluTanhCubic) * x * x);
+    y = T(0.5) * x * (T(1) + t);
+    slope = T(0.5) * (T(1) + t + x * (T(1) - t * t) * inner);
+  }
+};
 struct SiluBackward {
   template <class T> PASSBAND_HD T operator()(T x, T dy) const {
     const T s = T(1) / (T(1) + math::exp(-x));
