@@ -94,7 +94,8 @@ TEST_CASE("a product on the matrix unit is as exact as one of f32 multiply-adds"
 
 TEST_CASE("products on the matrix unit take any shape, biases, residuals and both layouts of the right factor") {
   if (!cpu::matrix_unit::available()) return;
-  for (const auto [m, n, k] : {std::array<int64_t, 3>{1, 1, 1}, {33, 31, 32}, {65, 97, 33}, {300, 300, 700}}) {
+  for (const auto [m, n, k] :
+       {std::array<int64_t, 3>{1, 1, 1}, {33, 31, 32}, {65, 97, 33}, {300, 300, 700}, {70, 1100, 2100}}) {
     const Tensor a = naive::random({m, k}, DType::f32, 1), w = naive::random({n, k}, DType::f32, 2),
                  bias = naive::random({n}, DType::f32, 3), residual = naive::random({m, n}, DType::f32, 4),
                  c = Tensor::empty({m, n}), b = transpose(w, 0, 1);
