@@ -61,6 +61,8 @@ endforeach()
 passband_library(oneDNN libdnnl-dev oneapi/dnnl/dnnl.hpp dnnl oneapi/dnnl/dnnl_version.h)
 passband_library(KissFFT libkissfft-dev kissfft/kiss_fftr.h kissfft-float "")
 passband_library(LAPACKE liblapacke-dev lapacke.h lapacke "")
+passband_library(TOML libtomlplusplus-dev toml++/toml.h tomlplusplus "")
+target_compile_definitions(passband_toml INTERFACE TOML_HEADER_ONLY=0 TOML_SHARED_LIB=1)
 passband_feature(OpenMP ON "${OpenMP_CXX_VERSION}" "required (g++)")
 
 if(PASSBAND_NATIVE)

@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
 #include <algorithm>

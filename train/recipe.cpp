@@ -1,7 +1,6 @@
 // Recipes, and configurations as TOML.
 #include <fmt/format.h>
 
-#define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
 #include "tensor/core/file.h"
