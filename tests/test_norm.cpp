@@ -2,6 +2,7 @@
 // formulas.
 #include "tests/numeric.h"
 
+#include "tensor/core/profile.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/norm.h"
 #include "tests/nn_reference.h"
@@ -194,6 +195,28 @@ TEST_CASE("group norm equals naive f64 loops and its gradients are right to the 
   CHECK(gradient_error(f, inputs) < 1e-7);
   CHECK(gradient_error(directional(f), inputs) < 1e-7);
   CHECK(gradient_error(directional(directional(f)), inputs) < 1e-6);
+}
+
+// Around a norm: x + norm(x).
+const Function kShortcuts[] = {
+    [](const Tensors& t) { return add(batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true}), t[0]); },
+    [](const Tensors& t) { return add(t[0], batch_norm(t[0], t[1], t[2], {}, {})); },
+    [](const Tensors& t) { return add(layer_norm(t[0], t[1], t[2]), t[0]); },
+};
+
+TEST_CASE("a shortcut's gradient is added where the norm that it passes by makes its own") {
+  for (const DType dtype : {DType::f64, DType::f32})
+    for (const Function& f : kShortcuts) {
+      const Affine affine(21, dtype);
+      const Tensors inputs{random_tensor({9, 5, 21}, 1, dtype).leaf(), affine.gamma.leaf(), affine.beta.leaf()};
+      const Tensor seed = random_tensor({9, 5, 21}, 2, dtype);
+      const Tensors composed = grad(f(inputs), inputs, {.seed = seed, .create_graph = true});
+      const Tensor y = f(inputs);
+      start_profile();
+      const Tensors fused = grad(y, inputs, {.seed = seed});
+      for (const KernelTime& time : stop_profile()) CHECK(time.kernel != "zip");
+      for (size_t i = 0; i < fused.size(); ++i) CHECK(max_error(fused[i], composed[i]) <= 20 * tolerance(dtype));
+    }
 }
 
 TEST_CASE("norms give the same bits on any number of threads") {

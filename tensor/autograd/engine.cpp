@@ -51,8 +51,6 @@ void accumulate(Tensor& sum, const Tensor& gradient) {
   }
 }
 
-using GradMap = std::unordered_map<Node*, Tensor>;
-
 Tensor seed_of(const Tensor& output, const GradOptions& options) {
   CHECK(output.tracked(), "grad: the output ", output, " does not depend on any leaf");
   if (!options.seed.defined()) {
@@ -79,7 +77,8 @@ GradMap run(const Tensor& output, const GradOptions& options, const std::unorder
     Tensor dy = found->second;
     if (!is_leaf && !keep.contains(node)) sums.erase(found);
     if (is_leaf) continue;
-    Grads gradients = node->backward(dy);
+    Arrived arrived(node->edges(), sums);
+    Grads gradients = node->backward(dy, arrived);
     dy = {};
     check_gradients(*node, gradients);
     for (size_t i = 0; i < gradients.size(); ++i) {

@@ -1,6 +1,8 @@
 // Nodes that are not templates: guards of saved tensors, poison, release without recursion.
 #include "tensor/autograd/node.h"
 
+#include <utility>
+
 namespace passband {
 namespace {
 
@@ -12,7 +14,7 @@ class PoisonNode final : public Node {
     for (const Tensor& input : inputs) edges_.push_back({input.node(), input.shape(), input.dtype()});
   }
   ~PoisonNode() override { release_references(); }
-  Grads backward(const Tensor&) override {
+  Grads backward(const Tensor&, Arrived&) override {
     throw Error(concat_text(op_, " is not differentiable; detach() if that is meant"));
   }
   const char* name() const override { return op_; }
@@ -26,6 +28,11 @@ class PoisonNode final : public Node {
 bool recording() { return recording_on; }
 RecordGuard::RecordGuard(bool on) : restore_(recording_on) { recording_on = on; }
 RecordGuard::~RecordGuard() { recording_on = restore_; }
+
+Tensor Arrived::take(size_t i) {
+  const auto found = sums_.find(edges_[i].node.get());
+  return found == sums_.end() ? Tensor{} : std::exchange(found->second, {});
+}
 
 Node::~Node() { release_references(); }
 

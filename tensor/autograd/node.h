@@ -16,6 +16,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "tensor/core/tensor.h"
@@ -53,10 +54,25 @@ struct Edge {
   DType dtype = DType::f32;
 };
 
+using GradMap = std::unordered_map<Node*, Tensor>;
+
+// Gradients that other paths have brought to the inputs of a node before its turn. A backward that can add one to its
+// own at no cost, as where a shortcut meets the layer it passed by, takes it, and returns the sum of both.
+class Arrived {
+ public:
+  Arrived(const std::vector<Edge>& edges, GradMap& sums) : edges_(edges), sums_(sums) {}
+  // Undefined if nothing has come to input i yet.
+  Tensor take(size_t i);
+
+ private:
+  const std::vector<Edge>& edges_;
+  GradMap& sums_;
+};
+
 class Node : public std::enable_shared_from_this<Node> {
  public:
   virtual ~Node();
-  virtual Grads backward(const Tensor& dy) = 0;
+  virtual Grads backward(const Tensor& dy, Arrived& arrived) = 0;
   virtual const char* name() const = 0;
   // Drops what was saved for backward. A later backward through this node throws.
   virtual void release_saved() {}
@@ -73,7 +89,7 @@ class Node : public std::enable_shared_from_this<Node> {
 // A tensor that gradients are asked for. `grad` accumulates over backward() calls.
 class Leaf : public Node {
  public:
-  Grads backward(const Tensor&) override { return {}; }
+  Grads backward(const Tensor&, Arrived&) override { return {}; }
   const char* name() const override { return "leaf"; }
   Tensor grad;
   bool bound = false;  // `grad` is a view of somebody's memory: sums go there in place
@@ -127,7 +143,12 @@ template <class Op> class OpNode final : public Node {
   }
   ~OpNode() override { release_references(); }
 
-  Grads backward(const Tensor& dy) override { return op_.backward(saved_, dy); }
+  Grads backward(const Tensor& dy, Arrived& arrived) override {
+    if constexpr (requires { op_.backward(saved_, dy, arrived); })
+      return op_.backward(saved_, dy, arrived);
+    else
+      return op_.backward(saved_, dy);
+  }
   const char* name() const override { return Op::name; }
   void release_saved() override {
     std::vector<std::shared_ptr<Node>> references;

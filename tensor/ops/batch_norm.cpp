@@ -37,8 +37,8 @@ struct BatchNorm {
     return y;
   }
 
-  Grads backward(const Saved& s, const Tensor& dy) const {
-    return recording() ? composed(s, dy) : fused(s, dy);
+  Grads backward(const Saved& s, const Tensor& dy, Arrived& arrived) const {
+    return recording() ? composed(s, dy) : fused(s, dy, arrived);
   }
 
   void release() { mean = rstd = relu_bits = {}; }
@@ -64,13 +64,14 @@ struct BatchNorm {
     if (running_var.defined()) running_var.bump_version();
   }
 
-  Grads fused(const Saved& s, const Tensor& dy) const {
+  Grads fused(const Saved& s, const Tensor& dy, Arrived& arrived) const {
     const Tensor &x = s.input(0), &gamma = s.input(1);
     Tensor dx = s.needs(0) ? Tensor::empty_like(x) : Tensor{};
     const bool passes_through = !options.relu;  // dresidual is dy itself
     Tensor dresidual = s.needs(3) && !passes_through ? Tensor::empty_like(x) : Tensor{};
     Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
-    DISPATCH(x.device(), batch_norm_backward, dx, dgamma, dbeta, dresidual, dy,
+    const Tensor added = s.needs(0) ? arrived.take(0) : Tensor{};
+    DISPATCH(x.device(), batch_norm_backward, dx, dgamma, dbeta, dresidual, dy, added,
              tensors(x, gamma, s.input(2)));
     return {dx, dgamma, dbeta, s.needs(3) && passes_through ? dy : dresidual};
   }

@@ -102,7 +102,8 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
 }
 
 void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dresidual, const Tensor& dy, const BatchNormTensors& t) {
+                         const Tensor& dresidual, const Tensor& dy, const Tensor& added,
+                         const BatchNormTensors& t) {
   dispatch_floating(dy.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const auto scale = scales<A>(t);
@@ -128,11 +129,12 @@ void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
       offset[c] = static_cast<A>(scale[c] * total[c] / n);
     }
     if (!dx.defined() && !dresidual.defined()) return;
+    const T* more = data_or_null<T>(added);
     dispatch_gate(t, [&](auto gate) {
       blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
         T* dx_rows = dx.defined() ? dx.data<T>() + row * C : nullptr;
         T* dresidual_rows = dresidual.defined() ? dresidual.data<T>() + row * C : nullptr;
-        gradient_block<gate.value>(dx_rows, dresidual_rows,
+        gradient_block<gate.value>(dx_rows, dresidual_rows, more ? more + row * C : nullptr,
                                    block_of<T>(t, scale, dy.data<T>(), row, rows), slope.data(),
                                    offset.data());
       });

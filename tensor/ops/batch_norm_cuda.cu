@@ -63,13 +63,13 @@ Tensor scratch(const ColumnPass& pass, const Tensor& x) {
 
 template <Gate gate, class T>
 void backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dresidual,
-              const Tensor& dy, const BatchNormTensors& t) {
+              const Tensor& dy, const Tensor& added, const BatchNormTensors& t) {
   T *const dx_data = data_or_null<T>(dx), *const dresidual_data = data_or_null<T>(dresidual);
-  const T *const x = t.x.data<T>(), *const g = dy.data<T>();
+  const T *const x = t.x.data<T>(), *const g = dy.data<T>(), *const more = data_or_null<T>(added);
   const uint8_t* bits = data_or_null<uint8_t>(t.relu_bits);
   const int64_t C = dy.size(-1);
   const ColumnPass pass(1, dy.shape().outer(-1), C,
-                        rows_are_packed(C, x, g, dx_data, dresidual_data));
+                        rows_are_packed(C, x, g, more, dx_data, dresidual_data));
   const StreamHandle stream = compute_stream();
   const Tensor sums = scratch(pass, dy);
   const Tensor slopes = Tensor::empty({2, C}, DType::f32, dy.device());
@@ -80,8 +80,8 @@ void backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const
          sums.data<float>(), statistics_of(t), t.training, pass);
   if (!dx.defined() && !dresidual.defined()) return;
   launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-         norm_gradient_kernel<gate, T>, dx_data, dresidual_data, g, x, bits, slopes.data<float>(),
-         statistics_of(t), pass);
+         norm_gradient_kernel<gate, T>, dx_data, dresidual_data, more, g, x, bits,
+         slopes.data<float>(), statistics_of(t), pass);
 }
 
 }  // namespace
@@ -122,12 +122,13 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
 }
 
 void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dresidual, const Tensor& dy, const BatchNormTensors& t) {
+                         const Tensor& dresidual, const Tensor& dy, const Tensor& added,
+                         const BatchNormTensors& t) {
   dispatch_f32_bf16(dy.dtype(), "batch_norm", [&]<class T>() {
-    if (!t.relu) return backward<Gate::open, T>(dx, dgamma, dbeta, dresidual, dy, t);
+    if (!t.relu) return backward<Gate::open, T>(dx, dgamma, dbeta, dresidual, dy, added, t);
     if (t.relu_bits.defined())
-      return backward<Gate::bits, T>(dx, dgamma, dbeta, dresidual, dy, t);
-    backward<Gate::sign, T>(dx, dgamma, dbeta, dresidual, dy, t);
+      return backward<Gate::bits, T>(dx, dgamma, dbeta, dresidual, dy, added, t);
+    backward<Gate::sign, T>(dx, dgamma, dbeta, dresidual, dy, added, t);
   });
 }
 

@@ -145,7 +145,7 @@ void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kJoinThreads, .stream = stream},
            find_slopes_kernel, slopes.data<float>(), joined.data<double>(), s, pass);
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-           norm_gradient_kernel<Gate::open, T>, dx_data, nullptr, dy.data<T>(), x.data<T>(),
+           norm_gradient_kernel<Gate::open, T>, dx_data, nullptr, nullptr, dy.data<T>(), x.data<T>(),
            nullptr, slopes.data<float>(), s, pass);
   });
 }

@@ -23,7 +23,7 @@ struct LayerNorm {
     return y;
   }
 
-  Grads backward(const Saved& s, const Tensor& dy) const {
+  Grads backward(const Saved& s, const Tensor& dy, Arrived& arrived) const {
     const Tensor &x = s.input(0), &gamma = s.input(1);
     if (recording()) {
       const DType wide = statistics_type(x);
@@ -33,8 +33,9 @@ struct LayerNorm {
     }
     Tensor dx = s.needs(0) ? Tensor::empty_like(x) : Tensor{};
     Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
-    DISPATCH(x.device(), layer_norm_backward, dx, dgamma, dbeta, dy, x, mean.memory, rstd.memory,
-             gamma);
+    const Tensor added = s.needs(0) ? arrived.take(0) : Tensor{};
+    DISPATCH(x.device(), layer_norm_backward, dx, dgamma, dbeta, dy, added, x, mean.memory,
+             rstd.memory, gamma);
     return {dx, dgamma, dbeta};
   }
 

@@ -50,10 +50,11 @@ template <class T, class A = Accumulate<T>> struct RowStatistics {
   }
 };
 
-// One row of the gradient, and what the row adds to dgamma (sums) and dbeta (sums + columns).
-template <class T, class A = Accumulate<T>> void backward_row(T* dx, A* sums, const T* dy,
-                                                              const T* x, const A* gamma, A mean,
-                                                              A rstd, int64_t columns) {
+// One row of the gradient, with what is `added` where there is something, and what the row adds to
+// dgamma (sums) and dbeta (sums + columns).
+template <class T, class A = Accumulate<T>>
+void backward_row(T* dx, A* sums, const T* dy, const T* added, const T* x, const A* gamma, A mean,
+                  A rstd, int64_t columns) {
   const auto xhat = [&](int64_t c, int count) { return (load(x + c, count) - mean) * rstd; };
   for_vectors<A>(0, columns, [&](int64_t c, int count) {
     const Vec<A> g = load(dy + c, count);
@@ -68,7 +69,8 @@ template <class T, class A = Accumulate<T>> void backward_row(T* dx, A* sums, co
   const A offset = total[0] / static_cast<A>(columns), slope = total[1] / static_cast<A>(columns);
   for_vectors<A>(0, columns, [&](int64_t c, int count) {
     const Vec<A> g = load(dy + c, count) * load(gamma + c, count);
-    store(dx + c, rstd * (g - offset - xhat(c, count) * slope), count);
+    const Vec<A> own = rstd * (g - offset - xhat(c, count) * slope);
+    store(dx + c, added ? own + load(added + c, count) : own, count);
   });
 }
 
@@ -99,8 +101,8 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
 }
 
 void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
-                         const Tensor& gamma) {
+                         const Tensor& dy, const Tensor& added, const Tensor& x,
+                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
@@ -109,8 +111,9 @@ void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     blocks.each([&](int64_t b, int64_t first, int64_t rows) {
       for (int64_t r = first; r < first + rows; ++r)
         backward_row<T>(dx.defined() ? dx.data<T>() + r * C : nullptr, sums.data() + 2 * b * C,
-                        dy.data<T>() + r * C, x.data<T>() + r * C, gamma.data<A>(),
-                        mean.data<A>()[r], rstd.data<A>()[r], C);
+                        dy.data<T>() + r * C, added.defined() ? added.data<T>() + r * C : nullptr,
+                        x.data<T>() + r * C, gamma.data<A>(), mean.data<A>()[r],
+                        rstd.data<A>()[r], C);
     });
     const std::vector<double> total = blocks.joined(sums, 2 * C);
     for (int64_t c = 0; c < C; ++c) {

@@ -94,9 +94,10 @@ struct Saved {
   const float *mean, *rstd, *gamma;
 };
 
-// dx of a row. With g = dy gamma: dx = rstd (g - mean(g) - xhat mean(g xhat)).
+// dx of a row. With g = dy gamma: dx = rstd (g - mean(g) - xhat mean(g xhat)) + added (unless null).
 template <int held, class T>
-__device__ __forceinline__ void gradient_row(T* __restrict__ dx, const Wide (&kept_dy)[held],
+__device__ __forceinline__ void gradient_row(T* __restrict__ dx, const T* __restrict__ added,
+                                             const Wide (&kept_dy)[held],
                                              const Wide (&kept_x)[held],
                                              const T* __restrict__ dy, const T* __restrict__ x,
                                              float mean, float rstd,
@@ -130,9 +131,9 @@ __device__ __forceinline__ void gradient_row(T* __restrict__ dx, const Wide (&ke
   const float n = static_cast<float>(rows.columns);
   const float offset = warp_sum(sum) / n, slope = warp_sum(product) / n;
   each([&](int c, int count, const Wide& g, const Wide& xhat) {
-    Wide result;
+    Wide result = added ? load_wide(added + c, count, rows.packed) : Wide{};
 #pragma unroll
-    for (int k = 0; k < kWide; ++k) result[k] = rstd * (g[k] - offset - xhat[k] * slope);
+    for (int k = 0; k < kWide; ++k) result[k] += rstd * (g[k] - offset - xhat[k] * slope);
     store_wide(dx + c, result, count, rows.packed);
   });
 }
@@ -141,8 +142,8 @@ __device__ __forceinline__ void gradient_row(T* __restrict__ dx, const Wide (&ke
 // dgamma, unless that is null: then rows may be longer than what is held.
 template <int held, class T>
 __global__ void __launch_bounds__(kWarps * 32)
-    backward_kernel(T* __restrict__ dx, float* __restrict__ sums, const T* __restrict__ dy,
-                    const T* __restrict__ x, Saved saved, Rows rows) {
+    backward_kernel(T* __restrict__ dx, float* __restrict__ sums, const T* __restrict__ added,
+                    const T* __restrict__ dy, const T* __restrict__ x, Saved saved, Rows rows) {
   SHARED(float, handed, [kWarps][held * kSpan]);
   const int warp = threadIdx.x / 32;
   Wide total[2][held] = {};  // of dy, of dy * xhat
@@ -160,7 +161,9 @@ __global__ void __launch_bounds__(kWarps * 32)
         total[0][i][k] += g[i][k];
         total[1][i][k] += g[i][k] * ((v[i][k] - mean) * rstd);
       }
-    if (dx) gradient_row(dx + at, g, v, dy + at, x + at, mean, rstd, saved.gamma, rows);
+    if (dx)
+      gradient_row(dx + at, added ? added + at : nullptr, g, v, dy + at, x + at, mean, rstd,
+                   saved.gamma, rows);
   }
   if (!sums) return;
 #pragma unroll
@@ -242,14 +245,15 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
 }
 
 void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
-                         const Tensor& gamma) {
+                         const Tensor& dy, const Tensor& added, const Tensor& x,
+                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
   dispatch_f32_bf16(x.dtype(), "layer_norm", [&]<class T>() {
     const int64_t C = x.size(-1);
     T* const dx_data = dx.defined() ? dx.data<T>() : nullptr;
+    const T* const more = added.defined() ? added.data<T>() : nullptr;
     const Saved saved{mean.data<float>(), rstd.data<float>(), gamma.data<float>()};
     const Rows rows{x.shape().outer(-1), static_cast<int>(C),
-                    rows_are_packed(C, x.data<T>(), dy.data<T>(), dx_data),
+                    rows_are_packed(C, x.data<T>(), dy.data<T>(), dx_data, more),
                     rows_are_packed(C, saved.gamma)};
     const ColumnPass pass(1, rows.count, C, rows.packed);
     const bool fits = C <= 4 * kSpan;
@@ -263,7 +267,7 @@ void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
       if (!fits && !dx_data) return;
       launch({.grid = blocks, .block = kWarps * 32, .stream = stream},
              backward_kernel<held.value, T>, dx_data, fits ? sums.data<float>() : nullptr,
-             dy.data<T>(), x.data<T>(), saved, rows);
+             more, dy.data<T>(), x.data<T>(), saved, rows);
     });
     if (!fits)
       launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, products_kernel<T>,

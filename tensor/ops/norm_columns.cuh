@@ -270,11 +270,12 @@ __global__ void __launch_bounds__(kColumnThreads)
   store_wide(own + pass.columns, total[1], t.count, false);
 }
 
-// dx = scale * dy' - slope * (x - mean) - offset, and the residual's gradient dy'. Either may be
-// null. slope and offset are (samples, 2, columns) in one piece.
+// dx = scale * dy' - slope * (x - mean) - offset, plus what is `added`, and the residual's gradient
+// dy'. Any of the three may be null. slope and offset are (samples, 2, columns) in one piece.
 template <Gate gate, class T>
 __global__ void __launch_bounds__(kColumnThreads)
-    norm_gradient_kernel(T* __restrict__ dx, T* __restrict__ dresidual, const T* __restrict__ dy,
+    norm_gradient_kernel(T* __restrict__ dx, T* __restrict__ dresidual,
+                         const T* __restrict__ added, const T* __restrict__ dy,
                          const T* __restrict__ x, const uint8_t* __restrict__ bits,
                          const float* __restrict__ slopes, NormStatistics s, ColumnPass pass) {
   const ColumnThread t(pass);
@@ -294,10 +295,10 @@ __global__ void __launch_bounds__(kColumnThreads)
                     (t.sample * pass.rows + row) * words + t.column / kWide);
     if (dresidual) store_wide(dresidual + at, g, t.count, pass.packed);
     if (!dx) continue;
-    Wide d;
+    Wide d = added ? load_wide(added + at, t.count, pass.packed) : Wide{};
 #pragma unroll
     for (int i = 0; i < kWide; ++i)
-      d[i] = scale[i] * g[i] - fmaf(slope[i], v[i] - mean[i], offset[i]);
+      d[i] += scale[i] * g[i] - fmaf(slope[i], v[i] - mean[i], offset[i]);
     store_wide(dx + at, d, t.count, pass.packed);
   }
 }

@@ -205,10 +205,11 @@ void block_products(A* sums, const NormBlock<T>& b) {
   });
 }
 
-// dx = scale * dy' - slope * (x - mean) - offset per column, and the residual's gradient dy'.
-// Either may be null.
+// dx = scale * dy' - slope * (x - mean) - offset per column, plus what is `added`, and the residual's
+// gradient dy'. Any of the three may be null.
 template <Gate gate, class T, class A = Accumulate<T>>
-void gradient_block(T* dx, T* dresidual, const NormBlock<T>& b, const A* slope, const A* offset) {
+void gradient_block(T* dx, T* dresidual, const T* added, const NormBlock<T>& b, const A* slope,
+                    const A* offset) {
   for (int64_t r = 0; r < b.rows; ++r)
     for_vectors<A>(0, b.columns, [&](int64_t c, int count) {
       const int64_t at = r * b.columns + c;
@@ -216,9 +217,10 @@ void gradient_block(T* dx, T* dresidual, const NormBlock<T>& b, const A* slope, 
       if (dresidual) store(dresidual + at, g, count);
       if (!dx) return;
       const Vec<A> d = load(b.x + at, count) - load(b.mean + c, count);
-      store(dx + at,
-            load(b.scale + c, count) * g - (load(slope + c, count) * d + load(offset + c, count)),
-            count);
+      Vec<A> sum =
+          load(b.scale + c, count) * g - (load(slope + c, count) * d + load(offset + c, count));
+      if (added) sum += load(added + at, count);
+      store(dx + at, sum, count);
     });
 }
 
