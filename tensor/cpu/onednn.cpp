@@ -222,11 +222,11 @@ Tensor memory_for(const dnnl::memory::desc& layout) {
   return Tensor::empty({static_cast<int64_t>(layout.get_size())}, DType::u8);
 }
 
-Tensor packed(const Reorder& reorder, const Tensor& weights) {
-  if (!reorder.needed()) return weights;
-  if (Tensor found = packed_weights().find(weights, reorder.from, reorder.to)) return found;
-  const Tensor memory = reorder(weights);
-  packed_weights().insert(weights, reorder.from, reorder.to, memory);
+Tensor packed(const Reorder& reorder, const Tensor& x) {
+  if (!reorder.needed()) return x;
+  if (Tensor found = packed_weights().find(x, reorder.from, reorder.to)) return found;
+  const Tensor memory = reorder(x);
+  packed_weights().insert(x, reorder.from, reorder.to, memory);
   return memory;
 }
 

@@ -144,7 +144,7 @@ void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor
 void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dx,
                            const Tensor& dy, const Tensor& w) {
   const auto plan = plan_for(Pass::backward_input, algorithm, g, dy.dtype(), false);
-  const Tensor gradient = plan->y(dy), weights = onednn::packed(plan->weights, w),
+  const Tensor gradient = onednn::packed(plan->y, dy), weights = onednn::packed(plan->weights, w),
                result = plan->x.memory_before(dx);
   onednn::execute(*plan, {{DNNL_ARG_DIFF_DST, plan->destination, gradient.raw()},
                           {DNNL_ARG_WEIGHTS, plan->weights.to, weights.raw()},
@@ -155,7 +155,7 @@ void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const
 void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dw,
                             const Tensor& dy, const Tensor& x) {
   const auto plan = plan_for(Pass::backward_weight, algorithm, g, dy.dtype(), false);
-  const Tensor source = plan->x(x), gradient = plan->y(dy),
+  const Tensor source = plan->x(x), gradient = onednn::packed(plan->y, dy),
                sums = plan->weights.memory_before(dw);
   onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, source.raw()},
                           {DNNL_ARG_DIFF_DST, plan->destination, gradient.raw()},
