@@ -119,9 +119,22 @@ TEST_CASE("a gradient that nobody needs is not computed") {
   const Tensor x = naive::random({2, 8, 8, 3}, DType::f32, 1),
                w = naive::random({4, 3, 3, 3}, DType::f32, 2).leaf();
   const Tensor y = conv2d(x, w, {}, {.padding = 1});
-  const Grads grads = y.node()->backward(Tensor::full(y.shape(), 1));
+  GradMap nothing;
+  Arrived arrived(y.node()->edges(), nothing);
+  const Grads grads = y.node()->backward(Tensor::full(y.shape(), 1), arrived);
   CHECK_FALSE(grads[0].defined());
   CHECK(grads[1].defined());
+}
+
+TEST_CASE("a gradient that changes in place between the two it is used for is laid out anew") {
+  const Tensor x = naive::random({2, 32, 32, 32}, DType::f32, 1), w = naive::random({32, 3, 3, 32}, DType::f32, 2),
+               dy = naive::random({2, 32, 32, 32}, DType::f32, 3),
+               other = naive::random({2, 32, 32, 32}, DType::f32, 4);
+  const ConvOptions options{.padding = 1};
+  conv2d_input_gradient(dy, w, x.shape(), options);
+  copy_(dy, other);
+  CHECK(conv2d_weight_gradient(dy, x, w.shape(), options).values() ==
+        conv2d_weight_gradient(other, x, w.shape(), options).values());
 }
 
 TEST_CASE("weights that change in place are packed anew") {
