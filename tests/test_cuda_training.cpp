@@ -5,8 +5,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/core/asynchronous.h"
 #include "tensor/core/device_choice.h"
+#include "tensor/core/storage.h"
 #include "tensor/cuda/device_memory.h"
+#include "tensor/ops/pointwise.h"
 #include "tensor/ops/score.h"
 #include "tensor/ops/shape.h"
 #include "tests/numeric.h"
@@ -285,6 +288,19 @@ TEST_CASE("a device gives back everything it was given") {
   CHECK(free_memory(kDevice) < before);
   cuda::close_device();
   CHECK(free_memory(kDevice) == before);
+}
+
+TEST_CASE("what a recording writes to is its own also when cached memory is given back") {
+  constexpr int64_t kCount = 1 << 20;
+  const Tensor x = Tensor::full({kCount}, 1, DType::f32, kDevice), sum = Tensor::zeros({kCount}, DType::f32, kDevice);
+  const auto recording = make_recording(kDevice);
+  const auto step = [&] { add_(sum, x + 1.0); };
+  for (int i = 0; i < 2; ++i) recording->run(step);
+  release_cached_memory(kDevice);
+  const Tensor other = Tensor::full({kCount}, 7, DType::f32, kDevice);
+  recording->run(step);
+  CHECK(sum.values() == std::vector<double>(kCount, 6));
+  CHECK(other.values() == std::vector<double>(kCount, 7));
 }
 
 TEST_CASE("memory that does not exist is refused with the modules that hold the most") {

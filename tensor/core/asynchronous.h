@@ -17,6 +17,8 @@ class Marker {
   virtual void record() = 0;
   virtual bool reached() const = 0;  // also when never recorded
   virtual void wait() const = 0;
+  // For destructors: a failure of the device is left to the next call that may throw.
+  virtual void wait_quietly() const noexcept = 0;
 };
 
 // Work that always does the same on the same memory: run once as it is, recorded the second time, and from then on
@@ -69,6 +71,9 @@ class PinnedMemory {
 class Upload {
  public:
   explicit Upload(Device device);
+  ~Upload();
+  Upload(Upload&&) = default;
+  Upload& operator=(Upload&&) = delete;
   // to = host (same shape and type), later in the device's work; `host` may change as soon as this returns.
   void operator()(const Tensor& to, const Tensor& host);
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "tensor/cuda/pool.h"
@@ -16,6 +17,7 @@ class EventMarker : public Marker {
   void record() override { event_.record(compute_stream()); }
   bool reached() const override { return event_.finished(); }
   void wait() const override { event_.synchronize(); }
+  void wait_quietly() const noexcept override { event_.wait_quietly(); }
 
  private:
   Event event_;
@@ -45,14 +47,16 @@ class GraphRecording : public Recording {
   }
 
   void record(const std::function<void()>& work) {
+    hold_.emplace(arena_);
     graph_.record(compute_stream(), [&] {
       const RecordingScope recording;
       work();
     });
   }
 
-  Graph graph_;
   int arena_;
+  std::optional<ArenaHold> hold_;  // from the recording on
+  Graph graph_;
   int64_t runs_ = 0;
 };
 

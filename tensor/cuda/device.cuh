@@ -56,25 +56,27 @@ struct Launch {
   std::source_location site = std::source_location::current();
 };
 
+#if defined(__CUDACC__)
+// Lets blocks of `kernel` have this much dynamic shared memory, on the device in use. What a kernel was granted only
+// grows: a recorded launch needs what it was recorded with, whatever later launches ask for. (The 48 KiB that need no
+// grant are those of dynamic and static memory together.)
+void grant_shared_memory(const void* kernel, size_t bytes);
+#endif
+
 // Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a kernel template
 // needs its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
 template <class... Params, class... Args>
 void launch(const Launch& config, void (*kernel)(Params...), Args&&... args) {
 #if defined(__CUDACC__)
-  const auto check = [&](cudaError_t error) {
-    PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ",
-                   config.site.file_name(), ":", config.site.line());
-  };
-  constexpr size_t granted_to_all = 48 * 1024;
-  if (config.shared_bytes > granted_to_all)
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(config.shared_bytes)));
+  if (config.shared_bytes) grant_shared_memory(reinterpret_cast<const void*>(kernel), config.shared_bytes);
   cudaLaunchConfig_t native{};
   native.gridDim = config.grid;
   native.blockDim = config.block;
   native.dynamicSmemBytes = config.shared_bytes;
   native.stream = config.stream;
-  check(cudaLaunchKernelEx(&native, kernel, static_cast<Params>(args)...));
+  const cudaError_t error = cudaLaunchKernelEx(&native, kernel, static_cast<Params>(args)...);
+  PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ", config.site.file_name(),
+                 ":", config.site.line());
 #else
   emulator::enqueue_kernel(std::make_shared<emulator::BoundCall<Params...>>(kernel, static_cast<Params>(args)...),
                            config.grid, config.block, config.shared_bytes, config.stream, config.site);

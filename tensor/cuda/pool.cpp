@@ -2,10 +2,12 @@
 #include "tensor/cuda/pool.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -32,6 +34,12 @@ struct Block {
   bool live = false;
   const std::string* scope = nullptr;  // of the tensor in it
 };
+
+// Arenas whose segments must stay. Never destroyed, as the pools below.
+std::set<int>& held_arenas() {
+  static auto* const instance = new std::set<int>;
+  return *instance;
+}
 
 // Free blocks of one kind, the smallest first.
 using FreeList = std::set<std::pair<int64_t, std::byte*>>;
@@ -83,7 +91,11 @@ class Pool {
   enum class Keep : uint8_t { unknown, yes, no };
 
   bool keeps_segments() {
-    if (keep_ == Keep::unknown) keep_ = device_info(device_in_use()).emulated ? Keep::no : Keep::yes;
+    if (keep_ == Keep::unknown) {
+      const char* const wish = std::getenv("PASSBAND_POOL");
+      const bool off = wish && std::string_view(wish) == "off";
+      keep_ = off || device_info(device_in_use()).emulated ? Keep::no : Keep::yes;
+    }
     return keep_ == Keep::yes;
   }
 
@@ -175,7 +187,7 @@ class Pool {
   void release_locked() {
     for (auto at = blocks_.begin(); at != blocks_.end();) {
       const auto next = std::next(at);
-      if (!at->second.live && is_whole_segment(at)) {
+      if (!at->second.live && is_whole_segment(at) && !held_arenas().contains(at->second.arena)) {
         free_list(at->second).erase({at->second.bytes, at->first});
         give_back(at);
       }
@@ -249,5 +261,8 @@ void pool_keep_segments(bool on) { pools()[device_in_use()].keep_segments(on); }
 ArenaScope::ArenaScope(int arena) : outer_(current_arena) { current_arena = arena; }
 ArenaScope::~ArenaScope() { current_arena = outer_; }
 int make_arena() { return ++arenas; }
+
+ArenaHold::ArenaHold(int arena) : arena_(arena) { held_arenas().insert(arena); }
+ArenaHold::~ArenaHold() { held_arenas().erase(arena_); }
 
 }  // namespace passband::cuda

@@ -6,8 +6,8 @@
 #pragma once
 namespace passband::cuda {
 
-// Off: each tensor is an allocation of its own, so that the emulator sees a write past its end. Off in the emulator
-// until it is asked for, on elsewhere.
+// Off: each tensor is an allocation of its own, so that the emulator, or NVIDIA's compute-sanitizer, sees a write past
+// its end. Off in the emulator and where the environment says PASSBAND_POOL=off, until it is asked for; on elsewhere.
 void pool_keep_segments(bool on);
 
 // While one lives, blocks come from an arena of its own, which no other tensor gets: the addresses in a recorded graph
@@ -24,5 +24,17 @@ class ArenaScope {
 };
 // A new arena. Arenas live as long as the program.
 int make_arena();
+// While one lives, the segments of an arena stay where they are, also when none of their blocks is in use and memory is
+// short: a recorded graph writes there in every launch.
+class ArenaHold {
+ public:
+  explicit ArenaHold(int arena);
+  ~ArenaHold();
+  ArenaHold(const ArenaHold&) = delete;
+  ArenaHold& operator=(const ArenaHold&) = delete;
+
+ private:
+  int arena_;
+};
 
 }  // namespace passband::cuda

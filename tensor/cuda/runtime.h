@@ -91,6 +91,7 @@ class Event {
 
   void record(StreamHandle stream = nullptr);
   void synchronize() const;
+  void wait_quietly() const noexcept;  // for destructors: a failure is left to the next call that may throw
   bool finished() const;  // also when never recorded
   // Time on the device from `start` to this event, both recorded and finished.
   float milliseconds_since(const Event& start) const;
@@ -111,7 +112,8 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   // Runs `work`, which gives kernels, copies and fills to `stream`; they are recorded instead of executed.
-  // Nothing in `work` may wait for the device, or allocate on it.
+  // Nothing in `work` may wait for the device. Memory that it allocates is allocated once, not in each launch (and the
+  // emulator refuses it: a rehearsal should have made it available).
   void record(StreamHandle stream, const std::function<void()>& work);
   void launch(StreamHandle stream) const;
 

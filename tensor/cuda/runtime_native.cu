@@ -1,8 +1,8 @@
 // runtime.h on a GPU: each function is one call of the CUDA runtime, its failure an exception.
-#include <cuda_runtime.h>
+#include <map>
+#include <utility>
 
-#include "tensor/core/error.h"
-#include "tensor/cuda/runtime.h"
+#include "tensor/cuda/device.cuh"
 
 namespace passband::cuda {
 
@@ -22,6 +22,20 @@ cudaMemcpyKind native(Copy direction) {
   }
   return cudaMemcpyDefault;
 }
+
+// While a graph is recorded the driver refuses whatever might wait for other streams. Memory may come and go all the
+// same: it is no part of the recording.
+class NoPartOfRecording {
+ public:
+  NoPartOfRecording() { exchange(); }
+  ~NoPartOfRecording() { exchange(); }
+  NoPartOfRecording(const NoPartOfRecording&) = delete;
+  NoPartOfRecording& operator=(const NoPartOfRecording&) = delete;
+
+ private:
+  void exchange() { static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
 
 bool finished(cudaError_t state, const char* what) {
   if (state == cudaErrorNotReady) return false;
@@ -57,6 +71,7 @@ MemoryInfo memory_info() {
 
 void* device_malloc(size_t bytes, CallSite) {
   if (bytes == 0) return nullptr;
+  const NoPartOfRecording relaxed;
   void* memory = nullptr;
   const cudaError_t error = cudaMalloc(&memory, bytes);
   if (error == cudaErrorMemoryAllocation) {
@@ -70,9 +85,13 @@ void* device_malloc(size_t bytes, CallSite) {
 }
 
 // Frees come from destructors, also while the process ends and the driver is gone: no exception, nothing to report.
-void device_free(void* memory) { static_cast<void>(cudaFree(memory)); }
+void device_free(void* memory) {
+  const NoPartOfRecording relaxed;
+  static_cast<void>(cudaFree(memory));
+}
 
 void* pinned_malloc(size_t bytes) {
+  const NoPartOfRecording relaxed;
   void* memory = nullptr;
   if (cudaMallocHost(&memory, bytes) == cudaSuccess) return memory;
   cudaGetLastError();
@@ -110,6 +129,17 @@ void synchronize(StreamHandle stream) { check(cudaStreamSynchronize(stream), "sy
 void synchronize_device() { check(cudaDeviceSynchronize(), "synchronize_device"); }
 void check_launches(const char* what) { check(cudaGetLastError(), what); }
 
+void grant_shared_memory(const void* kernel, size_t bytes) {
+  static std::map<std::pair<int, const void*>, size_t> granted;  // kernels are launched by one thread
+  int device = 0;
+  check(cudaGetDevice(&device), "grant_shared_memory");
+  size_t& now = granted[{device, kernel}];
+  if (bytes <= now) return;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+        "shared memory of a kernel");
+  now = bytes;
+}
+
 Stream::Stream() { check(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "Stream"); }
 Stream::~Stream() { static_cast<void>(cudaStreamDestroy(handle_)); }
 bool Stream::finished() const { return cuda::finished(cudaStreamQuery(handle_), "Stream::finished"); }
@@ -126,6 +156,8 @@ Event::Event() : impl_(std::make_unique<Impl>()) { check(cudaEventCreate(&impl_-
 Event::~Event() { static_cast<void>(cudaEventDestroy(impl_->event)); }
 void Event::record(StreamHandle stream) { check(cudaEventRecord(impl_->event, stream), "Event::record"); }
 void Event::synchronize() const { check(cudaEventSynchronize(impl_->event), "Event::synchronize"); }
+// A kernel that failed fails every later call too.
+void Event::wait_quietly() const noexcept { static_cast<void>(cudaEventSynchronize(impl_->event)); }
 bool Event::finished() const { return cuda::finished(cudaEventQuery(impl_->event), "Event::finished"); }
 
 float Event::milliseconds_since(const Event& start) const {

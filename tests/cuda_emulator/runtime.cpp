@@ -328,6 +328,10 @@ void Event::synchronize() const {
   emulator::throw_unreported();
 }
 
+void Event::wait_quietly() const noexcept {
+  emulator::keep_fault([&] { synchronize(); });
+}
+
 bool Event::finished() const { return impl_->state->completed >= impl_->state->issued; }
 
 float Event::milliseconds_since(const Event& start) const {

@@ -212,6 +212,19 @@ TEST_CASE("an event that was dropped by a fault is waited for in vain, and says 
   CHECK_THROWS_WITH(second.synchronize(), doctest::Contains("was dropped after a fault"));
 }
 
+TEST_CASE("a fault that turns up while a destructor waits is thrown by the next call") {
+  const WithOptions restore;
+  emulator::options().deferred_streams = true;
+  const DeviceArray<float> a(ramp(40)), b(20);
+  const cuda::Stream stream;
+  cuda::Event event;
+  transpose(a, b, 5, 8, stream);
+  event.record(stream);
+  event.wait_quietly();
+  CHECK_THROWS_AS(stream.synchronize(), emulator::Fault);
+  stream.synchronize();
+}
+
 TEST_CASE("the message of a fault names the module that was running") {
   const ScopeGuard scope("stage3.block2");
   const DeviceArray<float> a(ramp(40)), b(20);
