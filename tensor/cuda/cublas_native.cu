@@ -81,7 +81,9 @@ uint32_t alignment_of(const void* address) {
   return static_cast<uint32_t>(bits & (~bits + 1));
 }
 
-using Alignments = std::array<uint32_t, 4>;  // of a, b, residual (c where there is none), c
+// Of a, b, residual (c where there is none), c; and of what the epilogue touches, bias and `before`: the search for an
+// algorithm looks at those two addresses as well.
+using Alignments = std::array<uint32_t, 6>;
 
 void set_finish(const Plan& plan, const Finish& finish) {
   if (finish.bias) set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, finish.bias);
@@ -142,7 +144,9 @@ const Plan& plan_for(const ProductShape& s, DType dtype, const Finish& finish, c
 bool multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& residual, const Finish& finish,
               const ProductShape& s) {
   const void* const added = residual.defined() ? residual.raw() : c.raw();
-  const Alignments alignments{alignment_of(a.raw()), alignment_of(b.raw()), alignment_of(added), alignment_of(c.raw())};
+  const Alignments alignments{alignment_of(a.raw()),       alignment_of(b.raw()),
+                              alignment_of(added),         alignment_of(c.raw()),
+                              alignment_of(finish.bias),   alignment_of(finish.before)};
   const Plan& plan = plan_for(s, c.dtype(), finish, alignments);
   if (!plan.possible) return false;
   set_finish(plan, finish);

@@ -83,8 +83,10 @@ bool describe(Plan& plan, const ConvGeometry& g, DType dtype) {
          cudnnSetConvolutionMathType(plan.convolution, math_of(dtype)) == CUDNN_STATUS_SUCCESS;
 }
 
-// Takes the first of what cuDNN proposes, best first, that gives the same bits every time.
-template <class Performance, class Propose> void choose_algorithm(Plan& plan, Propose&& propose) {
+// Takes the first of what cuDNN proposes, best first, that gives the same bits every time. A proposal's memory is that
+// of its own kind of arithmetic, so the convolution gets that too, unless it must keep to f32's.
+template <class Performance, class Propose>
+void choose_algorithm(Plan& plan, cudnnMathType_t math, Propose&& propose) {
   constexpr int kMost = 16;
   Performance proposals[kMost];
   int count = 0;
@@ -94,6 +96,7 @@ template <class Performance, class Propose> void choose_algorithm(Plan& plan, Pr
     plan.possible = true;
     plan.algorithm = static_cast<int>(proposals[i].algo);
     plan.workspace_bytes = proposals[i].memory;
+    if (math != CUDNN_FMA_MATH) check(cudnnSetConvolutionMathType(plan.convolution, proposals[i].mathType), "describe");
   }
 }
 
@@ -101,9 +104,10 @@ Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
   Plan plan;
   if (!describe(plan, g, dtype)) return plan;
   const cudnnHandle_t h = handle();
+  const cudnnMathType_t math = math_of(dtype);
   switch (pass) {
     case Pass::forward:
-      choose_algorithm<cudnnConvolutionFwdAlgoPerf_t>(plan, [&](int most, int* count, auto* proposals) {
+      choose_algorithm<cudnnConvolutionFwdAlgoPerf_t>(plan, math, [&](int most, int* count, auto* proposals) {
         return cudnnGetConvolutionForwardAlgorithm_v7(h, plan.x, plan.w, plan.convolution, plan.y, most, count,
                                                       proposals);
       });
@@ -115,13 +119,13 @@ Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
                           &plan.workspace_bytes) == CUDNN_STATUS_SUCCESS;
       break;
     case Pass::backward_input:
-      choose_algorithm<cudnnConvolutionBwdDataAlgoPerf_t>(plan, [&](int most, int* count, auto* proposals) {
+      choose_algorithm<cudnnConvolutionBwdDataAlgoPerf_t>(plan, math, [&](int most, int* count, auto* proposals) {
         return cudnnGetConvolutionBackwardDataAlgorithm_v7(h, plan.w, plan.y, plan.convolution, plan.x, most, count,
                                                            proposals);
       });
       break;
     case Pass::backward_weight:
-      choose_algorithm<cudnnConvolutionBwdFilterAlgoPerf_t>(plan, [&](int most, int* count, auto* proposals) {
+      choose_algorithm<cudnnConvolutionBwdFilterAlgoPerf_t>(plan, math, [&](int most, int* count, auto* proposals) {
         return cudnnGetConvolutionBackwardFilterAlgorithm_v7(h, plan.x, plan.y, plan.convolution, plan.w, most, count,
                                                              proposals);
       });

@@ -176,11 +176,13 @@ __device__ __forceinline__ void multiply(TileSums& sums, const LeftTile<bf16>& l
   }
 }
 
-// A number as the sum of two tf32 numbers, nearly.
+// A number as the sum of two tf32 numbers, nearly. What the 13 bits behind tf32's own hold after a
+// conversion is up to the device: to be read as f32 they are cleared.
 struct Tf32Parts {
   uint32_t high, low;
   __device__ __forceinline__ explicit Tf32Parts(float value)
-      : high(tf32_bits(value)), low(tf32_bits(value - std::bit_cast<float>(high))) {}
+      : high(tf32_bits(value) & 0xffffe000u),
+        low(tf32_bits(value - std::bit_cast<float>(high))) {}
 };
 
 __device__ __forceinline__ void multiply(TileSums& sums, const LeftTile<float>& left,
