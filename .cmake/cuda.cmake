@@ -16,11 +16,14 @@ macro(passband_no_cuda why how)
   return()
 endmacro()
 
+# A container may get just the fourth GPU of its host.
+file(GLOB PASSBAND_GPUS "/dev/nvidia[0-9]*")
+
 if(NOT PASSBAND_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "PASSBAND_CUDA=${PASSBAND_CUDA}: takes AUTO, ON or OFF.")
 elseif(PASSBAND_CUDA STREQUAL "OFF")
   passband_no_cuda("PASSBAND_CUDA=OFF" "-DPASSBAND_CUDA=AUTO")
-elseif(PASSBAND_CUDA STREQUAL "AUTO" AND NOT EXISTS /dev/nvidia0)
+elseif(PASSBAND_CUDA STREQUAL "AUTO" AND NOT PASSBAND_GPUS)
   passband_no_cuda("no GPU here" "cmake --preset cuda")
 endif()
 
@@ -35,7 +38,7 @@ endif()
 # `native` asks the driver and fails to generate where there is no GPU, so the default names architectures:
 # machine code for A100 and H100/H200, and PTX for whatever comes after them.
 set(default_architectures 80-real 90-real 90-virtual)
-if("native" IN_LIST CMAKE_CUDA_ARCHITECTURES AND NOT EXISTS /dev/nvidia0)
+if("native" IN_LIST CMAKE_CUDA_ARCHITECTURES AND NOT PASSBAND_GPUS)
   passband_no_cuda("CMAKE_CUDA_ARCHITECTURES=native needs a GPU" "-DCMAKE_CUDA_ARCHITECTURES=90")
 elseif(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES ${default_architectures})
@@ -69,8 +72,11 @@ target_compile_options(passband_cuda INTERFACE
 target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDA=1 PASSBAND_CUDA_ARCHITECTURES="${archs}")
 target_link_libraries(passband_cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
 
-find_path(PASSBAND_CUDNN_INCLUDE cudnn_version.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV CUDNN_ROOT PATH_SUFFIXES include)
-find_library(PASSBAND_CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} ENV CUDNN_ROOT PATH_SUFFIXES lib lib64)
+# The packages of Python bring the library by its full name alone.
+find_path(PASSBAND_CUDNN_INCLUDE cudnn_version.h
+  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+find_library(PASSBAND_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
+  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
 mark_as_advanced(PASSBAND_CUDNN_INCLUDE PASSBAND_CUDNN_LIBRARY)
 if(PASSBAND_CUDNN_INCLUDE AND PASSBAND_CUDNN_LIBRARY)
   file(STRINGS ${PASSBAND_CUDNN_INCLUDE}/cudnn_version.h lines REGEX "define CUDNN_(MAJOR|MINOR|PATCHLEVEL) +[0-9]")

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """`make gpu-check` without a GPU: bounds, page, a rehearsal of all parts. Usage: test_gpu_check.py BUILD_DIR"""
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 
 BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
@@ -52,6 +54,29 @@ class Parts(unittest.TestCase):
         self.assertEqual([found[f"tests: {name}"]["outcome"] for name in "abc"],
                          ["no such thing", "ZeroDivisionError: integer division or modulo by zero", "passed"])
 
+    def test_what_was_found_is_kept_after_every_part(self):
+        kept = []
+        check.run_parts([("tests", name, 1, lambda: None) for name in "ab"], 0, lambda found: kept.append(list(found)))
+        self.assertEqual(kept, [["tests: a"], ["tests: a", "tests: b"]])
+
+    def test_a_test_that_fails_runs_again_with_launches_waited_for(self):
+        def run(*command, **environment):
+            if blocking_too or "CUDA_LAUNCH_BLOCKING" not in environment:
+                raise check.PartFailed(f"fault {environment.get('CUDA_LAUNCH_BLOCKING', 0)}")
+            return "test cases: 3"
+
+        machine = check.Machine(argparse.Namespace(build=Path("build"), rehearse=False))
+        machine.run = run
+        for blocking_too, expected in ((True, "fault 0\nwith CUDA_LAUNCH_BLOCKING=1: fault 1"),
+                                       (False, "fault 0\nwith CUDA_LAUNCH_BLOCKING=1 it passes")):
+            with self.assertRaisesRegex(check.PartFailed, expected):
+                machine.test("test_op_table")
+
+    def test_a_failure_shows_its_beginning_and_its_end(self):
+        self.assertEqual(check.shortened(" first\nlast\n"), "first\nlast")
+        text = check.shortened("first" + 9000 * "-" + "last")
+        self.assertTrue(text.startswith("first") and text.endswith("last") and len(text) < 6000)
+
     def test_an_interruption_keeps_what_was_found(self):
         def interrupt():
             raise KeyboardInterrupt
@@ -90,6 +115,11 @@ class Page(unittest.TestCase):
         self.assertIn("losses of step 1 differ", text)
         row = "| resnet50 | 32 | 512 | bf16 | 15,000 | 20,000 | - | 35,167 | 57 % | 16,000 | 1.25 | 700 | 900 |"
         self.assertIn(row, text)
+
+    def test_a_page_needs_no_git(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.dict("os.environ", PATH=folder):
+            text = self.write(folder, {"tests: a": {"outcome": "passed", "seconds": 1}}).read_text()
+        self.assertIn("at a bundle (", text)
 
     def test_what_an_earlier_call_found_stays(self):
         with tempfile.TemporaryDirectory() as folder:

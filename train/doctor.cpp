@@ -6,6 +6,7 @@
 #include <oneapi/dnnl/dnnl.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -68,7 +69,11 @@ bool has_nvidia_card() {
   for (const fs::directory_entry& card : fs::directory_iterator("/sys/bus/pci/devices", code))
     if (line_after(card.path() / "vendor", "0x") == "10de" && line_after(card.path() / "class", "0x").starts_with("03"))
       return true;
-  return fs::exists("/dev/nvidia0");
+  for (const fs::directory_entry& node : fs::directory_iterator("/dev", code)) {
+    const std::string name = node.path().filename();
+    if (name.size() > 6 && name.starts_with("nvidia") && std::isdigit(static_cast<unsigned char>(name[6]))) return true;
+  }
+  return false;
 }
 
 bool is_loadable(const char* library) {

@@ -14,6 +14,8 @@ again.
 """
 
 import argparse
+import ctypes.util
+import importlib.util
 import json
 import os
 import re
@@ -59,12 +61,14 @@ class Machine:
             done = subprocess.run([str(word) for word in command], cwd=self.build, capture_output=True, text=True,
                                   timeout=timeout, check=False, env={**os.environ, **environment})
         except subprocess.TimeoutExpired as expired:
-            raise PartFailed(f"{command[0]} had not ended after {timeout} s") from expired
+            said = expired.stdout or b""
+            said = said.decode(errors="replace") if isinstance(said, bytes) else said
+            raise PartFailed(f"{command[0]} had not ended after {timeout} s\n{shortened(said)}".strip()) from expired
         except OSError as error:
             raise PartFailed(f"{command[0]}: {error.strerror}") from error
         output = done.stdout + done.stderr
         if done.returncode:
-            raise PartFailed(f"{' '.join(map(str, command))} ended with {done.returncode}: {output.strip()[-2000:]}")
+            raise PartFailed(f"{' '.join(map(str, command))} ended with {done.returncode}\n{shortened(output)}")
         return output
 
     def compile(self, jobs):
@@ -73,6 +77,8 @@ class Machine:
         if (ROOT / "packages").is_dir():  # of `make bundle`; the old kind of run path serves libraries of libraries too
             flags += [f"-DCMAKE_PREFIX_PATH={ROOT / 'packages/usr'}",
                       "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags"]
+        if folder := cudnn_of_python():
+            flags.append(f"-DCUDNN_ROOT={folder}")
         generator = ["-G", "Ninja"] if shutil.which("ninja") else []
         self.build.mkdir(parents=True, exist_ok=True)
         self.run("cmake", "-S", ROOT, "-B", self.build, *generator, *flags)
@@ -80,10 +86,24 @@ class Machine:
         return self.run("cmake", "--build", self.build, "-j", jobs, "--target", *targets, timeout=3600)
 
     def test(self, name):
-        """A test binary; where it does not know the device by itself, PASSBAND_DEVICE tells it."""
+        """A test binary. A fault shows where the device is next waited for: one that fails says more when it runs
+        again, every launch being waited for."""
+        try:
+            return self.run_test(name)
+        except PartFailed as failure:
+            if self.rehearsed:
+                raise
+            try:
+                self.run_test(name, CUDA_LAUNCH_BLOCKING="1")
+            except PartFailed as again:
+                raise PartFailed(f"{failure}\nwith CUDA_LAUNCH_BLOCKING=1: {again}") from again
+            raise PartFailed(f"{failure}\nwith CUDA_LAUNCH_BLOCKING=1 it passes: look for a missing wait") from failure
+
+    def run_test(self, name, **environment):
+        """Where a binary does not know the device by itself, PASSBAND_DEVICE tells it."""
         binary = self.build / "tests" / (name + self.suffix.replace("-", "_"))
         chosen = [f"-tc={REHEARSED_CASES.get(name, '*')}"] if self.rehearsed else []
-        output = self.run(binary, *chosen, PASSBAND_DEVICE=self.device)
+        output = self.run(binary, *chosen, PASSBAND_DEVICE=self.device, **environment)
         counts = re.search(r"test cases:\s*(\d+)", output)
         if not counts or counts[1] == "0":
             raise PartFailed(f"{name} ran no test case")
@@ -120,12 +140,30 @@ class Machine:
         if self.rehearsed or not Path(tool).exists():
             raise PartFailed("not run: " + ("no GPU" if self.rehearsed else "compute-sanitizer is not installed"))
         output = self.run(tool, "--tool", kind, "--error-exitcode", "9", self.build / "tests/test_op_table",
-                          "-tc=*on the device*", timeout=3600)
+                          "-tc=*on the device*", timeout=3600, PASSBAND_POOL="off")  # else tensors share memory
         return {"summary": re.findall(r"(?:ERROR|RACECHECK) SUMMARY: (.*)", output)}
 
 
 def has_gpu():
-    return Path("/dev/nvidia0").exists()
+    """Whether any GPU was handed to this machine; a container may get just the fourth of its host."""
+    return any(re.fullmatch(r"nvidia\d+", path.name) for path in Path("/dev").glob("nvidia*"))
+
+
+def cudnn_of_python():
+    """The folder of the cuDNN that came with PyTorch, where the system has none."""
+    if ctypes.util.find_library("cudnn"):
+        return None
+    try:
+        spec = importlib.util.find_spec("nvidia.cudnn")
+    except ModuleNotFoundError:
+        return None
+    return next(iter(spec.submodule_search_locations), None) if spec else None
+
+
+def shortened(text, ends=2500):
+    """The beginning, which says what failed first, and the end, which counts."""
+    text = text.strip()
+    return text if len(text) <= 2 * ends else f"{text[:ends]}\n[...]\n{text[-ends:]}"
 
 
 def device_tests():
@@ -169,8 +207,11 @@ def clock(seconds):
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def run_parts(parts, minutes):
-    """{"group: name": {outcome, seconds, data}} of the parts that ran; says how far it is and how long it will take."""
+def run_parts(parts, minutes, keep=lambda found: None):
+    """{"group: name": {outcome, seconds, data}} of the parts that ran; says how far it is and how long it will take.
+
+    After every part keep(found) gets what there is so far: a machine may be taken away at any time.
+    """
     begin, found = time.monotonic(), {}
     left = sum(seconds for _, _, seconds, _ in parts)
     spent = 0
@@ -194,8 +235,12 @@ def run_parts(parts, minutes):
             entry["outcome"] = f"{type(error).__name__}: {error}"
         entry["seconds"] = round(time.monotonic() - begin - gone, 1)
         if entry["outcome"] != "passed":
-            print("  " + entry["outcome"].splitlines()[0][:300], flush=True)
+            print("  " + entry["outcome"].replace("\n", "\n  "), flush=True)
         found[f"{group}: {name}"] = entry
+        try:
+            keep(found)
+        except Exception as error:
+            print(f"  could not be kept yet: {type(error).__name__}: {error}", flush=True)
         spent, left = spent + expected, left - expected
     return found
 
@@ -236,8 +281,8 @@ def main():
         parser.error(f"--match: no part of {options.only} has '{options.match}' in its name")
     if not options.rehearse:
         if not has_gpu() and not options.build_only:
-            sys.exit("gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0); `make test` runs the kernels on the "
-                     "emulator, `make kernels` compiles them")
+            sys.exit("gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0 or another number); `make test` runs "
+                     "the kernels on the emulator, `make kernels` compiles them")
         print("gpu-check: building", flush=True)
         try:
             machine.compile(options.jobs)
@@ -245,9 +290,13 @@ def main():
             sys.exit(f"gpu-check: the build failed\n{failure}")
         if options.build_only:
             return
-    found = run_parts(parts, options.minutes)
     folder = Path(tempfile.mkdtemp(prefix="passband-gpu-")) if options.rehearse else ROOT / "experiments" / "gpu"
-    print(write_files(folder, device_of(machine, found), found, options.rehearse))
+
+    def keep(found):
+        return write_files(folder, device_of(machine, found), found, options.rehearse)
+
+    found = run_parts(parts, options.minutes, keep)
+    print(keep(found))
     failed = [name for name, entry in found.items() if name.startswith("tests") and entry["outcome"] != "passed"]
     sys.exit(f"gpu-check: failed: {', '.join(failed)}" if failed else 0)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,8 +18,7 @@ F32_BYTES, BF16_BYTES = 4, 2
 def write_files(folder, device, found, rehearsed):
     """Adds what was found to <device>.json and writes <device>.md beside it, each replaced whole; returns the page."""
     stem = "rehearsal" if rehearsed else re.sub(r"[^a-z0-9]+", "-", device["name"].lower()).strip("-")
-    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
-                            check=False).stdout.strip() or "a bundle"
+    commit = commit_of_sources() or "a bundle"
     for entry in found.values():
         entry.update(commit=commit, date=time.strftime("%Y-%m-%d"))
     path = folder / f"{stem}.json"
@@ -28,6 +28,14 @@ def write_files(folder, device, found, rehearsed):
     replace(path, json.dumps(result, indent=1) + "\n")
     replace(folder / f"{stem}.md", page(result))
     return folder / f"{stem}.md"
+
+
+def commit_of_sources():
+    """Empty without git, or outside a repository."""
+    if not shutil.which("git"):
+        return ""
+    return subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True,
+                          check=False).stdout.strip()
 
 
 def replace(path, text):
