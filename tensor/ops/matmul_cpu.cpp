@@ -143,25 +143,31 @@ ConstMatrix eigen_matrix(const double* data, int64_t rows, int64_t columns, bool
   return {data, rows, columns, transposed ? Strides(1, rows) : Strides(columns, 1)};
 }
 
-// Bands of rows of all matrices of the batch, in parallel.
+// Bands of all results of the batch in parallel, cut across the longer side: Eigen packs the other operand anew for
+// each, and the last stage of a network has few rows. Always the same bands: the bits do not depend on the threads.
 void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
                 const ProductShape& s) {
-  constexpr int64_t kBand = 64;
-  const int64_t bands = (s.m + kBand - 1) / kBand;
+  constexpr int64_t kBand = 128;
+  const bool by_rows = s.m >= s.n;
+  const int64_t bands = (std::max(s.m, s.n) + kBand - 1) / kBand;
   const double *pa = a.data<double>(), *pb = b.data<double>();
   const double* bias = e.bias.defined() ? e.bias.data<double>() : nullptr;
   const double* residual = e.residual.defined() ? e.residual.data<double>() : nullptr;
   double* pc = c.data<double>();
-  parallel_for(s.batch * bands, grain_for(kBand * s.n), [&](int64_t begin, int64_t end) {
+  parallel_for(s.batch * bands, grain_for(kBand * std::min(s.m, s.n)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t batch = i / bands, row = i % bands * kBand, rows = std::min(kBand, s.m - row);
+      const int64_t batch = i / bands, first = i % bands * kBand;
+      const int64_t row = by_rows ? first : 0, rows = by_rows ? std::min(kBand, s.m - row) : s.m;
+      const int64_t column = by_rows ? 0 : first, columns = by_rows ? s.n : std::min(kBand, s.n - column);
       const ConstMatrix left = eigen_matrix(pa + batch * s.m * s.k, s.m, s.k, s.transpose_a);
       const ConstMatrix right = eigen_matrix(pb + batch * s.k * s.n, s.k, s.n, s.transpose_b);
-      Eigen::Map<RowMajor> result(pc + (batch * s.m + row) * s.n, rows, s.n);
-      result.noalias() = left.middleRows(row, rows) * right;
-      if (bias) result.rowwise() += Eigen::Map<const Eigen::RowVectorXd>(bias, s.n);
+      const int64_t corner = (batch * s.m + row) * s.n + column;
+      Eigen::Map<RowMajor, 0, Eigen::OuterStride<>> result(pc + corner, rows, columns, Eigen::OuterStride<>(s.n));
+      result.noalias() = left.middleRows(row, rows) * right.middleCols(column, columns);
+      if (bias) result.rowwise() += Eigen::Map<const Eigen::RowVectorXd>(bias + column, columns);
       if (residual)
-        result += Eigen::Map<const RowMajor>(residual + (batch * s.m + row) * s.n, rows, s.n);
+        result += Eigen::Map<const RowMajor, 0, Eigen::OuterStride<>>(residual + corner, rows, columns,
+                                                                      Eigen::OuterStride<>(s.n));
     }
   });
 }
