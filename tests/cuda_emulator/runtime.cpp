@@ -138,6 +138,12 @@ void check_copy(void* destination, const void* source, size_t bytes, cuda::Copy 
   else check_device_range(source, bytes, "copy from device");
 }
 
+// A recorded copy comes to its host memory again in every launch, when what a function had there is long gone.
+void check_recorded_copy(cuda::StreamHandle stream, const void* host, cuda::Copy direction) {
+  if (stream_of(stream).recording && direction != cuda::Copy::on_device && !is_pinned(host))
+    throw Fault(with_scope("copy: a recorded one needs pinned memory on the host"));
+}
+
 }  // namespace
 
 void enqueue_kernel(std::shared_ptr<const KernelCall> call, dim3 grid, dim3 block, size_t shared_bytes, void* stream,
@@ -219,6 +225,7 @@ void copy_async(void* destination, const void* source, size_t bytes, Copy direct
   if (bytes == 0) return;
   const Lock lock(runtime().mutex);
   emulator::check_copy(destination, source, bytes, direction);
+  emulator::check_recorded_copy(stream, direction == Copy::to_host ? destination : source, direction);
   const bool deferred = emulator::options().deferred_streams && !emulator::stream_of(stream).recording;
   // What the host must not look at yet holds no sense yet.
   if (deferred && direction == Copy::to_host) memset(destination, 0xFF, bytes);

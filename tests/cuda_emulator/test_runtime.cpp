@@ -1,6 +1,7 @@
 // The runtime that the emulator offers: memory, copies, streams, events, graphs.
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <numeric>
 
 #include "tests/cuda_emulator/controls.h"
@@ -176,6 +177,25 @@ TEST_CASE("a graph replays what was recorded, bit for bit") {
   }
   stream.synchronize();
   CHECK(replayed.to_host() == eager.to_host());
+}
+
+TEST_CASE("a recorded copy needs host memory that stays") {
+  const DeviceArray<float> there(ramp(4));
+  float* const target = there;
+  const std::vector<float> passing(4, 1.0f);
+  const cuda::Stream stream;
+  cuda::Graph graph;
+  const auto copy_from = [&](const void* host) {
+    graph.record(stream, [&] { cuda::copy_async(target, host, 16, cuda::Copy::to_device, stream); });
+  };
+  CHECK_THROWS_WITH_AS(copy_from(passing.data()), doctest::Contains("pinned memory"), emulator::Fault);
+  void* const pinned = cuda::pinned_malloc(16);
+  std::memcpy(pinned, passing.data(), 16);
+  copy_from(pinned);
+  graph.launch(stream);
+  stream.synchronize();
+  CHECK(there.to_host() == passing);
+  cuda::pinned_free(pinned);
 }
 
 TEST_CASE("after a fault the device can be used again") {
