@@ -100,6 +100,16 @@ Finding backend(bool card) {
                : "nothing; the CUDA kernels run here too, slowly: --device cuda-emulated"};
 }
 
+// ": --device cuda:0: ... the driver says: ...", of a native build.
+std::string why_no_device() {
+  try {
+    choose_device("cuda");
+    return "";
+  } catch (const UsageError& error) {
+    return std::string(": ") + error.what();
+  }
+}
+
 std::vector<Finding> devices(bool card) {
   std::vector<Finding> findings;
   for (int i = 0; i < cuda_device_count(); ++i)
@@ -111,7 +121,7 @@ std::vector<Finding> devices(bool card) {
              built ? "this program has kernels for one, and computes on the processor here (--device cpu); in a "
                      "container or virtual machine, hand the GPU through (--gpus all)"
                    : ""}};
-  return {{"GPU", built ? "the driver shows none to this program" : "there, but not used by this build",
+  return {{"GPU", built ? "none for this program" + why_no_device() : "there, but not used by this build",
            built ? "check nvidia-smi, CUDA_VISIBLE_DEVICES and the container's --gpus" : ""}};
 }
 

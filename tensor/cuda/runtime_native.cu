@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tensor/cuda/device.cuh"
+#include "tensor/cuda/device_trouble.h"
 
 namespace passband::cuda {
 
@@ -45,12 +46,19 @@ bool finished(cudaError_t state, const char* what) {
 
 }  // namespace
 
+// Whatever is wrong with the driver, programs run on the CPU, and --doctor says what it is.
 int device_count() {
   int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();
+  return 0;
+}
+
+std::string device_trouble() {
+  int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaErrorNoDevice && error != cudaErrorInsufficientDriver) check(error, "device_count");
-  else cudaGetLastError();
-  return count;
+  cudaGetLastError();
+  return error == cudaSuccess ? "" : cudaGetErrorString(error);
 }
 
 DeviceInfo device_info(int device) {

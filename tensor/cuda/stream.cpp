@@ -7,6 +7,7 @@
 #include "tensor/core/error.h"
 #include "tensor/core/memory.h"
 #include "tensor/cuda/device_memory.h"
+#include "tensor/cuda/device_trouble.h"
 #include "tensor/cuda/index_fault.h"
 
 namespace passband::cuda {
@@ -50,7 +51,7 @@ void use_device(int index) {
   if (index < 0 || index >= count || index >= kMostDevices)
     throw UsageError(concat_text("--device cuda:", index, ": this machine has ", count,
                                  count == 1 ? " CUDA device" : " CUDA devices",
-                                 count ? ", counted from 0" : "; ./train --doctor says why"));
+                                 count ? ", counted from 0" : "; the driver says: " + device_trouble()));
   set_device(index);
   device_index = index;
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensor/cuda/device_trouble.h"
 #include "tests/cuda_emulator/machine.h"
 
 namespace passband::emulator {
@@ -179,6 +180,7 @@ using emulator::runtime;
 using Lock = std::lock_guard<std::recursive_mutex>;
 
 int device_count() { return 1; }
+std::string device_trouble() { return ""; }
 
 DeviceInfo device_info(int device) {
   CHECK(device == 0, "device_info: there is one emulated device, not ", device);
