@@ -185,6 +185,8 @@ struct Tf32Parts {
         low(tf32_bits(value - std::bit_cast<float>(high))) {}
 };
 
+// Tensor cores cut sums off instead of rounding them. So they add eight products at a time, and
+// the ordinary units add those to the sums.
 __device__ __forceinline__ void multiply(TileSums& sums, const LeftTile<float>& left,
                                          const RightTile<float>& right) {
 #pragma unroll
@@ -198,15 +200,14 @@ __device__ __forceinline__ void multiply(TileSums& sums, const LeftTile<float>& 
     }
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
-      float d[4] = {sums.values[n][0][0], sums.values[n][0][1], sums.values[n][1][0],
-                    sums.values[n][1][1]};
+      float d[4] = {};
       const Tf32Parts first(right.values[n][b][0]), second(right.values[n][b][1]);
       const uint32_t b_high[2] = {first.high, second.high}, b_low[2] = {first.low, second.low};
       mma_tf32_16x8x8(d, a_low, b_high);
       mma_tf32_16x8x8(d, a_high, b_low);
       mma_tf32_16x8x8(d, a_high, b_high);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) sums.values[n][i / 2][i % 2] = d[i];
+      for (int i = 0; i < 4; ++i) sums.values[n][i / 2][i % 2] += d[i];
     }
   }
 }
