@@ -56,6 +56,13 @@ std::vector<double> by_multiply_adds(const Tensor& a, const Tensor& b) {
   return c;
 }
 
+TEST_CASE("where there is no unit, or it is switched off, its products are refused") {
+  if (cpu::matrix_unit::available()) return;
+  const Tensor a = naive::random({300, 300}, DType::f32, 1), c = Tensor::empty({300, 300});
+  CHECK_FALSE(cpu::split_product({300, 300, 300}, c.data<float>(), a.data<float>(), a.data<float>()));
+  CHECK_FALSE(cpu::split_transposed_product(300, 300, 300, c.data<float>(), a.data<float>(), a.data<float>()));
+}
+
 TEST_CASE("three bf16 parts make up an f32 number: a product with the identity is exact") {
   if (!cpu::matrix_unit::available()) return;
   constexpr int64_t m = 300, k = 100;

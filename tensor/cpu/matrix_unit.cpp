@@ -3,14 +3,14 @@
 #include <cstdlib>
 #include <string_view>
 
-#if defined(__AMX_BF16__)
+#ifdef PASSBAND_MATRIX_UNIT
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
 namespace passband::cpu::matrix_unit {
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 
 namespace {
 

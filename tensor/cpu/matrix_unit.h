@@ -3,13 +3,12 @@
 #pragma once
 #include <cstdint>
 
-namespace passband::cpu::matrix_unit {
-
+// Defined in builds that have code for the unit.
 #if defined(__AMX_BF16__) && defined(__AVX512F__)
-inline constexpr bool kCompiled = true;
-#else
-inline constexpr bool kCompiled = false;
+#define PASSBAND_MATRIX_UNIT 1
 #endif
+
+namespace passband::cpu::matrix_unit {
 
 // This build has code for the unit, the system lets this process use it, and PASSBAND_MATRIX_UNIT is not 0.
 bool available();
@@ -23,7 +22,7 @@ class Tiles {
   Tiles& operator=(const Tiles&) = delete;
 };
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 // Written as assembly because GCC 12's intrinsics do not tell the compiler that they read and write memory.
 
 template <int tile> inline void clear() { asm volatile("tilezero %%tmm%c0" : : "i"(tile)); }

@@ -11,7 +11,7 @@
 
 namespace passband::cpu {
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 
 namespace {
 
@@ -106,6 +106,7 @@ bool split_transposed_product_pays(int64_t m, int64_t n, int64_t k) {
 }
 
 bool split_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a, const float* b) {
+  if (!matrix_unit::available()) return false;
   const SumBlocks blocks = blocks_of(m, n, k);
   const Tensor sums = Tensor::empty({blocks.count() * blocks.size()});
   std::atomic<bool> whole = true;

@@ -8,7 +8,7 @@
 
 namespace passband::cpu::split {
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 
 namespace {
 

@@ -56,7 +56,7 @@ class Fetch {
   int64_t stride_, width_, lines_, column_ = 0;
 };
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 
 // Tile registers 0 to 3 hold kSide x kSide sums; parts of the factors pass through 4 to 7.
 

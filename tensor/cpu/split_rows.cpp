@@ -4,7 +4,7 @@
 
 namespace passband::cpu {
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 
 Tensor split::cut_panels(const RowsProduct& p, const float* b) {
   const int64_t panels = pieces_of(p.n, kSide), steps = steps_of(p.k);

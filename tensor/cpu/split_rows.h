@@ -17,7 +17,7 @@ struct RowsProduct {
   const float* read = nullptr;  // (m, n): what finish will read at the place of the sums, or null
 };
 
-#if defined(__AMX_BF16__) && defined(__AVX512F__)
+#ifdef PASSBAND_MATRIX_UNIT
 
 // A part of b, [first, last) of its panels and of the inner dimension's steps, whose parts stay in the second level of
 // cache while rows of a pass.
@@ -129,9 +129,10 @@ template <class Finish> class RowsWorker {
 Tensor cut_panels(const RowsProduct& p, const float* b);
 
 // Calls finish(row, column, sums, count) for all of the product: `count` sums, at most kSide, from (row, column) on.
-// False, with calls missing, if a number of a or b has no parts. The order of every sum is fixed.
+// False, with calls missing, if there is no unit or a number of a or b has no parts. The order of every sum is fixed.
 template <class Finish>
 bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const Finish& finish) {
+  if (!matrix_unit::available()) return false;
   constexpr int64_t kCachedSteps = (1 << 20) / sizeof(Step);  // of b: half of the second level of cache
   constexpr int64_t kMostSteps = 1024 / kDepth;               // so that rows of a serve several panels once cut
   const Tensor parts = cut_panels(p, b);
@@ -141,7 +142,7 @@ bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const F
   const Tensor partial = deep < steps ? Tensor::empty({squares * panels * kSide * kSide}) : Tensor{};
   std::atomic<bool> whole = true;
   for (int64_t panel = 0; panel < panels; panel += wide)
-    for (int64_t step = 0; step < steps; step += deep) {
+    for (int64_t step = 0; step < steps && whole; step += deep) {
       const Block block{panel, std::min(panels, panel + wide), step, std::min(steps, step + deep)};
       parallel_for(squares, grain_for(kSide * p.n), [&](int64_t begin, int64_t end) {
         RowsWorker worker(p, block, a, static_cast<const Step*>(parts.raw()),

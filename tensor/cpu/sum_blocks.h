@@ -9,9 +9,9 @@ namespace passband::cpu {
 // Which sums a task makes. A function of the shape alone, so every bit is the same on any number of threads.
 struct SumBlocks {
   int64_t m, n, k;
-  int64_t rows, columns;         // of a block
-  int64_t parts = 1, part = 0;   // of k, and the rows of one
-  int64_t chunk = 0;             // rows of k at a time
+  int64_t rows, columns;        // of a block
+  int64_t parts = 1, part = 0;  // of k, and the rows of one
+  int64_t chunk = 0;            // rows of k at a time
 
   int64_t across() const { return (n + columns - 1) / columns; }
   int64_t size() const { return rows * columns; }
