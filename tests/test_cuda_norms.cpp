@@ -41,6 +41,23 @@ TEST_CASE("batch norm on the GPU joins the statistics of many blocks, far from z
   check_against_f64(gated, inputs, 3e-4);
 }
 
+// Rows at which rounding up the rows of a block would leave blocks without any; ResNet-50's third
+// stage at 224 has 50,176 rows of 256 for a batch of 256.
+TEST_CASE("batch norm on the GPU takes batches whose rows its blocks do not divide") {
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{8449, 1024}, {50176, 256}}) {
+    const Tensors inputs = norm_inputs({rows, columns}, DType::f32, 8);
+    const auto forward = [](const Tensors& t) { return batch_norm(t[0], t[1], t[2], {}, {}); };
+    INFO(rows, " rows of ", columns);
+    CHECK(max_error(forward(on(kDevice, inputs)), forward(in_f64(inputs))) < 3e-5);
+  }
+}
+
+TEST_CASE("group norm on the GPU takes pictures whose rows its blocks do not divide") {
+  const Tensors inputs = norm_inputs({1, 92, 92, 1024}, DType::f32, 8);
+  const auto forward = [](const Tensors& t) { return group_norm(t[0], t[1], t[2], 32); };
+  CHECK(max_error(forward(on(kDevice, inputs)), forward(in_f64(inputs))) < 3e-5);
+}
+
 TEST_CASE("layer norm on the GPU takes rows shorter and longer than a warp holds") {
   const auto f = [](const Tensors& t) { return layer_norm(t[0], t[1], t[2]); };
   for (const int64_t columns : {8, 192, 384, 513, 1024, 1100, 1504})

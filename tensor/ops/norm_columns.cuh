@@ -47,7 +47,9 @@ struct ColumnPass {
     const int64_t wanted = std::max<int64_t>(1, kColumnBlocks / (tiles * samples));
     const int64_t least = 8 * (kColumnThreads / across);  // rows that are worth a block
     chunks = static_cast<int>(std::clamp<int64_t>((rows + least - 1) / least, 1, wanted));
-    chunk = (rows + chunks - 1) / chunks;
+    chunk = std::max<int64_t>(1, (rows + chunks - 1) / chunks);
+    // Rounding up may fill the rows with fewer chunks than were asked for: no chunk is empty.
+    chunks = static_cast<int>(std::max<int64_t>(1, (rows + chunk - 1) / chunk));
   }
 
   dim3 block() const { return dim3(across, kColumnThreads / across); }
