@@ -46,6 +46,7 @@ class TrainingStep {
     images_ = images_.to(measured_device);
     labels_ = labels_.to(measured_device);
     momentum_ = Tensor::zeros_like(model_->store().values());
+    if (compute == DType::bf16 && measured_device.is_cuda()) model_->store().keep_half();  // as train does
     if (options.graph) recording_ = make_recording(measured_device);
   }
 
@@ -71,7 +72,9 @@ class TrainingStep {
     const Tensor loss = cross_entropy((*model_)(images_), labels_);
     loss_ = loss.detach();
     backward(loss);
-    sgd_step(store.values(), momentum_, store.gradients(), store.decay_mask(), kSgd);
+    sgd_step(store.values(), momentum_, store.gradients(), store.decay_mask(), kSgd,
+             {.half = store.half_values()});
+    store.touch_with_half();
     store.zero_gradients();
   }
 
