@@ -28,8 +28,9 @@ std::vector<RunCheckpoint> kept_weights(const Subject& subject) {
     throw UsageError(subject.label + ": --along needs a run; these weights come without one");
   std::vector<RunCheckpoint> found = checkpoints(*subject.run);
   if (found.empty())
-    throw UsageError(fmt::format("{}: the run kept no weights along its way; train it with --checkpoint-interval 1",
-                                 subject.run->directory.filename().string()));
+    throw UsageError(fmt::format(
+        "{}: the run kept no weights along its way; train it with --checkpoint-interval 1",
+        subject.run->directory.filename().string()));
   return found;
 }
 
@@ -39,7 +40,8 @@ std::optional<std::vector<ReportValue>> stored_values(const std::filesystem::pat
   for (const json& in : json::parse(read_file(file.string()), nullptr, /*exceptions=*/false)) {
     if (!in.is_object()) return std::nullopt;
     const bool finite = in.contains("value") && in["value"].is_number();
-    values.push_back({.key = in.value("key", ""), .label = in.value("label", ""),
+    values.push_back({.key = in.value("key", ""),
+                      .label = in.value("label", ""),
                       .value = finite ? in["value"].get<double>() : std::nan("")});
   }
   return values;
@@ -53,10 +55,11 @@ void store_values(const std::filesystem::path& file, const std::vector<ReportVal
   write_file_atomically(file.string(), out.dump());
 }
 
-std::vector<ReportValue> values_at(const Analysis& analysis, const AnalysisInput& input, const Subject& subject,
-                                   const RunCheckpoint& checkpoint, const Progress& progress) {
-  const auto file = input.partial_file(
-      fmt::format("along-{:016x}-{}.json", site_of(subject.run->directory.string()), checkpoint.epoch));
+std::vector<ReportValue> values_at(const Analysis& analysis, const AnalysisInput& input,
+                                   const Subject& subject, const RunCheckpoint& checkpoint,
+                                   const Progress& progress) {
+  const auto file = input.partial_file(fmt::format(
+      "along-{:016x}-{}.json", site_of(subject.run->directory.string()), checkpoint.epoch));
   if (auto values = stored_values(file)) return *values;
   AnalysisInput at = input;
   at.progress = progress;
@@ -73,7 +76,8 @@ const ReportValue* find_value(const Moment& moment, const std::string& key) {
   return found == moment.values.end() ? nullptr : &*found;
 }
 
-plot::Line line_of(const std::string& name, const std::vector<Moment>& moments, const std::string& key) {
+plot::Line line_of(const std::string& name, const std::vector<Moment>& moments,
+                   const std::string& key) {
   plot::Line line{.name = name};
   for (const Moment& moment : moments) {
     const ReportValue* value = find_value(moment, key);
@@ -87,8 +91,9 @@ plot::Line line_of(const std::string& name, const std::vector<Moment>& moments, 
 std::string change(const plot::Panel& panel) {
   std::string text;
   for (const plot::Line& line : panel.lines)
-    text += fmt::format("{}{} of {} goes from {:.3g} to {:.3g} between epochs {} and {}.", text.empty() ? "" : " ",
-                        panel.title, line.name, line.y.front(), line.y.back(), line.x.front(), line.x.back());
+    text += fmt::format("{}{} of {} goes from {:.3g} to {:.3g} between epochs {} and {}.",
+                        text.empty() ? "" : " ", panel.title, line.name, line.y.front(),
+                        line.y.back(), line.x.front(), line.x.back());
   return text;
 }
 
@@ -108,7 +113,9 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
       moments.push_back({kept[c].epoch, values_at(analysis, input, subject, kept[c], part)});
     }
   }
-  Section section{.name = analysis.name + "-along", .title = analysis.name + " along the training", .order = 800};
+  Section section{.name = analysis.name + "-along",
+                  .title = analysis.name + " along the training",
+                  .order = 800};
   section.question = "Along the training: " + analysis.question;
   section.cost = "at each of the kept weights " + analysis.cost;
   plot::Figure figure{.name = section.name, .columns = 2};
@@ -123,7 +130,8 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   }
   figure.share_axes = false;
   if (figure.panels.size() == 1) figure.columns = 1;
-  section.reading = "One panel for each value of the analysis. Epoch 0 is the network before training.";
+  section.reading =
+      "One panel for each value of the analysis. Epoch 0 is the network before training.";
   if (figure.panels.empty()) {
     section.finding = analysis.name + " reports no values that could be followed along a training.";
     return section;

@@ -35,12 +35,13 @@ std::vector<std::string> split(const std::string& text) {
 
 void check_value(const std::string& name, const AnalysisOption& option, const std::string& value) {
   const auto refuse = [&](const std::string& expected) {
-    throw UsageError(fmt::format("--set {}: {} is not {} ({})", name, quote(value), expected, option.meaning));
+    throw UsageError(
+        fmt::format("--set {}: {} is not {} ({})", name, quote(value), expected, option.meaning));
   };
   if (!option.choices.empty()) {
     if (std::ranges::find(option.choices, value) == option.choices.end())
-      throw UsageError(fmt::format("--set {}: {} is not one of {}{}", name, quote(value), join(option.choices),
-                                   did_you_mean(value, option.choices)));
+      throw UsageError(fmt::format("--set {}: {} is not one of {}{}", name, quote(value),
+                                   join(option.choices), did_you_mean(value, option.choices)));
   } else if (as_number(option.standard)) {
     if (!as_number(value)) refuse("a number");
   } else if (as_flag(option.standard)) {
@@ -50,22 +51,26 @@ void check_value(const std::string& name, const AnalysisOption& option, const st
 
 [[noreturn]] void throw_unknown(const std::string& name, const Analysis& analysis) {
   std::vector<std::string> known;
-  for (const AnalysisOption& option : analysis.options) known.push_back(analysis.name + "." + option.name);
+  for (const AnalysisOption& option : analysis.options)
+    known.push_back(analysis.name + "." + option.name);
   throw UsageError(fmt::format("--set: {} has no option '{}'{}{}", analysis.name, name,
-                               known.empty() ? "" : "; it has " + join(known), did_you_mean(name, known)));
+                               known.empty() ? "" : "; it has " + join(known),
+                               did_you_mean(name, known)));
 }
 
 }  // namespace
 
 const std::string& AnalysisInput::text(const std::string& name) const {
   const auto found = settings.find(name);
-  CHECK(found != settings.end(), "analysis: option '", name, "' is not declared in the table of analyses");
+  CHECK(found != settings.end(), "analysis: option '", name,
+        "' is not declared in the table of analyses");
   return found->second;
 }
 
 double AnalysisInput::number(const std::string& name) const {
   const auto value = as_number(text(name));
-  if (!value) throw UsageError(fmt::format("--set {}: {} is not a number", name, quote(text(name))));
+  if (!value)
+    throw UsageError(fmt::format("--set {}: {} is not a number", name, quote(text(name))));
   return *value;
 }
 
@@ -79,11 +84,15 @@ int64_t AnalysisInput::whole(const std::string& name) const {
 
 bool AnalysisInput::flag(const std::string& name) const {
   const auto value = as_flag(text(name));
-  if (!value) throw UsageError(fmt::format("--set {}: {} is neither true nor false", name, quote(text(name))));
+  if (!value)
+    throw UsageError(
+        fmt::format("--set {}: {} is neither true nor false", name, quote(text(name))));
   return *value;
 }
 
-std::vector<std::string> AnalysisInput::texts(const std::string& name) const { return split(text(name)); }
+std::vector<std::string> AnalysisInput::texts(const std::string& name) const {
+  return split(text(name));
+}
 
 std::vector<double> AnalysisInput::numbers(const std::string& name) const {
   std::vector<double> values;
@@ -105,17 +114,20 @@ const Analysis& find_analysis(const std::string& name) {
     if (analysis.name == name) return analysis;
     names.push_back(analysis.name);
   }
-  throw UsageError("unknown analysis '" + name + "' (--list shows all)" + did_you_mean(name, names));
+  throw UsageError("unknown analysis '" + name + "' (--list shows all)" +
+                   did_you_mean(name, names));
 }
 
 AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
                             const std::map<std::string, std::string>& given) {
   input.settings.clear();
-  for (const AnalysisOption& option : analysis.options) input.settings[option.name] = option.standard;
+  for (const AnalysisOption& option : analysis.options)
+    input.settings[option.name] = option.standard;
   const std::string prefix = analysis.name + ".";
   for (const auto& [name, value] : given) {
     if (!name.starts_with(prefix)) continue;
-    const auto option = std::ranges::find(analysis.options, name.substr(prefix.size()), &AnalysisOption::name);
+    const auto option =
+        std::ranges::find(analysis.options, name.substr(prefix.size()), &AnalysisOption::name);
     if (option == analysis.options.end()) throw_unknown(name, analysis);
     check_value(name, *option, value);
     input.settings[option->name] = value;
@@ -124,9 +136,11 @@ AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
 }
 
 std::string what_lacks(const Analysis& analysis, const AnalysisInput& input) {
-  if (input.data && input.data->count == 0 && !(analysis.brings_pictures && analysis.brings_pictures(input)))
+  if (input.data && input.data->count == 0 &&
+      !(analysis.brings_pictures && analysis.brings_pictures(input)))
     return input.data->name +
-           " is known by its description only: pass the folder that holds train/ and val/ as --data.";
+           " is known by its description only: pass the folder "
+           "that holds train/ and val/ as --data.";
   return analysis.lacking ? analysis.lacking(input) : std::string();
 }
 
@@ -141,7 +155,8 @@ Section run_analysis(const Analysis& analysis, AnalysisInput input) {
   const std::string lacking = what_lacks(analysis, input);
   if (!lacking.empty()) reasons = {lacking};
   if (suited.empty() || !lacking.empty()) {
-    Section section{.name = analysis.name, .title = analysis.name, .order = 900, .question = analysis.question};
+    Section section{
+        .name = analysis.name, .title = analysis.name, .order = 900, .question = analysis.question};
     section.finding = "Does not apply. " + join(reasons, " ");
     return section;
   }

@@ -28,7 +28,8 @@ struct AnalysisInput {
   const Dataset* train = nullptr;  // training pictures, unaugmented (probes, curvature)
   int64_t images = 0;              // --images; 0: each analysis' own number
   Progress progress;               // report to it; it throws when the user wants to stop
-  std::map<std::string, std::string> settings;  // of the analysis that runs: every option of its row
+  // of the analysis that runs: every option of its row
+  std::map<std::string, std::string> settings;
   std::shared_ptr<Memo> memo = std::make_shared<Memo>();  // shared by the analyses of one call
   // Where a long analysis may keep partial results under `partial_file`; empty: nowhere.
   std::filesystem::path partial_directory;
@@ -36,11 +37,12 @@ struct AnalysisInput {
   int64_t images_or(int64_t usual) const { return images > 0 ? images : usual; }
   // The stretch of work that belongs to subject `s`, all taken to cost the same.
   Progress part_of(size_t s) const {
-    return progress.part(static_cast<int64_t>(s), static_cast<int64_t>(subjects.size()), subjects[s].label);
+    return progress.part(static_cast<int64_t>(s), static_cast<int64_t>(subjects.size()),
+                         subjects[s].label);
   }
 
-  // Options of the analysis that runs. Throw Error for a name its row does not declare, UsageError for a value of the
-  // wrong kind. Lists are comma-separated.
+  // Options of the analysis that runs. Throw Error for a name its row does not declare, UsageError
+  // for a value of the wrong kind. Lists are comma-separated.
   const std::string& text(const std::string& name) const;
   int64_t whole(const std::string& name) const;
   double number(const std::string& name) const;
@@ -48,26 +50,27 @@ struct AnalysisInput {
   std::vector<double> numbers(const std::string& name) const;
   std::vector<std::string> texts(const std::string& name) const;
 
-  // A file for partial results, private to this analysis, these weights, data and settings; removed when its section
-  // is finished. Empty when there is no place to keep it.
+  // A file for partial results, private to this analysis, these weights, data and settings; removed
+  // when its section is finished. Empty when there is no place to keep it.
   std::filesystem::path partial_file(const std::string& name) const;
 };
 
 struct Analysis {
-  std::string name;      // for --only
+  std::string name;  // for --only
   std::string question;
-  std::string cost;      // "time: ...; memory: ..." against pictures n and layers L; stands in the section too
-  bool quick = true;     // in the set that `analyze` runs by itself; others need --full or --only
-  // Work with default settings for one network, in forward passes of one picture (a gradient counts 3, a Hessian
-  // product 6): what the program estimates the time from.
+  // "time: ...; memory: ..." against pictures n and layers L; stands in the section too
+  std::string cost;
+  bool quick = true;  // in the set that `analyze` runs by itself; others need --full or --only
+  // Work with default settings for one network, in forward passes of one picture (a gradient counts
+  // 3, a Hessian product 6): what the program estimates the time from.
   double work = 1000;
   bool uses_train = false;  // reads AnalysisInput::train
   std::vector<AnalysisOption> options = {};
-  // Why it does not apply to a network, as a sentence; empty: it does. Such a network is left out, and the section
-  // says why.
+  // Why it does not apply to a network, as a sentence; empty: it does. Such a network is left out,
+  // and the section says why.
   std::function<std::string(const Subject&)> unsuited = {};
-  // What the call as a whole lacks for it (kind of data, further runs), as a sentence; empty: nothing. It is then left
-  // out of the quick set, and says so when it is asked for by name.
+  // What the call as a whole lacks for it (kind of data, further runs), as a sentence; empty:
+  // nothing. It is then left out of the quick set, and says so when it is asked for by name.
   std::function<std::string(const AnalysisInput&)> lacking = {};
   // Whether it shows pictures of its own instead of the data set's. Empty: never.
   std::function<bool(const AnalysisInput&)> brings_pictures = {};
@@ -79,16 +82,18 @@ const std::vector<Analysis>& analyses();
 // Throws UsageError with near names.
 const Analysis& find_analysis(const std::string& name);
 
-// `input` with the settings of `analysis`: its defaults, then `given` ("cka.estimator" -> "biased"; entries of other
-// analyses are passed over). Throws UsageError for unknown options of it and for values that do not fit.
+// `input` with the settings of `analysis`: its defaults, then `given` ("cka.estimator" -> "biased";
+// entries of other analyses are passed over). Throws UsageError for unknown options of it and for
+// values that do not fit.
 AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
                             const std::map<std::string, std::string>& given = {});
 
-// What the call lacks for an analysis, as a sentence; empty: nothing. See Analysis::lacking; a data set of which only
-// the description is there (imagenet) lacks its pictures.
+// What the call lacks for an analysis, as a sentence; empty: nothing. See Analysis::lacking; a data
+// set of which only the description is there (imagenet) lacks its pictures.
 std::string what_lacks(const Analysis& analysis, const AnalysisInput& input);
 
-// Runs an analysis on the subjects that it applies to; a section without figures that says why when there is none.
+// Runs an analysis on the subjects that it applies to; a section without figures that says why when
+// there is none.
 Section run_analysis(const Analysis& analysis, AnalysisInput input);
 
 Section cka_section(const AnalysisInput& input);

@@ -19,16 +19,18 @@ double grid_distance(int64_t a, int64_t b, int64_t width) {
   return std::sqrt(dy * dy + dx * dx);
 }
 
-// Grid steps between queries and keys, 0 from and to prefix tokens: (T, T), and with several windows, whose tables
-// differ where they are shifted, (windows, heads, T, T).
+// Grid steps between queries and keys, 0 from and to prefix tokens: (T, T), and with several
+// windows, whose tables differ where they are shifted, (windows, heads, T, T).
 Tensor distance_table(const TapSite& site, const WindowGrid& grid, int64_t heads, Device device) {
-  const int64_t tokens = grid.tokens(), all = site.prefix + tokens, copies = grid.windows > 1 ? heads : 1;
+  const int64_t tokens = grid.tokens(), all = site.prefix + tokens,
+                copies = grid.windows > 1 ? heads : 1;
   std::vector<double> table(static_cast<size_t>(grid.windows * copies * all * all));
   for (int64_t w = 0; w < grid.windows; ++w)
     for (int64_t h = 0; h < copies; ++h)
       for (int64_t i = 0; i < tokens; ++i)
         for (int64_t j = 0; j < tokens; ++j)
-          table[static_cast<size_t>(((w * copies + h) * all + site.prefix + i) * all + site.prefix + j)] =
+          table[static_cast<size_t>(((w * copies + h) * all + site.prefix + i) * all + site.prefix +
+                                    j)] =
               grid_distance(grid.position(site, w, i), grid.position(site, w, j), site.width);
   const Shape shape = grid.windows > 1 ? Shape{grid.windows, heads, all, all} : Shape{all, all};
   return Tensor::from(table, shape, DType::f32, device);
@@ -41,7 +43,8 @@ Tensor marked(int64_t first, int64_t count, int64_t all, Device device) {
   return Tensor::from(marks, {all}, DType::f32, device);
 }
 
-// Sums over pictures, windows and queries first, first + 1, ... of rows (N, windows, heads, T): (heads) f64.
+// Sums over pictures, windows and queries first, first + 1, ... of rows (N, windows, heads, T):
+// (heads) f64.
 Tensor head_sums(const Tensor& rows, int64_t first, int64_t count) {
   return sum(cast(slice(rows, 3, first, count), DType::f64), {0, 1, 3});
 }
@@ -77,7 +80,8 @@ void AttentionDistance::add(const TapSite& site, const Tensor& weights) {
   const WindowGrid grid(site);
   check_tokens("attention distance", site, grid, weights);
   const Device device = weights.device();
-  const int64_t heads = weights.size(1), tokens = grid.tokens(), prefix = site.prefix, all = weights.size(2);
+  const int64_t heads = weights.size(1), tokens = grid.tokens(), prefix = site.prefix,
+                all = weights.size(2);
   if (!table_.defined()) {
     table_ = distance_table(site, grid, heads, device);
     grid_keys_ = marked(prefix, tokens, all, device);
@@ -86,7 +90,8 @@ void AttentionDistance::add(const TapSite& site, const Tensor& weights) {
   }
   const Tensor p = by_picture(weights, grid);
   Tensor reach = vecdot(p, table_);  // (N, windows, heads, T)
-  if (class_token_ == ClassToken::renormalise) reach = reach / clamp(vecdot(p, grid_keys_), 1e-30, 1e30);
+  if (class_token_ == ClassToken::renormalise)
+    reach = reach / clamp(vecdot(p, grid_keys_), 1e-30, 1e30);
   add_to(distance_, head_sums(reach, prefix, tokens) * site.patch);
   if (prefix > 0) add_(mass_, head_sums(vecdot(p, class_keys_), prefix, tokens));
   count_ += static_cast<double>(weights.size(0) * tokens);

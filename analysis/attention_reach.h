@@ -14,7 +14,7 @@ namespace passband {
 enum class ClassToken : uint8_t {
   renormalise,  // left out, the rest scaled to 1: a head that looks at the class token does not
                 // read as local
-  drop,  // left out without scaling, as in the public script: such mass counts as distance 0
+  drop,         // left out without scaling, as in the public script: such mass counts as distance 0
 };
 
 // Mean attention distance of each head of one layer (Dosovitskiy et al., ICLR 2021, figure 11;
@@ -23,15 +23,15 @@ enum class ClassToken : uint8_t {
 //   centre to centre.
 // Shifted windows are measured in the unrolled picture; pairs that a shift masks have A = 0. Rows
 // need not be normalised: with `renormalise`, |weights| of a lambda layer can be measured too.
-// Time: T^2 per head, window and picture, on the device. Memory: a table of T^2 distances, of H W T for each head where
-// there are windows.
+// Time: T^2 per head, window and picture, on the device. Memory: a table of T^2 distances, of H W T
+// for each head where there are windows.
 class AttentionDistance {
  public:
   explicit AttentionDistance(ClassToken class_token = ClassToken::renormalise)
       : class_token_(class_token) {}
   void add(const TapSite& site, const Tensor& weights);  // (N * windows, heads, T, T), not negative
-  std::vector<double> distances() const;  // per head, pixels
-  std::vector<double> class_mass() const;  // per head, share in [0, 1]
+  std::vector<double> distances() const;                 // per head, pixels
+  std::vector<double> class_mass() const;                // per head, share in [0, 1]
 
  private:
   ClassToken class_token_;
@@ -52,9 +52,9 @@ double uniform_distance(int64_t n);
 class AttentionEntropy {
  public:
   void add(const TapSite& site, const Tensor& probabilities);  // (N * windows, heads, T, T)
-  std::vector<double> entropy() const;  // per head, queries of the grid
-  std::vector<double> class_entropy()
-      const;  // per head, queries of prefix tokens; empty without any
+  std::vector<double> entropy() const;                         // per head, queries of the grid
+  // per head, queries of prefix tokens; empty without any
+  std::vector<double> class_entropy() const;
   int64_t keys() const {
     return keys_;
   }  // that a query chooses from; ln keys() is the largest entropy

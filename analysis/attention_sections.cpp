@@ -16,8 +16,7 @@ namespace {
 
 // One accumulator for each attention layer. A lambda layer stands in by the absolute values of its
 // effective weights, where the accumulator can take them.
-template <class Accumulator>
-struct Heads {
+template <class Accumulator> struct Heads {
   DepthAxis axis;
   std::vector<Accumulator> sums;
 };
@@ -128,7 +127,8 @@ std::string reach_finding(const Reach& reach) {
 
 double mean_distance(const AttentionDistance& sums) {
   const std::vector<double> distances = sums.distances();
-  return std::accumulate(distances.begin(), distances.end(), 0.0) / static_cast<double>(distances.size());
+  return std::accumulate(distances.begin(), distances.end(), 0.0) /
+         static_cast<double>(distances.size());
 }
 
 std::vector<ReportValue> reach_values(const Reach& reach) {
@@ -201,8 +201,7 @@ Section distance_section(const AnalysisInput& input) {
   if (lambdas)
     section.caveats.push_back(
         "Lambda layers have no attention: their signed effective weights stand in by absolute "
-        "value, "
-        "renormalised, on at most 64 pictures.");
+        "value, renormalised, on at most 64 pictures.");
   return section;
 }
 
@@ -249,8 +248,7 @@ std::string entropy_finding(const Spread& spread) {
     if (evenness(spread.sums[i]) < evenness(spread.sums[sharpest])) sharpest = i;
   return fmt::format(
       "Attention holds {:.0f} % of the largest entropy in the first layer and {:.0f} % in the "
-      "last; it is sharpest in {} "
-      "({:.0f} %).",
+      "last; it is sharpest in {} ({:.0f} %).",
       100 * evenness(spread.sums.front()), 100 * evenness(spread.sums.back()),
       spread.axis.labels()[sharpest], 100 * evenness(spread.sums[sharpest]));
 }

@@ -1,5 +1,6 @@
-// What attention layers do to relevance: probabilities, their gradients and the shortcut become one matrix a picture,
-// and relevance is multiplied by it, for a batch of pictures at once, where the probabilities lie.
+// What attention layers do to relevance: probabilities, their gradients and the shortcut become one
+// matrix a picture, and relevance is multiplied by it, for a batch of pictures at once, where the
+// probabilities lie.
 #pragma once
 #include <cstdint>
 
@@ -35,14 +36,16 @@ struct RolloutOptions {
 
 class AttentionStep {
  public:
-  // Probabilities and (rules with a class) their gradients of that class, (N * windows, heads, T, T), T = prefix +
-  // tokens of a window. Throws for other shapes, without the gradients that the rule needs, and for windows beside
-  // prefix tokens. Time: heads T^2 a window; memory: T^2 doubles a window.
+  // Probabilities and (rules with a class) their gradients of that class, (N * windows, heads, T,
+  // T), T = prefix + tokens of a window. Throws for other shapes, without the gradients that the
+  // rule needs, and for windows beside prefix tokens. Time: heads T^2 a window; memory: T^2 doubles
+  // a window.
   AttentionStep(const TapSite& site, const Tensor& probabilities, const Tensor& gradients,
                 const RolloutOptions& options);
 
-  // From the relevance of the layer's places, (N, places) f64, prefix tokens first and then the grid row-major, that of
-  // the places below: a row vector times each picture's matrix, windows of a shifted layer put back in place.
+  // From the relevance of the layer's places, (N, places) f64, prefix tokens first and then the
+  // grid row-major, that of the places below: a row vector times each picture's matrix, windows of
+  // a shifted layer put back in place.
   Tensor carry(const Tensor& relevance) const;
 
  private:

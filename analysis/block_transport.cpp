@@ -23,8 +23,8 @@ namespace {
 struct Coloring {
   int64_t colors = 0;
   std::vector<int64_t> color_of;  // of each source
-  std::vector<int64_t>
-      source;  // outputs x colors: the source of that colour an output may see, or -1
+  // outputs x colors: the source of that colour an output may see, or -1
+  std::vector<int64_t> source;
 
   int64_t source_of(int64_t place, int64_t color) const {
     return source[static_cast<size_t>(place * colors + color)];
@@ -104,13 +104,14 @@ Coloring coloring_of(const TapSite& above, const TapSite& below) {
 struct Block {
   TapSite site;
   int64_t channels = 0;
-  Coloring coloring;  // colors = 0: left out
+  Coloring coloring;          // colors = 0: left out
   std::vector<double> norms;  // (place, group) x (color, group)
 };
 
 class TransportMeasurement {
  public:
-  TransportMeasurement(const Model& model, const Tensor& image, const BlockTransportOptions& options)
+  TransportMeasurement(const Model& model, const Tensor& image,
+                       const BlockTransportOptions& options)
       : model_(model), image_(image), options_(options) {
     CHECK(image.size(0) == 1, "block transports: one picture at a time, not ", image);
     survey();

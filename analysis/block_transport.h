@@ -23,7 +23,7 @@ namespace passband {
 int64_t places_of(const TapSite& site);  // of the grid, with its prefix
 
 struct BlockTransport {
-  TapSite site;  // of the block's output
+  TapSite site;          // of the block's output
   int64_t channels = 0;  // of its output
   // Rows (place, group) of this block's output, columns of its input: index place * groups + group.
   // Empty for the first layer (stem, embedding) and for blocks left out.
@@ -31,9 +31,9 @@ struct BlockTransport {
 };
 
 struct BlockTransportOptions {
-  int64_t groups = 1;  // must divide the channels of every block
+  int64_t groups = 1;              // must divide the channels of every block
   bool convolutions_only = false;  // leaves the other blocks empty
-  int64_t copies = 32;  // of the picture in one batch
+  int64_t copies = 32;             // of the picture in one batch
 };
 
 // One picture (1, H, W, 3), normalised. Sources that no output place sees together share a pass: a

@@ -43,19 +43,22 @@ Gap gap_of(const ReliabilityBin* begin, const ReliabilityBin* end, double n) {
   Gap gap;
   for (const ReliabilityBin* bin = begin; bin != end; ++bin) {
     if (bin->n == 0) continue;
-    const double size = static_cast<double>(bin->n), share = size / n, confidence = bin->confidence / size;
+    const double size = static_cast<double>(bin->n), share = size / n,
+                 confidence = bin->confidence / size;
     const double difference = confidence - static_cast<double>(bin->correct) / size;
     gap.absolute += share * std::abs(difference);
     gap.directed += share * difference;
     gap.largest = std::max(gap.largest, std::abs(difference));
-    gap.floor += share * std::sqrt(2 * std::max(0.0, confidence * (1 - confidence)) / (std::numbers::pi * size));
+    gap.floor += share * std::sqrt(2 * std::max(0.0, confidence * (1 - confidence)) /
+                                   (std::numbers::pi * size));
   }
   return gap;
 }
 
 // Mean over the held pictures of the NLL's derivative and curvature in beta.
-std::pair<double, double> slope_and_curvature(const std::vector<double>& logits, const std::vector<int32_t>& labels,
-                                              int64_t classes, double beta) {
+std::pair<double, double> slope_and_curvature(const std::vector<double>& logits,
+                                              const std::vector<int32_t>& labels, int64_t classes,
+                                              double beta) {
   double slope = 0, curvature = 0;
   const auto k = static_cast<size_t>(classes);
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -78,13 +81,15 @@ std::pair<double, double> slope_and_curvature(const std::vector<double>& logits,
 
 }  // namespace
 
-double fit_temperature(const std::vector<double>& logits, const std::vector<int32_t>& labels, int64_t classes) {
+double fit_temperature(const std::vector<double>& logits, const std::vector<int32_t>& labels,
+                       int64_t classes) {
   double low = 1e-3, high = 1e3, beta = 1, last_step = high;
   for (int i = 0; i < 200 && high - low > 1e-12 * high; ++i) {
     const auto [slope, curvature] = slope_and_curvature(logits, labels, classes, beta);
     (slope > 0 ? high : low) = beta;
     const double newton = curvature > 0 ? beta - slope / curvature : low;
-    // Newton's steps must shrink: where all pictures are right the minimum lies at infinity, and they would crawl.
+    // Newton's steps must shrink: where all pictures are right the minimum lies at infinity, and
+    // they would crawl.
     const bool trusted = newton > low && newton < high && std::abs(newton - beta) <= last_step / 2;
     const double next = trusted ? newton : std::sqrt(low * high);
     last_step = std::abs(next - beta);
@@ -95,8 +100,12 @@ double fit_temperature(const std::vector<double>& logits, const std::vector<int3
 }
 
 Calibration::Calibration(int64_t classes, int64_t bins)
-    : classes_(classes), bin_count_(bins), bins_(empty_bins(bins)), confusion_(static_cast<size_t>(classes * classes)) {
-  for (int64_t k = 0; k < classes; ++k) class_bins_.insert(class_bins_.end(), bins_.begin(), bins_.end());
+    : classes_(classes),
+      bin_count_(bins),
+      bins_(empty_bins(bins)),
+      confusion_(static_cast<size_t>(classes * classes)) {
+  for (int64_t k = 0; k < classes; ++k)
+    class_bins_.insert(class_bins_.end(), bins_.begin(), bins_.end());
 }
 
 void Calibration::add_picture(const double* logp, int32_t label) {
@@ -129,8 +138,10 @@ void Calibration::hold(const double* logits, int32_t label) {
 
 void Calibration::add(const Tensor& logits, const std::vector<int32_t>& labels) {
   NoGrad no_grad;
-  CHECK(logits.rank() == 2 && logits.size(1) == classes_ && logits.size(0) == static_cast<int64_t>(labels.size()),
-        "calibration: logits are ", logits, " for ", labels.size(), " labels of ", classes_, " classes");
+  CHECK(logits.rank() == 2 && logits.size(1) == classes_ &&
+            logits.size(0) == static_cast<int64_t>(labels.size()),
+        "calibration: logits are ", logits, " for ", labels.size(), " labels of ", classes_,
+        " classes");
   // In f64: an f32 softmax saturates at 1 and would empty the second bin from the top.
   const Tensor wide = cast(logits, DType::f64);
   const std::vector<double> values = wide.values(), logp = log_softmax(wide).values();
@@ -144,7 +155,10 @@ void Calibration::add(const Tensor& logits, const std::vector<int32_t>& labels) 
 CalibrationScores Calibration::scores() const {
   const double n = static_cast<double>(std::max<int64_t>(1, count_));
   const Gap gap = gap_of(bins_.data(), bins_.data() + bins_.size(), n);
-  CalibrationScores s{.nll = nll_ / n, .brier = brier_ / n, .ece = gap.absolute, .signed_ece = gap.directed,
+  CalibrationScores s{.nll = nll_ / n,
+                      .brier = brier_ / n,
+                      .ece = gap.absolute,
+                      .signed_ece = gap.directed,
                       .mce = gap.largest};
   s.ece_floor = gap.floor;
   for (int64_t k = 0; k < classes_; ++k) {

@@ -1,4 +1,5 @@
-// Is the confidence of a network honest? Reliability, calibration errors, likelihood, temperature, confusion.
+// Is the confidence of a network honest? Reliability, calibration errors, likelihood, temperature,
+// confusion.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -8,17 +9,21 @@
 
 namespace passband {
 
-// Scores of probabilities p (N, K) against labels. Confidence is the largest probability of a picture.
+// Scores of probabilities p (N, K) against labels. Confidence is the largest probability of a
+// picture.
 struct CalibrationScores {
-  double nll = 0;         // -mean log p(label), nats
-  double brier = 0;       // mean over pictures of sum_k (p_k - [k = label])^2, in [0, 2]
-  // sum_b n_b / n |accuracy_b - confidence_b| over bins (lo, hi] of equal width, the last includes 1.
+  double nll = 0;    // -mean log p(label), nats
+  double brier = 0;  // mean over pictures of sum_k (p_k - [k = label])^2, in [0, 2]
+  // sum_b n_b / n |accuracy_b - confidence_b| over bins (lo, hi] of equal width, the last
+  // includes 1.
   double ece = 0;
-  double signed_ece = 0;  // sum_b n_b / n (confidence_b - accuracy_b): > 0 over-confident
-  double mce = 0;         // the largest gap of a non-empty bin
-  double adaptive_ece = 0;   // the same as ece with bins of equal count
-  double classwise_ece = 0;  // mean over classes k of the ECE of p_k against [label = k], bins of equal width
-  // What a perfectly calibrated network of this many pictures would show, from the bias of an absolute mean:
+  double signed_ece = 0;    // sum_b n_b / n (confidence_b - accuracy_b): > 0 over-confident
+  double mce = 0;           // the largest gap of a non-empty bin
+  double adaptive_ece = 0;  // the same as ece with bins of equal count
+  // mean over classes k of the ECE of p_k against [label = k], bins of equal width
+  double classwise_ece = 0;
+  // What a perfectly calibrated network of this many pictures would show, from the bias of an
+  // absolute mean:
   //   sum_b n_b / n sqrt(2 p_b (1 - p_b) / (pi n_b)).
   double ece_floor = 0, adaptive_floor = 0, classwise_floor = 0;
 };
@@ -28,20 +33,23 @@ struct CalibrationResult : CalibrationScores {
   double accuracy = 0;
   std::vector<plot::ReliabilityBin> bins;
   std::vector<int64_t> confusion;  // (classes, classes): true x predicted
-  // Temperature scaling (Guo et al., ICML 2017): T fitted on every second picture, judged on the others, before and
-  // after; at most kHeldOut of each. 0 pictures: too few to tell.
+  // Temperature scaling (Guo et al., ICML 2017): T fitted on every second picture, judged on the
+  // others, before and after; at most kHeldOut of each. 0 pictures: too few to tell.
   double temperature = 1;
   int64_t held_out = 0;
   CalibrationScores before, after;
 };
 
-// The temperature that minimises the mean NLL of softmax(z / T) for logits (n, K) row-major. The NLL is convex in
-// beta = 1 / T, with gradient E[sum_k p_k z_k - z_label]: Newton's steps inside a shrinking bracket [1e-3, 1e3] of beta
-// (plain Newton from 1 diverges on saturated logits). Time: some 20 passes over the logits.
-double fit_temperature(const std::vector<double>& logits, const std::vector<int32_t>& labels, int64_t classes);
+// The temperature that minimises the mean NLL of softmax(z / T) for logits (n, K) row-major. The
+// NLL is convex in beta = 1 / T, with gradient E[sum_k p_k z_k - z_label]: Newton's steps inside a
+// shrinking bracket [1e-3, 1e3] of beta (plain Newton from 1 diverges on saturated logits). Time:
+// some 20 passes over the logits.
+double fit_temperature(const std::vector<double>& logits, const std::vector<int32_t>& labels,
+                       int64_t classes);
 
-// Sums over batches of logits (N, K) f32 with labels. Memory: a K x K table, bins, 16 bytes a picture for bins of equal
-// count, and the logits of at most 2 kHeldOut pictures for the temperature.
+// Sums over batches of logits (N, K) f32 with labels. Memory: a K x K table, bins, 16 bytes a
+// picture for bins of equal count, and the logits of at most 2 kHeldOut pictures for the
+// temperature.
 class Calibration {
  public:
   static constexpr int64_t kHeldOut = 5000;
@@ -67,7 +75,7 @@ class Calibration {
   int64_t classes_, bin_count_;
   int64_t count_ = 0, correct_ = 0;
   double nll_ = 0, brier_ = 0;
-  std::vector<plot::ReliabilityBin> bins_;      // `confidence` holds sums until result()
+  std::vector<plot::ReliabilityBin> bins_;        // `confidence` holds sums until result()
   std::vector<plot::ReliabilityBin> class_bins_;  // (classes, bins)
   std::vector<Prediction> predictions_;
   std::vector<int64_t> confusion_;

@@ -25,7 +25,8 @@ Tensor diagonal(const Tensor& matrix) {
   const int64_t n = matrix.size(0);
   std::vector<double> places;
   for (int64_t i = 0; i < n; ++i) places.push_back(static_cast<double>(i * (n + 1)));
-  return gather(reshape(matrix, Shape{n * n}), Tensor::from(places, {n}, DType::i32, matrix.device()));
+  return gather(reshape(matrix, Shape{n * n}),
+                Tensor::from(places, {n}, DType::i32, matrix.device()));
 }
 
 double median(std::vector<double> values) {
@@ -37,11 +38,13 @@ double median(std::vector<double> values) {
   return 0.5 * (below + values[half]);
 }
 
-double width_squared(const std::vector<double>& distances, int64_t n, double fraction, RbfWidth width) {
+double width_squared(const std::vector<double>& distances, int64_t n, double fraction,
+                     RbfWidth width) {
   if (width == RbfWidth::kornblith) return fraction * fraction * median(distances);
   std::vector<double> chosen;
   for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = i + 1; j < n; ++j) chosen.push_back(std::sqrt(distances[static_cast<size_t>(i * n + j)]));
+    for (int64_t j = i + 1; j < n; ++j)
+      chosen.push_back(std::sqrt(distances[static_cast<size_t>(i * n + j)]));
   const double sigma = fraction * median(std::move(chosen));
   return sigma * sigma;
 }
@@ -50,7 +53,8 @@ double width_squared(const std::vector<double>& distances, int64_t n, double fra
 
 Tensor linear_kernels(const Tensor& features) {
   NoGrad no_grad;
-  CHECK(features.rank() == 3 && features.size(1) >= 4, "cka: needs at least 4 pictures a batch, got ", features);
+  CHECK(features.rank() == 3 && features.size(1) >= 4,
+        "cka: needs at least 4 pictures a batch, got ", features);
   const Tensor centred = sub(features, mean(features, {1}, /*keepdim=*/true));
   return cast(matmul(centred, centred, {.transpose_b = true}), DType::f64);
 }
@@ -73,14 +77,16 @@ Tensor rbf_kernel(const Tensor& linear, double fraction, RbfWidth width) {
   const Tensor distances =
       relu(reshape(lengths, Shape{n, 1}) + reshape(lengths, Shape{1, n}) - linear * 2.0);
   const double sigma2 = width_squared(distances.values(), n, fraction, width);
-  return sigma2 > 0 ? exp(distances * (-0.5 / sigma2)) : Tensor::full({n, n}, 1.0, DType::f64, linear.device());
+  return sigma2 > 0 ? exp(distances * (-0.5 / sigma2))
+                    : Tensor::full({n, n}, 1.0, DType::f64, linear.device());
 }
 
 Tensor centred_kernels(const Tensor& kernels, HsicEstimator estimator) {
   NoGrad no_grad;
   const int64_t n = kernels.size(-1);
   CHECK(n >= 4 && kernels.size(-2) == n, "cka: a kernel is (n, n) with n >= 4, not ", kernels);
-  const Tensor centred = estimator == HsicEstimator::unbiased ? u_centre(kernels) : double_centre(kernels);
+  const Tensor centred =
+      estimator == HsicEstimator::unbiased ? u_centre(kernels) : double_centre(kernels);
   return reshape(centred, Shape{kernels.numel() / (n * n), n * n});
 }
 
@@ -100,7 +106,9 @@ void MinibatchCka::add(const Tensor& rows, const Tensor& columns) {
   const double scale =
       estimator_ == HsicEstimator::unbiased ? 1 / (n * (n - 3)) : 1 / ((n - 1) * (n - 1));
   if (batches_ == 0) {
-    const auto zeros = [&](const Shape& shape) { return Tensor::zeros(shape, DType::f64, rows.device()); };
+    const auto zeros = [&](const Shape& shape) {
+      return Tensor::zeros(shape, DType::f64, rows.device());
+    };
     cross_ = zeros({rows_, columns_});
     row_self_ = zeros({rows_});
     column_self_ = zeros({columns_});
@@ -125,7 +133,8 @@ std::vector<double> MinibatchCka::matrix() const {
 }
 
 std::vector<double> MinibatchCka::hsic_sum() const {
-  return batches_ == 0 ? std::vector<double>(static_cast<size_t>(rows_ * columns_)) : cross_.values();
+  return batches_ == 0 ? std::vector<double>(static_cast<size_t>(rows_ * columns_))
+                       : cross_.values();
 }
 
 std::vector<double> MinibatchCka::hsic() const {

@@ -12,8 +12,8 @@
 // Features are centred by their batch mean before the product (free in exact arithmetic, decisive
 // in f32); products are f32 (f64 for f64 features), row sums and inner products f64, divided once
 // at the end. Time per batch: n^2 p for each layer of p features, n^2 L^2 for all pairs. Memory:
-// n^2 L doubles. All of it runs where the features lie; only the width of a radial kernel (a median) is found by the
-// processor.
+// n^2 L doubles. All of it runs where the features lie; only the width of a radial kernel (a
+// median) is found by the processor.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -43,8 +43,8 @@ enum class RbfWidth : uint8_t {
 Tensor rbf_kernel(const Tensor& linear, double fraction,
                   RbfWidth width = RbfWidth::median_distance);
 
-// U(K) or H K H of kernels (L, n, n) or (n, n), flattened: (L, n * n) f64, L = 1 for one. Inner products of these are
-// n (n - 3) HSIC_1 or (n - 1)^2 HSIC_0.
+// U(K) or H K H of kernels (L, n, n) or (n, n), flattened: (L, n * n) f64, L = 1 for one. Inner
+// products of these are n (n - 3) HSIC_1 or (n - 1)^2 HSIC_0.
 Tensor centred_kernels(const Tensor& kernels, HsicEstimator estimator);
 
 // U-centred linear kernel of `features`, (1, n * n) f64.

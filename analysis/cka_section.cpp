@@ -103,12 +103,9 @@ Section cka_section(const AnalysisInput& input) {
   section.figures.push_back(std::move(figure));
   section.reading =
       "Each cell compares two layers: 1 (bright) means that the pictures lie in the same "
-      "arrangement up to "
-      "rotation and scale, 0 that the arrangements are unrelated. Depth runs from the lower left "
-      "to the upper "
-      "right. Bright squares are groups of layers that change little; a network of stages shows "
-      "one square a "
-      "stage, a plain transformer one large square.";
+      "arrangement up to rotation and scale, 0 that the arrangements are unrelated. Depth runs "
+      "from the lower left to the upper right. Bright squares are groups of layers that change "
+      "little; a network of stages shows one square a stage, a plain transformer one large square.";
   section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
   if (const std::string dead = dead_layers(maps, subjects); !dead.empty())
     section.caveats.push_back(dead);

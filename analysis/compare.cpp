@@ -8,8 +8,8 @@ namespace passband {
 
 std::string side_by_side(const std::vector<Subject>& subjects, const std::vector<double>& values,
                          const std::function<std::string(double)>& text) {
-  CHECK(subjects.size() == values.size(), "side_by_side: ", values.size(), " values for ", subjects.size(),
-        " networks");
+  CHECK(subjects.size() == values.size(), "side_by_side: ", values.size(), " values for ",
+        subjects.size(), " networks");
   std::string result;
   size_t most = values.size(), least = values.size();
   for (size_t s = 0; s < values.size(); ++s) {

@@ -60,7 +60,8 @@ void Console::update(const Progress::Report& report) {
   if (report.kept) pace_.kept(seconds_since(started_), report.done);
   if (seconds_since(drawn_) < (terminal_ ? 0.1 : quiet_seconds_)) return;
   drawn_ = Clock::now();
-  fmt::print(stderr, "{}{}{}{}", terminal_ ? "\r\033[K" : "", head_, describe(report), terminal_ ? "" : "\n");
+  fmt::print(stderr, "{}{}{}{}", terminal_ ? "\r\033[K" : "", head_, describe(report),
+             terminal_ ? "" : "\n");
   std::fflush(stderr);
 }
 

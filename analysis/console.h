@@ -23,10 +23,10 @@ class Console {
   size_t jobs_;
   double quiet_seconds_;
   bool terminal_;
-  std::string head_;           // "[2/9] fourier     "
+  std::string head_;  // "[2/9] fourier     "
   Clock::time_point started_, drawn_;
   Pace pace_;
-  std::string stretch_;        // whose units are counted, since when and from which
+  std::string stretch_;  // whose units are counted, since when and from which
   Clock::time_point stretch_started_;
   int64_t stretch_count_ = 0;
 };

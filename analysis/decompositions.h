@@ -1,5 +1,6 @@
-// Decompositions of f64 matrices in the processor's memory, by LAPACK. They throw when LAPACK does not converge or the
-// matrix holds NaN; none is differentiable. They may run in several threads at once.
+// Decompositions of f64 matrices in the processor's memory, by LAPACK. They throw when LAPACK does
+// not converge or the matrix holds NaN; none is differentiable. They may run in several threads at
+// once.
 #pragma once
 #include <vector>
 

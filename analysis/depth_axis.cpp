@@ -28,7 +28,9 @@ std::vector<std::string> DepthAxis::labels() const {
   std::vector<std::string> result;
   for (const TapSite& site : sites_) {
     const std::string suffix = "." + site.name;
-    result.push_back(site.path.ends_with(suffix) ? site.path.substr(0, site.path.size() - suffix.size()) : site.path);
+    result.push_back(site.path.ends_with(suffix)
+                         ? site.path.substr(0, site.path.size() - suffix.size())
+                         : site.path);
   }
   return result;
 }
@@ -62,7 +64,8 @@ std::vector<plot::Heatmap::Group> DepthAxis::stages() const {
     if (same) {
       result.back().end = at + 1;
     } else {
-      const std::string size = std::to_string(sites_[i].height) + " × " + std::to_string(sites_[i].width);
+      const std::string size =
+          std::to_string(sites_[i].height) + " × " + std::to_string(sites_[i].width);
       result.push_back({size, at, at + 1});
     }
   }

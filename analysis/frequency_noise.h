@@ -31,8 +31,8 @@ std::vector<double> band_mask(const FrequencyBand& band, int64_t height, int64_t
 
 // Noise eps * sign(normal) for one picture per index, only the bins of a mask kept: the real part
 // of the inverse transform. (N, H, W, C) f32. The same index and key give the same noise for every
-// batch and device. Before masking its energy is eps^2 H W C; a band keeps about its share of the bins. Time:
-// two forward transforms per picture and channel at construction, two for each band.
+// batch and device. Before masking its energy is eps^2 H W C; a band keeps about its share of the
+// bins. Time: two forward transforms per picture and channel at construction, two for each band.
 class BandNoise {
  public:
   explicit BandNoise(const Tensor& white);  // any noise (N, H, W, C) f32

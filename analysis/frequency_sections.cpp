@@ -11,8 +11,7 @@ namespace passband {
 namespace {
 
 // One accumulator per layer with feature maps of at least 2 x 2.
-template <class Accumulator>
-struct PerLayer {
+template <class Accumulator> struct PerLayer {
   DepthAxis axis;
   std::vector<Accumulator> sums;
 };
@@ -175,10 +174,9 @@ Section fourier_section(const AnalysisInput& input) {
   section.figures = {std::move(curves), std::move(depth)};
   section.reading =
       "The amplitude of each frequency relative to the mean (frequency 0), on a natural log scale: "
-      "lower means that "
-      "the map is smoother. A curve that lies below the one before it belongs to a low-pass block. "
-      "Levels of "
-      "different resolutions are not comparable; steps within a stage are.";
+      "lower means that the map is smoother. A curve that lies below the one before it belongs to "
+      "a low-pass block. Levels of different resolutions are not "
+      "comparable; steps within a stage are.";
   section.caveats = {fmt::format("{} test pictures; mean over pictures and channels of the "
                                  "logarithm, along the diagonal from the centre "
                                  "to the corner of the spectrum (Park and Kim, 2022). For maps of "

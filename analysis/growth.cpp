@@ -18,11 +18,14 @@ void add_kernels(Tensor& sums, const Tensor& products) {
 }  // namespace
 
 CorrespondingCka::CorrespondingCka(int64_t others, int64_t layers)
-    : layers_(layers), cross_(static_cast<size_t>(others)), self_(static_cast<size_t>(others) + 1) {}
+    : layers_(layers),
+      cross_(static_cast<size_t>(others)),
+      self_(static_cast<size_t>(others) + 1) {}
 
 void CorrespondingCka::add(const std::vector<std::vector<Tensor>>& kernels) {
   NoGrad no_grad;
-  CHECK(kernels.size() == self_.size(), "growth: kernels of ", kernels.size(), " networks, expected ", self_.size());
+  CHECK(kernels.size() == self_.size(), "growth: kernels of ", kernels.size(),
+        " networks, expected ", self_.size());
   Tensor first;
   for (size_t s = 0; s < kernels.size(); ++s) {
     CHECK(std::ssize(kernels[s]) == layers_, "growth: network ", s, " has ", kernels[s].size(),

@@ -1,7 +1,7 @@
-// What does a network learn from less? Its layers compared with those of networks of the same architecture that were
-// trained on a share of the data, from another seed, or not at all (Raghu et al., NeurIPS 2021, section 6). Time: a
-// forward pass of every network a picture, n p a layer of p features for batches of n. Memory: n^2 doubles a layer and
-// network.
+// What does a network learn from less? Its layers compared with those of networks of the same
+// architecture that were trained on a share of the data, from another seed, or not at all (Raghu et
+// al., NeurIPS 2021, section 6). Time: a forward pass of every network a picture, n p a layer of p
+// features for batches of n. Memory: n^2 doubles a layer and network.
 #pragma once
 #include <vector>
 
@@ -9,7 +9,8 @@
 
 namespace passband {
 
-// CKA of corresponding layers of a reference and of others, summed over minibatches; unbiased, linear kernel (cka.h).
+// CKA of corresponding layers of a reference and of others, summed over minibatches; unbiased,
+// linear kernel (cka.h).
 class CorrespondingCka {
  public:
   CorrespondingCka(int64_t others, int64_t layers);
@@ -20,7 +21,8 @@ class CorrespondingCka {
 
  private:
   int64_t layers_;
-  std::vector<Tensor> cross_, self_;  // by network, (layers) f64 where the kernels lie; self_[0] is the reference's
+  // by network, (layers) f64 where the kernels lie; self_[0] is the reference's
+  std::vector<Tensor> cross_, self_;
 };
 
 }  // namespace passband

@@ -20,7 +20,8 @@ constexpr int64_t kGrowthBatch = 256;
 double fraction_of(const Subject& subject) { return subject.run ? subject.run->data_fraction : 0; }
 
 bool is_sibling(const Subject& subject, const Subject& reference) {
-  return subject.model->name() == reference.model->name() && subject.fingerprint != reference.fingerprint;
+  return subject.model->name() == reference.model->name() &&
+         subject.fingerprint != reference.fingerprint;
 }
 
 // Trained on as much as the reference, from another seed: as alike as training makes two networks.
@@ -31,8 +32,9 @@ bool is_ceiling(const Subject& subject, const Subject& reference) {
 std::string name_of(const Subject& subject, const Subject& reference) {
   if (!subject.run) return "untrained";
   const std::string share = fmt::format("{:g} % of the data", 100 * fraction_of(subject));
-  return is_ceiling(subject, reference) ? fmt::format("{}, seed {} (ceiling)", share, subject.run->seed)
-                                        : fmt::format("{}, seed {}", share, subject.run->seed);
+  return is_ceiling(subject, reference)
+             ? fmt::format("{}, seed {} (ceiling)", share, subject.run->seed)
+             : fmt::format("{}, seed {}", share, subject.run->seed);
 }
 
 // The reference, then its siblings by share of the data.
@@ -62,13 +64,16 @@ MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& 
     if (constant) dead[s][kernels[s].size() - 1] = true;
   };
   const auto after_batch = [&](int64_t, const std::vector<int64_t>&) {
-    if (!sums) sums.emplace(static_cast<int64_t>(family.size()) - 1, static_cast<int64_t>(kernels[0].size()));
+    if (!sums)
+      sums.emplace(static_cast<int64_t>(family.size()) - 1,
+                   static_cast<int64_t>(kernels[0].size()));
     sums->add(kernels);
     for (std::vector<Tensor>& of_network : kernels) of_network.clear();
   };
-  run_lockstep(family, *input.data,
-               {.images = input.images_or(1024), .batch_size = kGrowthBatch, .progress = input.progress},
-               {"out"}, visit, after_batch);
+  run_lockstep(
+      family, *input.data,
+      {.images = input.images_or(1024), .batch_size = kGrowthBatch, .progress = input.progress},
+      {"out"}, visit, after_batch);
   result.cka = sums->values();
   for (size_t s = 0; s < result.cka.size(); ++s)
     for (size_t layer = 0; layer < result.cka[s].size(); ++layer)
@@ -96,11 +101,13 @@ plot::Figure depth_figure(const std::vector<Subject>& family, const MeasuredGrow
                     .y = {.label = "CKA", .low = 0.0, .high = 1.0},
                     .spans = measured.axis.spans()};
   for (size_t s = 1; s < family.size(); ++s)
-    panel.lines.push_back({.name = name_of(family[s], family[0]), .x = measured.axis.positions(),
-                           .y = measured.cka[s - 1], .faint = is_ceiling(family[s], family[0])});
+    panel.lines.push_back({.name = name_of(family[s], family[0]),
+                           .x = measured.axis.positions(),
+                           .y = measured.cka[s - 1],
+                           .faint = is_ceiling(family[s], family[0])});
   plot::Figure figure{.name = "growth"};
-  figure.title = fmt::format("CKA of each layer with that of {} ({:g} % of the data).", family[0].label,
-                             100 * fraction_of(family[0]));
+  figure.title = fmt::format("CKA of each layer with that of {} ({:g} % of the data).",
+                             family[0].label, 100 * fraction_of(family[0]));
   figure.panels.push_back(std::move(panel));
   return figure;
 }
@@ -116,10 +123,13 @@ plot::Figure share_figure(const std::vector<Subject>& family, const MeasuredGrow
     points.labels.push_back(name_of(family[s], family[0]));
   }
   const double ceiling = ceiling_of(family, measured);
-  if (std::isfinite(ceiling)) panel.references.push_back({.at = ceiling, .label = "another seed, same data"});
+  if (std::isfinite(ceiling))
+    panel.references.push_back({.at = ceiling, .label = "another seed, same data"});
   for (size_t s = 1; s < family.size(); ++s)
-    if (!family[s].run) panel.references.push_back({.at = mean(measured.cka[s - 1]), .label = "untrained"});
-  plot::Figure figure{.name = "growth-share", .title = "Mean CKA over the layers against the share of the data."};
+    if (!family[s].run)
+      panel.references.push_back({.at = mean(measured.cka[s - 1]), .label = "untrained"});
+  plot::Figure figure{.name = "growth-share",
+                      .title = "Mean CKA over the layers against the share of the data."};
   if (points.x.empty()) return figure;
   panel.points.push_back(std::move(points));
   figure.panels.push_back(std::move(panel));
@@ -129,9 +139,11 @@ plot::Figure share_figure(const std::vector<Subject>& family, const MeasuredGrow
 std::string finding_of(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
   std::string text = fmt::format("Mean CKA with {}: ", family[0].label);
   for (size_t s = 1; s < family.size(); ++s)
-    text += fmt::format("{}{} {:.2f}", s == 1 ? "" : "; ", name_of(family[s], family[0]), mean(measured.cka[s - 1]));
+    text += fmt::format("{}{} {:.2f}", s == 1 ? "" : "; ", name_of(family[s], family[0]),
+                        mean(measured.cka[s - 1]));
   const double ceiling = ceiling_of(family, measured);
-  if (!std::isfinite(ceiling)) return text + ". No run of another seed on as much data is there to give the ceiling.";
+  if (!std::isfinite(ceiling))
+    return text + ". No run of another seed on as much data is there to give the ceiling.";
   // The layer that falls furthest behind the ceiling on the smallest share.
   const std::vector<double>& least = measured.cka[0];
   size_t worst = 0;
@@ -147,7 +159,8 @@ std::string lacks_siblings(const AnalysisInput& input) {
   if (!input.subjects.empty())
     for (const Subject& subject : input.subjects)
       if (is_sibling(subject, input.subjects[0])) return {};
-  return "It compares runs of one model: train it with --data-fraction 0.1 and with another --seed, and name those "
+  return "It compares runs of one model: train it with --data-fraction 0.1 and with another "
+         "--seed, and name those "
          "runs with --against.";
 }
 
@@ -166,15 +179,19 @@ Section growth_section(const AnalysisInput& input) {
                               .value = mean(measured.cka[s - 1])});
   const double ceiling = ceiling_of(family, measured);
   if (std::isfinite(ceiling))
-    section.values.push_back({.key = "ceiling", .label = "Mean CKA with another seed on the same data",
+    section.values.push_back({.key = "ceiling",
+                              .label = "Mean CKA with another seed on the same data",
                               .value = ceiling});
   section.reading =
-      "Each line compares the layers of one network with the same layers of the first. Two trainings that differ only "
-      "in their seed are not identical: their line is the ceiling. A layer whose line reaches it has learned what it "
+      "Each line compares the layers of one network with the same layers of the first. Two "
+      "trainings that differ only "
+      "in their seed are not identical: their line is the ceiling. A layer whose line reaches it "
+      "has learned what it "
       "would from all the data; one that lies below needs more of it.";
-  section.caveats = {fmt::format("Linear kernel, unbiased, {} test pictures in batches of {}. The runs on less data "
-                                 "take fewer steps unless they were given more epochs.",
-                                 input.images_or(1024), kGrowthBatch)};
+  section.caveats = {fmt::format(
+      "Linear kernel, unbiased, {} test pictures in batches of {}. The runs on less data "
+      "take fewer steps unless they were given more epochs.",
+      input.images_or(1024), kGrowthBatch)};
   return section;
 }
 

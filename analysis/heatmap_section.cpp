@@ -56,7 +56,7 @@ Tensor flipped(const Tensor& basis, const std::vector<int64_t>& indices, double 
 struct HeatmapResult {
   FrequencyGrid grid;
   std::vector<double> error;  // %, rows v from -reach to reach, columns u
-  double clean = 0;  // %
+  double clean = 0;           // %
 };
 
 HeatmapResult measure_heatmap(const Model& model, const AnalysisInput& input, int64_t images,
@@ -78,8 +78,8 @@ HeatmapResult measure_heatmap(const Model& model, const AnalysisInput& input, in
       const int64_t v = (cell / grid.side() - grid.reach) * grid.step,
                     u = (cell % grid.side() - grid.reach) * grid.step;
       const Tensor basis = reshape(fourier_basis(v, u, side, side), Shape{1, side, side, 1});
-      const Tensor wave = flipped(basis, batch.indices, norm, static_cast<uint64_t>(cell))
-                              .to(model.device());
+      const Tensor wave =
+          flipped(basis, batch.indices, norm, static_cast<uint64_t>(cell)).to(model.device());
       wrong[static_cast<size_t>(cell)] +=
           size - count_correct(model, batch, add_clipped(*input.data, batch.images, wave));
       progress(first * half + size * (cell + 1), total * half, "pictures");
@@ -191,8 +191,7 @@ Section heatmap_section(const AnalysisInput& input) {
   section.caveats = {fmt::format(
       "{} test pictures for each wave. A wave has L2 norm {:.1f} per channel in units of the pixel "
       "range, a random sign per picture and channel, and the sum is clipped to valid pixels. "
-      "Measured in "
-      "steps of {} frequencies; (u, v) and (-u, -v) are the same wave.",
+      "Measured in steps of {} frequencies; (u, v) and (-u, -v) are the same wave.",
       images, norm, input.whole("step"))};
   return section;
 }

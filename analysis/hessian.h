@@ -19,10 +19,10 @@ namespace passband {
 struct LossTerms {
   enum class Decay {
     squared,  // lambda / 2 sum w^2: what weight decay does; every eigenvalue moves up by lambda
-    norms,  // lambda sum over tensors of |w_t|, unsquared: the script of Park and Kim (2022)
+    norms,    // lambda sum over tensors of |w_t|, unsquared: the script of Park and Kim (2022)
   };
   double smoothing = 0;
-  double decay = 0;  // lambda
+  double decay = 0;        // lambda
   bool decay_all = false;  // norms, biases and position tables too; `norms` always takes all
   Decay rule = Decay::squared;
 };
@@ -49,8 +49,8 @@ struct LossBatches {
 // Decay term: its value, its gradient and its product with a vector, in closed form.
 double decay_loss(const ParameterStore& store, const LossTerms& terms);
 Tensor decay_gradient(const ParameterStore& store, const LossTerms& terms);  // (P)
-Tensor decay_hessian_times(const ParameterStore& store, const LossTerms& terms,
-                           const Tensor& v);  // (P)
+// (P)
+Tensor decay_hessian_times(const ParameterStore& store, const LossTerms& terms, const Tensor& v);
 
 // The Hessian of one batch. Keeps the graph of the gradient, so that each product is one pass
 // backward through it; memory: that graph, about four times what training keeps for the batch.
@@ -59,7 +59,7 @@ class BatchHessian {
  public:
   BatchHessian(const Model& model, const LossBatch& batch, const LossTerms& terms);
   double loss() const { return loss_; }
-  Tensor gradient() const;  // (P)
+  Tensor gradient() const;              // (P)
   Tensor times(const Tensor& v) const;  // (P); throws when v is not (P) of the parameters' type
   SymmetricMap map() const;
 
@@ -83,7 +83,7 @@ std::vector<double> kernel_density(const std::vector<double>& samples,
 // Summaries of a spectrum p (Park and Kim 2022, appendix): how non-convex, how sharp.
 struct SpectrumSummary {
   double negative_share = 0;  // NEP: integral of p over eigenvalues below 0
-  double positive_mean = 0;  // APE: mean of the eigenvalues above 0
+  double positive_mean = 0;   // APE: mean of the eigenvalues above 0
 };
 SpectrumSummary summary_of(const std::vector<double>& eigenvalues);
 

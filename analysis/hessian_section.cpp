@@ -72,7 +72,8 @@ void measure_full_batch(const AnalysisInput& input, const Subject& subject,
   std::vector<double> samples;
   for (int64_t i = 0; i < probes; ++i) {
     const RandomKey key{kSeed, static_cast<uint64_t>(i), site_of("hessian.probe")};
-    const Krylov space = lanczos(map, rademacher_vector(map.size, map.dtype, key, map.device), steps);
+    const Krylov space =
+        lanczos(map, rademacher_vector(map.size, map.dtype, key, map.device), steps);
     result.probes.push_back(ritz(space));
     // The first entry of T is the Rayleigh quotient of the probe.
     samples.push_back(static_cast<double>(map.size) * space.diagonal.front());
@@ -261,21 +262,17 @@ Section hessian_section(const AnalysisInput& input) {
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
       "An eigenvalue is the curvature of the loss along one direction of weight space. Large "
-      "positive ones mean a sharp "
-      "valley, negative ones a direction in which the loss still falls away on both sides: a "
-      "non-convex place. The "
-      "upper figure shows only the few of largest magnitude of each minibatch, the lower one all "
-      "of them, on a "
-      "logarithmic scale: most lie at zero.";
+      "positive ones mean a sharp valley, negative ones a direction in which the loss still falls "
+      "away on both sides: a non-convex place. The upper figure shows only the few of largest "
+      "magnitude of each minibatch, the lower one all of them, on "
+      "a logarithmic scale: most lie at zero.";
   const LossTerms terms = loss_terms(input, input.subjects.front());
   section.caveats.push_back(
       fmt::format("Cross-entropy with label smoothing {} plus weight decay {} ({}) of networks in "
-                  "evaluation mode, on {} pictures. "
-                  "Minibatches of {} are dominated by noise: their largest eigenvalues say little "
-                  "about the full loss, which stands "
-                  "beside them. Weights that a norm follows can be scaled freely, so curvatures of "
-                  "different networks do not "
-                  "compare exactly.",
+                  "evaluation mode, on {} pictures. Minibatches of {} are dominated by noise: "
+                  "their largest eigenvalues say little about the full loss, which stands beside "
+                  "them. Weights that a norm follows can be scaled freely, so curvatures of "
+                  "different networks do not compare exactly.",
                   terms.smoothing, terms.decay,
                   terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
                   input.train ? "training" : "test", input.whole("batch")));

@@ -132,7 +132,7 @@ class Collector {
 
   FeatureView view_;
   std::vector<KernelMeasure> measures_;
-  std::vector<BatchKernels> kernels_;  // by network
+  std::vector<BatchKernels> kernels_;                // by network
   std::vector<std::vector<PassSums>> self_, cross_;  // by measure, by network
   KernelMaps maps_;
 };

@@ -30,9 +30,9 @@ struct KernelMap {
 };
 
 struct KernelMaps {
-  std::vector<DepthAxis> axes;  // by network
-  std::vector<std::vector<bool>> dead;  // by network, by layer
-  std::vector<std::vector<KernelMap>> self;  // by measure, by network
+  std::vector<DepthAxis> axes;                // by network
+  std::vector<std::vector<bool>> dead;        // by network, by layer
+  std::vector<std::vector<KernelMap>> self;   // by measure, by network
   std::vector<std::vector<KernelMap>> cross;  // by measure, first network against network 1, 2, ...
 };
 

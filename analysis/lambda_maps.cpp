@@ -35,8 +35,8 @@ void LambdaWeights::add(const TapSite& site, const Tensor& weights, const Tensor
   NoGrad no_grad;
   const Tensor s = cast(weights.detach(), DType::f32), keys = cast(content.detach(), DType::f32);
   const int64_t places = site.height * site.width, rows = s.numel() / places;
-  CHECK(s.size(-1) == places && s.shape() == keys.shape(), "lambda maps: ", site.path, " has weights ", s,
-        " and content ", keys, " on ", places, " places");
+  CHECK(s.size(-1) == places && s.shape() == keys.shape(), "lambda maps: ", site.path,
+        " has weights ", s, " and content ", keys, " on ", places, " places");
   if (!apart_.defined()) apart_ = distances(site, s.device());
   const Tensor size = abs(s), position = s - keys, own = sum(size, {-1});
   content_ += total(vecdot(keys, keys));
@@ -73,7 +73,8 @@ std::vector<LambdaContributions> lambda_contributions(const Model& model, const 
   for (size_t n = 0; n < classes.size(); ++n)
     seed[n * static_cast<size_t>(count) + static_cast<size_t>(classes[n])] += 1;
   const std::vector<Tensor> slopes =
-      grad(logits, values, {.seed = Tensor::from(seed, logits.shape(), logits.dtype(), logits.device())});
+      grad(logits, values,
+           {.seed = Tensor::from(seed, logits.shape(), logits.dtype(), logits.device())});
   for (size_t l = 0; l < values.size(); ++l)
     result[l].values = vecdot(values[l].detach(), slopes[l].detach()).values();
   return result;

@@ -21,9 +21,9 @@ class LambdaWeights {
   // The taps "lambda" and "lambda_content" of one batch: (N, heads, T, T).
   void add(const TapSite& site, const Tensor& weights, const Tensor& content);
 
-  double content_share() const;  // sum content^2 / (sum content^2 + sum position^2)
-  double negative_share() const;  // sum of |S| where S < 0 / sum |S|
-  double distance() const;  // input pixels, weighted by |S|, mean over queries
+  double content_share() const;     // sum content^2 / (sum content^2 + sum position^2)
+  double negative_share() const;    // sum of |S| where S < 0 / sum |S|
+  double distance() const;          // input pixels, weighted by |S|, mean over queries
   double uniform_distance() const;  // the same for equal weights
 
  private:

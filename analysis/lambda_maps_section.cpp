@@ -30,10 +30,11 @@ struct LambdaStudy {
 };
 
 LambdaStudy measure_lambdas(const Subject& subject, const Dataset& data, int64_t images,
-                    const Progress& progress) {
+                            const Progress& progress) {
   LambdaStudy study;
   Tensor weights;
-  run_pass(*subject.model, data, {.images = images, .batch_size = kLambdaBatch, .progress = progress},
+  run_pass(*subject.model, data,
+           {.images = images, .batch_size = kLambdaBatch, .progress = progress},
            {"lambda", "lambda_content"}, [&](const TapSite& site, const Tensor& buffer) {
              if (site.name == "lambda") {
                weights = buffer;
@@ -154,9 +155,8 @@ std::string lambda_finding(const LambdaStudy& study) {
   const auto count = static_cast<double>(study.sums.size());
   return fmt::format(
       "In {} lambda layers {:.0f} % of the squared weight comes from content, the rest from "
-      "position; "
-      "{:.0f} % of the absolute weight is negative; |S| reaches {:.2f} times as far as equal "
-      "weights.",
+      "position; {:.0f} % of the absolute weight is negative; |S| "
+      "reaches {:.2f} times as far as equal weights.",
       study.sums.size(), 100 * content / count, 100 * negative / count, reach / count);
 }
 
@@ -171,8 +171,7 @@ Section lambda_maps_section(const AnalysisInput& input) {
                      .share_axes = false};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const LambdaStudy study =
-        measure_lambdas(subject, *input.data, images, input.part_of(s));
+    const LambdaStudy study = measure_lambdas(subject, *input.data, images, input.part_of(s));
     const std::vector<int64_t> indices = spread_indices(input.data->count, kShownPictures);
     const Tensor pictures = network_images(*subject.model, *input.data, indices);
     const std::vector<size_t> shown = some_of(study.sums.size());
@@ -203,8 +202,7 @@ Section lambda_maps_section(const AnalysisInput& input) {
       "to the class, the product of its values with their gradient (positive part), which adds up "
       "exactly over places.";
   section.caveats = {fmt::format("Statistics over {} test pictures. The bias that some lambda "
-                                 "layers add to every position "
-                                 "is left out.",
+                                 "layers add to every position is left out.",
                                  images),
                      "The size of a weight is not the size of an effect: channels of a head share "
                      "S, and signs cancel."};

@@ -46,7 +46,8 @@ Tensor rademacher_vector(int64_t size, DType dtype, const RandomKey& key, Device
 }
 
 Tensor normal_vector(int64_t size, DType dtype, const RandomKey& key, Device device) {
-  return drawn(size, dtype, device, [&](size_t i) { return static_cast<double>(random_normal(key, i)); });
+  return drawn(size, dtype, device,
+               [&](size_t i) { return static_cast<double>(random_normal(key, i)); });
 }
 
 Lanczos::Lanczos(SymmetricMap map, const Tensor& start) : map_(std::move(map)) {
@@ -100,9 +101,8 @@ Ritz ritz(const Krylov& space) {
 }
 
 TopEigenvalues top_eigenvalues(const SymmetricMap& map, const TopOptions& options) {
-  Lanczos process(map,
-                  normal_vector(map.size, map.dtype, {options.seed, 0, site_of("lanczos.start")},
-                                map.device));
+  Lanczos process(map, normal_vector(map.size, map.dtype,
+                                     {options.seed, 0, site_of("lanczos.start")}, map.device));
   TopEigenvalues top;
   const auto wanted = static_cast<size_t>(std::min(options.count, map.size));
   for (bool more = true; more && top.products < options.steps && !top.converged;) {
@@ -130,9 +130,9 @@ TopEigenvalues power_iteration(const SymmetricMap& map, const TopOptions& option
   TopEigenvalues top{.converged = true};
   std::vector<Tensor> found;
   for (int64_t k = 0; k < std::min(options.count, map.size); ++k) {
-    Tensor v = normal_vector(map.size, map.dtype,
-                             {options.seed, static_cast<uint64_t>(k), site_of("power.start")},
-                             map.device);
+    Tensor v =
+        normal_vector(map.size, map.dtype,
+                      {options.seed, static_cast<uint64_t>(k), site_of("power.start")}, map.device);
     double value = NAN;
     bool settled = false;
     for (int64_t i = 0; i < options.steps && !settled; ++i, ++top.products) {
@@ -167,9 +167,8 @@ TraceEstimate trace(const SymmetricMap& map, int64_t probes, uint64_t seed) {
   NoGrad no_grad;
   std::vector<double> samples;
   for (int64_t i = 0; i < probes; ++i) {
-    const Tensor v = rademacher_vector(map.size, map.dtype,
-                                       {seed, static_cast<uint64_t>(i), site_of("trace.probe")},
-                                       map.device);
+    const Tensor v = rademacher_vector(
+        map.size, map.dtype, {seed, static_cast<uint64_t>(i), site_of("trace.probe")}, map.device);
     samples.push_back(inner_product(v, map.times(v).detach()));
   }
   return estimate_of(std::move(samples));

@@ -13,10 +13,10 @@ namespace passband {
 
 // A symmetric linear map A of R^n.
 struct SymmetricMap {
-  int64_t size = 0;  // n
-  DType dtype = DType::f32;  // of the vectors; f64 for checks
+  int64_t size = 0;                            // n
+  DType dtype = DType::f32;                    // of the vectors; f64 for checks
   std::function<Tensor(const Tensor&)> times;  // (n) -> (n)
-  Device device = {};  // of the vectors
+  Device device = {};                          // of the vectors
 };
 
 // Random vectors of length n. Rademacher: entries +-1, so that v'Av has the least variance. Normal:
@@ -28,9 +28,9 @@ double inner_product(const Tensor& a, const Tensor& b);  // a_1 b_1 + ... + a_n 
 // An orthonormal basis Q of span{v, Av, ..., A^(m-1) v} in which A is tridiagonal, T = Q'AQ.
 struct Krylov {
   std::vector<double> diagonal;  // (m) of T
-  std::vector<double> beside;  // (m - 1) of T
-  double coupling = 0;  // to the vector that would come next; 0: the space is invariant
-  std::vector<Tensor> basis;  // m vectors of n
+  std::vector<double> beside;    // (m - 1) of T
+  double coupling = 0;           // to the vector that would come next; 0: the space is invariant
+  std::vector<Tensor> basis;     // m vectors of n
 };
 
 // One Lanczos step after another, each vector made orthogonal to all earlier ones twice (Parlett's
@@ -46,7 +46,7 @@ class Lanczos {
 
  private:
   SymmetricMap map_;
-  Tensor next_;  // unit vector, orthogonal to the basis
+  Tensor next_;      // unit vector, orthogonal to the basis
   double norm_ = 0;  // the largest |entry| of T so far, the scale of what counts as zero
   bool finished_ = false;
   Krylov space_;
@@ -55,8 +55,8 @@ class Lanczos {
 // Eigenvalues of T in ascending order, with what they say about A.
 struct Ritz {
   std::vector<double> values;
-  std::vector<double>
-      weights;  // squared first components: how much of the start vector; they sum to 1
+  // squared first components: how much of the start vector; they sum to 1
+  std::vector<double> weights;
   std::vector<double> residuals;  // an eigenvalue of A lies within this distance
 };
 Ritz ritz(const Krylov& space);
@@ -66,7 +66,7 @@ Krylov lanczos(const SymmetricMap& map, const Tensor& start, int64_t steps);
 
 struct TopOptions {
   int64_t count = 5;
-  int64_t steps = 100;  // at most
+  int64_t steps = 100;      // at most
   double tolerance = 1e-3;  // of the residual, relative to the largest |eigenvalue|
   uint64_t seed = 0;
 };

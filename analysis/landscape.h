@@ -13,7 +13,7 @@ namespace passband {
 // How a random direction is scaled to the weights w. Tensors of one dimension (norms, biases) do
 // not move.
 enum class FilterNorm {
-  filter,  // Li et al.: d_f <- d_f |w_f| / (|d_f| + 1e-10) for each output filter f
+  filter,    // Li et al.: d_f <- d_f |w_f| / (|d_f| + 1e-10) for each output filter f
   position,  // the script of Park and Kim (2022): the same for each place within the filters,
              // across all of them (their "filter" is dimension 0), 1e-7; position embeddings do not
              // move
@@ -26,7 +26,7 @@ Tensor landscape_direction(const ParameterStore& store, uint64_t seed, FilterNor
 // One place: theta + a * first + b * second.
 struct LandscapePoint {
   double a = 0, b = 0;
-  double nll = NAN;  // mean cross-entropy
+  double nll = NAN;    // mean cross-entropy
   double decay = NAN;  // what weight decay adds
   double accuracy = NAN;
   bool done = false;
@@ -41,8 +41,8 @@ std::vector<LandscapePoint> landscape_grid(const std::vector<double>& sides_a,
 struct LandscapeOptions {
   Tensor first, second;  // directions (P); `second` undefined where all b are 0
   LossTerms terms;
-  std::filesystem::path
-      partial;  // where finished points are kept, so that a later call goes on; empty: nowhere
+  // where finished points are kept, so that a later call goes on; empty: nowhere
+  std::filesystem::path partial;
   Progress progress;
 };
 

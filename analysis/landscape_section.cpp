@@ -190,11 +190,9 @@ Section landscape_section(const AnalysisInput& input) {
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
       "The trained weights lie in the middle. A step of 1 along a direction changes every filter "
-      "by a random one of its "
-      "own length, so that distances compare across layers and networks. Wide, round, smooth "
-      "levels belong to a flat "
-      "minimum; narrow or ragged ones to a sharp or a non-convex place. Blank: the loss was not a "
-      "number.";
+      "by a random one of its own length, so that distances compare across layers and networks. "
+      "Wide, round, smooth levels belong to a flat minimum; narrow or ragged ones to a sharp or a "
+      "non-convex place. Blank: the loss was not a number.";
   section.caveats = {
       fmt::format("{} {} pictures, {}; two random directions out of very many; norms and biases do "
                   "not move. The loss includes "

@@ -10,8 +10,8 @@ namespace passband {
 
 struct LayerMap {
   DepthAxis rows = {}, columns = {};
-  std::vector<double> values =
-      {};  // rows x columns; NaN where a layer is dead or an index does not apply
+  // rows x columns; NaN where a layer is dead or an index does not apply
+  std::vector<double> values = {};
 
   double at(size_t i, size_t j) const { return values[i * columns.size() + j]; }
   // Of the first and the last layer that are not dead; NaN when fewer than two are left.

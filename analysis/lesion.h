@@ -25,7 +25,7 @@ struct Lesion {
   BlockKind kind = BlockKind::conv;
   size_t depth = 0;  // index of its (first) branch among the branches of the network
   std::vector<std::string> branches;  // taps that are replaced
-  ParameterRef weight;  // of a convolution that is set to zero meanwhile
+  ParameterRef weight;                // of a convolution that is set to zero meanwhile
 };
 
 // The residual branches in forward order, from one pass of a grey picture.
@@ -58,7 +58,7 @@ class LesionGuard {
 // Right and wrong with and without the part, over the same pictures.
 struct LesionResult {
   int64_t pictures = 0, intact = 0, lesioned = 0;  // right answers
-  int64_t lost = 0, gained = 0;  // right only with, only without the part
+  int64_t lost = 0, gained = 0;                    // right only with, only without the part
 
   double change() const;  // of the accuracy, in [-1, 1]
   // Half a 95 % interval of the change, from the paired answers: the pictures are the same.

@@ -116,7 +116,7 @@ std::string sentence(const LesionStudy& study, const Subject& subject) {
       first.change(least));
   const auto ends = [&](const Lesion& l) { return ends_stage(study.branches, l.depth); };
   const double at_end = mean_change(first, ends),
-               inside = mean_change(first, [&](const Lesion& l) { return !ends(l); });
+               inside = mean_change(first, [&](const Lesion&l) { return !ends(l); });
   const bool stages = study.branches[0].height != study.branches[study.branches.size() - 1].height;
   if (stages && std::isfinite(inside))
     text += fmt::format(
@@ -178,17 +178,14 @@ Section lesion_section(const AnalysisInput& input) {
   section.figures = {std::move(figure)};
   section.reading =
       "Each bar is the trained network with one residual branch missing: the block passes its "
-      "input on (through the "
-      "shortcut, where the shape changes). Nothing is trained again. Bars near zero are parts the "
-      "network can do "
-      "without; intervals cover 95 % and are computed from the same pictures with and without the "
-      "part.";
+      "input on (through the shortcut, where the shape changes). Nothing is trained again. Bars "
+      "near zero are parts the network can do without; intervals cover 95 % and are computed from "
+      "the same pictures with and without the part.";
   section.caveats = {fmt::format(
       "{} test pictures. A part that is missed may be missed for its scale rather than for what it "
-      "computes: norms "
-      "behind it keep the statistics of the whole network; lesion.removal=mean keeps the mean of "
-      "the branch. One "
-      "convolution is removed by setting its weights to zero, the norms around it stay.",
+      "computes: norms behind it keep the statistics of the whole network; lesion.removal=mean "
+      "keeps the mean of the branch. One convolution is removed by setting its weights to zero, "
+      "the norms around it stay.",
       std::min(input.images_or(500), input.data->count))};
   return section;
 }

@@ -30,11 +30,11 @@ class Localisation {
 };
 
 struct LocalisationSummary {
-  double own_rank = 0;  // of the own patch among all, mean over tokens: 0 the most similar, 1 the
-                        // least, 0.5 by chance
+  double own_rank = 0;   // of the own patch among all, mean over tokens: 0 the most similar, 1 the
+                         // least, 0.5 by chance
   double own_first = 0;  // share of tokens whose own patch is the most similar
-  double distance =
-      0;  // grid steps between token and patches, weighted by positive CKA, mean over tokens
+  // grid steps between token and patches, weighted by positive CKA, mean over tokens
+  double distance = 0;
   double uniform = 0;  // the same for equal weights
 };
 // Of heat maps tokens x patches on a height x width grid. Equal patches share their rank; patches

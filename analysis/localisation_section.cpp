@@ -39,11 +39,11 @@ std::vector<std::string> chosen_layers(const Subject& subject, const Dataset& da
 }
 
 std::vector<LayerMaps> measure_maps(const Subject& subject, const Dataset& data, int64_t images,
-                               const Progress& progress) {
+                                    const Progress& progress) {
   const std::vector<std::string> paths = chosen_layers(subject, data);
   std::vector<Localisation> sums;
-  std::vector<std::pair<size_t, Tensor>>
-      held;  // layers of this batch, until its pictures are known
+  // layers of this batch, until its pictures are known
+  std::vector<std::pair<size_t, Tensor>> held;
   run_pass(
       *subject.model, data,
       {.images = images,

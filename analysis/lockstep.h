@@ -10,11 +10,11 @@
 namespace passband {
 
 struct LockstepOptions {
-  int64_t images = 1024;  // taken evenly from the data set; all when it has fewer
+  int64_t images = 1024;     // taken evenly from the data set; all when it has fewer
   int64_t batch_size = 256;  // an incomplete last batch is left out unless it is the only one
-  int64_t passes = 1;  // over the same pictures, from the second on in shuffled order
-  uint64_t seed = 0;  // of the shuffles
-  Progress progress = {};  // told after every batch of every network
+  int64_t passes = 1;        // over the same pictures, from the second on in shuffled order
+  uint64_t seed = 0;         // of the shuffles
+  Progress progress = {};    // told after every batch of every network
 };
 
 // Called for every tapped buffer of network `subject`, in forward order.

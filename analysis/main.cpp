@@ -49,42 +49,55 @@ volatile std::sig_atomic_t stop_requested = 0;  // the signal
   throw UsageError("unknown option '" + name + "' (--help shows all)" + did_you_mean(name, known));
 }
 
-void add_assignments(const std::vector<std::string>& assignments, std::map<std::string, std::string>& settings) {
+void add_assignments(const std::vector<std::string>& assignments,
+                     std::map<std::string, std::string>& settings) {
   for (const std::string& text : assignments) {
     const size_t dot = text.find('.'), equals = text.find('=');
     if (dot == std::string::npos || equals == std::string::npos || equals < dot)
-      throw UsageError("--set: " + quote(text) + " is not analysis.option=value (--list shows all)");
+      throw UsageError("--set: " + quote(text) +
+                       " is not analysis.option=value (--list shows all)");
     settings[text.substr(0, equals)] = text.substr(equals + 1);
   }
 }
 
 bool parse(int argc, char** argv, Options& o) {
-  CLI::App app{"Analyses a trained network and writes a report: what layers represent, which frequencies they pass, "
-               "how far they look, how their loss is curved, how honest and how robust they are."};
+  CLI::App app{
+      "Analyses a trained network and writes a report: what layers "
+      "represent, which frequencies they pass, "
+      "how far they look, how their loss is curved, how honest and how robust they are."};
   app.footer(kExamples);
   app.allow_extras();
   StudyRequest& study = o.study;
   std::vector<std::string> assignments;
   app.add_option("--run", study.run, "run to analyse: last, a name, a unique prefix or a path");
-  app.add_option("--checkpoint", study.which, "weights of the run: best, last, or a file name")->capture_default_str();
+  app.add_option("--checkpoint", study.which, "weights of the run: best, last, or a file name")
+      ->capture_default_str();
   app.add_option("--model", study.model, "name of a network, with --weights");
-  app.add_option("--weights", study.weights, "safetensors file with timm's / torchvision's tensor names");
+  app.add_option("--weights", study.weights,
+                 "safetensors file with timm's / torchvision's tensor names");
   app.add_option("--data", study.data, "data set (a run knows its own)");
-  app.add_option("--data-dir", study.data_dir, "where it lies (else $PASSBAND_DATA, else data/downloads)");
+  app.add_option("--data-dir", study.data_dir,
+                 "where it lies (else $PASSBAND_DATA, else data/downloads)");
   app.add_option("--only", o.only, "analyses by name, comma-separated")->delimiter(',');
   app.add_flag("--full", o.full, "every analysis, not only the quick set");
   app.add_option("--set", assignments, "analysis.option=value, see --list")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--against", study.against, "further runs to stand beside the first")->delimiter(',');
-  app.add_flag("--untrained", study.untrained, "the same network with random weights beside the trained one");
-  app.add_flag("--along", o.along, "at each of the weights the runs kept (train --checkpoint-interval)");
-  app.add_option("--images", study.images, "test pictures for each analysis (default: what each needs)")
+  app.add_option("--against", study.against, "further runs to stand beside the first")
+      ->delimiter(',');
+  app.add_flag("--untrained", study.untrained,
+               "the same network with random weights beside the trained one");
+  app.add_flag("--along", o.along,
+               "at each of the weights the runs kept (train --checkpoint-interval)");
+  app.add_option("--images", study.images,
+                 "test pictures for each analysis (default: what each needs)")
       ->check(CLI::PositiveNumber);
   app.add_option("--output", study.output, "directory of the report (default: report/ in the run)");
-  app.add_option("--device", study.device, "where networks run: auto, cpu, cuda, cuda:n, cuda-emulated")
+  app.add_option("--device", study.device,
+                 "where networks run: auto, cpu, cuda, cuda:n, cuda-emulated")
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "processor threads; 0 = OMP_NUM_THREADS, or the physical cores")
+  app.add_option("--threads", o.threads,
+                 "processor threads; 0 = OMP_NUM_THREADS, or the physical cores")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
   app.add_flag("--json", o.json, "headline values on standard output");
@@ -111,7 +124,10 @@ void print_json_list() {
                          {"default", option.standard},
                          {"meaning", option.meaning},
                          {"choices", option.choices}});
-    list.push_back({{"name", a.name}, {"question", a.question}, {"cost", a.cost}, {"quick", a.quick},
+    list.push_back({{"name", a.name},
+                    {"question", a.question},
+                    {"cost", a.cost},
+                    {"quick", a.quick},
                     {"options", options}});
   }
   fmt::print("{}\n", list.dump(2));
@@ -122,8 +138,8 @@ void print_list() {
     fmt::print("{:<14} {}\n{:<14} cost: {}{}\n", a.name, a.question, "", a.cost,
                a.quick ? "" : " (with --full or --only)");
     for (const AnalysisOption& option : a.options)
-      fmt::print("{:<14} --set {}.{}={}  {}{}\n", "", a.name, option.name, option.standard, option.meaning,
-                 option.choices.empty() ? "" : ": " + join(option.choices));
+      fmt::print("{:<14} --set {}.{}={}  {}{}\n", "", a.name, option.name, option.standard,
+                 option.meaning, option.choices.empty() ? "" : ": " + join(option.choices));
   }
 }
 
@@ -138,8 +154,9 @@ std::vector<const Analysis*> chosen(const Options& o) {
     const Analysis& owner = find_analysis(name.substr(0, name.find('.')));
     with_settings({}, owner, o.study.settings);
     if (std::ranges::find(result, &owner) == result.end())
-      throw UsageError(fmt::format("--set {}: {} is not among the analyses of this call; name it with --only", name,
-                                   owner.name));
+      throw UsageError(
+          fmt::format("--set {}: {} is not among the analyses of this call; name it with --only",
+                      name, owner.name));
   }
   return result;
 }
@@ -148,7 +165,7 @@ std::vector<const Analysis*> chosen(const Options& o) {
 struct Job {
   std::string name;  // of the section
   std::string key;
-  double work = 0;   // forward passes of a picture
+  double work = 0;  // forward passes of a picture
   std::function<Section(AnalysisInput)> run;
   AnalysisInput input;
 };
@@ -160,14 +177,15 @@ std::vector<Job> make_jobs(const Options& o, const Study& study) {
     if (o.only.empty() && !what_lacks(*analysis, input).empty()) continue;
     const auto subjects = static_cast<double>(input.subjects.size());
     if (o.along) {
-      jobs.push_back({analysis->name + "-along", along_key(*analysis, input), 0, [analysis](const AnalysisInput& in) {
-                        return along_section(*analysis, in);
-                      }, input});
+      jobs.push_back({analysis->name + "-along", along_key(*analysis, input), 0,
+                      [analysis](const AnalysisInput& in) { return along_section(*analysis, in); },
+                      input});
       for (const Subject& subject : input.subjects)
         jobs.back().work += analysis->work * static_cast<double>(checkpoints(*subject.run).size());
     } else {
-      jobs.push_back({analysis->name, section_key(*analysis, input), analysis->work * subjects,
-                      [analysis](AnalysisInput in) { return run_analysis(*analysis, std::move(in)); }, input});
+      jobs.push_back(
+          {analysis->name, section_key(*analysis, input), analysis->work * subjects,
+           [analysis](AnalysisInput in) { return run_analysis(*analysis, std::move(in)); }, input});
     }
   }
   return jobs;
@@ -189,14 +207,16 @@ std::string what_full_adds(const Options& o, const Study& study, double picture_
     work += a.work * static_cast<double>(study.input.subjects.size());
   }
   if (o.full || o.along || !o.only.empty() || names.empty()) return {};
-  return fmt::format("--full adds {} (about {})", join(names), format_duration(work * picture_seconds));
+  return fmt::format("--full adds {} (about {})", join(names),
+                     format_duration(work * picture_seconds));
 }
 
 // What the program ends with after a failure.
 int exit_code(const std::exception& error) {
   if (dynamic_cast<const UsageError*>(&error)) return 2;
   if (dynamic_cast<const DataError*>(&error)) return 3;
-  if (dynamic_cast<const OutOfMemory*>(&error) || dynamic_cast<const std::bad_alloc*>(&error)) return 5;
+  if (dynamic_cast<const OutOfMemory*>(&error) || dynamic_cast<const std::bad_alloc*>(&error))
+    return 5;
   return 1;
 }
 
@@ -223,7 +243,8 @@ int run_job(Job& job, const fs::path& directory, Report& report, Console& consol
   fs::remove_all(partial);
   std::error_code not_empty;
   fs::remove(directory / "partial", not_empty);
-  console.end(fmt::format("{:.1f} s", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()));
+  console.end(fmt::format(
+      "{:.1f} s", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()));
   return 0;
 }
 
@@ -248,10 +269,12 @@ int run_jobs(std::vector<Job>& jobs, const Options& o, Study& study, Report& rep
   return code;
 }
 
-// What earlier calls put into the report stays there: their commands, and the runs that they compared.
+// What earlier calls put into the report stays there: their commands, and the runs that they
+// compared.
 void keep_earlier(const fs::path& report, ReportHeader& header) {
   if (!fs::is_regular_file(report / "summary.json")) return;
-  const auto before = nlohmann::json::parse(read_file(report / "summary.json"), nullptr, /*exceptions=*/false);
+  const auto before =
+      nlohmann::json::parse(read_file(report / "summary.json"), nullptr, /*exceptions=*/false);
   if (!before.is_object()) return;
   const auto list = [&](const char* key) { return before.value(key, nlohmann::json::array()); };
   std::vector<std::string> commands;
@@ -287,7 +310,8 @@ int run(int argc, char** argv) {
     options.json ? print_json_list() : print_list();
     return 0;
   }
-  if (options.study.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated) run_emulated_sibling(argv);
+  if (options.study.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
+    run_emulated_sibling(argv);
   if (options.threads > 0) set_thread_count(options.threads);
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, [](int number) {
@@ -304,9 +328,13 @@ int run(int argc, char** argv) {
   keep_earlier(study.report, study.header);
   study.header.stale = stale_sections(study);
   std::vector<std::string> kept = study.header.stale;
-  std::erase_if(kept, [&](const auto& name) { return std::ranges::find(jobs, name, &Job::name) != jobs.end(); });
+  std::erase_if(kept, [&](const auto& name) {
+    return std::ranges::find(jobs, name, &Job::name) != jobs.end();
+  });
   if (!kept.empty())
-    fmt::print(stderr, "the report keeps sections of other weights or pictures, marked as stale: {}\n", join(kept));
+    fmt::print(stderr,
+               "the report keeps sections of other weights or pictures, marked as stale: {}\n",
+               join(kept));
   Report report(study.header);
   report.write(study.report);
 
@@ -315,7 +343,8 @@ int run(int argc, char** argv) {
   for (const Job& job : jobs)
     if (options.fresh || stored_key(study.report, job.name) != job.key) work += job.work;
   if (work > 0)
-    fmt::print(stderr, "{} sections, about {} on {}\n", jobs.size(), format_duration(work * picture_seconds),
+    fmt::print(stderr, "{} sections, about {} on {}\n", jobs.size(),
+               format_duration(work * picture_seconds),
                describe_device(study.input.subjects.front().model->device()));
   const int code = run_jobs(jobs, options, study, report);
   if (options.json) {

@@ -5,7 +5,6 @@
 #include <numbers>
 
 #include "analysis/frequency_noise.h"
-#include "tensor/ops/pointwise.h"
 #include "analysis/picture_batch.h"
 #include "analysis/representation_sections.h"
 #include "tensor/ops/pointwise.h"
@@ -171,8 +170,7 @@ Section noise_section(const AnalysisInput& input) {
       "low, convolutional networks from high frequencies.";
   section.caveats = {fmt::format(
       "{} test pictures, bands of 95 % (Wilson). ε = {} of random sign, before the ring is cut "
-      "out, "
-      "in the units of the normalised input; rings ±{} rad wide, {}.",
+      "out, in the units of the normalised input; rings ±{} rad wide, {}.",
       images, options.epsilon, options.half_width,
       options.shape == BandShape::park_kim ? "as in the published script" : "symmetric")};
   return section;

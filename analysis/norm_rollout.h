@@ -9,7 +9,7 @@ namespace passband {
 // How far a block carries relevance: means over its places, weighted by `weights` (one per row; all
 // alike when empty).
 struct Movement {
-  double kept = 0;  // share that stays within the place's own area
+  double kept = 0;      // share that stays within the place's own area
   double distance = 0;  // input pixels between the centres of a place and its sources
 };
 // One channel group. `below` is the layer that the transport leads to. Prefix tokens are left out

@@ -114,8 +114,7 @@ Section rollout_norm_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     std::vector<int64_t> shown = spread_indices(input.data->count, images);
-    const NormStudy study =
-        measure(subject, *input.data, shown, input.part_of(s));
+    const NormStudy study = measure(subject, *input.data, shown, input.part_of(s));
     shown.resize(std::min<size_t>(shown.size(), 6));
     plot::Figure figure = picture_figure(*input.data, shown, figure_name("rollout-norm", s),
                                          "Rollout by norms, " + subject.label + ".",
@@ -169,9 +168,9 @@ namespace {
 
 struct ChannelStudy {
   DepthAxis axis;
-  std::vector<std::vector<double>> profiles;  // layers x groups, mean over pictures
+  std::vector<std::vector<double>> profiles;     // layers x groups, mean over pictures
   std::vector<double> groups_used, places_used;  // layers: effective counts, mean over pictures
-  std::vector<RelevanceMaps> volumes;  // one per picture, a map for each group
+  std::vector<RelevanceMaps> volumes;            // one per picture, a map for each group
   std::vector<int64_t> classes;
   double correlation = 0;  // between maps of groups
 };
@@ -323,8 +322,7 @@ Section channel_rollout_section(const AnalysisInput& input) {
   const std::vector<int64_t> indices = spread_indices(input.data->count, images);
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const ChannelStudy study = measure_channels(
-        input, subject, indices, input.part_of(s));
+    const ChannelStudy study = measure_channels(input, subject, indices, input.part_of(s));
     section.figures.push_back(
         volume_figure(input, study, indices, figure_name("channel-rollout", s), subject.label));
     section.figures.back().alt = channel_finding(study);

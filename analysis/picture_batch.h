@@ -9,7 +9,7 @@ namespace passband {
 
 struct PictureBatch {
   std::vector<int64_t> indices;  // in the data set
-  Tensor images;  // see network_images
+  Tensor images;                 // see network_images
   std::vector<int32_t> labels;
 };
 

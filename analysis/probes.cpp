@@ -30,7 +30,7 @@ Labels labels_of(const Dataset& data, const Indices& indices) {
 struct Probe {
   std::optional<RidgeSums> sums = {};
   std::vector<std::vector<double>> weights = {};  // by lambda
-  std::vector<int64_t> right = {};  // by lambda, on the validation pictures
+  std::vector<int64_t> right = {};                // by lambda, on the validation pictures
   size_t chosen = 0;
   int64_t test_right = 0;
 
@@ -52,10 +52,10 @@ struct Probe {
 struct LayerProbes {
   TapSite site;
   int64_t channels = 0, features = 0;  // of the stream, and of a cell
-  Indices places;  // cells that have a probe of their own
+  Indices places;                      // cells that have a probe of their own
   int64_t grid_h = 0, grid_w = 0;
   std::vector<Probe> mean, shots, class_token, everything;  // one or none
-  std::vector<Probe> single;  // one for each of `places`
+  std::vector<Probe> single;                                // one for each of `places`
   std::vector<Tensor> shot_features;
 };
 
@@ -63,8 +63,8 @@ enum class Phase : uint8_t { fit, shots, choose, test };
 
 class ProbeStudy {
  public:
-  ProbeStudy(const Model& model, const Dataset& train, const Dataset& test, const ProbeOptions& options,
-        const Progress& progress)
+  ProbeStudy(const Model& model, const Dataset& train, const Dataset& test,
+             const ProbeOptions& options, const Progress& progress)
       : model_(model), train_(train), test_(test), options_(options), progress_(progress) {
     CHECK(train.count >= 2 && test.count >= 1, "probes: no training or no test pictures");
     split();

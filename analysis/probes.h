@@ -13,11 +13,11 @@
 namespace passband {
 
 struct ProbeOptions {
-  int64_t train = 2000, validation = 500,
-          test = 1000;  // pictures; the first two from the training set
+  // pictures; the first two from the training set
+  int64_t train = 2000, validation = 500, test = 1000;
   int64_t shots = 10;  // pictures per class of the small probes
-  int64_t token_megabytes =
-      512;  // bounds the sums of single-place probes: further places are left out
+  // bounds the sums of single-place probes: further places are left out
+  int64_t token_megabytes = 512;
   bool standardise = true;
   // Penalties to choose from on the validation pictures, relative to the number of examples.
   std::vector<double> lambdas = {1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10};
@@ -26,12 +26,12 @@ struct ProbeOptions {
 // What the probes of one layer get right, shares of the test pictures.
 struct ProbeLayer {
   TapSite site;
-  double mean = 0;  // mean over places
-  double mean_shots = 0;  // the same from `shots` pictures per class
-  double class_token = -1;  // the class token; -1: none
-  double everything = -1;  // mean over places and class token; -1: none
-  double places = 0;  // probes of single places, mean over places
-  double lambda = 0;  // chosen for `mean`
+  double mean = 0;               // mean over places
+  double mean_shots = 0;         // the same from `shots` pictures per class
+  double class_token = -1;       // the class token; -1: none
+  double everything = -1;        // mean over places and class token; -1: none
+  double places = 0;             // probes of single places, mean over places
+  double lambda = 0;             // chosen for `mean`
   std::vector<double> by_place;  // accuracy at each probed place, row-major on `grid_h` x `grid_w`
   int64_t grid_h = 0, grid_w = 0;
 };

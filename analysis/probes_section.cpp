@@ -123,8 +123,8 @@ Section probes_section(const AnalysisInput& input) {
                       .share_axes = false};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const std::vector<ProbeLayer> layers = probe_layers(
-        *subject.model, *input.train, *input.data, options, input.part_of(s));
+    const std::vector<ProbeLayer> layers =
+        probe_layers(*subject.model, *input.train, *input.data, options, input.part_of(s));
     depth.panels.push_back(
         depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
     add_place_panels(places, layers, subject.label);
@@ -156,12 +156,11 @@ Section probes_section(const AnalysisInput& input) {
       100 * std::sqrt(0.25 / static_cast<double>(std::min(options.test, input.data->count)));
   section.caveats = {
       fmt::format("{} training, {} validation and {} test pictures without augmentation; a share "
-                  "of the test "
-                  "pictures is uncertain by up to {:.1f} points. Lambda is chosen per probe on the "
-                  "validation pictures.",
+                  "of the test pictures is uncertain by up to {:.1f} points. Lambda is chosen per "
+                  "probe on the validation pictures.",
                   options.train, options.validation, options.test, spread),
-      "Larger maps are averaged within the cells of the last map's grid, split so far that the "
-      "number of "
+      "Larger maps are averaged within the cells of the last map's "
+      "grid, split so far that the number of "
       "features stays below that of the last layer."};
   return section;
 }

@@ -18,7 +18,9 @@ void Progress::operator()(int64_t count, int64_t total, std::string_view unit) c
   send(count, total, unit, false);
 }
 
-void Progress::kept(int64_t count, int64_t total, std::string_view unit) const { send(count, total, unit, true); }
+void Progress::kept(int64_t count, int64_t total, std::string_view unit) const {
+  send(count, total, unit, true);
+}
 
 void Progress::send(int64_t count, int64_t total, std::string_view unit, bool kept) const {
   if (!sink_) return;

@@ -9,26 +9,30 @@
 
 namespace passband {
 
-// Thrown by a progress report when the user asked to stop: the section that is running is dropped, finished ones stay.
+// Thrown by a progress report when the user asked to stop: the section that is running is dropped,
+// finished ones stay.
 struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
-// A stretch of work. Reports say how many units of the stretch are done; a part of a stretch is a stretch of its own:
+// A stretch of work. Reports say how many units of the stretch are done; a part of a stretch is a
+// stretch of its own:
 //
 //   for (size_t s = 0; s < subjects; ++s)
-//     run_pass(*subject.model, data, {.images = n, .progress = input.progress.part(s, subjects, subject.label)}, ...);
+//     run_pass(*subject.model, data, {.images = n, .progress = input.progress.part(s, subjects,
+//       subject.label)}, ...);
 //   for (int64_t i = 0; i < points; ++i) { input.progress(i, points, "points"); ... }
 //
-// Without a sink (tests) it does nothing. Costs a few hundred nanoseconds a call: report per batch, not per picture.
+// Without a sink (tests) it does nothing. Costs a few hundred nanoseconds a call: report per batch,
+// not per picture.
 class Progress {
  public:
   struct Report {
-    double done = 0;         // of the whole analysis, 0 to 1
-    std::string label = {};  // of the stretch
+    double done = 0;               // of the whole analysis, 0 to 1
+    std::string label = {};        // of the stretch
     int64_t count = 0, total = 0;  // units of the stretch
-    std::string unit = {};   // "pictures", "products", "points"
-    bool kept = false;       // found done from an earlier call: no time was spent on it
+    std::string unit = {};         // "pictures", "products", "points"
+    bool kept = false;             // found done from an earlier call: no time was spent on it
   };
   using Sink = std::function<void(const Report&)>;
 
@@ -50,7 +54,8 @@ class Progress {
   std::string label_;
 };
 
-// How long the rest will take at the pace so far. Times in seconds on any clock, `done` from 0 to 1.
+// How long the rest will take at the pace so far. Times in seconds on any clock, `done` from 0
+// to 1.
 class Pace {
  public:
   explicit Pace(double now = 0) : since_(now) {}

@@ -45,8 +45,7 @@ struct Centre {
 };
 
 // A gradient for the buffer that is zero but at the centre of every picture.
-template <class F>
-Tensor seed_at(const Centre& centre, const Tensor& buffer, F&& value) {
+template <class F> Tensor seed_at(const Centre& centre, const Tensor& buffer, F&& value) {
   const Tensor seed = Tensor::zeros(buffer.shape());
   for (int64_t n = 0; n < buffer.size(0); ++n) {
     float* out = seed.data<float>() + (n * centre.positions + centre.position) * centre.channels;

@@ -19,11 +19,11 @@ struct ReceptiveField {
   int64_t height = 0, width = 0;  // of the input
   double centre_y = 0,
          centre_x =
-             0;  // of the measured position, in input pixels; pixel i spans [i - 1/2, i + 1/2]
+             0;      // of the measured position, in input pixels; pixel i spans [i - 1/2, i + 1/2]
   double patch = 1;  // input pixels per step of the layer's grid
   std::vector<double> energy;  // (H, W)
-  std::vector<double>
-      absolute;  // (H, W): mean over pictures and channels of sum_i |J|; not from signs
+  // (H, W): mean over pictures and channels of sum_i |J|; not from signs
+  std::vector<double> absolute;
 
   // The map that sizes are read from: RMS gradient.
   std::vector<double> field() const;
@@ -35,9 +35,8 @@ enum class FieldEstimator : uint8_t {
   signs,
   exact,  // every channel in turn: C backward passes per picture and layer; also gives |J|
   // The script of RepLKNet, into `absolute` alone: the gradient of sum_c relu(z_c), its negative
-  // part cut, summed
-  // over the input channels. One pass; channels cancel, so it is another quantity. It reads areas
-  // off log_map.
+  // part cut, summed over the input channels. One pass; channels cancel, so it is another quantity.
+  // It reads areas off log_map.
   replknet,
 };
 

@@ -46,8 +46,8 @@ Growth measure_growth(const Subject& subject, const AnalysisInput& input,
   const std::string norm = script ? "absolute" : input.text("norm");
   if (norm == "absolute" && !script && options.estimator != FieldEstimator::exact)
     throw UsageError(
-        "receptive-field: norm absolute needs --set receptive-field.estimator=exact (random signs "
-        "give squares)");
+        "receptive-field: norm absolute needs --set "
+        "receptive-field.estimator=exact (random signs give squares)");
   Growth growth{.fields = measure_fields(*subject.model, *input.data, options),
                 .log_areas = script};
   growth.maps = maps_of(growth.fields, norm);
@@ -145,8 +145,7 @@ std::string method(const AnalysisInput& input) {
   const std::string &norm = input.text("norm"), &estimator = input.text("estimator");
   const std::string how =
       estimator == "replknet" ? "the published script of RepLKNet: gradient of the sum of active "
-                                "channels, negative part cut; areas on "
-                                "log10(1 + map)"
+                                "channels, negative part cut; areas on log10(1 + map)"
       : estimator == "exact"
           ? "every channel's gradient"
           : fmt::format("{} draws of random signs over the channels", input.text("draws"));
@@ -156,9 +155,8 @@ std::string method(const AnalysisInput& input) {
                                              : "root mean squared gradient";
   return fmt::format(
       "{} pictures of side {}; {}; {} at the centre of the map ((H/2, W/2): even maps have no "
-      "middle) after {}. Width: "
-      "root of the mean of the two axes' variances of the map. Sizes depend on the size of the "
-      "input.",
+      "middle) after {}. Width: root of the mean of the two axes' variances of the map. Sizes "
+      "depend on the size of the input.",
       std::min(input.images_or(32), input.data->count),
       input.subjects.front().model->options().image_size, how, what,
       input.text("tap") == "branch" ? "the branch, before the addition" : "the addition");
@@ -177,8 +175,7 @@ Section receptive_field_section(const AnalysisInput& input) {
   maps.share_axes = false;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const Growth growth =
-        measure_growth(subject, input, input.part_of(s));
+    const Growth growth = measure_growth(subject, input, input.part_of(s));
     if (growth.maps.empty()) {
       section.caveats.push_back(
           fmt::format("{} shows no buffer named {}.", subject.label, input.text("tap")));

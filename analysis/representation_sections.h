@@ -1,5 +1,5 @@
-// The sections on what layers represent: similarity, frequencies, reach. Their rows, with costs and options, are in
-// registry.cpp.
+// The sections on what layers represent: similarity, frequencies, reach. Their rows, with costs and
+// options, are in registry.cpp.
 #pragma once
 #include "analysis/analysis.h"
 

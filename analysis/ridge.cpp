@@ -17,7 +17,8 @@ namespace {
 Tensor targets_of(const std::vector<int32_t>& labels, int64_t classes) {
   const Tensor y = Tensor::full({static_cast<int64_t>(labels.size()), classes}, -1, DType::f64);
   for (size_t i = 0; i < labels.size(); ++i) {
-    CHECK(labels[i] >= 0 && labels[i] < classes, "ridge: label ", labels[i], " of ", classes, " classes");
+    CHECK(labels[i] >= 0 && labels[i] < classes, "ridge: label ", labels[i], " of ", classes,
+          " classes");
     y.data<double>()[static_cast<int64_t>(i) * classes + labels[i]] = 1;
   }
   return y;
@@ -28,7 +29,9 @@ Tensor wide(const Tensor& x) { return cast(on_host(x), DType::f64); }
 Tensor column_sums(const Tensor& x) { return sum(x, {0}, /*keepdim=*/true); }
 
 // a^T b: of two rows, their outer product.
-Tensor transposed_product(const Tensor& a, const Tensor& b) { return matmul(a, b, {.transpose_a = true}); }
+Tensor transposed_product(const Tensor& a, const Tensor& b) {
+  return matmul(a, b, {.transpose_a = true});
+}
 
 // Deviations to divide by; a constant feature is left alone (its centred values are 0).
 Tensor scales(const std::vector<double>& squares, double count, bool standardise) {
@@ -42,7 +45,8 @@ Tensor scales(const std::vector<double>& squares, double count, bool standardise
 
 std::vector<double> diagonal(const Tensor& square) {
   std::vector<double> result;
-  for (int64_t i = 0; i < square.size(0); ++i) result.push_back(square.data<double>()[i * (square.size(1) + 1)]);
+  for (int64_t i = 0; i < square.size(0); ++i)
+    result.push_back(square.data<double>()[i * (square.size(1) + 1)]);
   return result;
 }
 
@@ -53,8 +57,10 @@ std::vector<double> RidgePath::weights(double lambda) const {
   const double floor = 1e-12 * std::max(eigenvalues_.back(), 1e-300);
   std::vector<double> shrinkage;
   for (const double value : eigenvalues_)
-    shrinkage.push_back(value <= floor && lambda <= floor ? 0 : 1 / (std::max(value, 0.0) + lambda));
-  const Tensor shrunk = Tensor::from(shrinkage, {coefficients_.size(0), 1}, DType::f64) * coefficients_;
+    shrinkage.push_back(value <= floor && lambda <= floor ? 0
+                                                          : 1 / (std::max(value, 0.0) + lambda));
+  const Tensor shrunk =
+      Tensor::from(shrinkage, {coefficients_.size(0), 1}, DType::f64) * coefficients_;
   const Tensor w = matmul(basis_, shrunk) / transpose(scale_, 0, 1);
   return concat({w, intercept_ - matmul(mean_, w)}, 0).values();
 }
@@ -115,10 +121,13 @@ RidgePath ridge_of_examples(const Tensor& x, const std::vector<int32_t>& labels,
   }
   RidgePath path;
   const Tensor values = wide(x), y = targets_of(labels, classes);
-  path.mean_ = options.standardise ? mean(values, {0}, /*keepdim=*/true) : Tensor::zeros({1, features}, DType::f64);
-  path.intercept_ = options.standardise ? mean(y, {0}, /*keepdim=*/true) : Tensor::zeros({1, classes}, DType::f64);
+  path.mean_ = options.standardise ? mean(values, {0}, /*keepdim=*/true)
+                                   : Tensor::zeros({1, features}, DType::f64);
+  path.intercept_ = options.standardise ? mean(y, {0}, /*keepdim=*/true)
+                                        : Tensor::zeros({1, classes}, DType::f64);
   const Tensor centred = values - path.mean_;
-  path.scale_ = scales(column_sums(square(centred)).values(), static_cast<double>(n), options.standardise);
+  path.scale_ =
+      scales(column_sums(square(centred)).values(), static_cast<double>(n), options.standardise);
   const Tensor scaled = centred / path.scale_;
   const SymmetricEigen eigen = symmetric_eigen(matmul(scaled, scaled, {.transpose_b = true}));
   path.basis_ = transposed_product(scaled, eigen.vectors);

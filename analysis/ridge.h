@@ -16,8 +16,8 @@
 namespace passband {
 
 struct RidgeOptions {
-  bool standardise =
-      true;  // centre and scale the features, centre the targets; false: X and Y as they are
+  // centre and scale the features, centre the targets; false: X and Y as they are
+  bool standardise = true;
 };
 
 // A solution for every lambda.

@@ -21,15 +21,15 @@ struct CorruptionScores {
   double mean(Corruption kind) const;  // over severities
   // Over the 15 common kinds that were measured, all severities: mean corruption accuracy.
   double mean_common() const;
-  double mean(CorruptionGroup group,
-              int severity) const;  // over the group's measured kinds, extra ones included
+  // over the group's measured kinds, extra ones included
+  double mean(CorruptionGroup group, int severity) const;
 };
 
 struct CorruptionOptions {
   int64_t images = 200;
   int64_t batch_size = 100;
   uint64_t seed = 1;
-  bool extra = true;  // the four kinds beyond the common 15
+  bool extra = true;                       // the four kinds beyond the common 15
   const CorruptionFiles* files = nullptr;  // pictures from there instead of made here
   Progress progress;
 };

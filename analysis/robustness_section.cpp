@@ -179,20 +179,17 @@ Section robustness_section(const AnalysisInput& input) {
   }
   section.reading =
       "Bars show the accuracy on pictures that were spoilt after the network was trained, averaged "
-      "over five "
-      "severities, with 95 % intervals for the number of pictures. Noise adds high frequencies, "
-      "blur takes them away: "
-      "convolutions suffer more from the former, attention from the latter, if the networks differ "
-      "as published.";
+      "over five severities, with 95 % intervals for the number of pictures. Noise adds high "
+      "frequencies, blur takes them away: convolutions suffer more from the former, attention from "
+      "the latter, if the networks differ as published.";
   section.caveats.push_back(
       files ? fmt::format("{} pictures of each kind and severity from {}.", pictures,
                           input.text("files"))
             : fmt::format(
                   "{} test pictures, corrupted by our own code from the published parameters "
-                  "(Hendrycks and "
-                  "Dietterich, 2019). Frost is drawn, not photographed, so its numbers do not "
-                  "compare with "
-                  "published ones; the others use other random numbers than the published files.",
+                  "(Hendrycks and Dietterich, 2019). Frost is drawn, not photographed, so its "
+                  "numbers do not compare with published ones; the others use other random numbers "
+                  "than the published files.",
                   pictures));
   return section;
 }

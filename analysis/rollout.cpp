@@ -24,8 +24,8 @@ Tensor one_hot_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
   CHECK(static_cast<int64_t>(classes.size()) == logits.size(0), "rollout: ", classes.size(),
         " classes for ", logits.size(0), " pictures");
   const std::vector<double> labels(classes.begin(), classes.end());
-  return one_hot(Tensor::from(labels, {logits.size(0)}, DType::i32, logits.device()), logits.size(1),
-                 logits.dtype());
+  return one_hot(Tensor::from(labels, {logits.size(0)}, DType::i32, logits.device()),
+                 logits.size(1), logits.dtype());
 }
 
 }  // namespace
@@ -110,13 +110,16 @@ Transports convolutions_of(const Model& model, const Tensor& images, int64_t pic
 }
 
 // Relevance (N, places) f64 one layer down; transport_of(n) is the step of picture n.
-template <class TransportOf> Tensor carried(const Tensor& relevance, const TransportOf& transport_of) {
-  const auto pictures = static_cast<size_t>(relevance.size(0)), places = static_cast<size_t>(relevance.size(1));
+template <class TransportOf>
+Tensor carried(const Tensor& relevance, const TransportOf& transport_of) {
+  const auto pictures = static_cast<size_t>(relevance.size(0)),
+             places = static_cast<size_t>(relevance.size(1));
   const std::vector<double> above = relevance.values();
   std::vector<double> below;
   for (size_t n = 0; n < pictures; ++n) {
     const auto first = above.begin() + static_cast<int64_t>(n * places);
-    const std::vector<double> own = transport_of(n).carry({first, first + static_cast<int64_t>(places)});
+    const std::vector<double> own =
+        transport_of(n).carry({first, first + static_cast<int64_t>(places)});
     below.insert(below.end(), own.begin(), own.end());
   }
   const int64_t width = std::ssize(below) / relevance.size(0);
@@ -130,11 +133,13 @@ Tensor roll_down(const Trace& trace, Tensor relevance, const RolloutOptions& opt
     const TracedLayer& layer = trace.layers[l];
     const TapSite& below = trace.layers[l - 1].site;
     if (!convolutions.empty() && convolutions[0][l].rows() > 0) {
-      relevance = carried(relevance, [&](size_t n) -> const Transport& { return convolutions[n][l]; });
+      relevance =
+          carried(relevance, [&](size_t n) -> const Transport& { return convolutions[n][l]; });
       continue;
     }
     if (layer.probabilities.defined())
-      relevance = AttentionStep(layer.attention, layer.probabilities, layer.gradients, options).carry(relevance);
+      relevance = AttentionStep(layer.attention, layer.probabilities, layer.gradients, options)
+                      .carry(relevance);
     if (!same_grid(layer.site, below)) {
       const Transport step = area_transport(layer.site, below);
       relevance = carried(relevance, [&](size_t) -> const Transport& { return step; });
@@ -161,19 +166,20 @@ std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
   if (weighted) read = read_out(model, images, classes);
   std::vector<Transports> convolutions;
   const std::vector<Transports> none;
-  for (int64_t n = 0; by_norms && n < count; ++n) convolutions.push_back(convolutions_of(model, images, n));
+  for (int64_t n = 0; by_norms && n < count; ++n)
+    convolutions.push_back(convolutions_of(model, images, n));
   std::vector<RelevanceMaps> maps;
   for (const RolloutSettings& s : settings) {
     std::vector<double> starts;
     for (int64_t n = 0; n < count; ++n) {
       const bool reads = s.start == RolloutStart::class_weighted;
-      const std::vector<double> start =
-          start_of(top, reads ? &read.contributions[static_cast<size_t>(n * read.places)] : nullptr);
+      const std::vector<double> start = start_of(
+          top, reads ? &read.contributions[static_cast<size_t>(n * read.places)] : nullptr);
       starts.insert(starts.end(), start.begin(), start.end());
     }
     const Tensor start = Tensor::from(starts, {count, places_of(top)}, DType::f64, images.device());
-    const Tensor relevance =
-        roll_down(traced, start, s.attention, s.convolution == ConvolutionStep::norms ? convolutions : none);
+    const Tensor relevance = roll_down(
+        traced, start, s.attention, s.convolution == ConvolutionStep::norms ? convolutions : none);
     NoGrad no_grad;
     maps.push_back({count, bottom.height, bottom.width,
                     slice(relevance, 1, bottom.prefix, bottom.height * bottom.width).values()});

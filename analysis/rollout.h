@@ -13,10 +13,10 @@ namespace passband {
 
 // A layer's output in forward order, with the attention inside it, if there is one.
 struct TracedLayer {
-  TapSite site;  // of the output
+  TapSite site;       // of the output
   TapSite attention;  // of the probabilities, when defined
-  Tensor probabilities,
-      gradients;  // (N * windows, heads, T, T) on the network's device; gradients of the logits asked for
+  // (N * windows, heads, T, T) on the network's device; gradients of the logits asked for
+  Tensor probabilities, gradients;
 };
 
 struct Trace {
@@ -38,7 +38,7 @@ std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int6
 // How relevance passes a convolution block.
 enum class ConvolutionStep : uint8_t {
   norms,  // by the norms of what it moves (block_transport.h)
-  area,  // it is taken to keep positions; a stride spreads evenly over the finer cells
+  area,   // it is taken to keep positions; a stride spreads evenly over the finer cells
 };
 
 // Where relevance starts in the highest layer.

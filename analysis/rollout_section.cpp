@@ -21,9 +21,9 @@ std::string without_scores(const Subject& subject) {
   if (lambda)
     return fmt::format(
         "{} mixes places by lambda layers. Their effective weights are signed, differ from 1 in "
-        "sum and "
-        "come without a softmax over places, so products of them are no shares of relevance: see "
-        "lambda-maps for the weights themselves and rollout-norm for what every block moves.",
+        "sum and come without a softmax over places, so products of them are no shares of "
+        "relevance: see lambda-maps for the weights themselves and "
+        "rollout-norm for what every block moves.",
         subject.label);
   if (pattern.find('M') == std::string::npos)
     return fmt::format(
@@ -37,8 +37,8 @@ std::vector<AnalysisOption> rollout_options() {
           {"discard", "0.9", "share of the smallest entries that the row 'discard' sets to 0"},
           {"convolution",
            "norms",
-           "how relevance passes a convolution block: by the norms of what it moves, or keeping "
-           "its place",
+           "how relevance passes a convolution block: by the norms "
+           "of what it moves, or keeping its place",
            {"norms", "area"}},
           {"definition",
            "exact",
@@ -88,7 +88,8 @@ std::vector<double> concentrations(const Subject& subject, const Dataset& data, 
     const auto begin = indices.begin() + first;
     const std::vector<int64_t> chosen(begin, begin + std::min(kRolloutBatch, total - first));
     const Tensor batch = network_images(*subject.model, data, chosen);
-    const auto maps = rollouts(*subject.model, batch, settings_of(named), classes_read(*subject.model, batch));
+    const auto maps =
+        rollouts(*subject.model, batch, settings_of(named), classes_read(*subject.model, batch));
     for (size_t i = 0; i < maps.size(); ++i)
       sums[i] += concentration(maps[i]) * static_cast<double>(maps[i].count);
     progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
@@ -136,8 +137,7 @@ std::string conv_caveat(const AnalysisInput& input) {
       input.text("convolution") == "norms"
           ? "Convolution blocks pass relevance by the norms of what they move (see rollout-norm)"
           : "Convolution blocks are taken to keep places, a coarser grid to spread its share "
-            "evenly "
-            "over the finer one below";
+            "evenly over the finer one below";
   return by + "; windows are blocks of the matrix, put back where they lie in the picture.";
 }
 
@@ -151,8 +151,8 @@ Section rollout_section(const AnalysisInput& input) {
     const Subject& subject = input.subjects[s];
     section.figures.push_back(
         maps_figure(input, s, "rollout", "Attention rollout over test pictures", rows));
-    const std::vector<double> share = concentrations(
-        subject, *input.data, images, rows, input.part_of(s));
+    const std::vector<double> share =
+        concentrations(subject, *input.data, images, rows, input.part_of(s));
     section.figures.back().alt =
         fmt::format("The brightest quarter of each map holds {:.0f} % of it.", 100 * share[0]);
     section.values.push_back({.key = "concentration",
@@ -272,8 +272,8 @@ namespace {
 
 struct Faithfulness {
   std::vector<std::string> names;
-  std::vector<std::vector<double>> most,
-      least;  // curves: most relevant first, least relevant first
+  // curves: most relevant first, least relevant first
+  std::vector<std::vector<double>> most, least;
 };
 
 double area(const std::vector<double>& curve) {
@@ -357,8 +357,8 @@ Section rollout_class_section(const AnalysisInput& input) {
     plot::Figure figure =
         class_figure(input, s, "rollout-class", "Class-specific relevance for two classes");
     const double agreement = add_two_classes(input, subject, rows[0], figure);
-    const Faithfulness f = measure_faithfulness(
-        subject, *input.data, images, rows, input.part_of(s));
+    const Faithfulness f =
+        measure_faithfulness(subject, *input.data, images, rows, input.part_of(s));
     test.panels.push_back(perturbation_panel(f, true, subject.label + ", most relevant first"));
     test.panels.push_back(perturbation_panel(f, false, subject.label + ", least relevant first"));
     std::string text = "Hiding cells leaves the class read a mean probability of";
@@ -383,12 +383,10 @@ Section rollout_class_section(const AnalysisInput& input) {
       "a random order does, "
       "hiding what does not matter more slowly. The further the two curves of a method lie apart, "
       "the better its maps.";
-  section.caveats = {
-      conv_caveat(input), class_start_caveat(input),
-      fmt::format(
-          "Curves over {} test pictures; hidden cells show the mean colour, which is itself unlike "
-          "any picture.",
-          images)};
+  section.caveats = {conv_caveat(input), class_start_caveat(input),
+                     fmt::format("Curves over {} test pictures; hidden cells show the mean "
+                                 "colour, which is itself unlike any picture.",
+                                 images)};
   return section;
 }
 

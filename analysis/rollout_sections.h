@@ -11,11 +11,11 @@ namespace passband {
 
 Section rollout_section(const AnalysisInput& input);  // Abnar and Zuidema, fusions, discard
 Section rollout_gradient_section(const AnalysisInput& input);  // gradient rollout
-Section rollout_class_section(
-    const AnalysisInput& input);  // Chefer et al. 2021, with a perturbation test
-Section rollout_norm_section(const AnalysisInput& input);  // norms, any block
+// Chefer et al. 2021, with a perturbation test
+Section rollout_class_section(const AnalysisInput& input);
+Section rollout_norm_section(const AnalysisInput& input);     // norms, any block
 Section channel_rollout_section(const AnalysisInput& input);  // places and channel groups
-Section lambda_maps_section(const AnalysisInput& input);  // effective weights of lambda layers
+Section lambda_maps_section(const AnalysisInput& input);      // effective weights of lambda layers
 
 // Their options and why they do not apply to some networks, for the table of analyses.
 std::vector<AnalysisOption> rollout_options();

@@ -22,7 +22,8 @@ using Members = std::vector<std::vector<int64_t>>;
 // The two words of "cat7-dog3", digits dropped; nothing when the name is no pair.
 std::optional<std::pair<std::string, std::string>> cues_of(const std::string& stem) {
   const size_t dash = stem.find('-');
-  if (dash == std::string::npos || stem.find('-', dash + 1) != std::string::npos) return std::nullopt;
+  if (dash == std::string::npos || stem.find('-', dash + 1) != std::string::npos)
+    return std::nullopt;
   const auto word = [](std::string text) {
     while (!text.empty() && std::isdigit(static_cast<unsigned char>(text.back()))) text.pop_back();
     return text;
@@ -44,7 +45,8 @@ std::map<std::string, std::vector<std::string>> read_mapping(const fs::path& fil
     if (line.empty() || line[0] == '#') continue;
     const size_t colon = line.find(':');
     if (colon == std::string::npos)
-      throw DataError(concat_text(file.string(), ": ", quote(line), " is not 'category: class class ...'"));
+      throw DataError(
+          concat_text(file.string(), ": ", quote(line), " is not 'category: class class ...'"));
     std::istringstream words(line.substr(colon + 1));
     for (std::string word; words >> word;) mapping[line.substr(0, colon)].push_back(word);
   }
@@ -55,7 +57,8 @@ Members members_of(const std::vector<std::string>& categories, const fs::path& m
                    const std::vector<std::string>& classes) {
   std::map<std::string, std::vector<std::string>> names;
   if (!mapping_file.empty()) names = read_mapping(mapping_file);
-  else for (const std::string& category : categories) names[category] = {category};
+  else
+    for (const std::string& category : categories) names[category] = {category};
   if (mapping_file.empty()) {
     names["car"].push_back("automobile");
     names["boat"].push_back("ship");
@@ -67,8 +70,8 @@ Members members_of(const std::vector<std::string>& categories, const fs::path& m
       const int64_t index = index_in(classes, name);
       if (index >= 0) own.push_back(index);
       else if (!mapping_file.empty())
-        throw DataError(concat_text(mapping_file.string(), ": the network has no class ", quote(name),
-                                    did_you_mean(name, classes)));
+        throw DataError(concat_text(mapping_file.string(), ": the network has no class ",
+                                    quote(name), did_you_mean(name, classes)));
     }
     if (own.empty() && mapping_file.empty()) own = imagenet_members(category, classes);
   }
@@ -79,7 +82,8 @@ Members members_of(const std::vector<std::string>& categories, const fs::path& m
 std::string some_of(const std::vector<std::string>& names) {
   constexpr size_t kMost = 20;
   if (names.size() <= kMost) return join(names);
-  return join({names.begin(), names.begin() + kMost}) + concat_text(" and ", names.size() - kMost, " more");
+  return join({names.begin(), names.begin() + kMost}) +
+         concat_text(" and ", names.size() - kMost, " more");
 }
 
 struct Stimulus {
@@ -90,18 +94,22 @@ struct Stimulus {
 std::vector<Stimulus> stimuli_in(const fs::path& folder) {
   std::error_code error;
   std::vector<Stimulus> stimuli;
-  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
     const fs::path& file = entry->path();
     std::string extension = file.extension().string();
-    std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::ranges::transform(extension, extension.begin(),
+                           [](unsigned char c) { return std::tolower(c); });
     if (extension != ".png" && extension != ".jpg" && extension != ".jpeg") continue;
     const auto cues = cues_of(file.stem().string());
     if (!cues)
-      throw DataError(concat_text(file.string(), ": stimuli are named shape-texture, as cat7-dog3.png"));
+      throw DataError(
+          concat_text(file.string(), ": stimuli are named shape-texture, as cat7-dog3.png"));
     stimuli.push_back({file, cues->first, cues->second});
   }
   if (error) throw DataError(concat_text(folder.string(), ": cannot be listed: ", error.message()));
-  if (stimuli.empty()) throw DataError(concat_text(folder.string(), ": holds no .png, .jpg or .jpeg pictures"));
+  if (stimuli.empty())
+    throw DataError(concat_text(folder.string(), ": holds no .png, .jpg or .jpeg pictures"));
   std::ranges::sort(stimuli, {}, [](const Stimulus& s) { return s.file.native(); });
   return stimuli;
 }
@@ -109,13 +117,16 @@ std::vector<Stimulus> stimuli_in(const fs::path& folder) {
 }  // namespace
 
 double CueDecisions::bias() const {
-  return shape + texture > 0 ? static_cast<double>(shape) / static_cast<double>(shape + texture) : std::nan("");
+  return shape + texture > 0 ? static_cast<double>(shape) / static_cast<double>(shape + texture)
+                             : std::nan("");
 }
 
-CueDecisions count_decisions(const std::vector<int32_t>& decided, const std::vector<int32_t>& shapes,
+CueDecisions count_decisions(const std::vector<int32_t>& decided,
+                             const std::vector<int32_t>& shapes,
                              const std::vector<int32_t>& textures, int64_t categories) {
-  CHECK(decided.size() == shapes.size() && shapes.size() == textures.size(), "shape bias: ", decided.size(),
-        " decisions for ", shapes.size(), " shapes and ", textures.size(), " textures");
+  CHECK(decided.size() == shapes.size() && shapes.size() == textures.size(),
+        "shape bias: ", decided.size(), " decisions for ", shapes.size(), " shapes and ",
+        textures.size(), " textures");
   CueDecisions result;
   result.shape_of.resize(static_cast<size_t>(categories));
   result.texture_of.resize(static_cast<size_t>(categories));
@@ -129,9 +140,10 @@ CueDecisions count_decisions(const std::vector<int32_t>& decided, const std::vec
   return result;
 }
 
-double error_consistency(const std::vector<bool>& first_right, const std::vector<bool>& second_right) {
-  CHECK(first_right.size() == second_right.size() && !first_right.empty(), "error consistency: ", first_right.size(),
-        " and ", second_right.size(), " answers");
+double error_consistency(const std::vector<bool>& first_right,
+                         const std::vector<bool>& second_right) {
+  CHECK(first_right.size() == second_right.size() && !first_right.empty(),
+        "error consistency: ", first_right.size(), " and ", second_right.size(), " answers");
   double first = 0, second = 0, same = 0;
   for (size_t i = 0; i < first_right.size(); ++i) {
     first += first_right[i];
@@ -143,7 +155,8 @@ double error_consistency(const std::vector<bool>& first_right, const std::vector
   return expected < 1 ? (same / n - expected) / (1 - expected) : std::nan("");
 }
 
-std::vector<int32_t> decide(const std::vector<double>& logits, int64_t classes, const Members& members, Pool pool) {
+std::vector<int32_t> decide(const std::vector<double>& logits, int64_t classes,
+                            const Members& members, Pool pool) {
   std::vector<int32_t> decided;
   const auto k = static_cast<size_t>(classes);
   std::vector<double> p(k);
@@ -156,8 +169,10 @@ std::vector<int32_t> decide(const std::vector<double>& logits, int64_t classes, 
     for (size_t category = 0; category < members.size(); ++category) {
       double value = 0;
       for (const int64_t c : members[category])
-        value = pool == Pool::max ? std::max(value, p[static_cast<size_t>(c)]) : value + p[static_cast<size_t>(c)];
-      if (pool == Pool::mean && !members[category].empty()) value /= static_cast<double>(members[category].size());
+        value = pool == Pool::max ? std::max(value, p[static_cast<size_t>(c)])
+                                  : value + p[static_cast<size_t>(c)];
+      if (pool == Pool::mean && !members[category].empty())
+        value /= static_cast<double>(members[category].size());
       if (!members[category].empty() && value > best_value) {
         best_value = value;
         best = static_cast<int32_t>(category);
@@ -169,7 +184,8 @@ std::vector<int32_t> decide(const std::vector<double>& logits, int64_t classes, 
 }
 
 ConflictPictures shapes_conflicts(const Dataset& like, int64_t count, uint64_t seed) {
-  ShapesOptions options{.size = like.height, .classes = like.num_classes(), .train_count = 1, .test_count = count};
+  ShapesOptions options{
+      .size = like.height, .classes = like.num_classes(), .train_count = 1, .test_count = count};
   options.test_conflict = 1.0;
   options.seed = seed;
   ConflictPictures result{.pictures = make_shapes(options).test};
@@ -183,7 +199,8 @@ ConflictPictures shapes_conflicts(const Dataset& like, int64_t count, uint64_t s
   return result;
 }
 
-ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mapping, const Dataset& like) {
+ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mapping,
+                                  const Dataset& like) {
   const std::vector<Stimulus> stimuli = stimuli_in(folder);
   ConflictPictures result;
   for (const Stimulus& s : stimuli)
@@ -193,10 +210,16 @@ ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mappin
   result.textures = result.categories;
   result.members = members_of(result.categories, mapping, like.classes);
   Dataset& data = result.pictures;
-  data = {.name = folder.string(), .split = "test", .height = like.height, .width = like.height,
-          .classes = like.classes, .mean = like.mean, .std = like.std};
+  data = {.name = folder.string(),
+          .split = "test",
+          .height = like.height,
+          .width = like.height,
+          .classes = like.classes,
+          .mean = like.mean,
+          .std = like.std};
   for (const Stimulus& s : stimuli) {
-    const int64_t shape = index_in(result.categories, s.shape), texture = index_in(result.categories, s.texture);
+    const int64_t shape = index_in(result.categories, s.shape),
+                  texture = index_in(result.categories, s.texture);
     if (shape == texture || result.members[static_cast<size_t>(shape)].empty() ||
         result.members[static_cast<size_t>(texture)].empty()) {
       ++result.left_out;
@@ -211,8 +234,9 @@ ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mappin
     ++data.count;
   }
   if (data.count == 0)
-    throw DataError(concat_text(folder.string(), ": no stimulus has two categories that the network knows (it knows ",
-                                some_of(like.classes), "); name its classes with --set shape-bias.mapping=FILE"));
+    throw DataError(concat_text(
+        folder.string(), ": no stimulus has two categories that the network knows (it knows ",
+        some_of(like.classes), "); name its classes with --set shape-bias.mapping=FILE"));
   return result;
 }
 

@@ -138,8 +138,8 @@ const Index& index_named(const MeasuredSimilarity& measured, const std::string& 
 }
 
 // "CKA 0.13; R² of linear regression 0.40; ...": the indices that have a value.
-std::string list(const MeasuredSimilarity& measured, const std::function<double(const Index&)>& value,
-                 int decimals) {
+std::string list(const MeasuredSimilarity& measured,
+                 const std::function<double(const Index&)>& value, int decimals) {
   std::string text;
   for (const char* name : {"cka", "rbf", "regression", "svcca", "pwcca", "cca_rho"}) {
     const Index& index = index_named(measured, name);
@@ -156,8 +156,7 @@ std::string finding(const MeasuredSimilarity& measured) {
                       index_named(measured, "cka").self[0].mean_off_diagonal();
   return fmt::format(
       "The first and the last layer share, of 1: {}. The biased estimator of CKA reads {:+.3f} on "
-      "average "
-      "against the unbiased one.",
+      "average against the unbiased one.",
       values.empty() ? "nothing that could be measured" : values, bias);
 }
 
@@ -168,8 +167,8 @@ std::string check_finding(const MeasuredSimilarity& measured, size_t cross, cons
       0);
   if (shares.empty()) return {};
   return fmt::format(
-      " Between {} and {}, the layer at the same place is the most similar one in this many of 100 "
-      "cases: {}.",
+      " Between {} and {}, the layer at the same place is the most "
+      "similar one in this many of 100 cases: {}.",
       a.label, b.label, shares);
 }
 
@@ -183,8 +182,8 @@ std::vector<std::string> caveats(const AnalysisInput& input, const MeasuredSimil
                   "SVCCA keeps {} of the variance. Row explained by column.",
                   images, input.text("features"), batch, input.text("rbf_fraction"),
                   input.text("regression_features"), input.text("svcca_share")),
-      fmt::format("Unrelated layers do not read 0 there: R² up to p / (n - 1), here {:.2f} for the "
-                  "widest layer.",
+      fmt::format("Unrelated layers do not read 0 there: R² up to p / (n - "
+                  "1), here {:.2f} for the widest layer.",
                   static_cast<double>(measured.widest) /
                       static_cast<double>(std::max<int64_t>(1, images - 1)))};
   for (const std::string& text : {measured.dead, measured.refusals})

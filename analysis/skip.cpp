@@ -46,7 +46,8 @@ void SkipLayer::add(const Tensor& skip, const Tensor& branch) {
                             product = vecdot(z, f).values();
   const auto per_picture = static_cast<size_t>(site.prefix + site.height * site.width);
   for (size_t t = 0; t < product.size(); ++t)
-    (t % per_picture < static_cast<size_t>(site.prefix) ? class_token : places).add(skip2[t], branch2[t], product[t]);
+    (t % per_picture < static_cast<size_t>(site.prefix) ? class_token : places)
+        .add(skip2[t], branch2[t], product[t]);
 }
 
 void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>& layers) {

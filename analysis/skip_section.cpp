@@ -50,9 +50,10 @@ double accuracy_without(const Subject& subject, const Dataset& data, int64_t ima
 struct SkipStudy {
   DepthAxis axis;
   std::vector<SkipLayer> layers;
-  double whole = 0;  // accuracy of the network as it is
+  double whole = 0;             // accuracy of the network as it is
   std::vector<double> without;  // accuracy without each layer's shortcut
-  std::vector<double> blocks, without_blocks;  // without all of a block that has several: last layer, accuracy
+  // without all of a block that has several: last layer, accuracy
+  std::vector<double> blocks, without_blocks;
 };
 
 // "block3.msa.skip": "block3"
@@ -63,7 +64,7 @@ std::string block_of(const std::string& path) {
 }
 
 SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t images,
-                  const Progress& progress) {
+                            const Progress& progress) {
   SkipStudy study;
   for_batches(subject, data, images, [&](const Tensor& batch, const auto&) {
     add_skips(*subject.model, batch, study.layers);
@@ -184,8 +185,7 @@ Section skip_section(const AnalysisInput& input) {
                        .title = "Accuracy after removing one shortcut, without retraining."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const SkipStudy study =
-        measure_shortcuts(subject, *input.data, images, input.part_of(s));
+    const SkipStudy study = measure_shortcuts(subject, *input.data, images, input.part_of(s));
     ratio.panels.push_back(ratio_panel(study, subject.label));
     ratio.panels.push_back(cosine_panel(study, subject.label));
     removal.panels.push_back(removal_panel(study, subject.label));
@@ -203,7 +203,8 @@ Section skip_section(const AnalysisInput& input) {
       "adds: far above 1 the "
       "block changes little. Cosines compare the shortcut with the sum and with the branch. The "
       "bars show the trained "
-      "network with one shortcut set to zero, dots with both of a transformer block: what only they carried is lost. "
+      "network with one shortcut set to zero, dots with both of a transformer block: what only "
+      "they carried is lost. "
       "Raghu et al. (2021) trained networks without the shortcuts of a block instead: train "
       "--model vit_tiny_patch4_noskip7, then compare by cka.";
   section.caveats = {fmt::format(

@@ -5,8 +5,8 @@
 namespace passband {
 
 Section localisation_section(const AnalysisInput& input);  // token against patch, CKA
-Section skip_section(
-    const AnalysisInput& input);  // shortcut against branch, and without the shortcut
+// shortcut against branch, and without the shortcut
+Section skip_section(const AnalysisInput& input);
 Section probes_section(const AnalysisInput& input);  // ridge probes by layer and token
 
 std::vector<AnalysisOption> probe_options();

@@ -67,9 +67,13 @@ std::vector<double> divided(std::vector<double> values, double by) {
 
 }  // namespace
 
-std::vector<double> LogAmplitude::diagonal() const { return divided(diagonal_of(sum_.values()), count_); }
+std::vector<double> LogAmplitude::diagonal() const {
+  return divided(diagonal_of(sum_.values()), count_);
+}
 
-std::vector<double> LogAmplitude::radial() const { return divided(radial_of(sum_.values()), count_); }
+std::vector<double> LogAmplitude::radial() const {
+  return divided(radial_of(sum_.values()), count_);
+}
 
 std::vector<double> LogAmplitude::white_noise_diagonal() const {
   return diagonal_of(white_noise());

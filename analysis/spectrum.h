@@ -36,7 +36,7 @@ class LogAmplitude {
 
   int64_t height_ = 0, width_ = 0;
   double count_ = 0;  // maps seen
-  Tensor sum_;  // (H, W) f64 where the maps lie, zero frequency at (0, 0)
+  Tensor sum_;        // (H, W) f64 where the maps lie, zero frequency at (0, 0)
 };
 
 // White noise read by the same estimator is not flat: zero frequency is a real number, a generic

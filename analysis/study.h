@@ -1,4 +1,5 @@
-// What `analyze` was asked to study: networks with their weights, pictures, and the directory of the report.
+// What `analyze` was asked to study: networks with their weights, pictures, and the directory of
+// the report.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -18,7 +19,7 @@ struct StudyRequest {
   std::vector<std::string> against;
   bool untrained = false;
   int64_t images = 0;
-  std::string device = "auto";  // see choose_device; where the networks run
+  std::string device = "auto";                  // see choose_device; where the networks run
   std::map<std::string, std::string> settings;  // "cka.estimator" -> "biased"
 };
 
@@ -37,12 +38,13 @@ void make_study(const StudyRequest& request, Study& study);
 Subject make_subject(std::string label, std::shared_ptr<Model> model,
                      std::shared_ptr<const RunDescription> run = {});
 
-// Names the weights, data and settings that a section is computed from: equal keys, equal sections. `input` has the
-// settings of the analysis; files and folders that they name count with their sizes and times.
+// Names the weights, data and settings that a section is computed from: equal keys, equal sections.
+// `input` has the settings of the analysis; files and folders that they name count with their sizes
+// and times.
 std::string section_key(const Analysis& analysis, const AnalysisInput& input);
 
-// Seconds that one picture takes through the network forward, measured on a small batch; in the emulator once, on one
-// picture.
+// Seconds that one picture takes through the network forward, measured on a small batch; in the
+// emulator once, on one picture.
 double seconds_per_picture(const Model& model);
 
 }  // namespace passband

@@ -12,15 +12,17 @@ std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count) {
   return indices;
 }
 
-Tensor network_images(const Model& model, const Dataset& data, const std::vector<int64_t>& indices) {
+Tensor network_images(const Model& model, const Dataset& data,
+                      const std::vector<int64_t>& indices) {
   const int64_t side = model.options().image_size;
   const Tensor images = Tensor::empty({std::ssize(indices), side, side, 3});
   make_eval_batch(data, indices, side, images.data<float>());
   return images.to(model.device());
 }
 
-void run_pass(const Model& model, const Dataset& data, const PassOptions& options, const std::vector<std::string>& taps,
-              const TapVisitor& visit, const BatchVisitor& after_batch) {
+void run_pass(const Model& model, const Dataset& data, const PassOptions& options,
+              const std::vector<std::string>& taps, const TapVisitor& visit,
+              const BatchVisitor& after_batch) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
   const ProbeGuard probe(taps, [&](const TapSite& site, const Tensor& buffer) {

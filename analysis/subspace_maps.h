@@ -50,7 +50,7 @@ class SubspaceMaps {
 
   FeatureView view_;
   int64_t images_, width_ = 0;
-  std::vector<DepthAxis> axes_;  // by network
+  std::vector<DepthAxis> axes_;             // by network
   std::vector<std::vector<Layer>> layers_;  // by network
   std::vector<Tensor> batch_;
   FeatureRows rows_;

@@ -58,7 +58,8 @@ void FeatureRows::compress() {
 Tensor FeatureRows::stored(int64_t first, int64_t width) const {
   Tensor result = Tensor::empty({kept_, width}, DType::f64);
   for (int64_t i = 0; i < kept_; ++i)
-    std::copy_n(data_.data() + i * (columns_ + 1) + first, width, result.data<double>() + i * width);
+    std::copy_n(data_.data() + i * (columns_ + 1) + first, width,
+                result.data<double>() + i * width);
   return result;
 }
 
@@ -102,8 +103,7 @@ std::string why_not_cca(int64_t p, int64_t n) {
   if (p < n - 1) return {};
   return fmt::format(
       "{} features over {} pictures: once p >= n - 1, any two layers span the same {} dimensions "
-      "and "
-      "every canonical correlation is 1, whatever the layers hold; take more pictures or pool",
+      "and every canonical correlation is 1, whatever the layers hold; take more pictures or pool",
       p, n, n - 1);
 }
 
@@ -129,7 +129,8 @@ SubspaceSimilarity compare(const FactoredFeatures& x, const FactoredFeatures& y,
   result.svcca_rho = kept.rho;
 
   const Tensor loads = matmul(variates.u, x.coordinates, {.transpose_a = true});  // <h_i, x_j>
-  const Tensor alpha = sum(abs(loads), {1}, /*keepdim=*/true), alpha2 = sum(square(loads), {1}, true);
+  const Tensor alpha = sum(abs(loads), {1}, /*keepdim=*/true),
+               alpha2 = sum(square(loads), {1}, true);
   result.pwcca = (sum(alpha * rho) / sum(alpha)).item();
   // Variates of X that no variate of Y meets have rho = 0; they count in the sum of weights.
   result.pwcca_r2 = sum(alpha2 * square(rho)).item() / squared_norm(sigma);

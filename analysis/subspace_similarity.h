@@ -18,11 +18,11 @@ namespace passband {
 // below 2 P^2 doubles for P columns however many pictures are added. What is kept is the R of a QR
 // factorisation of [1 X]: an orthogonal image of the rows, so all inner products of columns are
 // those of the full data. Time: 2 P^2 for each picture once compression begins (from the (2 P +
-// 2)-th picture on).
-// Layers compare only within one FeatureRows: two of them are rotated differently.
+// 2)-th picture on). Layers compare only within one FeatureRows: two of them are rotated
+// differently.
 class FeatureRows {
  public:
-  void add(const Tensor& rows);  // (n, P), any floating type; P the same for every call
+  void add(const Tensor& rows);             // (n, P), any floating type; P the same for every call
   int64_t count() const { return count_; }  // pictures
   // Columns [first, first + width): (m, width) f64, m <= 2 P + 2; with their mean over pictures
   // taken out, or as they are. Centred features of a dead layer (constant over the pictures) are
@@ -40,15 +40,15 @@ class FeatureRows {
 
 // What the share of the directions that SVCCA keeps is a share of.
 enum class VarianceShare : uint8_t {
-  squares,  // sum sigma^2, the variance
+  squares,          // sum sigma^2, the variance
   singular_values,  // sum sigma, as the tutorial of the published code
 };
 
 // A layer's centred features, factored once for all pairs.
 struct FactoredFeatures {
-  int64_t columns = 0;  // p
-  Tensor basis;  // U, (m, r) f64, orthonormal columns
-  Tensor coordinates;  // diag(sigma) V^T, (r, p) f64
+  int64_t columns = 0;        // p
+  Tensor basis;               // U, (m, r) f64, orthonormal columns
+  Tensor coordinates;         // diag(sigma) V^T, (r, p) f64
   std::vector<double> sigma;  // r values, descending
   int64_t rank() const { return static_cast<int64_t>(sigma.size()); }
   // How many leading directions hold a `share` of the variance.
@@ -65,15 +65,15 @@ FactoredFeatures factor(const Tensor& centred, double tolerance = 1.2e-7);
 std::string why_not_cca(int64_t p, int64_t n);
 
 struct SubspaceSimilarity {
-  double regression =
-      0;  // R^2 of the linear regression of X on Y, |M^T diag(sigma_X)|^2 / |X|^2: not symmetric
-  double cca_r2 = 0;  // sum rho^2 / min(rank): Yanai's GCD coefficient
-  double cca_rho = 0;  // sum rho / min(rank)
+  // R^2 of the linear regression of X on Y, |M^T diag(sigma_X)|^2 / |X|^2: not symmetric
+  double regression = 0;
+  double cca_r2 = 0;    // sum rho^2 / min(rank): Yanai's GCD coefficient
+  double cca_rho = 0;   // sum rho / min(rank)
   double svcca_r2 = 0;  // the same two over the leading directions of each layer
   double svcca_rho = 0;
   double pwcca = 0;  // sum alpha rho / sum alpha, alpha_i = sum_j |<h_i, x_j>|, h the variates of X
-  double pwcca_r2 =
-      0;  // sum alpha' rho^2 / sum alpha', alpha'_i = sum_j <h_i, x_j>^2: equals `regression`
+  // sum alpha' rho^2 / sum alpha', alpha'_i = sum_j <h_i, x_j>^2: equals `regression`
+  double pwcca_r2 = 0;
 };
 
 // NaN throughout when a layer is dead. `share` of the variance that SVCCA keeps (published: 0.99).

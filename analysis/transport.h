@@ -1,5 +1,6 @@
-// Relevance on its way from a layer to the one below: sparse matrices between token grids, and how changes of
-// resolution become such matrices. Attention layers have matrices of their own (attention_step.h).
+// Relevance on its way from a layer to the one below: sparse matrices between token grids, and how
+// changes of resolution become such matrices. Attention layers have matrices of their own
+// (attention_step.h).
 #pragma once
 #include <cstdint>
 #include <span>

@@ -8,8 +8,8 @@ namespace passband {
 // window.
 struct WindowGrid {
   int64_t side_h, side_w;  // of a window
-  int64_t across;  // windows per row of windows
-  int64_t windows;  // per picture
+  int64_t across;          // windows per row of windows
+  int64_t windows;         // per picture
 
   explicit WindowGrid(const TapSite& site)
       : side_h(site.window > 0 ? site.window : site.height),

@@ -13,7 +13,7 @@
 namespace passband {
 
 enum class PadMode {
-  zero,  // black pixels, as torchvision's RandomCrop pads before normalising
+  zero,     // black pixels, as torchvision's RandomCrop pads before normalising
   reflect,  // mirror without repeating the edge pixel
 };
 

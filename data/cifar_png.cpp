@@ -33,10 +33,8 @@ void append_labels(const nlohmann::json& node, std::vector<int>& labels) {
     sum += nested[k];
     if (nested[k] == 1) hot = static_cast<int>(k);
   }
-  if (nested.size() == 10 && sum == 1)
-    labels.push_back(hot);
-  else
-    labels.insert(labels.end(), nested.begin(), nested.end());
+  if (nested.size() == 10 && sum == 1) labels.push_back(hot);
+  else labels.insert(labels.end(), nested.begin(), nested.end());
 }
 
 std::vector<int> read_labels(const fs::path& path, size_t expected) {

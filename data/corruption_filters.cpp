@@ -184,12 +184,9 @@ void rgb_to_hsv(double* pixel) {
   const double high = std::max({r, g, b}), delta = high - std::min({r, g, b});
   double hue = 0;
   if (delta > 0) {
-    if (b == high)
-      hue = 4 + (r - g) / delta;
-    else if (g == high)
-      hue = 2 + (b - r) / delta;
-    else
-      hue = (g - b) / delta;
+    if (b == high) hue = 4 + (r - g) / delta;
+    else if (g == high) hue = 2 + (b - r) / delta;
+    else hue = (g - b) / delta;
     hue /= 6;
     hue -= std::floor(hue);
   }

@@ -30,8 +30,8 @@ struct Raster {
 
 // How a picture goes on beyond its edge.
 enum class Edge {
-  nearest,  // a a | a b c | c c
-  reflect,  // b a | a b c | c b   (scipy's reflect)
+  nearest,     // a a | a b c | c c
+  reflect,     // b a | a b c | c b   (scipy's reflect)
   reflect101,  // c b | a b c | b a   (OpenCV's default)
 };
 int64_t beyond(int64_t at, int64_t extent, Edge edge);

@@ -89,8 +89,8 @@ Raster halved(const Raster& plane) {
     for (int64_t x = 0; x < out.width; ++x) {
       const double sum = plane.at(2 * y, 2 * x) + plane.at(2 * y, 2 * x + 1) +
                          plane.at(2 * y + 1, 2 * x) + plane.at(2 * y + 1, 2 * x + 1);
-      out.at(y, x) =
-          std::floor((sum + (x % 2 == 0 ? 1 : 2)) / 4);  // libjpeg's alternating rounding
+      // libjpeg's alternating rounding
+      out.at(y, x) = std::floor((sum + (x % 2 == 0 ? 1 : 2)) / 4);
     }
   return out;
 }

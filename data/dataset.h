@@ -13,11 +13,11 @@ namespace passband {
 
 // Pictures of one size, always three channels (grey is repeated), 8 bits, NHWC.
 struct Dataset {
-  std::string name;  // "cifar10", or the folder's path
+  std::string name;   // "cifar10", or the folder's path
   std::string split;  // "train" or "test"
   int64_t count = 0, height = 0, width = 0;
-  std::vector<uint8_t> images;  // (count, height, width, 3)
-  std::vector<int32_t> labels;  // (count), each in [0, classes.size())
+  std::vector<uint8_t> images;       // (count, height, width, 3)
+  std::vector<int32_t> labels;       // (count), each in [0, classes.size())
   std::vector<std::string> classes;  // class names by label
   // Per channel of pixel / 255, over the training pictures: a network sees (x - mean) / std.
   std::array<float, 3> mean{}, std{};
@@ -42,10 +42,10 @@ struct DatasetInfo {
 };
 
 struct DatasetRequest {
-  std::string name = "cifar10";  // of list_datasets(), or a folder with train/ and val/ or test/
+  std::string name = "cifar10";    // of list_datasets(), or a folder with train/ and val/ or test/
   std::filesystem::path data_dir;  // empty: $PASSBAND_DATA, then data/downloads/ of the repository
-  int64_t image_size = 0;  // side a network will see; 0: the set's own (dataset_info)
-  ShapesOptions shapes;  // for "shapes"; image_size, when given, wins over shapes.size
+  int64_t image_size = 0;          // side a network will see; 0: the set's own (dataset_info)
+  ShapesOptions shapes;            // for "shapes"; image_size, when given, wins over shapes.size
 };
 
 // Every known name, `imagenet` (a description only) included.
@@ -62,8 +62,8 @@ DatasetInfo dataset_info(const std::string& name);
 // expected, found, way out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
 
-// The folder that holds a known set of files. Throws DataError that says where was looked and how to
-// get it.
+// The folder that holds a known set of files. Throws DataError that says where was looked and how
+// to get it.
 std::filesystem::path find_dataset(const std::string& name,
                                    const std::filesystem::path& data_dir = {});
 

@@ -30,8 +30,8 @@ std::vector<uint8_t> read_idx(const fs::path& folder, const std::string& name,
   if (static_cast<int64_t>(content.size()) != expected)
     throw DataError(
         concat_text(path.string(), ": expected ", expected, " bytes, found ", content.size()));
-  bool right = big_endian32(content.data()) ==
-               0x0800u + shape.size();  // type 8 = unsigned byte, then the rank
+  // type 8 = unsigned byte, then the rank
+  bool right = big_endian32(content.data()) == 0x0800u + shape.size();
   for (size_t k = 0; k < shape.size(); ++k)
     right = right && big_endian32(&content[4 + 4 * k]) == shape[k];
   if (!right) throw DataError(concat_text(path.string(), ": not the IDX header of ", name));
@@ -42,7 +42,11 @@ std::vector<uint8_t> read_idx(const fs::path& folder, const std::string& name,
 Dataset read_split(const fs::path& folder, const std::string& split, const std::string& stem,
                    uint32_t count) {
   const DatasetInfo info = dataset_info("fashion-mnist");
-  Dataset data{.name = info.name, .split = split, .count = count, .height = kPaddedSide, .width = kPaddedSide};
+  Dataset data{.name = info.name,
+               .split = split,
+               .count = count,
+               .height = kPaddedSide,
+               .width = kPaddedSide};
   data.classes = {"T-shirt/top", "trouser", "pullover", "dress", "coat",
                   "sandal",      "shirt",   "sneaker",  "bag",   "ankle boot"};
   data.mean = info.mean;
@@ -60,8 +64,8 @@ Dataset read_split(const fs::path& folder, const std::string& split, const std::
   for (int64_t i = 0; i < data.count; ++i)
     for (int64_t y = 0; y < kStoredSide; ++y)
       for (int64_t x = 0; x < kStoredSide; ++x)
-        std::fill_n(&data.images[((i * kPaddedSide + y + kBorder) * kPaddedSide + x + kBorder) * 3], 3,
-                    grey[(i * kStoredSide + y) * kStoredSide + x]);
+        std::fill_n(&data.images[((i * kPaddedSide + y + kBorder) * kPaddedSide + x + kBorder) * 3],
+                    3, grey[(i * kStoredSide + y) * kStoredSide + x]);
   return data;
 }
 

@@ -91,8 +91,8 @@ Dataset read_split(const std::vector<LabelledFile>& files, int64_t side) {
                            data.images.data() + i * data.image_bytes());
     } catch (...) {
       const std::lock_guard lock(mutex);
-      if (i < first_failure)
-        failure = std::current_exception();  // the same one on every thread count
+      // the same one on every thread count
+      if (i < first_failure) failure = std::current_exception();
       first_failure = std::min<int64_t>(first_failure, i);
     }
   }

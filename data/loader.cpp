@@ -103,8 +103,8 @@ const Batch& BatchLoader::next() {
   } else {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ready_; });
-    if (failure_)
-      std::rethrow_exception(failure_);  // stays: until a seek, there is no batch to go on with
+    // stays: until a seek, there is no batch to go on with
+    if (failure_) std::rethrow_exception(failure_);
     std::swap(current_, spare_);
     ready_ = false;
     changed_.notify_all();

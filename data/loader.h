@@ -16,9 +16,9 @@ namespace passband {
 struct LoaderOptions {
   int64_t batch_size = 256;
   int64_t image_size = 0;  // output side; 0: the stored size
-  bool train = true;  // shuffle and augment; false: stored order, make_eval_batch
+  bool train = true;       // shuffle and augment; false: stored order, make_eval_batch
   bool drop_last = false;  // leave out an incomplete last batch
-  bool pixels = true;  // false: indices and labels alone, for who makes the pictures elsewhere
+  bool pixels = true;      // false: indices and labels alone, for who makes the pictures elsewhere
   AugmentOptions augment;
   uint64_t seed = 0;
   int threads = 1;  // per batch: one suffices for small pictures and leaves the rest to the network
@@ -27,11 +27,11 @@ struct LoaderOptions {
 
 // One batch and where in the stream it stands.
 struct Batch {
-  std::vector<float> images;  // (B, S, S, 3); empty without LoaderOptions::pixels
-  std::vector<int32_t> labels;  // (B)
+  std::vector<float> images;     // (B, S, S, 3); empty without LoaderOptions::pixels
+  std::vector<int32_t> labels;   // (B)
   std::vector<int64_t> indices;  // (B), into the data set
-  int64_t size = 0;  // B
-  int64_t epoch = 0, step = 0;  // step counts within the epoch
+  int64_t size = 0;              // B
+  int64_t epoch = 0, step = 0;   // step counts within the epoch
 };
 
 // The dataset must outlive the loader. Epoch e visits the pictures in an order drawn from (seed, e)
@@ -72,16 +72,16 @@ class BatchLoader {
   LoaderOptions options_;
   int64_t batches_per_epoch_ = 0;
   Position position_;  // of the consumer
-  Batch current_;  // lent out by next()
+  Batch current_;      // lent out by next()
 
   std::vector<int64_t> order_;  // of epoch order_epoch_; used by the thread that makes batches
   int64_t order_epoch_ = -1;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  Position wanted_;  // what the worker makes next
+  Position wanted_;          // what the worker makes next
   uint64_t generation_ = 0;  // moves with every seek: older work is dropped
-  bool ready_ = false;  // spare_ (or failure_) holds the batch for the consumer
+  bool ready_ = false;       // spare_ (or failure_) holds the batch for the consumer
   Batch spare_;
   std::exception_ptr failure_;
   std::jthread worker_;  // last: it stops before what it uses is gone

@@ -146,8 +146,8 @@ namespace {
 struct Scene {
   int64_t shape = 0, texture = 0;
   float x = 0, y = 0, radius = 0, angle = 0;  // of the figure; pixels and radians
-  float ground[3] = {}, figure[3] = {};  // colours, 0 to 1
-  float contrast = 0;  // RMS of the texture
+  float ground[3] = {}, figure[3] = {};       // colours, 0 to 1
+  float contrast = 0;                         // RMS of the texture
   uint64_t texture_seed = 0;
   std::vector<PlaneWave> shading;
 };
@@ -284,13 +284,15 @@ DataSplits make_shapes(const ShapesOptions& options) {
 
 namespace {
 
-// Independent cues differ by chance: that probability, drawn as a conflict, is the same distribution.
+// Independent cues differ by chance: that probability, drawn as a conflict, is the same
+// distribution.
 std::optional<double> conflict_of(const std::string& word, int64_t classes) {
   if (word == "independent") return static_cast<double>(classes - 1) / static_cast<double>(classes);
   double share = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), share);
   if (error != std::errc{} || end != word.data() + word.size() || !(share >= 0 && share <= 1))
-    throw UsageError("shapes: the conflict is a number from 0 to 1 or independent, not '" + word + "'");
+    throw UsageError("shapes: the conflict is a number from 0 to 1 or independent, not '" + word +
+                     "'");
   return share;
 }
 
@@ -299,11 +301,14 @@ std::optional<double> conflict_of(const std::string& word, int64_t classes) {
 ShapesOptions shapes_options(const ShapesWords& words) {
   if (words.label != "shape" && words.label != "texture")
     throw UsageError("shapes: the label is shape or texture, not '" + words.label + "'");
-  ShapesOptions options{.classes = words.classes, .train_count = words.train_count, .test_count = words.test_count};
+  ShapesOptions options{
+      .classes = words.classes, .train_count = words.train_count, .test_count = words.test_count};
   options.label = words.label == "texture" ? Cue::texture : Cue::shape;
   options.seed = words.seed;
-  if (words.conflict != "independent") options.conflict = conflict_of(words.conflict, words.classes);
-  if (words.test_conflict != "same") options.test_conflict = conflict_of(words.test_conflict, words.classes);
+  if (words.conflict != "independent")
+    options.conflict = conflict_of(words.conflict, words.classes);
+  if (words.test_conflict != "same")
+    options.test_conflict = conflict_of(words.test_conflict, words.classes);
   return options;
 }
 

@@ -53,20 +53,20 @@ constexpr std::array<std::string_view, kShapeCues> kTextureNames = {
 // they never agree (the pictures that reveal which one a network uses), empty = drawn independently
 // (agreement by chance, 1 in `classes`).
 struct ShapesOptions {
-  int64_t size = 32;  // pixels, 28 to 512 (fx = 13 must stay below size / 2)
+  int64_t size = 32;     // pixels, 28 to 512 (fx = 13 must stay below size / 2)
   int64_t classes = 10;  // 2 to 10
   int64_t train_count = 10000, test_count = 2000;
-  std::optional<double> conflict;  // in the training pictures, 0 to 1
+  std::optional<double> conflict;       // in the training pictures, 0 to 1
   std::optional<double> test_conflict;  // in the test pictures; empty: as in training
-  Cue label = Cue::shape;  // which cue the label names
+  Cue label = Cue::shape;               // which cue the label names
   uint64_t seed = 0;  // pictures are a pure function of (options, index), whatever the thread count
 };
 
 // The same as words of a configuration.
 struct ShapesWords {
-  std::string label = "shape";  // shape, texture
+  std::string label = "shape";           // shape, texture
   std::string conflict = "independent";  // or a number from 0 to 1
-  std::string test_conflict = "same";  // as in training; or as `conflict`
+  std::string test_conflict = "same";    // as in training; or as `conflict`
   int64_t train_count = 10000, test_count = 2000, classes = kShapeCues;
   uint64_t seed = 0;
 };
@@ -77,7 +77,7 @@ ShapesOptions shapes_options(const ShapesWords& words);
 // One plane wave of a texture.
 struct PlaneWave {
   int fx = 0, fy = 0;  // cycles per image
-  float phase = 0;  // radians
+  float phase = 0;     // radians
   float amplitude = 1;
 };
 

@@ -118,7 +118,8 @@ RunDescription read_run(const fs::path& directory) {
   run.data_dir = setting<std::string>(file, table, "data", "data_dir", "");
   run.shapes_label = setting<std::string>(file, table, "data", "shapes_label", "shape");
   run.shapes_conflict = setting<std::string>(file, table, "data", "shapes_conflict", "independent");
-  run.shapes_test_conflict = setting<std::string>(file, table, "data", "shapes_test_conflict", "same");
+  run.shapes_test_conflict =
+      setting<std::string>(file, table, "data", "shapes_test_conflict", "same");
   run.shapes_classes = setting<int64_t>(file, table, "data", "shapes_classes", 10);
   run.shapes_seed = setting<int64_t>(file, table, "data", "shapes_seed", 0);
   run.shapes_train = setting<int64_t>(file, table, "data", "shapes_train", 10000);
@@ -159,8 +160,8 @@ std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::stri
 
 std::string checkpoint_name(int64_t epoch) {
   const std::string digits = std::to_string(epoch);
-  return "checkpoints/epoch-" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') + digits +
-         ".safetensors";
+  return "checkpoints/epoch-" + std::string(digits.size() < 4 ? 4 - digits.size() : 0, '0') +
+         digits + ".safetensors";
 }
 
 std::vector<RunCheckpoint> checkpoints(const RunDescription& run) {

@@ -35,27 +35,20 @@ template <class From, class To> void convert(const std::string& bytes, const Ten
   for (int64_t i = 0; i < out.numel(); ++i) {
     From value;
     std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(From)), sizeof(From));
-    if constexpr (std::is_same_v<From, To>)
-      to[i] = value;
+    if constexpr (std::is_same_v<From, To>) to[i] = value;
     else if constexpr (std::is_same_v<From, double> || std::is_same_v<To, double>)
       to[i] = static_cast<To>(value);
-    else
-      to[i] = static_cast<To>(static_cast<float>(value));
+    else to[i] = static_cast<To>(static_cast<float>(value));
   }
 }
 
 template <class To>
 bool convert_floating(const std::string& dtype, const std::string& bytes, const Tensor& out) {
-  if (dtype == "F32")
-    convert<float, To>(bytes, out);
-  else if (dtype == "BF16")
-    convert<bf16, To>(bytes, out);
-  else if (dtype == "F16")
-    convert<Half, To>(bytes, out);
-  else if (dtype == "F64")
-    convert<double, To>(bytes, out);
-  else
-    return false;
+  if (dtype == "F32") convert<float, To>(bytes, out);
+  else if (dtype == "BF16") convert<bf16, To>(bytes, out);
+  else if (dtype == "F16") convert<Half, To>(bytes, out);
+  else if (dtype == "F64") convert<double, To>(bytes, out);
+  else return false;
   return true;
 }
 

@@ -175,7 +175,9 @@ std::optional<VitSpec> vit_spec(const std::string& name) {
     spec.pooled = take_prefix(tail, "_gap");
     if (take_prefix(tail, "_qkvbias")) spec.qkv_bias = true;
     if (take_prefix(tail, "_noqkvbias")) spec.qkv_bias = false;
-    if (take_prefix(tail, "_noskip") && (!take_number(tail, spec.no_skip) || spec.no_skip > spec.depth)) return {};
+    if (take_prefix(tail, "_noskip") &&
+        (!take_number(tail, spec.no_skip) || spec.no_skip > spec.depth))
+      return {};
     if (tail.empty()) return spec;
     return {};
   }

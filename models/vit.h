@@ -14,7 +14,8 @@ struct VitSpec {
   int64_t patch = 16;
   bool pooled = false;  // no class token; the classifier reads the mean over tokens
   bool qkv_bias = true;
-  int64_t no_skip = 0;  // block (1, 2, ...) whose MSA and MLP have no shortcut; 0: every block has both
+  // block (1, 2, ...) whose MSA and MLP have no shortcut; 0: every block has both
+  int64_t no_skip = 0;
 };
 
 // "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools

@@ -33,7 +33,7 @@ SelfAttention::SelfAttention(const Scope& scope, int64_t width, int64_t tokens,
 }
 
 Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
-                                const Tensor& residual) const {
+                                 const Tensor& residual) const {
   return proj(attend(qkv(x), {}, {.heads = heads}, site), residual);
 }
 

@@ -13,9 +13,9 @@ struct Context {
   uint64_t step = 0;
   // Element type of activations; parameters stay f32 (f64 for f64).
   DType compute = DType::f32;
-  // The graph holds gates, attention and lambda weights and the deviations of norms constant, so that
-  // its derivative is the linear map that this very input goes through (biases aside). The values of
-  // the pass are the same. For evaluation, see nn/linearise.h.
+  // The graph holds gates, attention and lambda weights and the deviations of norms constant, so
+  // that its derivative is the linear map that this very input goes through (biases aside). The
+  // values of the pass are the same. For evaluation, see nn/linearise.h.
   bool linearised = false;
 };
 

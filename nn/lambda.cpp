@@ -46,9 +46,9 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
 Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
   const int64_t hk = options.heads * options.depth, uk = options.intra_depth * options.depth;
   const int64_t uv = options.intra_depth * value_depth;
-  const Tensor qkv = conv_qkv(x);  // (N, H, W, hk + uk + uv)
-  const Tensor q = held(norm_q(slice(qkv, 3, 0, hk)));  // (N, H, W, hk)
-  const Tensor keys = held(slice(qkv, 3, hk, uk));  // (N, H, W, uk)
+  const Tensor qkv = conv_qkv(x);                            // (N, H, W, hk + uk + uv)
+  const Tensor q = held(norm_q(slice(qkv, 3, 0, hk)));       // (N, H, W, hk)
+  const Tensor keys = held(slice(qkv, 3, hk, uk));           // (N, H, W, uk)
   const Tensor values = norm_v(slice(qkv, 3, hk + uk, uv));  // (N, H, W, uv)
   const LambdaOptions o = {.heads = options.heads,
                            .depth = options.depth,

@@ -36,8 +36,11 @@ Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
 Tensor Mlp::operator()(const Tensor& x, const Tensor& residual) const {
   if (context().linearised) return fc2(gelu_gate(fc1(x)), residual);
   ScopeGuard guard(name);
-  const auto bias_of = [&](const Linear& layer) { return layer.bias ? layer.bias->as(x.dtype()) : Tensor{}; };
-  return mlp(x, fc1.weight->as(x.dtype()), bias_of(fc1), fc2.weight->as(x.dtype()), bias_of(fc2), residual);
+  const auto bias_of = [&](const Linear& layer) {
+    return layer.bias ? layer.bias->as(x.dtype()) : Tensor{};
+  };
+  return mlp(x, fc1.weight->as(x.dtype()), bias_of(fc1), fc2.weight->as(x.dtype()), bias_of(fc2),
+             residual);
 }
 
 SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced)

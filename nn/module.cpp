@@ -50,7 +50,8 @@ Tensor Parameter::as(DType dtype) const {
   CHECK(value.defined(), "parameter ", name,
         " has no memory: the model was made without building it");
   if (value.dtype() == dtype) return value;
-  constexpr int64_t kRun = 16 / sizeof(bf16);  // products are slower on what does not begin at a multiple of 16 bytes
+  // products are slower on what does not begin at a multiple of 16 bytes
+  constexpr int64_t kRun = 16 / sizeof(bf16);
   if (dtype == DType::bf16 && half && half->version == value.version() && offset % kRun == 0)
     return cast_as(value, half->values.view(offset, shape));
   if (recording()) return cast(value, dtype);

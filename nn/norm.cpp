@@ -45,8 +45,7 @@ LayerNorm::LayerNorm(const Scope& scope, int64_t channels, double eps)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
-  if (context().linearised)
-    return held_norm(x, {x.rank() - 1}, eps) * weight->value + bias->value;
+  if (context().linearised) return held_norm(x, {x.rank() - 1}, eps) * weight->value + bias->value;
   return layer_norm(x, weight->value, bias->value, eps);
 }
 

@@ -11,8 +11,8 @@ struct BatchNorm {
   // `gamma` 0 makes the layer output 0 at the start (the last norm of a residual branch).
   BatchNorm(const Scope& scope, int64_t channels, double gamma = 1);
   Tensor operator()(const Tensor& x) const;  // norm(x)
-  Tensor relu(const Tensor& x,
-              const Tensor& residual = {}) const;  // relu(norm(x) + residual), one pass
+  // relu(norm(x) + residual), one pass
+  Tensor relu(const Tensor& x, const Tensor& residual = {}) const;
 
   ParameterRef weight, bias;            // (C)
   BufferRef running_mean, running_var;  // (C)

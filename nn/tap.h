@@ -19,9 +19,9 @@ struct TapSite {
   std::string path;  // "stage3.block2.attention": module path, then the tap's name
   std::string name;  // "attention"
   BlockKind kind = BlockKind::conv;
-  int64_t height = 0,
-          width = 0;   // token grid the buffer lies on (of the whole image, not of a window)
-  int64_t prefix = 0;  // tokens before the grid (the class token)
+  // token grid the buffer lies on (of the whole image, not of a window)
+  int64_t height = 0, width = 0;
+  int64_t prefix = 0;             // tokens before the grid (the class token)
   int64_t window = 0, shift = 0;  // attention windows; 0 = global
   double patch = 1;               // input pixels per grid step
   bool subsamples = false;        // the block reduced the resolution

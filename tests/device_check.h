@@ -1,5 +1,5 @@
-// What the tests of operations on a GPU, real or emulated, share: an operation's result and gradients there, against
-// the same in f64 on the CPU, and under every schedule of the emulator.
+// What the tests of operations on a GPU, real or emulated, share: an operation's result and
+// gradients there, against the same in f64 on the CPU, and under every schedule of the emulator.
 #pragma once
 #include <cstring>
 
@@ -14,7 +14,8 @@ using numeric::Tensors;
 
 inline constexpr Device kDevice{DeviceType::cuda, 0};
 
-// Products and convolutions by this engine while it lives, and after it the settings that programs begin with.
+// Products and convolutions by this engine while it lives, and after it the settings that programs
+// begin with.
 struct EngineGuard {
   explicit EngineGuard(Engine engine) {
     set_product_engine(engine);
@@ -35,7 +36,8 @@ inline Tensors on(Device device, const Tensors& inputs) {
 
 inline Tensors in_f64(const Tensors& inputs) {
   Tensors wide;
-  for (const Tensor& input : inputs) wide.push_back(Tensor::from(input.values(), input.shape(), DType::f64));
+  for (const Tensor& input : inputs)
+    wide.push_back(Tensor::from(input.values(), input.shape(), DType::f64));
   return wide;
 }
 
@@ -50,13 +52,14 @@ inline Tensors everything(const Function& f, const Tensors& inputs) {
   return results;
 }
 
-// What a sum of `terms` products of numbers of this type may be off by: c roundings of each, at random.
+// What a sum of `terms` products of numbers of this type may be off by: c roundings of each, at
+// random.
 inline double allowance(DType dtype, double c, int64_t terms) {
   return c * (dtype == DType::bf16 ? 0x1p-8 : 0x1p-23) * std::sqrt(static_cast<double>(terms));
 }
 
-// Result and gradients against f64 on the CPU from the same inputs: no error exceeds `tolerance` times the root mean
-// square of what the result should be.
+// Result and gradients against f64 on the CPU from the same inputs: no error exceeds `tolerance`
+// times the root mean square of what the result should be.
 inline void check_against_f64(const Function& f, const Tensors& inputs, double tolerance) {
   const Tensors got = everything(f, on(kDevice, inputs)), want = everything(f, in_f64(inputs));
   for (size_t i = 0; i < got.size(); ++i) {
@@ -68,7 +71,8 @@ inline void check_against_f64(const Function& f, const Tensors& inputs, double t
       worst = numeric::worse(worst, error);
     }
     const double scale = std::sqrt(squares / static_cast<double>(exact.size())) + 1e-3;
-    INFO("result ", i, " of ", inputs[0], ": largest error ", worst / scale, " of the root mean square");
+    INFO("result ", i, " of ", inputs[0], ": largest error ", worst / scale,
+         " of the root mean square");
     REQUIRE(worst <= tolerance * scale);
   }
 }

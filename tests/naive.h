@@ -66,8 +66,8 @@ inline void check_close(const Tensor& actual, const std::vector<double>& wanted,
   for (const double value : wanted) largest = std::max(largest, std::abs(value));
   const double floor = 4 * sum_eps * std::sqrt(static_cast<double>(terms)) * largest + 1e-300;
   for (size_t i = 0; i < wanted.size(); ++i)
-    worst = numeric::worse(worst,
-                           std::abs(values[i] - wanted[i]) / (floor + store_eps * std::abs(wanted[i])));
+    worst = numeric::worse(
+        worst, std::abs(values[i] - wanted[i]) / (floor + store_eps * std::abs(wanted[i])));
   INFO(actual, " with ", terms, " terms");
   REQUIRE(worst <= 1);
 }

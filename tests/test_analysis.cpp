@@ -31,7 +31,8 @@ Tensor identity_attention(int64_t tokens) {
   return a;
 }
 
-TapSite grid(int64_t side, double patch, int64_t window = 0, int64_t shift = 0, int64_t prefix = 0) {
+TapSite grid(int64_t side, double patch, int64_t window = 0, int64_t shift = 0,
+             int64_t prefix = 0) {
   TapSite site;
   site.path = "block.attention";
   site.name = "attention";
@@ -64,7 +65,8 @@ TEST_CASE("the spectrum of a 2 x 2 box blur falls by 2 ln|cos(w/2)| along the di
 }
 
 TEST_CASE("the spectrum of a 3 x 3 box blur falls by 2 ln|(1 + 2 cos w)/3| along the diagonal") {
-  const auto box = map_of(8, [](int64_t y, int64_t x) { return (y + 1) % 8 < 3 && (x + 1) % 8 < 3 ? 1 / 9.0 : 0.0; });
+  const auto box = map_of(
+      8, [](int64_t y, int64_t x) { return (y + 1) % 8 < 3 && (x + 1) % 8 < 3 ? 1 / 9.0 : 0.0; });
   LogAmplitude sums;
   sums.add(box);
   const std::vector<double> diagonal = sums.diagonal();
@@ -81,7 +83,8 @@ TEST_CASE("white noise reads half a logarithm of two above zero frequency") {
   sums.add(noise);
   const std::vector<double> diagonal = sums.diagonal();
   // 512 maps: the mean logarithm at zero frequency scatters by 1.11 / sqrt(512) = 0.05.
-  for (size_t i = 1; i < diagonal.size(); ++i) CHECK(std::abs(diagonal[i] - kWhiteNoiseLogAmplitude) < 0.2);
+  for (size_t i = 1; i < diagonal.size(); ++i)
+    CHECK(std::abs(diagonal[i] - kWhiteNoiseLogAmplitude) < 0.2);
 }
 
 TEST_CASE("the diagonal has as many points as published: 7 for 14 x 14, 4 for 7 x 7") {
@@ -94,12 +97,14 @@ TEST_CASE("the diagonal has as many points as published: 7 for 14 x 14, 4 for 7 
 
 TEST_CASE("the variance of a feature map is unbiased over positions") {
   MapVariance sums;
-  sums.add(map_of(2, [](int64_t y, int64_t x) { return static_cast<double>(2 * y + x); }));  // 0, 1, 2, 3
+  // 0, 1, 2, 3
+  sums.add(map_of(2, [](int64_t y, int64_t x) { return static_cast<double>(2 * y + x); }));
   CHECK(sums.value() == doctest::Approx(5.0 / 3));
 }
 
 TEST_CASE("uniform attention over 14 x 14 patches of 16 px looks 116.4922 px far") {
-  CHECK(distance(grid(14, 16), uniform_attention(1, 1, 196)) == doctest::Approx(116.4922).epsilon(1e-6));
+  CHECK(distance(grid(14, 16), uniform_attention(1, 1, 196)) ==
+        doctest::Approx(116.4922).epsilon(1e-6));
   CHECK(16 * uniform_distance(14) == doctest::Approx(116.4922).epsilon(1e-6));
   CHECK(32 * uniform_distance(7) == doctest::Approx(115.5029).epsilon(1e-6));
   CHECK(2 * uniform_distance(16) == doctest::Approx(16.6522).epsilon(1e-5));
@@ -114,7 +119,9 @@ TEST_CASE("a class token that takes half of the attention does not shorten the d
   CHECK(sums.class_mass()[0] == doctest::Approx(0.5).epsilon(1e-5));
 }
 
-TEST_CASE("attention to itself has distance 0") { CHECK(distance(grid(5, 8), identity_attention(25)) == 0); }
+TEST_CASE("attention to itself has distance 0") {
+  CHECK(distance(grid(5, 8), identity_attention(25)) == 0);
+}
 
 TEST_CASE("attention to the right neighbour, the last column to itself, looks P (n - 1) / n far") {
   const int64_t n = 6;
@@ -123,10 +130,14 @@ TEST_CASE("attention to the right neighbour, the last column to itself, looks P 
   CHECK(distance(grid(n, 8), a) == doctest::Approx(8.0 * 5 / 6));
 }
 
-TEST_CASE("uniform attention in 7 x 7 windows is 14.4379 px at stride 4, and twice that at every further stage") {
-  const std::pair<double, double> stages[] = {{4, 14.4379}, {8, 28.8757}, {16, 57.7514}, {32, 115.5029}};
+TEST_CASE(
+    "uniform attention in 7 x 7 windows is 14.4379 px at stride "
+    "4, and twice that at every further stage") {
+  const std::pair<double, double> stages[] = {
+      {4, 14.4379}, {8, 28.8757}, {16, 57.7514}, {32, 115.5029}};
   for (const auto& [stride, expected] : stages)
-    CHECK(distance(grid(14, stride, 7), uniform_attention(4, 1, 49)) == doctest::Approx(expected).epsilon(1e-5));
+    CHECK(distance(grid(14, stride, 7), uniform_attention(4, 1, 49)) ==
+          doctest::Approx(expected).epsilon(1e-5));
 }
 
 TEST_CASE("a shifted window is measured in the unrolled picture") {
@@ -148,7 +159,9 @@ void add_predictions(Calibration& sums, double confidence, int n, int right) {
 
 }  // namespace
 
-TEST_CASE("100 predictions at 80 % of which 80 are right are calibrated, of which 60 are right off by 0.2") {
+TEST_CASE(
+    "100 predictions at 80 % of which 80 are right are "
+    "calibrated, of which 60 are right off by 0.2") {
   Calibration honest(2), proud(2);
   add_predictions(honest, 0.8, 100, 80);
   add_predictions(proud, 0.8, 100, 60);
@@ -159,7 +172,7 @@ TEST_CASE("100 predictions at 80 % of which 80 are right are calibrated, of whic
 
 TEST_CASE("gaps of opposite sign add up in ECE and cancel in its signed form") {
   Calibration sums(2);
-  add_predictions(sums, 0.9, 50, 40);   // says 0.9, is 0.8
+  add_predictions(sums, 0.9, 50, 40);     // says 0.9, is 0.8
   add_predictions(sums, 0.6001, 50, 35);  // says 0.6, is 0.7
   const CalibrationResult r = sums.result();
   CHECK(r.ece == doctest::Approx(0.1).epsilon(1e-3));
@@ -192,7 +205,8 @@ TEST_CASE("the floor of ECE is what a calibrated simulator of 1000 pictures show
   for (int i = 0; i < 1000; ++i) {
     const double p = 0.5 + 0.5 * (i + 0.5) / 1000;
     const double logit = std::log(p / (1 - p));
-    sums.add(Tensor::from({logit, 0}, {1, 2}, DType::f64), {random.uniform() < static_cast<float>(p) ? 0 : 1});
+    sums.add(Tensor::from({logit, 0}, {1, 2}, DType::f64),
+             {random.uniform() < static_cast<float>(p) ? 0 : 1});
   }
   CHECK(sums.result().ece_floor == doctest::Approx(0.0282).epsilon(0.05));
 }

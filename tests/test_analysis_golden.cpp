@@ -1,6 +1,7 @@
-// Analyses against numpy, scipy and PyTorch: golden values made by golden/make_analysis.py, most of them of one small
-// vision transformer that the script writes down again, run here through the analyses as the program runs them. Values
-// of f32 passes agree to 2e-5 of the largest, of f64 ones to 1e-9 and better.
+// Analyses against numpy, scipy and PyTorch: golden values made by golden/make_analysis.py, most of
+// them of one small vision transformer that the script writes down again, run here through the
+// analyses as the program runs them. Values of f32 passes agree to 2e-5 of the largest, of f64 ones
+// to 1e-9 and better.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@
 #include "models/vit.h"
 #include "models/weights.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/golden_file.h"
 #include "tests/tiny_network.h"
 #include "tests/worst.h"
 
@@ -37,7 +39,7 @@ constexpr int64_t kCount = 16, kSide = 12, kClasses = 4;
 
 const std::map<std::string, Tensor>& file() {
   static const std::map<std::string, Tensor> tensors =
-      read_safetensors(PASSBAND_TESTS_DIR "/golden/analysis.safetensors");
+      read_safetensors(golden_file("analysis.safetensors"));
   return tensors;
 }
 
@@ -54,29 +56,35 @@ double distance(const std::vector<double>& got, const std::vector<double>& want)
   return worst / scale;
 }
 
-double distance(const std::vector<double>& got, const std::string& name) { return distance(got, golden(name)); }
+double distance(const std::vector<double>& got, const std::string& name) {
+  return distance(got, golden(name));
+}
 
 std::vector<double> normals(const std::string& site, size_t count) {
   std::vector<double> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = static_cast<double>(random_normal({kSeed, 0, site_of(site)}, i));
+  for (size_t i = 0; i < count; ++i)
+    values[i] = static_cast<double>(random_normal({kSeed, 0, site_of(site)}, i));
   return values;
 }
 
 std::vector<double> uniforms(const std::string& site, size_t count) {
   std::vector<double> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = static_cast<double>(random_uniform({kSeed, 0, site_of(site)}, i));
+  for (size_t i = 0; i < count; ++i)
+    values[i] = static_cast<double>(random_uniform({kSeed, 0, site_of(site)}, i));
   return values;
 }
 
 // The network of the script.
 std::shared_ptr<Model> network(DType dtype = DType::f32) {
-  std::shared_ptr<Model> model = make_vit("golden", {.width = 8, .depth = 2, .heads = 2, .patch = 4},
-                                          {.classes = kClasses, .image_size = kSide, .dtype = dtype});
+  std::shared_ptr<Model> model =
+      make_vit("golden", {.width = 8, .depth = 2, .heads = 2, .patch = 4},
+               {.classes = kClasses, .image_size = kSide, .dtype = dtype});
   model->store().build(0, dtype);
   for (const ParameterRef& p : model->store().parameters()) {
     std::vector<double> values = normals(p->name, static_cast<size_t>(p->shape.numel()));
     const bool scale = p->name.find("norm") != std::string::npos && p->name.ends_with("weight");
-    for (double& value : values) value = p->shape.rank() > 1 ? 0.4 * value : 0.1 * value + (scale ? 1 : 0);
+    for (double& value : values)
+      value = p->shape.rank() > 1 ? 0.4 * value : 0.1 * value + (scale ? 1 : 0);
     copy_(p->value.detach(), Tensor::from(values, p->shape, dtype));
   }
   model->store().touch();
@@ -133,8 +141,10 @@ TEST_CASE("the network of the script says the same") {
   CHECK(distance((*model)(images).values(), "logits") < 1e-6);  // pictures are normalised in f32
 }
 
-TEST_CASE("attention distance and entropy are PyTorch's, head by head, through the whole analyses") {
-  const Section ours = run("distance"), script = run("distance", {{"distance.class_token", "drop"}});
+TEST_CASE(
+    "attention distance and entropy are PyTorch's, head by head, through the whole analyses") {
+  const Section ours = run("distance"),
+                script = run("distance", {{"distance.class_token", "drop"}});
   CHECK(distance(ours.arrays.at(0).values, "distance.renormalised") < kSingle);
   CHECK(distance(script.arrays.at(0).values, "distance.dropped") < kSingle);
   std::vector<double> mass = golden("class_mass");
@@ -171,7 +181,8 @@ TEST_CASE("every form of rollout is the product of whole matrices in numpy") {
   }
 }
 
-TEST_CASE("rollout by norms sends every source by itself, over places and over groups of channels") {
+TEST_CASE(
+    "rollout by norms sends every source by itself, over places and over groups of channels") {
   const auto model = network();
   const Tensor image = network_images(*model, data(), {1});
   for (const int64_t groups : {1, 2}) {
@@ -212,7 +223,8 @@ TEST_CASE("lesions leave as many right answers as PyTorch without the part") {
   const DepthAxis branches = branches_of(*model);
   const auto right = [&](const std::vector<Lesion>& lesions, Removal removal) {
     std::vector<double> counts;
-    for (const LesionResult& r : run_lesions(*model, data(), lesions, removal, {.images = kCount})) {
+    for (const LesionResult& r :
+         run_lesions(*model, data(), lesions, removal, {.images = kCount})) {
       CHECK(static_cast<double>(r.intact) == golden("right")[0]);
       counts.push_back(static_cast<double>(r.lesioned));
     }
@@ -226,7 +238,8 @@ TEST_CASE("lesions leave as many right answers as PyTorch without the part") {
 TEST_CASE("receptive fields are those of PyTorch's Jacobians") {
   Dataset two = data();
   two.count = 2;
-  const ReceptiveFields exact = measure_fields(*network(), two, {.estimator = FieldEstimator::exact});
+  const ReceptiveFields exact =
+      measure_fields(*network(), two, {.estimator = FieldEstimator::exact});
   std::vector<double> energy, absolute;
   for (const ReceptiveField& field : exact.fields) {
     energy.insert(energy.end(), field.energy.begin(), field.energy.end());
@@ -262,7 +275,8 @@ TEST_CASE("spectra of maps with even and odd sides are numpy's, variance along d
   CHECK(distance(variance.figures.at(0).panels.at(0).lines.at(0).y, "variance") < kSingle);
 }
 
-TEST_CASE("minibatch CKA of layers, and of tokens with patches, is Song's estimator summed in numpy") {
+TEST_CASE(
+    "minibatch CKA of layers, and of tokens with patches, is Song's estimator summed in numpy") {
   for (const char* features : {"flat", "pooled"}) {
     INFO(features);
     const Section cka = run("cka", {{"cka.batch", "8"}, {"cka.features", features}});
@@ -276,29 +290,35 @@ TEST_CASE("Hessian products and extreme eigenvalues are those of PyTorch's whole
   const auto model = network(DType::f64);
   Dataset four = data();
   four.count = 4;
-  const LossBatches batches{.data = &four, .indices = {0, 1, 2, 3}, .batch_size = 4, .image_size = kSide};
+  const LossBatches batches{
+      .data = &four, .indices = {0, 1, 2, 3}, .batch_size = 4, .image_size = kSide};
   const BatchHessian hessian(*model, batches.batch(0), {});
   const int64_t n = model->store().parameter_count();
-  const Tensor v = Tensor::from(normals("golden.direction", static_cast<size_t>(n)), {n}, DType::f64);
+  const Tensor v =
+      Tensor::from(normals("golden.direction", static_cast<size_t>(n)), {n}, DType::f64);
   CHECK(distance(hessian.times(v).values(), "hessian.times") < 1e-6);
   const TopEigenvalues top = top_eigenvalues(hessian.map(), {.count = 5, .tolerance = 1e-8});
   CHECK(distance(top.values, "hessian.largest") < 1e-6);
   const Ritz all = ritz(lanczos(hessian.map(), normal_vector(n, DType::f64, {1, 0, 1}), 80));
   const auto ends = std::ranges::minmax(all.values);
   CHECK(distance({ends.max, ends.min}, "hessian.ends") < 1e-6);
-  // Trace by Rademacher probes: four deviations, whose square is 2 (|H|^2 - sum h_ii^2) / 60 at most.
+  // Trace by Rademacher probes: four deviations, whose square is 2 (|H|^2 - sum h_ii^2) / 60 at
+  // most.
   const std::vector<double> moments = golden("hessian.moments");
-  CHECK(std::abs(trace(hessian.map(), 60, 3).mean - moments[0]) < 4 * std::sqrt(2 * moments[1] / 60));
+  CHECK(std::abs(trace(hessian.map(), 60, 3).mean - moments[0]) <
+        4 * std::sqrt(2 * moments[1] / 60));
 }
 
-TEST_CASE("loss surfaces along filter-normalised directions are PyTorch's losses at the moved weights") {
+TEST_CASE(
+    "loss surfaces along filter-normalised directions are PyTorch's losses at the moved weights") {
   const Section section = run_named("landscape", {{.label = "golden", .model = network()}}, data(),
                                     {{"landscape.side_points", "5"},
                                      {"landscape.line_points", "3"},
                                      {"landscape.reach", "0.5"},
                                      {"landscape.decay", "0"}});
   CHECK(distance(array_of(section, "landscape-nll-1"), "landscape.nll") < kSingle);
-  const Tensor position = landscape_direction(network(DType::f64)->store(), 11, FilterNorm::position);
+  const Tensor position =
+      landscape_direction(network(DType::f64)->store(), 11, FilterNorm::position);
   CHECK(distance(position.values(), "landscape.position") < 1e-6);
 }
 
@@ -307,20 +327,26 @@ TEST_CASE("calibration of drawn logits: numpy's bins and scipy's temperature") {
   std::vector<double> logits = normals("golden.logits", count * classes);
   for (double& z : logits) z *= 3;
   std::vector<int32_t> labels;
-  for (const double label : golden("calibration.labels")) labels.push_back(static_cast<int32_t>(label));
+  for (const double label : golden("calibration.labels"))
+    labels.push_back(static_cast<int32_t>(label));
   Calibration sums(classes);
   sums.add(Tensor::from(logits, {count, classes}, DType::f64), labels);
   const CalibrationResult r = sums.result();
-  CHECK(distance({r.ece, r.signed_ece, r.mce, r.adaptive_ece, r.classwise_ece, r.nll, r.brier, r.accuracy},
+  CHECK(distance({r.ece, r.signed_ece, r.mce, r.adaptive_ece, r.classwise_ece, r.nll, r.brier,
+                  r.accuracy},
                  "calibration.scores") < 1e-6);
   CHECK(distance({r.temperature}, "calibration.temperature") < 1e-6);
   CHECK(value_of(run("calibration"), "accuracy") == doctest::Approx(golden("right")[0] / kCount));
 }
 
-TEST_CASE("ridge probes solve numpy's normal equations, with more examples than features and with fewer") {
+TEST_CASE(
+    "ridge probes solve numpy's normal equations, with more "
+    "examples than features and with fewer") {
   for (const auto& [name, n, d] : {std::tuple{"tall", 40, 6}, std::tuple{"wide", 9, 14}}) {
-    std::vector<double> x = normals(std::string("golden.ridge.") + name, static_cast<size_t>(n * d));
-    for (size_t i = 0; i < x.size(); ++i) x[i] = x[i] * (1 + static_cast<double>(i % static_cast<size_t>(d))) + 3;
+    std::vector<double> x =
+        normals(std::string("golden.ridge.") + name, static_cast<size_t>(n * d));
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = x[i] * (1 + static_cast<double>(i % static_cast<size_t>(d))) + 3;
     std::vector<int32_t> labels;
     for (int i = 0; i < n; ++i) labels.push_back(i * 7 % 3);
     const RidgePath path = ridge_of_examples(Tensor::from(x, {n, d}, DType::f64), labels, 3);
@@ -335,21 +361,24 @@ TEST_CASE("shares and reach of a lambda layer's signed weights are numpy's") {
     return Tensor::from(normals(name, static_cast<size_t>(shape.numel())), shape);
   };
   LambdaWeights sums;
-  TapSite site{.path = "block.lambda", .name = "lambda", .kind = BlockKind::lambda, .height = 3, .width = 3};
+  TapSite site{
+      .path = "block.lambda", .name = "lambda", .kind = BlockKind::lambda, .height = 3, .width = 3};
   site.patch = 4;
   sums.add(site, drawn("golden.lambda"), drawn("golden.lambda_content"));
-  CHECK(distance({sums.content_share(), sums.negative_share(), sums.distance(), sums.uniform_distance()}, "lambda") <
-        1e-6);
+  CHECK(distance(
+            {sums.content_share(), sums.negative_share(), sums.distance(), sums.uniform_distance()},
+            "lambda") < 1e-6);
 }
 
 TEST_CASE("decisions on cue conflicts and Cohen's kappa are numpy's") {
   std::vector<double> logits = normals("golden.conflicts", 50 * 12);
   for (double& z : logits) z *= 2;
   const std::vector<std::vector<int64_t>> members = {{0, 4, 5}, {1}, {2, 3, 9, 10}, {7, 8}};
-  for (const auto& [name, pool] : {std::pair{"mean", Pool::mean}, std::pair{"sum", Pool::sum},
-                                   std::pair{"max", Pool::max}}) {
+  for (const auto& [name, pool] :
+       {std::pair{"mean", Pool::mean}, std::pair{"sum", Pool::sum}, std::pair{"max", Pool::max}}) {
     const std::vector<int32_t> decided = decide(logits, 12, members, pool);
-    CHECK(std::vector<double>(decided.begin(), decided.end()) == golden(std::string("decided.") + name));
+    CHECK(std::vector<double>(decided.begin(), decided.end()) ==
+          golden(std::string("decided.") + name));
   }
   std::vector<bool> first, second;
   for (const double u : uniforms("golden.first", 60)) first.push_back(u < 0.7);
@@ -359,5 +388,6 @@ TEST_CASE("decisions on cue conflicts and Cohen's kappa are numpy's") {
 
 TEST_CASE("symmetric bands hold the bins of numpy's frequencies") {
   for (const int64_t side : {16, 7})
-    CHECK(band_mask({0.3 * std::numbers::pi, 0.2}, side, side) == golden("band." + std::to_string(side)));
+    CHECK(band_mask({0.3 * std::numbers::pi, 0.2}, side, side) ==
+          golden("band." + std::to_string(side)));
 }

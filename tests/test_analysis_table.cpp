@@ -1,4 +1,5 @@
-// The table of analyses and what surrounds it: settings, progress, what does not apply, comparisons, shared values.
+// The table of analyses and what surrounds it: settings, progress, what does not apply,
+// comparisons, shared values.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -54,7 +55,8 @@ TEST_CASE("settings are the defaults, then what was given, by kind") {
   CHECK(plain.whole("count") == 8);
   CHECK(plain.numbers("bands") == std::vector<double>{0.1, 0.5});
   const AnalysisInput given = with_settings(
-      {}, sample(), {{"sample.count", "3"}, {"sample.shuffle", "on"}, {"other.count", "no number"}});
+      {}, sample(),
+      {{"sample.count", "3"}, {"sample.shuffle", "on"}, {"other.count", "no number"}});
   CHECK(given.whole("count") == 3);
   CHECK(given.flag("shuffle"));
   CHECK_THROWS_AS(given.text("undeclared"), Error);
@@ -62,7 +64,8 @@ TEST_CASE("settings are the defaults, then what was given, by kind") {
 
 TEST_CASE("an option that is unknown or does not fit names the nearest and the rule") {
   const auto refuse = [](const std::string& name, const std::string& value, const char* part) {
-    CHECK_THROWS_WITH_AS(with_settings({}, sample(), {{name, value}}), doctest::Contains(part), UsageError);
+    CHECK_THROWS_WITH_AS(with_settings({}, sample(), {{name, value}}), doctest::Contains(part),
+                         UsageError);
   };
   refuse("sample.estimater", "biased", "did you mean \"sample.estimator\"");
   refuse("sample.estimator", "biasd", "did you mean \"biased\"");
@@ -70,7 +73,8 @@ TEST_CASE("an option that is unknown or does not fit names the nearest and the r
   refuse("sample.shuffle", "perhaps", "not true or false");
   const AnalysisInput fractional = with_settings({}, sample(), {{"sample.count", "2.5"}});
   CHECK_THROWS_WITH_AS(fractional.whole("count"), doctest::Contains("whole"), UsageError);
-  CHECK_THROWS_WITH_AS(find_analysis("calibratoin"), doctest::Contains("\"calibration\""), UsageError);
+  CHECK_THROWS_WITH_AS(find_analysis("calibratoin"), doctest::Contains("\"calibration\""),
+                       UsageError);
 }
 
 TEST_CASE("progress of parts adds up to the whole") {
@@ -107,7 +111,9 @@ TEST_CASE("the time left goes by the pace of this call, not by what an earlier o
 
 TEST_CASE("a network an analysis does not apply to is left out, with the reason") {
   Analysis analysis = sample();
-  analysis.unsuited = [](const Subject& s) { return s.label == "resnet" ? "it has no attention." : ""; };
+  analysis.unsuited = [](const Subject& s) {
+    return s.label == "resnet" ? "it has no attention." : "";
+  };
   AnalysisInput input;
   input.subjects = {subject("vit"), subject("resnet")};
   const Section some = run_analysis(analysis, input);

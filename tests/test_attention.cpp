@@ -85,8 +85,8 @@ TEST_CASE("attention's halves, with the probabilities made real, equal the fused
 }
 
 TEST_CASE(
-    "attention's gradients equal differences to the second order, and the halves have the same "
-    "ones") {
+    "attention's gradients equal differences to the second "
+    "order, and the halves have the same ones") {
   for (const Case& c : cases()) {
     if (c.shape.numel() > 400) continue;
     CAPTURE(c.shape.str());
@@ -140,8 +140,8 @@ TEST_CASE("attention that sees only itself returns the values") {
 }
 
 TEST_CASE(
-    "a shift by the whole window changes nothing, and one window without shift is global "
-    "attention") {
+    "a shift by the whole window changes nothing, and one "
+    "window without shift is global attention") {
   const Tensor qkv = random_tensor({2, 6, 6, 12}, 3);
   const auto with = [&](int64_t window, int64_t shift) {
     return attention(qkv, {}, {.heads = 2, .window = window, .shift = shift});
@@ -188,8 +188,8 @@ TEST_CASE("attention names what is wrong with its operands") {
     return error_of([&] { attention(qkv, bias, o); });
   };
   CHECK(message({.heads = 5}) ==
-        "attention: 5 heads do not divide the channels of qkv f32[2, 4, 4, 24]@cpu, which must be "
-        "3 * heads * d");
+        "attention: 5 heads do not divide the channels of qkv f32[2, 4, "
+        "4, 24]@cpu, which must be 3 * heads * d");
   CHECK(message({.window = 3}) ==
         "attention: window 3 does not divide the 4x4 map of qkv f32[2, 4, 4, 24]@cpu");
   CHECK(message({.window = 2, .shift = 3}) ==
@@ -198,8 +198,8 @@ TEST_CASE("attention names what is wrong with its operands") {
   CHECK(message({.heads = 2, .window = 2}, random_tensor({9, 3}, 1, DType::f32)) ==
         "attention: the bias of 2x2 windows and 2 heads is [9, 2] or [9, 1], it is f32[9, 3]@cpu");
   CHECK(message({.heads = 2, .window = 2}, random_tensor({9, 2}, 1)) ==
-        "attention: the bias must have the type of qkv f32[2, 4, 4, 24]@cpu (or f32 for bf16), it "
-        "is f64[9, 2]@cpu");
+        "attention: the bias must have the type of qkv f32[2, 4, 4, "
+        "24]@cpu (or f32 for bf16), it is f64[9, 2]@cpu");
   CHECK(error_of([&] {
           attention(random_tensor({2, 4, 24}, 1), {}, {.window = 2});
         }) == "attention: windows need qkv (N, H, W, 3 heads d), it is f64[2, 4, 24]@cpu");
@@ -207,8 +207,7 @@ TEST_CASE("attention names what is wrong with its operands") {
           attention_output(random_tensor({2, 1, 16, 4}, 1, DType::f32), qkv);
         }) ==
         "attention_output: probabilities of qkv f32[2, 4, 4, 24]@cpu must be f32[2, 1, 16, 16], "
-        "they are "
-        "f32[2, 1, 16, 4]@cpu");
+        "they are f32[2, 1, 16, 4]@cpu");
 }
 
 }  // namespace

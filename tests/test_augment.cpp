@@ -43,8 +43,8 @@ std::vector<double> tensor_batch(const Dataset& data, const AugmentOptions& opti
   std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
   const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
   const Tensor batch = Tensor::empty({count, size, size, 3});
-  make_batch(batch, pictures, indices, crop_options(data, options, size), {data.mean, data.std}, kKey,
-             draw_mixing(size, size, mixing, kMixingKey));
+  make_batch(batch, pictures, indices, crop_options(data, options, size), {data.mean, data.std},
+             kKey, draw_mixing(size, size, mixing, kMixingKey));
   return batch.values();
 }
 
@@ -63,7 +63,7 @@ TEST_CASE("batches of tensors are the loader's") {
   for (const Case& c : kCases) {
     const Dataset data = random_pictures(c.height, c.width);
     CHECK(max_difference(tensor_batch(data, c.options, c.size, {}),
-                             usual_batch(data, c.options, c.size, {})) < 1e-6);
+                         usual_batch(data, c.options, c.size, {})) < 1e-6);
   }
 }
 
@@ -85,7 +85,8 @@ TEST_CASE("centred batches of tensors are those of an evaluation") {
     const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
     std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
     const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
-    const Tensor batch = Tensor::empty({count, c.size, c.size, 3}), usual = Tensor::empty(batch.shape());
+    const Tensor batch = Tensor::empty({count, c.size, c.size, 3}),
+                 usual = Tensor::empty(batch.shape());
     const CropOptions crop{.height = c.height, .width = c.width, .size = c.size, .centred = true};
     make_batch(batch, pictures, indices, crop, {data.mean, data.std}, {});
     make_eval_batch(data, kIndices, c.size, usual.data<float>());

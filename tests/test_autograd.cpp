@@ -74,8 +74,8 @@ TEST_CASE("a graph is released by backward unless it is to be kept") {
   CHECK(grad(y, {x}, {.retain_graph = true})[0].item() == 6);
   CHECK(grad(y, {x})[0].item() == 6);
   CHECK(contains(message_of([&] { grad(y, {x}); }),
-                 "square: the graph was released by an earlier backward; pass .retain_graph = true "
-                 "to the first one"));
+                 "square: the graph was released by an earlier backward; pass "
+                 ".retain_graph = true to the first one"));
 }
 
 TEST_CASE("an op without a gradient poisons its result by name") {

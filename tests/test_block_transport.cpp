@@ -202,7 +202,7 @@ void check_against_naive(const Model& model, int64_t side, int64_t l, int64_t gr
   const Tensor image = random_images(1, side, DType::f64);
   const auto blocks = block_transports(model, image, {.groups = groups, .copies = 7});
   CHECK(max_difference(blocks[static_cast<size_t>(l)].transport.values(),
-                           naive_norms(model, image, l, groups)) < 1e-9);
+                       naive_norms(model, image, l, groups)) < 1e-9);
 }
 
 }  // namespace
@@ -215,8 +215,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "shared passes give the norms that one output channel at a time gives: windows and lambda "
-    "layers") {
+    "shared passes give the norms that one output channel at a "
+    "time gives: windows and lambda layers") {
   const auto hybrid = shaken("CM:basic,preact,width=8,heads=2,head_dim=4,window=2", 8);
   check_against_naive(*hybrid, 8, 2, 2);
   const auto lambda = shaken("L:basic,width=8,scope=3", 8);
@@ -272,8 +272,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "the gradient of attention is that of the logit: a finite difference in one probability "
-    "agrees") {
+    "the gradient of attention is that of the logit: a finite "
+    "difference in one probability agrees") {
   const auto model = shaken("vit");
   const Tensor images = random_images(1, 16, DType::f64);
   const Trace traced = trace(*model, images, {3});

@@ -1,5 +1,5 @@
-// Calibration: errors in bins of equal count and by class, and the fitted temperature, against independent loops and
-// closed forms.
+// Calibration: errors in bins of equal count and by class, and the fitted temperature, against
+// independent loops and closed forms.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -52,7 +52,8 @@ std::vector<std::vector<double>> probabilities(const Sample& s) {
   for (size_t i = 0; i < s.labels.size(); ++i) {
     std::vector<double> row;
     for (int64_t k = 0; k < s.classes; ++k)
-      row.push_back(std::exp(s.logits[i * static_cast<size_t>(s.classes) + static_cast<size_t>(k)]));
+      row.push_back(
+          std::exp(s.logits[i * static_cast<size_t>(s.classes) + static_cast<size_t>(k)]));
     const double total = std::accumulate(row.begin(), row.end(), 0.0);
     for (double& p : row) p /= total;
     rows.push_back(row);
@@ -73,7 +74,8 @@ double mean_nll(const Sample& s, double temperature) {
 
 }  // namespace
 
-TEST_CASE("the calibration error in bins of equal count is that of a loop over sorted confidences") {
+TEST_CASE(
+    "the calibration error in bins of equal count is that of a loop over sorted confidences") {
   const Sample s = draw(1007, 5, 2.0, 3);
   std::vector<std::pair<double, double>> sorted;  // confidence, right
   const auto rows = probabilities(s);
@@ -101,7 +103,8 @@ TEST_CASE("the classwise calibration error is the mean of the classes' own") {
       double gap = 0;
       for (size_t i = 0; i < rows.size(); ++i) {
         const double p = rows[i][k];
-        if (p > b / 15.0 && p <= (b + 1) / 15.0) gap += p - (s.labels[i] == static_cast<int32_t>(k));
+        if (p > b / 15.0 && p <= (b + 1) / 15.0)
+          gap += p - (s.labels[i] == static_cast<int32_t>(k));
       }
       expected += std::abs(gap) / 600 / 4;
     }

@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "analysis/cka.h"
-#include "tests/legacy_normal.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
+#include "tests/legacy_normal.h"
 
 using namespace passband;
 
@@ -40,7 +40,8 @@ TEST_CASE("debiased linear CKA of Kornblith's demonstration is 0.51346") {
 TEST_CASE("the U-centred inner product of the demonstration gives HSIC_1 = 9.895955787") {
   const Demo demo;
   bool dead = false;
-  const std::vector<double> k = u_centred_gram(demo.x, dead).values(), l = u_centred_gram(demo.y, dead).values();
+  const std::vector<double> k = u_centred_gram(demo.x, dead).values(),
+                            l = u_centred_gram(demo.y, dead).values();
   double product = 0;
   for (size_t i = 0; i < k.size(); ++i) product += k[i] * l[i];
   CHECK(product / (100.0 * 97.0) == doctest::Approx(9.895955787).epsilon(1e-9));
@@ -52,10 +53,13 @@ TEST_CASE("CKA of a layer with itself is 1 and symmetric between two") {
   CHECK(cka(demo.x, demo.y) == doctest::Approx(cka(demo.y, demo.x)).epsilon(1e-12));
 }
 
-TEST_CASE("CKA does not change under rotation, scale and translation, but does under a general linear map") {
+TEST_CASE(
+    "CKA does not change under rotation, scale and "
+    "translation, but does under a general linear map") {
   const Demo demo;
   const double c = std::cos(0.7), s = std::sin(0.7);
-  Tensor rotation = Tensor::zeros({10, 10}, DType::f64), stretch = Tensor::zeros({10, 10}, DType::f64);
+  Tensor rotation = Tensor::zeros({10, 10}, DType::f64),
+         stretch = Tensor::zeros({10, 10}, DType::f64);
   for (int64_t i = 0; i < 10; ++i) {
     rotation.data<double>()[i * 11] = 1;
     stretch.data<double>()[i * 11] = i == 0 ? 30 : 1;
@@ -70,7 +74,8 @@ TEST_CASE("CKA does not change under rotation, scale and translation, but does u
 TEST_CASE("a large common offset in f32 does not disturb CKA") {
   const Demo demo;
   const double exact = cka(demo.x, demo.y);
-  CHECK(std::abs(cka(cast(demo.x, DType::f32) + 1e3, cast(demo.y, DType::f32) + 1e3) - exact) < 1e-4);
+  CHECK(std::abs(cka(cast(demo.x, DType::f32) + 1e3, cast(demo.y, DType::f32) + 1e3) - exact) <
+        1e-4);
 }
 
 TEST_CASE("HSIC_1 averaged over all subsets of four is HSIC_1 of the whole") {
@@ -114,6 +119,6 @@ TEST_CASE("a constant layer is flagged as dead and its cells are not numbers") {
 
 TEST_CASE("fewer than four pictures a batch are refused") {
   bool dead = false;
-  CHECK_THROWS_WITH_AS(u_centred_gram(Tensor::zeros({3, 5}), dead), "cka: needs at least 4 pictures a batch, got 3",
-                       Error);
+  CHECK_THROWS_WITH_AS(u_centred_gram(Tensor::zeros({3, 5}), dead),
+                       "cka: needs at least 4 pictures a batch, got 3", Error);
 }

@@ -127,7 +127,8 @@ TEST_CASE("a gradient that nobody needs is not computed") {
 }
 
 TEST_CASE("a gradient that changes in place between the two it is used for is laid out anew") {
-  const Tensor x = naive::random({2, 32, 32, 32}, DType::f32, 1), w = naive::random({32, 3, 3, 32}, DType::f32, 2),
+  const Tensor x = naive::random({2, 32, 32, 32}, DType::f32, 1),
+               w = naive::random({32, 3, 3, 32}, DType::f32, 2),
                dy = naive::random({2, 32, 32, 32}, DType::f32, 3),
                other = naive::random({2, 32, 32, 32}, DType::f32, 4);
   const ConvOptions options{.padding = 1};
@@ -180,8 +181,7 @@ TEST_CASE("wrong operands are named with the rule they break") {
           conv2d(x, Tensor::zeros({16, 3, 3, 64}), Tensor::zeros({15}));
         }) ==
         "conv2d: bias is f32[15]@cpu, weight is f32[16, 3, 3, 64]@cpu; the bias has one element "
-        "per output channel, of "
-        "the same type");
+        "per output channel, of the same type");
   CHECK(message_of([&] {
           conv2d(x, Tensor::zeros({16, 3, 3, 64}), {}, {.stride = 0});
         }) == "conv2d: stride 0, dilation 1 and groups 1 must be at least 1, padding 0 at least 0");
@@ -189,8 +189,7 @@ TEST_CASE("wrong operands are named with the rule they break") {
           conv2d_input_gradient(x, Tensor::zeros({64, 3, 3, 4}), {2, 9, 9, 4});
         }) ==
         "conv2d_input_gradient: dy is f32[2, 8, 8, 64]@cpu, but x [2, 9, 9, 4] and weight [64, 3, "
-        "3, 4] give "
-        "[2, 7, 7, 64]");
+        "3, 4] give [2, 7, 7, 64]");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "data/augment.h"
 #include "models/weights.h"
 #include "tensor/cpu/parallel.h"
+#include "tests/golden_file.h"
 #include "tests/test_analysis_models.h"
 #include "tests/test_data_support.h"
 
@@ -41,8 +42,7 @@ double mean_difference(const std::vector<uint8_t>& a, const std::vector<uint8_t>
 }
 
 const std::map<std::string, Tensor>& golden() {
-  static const auto tensors =
-      read_safetensors(PASSBAND_TESTS_DIR "/golden/corruptions.safetensors");
+  static const auto tensors = read_safetensors(golden_file("corruptions.safetensors"));
   return tensors;
 }
 
@@ -244,8 +244,8 @@ TEST_CASE("damaged corruption files are refused by name and reason") {
 }
 
 TEST_CASE(
-    "a network that judges by brightness falls for brightness, not for contrast, through the whole "
-    "analysis") {
+    "a network that judges by brightness falls for brightness, not "
+    "for contrast, through the whole analysis") {
   const Dataset data = dark_and_bright(10, 16);
   AnalysisInput input{.subjects = {{.label = "brightness", .model = brightness_network(16)}},
                       .data = &data};

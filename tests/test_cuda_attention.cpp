@@ -1,6 +1,6 @@
 // Attention and the lambda layer on the GPU, real or emulated, at shapes the op table does not
-// have: several tiles of tokens, odd depths, windows that share a block, scopes of the lambda layer,
-// more heads than a tile has rows; the same bits under any schedule.
+// have: several tiles of tokens, odd depths, windows that share a block, scopes of the lambda
+// layer, more heads than a tile has rows; the same bits under any schedule.
 #include "tensor/core/device.h"
 #include "tensor/ops/attention.h"
 #include "tensor/ops/lambda.h"
@@ -41,15 +41,15 @@ constexpr double kRoundings = 4;
 
 const std::vector<Attention>& attentions() {
   static const std::vector<Attention> list{
-      {{3, 16, 3 * 3 * 16}, {.heads = 3}},                 // four pairs to a block, nine of them
-      {{1, 30, 3 * 3 * 8}, {.heads = 3}},                  // two pairs to a block, three of them
-      {{1, 65, 3 * 20}, {.heads = 1}},                     // a class token; runs of 16 bytes or not
-      {{1, 150, 3 * 33}, {.heads = 1}},                    // two blocks of queries, an odd depth
-      {{1, 67, 3 * 128}, {.heads = 1}},                    // the largest depth
+      {{3, 16, 3 * 3 * 16}, {.heads = 3}},  // four pairs to a block, nine of them
+      {{1, 30, 3 * 3 * 8}, {.heads = 3}},   // two pairs to a block, three of them
+      {{1, 65, 3 * 20}, {.heads = 1}},      // a class token; runs of 16 bytes or not
+      {{1, 150, 3 * 33}, {.heads = 1}},     // two blocks of queries, an odd depth
+      {{1, 67, 3 * 128}, {.heads = 1}},     // the largest depth
       {{2, 8, 8, 3 * 2 * 16}, {.heads = 2, .window = 4, .shift = 2}, 2},
       {{1, 14, 14, 3 * 24}, {.heads = 1, .window = 7, .shift = 3}, 1},  // 49 tokens
       {{5, 4, 4, 3 * 2 * 64}, {.heads = 2, .window = 4}, 1},
-      {{1, 9, 9, 3 * 2 * 16}, {.heads = 2}, 2},            // a bias over several tiles of keys
+      {{1, 9, 9, 3 * 2 * 16}, {.heads = 2}, 2},  // a bias over several tiles of keys
   };
   return list;
 }
@@ -64,7 +64,8 @@ TEST_CASE("attention on the GPU equals f64, result and gradients, for 16 to 150 
 // One image and one head. Sums go over the tokens and over the channels.
 void check_head(int64_t tokens, int64_t depth, DType dtype) {
   const Attention head{{1, tokens, 3 * depth}, {.heads = 1}};
-  check_against_f64(function_of(head), inputs_of(head, dtype), allowance(dtype, kRoundings, tokens + depth));
+  check_against_f64(function_of(head), inputs_of(head, dtype),
+                    allowance(dtype, kRoundings, tokens + depth));
 }
 
 TEST_CASE("attention on the GPU equals f64 for heads of 16 to 128 channels and 16 to 577 tokens") {
@@ -121,9 +122,9 @@ Function function_of(const Lambda& c, LambdaOrder order = LambdaOrder::score_fir
 
 const std::vector<Lambda>& lambdas() {
   static const std::vector<Lambda> list{
-      {5, 5, 5, 16, {.heads = 4, .depth = 16}},                   // global, two groups of images
-      {1, 9, 11, 24, {.heads = 4, .depth = 16, .window = 7}},     // local, several tiles of contexts
-      {2, 4, 4, 130, {.heads = 2, .depth = 16}, false},           // three chunks of channels
+      {5, 5, 5, 16, {.heads = 4, .depth = 16}},                // global, two groups of images
+      {1, 9, 11, 24, {.heads = 4, .depth = 16, .window = 7}},  // local, several tiles of contexts
+      {2, 4, 4, 130, {.heads = 2, .depth = 16}, false},        // three chunks of channels
       {1, 3, 4, 5, {.heads = 18, .depth = 3, .intra_depth = 4}},  // two groups of heads
       {3, 4, 3, 8, {.heads = 1, .depth = 33, .window = 3}},       // three tiles of depth
       {2, 3, 3, 7, {.heads = 3, .depth = 5, .intra_depth = 2, .window = 23}},

@@ -1,5 +1,6 @@
-// The MLP on the GPU, real or emulated: both forms of the GELU in the epilogues of both engines, at shapes the op table
-// does not have (several tiles, tails, lines of whole runs), and the same bits under any schedule.
+// The MLP on the GPU, real or emulated: both forms of the GELU in the epilogues of both engines, at
+// shapes the op table does not have (several tiles, tails, lines of whole runs), and the same bits
+// under any schedule.
 #include "tensor/ops/mlp.h"
 #include "tests/device_check.h"
 
@@ -16,7 +17,8 @@ struct Sizes {
 
 Tensors inputs_of(const Sizes& s, DType dtype) {
   Tensors inputs{random_tensor({s.rows, s.in}, 1, dtype), random_tensor({s.hidden, s.in}, 2, dtype),
-                 random_tensor({s.out, s.hidden}, 3, dtype), random_tensor({s.rows, s.out}, 4, dtype)};
+                 random_tensor({s.out, s.hidden}, 3, dtype),
+                 random_tensor({s.rows, s.out}, 4, dtype)};
   if (s.biased) {
     inputs.push_back(random_tensor({s.hidden}, 5, dtype));
     inputs.push_back(random_tensor({s.out}, 6, dtype));
@@ -48,7 +50,9 @@ const std::vector<Sizes>& sizes() {
   return list;
 }
 
-TEST_CASE("the MLP on the GPU equals f64, result and gradients, with both forms of GELU and both engines") {
+TEST_CASE(
+    "the MLP on the GPU equals f64, result and gradients, "
+    "with both forms of GELU and both engines") {
   for (const Engine engine : {Engine::native, Engine::library}) {
     const EngineGuard guard(engine);
     CAPTURE(name_of(engine));
@@ -62,7 +66,8 @@ TEST_CASE("the MLP on the GPU equals f64, result and gradients, with both forms 
 
 TEST_CASE("either engine may be chosen for the MLP") {
   const EngineGuard guard(Engine::automatic);
-  for (const GeluForm form : {GeluForm::erf, GeluForm::tanh}) check({20, 16, 24, 8}, DType::bf16, form);
+  for (const GeluForm form : {GeluForm::erf, GeluForm::tanh})
+    check({20, 16, 24, 8}, DType::bf16, form);
 }
 
 TEST_CASE("the MLP in tf32 is as exact as 10 bits of mantissa allow") {
@@ -82,7 +87,8 @@ TEST_CASE("the MLP keeps nothing for a gradient that nobody wants") {
 }
 
 TEST_CASE("an MLP of no rows has no result and gradients of zero") {
-  const Tensors results = everything(function_of(GeluForm::erf), on(kDevice, inputs_of({0, 3, 5, 2}, DType::f32)));
+  const Tensors results =
+      everything(function_of(GeluForm::erf), on(kDevice, inputs_of({0, 3, 5, 2}, DType::f32)));
   CHECK(results[0].numel() == 0);
   CHECK(max_error(results[2], Tensor::zeros({5, 3})) == 0);
   CHECK(max_error(results[5], Tensor::zeros({5})) == 0);
@@ -91,7 +97,8 @@ TEST_CASE("an MLP of no rows has no result and gradients of zero") {
 TEST_CASE("the MLP gives the same bits under every schedule") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Tensors inputs = on(kDevice, inputs_of({70, 16, 72, 9}, dtype));
-    check_same_bits_under_every_schedule([&] { return everything(function_of(GeluForm::erf), inputs); });
+    check_same_bits_under_every_schedule(
+        [&] { return everything(function_of(GeluForm::erf), inputs); });
   }
 }
 

@@ -66,7 +66,9 @@ TEST_CASE("layer norm on the GPU takes rows shorter and longer than a warp holds
 }
 
 TEST_CASE("a shortcut's gradient is added where a norm on the GPU makes its own") {
-  const auto batch = [](const Tensors& t) { return add(batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true}), t[0]); };
+  const auto batch = [](const Tensors& t) {
+    return add(batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true}), t[0]);
+  };
   const auto layer = [](const Tensors& t) { return add(layer_norm(t[0], t[1], t[2]), t[0]); };
   for (const int64_t columns : {21, 40}) {
     check_against_f64(batch, norm_inputs({300, columns}, DType::f32), 3e-4);

@@ -1,5 +1,6 @@
-// Products and convolutions on the GPU, real or emulated: shapes the op table does not have (whole tiles, tails,
-// sums in parts, strides with dilation, groups of whole runs), every engine, and the same bits under any schedule.
+// Products and convolutions on the GPU, real or emulated: shapes the op table does not have (whole
+// tiles, tails, sums in parts, strides with dilation, groups of whole runs), every engine, and the
+// same bits under any schedule.
 #include "tensor/cuda/engine_choice.h"
 #include "tensor/ops/conv_kernels.h"
 #include "tensor/ops/matmul_kernels.h"
@@ -17,7 +18,8 @@ void check_close_tf32(const Tensor& actual, const std::vector<double>& wanted, i
   const std::vector<double> values = actual.values();
   double largest = 0, worst = 0;
   for (const double value : wanted) largest = std::max(largest, std::abs(value));
-  for (size_t i = 0; i < wanted.size(); ++i) worst = numeric::worse(worst, std::abs(values[i] - wanted[i]));
+  for (size_t i = 0; i < wanted.size(); ++i)
+    worst = numeric::worse(worst, std::abs(values[i] - wanted[i]));
   INFO(actual, " with ", terms, " terms");
   CHECK(worst <= 0x1p-9 * std::sqrt(static_cast<double>(terms)) * largest);
 }
@@ -36,16 +38,24 @@ struct ProductData {
   std::vector<double> wanted;
 
   ProductData(const Product& p, DType dtype)
-      : shape{.batch = p.batch, .m = p.m, .n = p.n, .k = p.k, .transpose_a = p.transpose_a,
+      : shape{.batch = p.batch,
+              .m = p.m,
+              .n = p.n,
+              .k = p.k,
+              .transpose_a = p.transpose_a,
               .transpose_b = p.transpose_b},
         a(naive::random({p.batch, p.m, p.k}, dtype, 1)),
         b(naive::random({p.batch, p.k, p.n}, dtype, 2)) {
     if (p.bias) bias = naive::random({p.n}, dtype, 3);
     if (p.residual) residual = naive::random({p.batch, p.m, p.n}, dtype, 4);
-    wanted = naive::matmul(a.values(), b.values(), p.batch, p.m, p.n, p.k, p.transpose_a, p.transpose_b);
-    const std::vector<double> added = p.bias ? bias.values() : std::vector<double>(static_cast<size_t>(p.n));
-    const std::vector<double> more = p.residual ? residual.values() : std::vector<double>(wanted.size());
-    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += added[i % static_cast<size_t>(p.n)] + more[i];
+    wanted =
+        naive::matmul(a.values(), b.values(), p.batch, p.m, p.n, p.k, p.transpose_a, p.transpose_b);
+    const std::vector<double> added =
+        p.bias ? bias.values() : std::vector<double>(static_cast<size_t>(p.n));
+    const std::vector<double> more =
+        p.residual ? residual.values() : std::vector<double>(wanted.size());
+    for (size_t i = 0; i < wanted.size(); ++i)
+      wanted[i] += added[i % static_cast<size_t>(p.n)] + more[i];
   }
 
   Tensor run() const {
@@ -61,11 +71,12 @@ const std::vector<Product>& products() {
       {1, 1, 1, 1},
       {1, 65, 63, 33, false, true, true, false},
       {1, 64, 64, 64, false, true},
-      {1, 72, 136, 200, false, false, true, true},  // whole runs of 16 bytes, tiles that end in the middle
+      {1, 72, 136, 200, false, false, true,
+       true},  // whole runs of 16 bytes, tiles that end in the middle
       {2, 72, 40, 96, true, false},
       {1, 40, 72, 136, true, true, false, true},
       {3, 17, 19, 23, true, false, true},
-      {1, 24, 40, 1100, true, false, true, true},   // the sum in parts
+      {1, 24, 40, 1100, true, false, true, true},  // the sum in parts
       {2, 9, 7, 1030, false, true, false, true},
   };
   return list;
@@ -97,7 +108,8 @@ TEST_CASE("products in tf32 are as exact as 10 bits of mantissa allow, and no mo
   const ProductData data({1, 64, 64, 64}, DType::f32);
   const std::vector<double> values = data.run().values();
   double worst = 0;
-  for (size_t i = 0; i < values.size(); ++i) worst = numeric::worse(worst, std::abs(values[i] - data.wanted[i]));
+  for (size_t i = 0; i < values.size(); ++i)
+    worst = numeric::worse(worst, std::abs(values[i] - data.wanted[i]));
   CHECK(worst > 1e-4);
 }
 
@@ -122,7 +134,8 @@ struct Convolution {
 
   Shape y() const {
     const auto side = [&](int dim) {
-      return (x[dim] + 2 * options.padding - options.dilation * (w[dim] - 1) - 1) / options.stride + 1;
+      return (x[dim] + 2 * options.padding - options.dilation * (w[dim] - 1) - 1) / options.stride +
+             1;
     };
     return {x[0], side(1), side(2), w[0]};
   }
@@ -142,10 +155,12 @@ struct ConvolutionData {
         y_wanted(static_cast<size_t>(dy.numel())),
         dx_wanted(static_cast<size_t>(x.numel())),
         dw_wanted(static_cast<size_t>(w.numel())) {
-    const std::vector<double> vx = x.values(), vw = w.values(), vdy = dy.values(), vb = bias.values();
+    const std::vector<double> vx = x.values(), vw = w.values(), vdy = dy.values(),
+                              vb = bias.values();
     for (size_t i = 0; i < y_wanted.size(); ++i) y_wanted[i] = vb[i % vb.size()];
     naive::for_conv_products(c.x, c.y(), c.w, c.options, [&](int64_t yi, int64_t xi, int64_t wi) {
-      const auto i = static_cast<size_t>(yi), j = static_cast<size_t>(xi), k = static_cast<size_t>(wi);
+      const auto i = static_cast<size_t>(yi), j = static_cast<size_t>(xi),
+                 k = static_cast<size_t>(wi);
       y_wanted[i] += vx[j] * vw[k];
       dx_wanted[j] += vdy[i] * vw[k];
       dw_wanted[k] += vdy[i] * vx[j];
@@ -154,7 +169,8 @@ struct ConvolutionData {
 
   // y, dx and dw.
   std::vector<Tensor> run() const {
-    const Tensor y = Tensor::empty(c.y(), x.dtype(), kDevice), dx = Tensor::empty(c.x, x.dtype(), kDevice),
+    const Tensor y = Tensor::empty(c.y(), x.dtype(), kDevice),
+                 dx = Tensor::empty(c.x, x.dtype(), kDevice),
                  dw = Tensor::empty(c.w, x.dtype(), kDevice);
     cuda::conv2d_forward(y, x.to(kDevice), w.to(kDevice), bias.to(kDevice), c.options);
     cuda::conv2d_backward_input(dx, dy.to(kDevice), w.to(kDevice), c.options);
@@ -174,16 +190,16 @@ struct ConvolutionData {
 
 const std::vector<Convolution>& convolutions() {
   static const std::vector<Convolution> list = {
-      {{2, 7, 6, 16}, {24, 3, 3, 16}, {.padding = 1}},                     // whole runs of 16 bytes
-      {{1, 9, 11, 3}, {10, 3, 3, 3}, {.padding = 1}},                      // a stem
+      {{2, 7, 6, 16}, {24, 3, 3, 16}, {.padding = 1}},  // whole runs of 16 bytes
+      {{1, 9, 11, 3}, {10, 3, 3, 3}, {.padding = 1}},   // a stem
       {{1, 9, 8, 8}, {16, 3, 3, 8}, {.stride = 2, .padding = 1}},
-      {{2, 8, 8, 16}, {8, 1, 1, 16}, {.stride = 2}},                       // pixels that no output sees
+      {{2, 8, 8, 16}, {8, 1, 1, 16}, {.stride = 2}},  // pixels that no output sees
       {{1, 10, 9, 8}, {8, 3, 2, 8}, {.stride = 2, .padding = 2, .dilation = 3}},
       {{1, 11, 10, 5}, {4, 5, 4, 5}, {.stride = 3, .padding = 2}},
       {{1, 9, 9, 4}, {6, 3, 3, 4}, {.stride = 4, .padding = 3, .dilation = 2}},
       {{1, 4, 4, 32}, {16, 3, 3, 16}, {.padding = 1, .groups = 2}},
       {{1, 3, 2, 6}, {9, 3, 3, 2}, {.padding = 2, .groups = 3}},
-      {{2, 16, 16, 8}, {16, 3, 3, 8}, {.padding = 1}},                     // the sum of dw in parts
+      {{2, 16, 16, 8}, {16, 3, 3, 8}, {.padding = 1}},  // the sum of dw in parts
       {{2, 4, 4, 40}, {24, 1, 1, 40}, {}},
   };
   return list;
@@ -195,7 +211,7 @@ const std::vector<Convolution>& depthwise() {
       {{1, 9, 8, 72}, {72, 5, 5, 1}, {.stride = 2, .padding = 2, .groups = 72}},
       {{2, 7, 7, 5}, {5, 3, 2, 1}, {.padding = 2, .dilation = 2, .groups = 5}},
       {{1, 24, 24, 8}, {8, 7, 7, 1}, {.padding = 3, .groups = 8}},
-      {{1, 6, 6, 4}, {8, 3, 3, 1}, {.padding = 1, .groups = 4}},           // two filters for each channel
+      {{1, 6, 6, 4}, {8, 3, 3, 1}, {.padding = 1, .groups = 4}},  // two filters for each channel
   };
   return list;
 }
@@ -211,7 +227,8 @@ TEST_CASE("convolutions and their gradients equal the naive ones") {
 }
 
 TEST_CASE("convolutions that the large tiles serve equal the naive ones") {
-  // In turn the forward pass, the input gradient and the weight gradient have enough tiles for every multiprocessor.
+  // In turn the forward pass, the input gradient and the weight gradient have enough tiles for
+  // every multiprocessor.
   check_convolutions({{{1, 130, 130, 8}, {72, 1, 2, 8}, {}},
                       {{1, 130, 130, 72}, {8, 1, 2, 72}, {}},
                       {{1, 4, 5, 132 * 40}, {132 * 72, 1, 2, 40}, {.groups = 132}}},
@@ -227,12 +244,14 @@ TEST_CASE("depthwise convolutions and their gradients equal the naive ones") {
 TEST_CASE("convolutions in tf32 are as exact as 10 bits of mantissa allow") {
   const EngineGuard guard(Engine::native);
   allow_tf32(true);
-  for (const Convolution& c : convolutions()) ConvolutionData(c, DType::f32).check(check_close_tf32);
+  for (const Convolution& c : convolutions())
+    ConvolutionData(c, DType::f32).check(check_close_tf32);
 }
 
 // --- engines ---
 
-TEST_CASE("the library's engine gives the same results, and auto chooses one of the two for each shape") {
+TEST_CASE(
+    "the library's engine gives the same results, and auto chooses one of the two for each shape") {
   for (const Engine engine : {Engine::library, Engine::automatic}) {
     const EngineGuard guard(engine);
     CAPTURE(name_of(engine));
@@ -241,18 +260,21 @@ TEST_CASE("the library's engine gives the same results, and auto chooses one of 
         const ProductData data(p, dtype);
         naive::check_close(data.run(), data.wanted, p.k + 2);
       }
-      for (const Convolution& c : convolutions()) ConvolutionData(c, dtype).check(naive::check_close);
+      for (const Convolution& c : convolutions())
+        ConvolutionData(c, dtype).check(naive::check_close);
     }
   }
 }
 
-TEST_CASE("the choice of an engine is made once for each shape, and never while a graph is recorded") {
+TEST_CASE(
+    "the choice of an engine is made once for each shape, and never while a graph is recorded") {
   cuda::EngineChoice choice;
   int native = 0, library = 0;
   const auto run = [&](int64_t shape, bool possible) {
     native = library = 0;
     choice.run(
-        Engine::automatic, {shape}, [&] { ++native; }, [&] { return library += possible, possible; });
+        Engine::automatic, {shape}, [&] { ++native; },
+        [&] { return library += possible, possible; });
   };
   run(1, true);
   CHECK(native > 0);
@@ -273,17 +295,21 @@ TEST_CASE("engines are known by name") {
   CHECK(engine_from("native") == Engine::native);
   CHECK(engine_from("cudnn") == Engine::library);
   CHECK(engine_from("auto") == Engine::automatic);
-  CHECK_THROWS_WITH_AS(engine_from("fast"), doctest::Contains("there are native, library and auto"), UsageError);
+  CHECK_THROWS_WITH_AS(engine_from("fast"), doctest::Contains("there are native, library and auto"),
+                       UsageError);
 }
 
 // --- schedules ---
 
 TEST_CASE("products and convolutions give the same bits under every schedule") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const ProductData parts({1, 24, 40, 1100, true, false, true, true}, dtype), tail({1, 65, 63, 33}, dtype);
+    const ProductData parts({1, 24, 40, 1100, true, false, true, true}, dtype),
+        tail({1, 65, 63, 33}, dtype);
     check_same_bits_under_every_schedule([&] { return std::vector{parts.run(), tail.run()}; });
-    const ConvolutionData strided({{1, 9, 8, 8}, {16, 3, 3, 8}, {.stride = 2, .padding = 1}}, dtype);
-    const ConvolutionData by_channel({{1, 20, 20, 8}, {8, 3, 3, 1}, {.padding = 1, .groups = 8}}, dtype);
+    const ConvolutionData strided({{1, 9, 8, 8}, {16, 3, 3, 8}, {.stride = 2, .padding = 1}},
+                                  dtype);
+    const ConvolutionData by_channel({{1, 20, 20, 8}, {8, 3, 3, 1}, {.padding = 1, .groups = 8}},
+                                     dtype);
     check_same_bits_under_every_schedule([&] { return strided.run(); });
     check_same_bits_under_every_schedule([&] { return by_channel.run(); });
   }

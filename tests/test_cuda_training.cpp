@@ -1,5 +1,6 @@
-// Training on a device, real or emulated, against the CPU: whole steps and curves of each family, recorded steps
-// against steps as they come, batches of pictures that stay there, evaluation, memory of the device.
+// Training on a device, real or emulated, against the CPU: whole steps and curves of each family,
+// recorded steps against steps as they come, batches of pictures that stay there, evaluation,
+// memory of the device.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -47,7 +48,8 @@ TrainConfig config_for(const std::string& model) {
 Batch make_batch(int64_t step) {
   Batch batch;
   batch.size = kBatch;
-  RandomSequence random({.seed = 9, .step = static_cast<uint64_t>(step), .site = site_of("pictures")});
+  RandomSequence random(
+      {.seed = 9, .step = static_cast<uint64_t>(step), .site = site_of("pictures")});
   for (int64_t i = 0; i < kBatch; ++i) {
     const auto label = static_cast<int32_t>(random.below(kClasses));
     batch.labels.push_back(label);
@@ -78,16 +80,17 @@ void append(std::vector<double>& to, const Tensor& from) {
 }
 
 // With a learning rate that changes from step to step, and a source of pictures that may be empty.
-template <class NextBatch>
-Outcome train(const TrainConfig& config, Device device, int64_t steps, const BatchSource& source, NextBatch&& next,
-              int64_t side = kSide) {
+template <class NextBatch> Outcome train(const TrainConfig& config, Device device, int64_t steps,
+                                         const BatchSource& source, NextBatch&& next,
+                                         int64_t side = kSide) {
   const auto model = model_for(config, device, side);
   std::optional<WeightAverage> average;
   if (config.model_ema) average.emplace(model->store(), config.model_ema_decay);
   Optimizer optimizer(config, model->store(), average);
   TrainingStep step(config, *model, optimizer, device, source);
   Outcome outcome;
-  for (int64_t i = 0; i < steps; ++i) step.run(next(i), i, config.lr * (1 - 0.02 * static_cast<double>(i)));
+  for (int64_t i = 0; i < steps; ++i)
+    step.run(next(i), i, config.lr * (1 - 0.02 * static_cast<double>(i)));
   while (const auto result = step.next_result(/*wait=*/true)) {
     outcome.losses.push_back(result->loss);
     outcome.correct.push_back(result->correct);
@@ -97,7 +100,8 @@ Outcome train(const TrainConfig& config, Device device, int64_t steps, const Bat
   outcome.buffers = store.buffer_values().values();
   for (const auto& [name, tensor] : optimizer.state()) append(outcome.state, tensor);
   if (average) append(outcome.average, average->values), append(outcome.state, average->buffers);
-  if (store.half_values()) CHECK(store.half_values().values() == cast(store.values(), DType::bf16).values());
+  if (store.half_values())
+    CHECK(store.half_values().values() == cast(store.values(), DType::bf16).values());
   return outcome;
 }
 
@@ -107,13 +111,16 @@ Outcome train(const TrainConfig& config, Device device, int64_t steps) {
 
 // Random pictures with two pixels to spare on each side.
 Dataset stored_pictures(int64_t count) {
-  Dataset data{.name = "noise", .split = "train", .count = count, .height = kSide + 2, .width = kSide + 2};
+  Dataset data{
+      .name = "noise", .split = "train", .count = count, .height = kSide + 2, .width = kSide + 2};
   data.mean = {0.4f, 0.5f, 0.6f};
   data.std = {0.2f, 0.25f, 0.3f};
   data.classes.resize(kClasses, "class");
   RandomSequence random({.seed = 5, .site = site_of("stored")});
-  for (int64_t i = 0; i < count * data.image_bytes(); ++i) data.images.push_back(static_cast<uint8_t>(random.next()));
-  for (int64_t i = 0; i < count; ++i) data.labels.push_back(static_cast<int32_t>(random.below(kClasses)));
+  for (int64_t i = 0; i < count * data.image_bytes(); ++i)
+    data.images.push_back(static_cast<uint8_t>(random.next()));
+  for (int64_t i = 0; i < count; ++i)
+    data.labels.push_back(static_cast<int32_t>(random.below(kClasses)));
   return data;
 }
 
@@ -127,11 +134,14 @@ TEST_CASE("one training step of each family on the device equals the CPU's") {
     CHECK(max_difference(cpu.losses, device.losses) < 1e-5);
     CHECK(max_difference(cpu.buffers, device.buffers) < 1e-5);
     // AdamW's first step is lr * sign(g): a gradient near zero may go either way.
-    CHECK(max_difference(cpu.values, device.values) < (config.opt == "adamw" ? 2.1 * config.lr : 1e-5));
+    CHECK(max_difference(cpu.values, device.values) <
+          (config.opt == "adamw" ? 2.1 * config.lr : 1e-5));
   }
 }
 
-TEST_CASE("twenty training steps of each family on the device follow the CPU's curve, clipped and averaged") {
+TEST_CASE(
+    "twenty training steps of each family on the device follow "
+    "the CPU's curve, clipped and averaged") {
   for (const std::string& family : kFamilies) {
     CAPTURE(family);
     TrainConfig config = config_for(family);
@@ -168,7 +178,9 @@ TEST_CASE("a step in bf16 on the device is near the CPU's") {
   }
 }
 
-TEST_CASE("recorded steps have the bits of steps as they come: dropout, drop path, optimiser, average, bf16 copy") {
+TEST_CASE(
+    "recorded steps have the bits of steps as they come: dropout, "
+    "drop path, optimiser, average, bf16 copy") {
   for (size_t i = 0; i < kFamilies.size(); ++i) {
     const std::string& family = kFamilies[i];
     TrainConfig config = config_for(family);
@@ -193,12 +205,16 @@ TEST_CASE("recorded steps have the bits of steps as they come: dropout, drop pat
 
 TEST_CASE("batches made on the device of pictures that stay there train as batches of the host") {
   const Dataset data = stored_pictures(18);
-  LoaderOptions options{.batch_size = kBatch, .image_size = kSide, .drop_last = true, .seed = 42, .prefetch = false};
-  for (const int64_t side : {kSide, kSide + 2}) {  // cropped at a position, or from a padded picture
+  LoaderOptions options{
+      .batch_size = kBatch, .image_size = kSide, .drop_last = true, .seed = 42, .prefetch = false};
+  // cropped at a position, or from a padded picture
+  for (const int64_t side : {kSide, kSide + 2}) {
     TrainConfig config = config_for(kFamilies[0]);
     options.image_size = side;
-    options.augment = {
-        .pad = 2, .pad_mode = side == kSide ? PadMode::zero : PadMode::reflect, .flip = 0.5f, .cutout = 3};
+    options.augment = {.pad = 2,
+                       .pad_mode = side == kSide ? PadMode::zero : PadMode::reflect,
+                       .flip = 0.5f,
+                       .cutout = 3};
     for (const bool mixes : {false, true}) {
       CAPTURE(mixes);
       config.mixup = mixes ? 0.8 : 0;
@@ -210,17 +226,21 @@ TEST_CASE("batches made on the device of pictures that stay there train as batch
       const auto pictures = ResidentPictures::upload(data, kDevice);
       REQUIRE(pictures);
       const auto run = [&](Device device, const BatchSource& source, BatchLoader& loader) {
-        return train(config, device, 6, source, [&](int64_t) -> const Batch& { return loader.next(); }, side);
+        return train(
+            config, device, 6, source, [&](int64_t) -> const Batch& { return loader.next(); },
+            side);
       };
       const Outcome cpu = run({}, {}, host);
-      const Outcome device = run(kDevice, {pictures.get(), crop_options(data, options.augment, side)}, indices);
+      const Outcome device =
+          run(kDevice, {pictures.get(), crop_options(data, options.augment, side)}, indices);
       CHECK(max_difference(cpu.losses, device.losses) < 1e-4);
       CHECK(cpu.correct == device.correct);
     }
   }
 }
 
-TEST_CASE("an evaluation on the device counts as one on the CPU, from pictures there or brought there") {
+TEST_CASE(
+    "an evaluation on the device counts as one on the CPU, from pictures there or brought there") {
   const Dataset data = stored_pictures(23);
   const TrainConfig config = config_for(kFamilies[0]);
   const auto there = model_for(config, kDevice), here = model_for(config, {});
@@ -233,7 +253,8 @@ TEST_CASE("an evaluation on the device counts as one on the CPU, from pictures t
     resident.resident = pictures.get();
     const Evaluation cpu = evaluate(*here, data, options);
     CHECK(cpu.count == (count ? count : data.count));
-    for (const Evaluation& device : {evaluate(*there, data, options), evaluate(*there, data, resident)}) {
+    for (const Evaluation& device :
+         {evaluate(*there, data, options), evaluate(*there, data, resident)}) {
       CHECK(device.loss == doctest::Approx(cpu.loss).epsilon(1e-5));
       CHECK(device.top1 == cpu.top1);
       CHECK(device.top5 == cpu.top5);
@@ -243,8 +264,10 @@ TEST_CASE("an evaluation on the device counts as one on the CPU, from pictures t
 }
 
 TEST_CASE("ties of logits are counted on the device as on the CPU") {
-  const std::vector<double> logits = {2, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 9, 8, 7, 6, 1, 1, 9, 8, 7, 6, 1, 1};
-  const Tensor score = empty_score(kDevice), labels = Tensor::from({1, 0, 5, 4}, {4}, DType::i32, kDevice);
+  const std::vector<double> logits = {2, 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0,
+                                      9, 8, 7, 6, 1, 1, 9, 8, 7, 6, 1, 1};
+  const Tensor score = empty_score(kDevice),
+               labels = Tensor::from({1, 0, 5, 4}, {4}, DType::i32, kDevice);
   for (int batch = 0; batch < 2; ++batch)
     add_to_score(score, Tensor::full({}, 0.5, DType::f32, kDevice),
                  Tensor::from(logits, {4, 6}, DType::f32, kDevice), labels);
@@ -292,7 +315,8 @@ TEST_CASE("a device gives back everything it was given") {
 
 TEST_CASE("what a recording writes to is its own also when cached memory is given back") {
   constexpr int64_t kCount = 1 << 20;
-  const Tensor x = Tensor::full({kCount}, 1, DType::f32, kDevice), sum = Tensor::zeros({kCount}, DType::f32, kDevice);
+  const Tensor x = Tensor::full({kCount}, 1, DType::f32, kDevice),
+               sum = Tensor::zeros({kCount}, DType::f32, kDevice);
   const auto recording = make_recording(kDevice);
   const auto step = [&] { add_(sum, x + 1.0); };
   for (int i = 0; i < 2; ++i) recording->run(step);

@@ -246,8 +246,8 @@ TEST_CASE("scaling keeps constants, keeps ramps, and weighs 1 3 3 1 when halving
   for (int x = 0; x < 16; ++x)
     for (int c = 0; c < 3; ++c) ramp[x * 3 + c] = static_cast<uint8_t>(8 * x + c);
   resize_bilinear(ramp.data(), 1, 16, 48, twice.data(), 1, 32);
-  for (int x = 1; x < 31; ++x)
-    CHECK(twice[x * 3 + 1] == 4 * x - 2 + 1);  // position (x + 0.5) / 2 - 0.5
+  // position (x + 0.5) / 2 - 0.5
+  for (int x = 1; x < 31; ++x) CHECK(twice[x * 3 + 1] == 4 * x - 2 + 1);
 
   std::vector<uint8_t> row(8 * 3), half(4 * 3);
   const int values[8] = {0, 200, 8, 16, 240, 32, 40, 96};

@@ -1,4 +1,5 @@
-// data/fetch.sh without a network: curl and npm are replaced by scripts that fail as the real ones do.
+// data/fetch.sh without a network: curl and npm are replaced by scripts that fail as the real ones
+// do.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -339,8 +339,8 @@ TEST_CASE("a picture that claims to be huge is refused before it is decoded") {
   const TemporaryFolder folder;
   write_png(folder / "a.png", 4, 4, 3, colour(4, 4, {1, 2, 3}));
   std::vector<uint8_t> file = read_bytes(folder / "a.png");
-  const std::vector<uint8_t> side = {0, 0, 0x30,
-                                     0};  // 12288 x 12288: each side is allowed, the area is not
+  // 12288 x 12288: each side is allowed, the area is not
+  const std::vector<uint8_t> side = {0, 0, 0x30, 0};
   std::copy(side.begin(), side.end(), file.begin() + 16);
   std::copy(side.begin(), side.end(), file.begin() + 20);
   write_bytes(folder / "a.png", file);

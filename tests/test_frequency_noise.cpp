@@ -14,6 +14,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tests/golden_file.h"
 
 using namespace passband;
 
@@ -53,7 +54,7 @@ TEST_CASE("the rings of the published script have the published sides") {
 
 TEST_CASE("the published ring and what it leaves of known noise agree with numpy") {
   const nlohmann::json golden =
-      nlohmann::json::parse(std::ifstream(PASSBAND_TESTS_DIR "/golden/similarity.json"))["noise"];
+      nlohmann::json::parse(std::ifstream(golden_file("similarity.json")))["noise"];
   const auto mask = golden["mask"].get<std::vector<double>>();
   CHECK(band_mask({0.5 * kPi, 0.4}, 16, 16, BandShape::park_kim) == mask);
   const auto signs = golden["signs"].get<std::vector<double>>();
@@ -128,10 +129,8 @@ TEST_CASE(
           const bool on = (i == (u + side) % side && j == (v + side) % side) ||
                           (i == (side - u) % side && j == (side - v) % side);
           const double at = p[static_cast<size_t>(i * side + j)];
-          if (on)
-            CHECK(at > 1);
-          else
-            CHECK(at < 1e-8 * static_cast<double>(side * side));
+          if (on) CHECK(at > 1);
+          else CHECK(at < 1e-8 * static_cast<double>(side * side));
         }
     }
   }
@@ -139,10 +138,13 @@ TEST_CASE(
   CHECK(std::abs(sum(fourier_basis(4, 4, 8, 8) * fourier_basis(0, 0, 8, 8)).item()) < 1e-6);
 }
 
-TEST_CASE("a cosine of amplitude 3 on 16 x 16 pixels has |F| = 384 at its two bins, a constant all of it at zero") {
+TEST_CASE(
+    "a cosine of amplitude 3 on 16 x 16 pixels has |F| = 384 at "
+    "its two bins, a constant all of it at zero") {
   std::vector<double> wave;
   for (int y = 0; y < 16; ++y)
-    for (int x = 0; x < 16; ++x) wave.push_back(3 * std::cos(2 * kPi * (2.0 * y / 16 + 5.0 * x / 16)));
+    for (int x = 0; x < 16; ++x)
+      wave.push_back(3 * std::cos(2 * kPi * (2.0 * y / 16 + 5.0 * x / 16)));
   const std::vector<double> f = fft2_magnitude(Tensor::from(wave, {1, 16, 16, 1})).values();
   for (size_t i = 0; i < f.size(); ++i)
     CHECK(std::abs(f[i] - (i == 2 * 16 + 5 || i == 14 * 16 + 11 ? 384 : 0)) < 1e-3);

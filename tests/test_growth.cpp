@@ -17,7 +17,8 @@ namespace {
 
 Tensor noise(int64_t n, int64_t p, uint64_t site) {
   Tensor x = Tensor::empty({n, p});
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = random_normal({3, 0, site}, static_cast<uint64_t>(i));
+  for (int64_t i = 0; i < x.numel(); ++i)
+    x.data<float>()[i] = random_normal({3, 0, site}, static_cast<uint64_t>(i));
   return x;
 }
 
@@ -53,7 +54,8 @@ TEST_CASE("CKA of corresponding layers is the diagonal of the map between two ne
     std::vector<std::vector<Tensor>> kernels(3);
     std::vector<Tensor> rows, columns;
     for (uint64_t layer = 0; layer < 3; ++layer) {
-      const Tensor own = noise(20, 6, 100 * batch + layer), shared = noise(20, 6, 100 * batch + 50 + layer);
+      const Tensor own = noise(20, 6, 100 * batch + layer),
+                   shared = noise(20, 6, 100 * batch + 50 + layer);
       kernels[0].push_back(kernel_of(own));
       kernels[1].push_back(kernel_of(concat({own, shared}, 1)));
       kernels[2].push_back(kernel_of(own));
@@ -86,7 +88,8 @@ TEST_CASE("a share of a data set takes the same share of every class") {
   for (const int32_t label : all.labels) ++of_class[static_cast<size_t>(label)];
   for (const int32_t label : part.labels) ++of_part[static_cast<size_t>(label)];
   for (size_t k = 0; k < 5; ++k)
-    CHECK(of_part[k] == static_cast<int64_t>(std::ceil(static_cast<double>(of_class[k]) / 10 - 1e-9)));
+    CHECK(of_part[k] ==
+          static_cast<int64_t>(std::ceil(static_cast<double>(of_class[k]) / 10 - 1e-9)));
   for (int64_t i = 0; i < part.count; ++i) {
     const int shown_number = part.image(i)[0];
     CHECK(part.labels[static_cast<size_t>(i)] == shown_number * shown_number % 5);

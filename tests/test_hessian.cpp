@@ -79,7 +79,8 @@ std::unique_ptr<Model> tiny_model(const std::string& name, DType dtype) {
 double finite_difference_error(const std::string& name, DType dtype, double step) {
   const Dataset data = random_pictures(4, 16, 3, 5);
   const auto model = tiny_model(name, dtype);
-  // Norms that start at 0 would leave sums exactly on the kink of a ReLU, where no difference exists.
+  // Norms that start at 0 would leave sums exactly on the kink of a ReLU, where no difference
+  // exists.
   const int64_t count = model->store().parameter_count();
   add_scaled_(model->store().values(), normal_vector(count, dtype, {9, 0, 2}), 0.05);
   model->store().touch();

@@ -121,8 +121,8 @@ TEST_CASE("the lambda layer's fused gradients equal the composed ones in f32 and
 }
 
 TEST_CASE(
-    "without positions the lambda layer with equal keys applies the average of the values to every "
-    "query") {
+    "without positions the lambda layer with equal keys applies "
+    "the average of the values to every query") {
   const Tensor q = random_tensor({2, 3, 3, 4}, 1),
                keys = Tensor::full({2, 3, 3, 2}, 0.3, DType::f64);
   const Tensor values = random_tensor({2, 3, 3, 5}, 3),
@@ -188,8 +188,8 @@ TEST_CASE("the lambda layer gives the same bits on any number of threads") {
 }
 
 TEST_CASE(
-    "the lambda layer takes an f32 embedding with bf16 activations and returns its gradient in "
-    "f32") {
+    "the lambda layer takes an f32 embedding with bf16 "
+    "activations and returns its gradient in f32") {
   const Case c{2, 3, 3, 4, {.heads = 2, .depth = 3}};
   Tensors inputs = inputs_of(c, DType::bf16);
   for (const size_t i : {3, 4}) inputs[i] = inputs_of(c, DType::f32)[i];
@@ -220,8 +220,8 @@ TEST_CASE("the lambda layer names what is wrong with its operands") {
         "lambda_layer: the embedding for q f32[2, 4, 4, 6]@cpu must be f32[7, 7, 3, 1], it is "
         "f32[5, 5, 3, 1]@cpu");
   CHECK(message(4, {4}) ==
-        "lambda_layer: the embedding's bias for q f32[2, 4, 4, 6]@cpu must be f32[3], it is "
-        "f32[4]@cpu");
+        "lambda_layer: the embedding's bias for q f32[2, 4, 4, "
+        "6]@cpu must be f32[3], it is f32[4]@cpu");
   CHECK(message(3, {4, 4, 3, 1}, {.heads = 2, .depth = 3, .window = 4}) ==
         "lambda_layer: the window must be odd, or 0 for global, not 4");
   const Tensors t = inputs_of(good);

@@ -109,10 +109,8 @@ TEST_CASE(
     for (const ParameterRef& p : model->store().parameters()) {
       INFO(name, " ", p->name);
       const auto got = group_lengths(*p, direction, true);
-      if (p->shape.rank() < 2)
-        CHECK(*std::ranges::max_element(got) == 0);
-      else
-        CHECK(worst_relative(got, group_lengths(*p, model->store().values(), true)) < 1e-5);
+      if (p->shape.rank() < 2) CHECK(*std::ranges::max_element(got) == 0);
+      else CHECK(worst_relative(got, group_lengths(*p, model->store().values(), true)) < 1e-5);
     }
   }
 }
@@ -124,10 +122,8 @@ TEST_CASE(
   for (const ParameterRef& p : model->store().parameters()) {
     INFO(p->name);
     const auto got = group_lengths(*p, direction, false);
-    if (p->shape.rank() < 2 || p->name == "pos_embed")
-      CHECK(*std::ranges::max_element(got) == 0);
-    else
-      CHECK(worst_relative(got, group_lengths(*p, model->store().values(), false)) < 1e-3);
+    if (p->shape.rank() < 2 || p->name == "pos_embed") CHECK(*std::ranges::max_element(got) == 0);
+    else CHECK(worst_relative(got, group_lengths(*p, model->store().values(), false)) < 1e-3);
   }
 }
 
@@ -181,7 +177,8 @@ TEST_CASE("an interrupted landscape goes on where it stopped") {
   rest = landscape_grid({-1, -0.5, 0, 0.5, 1}, {});
   std::vector<std::pair<int64_t, bool>> told;  // points done, and whether they were found
   LandscapeOptions going_on = options;
-  going_on.progress = Progress([&](const Progress::Report& r) { told.emplace_back(r.count, r.kept); });
+  going_on.progress =
+      Progress([&](const Progress::Report& r) { told.emplace_back(r.count, r.kept); });
   measure_landscape(model, batches_of(data, 2, 6), going_on, rest);
   CHECK(told == decltype(told){{2, true}, {3, false}, {4, false}, {5, false}});
   for (size_t i = 0; i < 5; ++i) CHECK(rest[i].nll == whole[i].nll);

@@ -67,8 +67,8 @@ TEST_CASE("tokens that all hold the mean of the picture rank their own patch by 
   const Tensor images = noise({128, 8, 8, 3}, 2);
   const Tensor features = expand(mean(own_patches(images, 4), {1, 2}, true), Shape{128, 4, 4, 12});
   const LocalisationSummary s = measure(features + 0.0, images, 4);
-  CHECK(s.own_rank ==
-        doctest::Approx(0.5).epsilon(1e-6));  // the ranks 0 ... 15 of one order, divided by 15
+  // the ranks 0 ... 15 of one order, divided by 15
+  CHECK(s.own_rank == doctest::Approx(0.5).epsilon(1e-6));
   CHECK(s.own_first == doctest::Approx(1.0 / 16));
 }
 
@@ -96,8 +96,8 @@ TEST_CASE("class tokens are counted apart and branches of zero left out of the r
   TapSite site = grid(2);
   site.prefix = 1;
   Tensor z = Tensor::full({2, 5, 3}, 2.0), f = Tensor::full({2, 5, 3}, 1.0);
-  for (int c = 0; c < 3; ++c)
-    f.data<float>()[c] = 0.5f;  // class token of the first picture: ratio 4
+  // class token of the first picture: ratio 4
+  for (int c = 0; c < 3; ++c) f.data<float>()[c] = 0.5f;
   for (int c = 0; c < 3; ++c) f.data<float>()[3 + c] = 0;  // a place that adds nothing
   SkipLayer layer{.site = site};
   layer.add(z, f);

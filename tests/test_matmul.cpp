@@ -60,10 +60,10 @@ TEST_CASE("a product of many f32 rows equals the one in f64: cut tiles, odd and 
   }
 }
 
-TEST_CASE("a sum over many f32 rows equals the one in f64: parts of the rows, blocks of the result") {
-  for (const auto [batch, m, n, k] :
-       {Product{1, 50, 96, 4099}, Product{1, 17, 32, 9001}, Product{1, 300, 544, 4100},
-        Product{1, 1025, 160, 4097}}) {
+TEST_CASE(
+    "a sum over many f32 rows equals the one in f64: parts of the rows, blocks of the result") {
+  for (const auto [batch, m, n, k] : {Product{1, 50, 96, 4099}, Product{1, 17, 32, 9001},
+                                      Product{1, 300, 544, 4100}, Product{1, 1025, 160, 4097}}) {
     const Tensor a = naive::random({k, m}, DType::f32, 1), b = naive::random({k, n}, DType::f32, 2);
     naive::check_close(matmul(a, b, {.transpose_a = true}),
                        matmul(wide(a), wide(b), {.transpose_a = true}).values(), k);
@@ -166,20 +166,19 @@ TEST_CASE("wrong operands are named with the rule they break") {
           matmul(Tensor::zeros({2, 3, 4}), Tensor::zeros({3, 4, 5}));
         }) ==
         "matmul: leading dimensions differ: a is f32[2, 3, 4]@cpu, b is f32[3, 4, 5]@cpu; b may "
-        "also be "
-        "a plain matrix");
+        "also be a plain matrix");
   CHECK(message_of([&] {
           matmul(a, Tensor::zeros({784, 1}, DType::bf16));
         }) ==
-        "matmul: element types differ: a is f32[32, 784]@cpu, b is bf16[784, 1]@cpu; cast one of "
-        "them");
+        "matmul: element types differ: a is f32[32, 784]@cpu, b "
+        "is bf16[784, 1]@cpu; cast one of them");
   CHECK(message_of([&] { linear(a, b); }) ==
         "linear: inner dimensions differ: x is f32[32, 784]@cpu, weight is f32[128, 10]@cpu");
   CHECK(message_of([&] {
           linear(a, Tensor::zeros({10, 784}), Tensor::zeros({9}));
         }) ==
-        "linear: bias is f32[9]@cpu, weight is f32[10, 784]@cpu; the bias has one element per row "
-        "of the weight");
+        "linear: bias is f32[9]@cpu, weight is f32[10, 784]@cpu; the "
+        "bias has one element per row of the weight");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The registry and the pattern builder: published parameter and operation counts, names, structure, taps, training.
+// The registry and the pattern builder: published parameter and operation counts, names, structure,
+// taps, training.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -23,7 +24,9 @@ struct Count {
 };
 
 int64_t parameters_of(const std::string& name, int64_t classes, int64_t side) {
-  return make_model(name, {.classes = classes, .image_size = side}, false)->store().parameter_count();
+  return make_model(name, {.classes = classes, .image_size = side}, false)
+      ->store()
+      .parameter_count();
 }
 
 void check_counts(const std::vector<Count>& counts) {
@@ -34,37 +37,56 @@ void check_counts(const std::vector<Count>& counts) {
 }
 
 TEST_CASE("ResNets have the published numbers of parameters") {
-  check_counts({{"resnet18", 10, 32, 11'173'962}, {"resnet18", 100, 32, 11'220'132},
-                {"resnet18", 1000, 224, 11'689'512}, {"resnet34", 10, 32, 21'282'122},
-                {"resnet34", 100, 32, 21'328'292}, {"resnet34", 1000, 224, 21'797'672},
-                {"resnet50", 10, 32, 23'520'842}, {"resnet50", 100, 32, 23'705'252},
-                {"resnet50", 1000, 224, 25'557'032}, {"resnet101", 10, 32, 42'512'970},
-                {"resnet101", 100, 32, 42'697'380}, {"resnet101", 1000, 224, 44'549'160},
-                {"resnet152", 1000, 224, 60'192'808}, {"resnext50", 1000, 224, 25'028'904}});
+  check_counts({{"resnet18", 10, 32, 11'173'962},
+                {"resnet18", 100, 32, 11'220'132},
+                {"resnet18", 1000, 224, 11'689'512},
+                {"resnet34", 10, 32, 21'282'122},
+                {"resnet34", 100, 32, 21'328'292},
+                {"resnet34", 1000, 224, 21'797'672},
+                {"resnet50", 10, 32, 23'520'842},
+                {"resnet50", 100, 32, 23'705'252},
+                {"resnet50", 1000, 224, 25'557'032},
+                {"resnet101", 10, 32, 42'512'970},
+                {"resnet101", 100, 32, 42'697'380},
+                {"resnet101", 1000, 224, 44'549'160},
+                {"resnet152", 1000, 224, 60'192'808},
+                {"resnext50", 1000, 224, 25'028'904}});
 }
 
 TEST_CASE("Pre-activation ResNets have the published numbers of parameters") {
-  check_counts({{"preact_resnet18", 10, 32, 11'172'170}, {"preact_resnet18", 100, 32, 11'218'340},
-                {"preact_resnet18", 1000, 224, 11'687'720}, {"preact_resnet34", 10, 32, 21'280'330},
-                {"preact_resnet34", 100, 32, 21'326'500}, {"preact_resnet34", 1000, 224, 21'795'880},
-                {"preact_resnet50", 10, 32, 23'513'162}, {"preact_resnet50", 100, 32, 23'697'572},
-                {"preact_resnet50", 1000, 224, 25'549'352}, {"preact_resnet101", 10, 32, 42'505'290},
-                {"preact_resnet101", 100, 32, 42'689'700}, {"preact_resnet101", 1000, 224, 44'541'480},
+  check_counts({{"preact_resnet18", 10, 32, 11'172'170},
+                {"preact_resnet18", 100, 32, 11'218'340},
+                {"preact_resnet18", 1000, 224, 11'687'720},
+                {"preact_resnet34", 10, 32, 21'280'330},
+                {"preact_resnet34", 100, 32, 21'326'500},
+                {"preact_resnet34", 1000, 224, 21'795'880},
+                {"preact_resnet50", 10, 32, 23'513'162},
+                {"preact_resnet50", 100, 32, 23'697'572},
+                {"preact_resnet50", 1000, 224, 25'549'352},
+                {"preact_resnet101", 10, 32, 42'505'290},
+                {"preact_resnet101", 100, 32, 42'689'700},
+                {"preact_resnet101", 1000, 224, 44'541'480},
                 {"CCC.CCCC.CCCCCC.CCCC:preact", 10, 32, 27'975'754},
                 {"CCC.CCCC.CCCCCC.CCCC:preact", 100, 32, 28'160'164},
                 {"CCC.CCCC.CCCCCC.CCCC:preact", 1000, 224, 30'011'944}});
 }
 
 TEST_CASE("AlterNets have the published numbers of parameters") {
-  check_counts({{"alternet_18", 10, 32, 9'452'893}, {"alternet_18", 100, 32, 9'499'063},
-                {"alternet_18", 1000, 224, 9'968'803}, {"alternet_50", 10, 32, 32'828'430},
-                {"alternet_50", 100, 32, 33'012'840}, {"alternet_50", 1000, 224, 35'915'038},
-                {"CC.CM.CM.CM", 10, 32, 9'452'893}, {"CCC.CCCM.CCCCCM.CMCM", 100, 32, 33'012'840}});
+  check_counts({{"alternet_18", 10, 32, 9'452'893},
+                {"alternet_18", 100, 32, 9'499'063},
+                {"alternet_18", 1000, 224, 9'968'803},
+                {"alternet_50", 10, 32, 32'828'430},
+                {"alternet_50", 100, 32, 33'012'840},
+                {"alternet_50", 1000, 224, 35'915'038},
+                {"CC.CM.CM.CM", 10, 32, 9'452'893},
+                {"CCC.CCCM.CCCCCM.CMCM", 100, 32, 33'012'840}});
 }
 
 TEST_CASE("Lambda networks have the published numbers of parameters") {
   check_counts({{"lambda_resnet50", 1000, 224, 14'995'848}});
-  const auto millions = [](const char* name) { return std::round(parameters_of(name, 1000, 224) / 1e4) / 100; };
+  const auto millions = [](const char* name) {
+    return std::round(parameters_of(name, 1000, 224) / 1e4) / 100;
+  };
   // The hybrids of the paper's table, one letter a stage: LCCC, LLCC, LLLC, LLLL, CLLL, CCLL, CCCL.
   CHECK(millions("LLL.CCCC.CCCCCC.CCC") == 25.49);
   CHECK(millions("LLL.LLLL.CCCCCC.CCC") == 24.99);
@@ -74,7 +96,9 @@ TEST_CASE("Lambda networks have the published numbers of parameters") {
   CHECK(millions("CCC.CCCC.LLLLLL.LLL") == 15.56);
   CHECK(millions("CCC.CCCC.CCCCCC.LLL") == 18.83);
   // Deep hybrids on the ResNet-RS trunk, and ResNet-RS-50 itself.
-  const auto tenths = [](const char* name) { return std::round(parameters_of(name, 1000, 224) / 1e5) / 10; };
+  const auto tenths = [](const char* name) {
+    return std::round(parameters_of(name, 1000, 224) / 1e5) / 10;
+  };
   CHECK(tenths("lambda_resnet101") == 47.4);
   CHECK(tenths("lambda_resnet152") == 67.2);
   CHECK(tenths("lambda_resnet200") == 73.8);
@@ -85,33 +109,41 @@ TEST_CASE("Lambda networks have the published numbers of parameters") {
 }
 
 TEST_CASE("Vision transformers have the published numbers of parameters") {
-  check_counts({{"vit_tiny_patch4", 1000, 224, 6'143'656}, {"vit_tiny_patch8", 1000, 224, 5'719'720},
-                {"vit_tiny_patch14", 1000, 224, 5'694'376}, {"vit_tiny_patch16", 1000, 224, 5'717'416},
-                {"vit_tiny_patch32", 1000, 224, 6'131'560}, {"vit_small_patch4", 1000, 224, 22'903'144},
-                {"vit_small_patch8", 1000, 224, 22'055'272}, {"vit_small_patch14", 1000, 224, 22'004'584},
-                {"vit_small_patch16", 1000, 224, 22'050'664}, {"vit_small_patch32", 1000, 224, 22'878'952},
-                {"vit_base_patch4", 1000, 224, 88'272'616}, {"vit_base_patch8", 1000, 224, 86'576'872},
-                {"vit_base_patch14", 1000, 224, 86'475'496}, {"vit_base_patch16", 1000, 224, 86'567'656},
-                {"vit_base_patch32", 1000, 224, 88'224'232}, {"vit_large_patch4", 1000, 224, 306'599'912},
-                {"vit_large_patch8", 1000, 224, 304'338'920}, {"vit_large_patch14", 1000, 224, 304'203'752},
-                {"vit_large_patch16", 1000, 224, 304'326'632}, {"vit_large_patch32", 1000, 224, 306'535'400},
-                {"vit_huge_patch4", 1000, 224, 635'041'000}, {"vit_huge_patch8", 1000, 224, 632'214'760},
-                {"vit_huge_patch14", 1000, 224, 632'045'800}, {"vit_huge_patch16", 1000, 224, 632'199'400},
-                {"vit_huge_patch32", 1000, 224, 634'960'360}});
-  check_counts({{"vit_tiny_patch4", 100, 32, 5'380'132}, {"vit_small_patch4", 100, 32, 21'376'996},
-                {"vit_base_patch4", 100, 32, 85'221'220}, {"vit_large_patch4", 100, 32, 302'531'684},
+  check_counts(
+      {{"vit_tiny_patch4", 1000, 224, 6'143'656},     {"vit_tiny_patch8", 1000, 224, 5'719'720},
+       {"vit_tiny_patch14", 1000, 224, 5'694'376},    {"vit_tiny_patch16", 1000, 224, 5'717'416},
+       {"vit_tiny_patch32", 1000, 224, 6'131'560},    {"vit_small_patch4", 1000, 224, 22'903'144},
+       {"vit_small_patch8", 1000, 224, 22'055'272},   {"vit_small_patch14", 1000, 224, 22'004'584},
+       {"vit_small_patch16", 1000, 224, 22'050'664},  {"vit_small_patch32", 1000, 224, 22'878'952},
+       {"vit_base_patch4", 1000, 224, 88'272'616},    {"vit_base_patch8", 1000, 224, 86'576'872},
+       {"vit_base_patch14", 1000, 224, 86'475'496},   {"vit_base_patch16", 1000, 224, 86'567'656},
+       {"vit_base_patch32", 1000, 224, 88'224'232},   {"vit_large_patch4", 1000, 224, 306'599'912},
+       {"vit_large_patch8", 1000, 224, 304'338'920},  {"vit_large_patch14", 1000, 224, 304'203'752},
+       {"vit_large_patch16", 1000, 224, 304'326'632}, {"vit_large_patch32", 1000, 224, 306'535'400},
+       {"vit_huge_patch4", 1000, 224, 635'041'000},   {"vit_huge_patch8", 1000, 224, 632'214'760},
+       {"vit_huge_patch14", 1000, 224, 632'045'800},  {"vit_huge_patch16", 1000, 224, 632'199'400},
+       {"vit_huge_patch32", 1000, 224, 634'960'360}});
+  check_counts({{"vit_tiny_patch4", 100, 32, 5'380'132},
+                {"vit_small_patch4", 100, 32, 21'376'996},
+                {"vit_base_patch4", 100, 32, 85'221'220},
+                {"vit_large_patch4", 100, 32, 302'531'684},
                 {"vit_huge_patch4", 100, 32, 629'955'940}});
-  check_counts({{"vit_tiny_patch2", 10, 32, 5'385'802}, {"vit_tiny_patch2", 100, 32, 5'403'172},
-                {"vit_small_patch2", 10, 32, 21'388'426}, {"vit_small_patch2", 100, 32, 21'423'076},
+  check_counts({{"vit_tiny_patch2", 10, 32, 5'385'802},
+                {"vit_tiny_patch2", 100, 32, 5'403'172},
+                {"vit_small_patch2", 10, 32, 21'388'426},
+                {"vit_small_patch2", 100, 32, 21'423'076},
                 {"vit_tiny_patch4_noqkvbias", 100, 32, 5'373'220},
                 {"vit_small_patch4_noqkvbias", 100, 32, 21'363'172}});
   // Without the class token: one token and one position embedding fewer.
-  CHECK(parameters_of("vit_tiny_patch4_gap", 10, 32) == parameters_of("vit_tiny_patch4", 10, 32) - 2 * 192);
+  CHECK(parameters_of("vit_tiny_patch4_gap", 10, 32) ==
+        parameters_of("vit_tiny_patch4", 10, 32) - 2 * 192);
 }
 
 TEST_CASE("Multiply-accumulates equal the published ones to the last digit given") {
   const auto giga = [](const char* name, int64_t classes, int64_t side) {
-    return std::round(make_model(name, {.classes = classes, .image_size = side}, false)->macs() / 1e6) / 1e3;
+    return std::round(make_model(name, {.classes = classes, .image_size = side}, false)->macs() /
+                      1e6) /
+           1e3;
   };
   CHECK(giga("resnet18", 10, 32) == 0.555);
   CHECK(giga("resnet50", 10, 32) == 1.298);
@@ -139,7 +171,9 @@ TEST_CASE("Multiply-accumulates equal the published ones to the last digit given
 }
 
 TEST_CASE("Patterns say what is built, in the CIFAR and in the ImageNet form") {
-  const auto model = [](const char* name, int64_t side) { return make_model(name, {.image_size = side}, false); };
+  const auto model = [](const char* name, int64_t side) {
+    return make_model(name, {.image_size = side}, false);
+  };
   CHECK(model("alternet_50", 32)->pattern() == "CCC.CCCM.CCCCCM.CMCM");
   CHECK(model("alternet_50", 224)->pattern() == "CCC.CCCM.CMCMCM.CMCM");
   CHECK(model("alternet_18", 32)->pattern() == "CC.CM.CM.CM");
@@ -179,7 +213,8 @@ TEST_CASE("A name that is no model is answered with the nearest names") {
   CHECK(message("CC.CM:postact").find("pre-activation") != std::string::npos);
   CHECK(message("CC.CM:windw=4").find("did you mean \"window\"") != std::string::npos);
   CHECK(message("CC.CM:window=many").find("whole number") != std::string::npos);
-  CHECK(message("vit_tiny_patch16", {.image_size = 40}).find("do not tile a 40x40 image") != std::string::npos);
+  CHECK(message("vit_tiny_patch16", {.image_size = 40}).find("do not tile a 40x40 image") !=
+        std::string::npos);
   CHECK(message("resnet18", {.classes = 0}).find("at least one class") != std::string::npos);
   CHECK(message("resnet18", {.image_size = 2}).find("image size 2") != std::string::npos);
   CHECK(message(std::string(10'000, 'C')).size() < 300);
@@ -198,7 +233,8 @@ TEST_CASE("All models are listed in well under a second, without memory for para
     CHECK(info.macs > 0);
   }
   CHECK(names.size() == list.size());
-  for (const char* name : {"alternet", "resnet", "lambda_resnet", "vit", "vit_huge_patch14_gap", "lambda_resnet420"})
+  for (const char* name :
+       {"alternet", "resnet", "lambda_resnet", "vit", "vit_huge_patch14_gap", "lambda_resnet420"})
     CHECK(names.contains(name));
 }
 
@@ -210,7 +246,8 @@ TEST_CASE("Initial values depend on the seed and the name alone") {
   // The same names start from the same values whatever else the network holds.
   const auto ten = make_model("resnet", {.classes = 10, .seed = 3});
   const auto hundred = make_model("resnet", {.classes = 100, .seed = 3});
-  CHECK(ten->store().parameters()[0]->value.values() == hundred->store().parameters()[0]->value.values());
+  CHECK(ten->store().parameters()[0]->value.values() ==
+        hundred->store().parameters()[0]->value.values());
 }
 
 // --- one small network of every kind ---
@@ -256,10 +293,12 @@ TEST_CASE("Every parameter of every family receives a gradient and moves") {
     const auto model = make_model(family.name, {.image_size = family.side, .seed = 1});
     shake(*model);
     const Tensor images = noise({4, family.side, family.side, 3}, 2);
-    // Running statistics: with those of the batch, shifts that the next norm removes would have no gradient.
+    // Running statistics: with those of the batch, shifts that the next norm removes would have no
+    // gradient.
     ParameterStore& store = model->store();
     backward(loss_of(*model, images));
-    const std::vector<double> before = store.values().values(), gradients = store.gradients().values();
+    const std::vector<double> before = store.values().values(),
+                              gradients = store.gradients().values();
     add_scaled_(store.values(), store.gradients(), -0.1);
     const std::vector<double> after = store.values().values();
     for (const ParameterRef& p : store.parameters()) {
@@ -276,11 +315,14 @@ TEST_CASE("Every parameter of every family receives a gradient and moves") {
   }
 }
 
-TEST_CASE("Training a fixed batch lowers the loss, and live memory is the same from step to step, in f32 and bf16") {
+TEST_CASE(
+    "Training a fixed batch lowers the loss, and live memory is the "
+    "same from step to step, in f32 and bf16") {
   for (const Family& family : kFamilies)
     for (const DType compute : {DType::f32, DType::bf16}) {
       INFO(family.name, " in ", name_of(compute));
-      const ModelOptions options = {.image_size = family.side, .drop_path = 0.1, .dropout = 0.1, .seed = 1};
+      const ModelOptions options = {
+          .image_size = family.side, .drop_path = 0.1, .dropout = 0.1, .seed = 1};
       const auto model = make_model(family.name, options);
       const Tensor images = noise({4, family.side, family.side, 3}, 2);
       ParameterStore& store = model->store();
@@ -351,8 +393,9 @@ TEST_CASE("Taps name the blocks of a hybrid and know where they lie in the pictu
   const std::vector<Seen> outs = look("CC.CM.CL:width=8,heads=1,head_dim=8,scope=5", 16, {"out"});
   std::vector<std::string> paths;
   for (const Seen& s : outs) paths.push_back(s.site.path);
-  CHECK(paths == std::vector<std::string>{"stem.out", "stage1.block1.out", "stage1.block2.out", "stage2.block1.out",
-                                          "stage2.block2.out", "stage3.block1.out", "stage3.block2.out"});
+  CHECK(paths == std::vector<std::string>{"stem.out", "stage1.block1.out", "stage1.block2.out",
+                                          "stage2.block1.out", "stage2.block2.out",
+                                          "stage3.block1.out", "stage3.block2.out"});
   CHECK(outs[0].site.kind == BlockKind::stem);
   CHECK(outs[3].site.subsamples);
   CHECK(!outs[4].site.subsamples);
@@ -399,14 +442,16 @@ TEST_CASE("Lambda taps show signed weights over all positions") {
 }
 
 TEST_CASE("The residual stream is the sum of what the taps show") {
-  for (const char* name : {"CC.CC:preact,width=8", "CM.CM:width=8,heads=1,head_dim=8", "vit_tiny_patch8"}) {
+  for (const char* name :
+       {"CC.CC:preact,width=8", "CM.CM:width=8,heads=1,head_dim=8", "vit_tiny_patch8"}) {
     const auto model = make_model(name, {.image_size = 16, .seed = 1});
     Tensor branch, skip;
     NoGrad guard;
     ProbeGuard probe({"branch", "skip", "out"}, [&](const TapSite& site, const Tensor& buffer) {
       if (site.name == "branch") branch = buffer;
       if (site.name == "skip") skip = buffer;
-      if (site.name == "out" && branch.defined()) CHECK((branch + skip).values() == buffer.values());
+      if (site.name == "out" && branch.defined())
+        CHECK((branch + skip).values() == buffer.values());
       return buffer;
     });
     (*model)(noise({2, 16, 16, 3}, 2));
@@ -423,16 +468,20 @@ TEST_CASE("Looking changes nothing: logits are the same with a probe on every bu
     const std::vector<double> plain = (*model)(images).values();
     ProbeGuard probe({}, [](const TapSite&, const Tensor& buffer) { return buffer; });
     const std::vector<double> watched = (*model)(images).values();
-    for (size_t i = 0; i < plain.size(); ++i) CHECK(watched[i] == doctest::Approx(plain[i]).epsilon(1e-4));
+    for (size_t i = 0; i < plain.size(); ++i)
+      CHECK(watched[i] == doctest::Approx(plain[i]).epsilon(1e-4));
   }
 }
 
-TEST_CASE("A block without shortcuts writes what its branches write: with zeros there, pictures look alike") {
+TEST_CASE(
+    "A block without shortcuts writes what its branches write: "
+    "with zeros there, pictures look alike") {
   const ModelOptions options{.classes = 3, .image_size = 16, .seed = 2};
   const Tensor images = noise({2, 16, 16, 3}, 2);
   NoGrad guard;
   for (const bool has_skip : {true, false}) {
-    const auto model = make_model(has_skip ? "vit_tiny_patch8" : "vit_tiny_patch8_noskip2", options);
+    const auto model =
+        make_model(has_skip ? "vit_tiny_patch8" : "vit_tiny_patch8_noskip2", options);
     int shortcuts = 0;
     Tensor branch;
     {
@@ -463,7 +512,9 @@ TEST_CASE("A lesion takes effect: a branch of zeros leaves the skip") {
     return site.path == "stage1.block2.branch" ? Tensor::zeros_like(buffer) : buffer;
   });
   std::vector<Tensor> outs;
-  ProbeGuard probe({"out"}, [&](const TapSite&, const Tensor& buffer) { return outs.push_back(buffer), buffer; });
+  ProbeGuard probe({"out"}, [&](const TapSite&, const Tensor& buffer) {
+    return outs.push_back(buffer), buffer;
+  });
   (*model)(noise({2, 16, 16, 3}, 2));
   CHECK(outs[1].values() == outs[2].values());
 }
@@ -471,7 +522,8 @@ TEST_CASE("A lesion takes effect: a branch of zeros leaves the skip") {
 TEST_CASE("Wrong images are refused by name and shape") {
   const auto model = make_model("resnet", {.image_size = 32});
   CHECK_THROWS_WITH_AS((*model)(Tensor::zeros({2, 16, 16, 3})),
-                       "model resnet takes images (N, 32, 32, 3), not f32[2, 16, 16, 3]@cpu", Error);
+                       "model resnet takes images (N, 32, 32, 3), not f32[2, 16, 16, 3]@cpu",
+                       Error);
   const auto counted = make_model("resnet", {.image_size = 32}, false);
   CHECK_THROWS_AS((*counted)(Tensor::zeros({2, 32, 32, 3})), Error);
 }

@@ -1,5 +1,5 @@
-// Whole networks against torchvision, timm and plain PyTorch, on the CPU or a GPU, real or emulated:
-// golden files made by golden/make_models.py.
+// Whole networks against torchvision, timm and plain PyTorch, on the CPU or a GPU, real or
+// emulated: golden files made by golden/make_models.py.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "tensor/core/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/golden_file.h"
 #include "tests/worst.h"
 
 namespace passband {
@@ -40,7 +41,7 @@ struct Golden {
   Metadata metadata;
 
   explicit Golden(const std::string& name) {
-    tensors = read_safetensors(PASSBAND_TESTS_DIR "/golden/" + name + ".safetensors", &metadata);
+    tensors = read_safetensors(golden_file(name + ".safetensors"), &metadata);
   }
   std::vector<double> operator[](const std::string& name) const {
     return tensors.at(name).values();
@@ -181,15 +182,15 @@ TEST_CASE("A pooled vision transformer trains as timm's, in f64 to the last digi
 }
 
 TEST_CASE(
-    "A lambda network of local scope trains as PyTorch's 3-D convolution, in f64 to the last "
-    "digits") {
+    "A lambda network of local scope trains as PyTorch's 3-D "
+    "convolution, in f64 to the last digits") {
   check_against("lambda_local", DType::f32, kSingle, 20);
   check_against("lambda_local", DType::f64, kDouble, 20);
 }
 
 TEST_CASE(
-    "A lambda network of global scope trains as PyTorch's gathered table, in f64 to the last "
-    "digits") {
+    "A lambda network of global scope trains as PyTorch's "
+    "gathered table, in f64 to the last digits") {
   check_against("lambda_global", DType::f32, kSingle, 20);
   check_against("lambda_global", DType::f64, kDouble, 20);
 }

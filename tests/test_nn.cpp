@@ -100,8 +100,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "A 1x1 convolution through the matrix product equals the convolution, with and without "
-    "residual") {
+    "A 1x1 convolution through the matrix product equals the "
+    "convolution, with and without residual") {
   ParameterStore store;
   const Conv2d layer(Scope(store) / "conv", 8, 5, {4, 6}, {.kernel = 1, .bias = true});
   store.build(1);

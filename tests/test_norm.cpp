@@ -199,7 +199,9 @@ TEST_CASE("group norm equals naive f64 loops and its gradients are right to the 
 
 // Around a norm: x + norm(x).
 const Function kShortcuts[] = {
-    [](const Tensors& t) { return add(batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true}), t[0]); },
+    [](const Tensors& t) {
+      return add(batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true}), t[0]);
+    },
     [](const Tensors& t) { return add(t[0], batch_norm(t[0], t[1], t[2], {}, {})); },
     [](const Tensors& t) { return add(layer_norm(t[0], t[1], t[2]), t[0]); },
 };
@@ -208,14 +210,16 @@ TEST_CASE("a shortcut's gradient is added where the norm that it passes by makes
   for (const DType dtype : {DType::f64, DType::f32})
     for (const Function& f : kShortcuts) {
       const Affine affine(21, dtype);
-      const Tensors inputs{random_tensor({9, 5, 21}, 1, dtype).leaf(), affine.gamma.leaf(), affine.beta.leaf()};
+      const Tensors inputs{random_tensor({9, 5, 21}, 1, dtype).leaf(), affine.gamma.leaf(),
+                           affine.beta.leaf()};
       const Tensor seed = random_tensor({9, 5, 21}, 2, dtype);
       const Tensors composed = grad(f(inputs), inputs, {.seed = seed, .create_graph = true});
       const Tensor y = f(inputs);
       start_profile();
       const Tensors fused = grad(y, inputs, {.seed = seed});
       for (const KernelTime& time : stop_profile()) CHECK(time.kernel != "zip");
-      for (size_t i = 0; i < fused.size(); ++i) CHECK(max_error(fused[i], composed[i]) <= 20 * tolerance(dtype));
+      for (size_t i = 0; i < fused.size(); ++i)
+        CHECK(max_error(fused[i], composed[i]) <= 20 * tolerance(dtype));
     }
 }
 
@@ -277,13 +281,12 @@ TEST_CASE("norms name what is wrong with their operands") {
           norm_of({random_tensor({1, 6}, 1, DType::f32), a.gamma, a.beta}, {});
         }) ==
         "batch_norm: training needs more than one value per channel, x is f32[1, 6]@cpu; use a "
-        "larger batch or "
-        "evaluation mode");
+        "larger batch or evaluation mode");
   CHECK(error_of([&] {
           norm_of({x, a.gamma, a.beta, random_tensor({2, 2, 6}, 1, DType::f32)}, {});
         }) ==
-        "batch_norm: the residual must be like x: x is f32[2, 2, 2, 6]@cpu, the residual is f32[2, "
-        "2, 6]@cpu");
+        "batch_norm: the residual must be like x: x is f32[2, 2, 2, "
+        "6]@cpu, the residual is f32[2, 2, 6]@cpu");
   CHECK(error_of([&] { layer_norm(x, wrong.gamma, a.beta); }) ==
         "layer_norm: gamma must be f32[6] for x f32[2, 2, 2, 6]@cpu, it is f32[5]@cpu");
   CHECK(error_of([&] { group_norm(x, a.gamma, a.beta, 4); }) ==

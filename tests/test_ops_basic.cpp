@@ -68,15 +68,31 @@ TEST_CASE("messages of arithmetic and shape operations name the op, the rule and
       {[&] { add(a, Tensor{}); }, "add: an operand is undefined"},
       {[&] { clamp(a, 1, 0); }, "clamp: low 1 is above high 0"},
       {[&] { add_(a, b); }, "add_: shapes differ: y is f32[2, 3]@cpu, x is f32[4]@cpu"},
-      {[&] { sum(a, {0, -2}); }, "sum: dimension -2 is named twice for f32[2, 3]@cpu"},
+      {[&] {
+         sum(a, {0, -2});
+       },
+       "sum: dimension -2 is named twice for f32[2, 3]@cpu"},
       {[&] { sum(a, {2}); }, "dim 2 is out of range for [2, 3]"},
-      {[&] { expand(a, {2, 4}); }, "expand: f32[2, 3]@cpu does not stretch to [2, 4]"},
-      {[&] { max(Tensor::zeros({2, 0}), 1); }, "max: dimension 1 of f32[2, 0]@cpu is empty"},
-      {[&] { reshape(a, std::vector<int64_t>{4, -1}); },
+      {[&] {
+         expand(a, {2, 4});
+       },
+       "expand: f32[2, 3]@cpu does not stretch to [2, 4]"},
+      {[&] {
+         max(Tensor::zeros({2, 0}), 1);
+       },
+       "max: dimension 1 of f32[2, 0]@cpu is empty"},
+      {[&] {
+         reshape(a, std::vector<int64_t>{4, -1});
+       },
        "reshape: 6 elements of f32[2, 3]@cpu do not divide by 4"},
       {[&] { reshape(a, Shape{7}); }, "reshape: f32[2, 3]@cpu has 6 elements, [7] needs 7"},
-      {[&] { permute(a, {0, 0}); }, "permute: dimension 0 is named twice"},
-      {[&] { concat({a, b}, 0); },
+      {[&] {
+         permute(a, {0, 0});
+       },
+       "permute: dimension 0 is named twice"},
+      {[&] {
+         concat({a, b}, 0);
+       },
        "concat: along dimension 0 f32[4]@cpu does not fit f32[2, 3]@cpu"},
       {[&] { slice(a, 1, 2, 2); },
        "slice: elements 2 to 4 of dimension 1 are outside f32[2, 3]@cpu"},
@@ -90,7 +106,9 @@ TEST_CASE("messages of losses, selection and the rest name the op, the rule and 
   const Tensor labels = Tensor::from({0, 3}, {2}, DType::i32);
   const Tensor index = Tensor::from({1, -1}, {2}, DType::i32);
   check_messages({
-      {[&] { softmax(Tensor::zeros({2, 0})); },
+      {[&] {
+         softmax(Tensor::zeros({2, 0}));
+       },
        "softmax: needs a last dimension that is not empty"},
       {[&] { cross_entropy(a, labels); }, "cross_entropy: labels: index 1 is 3, outside [0, 3)"},
       {[&] { cross_entropy(a, Tensor::zeros({2})); },
@@ -161,8 +179,8 @@ TEST_CASE("NaN passes through, infinities have their limits") {
   CHECK(limits(sigmoid) == Values{1, 0});
   CHECK(limits(relu) == Values{kInfinity, 0});
   CHECK(exp(vector_of({89, -104})).values() == Values{kInfinity, 0});
-  CHECK(exp(vector_of({-100})).item() ==
-        doctest::Approx(std::exp(-100.0)).epsilon(0.02));  // a subnormal number
+  // a subnormal number
+  CHECK(exp(vector_of({-100})).item() == doctest::Approx(std::exp(-100.0)).epsilon(0.02));
   CHECK(std::isnan(maximum(x, vector_of(Values(5, 1))).values()[0]));
   CHECK(std::isnan(max(x, 0).item()));
   CHECK(argmax(x, 0).item() == 0);

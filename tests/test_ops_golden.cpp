@@ -1,11 +1,12 @@
-// Norms, attention and the lambda layer against PyTorch: values, gradients and second derivatives of
-// golden/make_ops.py.
+// Norms, attention and the lambda layer against PyTorch: values, gradients and second derivatives
+// of golden/make_ops.py.
 #include <cmath>
 
 #include "models/weights.h"
 #include "tensor/ops/attention.h"
 #include "tensor/ops/lambda.h"
 #include "tensor/ops/norm.h"
+#include "tests/golden_file.h"
 #include "tests/numeric.h"
 
 namespace passband {
@@ -15,7 +16,7 @@ using namespace numeric;
 
 class Golden {
  public:
-  Golden() : tensors_(read_safetensors(PASSBAND_TESTS_DIR "/golden/ops.safetensors")) {}
+  Golden() : tensors_(read_safetensors(golden_file("ops.safetensors"))) {}
   const Tensor& at(const std::string& name) const { return tensors_.at(name); }
   Tensors at(const std::string& prefix, const std::vector<std::string>& names) const {
     Tensors result;
@@ -39,7 +40,8 @@ Tensor weighted(const Tensor& x) {
   return sum(x * Tensor::from(w, x.shape(), DType::f64));
 }
 
-// Compares f with a case of the golden file: result, fused and composed gradients, second derivatives.
+// Compares f with a case of the golden file: result, fused and composed gradients, second
+// derivatives.
 void check_case(const std::string& name, const std::vector<std::string>& names, const Function& f) {
   CAPTURE(name);
   const Tensors inputs = leaves(golden().at(name + ".in.", names));
@@ -61,8 +63,10 @@ void check_case(const std::string& name, const std::vector<std::string>& names, 
 TEST_CASE("batch norm with residual and relu equals PyTorch, in training and in evaluation") {
   for (const bool training : {true, false}) {
     const std::string name = training ? "batch_norm" : "batch_norm_eval";
-    const BatchNormOptions options{.training = training, .momentum = 0.3, .eps = 1e-3, .relu = true};
-    const Tensor mean = golden().at(name + ".running_mean") + 0.0, var = golden().at(name + ".running_var") + 0.0;
+    const BatchNormOptions options{
+        .training = training, .momentum = 0.3, .eps = 1e-3, .relu = true};
+    const Tensor mean = golden().at(name + ".running_mean") + 0.0,
+                 var = golden().at(name + ".running_var") + 0.0;
     check_case(name, {"x", "gamma", "beta", "residual"}, [&](const Tensors& t) {
       return batch_norm(t[0], t[1], t[2], mean, var, options, t[3]);
     });
@@ -72,20 +76,25 @@ TEST_CASE("batch norm with residual and relu equals PyTorch, in training and in 
 }
 
 TEST_CASE("layer norm and group norm equal PyTorch") {
-  check_case("layer_norm", {"x", "gamma", "beta"}, [](const Tensors& t) { return layer_norm(t[0], t[1], t[2]); });
-  check_case("group_norm", {"x", "gamma", "beta"}, [](const Tensors& t) { return group_norm(t[0], t[1], t[2], 3); });
+  check_case("layer_norm", {"x", "gamma", "beta"},
+             [](const Tensors& t) { return layer_norm(t[0], t[1], t[2]); });
+  check_case("group_norm", {"x", "gamma", "beta"},
+             [](const Tensors& t) { return group_norm(t[0], t[1], t[2], 3); });
 }
 
-TEST_CASE("attention in windows, shifted and with a relative bias, equals Swin's composition in PyTorch") {
-  check_case("attention_windows", {"qkv", "bias"}, [](const Tensors& t) {
-    return attention(t[0], t[1], {.heads = 2, .window = 2});
-  });
+TEST_CASE(
+    "attention in windows, shifted and with a relative bias, "
+    "equals Swin's composition in PyTorch") {
+  check_case("attention_windows", {"qkv", "bias"},
+             [](const Tensors& t) { return attention(t[0], t[1], {.heads = 2, .window = 2}); });
   check_case("attention_shifted", {"qkv", "bias"}, [](const Tensors& t) {
     return attention(t[0], t[1], {.heads = 2, .window = 3, .shift = 1});
   });
 }
 
-TEST_CASE("the lambda layer in both orders equals its composition of convolutions and products in PyTorch") {
+TEST_CASE(
+    "the lambda layer in both orders equals its composition of "
+    "convolutions and products in PyTorch") {
   const std::vector<std::string> names{"q", "keys", "values", "embedding", "bias"};
   for (const LambdaOrder order : {LambdaOrder::score_first, LambdaOrder::lambda_first}) {
     check_case("lambda_global", names, [=](const Tensors& t) {

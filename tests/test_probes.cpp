@@ -172,8 +172,8 @@ TEST_CASE("cells average what lies in them and set sub-cells side by side while 
 }
 
 TEST_CASE(
-    "probes of an untrained network read a class that is linear in the picture, single places less "
-    "than all") {
+    "probes of an untrained network read a class that is linear in "
+    "the picture, single places less than all") {
   const Dataset train = quadrants(400, 1), test = quadrants(200, 2);
   const auto model = make_model("C.C:basic,width=8", {.classes = 4, .image_size = 8, .seed = 3});
   const auto layers =
@@ -192,8 +192,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "a class token that sees nothing reads by chance, places of an untrained transformer their own "
-    "quadrant") {
+    "a class token that sees nothing reads by chance, places of an "
+    "untrained transformer their own quadrant") {
   const Dataset train = quadrants(400, 1), test = quadrants(200, 2);
   const auto model = make_model("vit_tiny_patch4", {.classes = 4, .image_size = 8, .seed = 3});
   const auto layers =

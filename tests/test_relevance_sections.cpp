@@ -85,8 +85,8 @@ TEST_CASE("every section on relevance draws valid figures for the networks it ap
 }
 
 TEST_CASE(
-    "sections on what layers keep draw valid figures for convolutions, attention and lambda "
-    "layers") {
+    "sections on what layers keep draw valid figures for "
+    "convolutions, attention and lambda layers") {
   Fixture networks({kHybrid, kLambda, "vit_tiny_patch4_gap"});
   networks.input.images = 64;
   for (const char* name : {"localisation", "skip", "probes"}) {
@@ -112,8 +112,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "uniform attention in every layer rolls out flat: the brightest quarter holds its share of "
-    "cells") {
+    "uniform attention in every layer rolls out flat: the "
+    "brightest quarter holds its share of cells") {
   Fixture networks({"vit_tiny_patch4"}, 16);
   fill(*networks.input.subjects[0].model, "attn.qkv.weight", 0);
   fill(*networks.input.subjects[0].model, "attn.qkv.bias", 0);
@@ -122,8 +122,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "branches of zeros leave shortcuts everything: removing the first leaves chance, the ratio has "
-    "no tokens") {
+    "branches of zeros leave shortcuts everything: removing the "
+    "first leaves chance, the ratio has no tokens") {
   Fixture networks({"vit_tiny_patch4_gap"});
   const Model& model = *networks.input.subjects[0].model;
   for (const char* name : {"attn.proj.weight", "attn.proj.bias", "mlp.fc2.weight", "mlp.fc2.bias"})

@@ -35,11 +35,14 @@ namespace {
 
 size_t count_of(const std::string& text, const std::string& token) {
   size_t count = 0;
-  for (size_t at = text.find(token); at != std::string::npos; at = text.find(token, at + 1)) ++count;
+  for (size_t at = text.find(token); at != std::string::npos; at = text.find(token, at + 1))
+    ++count;
   return count;
 }
 
-Figure one_panel(Panel panel) { return {.name = "test", .title = "A test", .panels = {std::move(panel)}}; }
+Figure one_panel(Panel panel) {
+  return {.name = "test", .title = "A test", .panels = {std::move(panel)}};
+}
 
 Heatmap ramp(int64_t n) {
   Heatmap map{.rows = n, .columns = n, .value = "v"};
@@ -48,7 +51,8 @@ Heatmap ramp(int64_t n) {
 }
 
 std::string decode_base64(std::string_view text) {
-  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  constexpr std::string_view alphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   uint32_t bits = 0;
   int held = 0;
@@ -70,9 +74,11 @@ TEST_CASE("nice steps are 1, 2, 2.5 or 5 times a power of ten") {
   CHECK(nice_step(9e6, 3) == doctest::Approx(5e6));
 }
 
-TEST_CASE("linear ticks lie inside the range, are multiples of the step, and share their decimals") {
+TEST_CASE(
+    "linear ticks lie inside the range, are multiples of the step, and share their decimals") {
   const Ticks ticks = make_ticks({-0.31, 1.02}, Scale::linear, 6);
-  CHECK(ticks.labels == std::vector<std::string>{"\u22120.25", "0.00", "0.25", "0.50", "0.75", "1.00"});
+  CHECK(ticks.labels ==
+        std::vector<std::string>{"\u22120.25", "0.00", "0.25", "0.50", "0.75", "1.00"});
   CHECK(make_ticks({-2.04, 0}, Scale::linear, 5).labels.front() == "\u22122.0");
   CHECK(make_ticks({0, 45000}, Scale::linear, 4).labels.back() == "40\u202f000");
   CHECK(make_ticks({0, 100}, Scale::linear, 4).labels ==
@@ -81,9 +87,11 @@ TEST_CASE("linear ticks lie inside the range, are multiples of the step, and sha
 
 TEST_CASE("log ticks mark decades, or 1-2-5 when there are fewer than two of them") {
   CHECK(make_ticks({1e-7, 3e-2}, Scale::log10, 8).labels.front() == "10\u207b\u2077");
-  CHECK(make_ticks({0.05, 200}, Scale::log10, 8).labels == std::vector<std::string>{"0.1", "1", "10", "100"});
+  CHECK(make_ticks({0.05, 200}, Scale::log10, 8).labels ==
+        std::vector<std::string>{"0.1", "1", "10", "100"});
   CHECK(make_ticks({4e6, 5e7}, Scale::log10, 8).labels ==
-        std::vector<std::string>{"5\u00d710\u2076", "10\u2077", "2\u00d710\u2077", "5\u00d710\u2077"});
+        std::vector<std::string>{"5\u00d710\u2076", "10\u2077", "2\u00d710\u2077",
+                                 "5\u00d710\u2077"});
   CHECK(make_ticks({1, 1000}, Scale::log10, 5).minor.size() == 24);
 }
 
@@ -148,8 +156,8 @@ TEST_CASE("colour maps start and end at their published colours and stay inside 
   CHECK(hex(color_of(ColorMap::diverging, 0.5)) == "#f7f7f7");
   CHECK(color_of(ColorMap::viridis, -3) == color_of(ColorMap::viridis, 0));
   CHECK(color_of(ColorMap::magma, 7) == color_of(ColorMap::magma, 1));
-  // matplotlib's viridis(0.5) is (0.127568, 0.566949, 0.550556); ten stops with straight lines between stay
-  // close.
+  // matplotlib's viridis(0.5) is (0.127568, 0.566949, 0.550556); ten stops with straight lines
+  // between stay close.
   const Rgb middle = color_of(ColorMap::viridis, 0.5);
   CHECK(std::abs(middle.r - 33) <= 5);
   CHECK(std::abs(middle.g - 145) <= 5);
@@ -177,7 +185,8 @@ TEST_CASE("Wilson intervals agree with published values and stay inside 0 and 1"
 TEST_CASE("CSV follows RFC 4180 byte for byte") {
   const Table table{.columns = {"plain", "with, comma"},
                     .rows = {{"a \"quoted\" word", "two\nlines"}, {"", "-1.5"}}};
-  CHECK(to_csv(table) == "plain,\"with, comma\"\r\n\"a \"\"quoted\"\" word\",\"two\nlines\"\r\n,-1.5\r\n");
+  CHECK(to_csv(table) ==
+        "plain,\"with, comma\"\r\n\"a \"\"quoted\"\" word\",\"two\nlines\"\r\n,-1.5\r\n");
 }
 
 TEST_CASE("the tidy table has one row per value with every digit") {
@@ -189,7 +198,8 @@ TEST_CASE("the tidy table has one row per value with every digit") {
 
 TEST_CASE("the readers' table has one column per series when the series share their x") {
   Panel panel{.x = {.label = "Depth"}};
-  panel.lines = {{.name = "a", .x = {0, 1}, .y = {0.123449, -2}}, {.name = "b", .x = {0, 1}, .y = {3, 4}}};
+  panel.lines = {{.name = "a", .x = {0, 1}, .y = {0.123449, -2}},
+                 {.name = "b", .x = {0, 1}, .y = {3, 4}}};
   const Table table = display_table(one_panel(panel));
   CHECK(table.columns == std::vector<std::string>{"Depth", "a", "b"});
   CHECK(table.rows[0] == std::vector<std::string>{"0", "0.1234", "3"});
@@ -200,7 +210,8 @@ TEST_CASE("npy files have NumPy's bytes") {
   const std::string bytes = encode_npy(std::vector<double>(12, 1.0), {3, 4});
   REQUIRE(bytes.size() == 128 + 12 * 8);
   const std::string dict = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }";
-  CHECK(bytes.substr(0, 10) == std::string("\x93NUMPY\x01\x00v\x00", 10));  // 'v' = 118 bytes of header
+  CHECK(bytes.substr(0, 10) ==
+        std::string("\x93NUMPY\x01\x00v\x00", 10));  // 'v' = 118 bytes of header
   CHECK(bytes.substr(10, 117) == dict + std::string(117 - dict.size(), ' '));
   CHECK(bytes[127] == '\n');
   CHECK(bytes.substr(128, 8) == std::string("\0\0\0\0\0\0\xf0\x3f", 8));
@@ -215,8 +226,9 @@ TEST_CASE("PNG images decode to the pixels that went in") {
   for (int i = 0; i < 7 * 5 * 4; ++i) pixels.push_back(static_cast<uint8_t>(i * 37));
   const std::string png = encode_png(pixels, 7, 5, 4);
   int width = 0, height = 0, channels = 0;
-  uint8_t* decoded = stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()),
-                                           static_cast<int>(png.size()), &width, &height, &channels, 4);
+  uint8_t* decoded =
+      stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()),
+                            static_cast<int>(png.size()), &width, &height, &channels, 4);
   REQUIRE(decoded);
   CHECK(width == 7);
   CHECK(height == 5);
@@ -284,13 +296,17 @@ TEST_CASE("the image of a heatmap holds the colour of each value, with row 0 bel
     map.origin_bottom = bottom;
     const std::string svg = render_svg(one_panel({.heatmap = map}));
     const size_t begin = svg.find("base64,") + 7;
-    const std::string png = decode_base64(std::string_view(svg).substr(begin, svg.find('"', begin) - begin));
+    const std::string png =
+        decode_base64(std::string_view(svg).substr(begin, svg.find('"', begin) - begin));
     int width = 0, height = 0, channels = 0;
-    uint8_t* pixels = stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()),
-                                            static_cast<int>(png.size()), &width, &height, &channels, 4);
+    uint8_t* pixels =
+        stbi_load_from_memory(reinterpret_cast<const uint8_t*>(png.data()),
+                              static_cast<int>(png.size()), &width, &height, &channels, 4);
     REQUIRE(pixels);
     CHECK(width == 64);
-    const auto at = [&](int row, int column) { return pixels + ((bottom ? 63 - row : row) * 64 + column) * 4; };
+    const auto at = [&](int row, int column) {
+      return pixels + ((bottom ? 63 - row : row) * 64 + column) * 4;
+    };
     const Rgb first = color_of(ColorMap::viridis, 0), last = color_of(ColorMap::viridis, 1);
     CHECK(Rgb{at(0, 0)[0], at(0, 0)[1], at(0, 0)[2]} == first);
     CHECK(Rgb{at(63, 63)[0], at(63, 63)[1], at(63, 63)[2]} == last);
@@ -300,7 +316,8 @@ TEST_CASE("the image of a heatmap holds the colour of each value, with row 0 bel
   }
 }
 
-TEST_CASE("a drawing adapts to the theme and keeps literal colours for programs without CSS variables") {
+TEST_CASE(
+    "a drawing adapts to the theme and keeps literal colours for programs without CSS variables") {
   const std::string svg = render_svg(demo::variance_section().figures[0]);
   CHECK(svg.find("prefers-color-scheme:dark") != std::string::npos);
   CHECK(svg.find("class=\"line s0\" stroke=\"#0072b2\"") != std::string::npos);
@@ -315,8 +332,8 @@ TEST_CASE("points of a line lie where the scales say") {
   const size_t box = svg.find("data-box=\"") + 10;
   double x = 0, y = 0, width = 0, height = 0;
   REQUIRE(std::sscanf(svg.c_str() + box, "%lf %lf %lf %lf", &x, &y, &width, &height) == 4);
-  const std::string expected = "d=\"M" + px(x) + "," + px(y + height) + "L" + px(x + width / 2) + "," +
-                               px(y) + "L" + px(x + width) + "," + px(y + height) + "\"";
+  const std::string expected = "d=\"M" + px(x) + "," + px(y + height) + "L" + px(x + width / 2) +
+                               "," + px(y) + "L" + px(x + width) + "," + px(y + height) + "\"";
   CHECK(svg.find(expected) != std::string::npos);
 }
 
@@ -336,7 +353,8 @@ TEST_CASE("malformed figures are refused by name") {
   Figure named = one_panel({});
   named.name = "../escape";
   CHECK_THROWS_WITH_AS(render_svg(named), doctest::Contains("because it names a file"), Error);
-  CHECK_THROWS_AS(render_svg(one_panel({.heatmap = Heatmap{.rows = 2, .columns = 2, .values = {1}}})), Error);
+  CHECK_THROWS_AS(
+      render_svg(one_panel({.heatmap = Heatmap{.rows = 2, .columns = 2, .values = {1}}})), Error);
   CHECK_THROWS_AS(render_svg(one_panel({.x = {.low = 2, .high = 1}})), Error);
 }
 
@@ -348,5 +366,6 @@ TEST_CASE("empty, constant and non-finite data still draw") {
   flat.points = {{.name = "p", .x = {1}, .y = {5}}};
   CHECK(render_svg(one_panel(flat)).find("nan") == std::string::npos);
   Heatmap dead{.rows = 2, .columns = 2, .values = {NAN, NAN, NAN, NAN}};
-  CHECK(render_svg(one_panel({.heatmap = dead})).find("url(#test-720-hatch0)") != std::string::npos);
+  CHECK(render_svg(one_panel({.heatmap = dead})).find("url(#test-720-hatch0)") !=
+        std::string::npos);
 }

@@ -1,5 +1,5 @@
-// Whole-file writing under failure: the old file survives, nothing is left behind, the message says what
-// was wrong.
+// Whole-file writing under failure: the old file survives, nothing is left behind, the message says
+// what was wrong.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -25,7 +25,9 @@ class Scratch {
   }
   ~Scratch() { fs::remove_all(path_); }
   std::string operator()(const std::string& name = {}) const { return (path_ / name).string(); }
-  long entries() const { return std::distance(fs::directory_iterator(path_), fs::directory_iterator()); }
+  long entries() const {
+    return std::distance(fs::directory_iterator(path_), fs::directory_iterator());
+  }
 
  private:
   fs::path path_;
@@ -70,7 +72,8 @@ TEST_CASE("a write that fails part-way leaves the old file and no temporary one"
     const SizeLimit limit(1000);
     CHECK_THROWS_WITH_AS(
         write_file_atomically(scratch("a"), std::string(5000, 'x')),
-        doctest::Contains("File too large (writing; 5000 bytes needed); a file already there is unchanged"),
+        doctest::Contains(
+            "File too large (writing; 5000 bytes needed); a file already there is unchanged"),
         Error);
     CHECK_THROWS_WITH_AS(write_file_atomically(scratch("new"), std::string(5000, 'x')),
                          doctest::Contains(scratch("new").c_str()), Error);
@@ -79,16 +82,18 @@ TEST_CASE("a write that fails part-way leaves the old file and no temporary one"
   CHECK(scratch.entries() == 1);
 }
 
-TEST_CASE("a missing directory, a directory in the way and a missing file are named with the reason") {
+TEST_CASE(
+    "a missing directory, a directory in the way and a missing file are named with the reason") {
   const Scratch scratch;
   CHECK_THROWS_WITH_AS(write_file_atomically(scratch("no/such/a"), "x"),
                        doctest::Contains("No such file or directory"), Error);
   fs::create_directories(scratch("d/inside"));
-  CHECK_THROWS_WITH_AS(write_file_atomically(scratch("d"), "x"), doctest::Contains("renaming"), Error);
+  CHECK_THROWS_WITH_AS(write_file_atomically(scratch("d"), "x"), doctest::Contains("renaming"),
+                       Error);
   CHECK(fs::is_directory(scratch("d/inside")));
   CHECK(scratch.entries() == 1);
-  CHECK_THROWS_WITH_AS(read_file(scratch("none")), doctest::Contains("none: No such file or directory"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(read_file(scratch("none")),
+                       doctest::Contains("none: No such file or directory"), DataError);
   CHECK_THROWS_WITH_AS(read_file(scratch("d")), doctest::Contains("Is a directory"), DataError);
 }
 

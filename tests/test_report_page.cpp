@@ -84,7 +84,9 @@ TEST_CASE("an independent XML parser accepts the drawings") {
   CHECK(std::system(command.c_str()) == 0);
 }
 
-TEST_CASE("script and style are allowed by the hashes that the policy names, and nothing else is inline") {
+TEST_CASE(
+    "script and style are allowed by the hashes that the "
+    "policy names, and nothing else is inline") {
   const std::string page = render_page({.title = "t"}, {});
   CHECK(page.find("unsafe-inline") == std::string::npos);
   CHECK(page.find(" style=\"") == std::string::npos);
@@ -93,18 +95,20 @@ TEST_CASE("script and style are allowed by the hashes that the policy names, and
   const Scratch scratch;
   write_file_atomically(scratch("page.html"), page);
   // Recomputes both hashes with Python's hashlib from the page as a browser sees it.
-  write_file_atomically(scratch("check.py"),
-                        "import base64, hashlib, re, sys\n"
-                        "page = open(sys.argv[1], encoding='utf-8').read()\n"
-                        "policy = re.search('Security-Policy\" content=\"([^\"]*)', page).group(1)\n"
-                        "for tag in ('style', 'script'):\n"
-                        "    body = re.search('<%s>(.*?)</%s>' % (tag, tag), page, re.S).group(1)\n"
-                        "    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()\n"
-                        "    assert \"%s-src 'sha256-%s'\" % (tag, digest) in policy, tag\n");
+  write_file_atomically(
+      scratch("check.py"),
+      "import base64, hashlib, re, sys\n"
+      "page = open(sys.argv[1], encoding='utf-8').read()\n"
+      "policy = re.search('Security-Policy\" content=\"([^\"]*)', page).group(1)\n"
+      "for tag in ('style', 'script'):\n"
+      "    body = re.search('<%s>(.*?)</%s>' % (tag, tag), page, re.S).group(1)\n"
+      "    digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()\n"
+      "    assert \"%s-src 'sha256-%s'\" % (tag, digest) in policy, tag\n");
   CHECK(std::system(("python3 " + scratch("check.py") + " " + scratch("page.html")).c_str()) == 0);
 }
 
-TEST_CASE("a section of other weights is marked as stale, and again itself once it is computed anew") {
+TEST_CASE(
+    "a section of other weights is marked as stale, and again itself once it is computed anew") {
   const Scratch scratch;
   Section kept = small_section("kept", 1);
   kept.values[0].headline = true;
@@ -140,8 +144,9 @@ TEST_CASE("the cost of a section stands on its page, also when it was kept") {
   before.add(section);
   before.write(scratch());
   Report({.title = "after"}).write(scratch());
-  CHECK(read_file(scratch("index.html")).find("<dt>Cost</dt><dd>n forward passes; constant memory") !=
-        std::string::npos);
+  CHECK(
+      read_file(scratch("index.html")).find("<dt>Cost</dt><dd>n forward passes; constant memory") !=
+      std::string::npos);
 }
 
 TEST_CASE("hostile text stays text everywhere on the page") {
@@ -151,9 +156,14 @@ TEST_CASE("hostile text stays text everywhere on the page") {
   section.title = section.question = section.reading = section.finding = evil;
   section.caveats = {evil, evil};
   section.values = {{.key = evil, .label = evil, .text = evil, .detail = evil, .headline = true}};
-  section.figures[0].title = section.figures[0].alt = section.figures[0].panels[0].lines[0].name = evil;
-  Report report({.title = evil, .subtitle = evil, .answer = evil, .headline = {{.label = evil, .text = evil}},
-                 .runs = {{evil, {{evil, evil}}}, {"b", {{"k", evil}}}}, .commands = {evil}});
+  section.figures[0].title = section.figures[0].alt = section.figures[0].panels[0].lines[0].name =
+      evil;
+  Report report({.title = evil,
+                 .subtitle = evil,
+                 .answer = evil,
+                 .headline = {{.label = evil, .text = evil}},
+                 .runs = {{evil, {{evil, evil}}}, {"b", {{"k", evil}}}},
+                 .commands = {evil}});
   report.add(section);
   report.write(scratch());
   const std::string page = read_file(scratch("index.html"));
@@ -197,8 +207,8 @@ TEST_CASE("a report may be written after every section, and into a second direct
   report.write(scratch("a"));
   report.write(scratch("b"));
   for (const char* directory : {"a/", "b/"}) {
-    const auto sections =
-        nlohmann::json::parse(read_file(scratch(directory + std::string("summary.json"))))["sections"];
+    const auto sections = nlohmann::json::parse(
+        read_file(scratch(directory + std::string("summary.json"))))["sections"];
     CHECK(sections["one"]["values"]["v"] == 11);
     CHECK(sections["two"]["values"]["v"] == 1);
     CHECK(fs::is_regular_file(scratch(directory + std::string("figures/two.svg"))));
@@ -212,7 +222,8 @@ TEST_CASE("a figure name belongs to one section") {
   Section other = small_section("two", 2);
   other.figures[0].name = "one";
   report.add(other);
-  CHECK_THROWS_WITH_AS(report.write(scratch()), doctest::Contains("figure 'one' is in section"), Error);
+  CHECK_THROWS_WITH_AS(report.write(scratch()), doctest::Contains("figure 'one' is in section"),
+                       Error);
 }
 
 TEST_CASE("stored keys tell which sections may be reused") {
@@ -234,8 +245,8 @@ TEST_CASE("a section that cannot be read is named, with the way out") {
   CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()),
                        doctest::Contains("one.json: not a stored section"), DataError);
   write_file_atomically(scratch("sections/one.json"), "{\"format\": 99}");
-  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()), doctest::Contains("delete the file"),
-                       DataError);
+  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()),
+                       doctest::Contains("delete the file"), DataError);
 }
 
 TEST_CASE("not-a-number becomes null with a flag in the summary, and a dash on the page") {
@@ -263,15 +274,17 @@ TEST_CASE("names that could leave the report directory are refused") {
 TEST_CASE("running text keeps numbers with their units and gets true minus signs") {
   const std::string page =
       render_page({.title = "t", .answer = "From -1.4 % to 5-6 % (-2), n = 7, on 2024-05-01."}, {});
-  CHECK(page.find("From \u22121.4\u00a0% to 5-6\u00a0% (\u22122), n\u00a0=\u00a07, on 2024-05-01.") !=
-        std::string::npos);
+  CHECK(
+      page.find("From \u22121.4\u00a0% to 5-6\u00a0% (\u22122), n\u00a0=\u00a07, on 2024-05-01.") !=
+      std::string::npos);
 }
 
 TEST_CASE("runs side by side mark the settings in which they differ") {
-  const std::string page = render_page({.title = "t",
-                                        .runs = {{"a", {{"seed", "1"}, {"epochs", "9"}}},
-                                                 {"b", {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}}}}},
-                                       {});
+  const std::string page =
+      render_page({.title = "t",
+                   .runs = {{"a", {{"seed", "1"}, {"epochs", "9"}}},
+                            {"b", {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}}}}},
+                  {});
   CHECK(demo::XmlChecker(page, true).problem() == "");
   CHECK(page.find("<tr class=\"differs\"><th scope=\"row\">seed") != std::string::npos);
   CHECK(page.find("<tr><th scope=\"row\">epochs") != std::string::npos);

@@ -1,6 +1,6 @@
-// A small well-formedness checker for the drawings and pages of the report: tags nest, attributes are
-// quoted and unique, entities are known, ids are unique. Enough XML to catch what a string-building writer
-// can get wrong.
+// A small well-formedness checker for the drawings and pages of the report: tags nest, attributes
+// are quoted and unique, entities are known, ids are unique. Enough XML to catch what a
+// string-building writer can get wrong.
 #pragma once
 #include <set>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace passband::demo {
 
-// Empty when `text` is well formed, else what is wrong and where. In HTML, `meta` has no end tag and the
-// contents of script and style are text.
+// Empty when `text` is well formed, else what is wrong and where. In HTML, `meta` has no end tag
+// and the contents of script and style are text.
 class XmlChecker {
  public:
   XmlChecker(std::string_view text, bool html) : text_(text), html_(html) {}
@@ -73,14 +73,16 @@ class XmlChecker {
       if (text_[at_] == '<') fail("< in an attribute");
       character_data();
     }
-    if (key == "id" && !ids_.insert(std::string(text_.substr(begin, at_ - begin))).second) fail("id twice");
+    if (key == "id" && !ids_.insert(std::string(text_.substr(begin, at_ - begin))).second)
+      fail("id twice");
     ++at_;
   }
   void start_tag() {
     ++at_;
     const std::string tag = name();
     std::set<std::string> seen;
-    for (space(); error_.empty() && at_ < text_.size() && text_[at_] != '>' && text_[at_] != '/'; space())
+    for (space(); error_.empty() && at_ < text_.size() && text_[at_] != '>' && text_[at_] != '/';
+         space())
       attribute(seen);
     if (starts("/>")) {
       at_ += 2;

@@ -112,8 +112,9 @@ TEST_CASE("similarity finds the same layer in a copy of the network, by every in
   CHECK(section.figures[0].panels.size() == 9);
   const plot::Bars& found = section.figures[2].panels.at(0).bars.at(0);
   REQUIRE(found.y.size() == 9);
+  // HSIC grows with the scale of a layer
   for (size_t i = 0; i < found.y.size(); ++i)
-    if (i != 3) CHECK(found.y[i] == doctest::Approx(100));  // HSIC grows with the scale of a layer
+    if (i != 3) CHECK(found.y[i] == doctest::Approx(100));
   for (const size_t panel : {0, 1, 2, 4, 5, 6, 7, 8})
     CHECK(heatmap_of(section, 0, panel).values[0] == doctest::Approx(1).epsilon(1e-5));
 }
@@ -129,8 +130,8 @@ TEST_CASE("similarity refuses correlations of more features than pictures and sa
 }
 
 TEST_CASE(
-    "fourier reads 2 ln|(1 + 2 cos w) / 3| between an impulse and its 3 x 3 mean, and marks white "
-    "noise") {
+    "fourier reads 2 ln|(1 + 2 cos w) / 3| between an impulse "
+    "and its 3 x 3 mean, and marks white noise") {
   const Dataset data = impulse_pictures(3, 8, 2);
   const Subject blur = subject("blur", 8, 2, [](const Tensor& images) {
     show("after", box_blur(show("before", images), 3), BlockKind::msa);
@@ -185,8 +186,8 @@ TEST_CASE("depth is shaded by kind, and where the resolution falls by subsamplin
 }
 
 TEST_CASE(
-    "noise outside zero frequency does not touch a network that reads the mean, a wave there "
-    "does") {
+    "noise outside zero frequency does not touch a network "
+    "that reads the mean, a wave there does") {
   const Dataset data = dark_and_bright(40, 16);
   const Section noise = run_named("noise", {subject("mean", 16, 2, by_brightness)}, data);
   for (const plot::Line& line : noise.figures.at(0).panels.at(0).lines) {
@@ -201,8 +202,7 @@ TEST_CASE(
   for (size_t i = 0; i < map.values.size(); ++i)
     if (i == 12)
       CHECK(map.values[i] > 15);  // the centre: a shift of brightness of +-3 / 16 per channel
-    else
-      CHECK(map.values[i] == 0);
+    else CHECK(map.values[i] == 0);
 }
 
 TEST_CASE("noise hits the network that reads its frequency") {
@@ -270,8 +270,8 @@ TEST_CASE("a network without attention says so") {
 }
 
 TEST_CASE(
-    "receptive fields of means over 3 x 3 grow by the root of the depth, through the whole "
-    "analysis") {
+    "receptive fields of means over 3 x 3 grow by the root of "
+    "the depth, through the whole analysis") {
   const Subject blurs = subject("blurs", 21, 2, [](const Tensor& images) {
     Tensor x = images;
     for (int i = 1; i <= 4; ++i) x = show("layer" + std::to_string(i), box_blur(x, 3));

@@ -65,19 +65,23 @@ std::vector<double> unit(int64_t size, int64_t at) {
 }
 
 // What a layer does to relevance, as a matrix: the unit vectors are carried down side by side.
-Transport attention_transport(const TapSite& site, int64_t heads, const std::vector<float>& probabilities,
+Transport attention_transport(const TapSite& site, int64_t heads,
+                              const std::vector<float>& probabilities,
                               const std::vector<float>& gradients, const RolloutOptions& options) {
   const int64_t places = site.prefix + site.height * site.width;
-  const int64_t tokens = site.prefix + (site.window > 0 ? site.window * site.window : site.height * site.width);
+  const int64_t tokens =
+      site.prefix + (site.window > 0 ? site.window * site.window : site.height * site.width);
   const auto copies = [&](const std::vector<float>& one) {
     const Shape shape{std::ssize(one) / (heads * tokens * tokens), heads, tokens, tokens};
     const Tensor all = Tensor::from({one.begin(), one.end()}, shape, DType::f32);
-    return one.empty() ? Tensor{} : concat(std::vector<Tensor>(static_cast<size_t>(places), all), 0);
+    return one.empty() ? Tensor{}
+                       : concat(std::vector<Tensor>(static_cast<size_t>(places), all), 0);
   };
   std::vector<double> units(static_cast<size_t>(places * places));
   for (int64_t i = 0; i < places; ++i) units[static_cast<size_t>(i * (places + 1))] = 1;
   const AttentionStep step(site, copies(probabilities), copies(gradients), options);
-  return Transport::dense(places, places, step.carry(Tensor::from(units, {places, places}, DType::f64)).values());
+  return Transport::dense(places, places,
+                          step.carry(Tensor::from(units, {places, places}, DType::f64)).values());
 }
 
 // steps[l] leads from layer l + 1 down to layer l.
@@ -153,8 +157,8 @@ TEST_CASE(
                                 0.05f, 0.35f, 0.25f, 0.15f, 0.2f, 0.02f, 0.18f, 0.4f, 0.3f, 0.1f,
                                 0.03f, 0.07f, 0.5f,  0.2f,  0.2f, 0.01f, 0.09f, 0.3f, 0.5f, 0.1f};
   const Matrix ours = attention_transport(grid(2, 1), 1, a, {}, {.discard = 0.4}).values();
-  CHECK(ours[5] > 0);  // 0.05 to the class token
-  CHECK(ours[13] > 0);  // 0.3 stays
+  CHECK(ours[5] > 0);    // 0.05 to the class token
+  CHECK(ours[13] > 0);   // 0.3 stays
   CHECK(ours[16] == 0);  // 0.07 goes
   const Matrix script =
       attention_transport(grid(2, 1), 1, a, {}, {.discard = 0.4, .vit_explain = true}).values();
@@ -178,8 +182,8 @@ TEST_CASE("the script's normalisation divides columns by row sums and differs on
 }
 
 TEST_CASE(
-    "the class-specific rule is R + mean_h (A dA)^+ R and the gradient rule clamps after the "
-    "mean") {
+    "the class-specific rule is R + mean_h (A dA)^+ R and the "
+    "gradient rule clamps after the mean") {
   const int64_t tokens = 9, heads = 2;
   const std::vector<float> a = random_attention(tokens, heads, 3);
   std::vector<float> g(a.size());
@@ -212,7 +216,7 @@ TEST_CASE(
 TEST_CASE("one window that covers the map rolls out like global attention") {
   const std::vector<float> a = random_attention(16, 2, 5);
   CHECK(max_difference(attention_transport(grid(4), 2, a, {}, {}).values(),
-                           attention_transport(grid(4, 0, 4), 2, a, {}, {}).values()) == 0);
+                       attention_transport(grid(4, 0, 4), 2, a, {}, {}).values()) == 0);
 }
 
 TEST_CASE("windows are S^T blockdiag(A_w) S, the cyclic shift S undone") {
@@ -234,8 +238,8 @@ TEST_CASE("windows are S^T blockdiag(A_w) S, the cyclic shift S undone") {
       if (wi == wj)
         expected +=
             0.5 * static_cast<double>(a[static_cast<size_t>((wi * tokens + ti) * tokens + tj)]);
-      worst =
-          numeric::worse(worst, std::abs(values[static_cast<size_t>(i * side * side + j)] - expected));
+      worst = numeric::worse(worst,
+                             std::abs(values[static_cast<size_t>(i * side * side + j)] - expected));
     }
   CHECK(worst < 1e-7);
 }

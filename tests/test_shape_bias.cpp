@@ -1,4 +1,5 @@
-// Shape or texture: decisions, their bias, agreement of two networks, and the cue-conflict pictures.
+// Shape or texture: decisions, their bias, agreement of two networks, and the cue-conflict
+// pictures.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -45,14 +46,20 @@ class Folder {
 };
 
 Dataset cifar_like() {
-  return {.name = "like", .height = 32, .width = 32,
-          .classes = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
-          .mean = {0.5f, 0.4f, 0.3f}, .std = {0.2f, 0.2f, 0.2f}};
+  return {.name = "like",
+          .height = 32,
+          .width = 32,
+          .classes = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse",
+                      "ship", "truck"},
+          .mean = {0.5f, 0.4f, 0.3f},
+          .std = {0.2f, 0.2f, 0.2f}};
 }
 
 }  // namespace
 
-TEST_CASE("60 decisions for the shape and 20 for the texture among 1200 pictures are a shape bias of 0.75") {
+TEST_CASE(
+    "60 decisions for the shape and 20 for the texture among "
+    "1200 pictures are a shape bias of 0.75") {
   std::vector<int32_t> decided(1200, 3), shapes(1200, 1), textures(1200, 2);
   std::fill_n(decided.begin(), 60, 1);
   std::fill_n(decided.begin() + 60, 20, 2);
@@ -69,7 +76,9 @@ TEST_CASE("pictures whose cues agree do not count, and no decision for either cu
   CHECK(std::isnan(counts.bias()));
 }
 
-TEST_CASE("error consistency: 1 for the same answers, about 0 for independent ones, -1 for opposite ones") {
+TEST_CASE(
+    "error consistency: 1 for the same answers, about 0 for "
+    "independent ones, -1 for opposite ones") {
   std::vector<bool> a, b, opposite;
   for (uint64_t i = 0; i < 4000; ++i) {
     a.push_back(random_uniform({1, 0, 1}, i) < 0.5f);
@@ -86,11 +95,13 @@ TEST_CASE("error consistency: 1 for the same answers, about 0 for independent on
 
 TEST_CASE("error consistency of a small table is what counting by hand gives") {
   // p1 = 3/4, p2 = 1/2, observed 3/4, expected 3/8 + 1/8.
-  CHECK(error_consistency({true, true, true, false}, {true, true, false, false}) == doctest::Approx(0.5));
+  CHECK(error_consistency({true, true, true, false}, {true, true, false, false}) ==
+        doctest::Approx(0.5));
 }
 
 TEST_CASE("a category is the mean, sum or largest of its classes' probabilities") {
-  // Probabilities 0.4, 0.35, 0.25 in categories {0} and {1, 2}: mean 0.4 > 0.3, sum 0.4 < 0.6, max 0.4 > 0.35.
+  // Probabilities 0.4, 0.35, 0.25 in categories {0} and {1, 2}: mean 0.4 > 0.3, sum 0.4 < 0.6, max
+  // 0.4 > 0.35.
   const std::vector<double> logits = {std::log(0.4), std::log(0.35), std::log(0.25)};
   const std::vector<std::vector<int64_t>> members = {{0}, {1, 2}, {}};
   CHECK(decide(logits, 3, members, Pool::mean)[0] == 0);
@@ -108,16 +119,20 @@ TEST_CASE("every built-in conflict picture has two cues, other pictures for anot
   CHECK(one.pictures.mean == like.mean);
 }
 
-TEST_CASE("stimuli are read by the published naming, with categories as the network's classes of that name") {
+TEST_CASE(
+    "stimuli are read by the published naming, with categories "
+    "as the network's classes of that name") {
   const Folder folder;
   folder.picture("cat/cat7-dog3.png", 10);
   folder.picture("cat/cat1-car2.png", 20);
-  folder.picture("cat/cat1-cat2.png");     // cues agree
-  folder.picture("cat/cat1-clock2.png");   // no clock among the classes
+  folder.picture("cat/cat1-cat2.png");    // cues agree
+  folder.picture("cat/cat1-clock2.png");  // no clock among the classes
   const ConflictPictures read = folder_conflicts(folder.path(), {}, cifar_like());
   CHECK(read.pictures.count == 2);
   CHECK(read.left_out == 2);
-  const auto name = [&](int32_t category) { return read.categories[static_cast<size_t>(category)]; };
+  const auto name = [&](int32_t category) {
+    return read.categories[static_cast<size_t>(category)];
+  };
   CHECK(name(read.pictures.shape_ids[0]) == "cat");
   CHECK(name(read.pictures.texture_ids[0]) == "car");
   CHECK(read.members[static_cast<size_t>(read.pictures.texture_ids[0])] == std::vector<int64_t>{1});
@@ -128,22 +143,26 @@ TEST_CASE("stimuli are read by the published naming, with categories as the netw
 TEST_CASE("a mapping names the classes of a category") {
   const Folder folder;
   folder.picture("pet1-vehicle2.png");
-  const fs::path mapping = folder.text("# animals and machines\npet: cat dog\nvehicle: truck ship automobile\n");
+  const fs::path mapping =
+      folder.text("# animals and machines\npet: cat dog\nvehicle: truck ship automobile\n");
   const ConflictPictures read = folder_conflicts(folder.path(), mapping, cifar_like());
   CHECK(read.members[0] == std::vector<int64_t>{3, 5});
   CHECK(read.members[1] == std::vector<int64_t>{9, 8, 1});
   const fs::path wrong = folder.text("pet: cat\nvehicle: trucks\n");
-  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), wrong, cifar_like()), doctest::Contains("truck"), DataError);
+  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), wrong, cifar_like()),
+                       doctest::Contains("truck"), DataError);
 }
 
-TEST_CASE("a network of ImageNet knows the 16 categories by the places of its 1000 classes, or by WordNet ids") {
+TEST_CASE(
+    "a network of ImageNet knows the 16 categories by the places "
+    "of its 1000 classes, or by WordNet ids") {
   std::vector<std::string> numbers;
   for (int i = 0; i < 1000; ++i) numbers.push_back(std::to_string(i));
   // Members of each category, as published.
   const std::map<std::string, size_t> published = {
-      {"airplane", 1}, {"bear", 4}, {"bicycle", 2}, {"bird", 49}, {"boat", 5}, {"bottle", 7}, {"car", 3}, {"cat", 6},
-      {"chair", 4}, {"clock", 3}, {"dog", 109}, {"elephant", 2}, {"keyboard", 2}, {"knife", 1}, {"oven", 1},
-      {"truck", 8}};
+      {"airplane", 1}, {"bear", 4},  {"bicycle", 2}, {"bird", 49}, {"boat", 5},  {"bottle", 7},
+      {"car", 3},      {"cat", 6},   {"chair", 4},   {"clock", 3}, {"dog", 109}, {"elephant", 2},
+      {"keyboard", 2}, {"knife", 1}, {"oven", 1},    {"truck", 8}};
   std::set<int64_t> seen;
   for (const auto& [category, count] : published) {
     CAPTURE(category);
@@ -158,13 +177,16 @@ TEST_CASE("a network of ImageNet knows the 16 categories by the places of its 10
   CHECK(imagenet_members("table", numbers).empty());
   CHECK(imagenet_members("cat", cifar_like().classes).empty());
   // Tench, tabby, tiger cat, airliner, cleaver: part of ImageNet, in another order.
-  const std::vector<std::string> part = {"n02123045", "n03041632", "n01440764", "n02690373", "n02123159"};
+  const std::vector<std::string> part = {"n02123045", "n03041632", "n01440764", "n02690373",
+                                         "n02123159"};
   CHECK(imagenet_members("cat", part) == std::vector<int64_t>{0, 4});
   CHECK(imagenet_members("knife", part) == std::vector<int64_t>{1});
   CHECK(imagenet_members("dog", part).empty());
 }
 
-TEST_CASE("a network of 1000 classes is judged on published stimuli without a mapping or ImageNet's pictures") {
+TEST_CASE(
+    "a network of 1000 classes is judged on published stimuli "
+    "without a mapping or ImageNet's pictures") {
   const Folder folder;
   const uint8_t dark = 10, bright = 250;
   folder.picture("cat/cat1-bear2.png", dark);
@@ -179,22 +201,28 @@ TEST_CASE("a network of 1000 classes is judged on published stimuli without a ma
     direction.data<float>()[295] = 1;
     return reshape(mean(images, {1, 2, 3}), Shape{images.size(0), 1}) * direction;
   });
-  Dataset described{.name = "imagenet", .height = 8, .width = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {1, 1, 1}};
+  Dataset described{
+      .name = "imagenet", .height = 8, .width = 8, .mean = {0.5f, 0.5f, 0.5f}, .std = {1, 1, 1}};
   for (int i = 0; i < 1000; ++i) described.classes.push_back(std::to_string(i));
-  const Section section = passband::testing::run_named("shape-bias", {network}, described,
-                                                       {{"shape-bias.folder", folder.path().string()}});
-  CHECK(section.finding.find("for the shape in 2 and for the texture in 2 of 4 pictures") != std::string::npos);
+  const Section section = passband::testing::run_named(
+      "shape-bias", {network}, described, {{"shape-bias.folder", folder.path().string()}});
+  CHECK(section.finding.find("for the shape in 2 and for the texture in 2 of 4 pictures") !=
+        std::string::npos);
   CHECK(section.values.at(0).value == 0.5);
   const Section without = passband::testing::run_named("variance", {network}, described);
-  CHECK(without.finding == "Does not apply. imagenet is known by its description only: pass the folder that holds "
-                           "train/ and val/ as --data.");
+  CHECK(without.finding ==
+        "Does not apply. imagenet is known by its description only: pass the folder that holds "
+        "train/ and val/ as --data.");
 }
 
 TEST_CASE("a folder without stimuli, with other names or unknown categories is named") {
   const Folder folder;
-  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), {}, cifar_like()), doctest::Contains("holds no"), DataError);
+  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), {}, cifar_like()),
+                       doctest::Contains("holds no"), DataError);
   folder.picture("clock1-knife2.png");
-  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), {}, cifar_like()), doctest::Contains("mapping"), DataError);
+  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), {}, cifar_like()),
+                       doctest::Contains("mapping"), DataError);
   folder.picture("holiday.png");
-  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), {}, cifar_like()), doctest::Contains("holiday.png"), DataError);
+  CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), {}, cifar_like()),
+                       doctest::Contains("holiday.png"), DataError);
 }

@@ -119,8 +119,8 @@ TEST_CASE("every texture but the plain one has unit RMS") {
 }
 
 TEST_CASE(
-    "in whole pictures, the power that a texture adds to the plain one peaks at its documented "
-    "frequency") {
+    "in whole pictures, the power that a texture adds to the "
+    "plain one peaks at its documented frequency") {
   const Dataset data = make_shapes({.train_count = 3000, .test_count = 1}).train;
   const auto plain = mean_spectrum(data, 9, 200);
   for (const auto& [id, peaks] : kPeaks) {

@@ -13,6 +13,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tests/golden_file.h"
 #include "tests/legacy_normal.h"
 
 using namespace passband;
@@ -21,7 +22,7 @@ namespace {
 
 const nlohmann::json& golden() {
   static const nlohmann::json values =
-      nlohmann::json::parse(std::ifstream(PASSBAND_TESTS_DIR "/golden/similarity.json"));
+      nlohmann::json::parse(std::ifstream(golden_file("similarity.json")));
   return values;
 }
 
@@ -252,7 +253,9 @@ TEST_CASE("a constant layer has rank 0 and no similarity, dead columns are dropp
 
 TEST_CASE("decompositions multiply out to their matrix, and refuse NaN by name") {
   LegacyNormal random(3);
-  const auto apart = [](const Tensor& a, const Tensor& b) { return std::sqrt(sum(square(a - b)).item()); };
+  const auto apart = [](const Tensor& a, const Tensor& b) {
+    return std::sqrt(sum(square(a - b)).item());
+  };
   for (const auto& [m, n] : {std::pair{7, 4}, std::pair{4, 7}}) {
     const Tensor a = random.matrix(m, n);
     const auto [u, sigma, vt] = svd(a);
@@ -282,7 +285,8 @@ TEST_CASE("CKA sums batches of different sizes, each by its own n (n - 3)") {
   for (const int64_t n : {20, 50}) {
     const Tensor x = random.matrix(n, 5), y = x + random.matrix(n, 5);
     const Tensor k = linear(x), l = linear(y);
-    sums.add(centred_kernels(k, HsicEstimator::unbiased), centred_kernels(l, HsicEstimator::unbiased));
+    sums.add(centred_kernels(k, HsicEstimator::unbiased),
+             centred_kernels(l, HsicEstimator::unbiased));
     cross += compared(k, l, HsicEstimator::unbiased).hsic()[0];
     first += compared(k, k, HsicEstimator::unbiased).hsic()[0];
     other += compared(l, l, HsicEstimator::unbiased).hsic()[0];

@@ -16,7 +16,8 @@
 using namespace passband;
 
 TEST_CASE("one-cycle rises linearly to its peak and falls linearly to its end") {
-  const Schedule s{.kind = "onecycle", .lr = 1.0, .min_lr = 0.1, .warmup_steps = 4, .total_steps = 12};
+  const Schedule s{
+      .kind = "onecycle", .lr = 1.0, .min_lr = 0.1, .warmup_steps = 4, .total_steps = 12};
   CHECK(s.at(0) == doctest::Approx(0.25));
   CHECK(s.at(3) == doctest::Approx(1.0));
   CHECK(s.at(4) == doctest::Approx(1.0));
@@ -25,7 +26,8 @@ TEST_CASE("one-cycle rises linearly to its peak and falls linearly to its end") 
 }
 
 TEST_CASE("cosine is halfway down after half of its steps") {
-  const Schedule s{.kind = "cosine", .lr = 2.0, .min_lr = 0, .warmup_steps = 10, .total_steps = 110};
+  const Schedule s{
+      .kind = "cosine", .lr = 2.0, .min_lr = 0, .warmup_steps = 10, .total_steps = 110};
   CHECK(s.at(10) == doctest::Approx(2.0));
   CHECK(s.at(60) == doctest::Approx(1.0));
   CHECK(s.at(35) == doctest::Approx(1 + std::cos(0.25 * 3.14159265358979)));
@@ -40,7 +42,8 @@ Tensor vector_of(const std::vector<double>& values) {
 void check_values(const Tensor& tensor, const std::vector<double>& expected) {
   const std::vector<double> values = tensor.values();
   REQUIRE(values.size() == expected.size());
-  for (size_t i = 0; i < values.size(); ++i) CHECK(values[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+  for (size_t i = 0; i < values.size(); ++i)
+    CHECK(values[i] == doctest::Approx(expected[i]).epsilon(1e-6));
 }
 
 }  // namespace
@@ -54,7 +57,8 @@ TEST_CASE("two Nesterov steps follow the recurrence of torch.optim.SGD") {
   sgd_step(w, m, vector_of({0.5, 0.5}), mask, options);
   CHECK(w.values()[0] == doctest::Approx(0.886));
   sgd_step(w, m, vector_of({0.25, 0.25}), mask, options);
-  // Without decay: m1 = 0.5, w1 = 1 - 0.1 * 0.95 = 0.905; m2 = 0.7, w2 = 0.905 - 0.1 * (0.25 + 0.63) = 0.817.
+  // Without decay: m1 = 0.5, w1 = 1 - 0.1 * 0.95 = 0.905; m2 = 0.7, w2 = 0.905 - 0.1 * (0.25 +
+  // 0.63) = 0.817.
   check_values(w, {0.773066, 0.817});
 }
 
@@ -66,14 +70,18 @@ TEST_CASE("plain momentum steps follow the recurrence of torch.optim.SGD") {
   check_values(w, {1 - 0.1 - 0.15});
 }
 
-TEST_CASE("the first AdamW step moves by lr against the sign of the gradient, after decoupled decay") {
-  const Tensor w = vector_of({1, -2}), first = vector_of({0, 0}), second = vector_of({0, 0}), mask = vector_of({1, 0});
-  adamw_step(w, first, second, vector_of({3, -0.01}), mask, {.lr = 0.1, .weight_decay = 0.5, .step = 1});
+TEST_CASE(
+    "the first AdamW step moves by lr against the sign of the gradient, after decoupled decay") {
+  const Tensor w = vector_of({1, -2}), first = vector_of({0, 0}), second = vector_of({0, 0}),
+               mask = vector_of({1, 0});
+  adamw_step(w, first, second, vector_of({3, -0.01}), mask,
+             {.lr = 0.1, .weight_decay = 0.5, .step = 1});
   check_values(w, {1 - 0.05 - 0.1, -2 + 0.1 * 0.01 / (0.01 + 1e-8)});
 }
 
 TEST_CASE("the second AdamW step matches the formula of Loshchilov and Hutter") {
-  const Tensor w = vector_of({1}), first = vector_of({0}), second = vector_of({0}), mask = vector_of({0});
+  const Tensor w = vector_of({1}), first = vector_of({0}), second = vector_of({0}),
+               mask = vector_of({0});
   adamw_step(w, first, second, vector_of({1}), mask, {.lr = 0.1, .step = 1});
   adamw_step(w, first, second, vector_of({-0.5}), mask, {.lr = 0.1, .step = 2});
   const double m = 0.9 * 0.1 - 0.1 * 0.5, v = 0.999 * 0.001 + 0.001 * 0.25;
@@ -104,13 +112,16 @@ double mixed(const Tensor& images, const MixingOptions& options, const RandomKey
 
 TEST_CASE("mixup blends each picture with its partner by one weight") {
   Tensor images = Tensor::empty({4, 2, 2, 3});
-  for (int64_t i = 0; i < 4; ++i) std::fill_n(images.data<float>() + i * 12, 12, static_cast<float>(i));
+  for (int64_t i = 0; i < 4; ++i)
+    std::fill_n(images.data<float>() + i * 12, 12, static_cast<float>(i));
   const double weight = mixed(images, {.mixup = 1.0}, {1, 2, 3});
   CHECK(weight >= 0);
   CHECK(weight <= 1);
   for (int64_t i = 0; i < 4; ++i)
-    CHECK(images.data<float>()[i * 12 + 5] ==
-          doctest::Approx(weight * static_cast<double>(i) + (1 - weight) * static_cast<double>(3 - i)).epsilon(1e-5));
+    CHECK(
+        images.data<float>()[i * 12 + 5] ==
+        doctest::Approx(weight * static_cast<double>(i) + (1 - weight) * static_cast<double>(3 - i))
+            .epsilon(1e-5));
 }
 
 TEST_CASE("cutmix pastes a box and the weight is the share that was kept") {
@@ -149,10 +160,11 @@ TEST_CASE("mixed targets sum to one and carry smoothing and weight") {
 }
 
 TEST_CASE("a label counts among the k largest, ties in favour of the smaller class") {
-  const Tensor logits = Tensor::from({2, 2, 0, 0, 0, 0,     //
-                                      2, 2, 0, 0, 0, 0,     //
-                                      9, 8, 7, 6, 1, 1,     //
-                                      9, 8, 7, 6, 1, 1}, {4, 6});
+  const Tensor logits = Tensor::from({2, 2, 0, 0, 0, 0,  //
+                                      2, 2, 0, 0, 0, 0,  //
+                                      9, 8, 7, 6, 1, 1,  //
+                                      9, 8, 7, 6, 1, 1},
+                                     {4, 6});
   const Tensor labels = Tensor::from({1, 0, 5, 4}, {4}, DType::i32), score = empty_score({});
   add_to_score(score, Tensor::full({}, 0.5), logits, labels);
   CHECK(score.values() == std::vector<double>{2, 1, 3, 4});
@@ -169,7 +181,9 @@ TEST_CASE("rates set beside an optimiser count in place of those of its options"
     const SgdOptions sgd{.lr = 0.2, .weight_decay = 0.1, .nesterov = true};
     if (beside) set_rates(rates, adamw, 0.75);
     adamw_step(w, first, second, gradient, mask, beside ? AdamwOptions{.weight_decay = 0.5} : adamw,
-               {.average = average, .average_decay = beside ? 0 : 0.75, .rates = beside ? rates : Tensor{}});
+               {.average = average,
+                .average_decay = beside ? 0 : 0.75,
+                .rates = beside ? rates : Tensor{}});
     if (beside) set_rates(rates, sgd, 0.25);
     sgd_step(w, m, gradient, mask, beside ? SgdOptions{.weight_decay = 0.1, .nesterov = true} : sgd,
              {.rates = beside ? rates : Tensor{}});
@@ -230,24 +244,31 @@ TEST_CASE("a wrong setting is named in one line with the way out") {
 }
 
 TEST_CASE("a recipe file is read by family, and its mistakes name file and key") {
-  const std::filesystem::path file = std::filesystem::temp_directory_path() / "passband-recipe.toml";
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "passband-recipe.toml";
   write_file_atomically(file, "[train]\nlr = 0.5\nepochs = 3\n[family.vit.train]\nlr = 0.25\n");
   CHECK(resolve({{"recipe", file.string()}, {"model", "vit"}}).lr == 0.25);
-  const TrainConfig resnet = resolve({{"recipe", file.string()}, {"model", "resnet"}, {"epochs", "4"}});
+  const TrainConfig resnet =
+      resolve({{"recipe", file.string()}, {"model", "resnet"}, {"epochs", "4"}});
   CHECK(resnet.lr == 0.5);
   CHECK(resnet.epochs == 4);
   write_file_atomically(file, "[train]\nlearning_rate = 0.5\n");
-  CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find("unknown setting 'learning_rate'") !=
-        std::string::npos);
+  CHECK(message_of([&] {
+          resolve({{"recipe", file.string()}});
+        }).find("unknown setting 'learning_rate'") != std::string::npos);
   write_file_atomically(file, "[trian]\nlr = 0.5\n");
-  CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find("unknown section [trian]") != std::string::npos);
+  CHECK(message_of([&] {
+          resolve({{"recipe", file.string()}});
+        }).find("unknown section [trian]") != std::string::npos);
   write_file_atomically(file, "[train\nlr = 0.5\n");
   CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find(file.string() + ":1:") == 0);
   std::filesystem::remove(file);
 }
 
 TEST_CASE("settings that contradict each other are refused") {
-  CHECK(message_of([] { resolve({{"epochs", "2"}, {"warmup_epochs", "5"}}); }).find("warmup_epochs: 5") == 0);
+  CHECK(message_of([] {
+          resolve({{"epochs", "2"}, {"warmup_epochs", "5"}});
+        }).find("warmup_epochs: 5") == 0);
   CHECK(message_of([] { resolve({{"model", "resnet5o"}}); }).find("resnet50") != std::string::npos);
 }
 

@@ -110,8 +110,8 @@ TEST_CASE("Files hold PyTorch's names, shapes and element order") {
   const auto model = make_model("resnet50", {.classes = 1000, .image_size = 224});
   save_weights(folder.file("a.safetensors"), *model);
   const SafetensorsFile file(folder.file("a.safetensors"));
-  CHECK(file.entries().size() ==
-        320);  // torchvision's resnet50: 161 parameters, 106 statistics, 53 counters
+  // torchvision's resnet50: 161 parameters, 106 statistics, 53 counters
+  CHECK(file.entries().size() == 320);
   CHECK(file.entries().at("conv1.weight").shape == std::vector<int64_t>{64, 3, 7, 7});
   CHECK(file.entries().at("layer3.0.downsample.0.weight").shape ==
         std::vector<int64_t>{1024, 512, 1, 1});
@@ -187,7 +187,8 @@ TEST_CASE("BF16, F16 and F64 files are accepted and converted") {
     const std::vector<double> got = loaded->store().values().values();
     double worst = 0;
     for (size_t i = 0; i < exact.size(); ++i)
-      worst = numeric::worse(worst, std::abs(got[i] - exact[i]) / std::max(std::abs(exact[i]), 1e-3));
+      worst =
+          numeric::worse(worst, std::abs(got[i] - exact[i]) / std::max(std::abs(exact[i]), 1e-3));
     CHECK(worst <= error);
   }
 }

@@ -1,4 +1,5 @@
-// Safetensors files made to mislead: every broken promise of a header is refused in one line, whatever the bytes.
+// Safetensors files made to mislead: every broken promise of a header is refused in one line,
+// whatever the bytes.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -56,28 +57,40 @@ TEST_CASE("Each lie of a header is refused by name in one line") {
       {R"({"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}})", "unknown type \"F33\""},
       {R"({"a":{"dtype":4,"shape":[2],"data_offsets":[0,8]}})", "described by a number in dtype"},
       {R"({"a":{"dtype":"F32","shape":"2","data_offsets":[0,8]}})", "described by text in shape"},
-      {R"({"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})", "described by an array in shape"},
-      {R"({"a":{"dtype":"F32","shape":[{}],"data_offsets":[0,8]}})", "described by an object in shape"},
+      {R"({"a":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}})",
+       "described by an array in shape"},
+      {R"({"a":{"dtype":"F32","shape":[{}],"data_offsets":[0,8]}})",
+       "described by an object in shape"},
       {R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", "a negative number in shape"},
       {R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", "a fraction"},
-      {R"({"a":{"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]}})", "or a number too large"},
-      {R"({"a":{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,8]}})", "a dimension of"},
-      {R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}})", "more than 8 dimensions"},
-      {R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})", "not what its shape"},
-      {R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", "has 8 bytes, which is not what"},
+      {R"({"a":{"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]}})",
+       "or a number too large"},
+      {R"({"a":{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,8]}})",
+       "a dimension of"},
+      {R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8]}})",
+       "more than 8 dimensions"},
+      {R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})",
+       "not what its shape"},
+      {R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})",
+       "has 8 bytes, which is not what"},
       {R"({"a":{"dtype":"F4","shape":[1],"data_offsets":[0,1]}})", "not what its shape", 1},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", "before it begins"},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", "begins at byte 4, the one before ends at 0", 12},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "ends at byte 8 of 4; the file is cut short", 4},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "1 bytes after the last tensor", 9},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+       "begins at byte 4, the one before ends at 0", 12},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+       "ends at byte 8 of 4; the file is cut short", 4},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "1 bytes after the last tensor",
+       9},
       {R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})",
        "tensor \"b\" begins at byte 2", 6},
       {R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}})",
        "tensor \"b\" begins at byte 4, the one before ends at 2", 6},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
        "tensor \"a\" appears twice"},
-      {R"({"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "states dtype twice"},
-      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"note":"x"}})", "unknown field \"note\""},
+      {R"({"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+       "states dtype twice"},
+      {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"note":"x"}})",
+       "unknown field \"note\""},
       {R"({"__metadata__":{"x":1}})", "metadata \"x\" is a number; only text is allowed", 0},
       {R"({"__metadata__":{"x":{}}})", "is an object", 0},
       {R"({"__metadata__":[]})", "array", 0},
@@ -101,7 +114,9 @@ TEST_CASE("Depth, length and control characters of a header do no harm") {
 }
 
 struct File {
-  File() : path((std::filesystem::temp_directory_path() / concat_text("passband-hostile-", ::getpid())).string()) {}
+  File()
+      : path((std::filesystem::temp_directory_path() / concat_text("passband-hostile-", ::getpid()))
+                 .string()) {}
   ~File() { std::filesystem::remove(path); }
   std::string path;
 };
@@ -135,20 +150,41 @@ TEST_CASE("A file whose length field lies is refused before memory is taken for 
   CHECK(memory_statistics().peak_bytes == peak);
 }
 
-// Mutates headers by replacing, inserting, deleting and repeating pieces, with the words of the format as a dictionary.
+// Mutates headers by replacing, inserting, deleting and repeating pieces, with the words of the
+// format as a dictionary.
 class Mutator {
  public:
   explicit Mutator(uint64_t seed) : draw_({.seed = seed, .site = site_of("mutator")}) {}
 
   std::string mutate(std::string text) {
-    static const std::vector<std::string> words = {
-        "{", "}", "[", "]", ",", ":", "\"", "0", "8", "-1", "1e9", "null", "true", "\"dtype\"", "\"shape\"",
-        "\"data_offsets\"", "\"__metadata__\"", "\"F32\"", "\"BF16\"", "\"a\"", "18446744073709551615", "\xff",
-        "\\u0000"};
+    static const std::vector<std::string> words = {"{",
+                                                   "}",
+                                                   "[",
+                                                   "]",
+                                                   ",",
+                                                   ":",
+                                                   "\"",
+                                                   "0",
+                                                   "8",
+                                                   "-1",
+                                                   "1e9",
+                                                   "null",
+                                                   "true",
+                                                   "\"dtype\"",
+                                                   "\"shape\"",
+                                                   "\"data_offsets\"",
+                                                   "\"__metadata__\"",
+                                                   "\"F32\"",
+                                                   "\"BF16\"",
+                                                   "\"a\"",
+                                                   "18446744073709551615",
+                                                   "\xff",
+                                                   "\\u0000"};
     for (int64_t edits = 1 + draw_.below(4); edits > 0 && !text.empty(); --edits) {
       const auto at = static_cast<size_t>(draw_.below(static_cast<int64_t>(text.size())));
       const auto length = static_cast<size_t>(draw_.below(12));
-      const std::string& word = words[static_cast<size_t>(draw_.below(static_cast<int64_t>(words.size())))];
+      const std::string& word =
+          words[static_cast<size_t>(draw_.below(static_cast<int64_t>(words.size())))];
       switch (draw_.below(5)) {
         case 0: text[at] = static_cast<char>(draw_.below(256)); break;
         case 1: text.insert(at, word); break;
@@ -164,9 +200,11 @@ class Mutator {
   RandomSequence draw_;
 };
 
-TEST_CASE("A hundred thousand mutated headers are each accepted consistently or refused in one line") {
+TEST_CASE(
+    "A hundred thousand mutated headers are each accepted consistently or refused in one line") {
   const std::vector<std::string> seeds = {
-      kGood, R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})",
+      kGood,
+      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})",
       R"({"b":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]}})",
       R"({"e":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}})"};
   Mutator mutator(1);

@@ -27,7 +27,8 @@ namespace {
 std::string line_after(const fs::path& file, const std::string& key) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);)
-    if (line.starts_with(key)) return line.substr(std::min(line.size(), line.find_first_not_of(" \t:", key.size())));
+    if (line.starts_with(key))
+      return line.substr(std::min(line.size(), line.find_first_not_of(" \t:", key.size())));
   return {};
 }
 
@@ -36,10 +37,13 @@ Finding processor() {
   if (__builtin_cpu_supports("avx2")) features.emplace_back("avx2");
   if (__builtin_cpu_supports("avx512f")) features.emplace_back("avx512f");
   if (__builtin_cpu_supports("avx512bf16")) features.emplace_back("avx512_bf16");
-  if (line_after("/proc/cpuinfo", "flags").find("amx_bf16") != std::string::npos) features.emplace_back("amx_bf16");
+  if (line_after("/proc/cpuinfo", "flags").find("amx_bf16") != std::string::npos)
+    features.emplace_back("amx_bf16");
   const std::string name = line_after("/proc/cpuinfo", "model name");
-  Finding finding{"processor", fmt::format("{}: {}", name.empty() ? "unknown" : name,
-                                           features.empty() ? "no wide vectors" : join(features)), ""};
+  Finding finding{"processor",
+                  fmt::format("{}: {}", name.empty() ? "unknown" : name,
+                              features.empty() ? "no wide vectors" : join(features)),
+                  ""};
   if (cpu::matrix_unit::available())
     finding.found += "; f32 products on the matrix unit (PASSBAND_MATRIX_UNIT=0: without)";
   if (!__builtin_cpu_supports("avx2")) finding.advice = "expect slow training: no AVX2";
@@ -48,7 +52,9 @@ Finding processor() {
 
 Finding threads() {
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
-  Finding finding{"threads", fmt::format("{} used of {} logical processors (--threads)", thread_count(), online), ""};
+  Finding finding{
+      "threads",
+      fmt::format("{} used of {} logical processors (--threads)", thread_count(), online), ""};
   if (const char* limit = std::getenv("OMP_NUM_THREADS"))
     finding.found += fmt::format("; OMP_NUM_THREADS={} is set", limit);
   return finding;
@@ -67,11 +73,14 @@ Finding memory() {
 bool has_nvidia_card() {
   std::error_code code;
   for (const fs::directory_entry& card : fs::directory_iterator("/sys/bus/pci/devices", code))
-    if (line_after(card.path() / "vendor", "0x") == "10de" && line_after(card.path() / "class", "0x").starts_with("03"))
+    if (line_after(card.path() / "vendor", "0x") == "10de" &&
+        line_after(card.path() / "class", "0x").starts_with("03"))
       return true;
   for (const fs::directory_entry& node : fs::directory_iterator("/dev", code)) {
     const std::string name = node.path().filename();
-    if (name.size() > 6 && name.starts_with("nvidia") && std::isdigit(static_cast<unsigned char>(name[6]))) return true;
+    if (name.size() > 6 && name.starts_with("nvidia") &&
+        std::isdigit(static_cast<unsigned char>(name[6])))
+      return true;
   }
   return false;
 }
@@ -85,14 +94,16 @@ bool is_loadable(const char* library) {
 Finding driver(bool card) {
   const std::string version = line_after("/proc/driver/nvidia/version", "NVRM version");
   if (!version.empty()) return {"driver", version, ""};
-  if (is_loadable("libcuda.so.1")) return {"driver", "libcuda.so.1 is there, no kernel module is loaded", ""};
+  if (is_loadable("libcuda.so.1"))
+    return {"driver", "libcuda.so.1 is there, no kernel module is loaded", ""};
   return {"driver", "none", card ? "install NVIDIA's driver (550 or later for CUDA 12.4)" : ""};
 }
 
 Finding backend(bool card) {
   switch (cuda_backend()) {
     case CudaBackend::native: return {"CUDA build", "kernels for " + cuda_architectures(), ""};
-    case CudaBackend::emulated: return {"CUDA build", "kernels on the emulator (--device cuda-emulated)", ""};
+    case CudaBackend::emulated:
+      return {"CUDA build", "kernels on the emulator (--device cuda-emulated)", ""};
     case CudaBackend::none: break;
   }
   return {"CUDA build", "none: this program computes on the processor",
@@ -113,15 +124,18 @@ std::string why_no_device() {
 std::vector<Finding> devices(bool card) {
   std::vector<Finding> findings;
   for (int i = 0; i < cuda_device_count(); ++i)
-    findings.push_back({fmt::format("cuda:{}", i), device_facts({DeviceType::cuda, static_cast<int8_t>(i)}), ""});
+    findings.push_back(
+        {fmt::format("cuda:{}", i), device_facts({DeviceType::cuda, static_cast<int8_t>(i)}), ""});
   if (!findings.empty()) return findings;
   const bool built = cuda_backend() == CudaBackend::native;
   if (!card)
     return {{"GPU", "none",
-             built ? "this program has kernels for one, and computes on the processor here (--device cpu); in a "
+             built ? "this program has kernels for one, and computes on the processor here "
+                     "(--device cpu); in a "
                      "container or virtual machine, hand the GPU through (--gpus all)"
                    : ""}};
-  return {{"GPU", built ? "none for this program" + why_no_device() : "there, but not used by this build",
+  return {{"GPU",
+           built ? "none for this program" + why_no_device() : "there, but not used by this build",
            built ? "check nvidia-smi, CUDA_VISIBLE_DEVICES and the container's --gpus" : ""}};
 }
 
@@ -129,11 +143,13 @@ Finding compiler(bool card) {
   std::vector<fs::path> places;
   if (const char* home = std::getenv("CUDA_PATH")) places.push_back(fs::path(home) / "bin/nvcc");
   std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
-  for (std::string folder; std::getline(path, folder, ':');) places.push_back(fs::path(folder) / "nvcc");
+  for (std::string folder; std::getline(path, folder, ':');)
+    places.push_back(fs::path(folder) / "nvcc");
   places.emplace_back("/usr/local/cuda/bin/nvcc");
   for (const fs::path& place : places)
     if (fs::exists(place)) return {"nvcc", place.string(), ""};
-  return {"nvcc", "none", card ? "install the CUDA toolkit 12.4 or later, then: cmake --preset cuda" : ""};
+  return {"nvcc", "none",
+          card ? "install the CUDA toolkit 12.4 or later, then: cmake --preset cuda" : ""};
 }
 
 Finding libraries() {
@@ -152,7 +168,8 @@ std::vector<Finding> data_sets() {
     } catch (const DataError& error) {
       const std::string text = error.what();
       const size_t remedy = text.find("get it with ");
-      findings.push_back({info.name, "not found", remedy == std::string::npos ? text : text.substr(remedy)});
+      findings.push_back(
+          {info.name, "not found", remedy == std::string::npos ? text : text.substr(remedy)});
     }
   }
   return findings;
@@ -162,19 +179,22 @@ std::vector<Finding> data_sets() {
 
 std::vector<Finding> examine() {
   const bool card = has_nvidia_card();
-  std::vector<Finding> findings = {processor(), threads(), memory(), libraries(), driver(card), compiler(card),
-                                   backend(card)};
-  for (const auto& group : {devices(card), data_sets()}) findings.insert(findings.end(), group.begin(), group.end());
+  std::vector<Finding> findings = {processor(),  threads(),      memory(),     libraries(),
+                                   driver(card), compiler(card), backend(card)};
+  for (const auto& group : {devices(card), data_sets()})
+    findings.insert(findings.end(), group.begin(), group.end());
   const Device chosen = choose_device("auto");
   findings.push_back({"--device auto", describe_device(chosen), ""});
-  findings.push_back({"--precision auto", multiplies_bf16(chosen) ? "bf16 (f32 for batches below 16)" : "f32", ""});
+  findings.push_back({"--precision auto",
+                      multiplies_bf16(chosen) ? "bf16 (f32 for batches below 16)" : "f32", ""});
   return findings;
 }
 
 void print_examination(const std::vector<Finding>& findings, bool json) {
   if (json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const Finding& f : findings) list.push_back({{"topic", f.topic}, {"found", f.found}, {"advice", f.advice}});
+    for (const Finding& f : findings)
+      list.push_back({{"topic", f.topic}, {"found", f.found}, {"advice", f.advice}});
     fmt::print("{}\n", list.dump(2));
     return;
   }

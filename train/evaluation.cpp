@@ -19,8 +19,13 @@ using Indices = std::span<const int64_t>;
 class Pictures {
  public:
   Pictures(const Model& model, const Dataset& dataset, const EvaluationOptions& options)
-      : dataset_(dataset), device_(model.store().values().device()), size_(model.options().image_size),
-        compute_(options.compute), resident_(options.resident), image_upload_(device_), label_upload_(device_) {}
+      : dataset_(dataset),
+        device_(model.store().values().device()),
+        size_(model.options().image_size),
+        compute_(options.compute),
+        resident_(options.resident),
+        image_upload_(device_),
+        label_upload_(device_) {}
 
   Tensor images(Indices indices) {
     const auto count = static_cast<int64_t>(indices.size());
@@ -35,7 +40,8 @@ class Pictures {
   }
   Tensor labels(Indices indices) {
     const Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
-    std::ranges::transform(indices, host.data<int32_t>(), [&](int64_t index) { return dataset_.labels[index]; });
+    std::ranges::transform(indices, host.data<int32_t>(),
+                           [&](int64_t index) { return dataset_.labels[index]; });
     return brought(host, label_upload_);
   }
 
@@ -58,7 +64,8 @@ class Pictures {
   Upload image_upload_, label_upload_;
 };
 
-// In stored order. Sets are stored class by class, or class after class: only a draw is fair to all.
+// In stored order. Sets are stored class by class, or class after class: only a draw is fair to
+// all.
 std::vector<int64_t> chosen_pictures(int64_t pictures, int64_t of) {
   std::vector<int64_t> indices = epoch_order(of, /*seed=*/0, /*epoch=*/0);
   if (pictures > 0 && pictures < of) indices.resize(static_cast<size_t>(pictures));

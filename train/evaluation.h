@@ -15,8 +15,9 @@ struct Evaluation {
 struct EvaluationOptions {
   int64_t pictures = 0;  // so many, the same draw in every run; 0: all
   int64_t batch_size = 500;
-  DType compute = DType::f32;             // of activations
-  ResidentPictures* resident = nullptr;   // the data set on the model's device: batches are made there
+  DType compute = DType::f32;  // of activations
+  // the data set on the model's device: batches are made there
+  ResidentPictures* resident = nullptr;
 };
 
 // Evaluation mode, no graph. The host waits for a device once, at the end.

@@ -18,33 +18,41 @@ void print_models(const std::string& data, int64_t img_size, bool json) {
   if (json) {
     Json list = Json::array();
     for (const ModelInfo& m : models)
-      list.push_back({{"name", m.name}, {"family", m.family}, {"pattern", m.pattern}, {"parameters", m.parameters},
+      list.push_back({{"name", m.name},
+                      {"family", m.family},
+                      {"pattern", m.pattern},
+                      {"parameters", m.parameters},
                       {"macs", m.macs}});
     fmt::print("{}\n", list.dump(2));
     return;
   }
   fmt::print("{:<28} {:<42} {:>14} {:>12}\n", "name", "pattern", "parameters", "MACs");
   for (const ModelInfo& m : models) {
-    const std::string pattern = m.pattern.size() <= 42 ? m.pattern : m.pattern.substr(0, 39) + "...";
-    fmt::print("{:<28} {:<42} {:>14} {:>10.1f} M\n", m.name, pattern, fmt::format("{:L}", m.parameters),
-               static_cast<double>(m.macs) / 1e6);
+    const std::string pattern =
+        m.pattern.size() <= 42 ? m.pattern : m.pattern.substr(0, 39) + "...";
+    fmt::print("{:<28} {:<42} {:>14} {:>10.1f} M\n", m.name, pattern,
+               fmt::format("{:L}", m.parameters), static_cast<double>(m.macs) / 1e6);
   }
-  fmt::print("\nat {} classes, {} x {} pixels ({}); a pattern such as CC.CM.CM.CM is a name too\n", info.classes, size,
-             size, data);
+  fmt::print("\nat {} classes, {} x {} pixels ({}); a pattern such as CC.CM.CM.CM is a name too\n",
+             info.classes, size, size, data);
 }
 
 void print_data(bool json) {
   if (json) {
     Json list = Json::array();
     for (const DatasetInfo& d : list_datasets())
-      list.push_back({{"name", d.name}, {"classes", d.classes}, {"size", d.height}, {"train", d.train_count},
-                      {"test", d.test_count}, {"source", d.source}});
+      list.push_back({{"name", d.name},
+                      {"classes", d.classes},
+                      {"size", d.height},
+                      {"train", d.train_count},
+                      {"test", d.test_count},
+                      {"source", d.source}});
     fmt::print("{}\n", list.dump(2));
     return;
   }
   for (const DatasetInfo& d : list_datasets())
-    fmt::print("{:<15} {:>5} classes  {:>3} x {:<3}  {:>8} + {:<6} pictures  {}\n", d.name, d.classes, d.height,
-               d.width, d.train_count, d.test_count, d.source);
+    fmt::print("{:<15} {:>5} classes  {:>3} x {:<3}  {:>8} + {:<6} pictures  {}\n", d.name,
+               d.classes, d.height, d.width, d.train_count, d.test_count, d.source);
 }
 
 std::string default_text(const Setting& s) {
@@ -57,7 +65,8 @@ void print_settings(bool json) {
   for (const Setting& s : settings()) {
     std::string help = s.help;
     if (!s.choices.empty()) help += ": " + join(s.choices);
-    list.push_back({{"key", s.key}, {"section", s.section}, {"default", default_text(s)}, {"help", help}});
+    list.push_back(
+        {{"key", s.key}, {"section", s.section}, {"default", default_text(s)}, {"help", help}});
   }
   if (json) {
     fmt::print("{}\n", list.dump(2));
@@ -81,7 +90,8 @@ void print_recipes(bool json) {
   }
   for (const auto& [family, values] : list["quick"].items()) {
     fmt::print("quick, {}:\n", family);
-    for (const auto& [key, text] : values.items()) fmt::print("  {} = {}\n", key, text.get<std::string>());
+    for (const auto& [key, text] : values.items())
+      fmt::print("  {} = {}\n", key, text.get<std::string>());
   }
 }
 

@@ -5,8 +5,8 @@
 
 namespace passband {
 
-// kind: models, data, settings, recipes. For models, parameters and MACs are those at the data set's classes and size.
-// Throws UsageError for another kind.
+// kind: models, data, settings, recipes. For models, parameters and MACs are those at the data
+// set's classes and size. Throws UsageError for another kind.
 void print_list(const std::string& kind, const std::string& data, int64_t img_size, bool json);
 
 }  // namespace passband

@@ -27,7 +27,7 @@ constexpr const char* kExamples = R"(examples:
 )";
 
 struct Options {
-  Values given;              // settings from the command line, in order
+  Values given;  // settings from the command line, in order
   std::string resume, output, list;
   bool json = false, dry_run = false, doctor = false;
 };
@@ -58,7 +58,9 @@ void split_assignment(const std::string& text, Values& values) {
 
 // Parses the command line. Returns false when help was asked for (and printed).
 bool parse(int argc, char** argv, Options& options) {
-  CLI::App app{"Trains ResNet, LambdaResNet, ViT, AlterNet and their hybrids; writes runs/<time>-<model>-<data>/."};
+  CLI::App app{
+      "Trains ResNet, LambdaResNet, ViT, AlterNet and their hybrids; writes "
+      "runs/<time>-<model>-<data>/."};
   app.footer(kExamples);
   app.allow_extras();
   std::vector<std::string> assignments;
@@ -70,7 +72,8 @@ bool parse(int argc, char** argv, Options& options) {
   app.add_option("--output", options.output, "directory for the run instead of runs/");
   app.add_option("--list", options.list, "models, data, settings or recipes");
   app.add_flag("--json", options.json, "machine-readable result on standard output");
-  app.add_flag("--doctor", options.doctor, "say what of this machine can be used, what is missing, and what to do");
+  app.add_flag("--doctor", options.doctor,
+               "say what of this machine can be used, what is missing, and what to do");
   app.add_flag("--dry-run", options.dry_run, "print the resolved configuration and stop");
   app.add_flag("--amp", amp, "same as --precision bf16");
   for (const Setting& s : settings()) {
@@ -103,12 +106,14 @@ bool parse(int argc, char** argv, Options& options) {
 TrainConfig resumed_config(const std::filesystem::path& run, const Values& given) {
   TrainConfig config = from_toml(read_file(run / "config.toml"), (run / "config.toml").string());
   config.steps = 0;
-  const std::vector<std::string> free = {"steps", "epochs", "threads", "data_dir", "eval_interval", "eval_batch_size",
-                                         "eval_pictures", "device", "graph"};
+  const std::vector<std::string> free = {"steps",         "epochs",        "threads",
+                                         "data_dir",      "eval_interval", "eval_batch_size",
+                                         "eval_pictures", "device",        "graph"};
   for (const auto& [key, text] : given) {
     if (std::ranges::find(free, key) == free.end())
-      throw UsageError(fmt::format("--resume: {} belongs to the run and can not change (only {} can); start a new run",
-                                   key, join(free)));
+      throw UsageError(fmt::format(
+          "--resume: {} belongs to the run and can not change (only {} can); start a new run", key,
+          join(free)));
     set_value(config, key, text);
   }
   return config;
@@ -117,21 +122,31 @@ TrainConfig resumed_config(const std::filesystem::path& run, const Values& given
 void print_result(const TrainResult& result, const Trainer& trainer, bool json) {
   const std::string directory = trainer.directory().string();
   if (json) {
-    const nlohmann::ordered_json line = {
-        {"run", directory}, {"epoch", result.epoch}, {"step", result.step}, {"test_loss", result.last.loss},
-        {"top1", result.last.top1}, {"top5", result.last.top5}, {"test_pictures", result.last.count},
-        {"best_top1", result.best_top1}, {"best_epoch", result.best_epoch}, {"train_seconds", result.seconds},
-        {"images_per_s", result.images_per_second}, {"parameters", trainer.model().store().parameter_count()}};
+    const nlohmann::ordered_json line = {{"run", directory},
+                                         {"epoch", result.epoch},
+                                         {"step", result.step},
+                                         {"test_loss", result.last.loss},
+                                         {"top1", result.last.top1},
+                                         {"top5", result.last.top5},
+                                         {"test_pictures", result.last.count},
+                                         {"best_top1", result.best_top1},
+                                         {"best_epoch", result.best_epoch},
+                                         {"train_seconds", result.seconds},
+                                         {"images_per_s", result.images_per_second},
+                                         {"parameters", trainer.model().store().parameter_count()}};
     fmt::print("{}\n", line.dump());
     return;
   }
   if (result.signal) {
-    fmt::print("stopped at step {} and saved; go on with: ./train --resume {}\n", result.step, directory);
+    fmt::print("stopped at step {} and saved; go on with: ./train --resume {}\n", result.step,
+               directory);
     return;
   }
-  fmt::print("top-1 {:.2f} % of {} test pictures, best {:.2f} % (epoch {}), trained {} at {:.0f} images/s\nrun: {}\n",
-             100 * result.last.top1, result.last.count, 100 * result.best_top1, result.best_epoch,
-             format_duration(result.seconds), result.images_per_second, directory);
+  fmt::print(
+      "top-1 {:.2f} % of {} test pictures, best {:.2f} % (epoch {}), trained {} at {:.0f} "
+      "images/s\nrun: {}\n",
+      100 * result.last.top1, result.last.count, 100 * result.best_top1, result.best_epoch,
+      format_duration(result.seconds), result.images_per_second, directory);
 }
 
 std::string where(Device device) {
@@ -152,8 +167,10 @@ int run(int argc, char** argv) {
     return 0;
   }
   const std::filesystem::path resume = options.resume.empty() ? "" : find_run(options.resume);
-  const TrainConfig config = resume.empty() ? resolve(options.given) : resumed_config(resume, options.given);
-  if (config.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated) run_emulated_sibling(argv);
+  const TrainConfig config =
+      resume.empty() ? resolve(options.given) : resumed_config(resume, options.given);
+  if (config.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
+    run_emulated_sibling(argv);
   if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
   DatasetInfo info = dataset_info(config.data);
   if (config.data == "shapes") info.classes = config.shapes_classes;
@@ -172,10 +189,11 @@ int run(int argc, char** argv) {
     return 0;
   }
   ProgressLine progress;
-  progress.note(fmt::format("{} on {}: {} parameters, {:.1f} M MACs a picture, {}, {}\n{}", config.model,
-                            config.data, trainer.model().store().parameter_count(),
-                            static_cast<double>(trainer.model().macs()) / 1e6, where(trainer.device()),
-                            name_of(compute_type(config, trainer.device())), trainer.directory().string()));
+  progress.note(
+      fmt::format("{} on {}: {} parameters, {:.1f} M MACs a picture, {}, {}\n{}", config.model,
+                  config.data, trainer.model().store().parameter_count(),
+                  static_cast<double>(trainer.model().macs()) / 1e6, where(trainer.device()),
+                  name_of(compute_type(config, trainer.device())), trainer.directory().string()));
   const TrainResult result = trainer.run(signals, progress);
   print_result(result, trainer, options.json);
   return result.signal == 0 ? 0 : 128 + (result.signal == SIGTERM ? SIGTERM : SIGINT);

@@ -7,7 +7,8 @@
 namespace passband {
 namespace {
 
-// Beta(a, a) from two gamma draws, rejection by Marsaglia and Tsang (2000); a < 1 by the boost u^(1/a).
+// Beta(a, a) from two gamma draws, rejection by Marsaglia and Tsang (2000); a < 1 by the boost
+// u^(1/a).
 double draw_gamma(double shape, RandomSequence& random) {
   if (shape < 1) {
     const double u = std::max(1e-12, static_cast<double>(random.uniform()));
@@ -48,8 +49,10 @@ Mixing draw_box(int64_t height, int64_t width, double lambda, RandomSequence& ra
   const auto half_h = static_cast<int64_t>(static_cast<double>(height) * side) / 2;
   const auto half_w = static_cast<int64_t>(static_cast<double>(width) * side) / 2;
   const int64_t y = random.below(height), x = random.below(width);
-  Mixing box{.top = std::max<int64_t>(0, y - half_h), .bottom = std::min(height, y + half_h),
-             .left = std::max<int64_t>(0, x - half_w), .right = std::min(width, x + half_w)};
+  Mixing box{.top = std::max<int64_t>(0, y - half_h),
+             .bottom = std::min(height, y + half_h),
+             .left = std::max<int64_t>(0, x - half_w),
+             .right = std::min(width, x + half_w)};
   const double area = static_cast<double>((box.bottom - box.top) * (box.right - box.left));
   box.label_weight = 1 - area / static_cast<double>(height * width);
   return box;
@@ -69,12 +72,15 @@ void paste(const Tensor& images, const Mixing& box) {
 
 }  // namespace
 
-Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options, const RandomKey& key) {
+Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options,
+                   const RandomKey& key) {
   RandomSequence random(key);
-  if ((options.mixup <= 0 && options.cutmix <= 0) || random.uniform() >= static_cast<float>(options.probability))
+  if ((options.mixup <= 0 && options.cutmix <= 0) ||
+      random.uniform() >= static_cast<float>(options.probability))
     return {};
   const bool both = options.mixup > 0 && options.cutmix > 0;
-  const bool cut = both ? random.uniform() < static_cast<float>(options.switch_probability) : options.cutmix > 0;
+  const bool cut =
+      both ? random.uniform() < static_cast<float>(options.switch_probability) : options.cutmix > 0;
   const double lambda = draw_beta(cut ? options.cutmix : options.mixup, random);
   if (cut) return draw_box(height, width, lambda, random);
   return {.own = lambda, .label_weight = lambda};

@@ -24,10 +24,15 @@ double WeightAverage::decay_at(int64_t step) const {
   return std::min(decay_, (1 + t) / (10 + t));
 }
 
-Optimizer::Optimizer(const TrainConfig& config, ParameterStore& store, std::optional<WeightAverage>& average)
-    : config_(config), store_(store), average_(average), rates_(empty_rates(store.values().device())) {
+Optimizer::Optimizer(const TrainConfig& config, ParameterStore& store,
+                     std::optional<WeightAverage>& average)
+    : config_(config),
+      store_(store),
+      average_(average),
+      rates_(empty_rates(store.values().device())) {
   const Tensor& values = store.values();
-  decay_mask_ = config.decay_all ? Tensor::full(values.shape(), 1, DType::f32, values.device()) : store.decay_mask();
+  decay_mask_ = config.decay_all ? Tensor::full(values.shape(), 1, DType::f32, values.device())
+                                 : store.decay_mask();
   if (config.opt == "adamw") {
     state_["first"] = Tensor::zeros_like(values);
     state_["second"] = Tensor::zeros_like(values);
@@ -40,7 +45,8 @@ void Optimizer::begin(double lr) {
   const double decay = average_ ? average_->decay_at(steps_) : 0;
   ++steps_;
   if (config_.opt == "adamw")
-    set_rates(rates_, AdamwOptions{.lr = lr, .weight_decay = config_.weight_decay, .step = steps_}, decay);
+    set_rates(rates_, AdamwOptions{.lr = lr, .weight_decay = config_.weight_decay, .step = steps_},
+              decay);
   else set_rates(rates_, SgdOptions{.lr = lr}, decay);
 }
 
@@ -49,10 +55,12 @@ void Optimizer::update() {
   if (config_.clip_grad > 0) extras.scale = clip_scale(store_.gradients(), config_.clip_grad);
   if (average_) extras.average = average_->values;
   if (config_.opt == "adamw") {
-    adamw_step(store_.values(), state_["first"], state_["second"], store_.gradients(), decay_mask_, {}, extras);
+    adamw_step(store_.values(), state_["first"], state_["second"], store_.gradients(), decay_mask_,
+               {}, extras);
   } else {
     sgd_step(store_.values(), state_["momentum"], store_.gradients(), decay_mask_,
-             {.momentum = config_.momentum, .weight_decay = config_.weight_decay, .nesterov = true}, extras);
+             {.momentum = config_.momentum, .weight_decay = config_.weight_decay, .nesterov = true},
+             extras);
   }
   if (average_ && average_->buffers.numel() > 0)
     average_step(average_->buffers, store_.buffer_values(), 0, rates_);
@@ -70,10 +78,12 @@ void Optimizer::end() {
 void Optimizer::restore(const std::map<std::string, Tensor>& saved, int64_t steps) {
   for (auto& [name, tensor] : state_) {
     const auto found = saved.find(name);
-    if (found == saved.end()) throw DataError("checkpoint: optimiser state '" + name + "' is missing");
+    if (found == saved.end())
+      throw DataError("checkpoint: optimiser state '" + name + "' is missing");
     if (found->second.numel() != tensor.numel())
-      throw DataError(concat_text("checkpoint: optimiser state '", name, "' has ", found->second.numel(),
-                                  " elements, the model has ", tensor.numel()));
+      throw DataError(concat_text("checkpoint: optimiser state '", name, "' has ",
+                                  found->second.numel(), " elements, the model has ",
+                                  tensor.numel()));
     copy_(tensor, found->second.viewed_as(tensor.shape()));
   }
   steps_ = steps;

@@ -12,13 +12,15 @@ std::string describe(const ProgressState& s) {
   const double rate = s.seconds > 0 ? static_cast<double>(s.images) / s.seconds : 0;
   const double per_step = s.steps_done > 0 ? s.seconds / static_cast<double>(s.steps_done) : 0;
   const double left = per_step * static_cast<double>(s.steps - s.step);
-  return fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}  acc {:.2f} %  lr {:.4g}  {:.0f} images/s  {} left", s.epoch,
-                     s.epochs, s.step, s.steps, s.loss, 100 * s.accuracy, s.lr, rate, format_duration(left));
+  return fmt::format(
+      "epoch {}/{}  step {}/{}  loss {:.4f}  acc {:.2f} %  lr {:.4g}  {:.0f} images/s  {} left",
+      s.epoch, s.epochs, s.step, s.steps, s.loss, 100 * s.accuracy, s.lr, rate,
+      format_duration(left));
 }
 
 }  // namespace
 
-ProgressLine::ProgressLine(double quiet_seconds) 
+ProgressLine::ProgressLine(double quiet_seconds)
     : terminal_(isatty(STDERR_FILENO) != 0), quiet_seconds_(quiet_seconds) {
   const char* kind = std::getenv("TERM");
   if (kind && std::string(kind) == "dumb") terminal_ = false;

@@ -1,4 +1,5 @@
-// What the person at the terminal sees: one line that is redrawn on a terminal, plain lines now and then elsewhere.
+// What the person at the terminal sees: one line that is redrawn on a terminal, plain lines now and
+// then elsewhere.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -12,9 +13,9 @@ struct ProgressState {
   int64_t epoch = 0, epochs = 0;  // epoch counts from 1
   int64_t step = 0, steps = 0;
   double loss = 0, accuracy = 0, lr = 0;  // running means of this epoch; accuracy in [0, 1]
-  int64_t images = 0;             // seen since the start (or resume)
-  double seconds = 0;             // of training since the start (or resume)
-  int64_t steps_done = 0;         // in these seconds
+  int64_t images = 0;                     // seen since the start (or resume)
+  double seconds = 0;                     // of training since the start (or resume)
+  int64_t steps_done = 0;                 // in these seconds
 };
 
 class ProgressLine {

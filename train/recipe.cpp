@@ -10,7 +10,8 @@
 namespace passband {
 namespace {
 
-// The default: real accuracy in five minutes on two cores. Measured on the page experiments/quick.md.
+// The default: real accuracy in five minutes on two cores. Measured on the page
+// experiments/quick.md.
 constexpr const char* kQuick = R"(
 [train]
 epochs = 9
@@ -72,7 +73,8 @@ toml::table parse(const std::string& text, const std::string& source) {
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
-    throw UsageError(fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()));
+    throw UsageError(
+        fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()));
   }
 }
 
@@ -95,7 +97,8 @@ Values recipe_values(const std::string& recipe, const std::string& family) {
   check_sections(table, recipe);
   Values values;
   collect(table, recipe, values);
-  if (const toml::table* special = table["family"][family].as_table()) collect(*special, recipe, values);
+  if (const toml::table* special = table["family"][family].as_table())
+    collect(*special, recipe, values);
   TrainConfig scratch;
   for (const auto& [key, text] : values) {
     try {
@@ -113,7 +116,8 @@ std::string to_toml(const TrainConfig& config, int64_t classes, int64_t image_si
     if (section != s.section) {
       section = s.section;
       text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
-      if (section == "model") text += fmt::format("classes = {}\nimage_size = {}\n", classes, image_size);
+      if (section == "model")
+        text += fmt::format("classes = {}\nimage_size = {}\n", classes, image_size);
     }
     const auto literal = [&](auto member) -> std::string {
       const auto& value = config.*member;

@@ -7,10 +7,12 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kPiece = int64_t{16} << 20;  // bytes copied at a time: a second copy of the set may not fit
+constexpr int64_t kPiece = int64_t{16}
+                           << 20;  // bytes copied at a time: a second copy of the set may not fit
 
 Tensor bytes_on(const Dataset& dataset, Device device) {
-  const Tensor all = Tensor::empty({dataset.count, dataset.height, dataset.width, 3}, DType::u8, device);
+  const Tensor all =
+      Tensor::empty({dataset.count, dataset.height, dataset.width, 3}, DType::u8, device);
   for (int64_t first = 0; first < all.numel(); first += kPiece) {
     const int64_t bytes = std::min(kPiece, all.numel() - first);
     const Tensor piece = Tensor::empty({bytes}, DType::u8);
@@ -30,12 +32,16 @@ std::unique_ptr<ResidentPictures> ResidentPictures::upload(const Dataset& datase
 }
 
 ResidentPictures::ResidentPictures(const Dataset& dataset, Device device)
-    : pictures_(bytes_on(dataset, device)), normalisation_{dataset.mean, dataset.std}, upload_(device) {}
+    : pictures_(bytes_on(dataset, device)),
+      normalisation_{dataset.mean, dataset.std},
+      upload_(device) {}
 
-void ResidentPictures::make_batch(const Tensor& images, std::span<const int64_t> indices, const CropOptions& crop,
-                                  const RandomKey& key, const Mixing& mixing) {
+void ResidentPictures::make_batch(const Tensor& images, std::span<const int64_t> indices,
+                                  const CropOptions& crop, const RandomKey& key,
+                                  const Mixing& mixing) {
   const Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
-  std::ranges::transform(indices, host.data<int32_t>(), [](int64_t index) { return static_cast<int32_t>(index); });
+  std::ranges::transform(indices, host.data<int32_t>(),
+                         [](int64_t index) { return static_cast<int32_t>(index); });
   const bool fits = indices_ && indices_.shape() == host.shape();
   if (!fits) indices_ = Tensor::empty(host.shape(), DType::i32, images.device());
   upload_(indices_, host);

@@ -41,16 +41,21 @@ std::string file_friendly(std::string name) {
 }
 
 fs::path new_directory(const fs::path& parent, const TrainConfig& config) {
-  const std::string data = fs::path(config.data).filename().empty() ? "data" : fs::path(config.data).filename();
+  const std::string data =
+      fs::path(config.data).filename().empty() ? "data" : fs::path(config.data).filename();
   const std::string stem = fmt::format("{:%Y%m%d-%H%M%S}-{}-{}", fmt::localtime(std::time(nullptr)),
                                        file_friendly(config.model), file_friendly(data));
   std::error_code error;
   fs::create_directories(parent, error);
-  if (error) throw Error(fmt::format("{}: can not make the directory: {}", parent.string(), error.message()));
+  if (error)
+    throw Error(
+        fmt::format("{}: can not make the directory: {}", parent.string(), error.message()));
   for (int attempt = 1;; ++attempt) {
     const fs::path directory = parent / (attempt == 1 ? stem : fmt::format("{}-{}", stem, attempt));
     if (fs::create_directory(directory, error)) return directory;
-    if (error) throw Error(fmt::format("{}: can not make the directory: {}", directory.string(), error.message()));
+    if (error)
+      throw Error(
+          fmt::format("{}: can not make the directory: {}", directory.string(), error.message()));
   }
 }
 
@@ -65,9 +70,16 @@ std::string kept_lines(const fs::path& file, const std::function<bool(const std:
 }
 
 json to_json(const TrainState& s) {
-  return {{"step", s.step}, {"epoch", s.epoch}, {"batch", s.batch}, {"epoch_loss", s.epoch_loss},
-          {"epoch_correct", s.epoch_correct}, {"epoch_images", s.epoch_images}, {"best_top1", s.best_top1},
-          {"best_epoch", s.best_epoch}, {"best_count", s.best_count}, {"seconds", s.seconds}};
+  return {{"step", s.step},
+          {"epoch", s.epoch},
+          {"batch", s.batch},
+          {"epoch_loss", s.epoch_loss},
+          {"epoch_correct", s.epoch_correct},
+          {"epoch_images", s.epoch_images},
+          {"best_top1", s.best_top1},
+          {"best_epoch", s.best_epoch},
+          {"best_count", s.best_count},
+          {"seconds", s.seconds}};
 }
 
 TrainState state_from(const json& j) {
@@ -80,17 +92,20 @@ TrainState state_from(const json& j) {
   j.at("epoch_images").get_to(s.epoch_images);
   j.at("best_top1").get_to(s.best_top1);
   j.at("best_epoch").get_to(s.best_epoch);
-  s.best_count = j.value("best_count", INT64_MAX);  // runs of earlier versions evaluated on all pictures
+  s.best_count =
+      j.value("best_count", INT64_MAX);  // runs of earlier versions evaluated on all pictures
   j.at("seconds").get_to(s.seconds);
   return s;
 }
 
-void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& tensors, const std::string& name) {
+void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& tensors,
+                    const std::string& name) {
   const auto found = tensors.find(name);
-  if (found == tensors.end()) throw DataError(fmt::format("{}: tensor '{}' is missing", kCheckpoint, name));
+  if (found == tensors.end())
+    throw DataError(fmt::format("{}: tensor '{}' is missing", kCheckpoint, name));
   if (found->second.numel() != into.numel())
-    throw DataError(fmt::format("{}: tensor '{}' has {} elements, the model has {}", kCheckpoint, name,
-                                found->second.numel(), into.numel()));
+    throw DataError(fmt::format("{}: tensor '{}' has {} elements, the model has {}", kCheckpoint,
+                                name, found->second.numel(), into.numel()));
   copy_(into, found->second.viewed_as(into.shape()));
 }
 
@@ -98,10 +113,12 @@ void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& ten
 
 RunWriter::RunWriter(fs::path directory) : directory_(std::move(directory)) {
   metrics_.open(directory_ / "metrics.jsonl", std::ios::app);
-  if (!metrics_) throw Error((directory_ / "metrics.jsonl").string() + ": can not be opened for writing");
+  if (!metrics_)
+    throw Error((directory_ / "metrics.jsonl").string() + ": can not be opened for writing");
 }
 
-RunWriter RunWriter::create(const fs::path& parent, const TrainConfig& config, const std::string& toml) {
+RunWriter RunWriter::create(const fs::path& parent, const TrainConfig& config,
+                            const std::string& toml) {
   const fs::path directory = new_directory(parent, config);
   write_file_atomically(directory / "config.toml", toml);
   write_file_atomically(directory / "summary.csv", kSummaryHeader);
@@ -125,31 +142,35 @@ RunWriter RunWriter::reopen(const fs::path& run, int64_t step, int64_t epochs_do
 
 void RunWriter::append(const std::string& line) {
   metrics_ << line << '\n' << std::flush;
-  if (!metrics_) throw Error((directory_ / "metrics.jsonl").string() + ": can not be written (is the disk full?)");
+  if (!metrics_)
+    throw Error((directory_ / "metrics.jsonl").string() +
+                ": can not be written (is the disk full?)");
 }
 
 void RunWriter::log_step(int64_t step, int64_t epoch, double loss, double accuracy, double lr) {
-  json line = {{"t", now()}, {"step", step}, {"epoch", epoch}, {"split", "train"}, {"accuracy", accuracy}, {"lr", lr}};
+  json line = {{"t", now()},       {"step", step},         {"epoch", epoch},
+               {"split", "train"}, {"accuracy", accuracy}, {"lr", lr}};
   put_number(line, "loss", loss);
   append(line.dump());
 }
 
 void RunWriter::log_evaluation(int64_t step, int64_t epoch, const Evaluation& e) {
-  json line = {{"t", now()}, {"step", step}, {"epoch", epoch}, {"split", "test"}, {"top1", e.top1}, {"top5", e.top5},
-               {"images", e.count}};
+  json line = {{"t", now()},     {"step", step},   {"epoch", epoch},   {"split", "test"},
+               {"top1", e.top1}, {"top5", e.top5}, {"images", e.count}};
   put_number(line, "loss", e.loss);
   append(line.dump());
 }
 
 void RunWriter::log_summary(int64_t epoch, double train_loss, const Evaluation& e, double lr) {
   const fs::path file = directory_ / "summary.csv";
-  const std::string row =
-      fmt::format("{},{:.6f},{:.6f},{:.4f},{:.4f},{:.6g}\n", epoch, train_loss, e.loss, 100 * e.top1, 100 * e.top5, lr);
+  const std::string row = fmt::format("{},{:.6f},{:.6f},{:.4f},{:.4f},{:.6g}\n", epoch, train_loss,
+                                      e.loss, 100 * e.top1, 100 * e.top5, lr);
   write_file_atomically(file, read_file(file) + row);
 }
 
 void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
-                                const std::optional<WeightAverage>& average, const TrainState& state) {
+                                const std::optional<WeightAverage>& average,
+                                const TrainState& state) {
   save_weights(directory_ / "last.safetensors", model, {{"step", std::to_string(state.step)}});
   std::map<std::string, Tensor> tensors;
   tensors["values"] = model.store().values();
@@ -181,14 +202,16 @@ TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimiz
   try {
     state = state_from(json::parse(metadata["state"]));
   } catch (const json::exception&) {
-    throw DataError((run / kCheckpoint).string() + ": holds no training state; it was not written by train");
+    throw DataError((run / kCheckpoint).string() +
+                    ": holds no training state; it was not written by train");
   }
   std::map<std::string, Tensor> optimizer_state;
   for (const auto& [name, tensor] : tensors)
     if (name.starts_with("optimizer.")) optimizer_state[name.substr(10)] = tensor;
   optimizer.restore(optimizer_state, state.step);
   restore_vector(model.store().values(), tensors, "values");
-  if (model.store().buffer_values().defined()) restore_vector(model.store().buffer_values(), tensors, "buffers");
+  if (model.store().buffer_values().defined())
+    restore_vector(model.store().buffer_values(), tensors, "buffers");
   if (average) {
     restore_vector(average->values, tensors, "average.values");
     if (average->buffers.defined()) restore_vector(average->buffers, tensors, "average.buffers");

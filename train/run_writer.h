@@ -1,4 +1,5 @@
-// Writes a run directory (see models/run.h for its files). Every file is replaced whole or appended line by line.
+// Writes a run directory (see models/run.h for its files). Every file is replaced whole or appended
+// line by line.
 #pragma once
 #include <filesystem>
 #include <fstream>
@@ -14,21 +15,23 @@ namespace passband {
 
 // What --resume needs beside the tensors.
 struct TrainState {
-  int64_t step = 0;             // optimiser steps taken
-  int64_t epoch = 0, batch = 0; // position of the next batch
+  int64_t step = 0;                          // optimiser steps taken
+  int64_t epoch = 0, batch = 0;              // position of the next batch
   double epoch_loss = 0, epoch_correct = 0;  // sums over the pictures of the running epoch
   int64_t epoch_images = 0;
   double best_top1 = -1;
-  int64_t best_epoch = 0, best_count = 0;    // when, and on how many test pictures
-  double seconds = 0;           // of training, evaluation not counted
+  int64_t best_epoch = 0, best_count = 0;  // when, and on how many test pictures
+  double seconds = 0;                      // of training, evaluation not counted
 };
 
 class RunWriter {
  public:
-  // Makes <parent>/<YYYYmmdd-HHMMSS>-<model>-<data>/ (a number is added when it exists), writes config.toml and points
-  // runs/last at it. Throws Error when the directory can not be made.
-  static RunWriter create(const std::filesystem::path& parent, const TrainConfig& config, const std::string& toml);
-  // Goes on with an existing run: log lines after `step` are dropped, so that nothing is logged twice.
+  // Makes <parent>/<YYYYmmdd-HHMMSS>-<model>-<data>/ (a number is added when it exists), writes
+  // config.toml and points runs/last at it. Throws Error when the directory can not be made.
+  static RunWriter create(const std::filesystem::path& parent, const TrainConfig& config,
+                          const std::string& toml);
+  // Goes on with an existing run: log lines after `step` are dropped, so that nothing is logged
+  // twice.
   static RunWriter reopen(const std::filesystem::path& run, int64_t step, int64_t epochs_done);
 
   const std::filesystem::path& directory() const { return directory_; }
@@ -37,8 +40,8 @@ class RunWriter {
   void log_evaluation(int64_t step, int64_t epoch, const Evaluation& evaluation);
   void log_summary(int64_t epoch, double train_loss, const Evaluation& evaluation, double lr);
 
-  void save_checkpoint(const Model& model, const Optimizer& optimizer, const std::optional<WeightAverage>& average,
-                       const TrainState& state);
+  void save_checkpoint(const Model& model, const Optimizer& optimizer,
+                       const std::optional<WeightAverage>& average, const TrainState& state);
   // As one of the weights along the run: see checkpoints() in models/run.h.
   void keep_checkpoint(const Model& model, int64_t epoch);
   void save_best(const Model& model, const Metadata& metadata);
@@ -51,7 +54,8 @@ class RunWriter {
   std::ofstream metrics_;
 };
 
-// Reads what save_checkpoint wrote into the model, the optimiser and the average. Throws DataError naming the file.
+// Reads what save_checkpoint wrote into the model, the optimiser and the average. Throws DataError
+// naming the file.
 TrainState load_checkpoint(const std::filesystem::path& run, Model& model, Optimizer& optimizer,
                            std::optional<WeightAverage>& average);
 

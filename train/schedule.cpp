@@ -7,7 +7,8 @@
 namespace passband {
 
 double Schedule::at(int64_t step) const {
-  if (step < warmup_steps) return lr * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
+  if (step < warmup_steps)
+    return lr * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
   if (kind == "constant") return lr;
   const double length = static_cast<double>(std::max<int64_t>(1, total_steps - warmup_steps));
   const double t = std::min(1.0, static_cast<double>(step - warmup_steps) / length);

@@ -1,5 +1,6 @@
-// Ctrl-C and friends: the first SIGINT, SIGTERM or SIGUSR1 asks the trainer to finish its step and save; a second one
-// ends the program at once (what is on disk stays whole: every file is replaced atomically).
+// Ctrl-C and friends: the first SIGINT, SIGTERM or SIGUSR1 asks the trainer to finish its step and
+// save; a second one ends the program at once (what is on disk stays whole: every file is replaced
+// atomically).
 #pragma once
 
 namespace passband {

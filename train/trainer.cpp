@@ -67,8 +67,8 @@ ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info) {
           .seed = static_cast<uint64_t>(config.seed)};
 }
 
-Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
-                 const std::filesystem::path& resume)
+Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
+                 const std::filesystem::path& parent, const std::filesystem::path& resume)
     : config_(config), data_(data), device_(choose_device(config.device)) {
   DatasetInfo info = dataset_info(config.data);
   info.classes = data.train.num_classes();
@@ -91,7 +91,8 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data, const std::f
   step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source);
   loader_ = std::make_unique<BatchLoader>(data.train, stream);
   schedule_ = schedule_of(config, loader_->batches_per_epoch());
-  last_step_ = config.steps > 0 ? std::min(config.steps, schedule_.total_steps) : schedule_.total_steps;
+  last_step_ =
+      config.steps > 0 ? std::min(config.steps, schedule_.total_steps) : schedule_.total_steps;
   if (resume.empty()) {
     writer_ = RunWriter::create(parent, config, to_toml(config, info.classes, size));
   } else {
@@ -108,8 +109,8 @@ void Trainer::account(bool wait) {
     state_.epoch_loss += step->loss * images;
     state_.epoch_correct += static_cast<double>(step->correct);
     state_.epoch_images += step->images;
-    writer_->log_step(step->step + 1, state_.epoch + 1, step->loss, static_cast<double>(step->correct) / images,
-                      step->lr);
+    writer_->log_step(step->step + 1, state_.epoch + 1, step->loss,
+                      static_cast<double>(step->correct) / images, step->lr);
   }
 }
 
@@ -133,7 +134,8 @@ Evaluation Trainer::evaluate_and_keep_best() {
     state_.best_top1 = result.top1;
     state_.best_count = result.count;
     state_.best_epoch = state_.epoch;
-    writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)}, {"top1", fmt::format("{}", result.top1)}});
+    writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)},
+                                 {"top1", fmt::format("{}", result.top1)}});
   }
   return result;
 }
@@ -162,7 +164,8 @@ ProgressState Trainer::progress_state(double lr) const {
           .steps_done = steps};
 }
 
-// After the last step of an epoch, or of the run: evaluate when it is due, log, save, begin a new epoch's sums.
+// After the last step of an epoch, or of the run: evaluate when it is due, log, save, begin a new
+// epoch's sums.
 void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   const bool done = finished();
   const bool whole_epoch = state_.batch == 0;
@@ -175,11 +178,12 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
     writer_->log_evaluation(state_.step, epoch, result.last);
     writer_->log_summary(epoch, train_loss, result.last, lr);
     const int64_t evaluated = result.last.count, of = data_.test.count;
-    progress.note(
-        fmt::format("epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %{}  after {}",
-                    epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
-                    evaluated < of ? fmt::format(" ({} of {} test pictures)", evaluated, of) : "",
-                    format_duration(state_.seconds)));
+    progress.note(fmt::format(
+        "epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 "
+        "{:.2f} %  top-5 {:.2f} %{}  after {}",
+        epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
+        evaluated < of ? fmt::format(" ({} of {} test pictures)", evaluated, of) : "",
+        format_duration(state_.seconds)));
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
   if (due) save();
@@ -199,7 +203,8 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
     images += batch_size_;
     const BatchLoader::Position next = loader_->position();
     account(/*wait=*/next.step == 0 || finished());
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     state_.seconds += seconds;
     session_seconds_ += seconds;
     progress.update(progress_state(lr));
@@ -216,7 +221,8 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   result.epoch = state_.epoch;
   result.step = state_.step;
   result.seconds = state_.seconds;
-  result.images_per_second = session_seconds_ > 0 ? static_cast<double>(images) / session_seconds_ : 0;
+  result.images_per_second =
+      session_seconds_ > 0 ? static_cast<double>(images) / session_seconds_ : 0;
   return result;
 }
 

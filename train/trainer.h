@@ -18,14 +18,15 @@ struct TrainResult {
   Evaluation last;
   double best_top1 = 0;
   int64_t best_epoch = 0, epoch = 0, step = 0;
-  double seconds = 0;   // of training, evaluation not counted
+  double seconds = 0;  // of training, evaluation not counted
   double images_per_second = 0;
-  int signal = 0;       // what stopped it, 0 = it ran to its end
+  int signal = 0;  // what stopped it, 0 = it ran to its end
 };
 
 class Trainer {
  public:
-  // A new run (empty `resume`) below `parent`, or the continuation of `resume`. `data` must outlive the trainer.
+  // A new run (empty `resume`) below `parent`, or the continuation of `resume`. `data` must outlive
+  // the trainer.
   Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
           const std::filesystem::path& resume);
 
@@ -53,16 +54,17 @@ class Trainer {
   std::unique_ptr<Model> model_;
   std::optional<WeightAverage> average_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<ResidentPictures> train_pictures_, test_pictures_;  // where they stay on the device
+  // where they stay on the device
+  std::unique_ptr<ResidentPictures> train_pictures_, test_pictures_;
   std::unique_ptr<TrainingStep> step_;
   std::unique_ptr<BatchLoader> loader_;
   std::optional<RunWriter> writer_;
   Schedule schedule_;
   TrainState state_;
   int64_t batch_size_ = 0;
-  int64_t last_step_ = 0;      // where this call stops
-  int64_t first_step_ = 0;     // where this call began
-  double session_seconds_ = 0; // trained in this call
+  int64_t last_step_ = 0;       // where this call stops
+  int64_t first_step_ = 0;      // where this call began
+  double session_seconds_ = 0;  // trained in this call
 };
 
 // The options of the network that a configuration asks for, on a data set of this kind.

@@ -13,11 +13,18 @@
 
 namespace passband {
 
-TrainingStep::TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer, Device device,
-                           const BatchSource& source)
-    : config_(config), model_(model), optimizer_(optimizer), device_(device), source_(source),
-      compute_(compute_type(config, device)), mixes_(config.mixup > 0 || config.cutmix > 0), image_upload_(device),
-      label_upload_(device), score_(empty_score(device)) {
+TrainingStep::TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer,
+                           Device device, const BatchSource& source)
+    : config_(config),
+      model_(model),
+      optimizer_(optimizer),
+      device_(device),
+      source_(source),
+      compute_(compute_type(config, device)),
+      mixes_(config.mixup > 0 || config.cutmix > 0),
+      image_upload_(device),
+      label_upload_(device),
+      score_(empty_score(device)) {
   if (compute_ == DType::bf16 && device.is_cuda()) model.store().keep_half();
 }
 
@@ -51,14 +58,16 @@ void TrainingStep::bring_answers(const Batch& batch, const Mixing& mixing) {
 
 // What a recording holds.
 void TrainingStep::work(uint64_t step) {
-  ContextGuard mode(
-      {.training = true, .seed = static_cast<uint64_t>(config_.seed), .step = step, .compute = compute_});
+  ContextGuard mode({.training = true,
+                     .seed = static_cast<uint64_t>(config_.seed),
+                     .step = step,
+                     .compute = compute_});
   model_.store().zero_gradients();
   fill_(score_, 0);
   {
     const Tensor logits = model_(images_);
-    const Tensor loss =
-        mixes_ ? soft_cross_entropy(logits, targets_) : cross_entropy(logits, labels_, config_.smoothing);
+    const Tensor loss = mixes_ ? soft_cross_entropy(logits, targets_)
+                               : cross_entropy(logits, labels_, config_.smoothing);
     add_to_score(score_, loss.detach(), logits.detach(), labels_);
     backward(loss);
   }
@@ -67,9 +76,11 @@ void TrainingStep::work(uint64_t step) {
 
 void TrainingStep::run(const Batch& batch, int64_t step, double lr) {
   const int64_t size = model_.options().image_size;
-  const MixingOptions options{config_.mixup, config_.cutmix, config_.mixup_prob, config_.mixup_switch_prob};
+  const MixingOptions options{config_.mixup, config_.cutmix, config_.mixup_prob,
+                              config_.mixup_switch_prob};
   const Mixing mixing = draw_mixing(
-      size, size, options, {static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(step), site_of("mixing")});
+      size, size, options,
+      {static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(step), site_of("mixing")});
   allocate(batch);
   bring_images(batch, mixing);
   bring_answers(batch, mixing);
@@ -93,8 +104,9 @@ std::optional<StepResult> TrainingStep::next_result(bool wait) {
   result.images = std::llround(score.rows);
   pending_.pop_front();
   if (!std::isfinite(result.loss))
-    throw NonFiniteLoss(fmt::format("the loss became {} at step {} (lr {:.4g}): lower --lr or set --clip-grad 1",
-                                    result.loss, result.step + 1, result.lr));
+    throw NonFiniteLoss(
+        fmt::format("the loss became {} at step {} (lr {:.4g}): lower --lr or set --clip-grad 1",
+                    result.loss, result.step + 1, result.lr));
   return result;
 }
 

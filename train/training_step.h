@@ -1,4 +1,5 @@
-// One training step on a device: a batch in, updated parameters, and later its loss and accuracy out.
+// One training step on a device: a batch in, updated parameters, and later its loss and accuracy
+// out.
 #pragma once
 #include <deque>
 #include <memory>
@@ -32,16 +33,17 @@ struct BatchSource {
   CropOptions crop;
 };
 
-// On a GPU the host gives out work and does not wait: batches are made there or go through pinned memory, losses and
-// counts come back when they come. With a graph, forward pass, backward pass and optimiser (average and bf16 copy
-// included) are recorded once and launched as one from then on.
+// On a GPU the host gives out work and does not wait: batches are made there or go through pinned
+// memory, losses and counts come back when they come. With a graph, forward pass, backward pass and
+// optimiser (average and bf16 copy included) are recorded once and launched as one from then on.
 class TrainingStep {
  public:
   // Everything must outlive the step; parameters and optimiser state are on `device`.
   TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer, Device device,
                const BatchSource& source = {});
 
-  // Step `step` (from 0) on a batch at learning rate `lr`. With a source, the batch need not have pictures.
+  // Step `step` (from 0) on a batch at learning rate `lr`. With a source, the batch need not have
+  // pictures.
   void run(const Batch& batch, int64_t step, double lr);
   // The oldest result not yet returned, when it has arrived or `wait` is set. Throws NonFiniteLoss.
   std::optional<StepResult> next_result(bool wait);

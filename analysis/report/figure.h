@@ -1,6 +1,6 @@
-// The figure model: what a figure shows, in data units. Writers turn it into SVG, CSV and hover data.
-// A figure is a row-major grid of panels (small multiples), or a grid of pictures. Everything is plain
-// numbers and text.
+// The figure model: what a figure shows, in data units. Writers turn it into SVG, CSV and hover
+// data. A figure is a row-major grid of panels (small multiples), or a grid of pictures. Everything
+// is plain numbers and text.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -11,8 +11,8 @@ namespace passband::plot {
 
 enum class Scale { linear, log10 };
 
-// viridis and magma: sequential; diverging: blue below, red above the middle of the range; tint: paper to
-// the accent colour, which follows the light or dark theme (tables of counts and shares).
+// viridis and magma: sequential; diverging: blue below, red above the middle of the range; tint:
+// paper to the accent colour, which follows the light or dark theme (tables of counts and shares).
 enum class ColorMap { viridis, magma, diverging, tint };
 
 // What a shaded stretch of depth is made of. Each kind has one colour in every figure of a report.
@@ -20,27 +20,29 @@ enum class Kind { attention, convolution, lambda, mlp, subsampling, other };
 
 struct Axis {
   std::string label = {};
-  std::string unit = {};                        // shown as "label (unit)"
+  std::string unit = {};  // shown as "label (unit)"
   Scale scale = Scale::linear;
-  std::optional<double> low = {}, high = {};    // data units; from the data when absent
-  std::vector<std::string> categories = {};     // when given, position i (0, 1, ...) is labelled categories[i]
-  bool from_zero = false;                       // the range taken from the data includes zero
+  std::optional<double> low = {}, high = {};  // data units; from the data when absent
+  // when given, position i (0, 1, ...) is labelled categories[i]
+  std::vector<std::string> categories = {};
+  bool from_zero = false;  // the range taken from the data includes zero
 };
 
-// y against x, joined. A gap where y is not finite. `low` and `high` draw an error band (same length as y,
-// or empty).
+// y against x, joined. A gap where y is not finite. `low` and `high` draw an error band (same
+// length as y, or empty).
 struct Line {
   std::string name = {};
   std::vector<double> x = {}, y = {};
   std::vector<double> low = {}, high = {};
-  std::optional<double> shade = {};  // 0..1: coloured by Figure::shade, not by series (curves ordered by depth)
-  int style = -1;                    // series colour, dash and marker; -1: position among the panel's series
-  bool fill = false;                 // area down to zero (densities, histograms)
-  bool faint = false;                // thin and pale: one seed among several, background curves
+  // 0..1: coloured by Figure::shade, not by series (curves ordered by depth)
+  std::optional<double> shade = {};
+  int style = -1;      // series colour, dash and marker; -1: position among the panel's series
+  bool fill = false;   // area down to zero (densities, histograms)
+  bool faint = false;  // thin and pale: one seed among several, background curves
 };
 
-// Points that are not joined. `labels` name single points on the figure and on hover (same length as x, or
-// empty).
+// Points that are not joined. `labels` name single points on the figure and on hover (same length
+// as x, or empty).
 struct Points {
   std::string name = {};
   std::vector<double> x = {}, y = {};
@@ -57,15 +59,15 @@ struct Bars {
   std::vector<double> low = {}, high = {};  // intervals, for instance from `wilson`
   double width = 0;                         // data units; 0: 80 % of the spacing
   int style = -1;
-  std::vector<Kind> kinds = {};             // colours single bars by kind (same length as x, or empty)
+  std::vector<Kind> kinds = {};  // colours single bars by kind (same length as x, or empty)
 };
 
-// rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. Above 60 x 60
-// cells the SVG holds one PNG instead of a node per cell.
+// rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. Above 60 x
+// 60 cells the SVG holds one PNG instead of a node per cell.
 struct Heatmap {
   int64_t rows = 0, columns = 0;
   std::vector<double> values = {};
-  std::string value = {};                                  // what a cell holds: "CKA", with unit
+  std::string value = {};  // what a cell holds: "CKA", with unit
   std::vector<std::string> row_labels = {}, column_labels = {};
   ColorMap map = ColorMap::viridis;
   std::optional<double> low = {}, high = {};
@@ -73,18 +75,20 @@ struct Heatmap {
     std::string label = {};
     int64_t begin = 0, end = 0;  // [begin, end)
   };
-  std::vector<Group> row_groups = {}, column_groups = {};  // stages: separators, labels outside the axes
-  bool origin_bottom = false;                              // row 0 at the bottom (layer x layer maps)
-  bool show_values = false;                                // numbers in the cells, when they fit
-  int decimals = 2;                                        // of those numbers
+  // stages: separators, labels outside the axes
+  std::vector<Group> row_groups = {}, column_groups = {};
+  bool origin_bottom = false;  // row 0 at the bottom (layer x layer maps)
+  bool show_values = false;    // numbers in the cells, when they fit
+  int decimals = 2;            // of those numbers
 };
 
-// A function on a plane as filled levels: values[row * x.size() + column] at (x[column], y[row]), both axes
-// ascending. Not finite = no value, left blank.
+// A function on a plane as filled levels: values[row * x.size() + column] at (x[column], y[row]),
+// both axes ascending. Not finite = no value, left blank.
 struct Contour {
   std::vector<double> x = {}, y = {}, values = {};
-  std::string value = {};            // what is drawn: "loss"
-  std::vector<double> levels = {};   // boundaries of the levels, ascending; chosen from the data when empty
+  std::string value = {};  // what is drawn: "loss"
+  // boundaries of the levels, ascending; chosen from the data when empty
+  std::vector<double> levels = {};
   ColorMap map = ColorMap::viridis;  // the colour follows the rank of a level, not its number
 };
 
@@ -112,11 +116,12 @@ struct Panel {
   std::vector<Reference> references = {};
   std::optional<Heatmap> heatmap = {};
   std::optional<Contour> contour = {};
-  double height = 0;  // of the plot area in pixels at full width; 0: chosen from the number of panels
+  // of the plot area in pixels at full width; 0: chosen from the number of panels
+  double height = 0;
 };
 
-// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution (0..1, drawn
-// smoothly).
+// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution
+// (0..1, drawn smoothly).
 struct Picture {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> rgb = {};  // height * width * 3
@@ -129,8 +134,8 @@ struct Picture {
 
 struct Pictures {
   int columns = 4;
-  bool fixed_columns =
-      false;  // columns mean something (input, layer 1, layer 2): narrow screens keep them in one row
+  // columns mean something (input, layer 1, layer 2): narrow screens keep them in one row
+  bool fixed_columns = false;
   std::vector<std::string> column_titles = {}, row_titles = {};
   std::vector<Picture> cells = {};  // row-major
   ColorMap map = ColorMap::magma;   // of the overlays
@@ -151,33 +156,37 @@ struct Figure {
   int columns = 1;
   Pictures pictures = {};
   Shade shade = {};
-  bool direct_labels = true;  // name curves at their right end where there is room, instead of in a legend
-  bool share_axes = true;     // panels whose axes have the same label take one common range
+  // name curves at their right end where there is room, instead of in a legend
+  bool direct_labels = true;
+  bool share_axes = true;  // panels whose axes have the same label take one common range
 };
 
 // Checks lengths and ranges; throws Error naming the figure and the culprit.
 void check(const Figure& figure);
 
-// The Wilson score interval for a share of `successes` among `n` (Wilson 1927); {0, 1} for n = 0. z = 1.96
-// is 95 %.
+// The Wilson score interval for a share of `successes` among `n` (Wilson 1927); {0, 1} for n = 0. z
+// = 1.96 is 95 %.
 struct Interval {
   double low = 0, high = 1;
 };
 Interval wilson(double successes, double n, double z = 1.959963984540054);
 
-// One bin of a reliability diagram: n predictions of mean confidence `confidence`, `correct` of them right.
+// One bin of a reliability diagram: n predictions of mean confidence `confidence`, `correct` of
+// them right.
 struct ReliabilityBin {
   double low = 0, high = 0;
   double confidence = 0;
   int64_t n = 0, correct = 0;
 };
 
-// Accuracy against confidence with 95 % Wilson intervals and the diagonal of perfect calibration; below it
-// the share of predictions in each bin.
-Figure reliability_figure(std::string name, std::string title, const std::vector<ReliabilityBin>& bins);
+// Accuracy against confidence with 95 % Wilson intervals and the diagonal of perfect calibration;
+// below it the share of predictions in each bin.
+Figure reliability_figure(std::string name, std::string title,
+                          const std::vector<ReliabilityBin>& bins);
 
 // counts[true * classes + predicted], shown as shares of each true class.
-Figure confusion_figure(std::string name, std::string title, const std::vector<std::string>& classes,
+Figure confusion_figure(std::string name, std::string title,
+                        const std::vector<std::string>& classes,
                         const std::vector<int64_t>& counts);
 
 }  // namespace passband::plot

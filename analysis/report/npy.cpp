@@ -1,5 +1,5 @@
-// The .npy header is a Python dict literal, padded with spaces so that the data start at a multiple of 64
-// bytes.
+// The .npy header is a Python dict literal, padded with spaces so that the data start at a multiple
+// of 64 bytes.
 #include "analysis/report/npy.h"
 
 #include <fmt/format.h>
@@ -11,7 +11,8 @@
 namespace passband {
 
 std::string encode_npy(std::span<const double> values, const std::vector<int64_t>& shape) {
-  static_assert(std::endian::native == std::endian::little, "the data are written as they lie in memory");
+  static_assert(std::endian::native == std::endian::little,
+                "the data are written as they lie in memory");
   int64_t count = 1;
   std::string tuple;
   for (const int64_t size : shape) {
@@ -22,7 +23,8 @@ std::string encode_npy(std::span<const double> values, const std::vector<int64_t
   CHECK(count == static_cast<int64_t>(values.size()), "npy: ", values.size(),
         " values do not fill the shape (", tuple, ")");
 
-  std::string header = fmt::format("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}), }}", tuple);
+  std::string header =
+      fmt::format("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}), }}", tuple);
   constexpr size_t preamble = 10;
   header.append((64 - (preamble + header.size() + 1) % 64) % 64, ' ');
   header += '\n';

@@ -1,4 +1,5 @@
-// HTML of the report page. Every string from outside passes escape_xml; drawings come from our own writer.
+// HTML of the report page. Every string from outside passes escape_xml; drawings come from our own
+// writer.
 #include "analysis/report/page.h"
 
 #include <fmt/format.h>
@@ -14,16 +15,18 @@ namespace {
 
 std::string hash_of(std::string_view source) { return "'sha256-" + base64(sha256(source)) + "'"; }
 
-// Escaped running text: a number keeps its unit, "n = 5" stays on one line, and a hyphen before a number
-// that starts a word becomes a minus sign.
+// Escaped running text: a number keeps its unit, "n = 5" stays on one line, and a hyphen before a
+// number that starts a word becomes a minus sign.
 std::string prose(std::string_view text) {
   std::string out = escape_xml(text);
-  for (const auto& [loose, tight] : {std::pair<std::string_view, std::string_view>{" %", "\u00a0%"},
-                                     {" = ", "\u00a0=\u00a0"}})
-    for (size_t at = out.find(loose); at != std::string::npos; at = out.find(loose, at + tight.size()))
+  for (const auto& [loose, tight] :
+       {std::pair<std::string_view, std::string_view>{" %", "\u00a0%"}, {" = ", "\u00a0=\u00a0"}})
+    for (size_t at = out.find(loose); at != std::string::npos;
+         at = out.find(loose, at + tight.size()))
       out.replace(at, loose.size(), tight);
   const auto starts_number = [&](size_t at) {
-    const bool starts = at == 0 || std::string_view(" (\xa0").find(out[at - 1]) != std::string_view::npos;
+    const bool starts =
+        at == 0 || std::string_view(" (\xa0").find(out[at - 1]) != std::string_view::npos;
     return starts && at + 1 < out.size() && out[at + 1] >= '0' && out[at + 1] <= '9';
   };
   for (size_t at = out.find('-'); at != std::string::npos; at = out.find('-', at + 1))
@@ -33,7 +36,8 @@ std::string prose(std::string_view text) {
 
 std::string head(const ReportHeader& header, const std::string& style) {
   const std::string policy = fmt::format(
-      "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
+      "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; "
+      "form-action 'none'",
       hash_of(style), hash_of(page_script()));
   return fmt::format(R"html(<!DOCTYPE html>
 <html lang="en">
@@ -46,14 +50,16 @@ std::string head(const ReportHeader& header, const std::string& style) {
 <title>{}</title>
 <style>{}</style>
 </head>
-)html", policy, escape_xml(header.title), style);
+)html",
+                     policy, escape_xml(header.title), style);
 }
 
 // Section element with a small heading; `id` is also its anchor.
 std::string small_section(std::string_view cls, std::string_view id, std::string_view heading) {
   return fmt::format(R"(<section class="{0}" id="{1}" aria-labelledby="{1}-h">
 <h2 class="small" id="{1}-h">{2}</h2>
-)", cls, id, heading);
+)",
+                     cls, id, heading);
 }
 
 std::string_view runs_title(const ReportHeader& header) {
@@ -76,7 +82,8 @@ std::vector<std::vector<const ReportValue*>> by_key(const std::vector<ReportValu
   return groups;
 }
 
-void append_headline(std::string& out, const ReportHeader& header, const std::vector<StoredSection>& sections) {
+void append_headline(std::string& out, const ReportHeader& header,
+                     const std::vector<StoredSection>& sections) {
   std::vector<std::vector<const ReportValue*>> shown;
   for (const ReportValue& value : header.headline) shown.push_back({&value});
   for (const StoredSection& section : sections)
@@ -87,7 +94,8 @@ void append_headline(std::string& out, const ReportHeader& header, const std::ve
   for (const auto& group : shown) {
     out += fmt::format(R"(<div><dt>{}</dt><dd class="number">{}</dd>)", escape_xml(group[0]->label),
                        prose(value_text(*group[0])));
-    if (!group[0]->detail.empty()) out += fmt::format(R"(<dd class="detail">{}</dd>)", prose(group[0]->detail));
+    if (!group[0]->detail.empty())
+      out += fmt::format(R"(<dd class="detail">{}</dd>)", prose(group[0]->detail));
     for (size_t i = 1; i < group.size(); ++i)
       out += fmt::format(R"(<dd class="detail">{}: {}</dd>)", escape_xml(group[i]->subject),
                          prose(value_text(*group[i])));
@@ -96,7 +104,8 @@ void append_headline(std::string& out, const ReportHeader& header, const std::ve
   out += "</dl>\n";
 }
 
-void append_masthead(std::string& out, const ReportHeader& header, const std::vector<StoredSection>& sections) {
+void append_masthead(std::string& out, const ReportHeader& header,
+                     const std::vector<StoredSection>& sections) {
   out += R"(<header class="masthead">
 <p class="kicker"><span class="small">Passband report</span>
 <button type="button" id="page-theme" hidden>Theme: auto</button></p>
@@ -104,7 +113,8 @@ void append_masthead(std::string& out, const ReportHeader& header, const std::ve
   out += fmt::format("<h1>{}</h1>\n", escape_xml(header.title));
   if (!header.subtitle.empty())
     out += fmt::format("<p class=\"subtitle\">{}</p>\n", escape_xml(header.subtitle));
-  if (!header.answer.empty()) out += fmt::format("<p class=\"answer\">{}</p>\n", prose(header.answer));
+  if (!header.answer.empty())
+    out += fmt::format("<p class=\"answer\">{}</p>\n", prose(header.answer));
   append_headline(out, header, sections);
   out += "</header>\n";
 }
@@ -131,15 +141,19 @@ void append_run_table(std::string& out, const std::vector<RunCard>& runs) {
       if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   out += R"(<div class="scroll" tabindex="0" role="region" aria-label="Settings of the runs">
 <table class="runs"><thead><tr><th></th>)";
-  for (const RunCard& run : runs) out += fmt::format(R"(<th scope="col">{}</th>)", escape_xml(run.name));
+  for (const RunCard& run : runs)
+    out += fmt::format(R"(<th scope="col">{}</th>)", escape_xml(run.name));
   out += "</tr></thead><tbody>\n";
   for (const std::string& key : keys) {
-    const auto other = [&](const RunCard& run) { return setting(run, key) != setting(runs[0], key); };
+    const auto other = [&](const RunCard& run) {
+      return setting(run, key) != setting(runs[0], key);
+    };
     const bool differs = std::any_of(runs.begin(), runs.end(), other);
     out += fmt::format(R"(<tr{}><th scope="row">{}{}</th>)", differs ? R"( class="differs")" : "",
                        escape_xml(key),
                        differs ? R"( <span class="mark" title="the runs differ">≠</span>)" : "");
-    for (const RunCard& run : runs) out += fmt::format("<td>{}</td>", escape_xml(setting(run, key)));
+    for (const RunCard& run : runs)
+      out += fmt::format("<td>{}</td>", escape_xml(setting(run, key)));
     out += "</tr>\n";
   }
   out += "</tbody></table></div>\n";
@@ -153,23 +167,29 @@ void append_runs(std::string& out, const ReportHeader& header) {
   out += "</section>\n";
 }
 
-void append_findings(std::string& out, const ReportHeader& header, const std::vector<StoredSection>& sections) {
+void append_findings(std::string& out, const ReportHeader& header,
+                     const std::vector<StoredSection>& sections) {
   if (sections.empty()) return;
   out += small_section("findings", "page-findings",
                        header.runs.size() > 1 ? "What these runs show" : "What this run shows");
   out += "<ol>\n";
   for (const StoredSection& section : sections)
     out += fmt::format("<li><a href=\"#{}\">{}</a> <span>{}{}</span></li>\n", section.name,
-                       escape_xml(section.title), section.stale ? "<b>Stale.</b> " : "", prose(section.finding));
+                       escape_xml(section.title), section.stale ? "<b>Stale.</b> " : "",
+                       prose(section.finding));
   out += "</ol>\n</section>\n";
 }
 
-void append_contents(std::string& out, const ReportHeader& header, const std::vector<StoredSection>& sections) {
-  out += "<nav class=\"contents\" aria-label=\"Contents\">\n<p class=\"small\">Contents</p>\n<ol>\n";
+void append_contents(std::string& out, const ReportHeader& header,
+                     const std::vector<StoredSection>& sections) {
+  out +=
+      "<nav class=\"contents\" aria-label=\"Contents\">\n<p class=\"small\">Contents</p>\n<ol>\n";
   for (const StoredSection& section : sections)
-    out += fmt::format("<li><a href=\"#{}\">{}</a></li>\n", section.name, escape_xml(section.title));
+    out +=
+        fmt::format("<li><a href=\"#{}\">{}</a></li>\n", section.name, escape_xml(section.title));
   out += "</ol>\n<ul>\n";
-  if (!header.runs.empty()) out += fmt::format("<li><a href=\"#page-run\">{}</a></li>\n", runs_title(header));
+  if (!header.runs.empty())
+    out += fmt::format("<li><a href=\"#page-run\">{}</a></li>\n", runs_title(header));
   if (!header.commands.empty()) out += "<li><a href=\"#page-commands\">How to repeat it</a></li>\n";
   out += "</ul>\n</nav>\n";
 }
@@ -178,7 +198,8 @@ void append_contents(std::string& out, const ReportHeader& header, const std::ve
 bool is_numeric(const std::string& text) {
   if (text.empty() || text == "\u2013") return true;
   const std::string_view minus = "\u2212";
-  const std::string_view rest = std::string_view(text).substr(text.starts_with(minus) ? minus.size() : 0);
+  const std::string_view rest =
+      std::string_view(text).substr(text.starts_with(minus) ? minus.size() : 0);
   return !rest.empty() && rest[0] >= '0' && rest[0] <= '9';
 }
 
@@ -190,14 +211,16 @@ void append_table(std::string& out, const StoredFigure& figure) {
                        format_number(static_cast<double>(figure.table_rows)));
   out += fmt::format(R"(<details><summary>Data table{}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Data of the figure: {}">
-<table><thead><tr>)", note, escape_xml(figure.title));
+<table><thead><tr>)",
+                     note, escape_xml(figure.title));
   for (const std::string& column : table.columns)
     out += fmt::format(R"(<th scope="col">{}</th>)", escape_xml(column));
   out += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
     out += "<tr>";
     for (const std::string& cell : row)
-      out += fmt::format("<td{}>{}</td>", is_numeric(cell) ? R"( class="n")" : "", escape_xml(cell));
+      out +=
+          fmt::format("<td{}>{}</td>", is_numeric(cell) ? R"( class="n")" : "", escape_xml(cell));
     out += "</tr>\n";
   }
   out += "</tbody></table></div></details>\n";
@@ -209,17 +232,22 @@ void append_figure(std::string& out, const StoredFigure& figure, int number) {
 <div class="plot" id="figure-{0}"{1}>
 <div class="wide">{2}</div>
 <div class="narrow">{3}</div>
-)", figure.name, hover ? fmt::format(R"( data-hover="figure-{}-data")", figure.name) : "", figure.wide,
-                     figure.narrow);
+)",
+                     figure.name,
+                     hover ? fmt::format(R"( data-hover="figure-{}-data")", figure.name) : "",
+                     figure.wide, figure.narrow);
   if (hover)
     out += fmt::format(R"(<p class="readout" aria-live="polite" hidden></p>
 <script type="application/json" id="figure-{}-data">{}</script>
-)", figure.name, escape_script_json(figure.hover));
+)",
+                       figure.name, escape_script_json(figure.hover));
   out += fmt::format(R"(</div>
 <figcaption id="figure-{0}-caption"><b>Figure {1}.</b> {2}
 <span class="files"><a href="figures/{0}.svg">SVG</a> <a href="figures/{0}.csv">CSV</a></span></figcaption>
-)", figure.name, number, prose(figure.title));
-  if (!figure.alt.empty()) out += fmt::format("<p class=\"unseen\">{}</p>\n", escape_xml(figure.alt));
+)",
+                     figure.name, number, prose(figure.title));
+  if (!figure.alt.empty())
+    out += fmt::format("<p class=\"unseen\">{}</p>\n", escape_xml(figure.alt));
   append_table(out, figure);
   out += "</figure>\n";
 }
@@ -238,9 +266,10 @@ std::string numbers_of(const StoredSection& section) {
   for (const auto& group : by_key(section.values)) {
     out += fmt::format("<li>{}: ", escape_xml(group[0]->label));
     for (const ReportValue* value : group)
-      out += fmt::format("{}{}<b>{}</b>{}", value == group[0] ? "" : "; ",
-                         group.size() > 1 && !value->subject.empty() ? escape_xml(value->subject) + " " : "",
-                         prose(value_text(*value)), value->detail.empty() ? "" : ", " + prose(value->detail));
+      out += fmt::format(
+          "{}{}<b>{}</b>{}", value == group[0] ? "" : "; ",
+          group.size() > 1 && !value->subject.empty() ? escape_xml(value->subject) + " " : "",
+          prose(value_text(*value)), value->detail.empty() ? "" : ", " + prose(value->detail));
     out += "</li>";
   }
   return out + "</ul>";
@@ -258,7 +287,8 @@ void append_notes(std::string& out, const StoredSection& section, bool several_r
   note("numbers", "Numbers", numbers_of(section));
   std::string arrays;
   for (const std::string& array : section.arrays)
-    arrays += fmt::format(R"({}<a href="data/{}.npy">{}.npy</a>)", arrays.empty() ? "" : ", ", array, array);
+    arrays += fmt::format(R"({}<a href="data/{}.npy">{}.npy</a>)", arrays.empty() ? "" : ", ",
+                          array, array);
   note("arrays", "Arrays", arrays);
   note("cost", "Cost", prose(section.cost));
   out += "</dl>\n";
@@ -268,11 +298,15 @@ void append_section(std::string& out, const StoredSection& section, int number, 
                     bool several_runs) {
   out += fmt::format(R"(<section class="analysis" id="{0}" aria-labelledby="{0}-h">
 <h2 id="{0}-h"><span class="index">{1}</span>{2}</h2>
-)", section.name, number, escape_xml(section.title));
-  if (!section.question.empty()) out += fmt::format("<p class=\"question\">{}</p>\n", prose(section.question));
+)",
+                     section.name, number, escape_xml(section.title));
+  if (!section.question.empty())
+    out += fmt::format("<p class=\"question\">{}</p>\n", prose(section.question));
   if (section.stale)
-    out += "<p class=\"stale\" role=\"note\"><b>Stale.</b> Computed from other weights or pictures than those this "
-           "page names; analyse it again before reading it beside the other sections.</p>\n";
+    out +=
+        "<p class=\"stale\" role=\"note\"><b>Stale.</b> Computed from other weights or pictures "
+        "than those this page names; analyse it again before "
+        "reading it beside the other sections.</p>\n";
   for (const StoredFigure& figure : section.figures) append_figure(out, figure, ++figures);
   append_notes(out, section, several_runs);
   out += "</section>\n";

@@ -9,8 +9,9 @@
 
 namespace passband {
 
-// The page: masthead with headline numbers, run card, contents, sections, commands. Style and script are
-// inline and allowed by their hashes; everything else is forbidden by the content security policy.
+// The page: masthead with headline numbers, run card, contents, sections, commands. Style and
+// script are inline and allowed by their hashes; everything else is forbidden by the content
+// security policy.
 std::string render_page(const ReportHeader& header, const std::vector<StoredSection>& sections);
 
 // The page's style sheet, without the figures' theme rules, and its script. Constants.

@@ -1,5 +1,5 @@
-// The page's script: a read-out of values under the pointer or the arrow keys, the place in the contents,
-// the theme. The page is complete without it.
+// The page's script: a read-out of values under the pointer or the arrow keys, the place in the
+// contents, the theme. The page is complete without it.
 #include "analysis/report/page.h"
 
 namespace passband {

@@ -1,12 +1,12 @@
-// The page's style sheet. Colours come from the figures' theme variables, so that text and drawings change
-// together.
+// The page's style sheet. Colours come from the figures' theme variables, so that text and drawings
+// change together.
 #include "analysis/report/page.h"
 
 namespace passband {
 namespace {
 
-// One literal per part of the page: paper and type; masthead; sections and figures; contents, narrow
-// screens, print.
+// One literal per part of the page: paper and type; masthead; sections and figures; contents,
+// narrow screens, print.
 constexpr std::string_view kStyle =
     R"css(
 :root {

@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 
 void check_name(std::string_view what, const std::string& name) {
   constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_";
-  CHECK(!name.empty() && name.find_first_not_of(allowed) == std::string::npos, what, " name '", name,
-        "': use a-z, 0-9, - and _, because it names a file");
+  CHECK(!name.empty() && name.find_first_not_of(allowed) == std::string::npos, what, " name '",
+        name, "': use a-z, 0-9, - and _, because it names a file");
 }
 
 void make_directory(const fs::path& path) {
@@ -36,7 +36,8 @@ std::vector<StoredSection> sections_in(const fs::path& directory) {
   if (!fs::is_directory(directory)) return sections;
   for (const auto& entry : fs::directory_iterator(directory))
     if (entry.path().extension() == ".json")
-      sections.push_back(section_from_json(read_file(entry.path().string()), entry.path().string()));
+      sections.push_back(
+          section_from_json(read_file(entry.path().string()), entry.path().string()));
   return sections;
 }
 
@@ -61,7 +62,8 @@ void write_section(const fs::path& report, const Section& section, const StoredS
     write_file_atomically((report / "data" / (array.name + ".npy")).string(),
                           encode_npy(array.values, array.shape));
   // Last, so that a section on disk always has its files.
-  write_file_atomically((report / "sections" / (section.name + ".json")).string(), section_to_json(stored));
+  write_file_atomically((report / "sections" / (section.name + ".json")).string(),
+                        section_to_json(stored));
 }
 
 }  // namespace
@@ -88,7 +90,8 @@ void Report::write(const std::string& directory) {
   for (const char* part : {"figures", "data", "sections"}) make_directory(report / part);
 
   std::vector<StoredSection> all = sections_in(report / "sections");
-  std::vector<StoredSection> fresh;  // parallel to sections_; unnamed where the directory already holds it
+  // parallel to sections_; unnamed where the directory already holds it
+  std::vector<StoredSection> fresh;
   for (size_t i = 0; i < sections_.size(); ++i) {
     const auto named = [&](const StoredSection& s) { return s.name == sections_[i].name; };
     const bool there = written_to_[i] == directory && std::any_of(all.begin(), all.end(), named);
@@ -117,7 +120,8 @@ void Report::write(const std::string& directory) {
 
 std::vector<std::string> stored_sections(const std::string& directory) {
   std::vector<std::string> names;
-  for (const StoredSection& section : sections_in(fs::path(directory) / "sections")) names.push_back(section.name);
+  for (const StoredSection& section : sections_in(fs::path(directory) / "sections"))
+    names.push_back(section.name);
   return names;
 }
 

@@ -1,6 +1,6 @@
-// The report of a run: one self-contained page, its figures as SVG and CSV, and a machine-readable summary.
-// Sections accumulate: what an earlier call wrote into the same directory stays until a section of that
-// name replaces it.
+// The report of a run: one self-contained page, its figures as SVG and CSV, and a machine-readable
+// summary. Sections accumulate: what an earlier call wrote into the same directory stays until a
+// section of that name replaces it.
 #pragma once
 #include <optional>
 #include <string>
@@ -11,17 +11,17 @@
 
 namespace passband {
 
-// A number that answers something. `text` is how it reads ("86.4 %"), `value` what a program gets from
-// summary.json.
+// A number that answers something. `text` is how it reads ("86.4 %"), `value` what a program gets
+// from summary.json.
 struct ReportValue {
-  std::string key = {};     // summary.json: "accuracy"
-  std::string label = {};   // "Test accuracy"
+  std::string key = {};    // summary.json: "accuracy"
+  std::string label = {};  // "Test accuracy"
   double value = 0;
-  std::string text = {};    // empty: the value with four digits
-  std::string detail = {};  // small print: "95 % interval 85.7 to 87.0, n = 10 000"
-  bool headline = false;    // of a section's values: also shown at the head of the page
-  std::string subject = {}; // label of the network it belongs to; empty: the first. Give one value of each key for
-                            // every network: they are shown side by side
+  std::string text = {};     // empty: the value with four digits
+  std::string detail = {};   // small print: "95 % interval 85.7 to 87.0, n = 10 000"
+  bool headline = false;     // of a section's values: also shown at the head of the page
+  std::string subject = {};  // label of the network it belongs to; empty: the first. Give one value
+                             // of each key for every network: they are shown side by side
 };
 
 // A run as name and settings, in the order they are shown.
@@ -35,10 +35,10 @@ struct ReportHeader {
   std::string subtitle = {};  // "run 2024-05-01T10:12-alternet-cifar10, analysed on ..."
   std::string answer = {};    // the run in one or two plain sentences
   std::vector<ReportValue> headline = {};
-  std::vector<RunCard> runs = {};                // one column each; rows that differ are marked
-  std::vector<std::string> commands = {};        // how to repeat it, one command a line
-  // Sections in the directory that were computed from other weights or pictures than those of this page: marked on it,
-  // and left out of its headline.
+  std::vector<RunCard> runs = {};          // one column each; rows that differ are marked
+  std::vector<std::string> commands = {};  // how to repeat it, one command a line
+  // Sections in the directory that were computed from other weights or pictures than those of this
+  // page: marked on it, and left out of its headline.
   std::vector<std::string> stale = {};
 };
 
@@ -50,31 +50,32 @@ struct ReportArray {
 };
 
 struct Section {
-  std::string name = {};      // file name stem and anchor: a-z 0-9 - _
+  std::string name = {};  // file name stem and anchor: a-z 0-9 - _
   std::string title = {};
-  int order = 0;              // place on the page; equal orders sort by name
+  int order = 0;  // place on the page; equal orders sort by name
   std::string question = {};
   std::vector<plot::Figure> figures = {};
-  std::string reading = {};   // how to read the figure
-  std::string finding = {};   // what this run shows: one sentence computed from the numbers
+  std::string reading = {};  // how to read the figure
+  std::string finding = {};  // what this run shows: one sentence computed from the numbers
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};
   std::vector<ReportArray> arrays = {};
-  std::string cost = {};      // time and memory, for whoever wants to repeat it
-  std::string key = {};       // fingerprint of (weights, data, settings), for reuse; see stored_key
+  std::string cost = {};  // time and memory, for whoever wants to repeat it
+  std::string key = {};   // fingerprint of (weights, data, settings), for reuse; see stored_key
 };
 
 class Report {
  public:
   explicit Report(ReportHeader header);
 
-  // Takes a finished section; one of the same name replaces the earlier one. Throws Error on malformed figures.
+  // Takes a finished section; one of the same name replaces the earlier one. Throws Error on
+  // malformed figures.
   void add(Section section);
 
-  // Writes index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and summary.json into
-  // `directory` (made if missing), each file whole or not at all. Sections found there and not added here are
-  // kept.
-  // Cheap to call after every section: one that went into this directory before is not drawn again.
+  // Writes index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and
+  // summary.json into `directory` (made if missing), each file whole or not at all. Sections found
+  // there and not added here are kept. Cheap to call after every section: one that went into this
+  // directory before is not drawn again.
   void write(const std::string& directory);
 
  private:
@@ -86,8 +87,8 @@ class Report {
 // Names of the sections that `directory` holds.
 std::vector<std::string> stored_sections(const std::string& directory);
 
-// The key a section was stored with, when `directory` holds a section of that name: the analysis may be
-// skipped.
+// The key a section was stored with, when `directory` holds a section of that name: the analysis
+// may be skipped.
 std::optional<std::string> stored_key(const std::string& directory, const std::string& section);
 
 }  // namespace passband

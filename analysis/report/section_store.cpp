@@ -20,8 +20,9 @@ constexpr size_t kTableRows = 200;
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
 json to_json(const ReportValue& value) {
-  json out = {{"key", value.key}, {"label", value.label}, {"value", number(value.value)}, {"text", value.text},
-              {"detail", value.detail}, {"headline", value.headline}, {"subject", value.subject}};
+  json out = {{"key", value.key},        {"label", value.label},   {"value", number(value.value)},
+              {"text", value.text},      {"detail", value.detail}, {"headline", value.headline},
+              {"subject", value.subject}};
   if (!std::isfinite(value.value)) out["nonfinite"] = true;
   return out;
 }
@@ -37,15 +38,26 @@ ReportValue value_from(const json& in) {
 }
 
 json to_json(const StoredFigure& figure) {
-  return {{"name", figure.name},   {"title", figure.title},   {"alt", figure.alt},
-          {"wide", figure.wide},   {"narrow", figure.narrow}, {"hover", figure.hover},
-          {"columns", figure.table.columns}, {"rows", figure.table.rows}, {"table_rows", figure.table_rows}};
+  return {{"name", figure.name},
+          {"title", figure.title},
+          {"alt", figure.alt},
+          {"wide", figure.wide},
+          {"narrow", figure.narrow},
+          {"hover", figure.hover},
+          {"columns", figure.table.columns},
+          {"rows", figure.table.rows},
+          {"table_rows", figure.table_rows}};
 }
 
 StoredFigure figure_from(const json& in) {
-  return {.name = in.at("name"), .title = in.at("title"), .alt = in.at("alt"), .wide = in.at("wide"),
-          .narrow = in.at("narrow"), .hover = in.at("hover"),
-          .table = {.columns = in.at("columns"), .rows = in.at("rows")}, .table_rows = in.at("table_rows")};
+  return {.name = in.at("name"),
+          .title = in.at("title"),
+          .alt = in.at("alt"),
+          .wide = in.at("wide"),
+          .narrow = in.at("narrow"),
+          .hover = in.at("hover"),
+          .table = {.columns = in.at("columns"), .rows = in.at("rows")},
+          .table_rows = in.at("table_rows")};
 }
 
 // Text from runs may hold bytes that are not UTF-8; they become U+FFFD rather than an exception.
@@ -56,9 +68,15 @@ std::string dump(const json& value, int indent) {
 }  // namespace
 
 StoredSection drawn(const Section& section) {
-  StoredSection stored{.name = section.name, .title = section.title, .question = section.question,
-                       .reading = section.reading, .finding = section.finding, .cost = section.cost,
-                       .key = section.key, .order = section.order, .caveats = section.caveats,
+  StoredSection stored{.name = section.name,
+                       .title = section.title,
+                       .question = section.question,
+                       .reading = section.reading,
+                       .finding = section.finding,
+                       .cost = section.cost,
+                       .key = section.key,
+                       .order = section.order,
+                       .caveats = section.caveats,
                        .values = section.values};
   for (const plot::Figure& figure : section.figures) {
     StoredFigure drawing{.name = figure.name, .title = figure.title, .alt = figure.alt};
@@ -99,11 +117,18 @@ StoredSection section_from_json(const std::string& text, const std::string& path
     const json in = json::parse(text);
     if (in.at("format") != kFormat)
       throw DataError(concat_text(path, ": a section of format ", in.at("format").dump(),
-                                  ", this program reads ", kFormat, "; delete the file and analyse again"));
-    StoredSection section{.name = in.at("name"), .title = in.at("title"), .question = in.at("question"),
-                          .reading = in.at("reading"), .finding = in.at("finding"),
-                          .cost = in.value("cost", ""), .key = in.at("key"), .order = in.at("order"),
-                          .caveats = in.at("caveats"), .arrays = in.at("arrays")};
+                                  ", this program reads ", kFormat,
+                                  "; delete the file and analyse again"));
+    StoredSection section{.name = in.at("name"),
+                          .title = in.at("title"),
+                          .question = in.at("question"),
+                          .reading = in.at("reading"),
+                          .finding = in.at("finding"),
+                          .cost = in.value("cost", ""),
+                          .key = in.at("key"),
+                          .order = in.at("order"),
+                          .caveats = in.at("caveats"),
+                          .arrays = in.at("arrays")};
     for (const json& value : in.at("values")) section.values.push_back(value_from(value));
     for (const json& figure : in.at("figures")) section.figures.push_back(figure_from(figure));
     return section;
@@ -129,8 +154,11 @@ std::string summary_json(const ReportHeader& header, const std::vector<StoredSec
       if (value.headline && !section.stale) headline.push_back(to_json(value));
     }
     for (const StoredFigure& figure : section.figures) figures.push_back(figure.name);
-    parts[section.name] = {{"title", section.title}, {"finding", section.finding}, {"values", values},
-                           {"figures", figures}, {"arrays", section.arrays}};
+    parts[section.name] = {{"title", section.title},
+                           {"finding", section.finding},
+                           {"values", values},
+                           {"figures", figures},
+                           {"arrays", section.arrays}};
     if (section.stale) parts[section.name]["stale"] = true;
     if (networks.size() > 1) parts[section.name]["networks"] = networks;
   }

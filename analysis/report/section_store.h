@@ -1,5 +1,5 @@
-// Sections as they lie on disk: text, values and drawn figures in one JSON file each, so that a later call
-// can add to a report without computing anything again.
+// Sections as they lie on disk: text, values and drawn figures in one JSON file each, so that a
+// later call can add to a report without computing anything again.
 #pragma once
 #include <string>
 #include <vector>
@@ -34,8 +34,8 @@ std::string section_to_json(const StoredSection& section);
 // Throws DataError naming `path` when the text is not a stored section.
 StoredSection section_from_json(const std::string& text, const std::string& path);
 
-// The machine-readable summary: title, commands, headline values, and each section's finding and values; those of
-// several networks also as networks.LABEL.KEY.
+// The machine-readable summary: title, commands, headline values, and each section's finding and
+// values; those of several networks also as networks.LABEL.KEY.
 std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections);
 
 }  // namespace passband

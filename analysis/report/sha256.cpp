@@ -53,7 +53,8 @@ std::array<uint8_t, 32> sha256(std::string_view bytes) {
     absorb(state, reinterpret_cast<const uint8_t*>(padded.data()) + i);
 
   std::array<uint8_t, 32> digest;
-  for (size_t i = 0; i < 32; ++i) digest[i] = static_cast<uint8_t>(state[i / 4] >> (24 - 8 * (i % 4)));
+  for (size_t i = 0; i < 32; ++i)
+    digest[i] = static_cast<uint8_t>(state[i / 4] >> (24 - 8 * (i % 4)));
   return digest;
 }
 

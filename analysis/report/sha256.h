@@ -1,4 +1,5 @@
-// SHA-256, for the content security policy of a page that allows its own script and style and nothing else.
+// SHA-256, for the content security policy of a page that allows its own script and style and
+// nothing else.
 #pragma once
 #include <array>
 #include <cstdint>

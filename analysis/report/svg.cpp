@@ -1,4 +1,5 @@
-// Puts a drawing together: legend, then panels in rows, then pictures; and the hover data that go with it.
+// Puts a drawing together: legend, then panels in rows, then pictures; and the hover data that go
+// with it.
 #include "analysis/report/svg.h"
 
 #include <fmt/format.h>
@@ -15,8 +16,8 @@ namespace {
 
 constexpr double kBetweenColumns = 26, kBetweenRows = 22, kMargin = 2;
 
-// Curves are named at their ends when there is one panel with room, few curves, and nothing else that needs
-// a legend.
+// Curves are named at their ends when there is one panel with room, few curves, and nothing else
+// that needs a legend.
 bool names_directly(const Figure& figure, double width) {
   if (!figure.direct_labels || figure.panels.size() != 1 || width < 500) return false;
   const Panel& panel = figure.panels[0];
@@ -28,7 +29,8 @@ bool names_directly(const Figure& figure, double width) {
     if (line.name.empty() || line.shade || line.fill || line.x.empty() ||
         text_width(line.name) * kFont > 150)
       return false;
-    if (*std::max_element(line.x.begin(), line.x.end()) < range.high - 0.12 * (range.high - range.low))
+    if (*std::max_element(line.x.begin(), line.x.end()) <
+        range.high - 0.12 * (range.high - range.low))
       return false;
   }
   return true;
@@ -39,7 +41,8 @@ struct Cell {
   Point origin;
 };
 
-// Plots of one row share their upper and, where they are alike, lower edge; returns the row's bottom.
+// Plots of one row share their upper and, where they are alike, lower edge; returns the row's
+// bottom.
 double align_row(std::vector<Cell>& cells, size_t first) {
   double top = 0, bottom = 0, height = cells[first].layout.plot_height;
   for (size_t i = first; i < cells.size(); ++i) {
@@ -62,7 +65,8 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
   const int n = static_cast<int>(figure.panels.size());
   // On a telephone a few panels stand one above the other; many keep two columns.
   const double least = drawing.narrow() && n <= 4 ? 240 : 150;
-  const int fit = std::max(1, static_cast<int>((drawing.width + kBetweenColumns) / (least + kBetweenColumns)));
+  const int fit =
+      std::max(1, static_cast<int>((drawing.width + kBetweenColumns) / (least + kBetweenColumns)));
   const int columns = std::clamp(std::min(figure.columns, fit), 1, std::max(n, 1));
   const double width = (drawing.width - kBetweenColumns * (columns - 1)) / columns;
 
@@ -71,7 +75,8 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
   for (int i = 0; i < n; ++i) {
     const Panel& panel = figure.panels[static_cast<size_t>(i)];
     double& edge = panel.heatmap ? map_left : left[static_cast<size_t>(i % columns)];
-    edge = std::max(edge, panel.heatmap ? heatmap_left(*panel.heatmap) : left_margin(drawing, panel, width));
+    edge = std::max(
+        edge, panel.heatmap ? heatmap_left(*panel.heatmap) : left_margin(drawing, panel, width));
   }
   std::vector<Cell> cells;
   bottom = top;
@@ -83,24 +88,29 @@ std::vector<Cell> lay_out(const Drawing& drawing, double top, double& bottom) {
         panel.heatmap ? measure_heatmap(drawing, panel, width, map_left)
                       : measure_panel(drawing, panel, width, left[static_cast<size_t>(column)]);
     cells.push_back({layout, {column * (width + kBetweenColumns), top}});
-    if (column == columns - 1 || i == n - 1) bottom = align_row(cells, static_cast<size_t>(i - column));
+    if (column == columns - 1 || i == n - 1)
+      bottom = align_row(cells, static_cast<size_t>(i - column));
   }
   return cells;
 }
 
-std::string opening(const Figure& figure, const SvgOptions& options, double height, const std::string& id) {
+std::string opening(const Figure& figure, const SvgOptions& options, double height,
+                    const std::string& id) {
   const double margin = options.standalone ? 12 : kMargin, above = options.standalone ? 12 : 0;
   const Box page{-margin, -above, options.width + 2 * margin, height + 2 * above};
-  const std::string place = fmt::format(R"(x="{}" y="{}" width="{}" height="{}")", px(page.x), px(page.y),
-                                        px(page.width), px(page.height));
+  const std::string place = fmt::format(R"(x="{}" y="{}" width="{}" height="{}")", px(page.x),
+                                        px(page.y), px(page.width), px(page.height));
   std::string out = options.standalone ? "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" : "";
   out += R"(<svg xmlns="http://www.w3.org/2000/svg" class="fig" role="img")";
-  if (options.standalone) out += fmt::format(R"( width="{}" height="{}")", px(page.width), px(page.height));
-  out += fmt::format(R"( viewBox="{} {} {} {}" aria-labelledby="{}-t {}-d")", px(page.x), px(page.y),
-                     px(page.width), px(page.height), id, id);
-  out += R"( font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif" font-size="12">)";
+  if (options.standalone)
+    out += fmt::format(R"( width="{}" height="{}")", px(page.width), px(page.height));
+  out += fmt::format(R"( viewBox="{} {} {} {}" aria-labelledby="{}-t {}-d")", px(page.x),
+                     px(page.y), px(page.width), px(page.height), id, id);
+  out +=
+      R"( font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif" font-size="12">)";
   out += fmt::format("\n<title id=\"{}-t\">{}</title>\n<desc id=\"{}-d\">{}</desc>\n", id,
-                     escape_xml(figure.title), id, escape_xml(figure.alt.empty() ? figure.title : figure.alt));
+                     escape_xml(figure.title), id,
+                     escape_xml(figure.alt.empty() ? figure.title : figure.alt));
   if (options.standalone)
     out += fmt::format("<style>{}</style>\n<rect class=\"paper\" {} fill=\"#fff\"/>\n",
                        theme_rules("svg.fig"), place);
@@ -123,7 +133,8 @@ std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\', out += c;
-    else if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
     else out += c;
   }
   return out + '"';
@@ -136,8 +147,9 @@ std::string json_texts(const std::vector<std::string>& texts) {
 }
 
 std::string json_axis(const Axis& axis) {
-  return fmt::format("{{\"label\":{},\"unit\":{},\"log\":{},\"categories\":{}}}", json_text(axis.label),
-                     json_text(axis.unit), axis.scale == Scale::log10, json_texts(axis.categories));
+  return fmt::format("{{\"label\":{},\"unit\":{},\"log\":{},\"categories\":{}}}",
+                     json_text(axis.label), json_text(axis.unit), axis.scale == Scale::log10,
+                     json_texts(axis.categories));
 }
 
 template <class Series>
@@ -164,7 +176,8 @@ std::string json_panel(const Figure& figure, const Panel& panel) {
   if (panel.heatmap) {
     const Heatmap& map = *panel.heatmap;
     out += fmt::format(
-        ",\"heatmap\":{{\"rows\":{},\"columns\":{},\"value\":{},\"row_labels\":{},\"column_labels\":{},"
+        ",\"heatmap\":{{\"rows\":{},\"columns\":{},\"value\":{},\"row_labels\":{},\"column_"
+        "labels\":{},"
         "\"values\":",
         map.rows, map.columns, json_text(map.value), json_texts(map.row_labels),
         json_texts(map.column_labels));
@@ -196,7 +209,8 @@ std::string render_svg(const Figure& figure, const SvgOptions& options) {
   double bottom = legend_height(drawing, legend);
   const std::vector<Cell> cells = lay_out(drawing, bottom, bottom);
   for (size_t i = 0; i < cells.size(); ++i) {
-    if (figure.panels[i].heatmap) draw_heatmap(canvas, drawing, i, cells[i].layout, cells[i].origin);
+    if (figure.panels[i].heatmap)
+      draw_heatmap(canvas, drawing, i, cells[i].layout, cells[i].origin);
     else draw_panel(canvas, drawing, i, cells[i].layout, cells[i].origin);
   }
   draw_pictures(canvas, drawing, bottom);

@@ -1,4 +1,5 @@
-// Figures as SVG: one self-contained drawing that follows the light or dark theme of whoever shows it.
+// Figures as SVG: one self-contained drawing that follows the light or dark theme of whoever shows
+// it.
 #pragma once
 #include <string>
 
@@ -7,19 +8,21 @@
 namespace passband::plot {
 
 struct SvgOptions {
-  double width = 720;      // pixels; 720 fills the text column of the page, 360 a telephone
-  bool standalone = true;  // with XML declaration, theme and background; false: for a page with `svg_theme()`
+  double width = 720;  // pixels; 720 fills the text column of the page, 360 a telephone
+  // with XML declaration, theme and background; false: for a page with `svg_theme()`
+  bool standalone = true;
 };
 
-// The drawing. Colours are literal attributes (for programs without CSS variables) overridden by theme
-// variables.
+// The drawing. Colours are literal attributes (for programs without CSS variables) overridden by
+// theme variables.
 std::string render_svg(const Figure& figure, const SvgOptions& options = {});
 
-// Style rules that inline drawings need once per page: the theme variables on :root, for both themes, and
-// the classes.
+// Style rules that inline drawings need once per page: the theme variables on :root, for both
+// themes, and the classes.
 std::string svg_theme();
 
-// The numbers behind a figure as JSON, for the page's read-out: per panel axes, series and heatmap values.
+// The numbers behind a figure as JSON, for the page's read-out: per panel axes, series and heatmap
+// values.
 std::string hover_json(const Figure& figure);
 
 }  // namespace passband::plot

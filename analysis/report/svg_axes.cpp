@@ -32,7 +32,8 @@ void add_x(const Panel& panel, Extent& extent) {
   for (const Points& points : panel.points) extent.add(points.x);
   for (const Span& span : panel.spans) extent.add(span.begin), extent.add(span.end);
   for (const Bars& bars : panel.bars)
-    for (const double x : bars.x) extent.add(x - bar_width(bars) / 2), extent.add(x + bar_width(bars) / 2);
+    for (const double x : bars.x)
+      extent.add(x - bar_width(bars) / 2), extent.add(x + bar_width(bars) / 2);
   for (const Reference& reference : panel.references)
     if (reference.along == Reference::Along::vertical) extent.add(reference.at);
 }
@@ -53,7 +54,8 @@ void add_y(const Panel& panel, Extent& extent) {
 }
 
 bool same_axis(const Axis& a, const Axis& b) {
-  return a.label == b.label && a.unit == b.unit && a.scale == b.scale && a.categories == b.categories;
+  return a.label == b.label && a.unit == b.unit && a.scale == b.scale &&
+         a.categories == b.categories;
 }
 
 template <class Add>
@@ -61,28 +63,32 @@ Range common_range(const Figure& figure, const Panel& panel, Axis Panel::*axis, 
   Extent extent;
   extent.positive_only = (panel.*axis).scale == Scale::log10;
   for (const Panel& other : figure.panels)
-    if (&other == &panel || (figure.share_axes && same_axis(other.*axis, panel.*axis))) add(other, extent);
+    if (&other == &panel || (figure.share_axes && same_axis(other.*axis, panel.*axis)))
+      add(other, extent);
   return axis_range(panel.*axis, extent.low, extent.high);
 }
 
 double widest(const Ticks& ticks) {
   double width = 0;
-  for (const std::string& label : ticks.labels) width = std::max(width, text_width(label) * kSmallFont);
+  for (const std::string& label : ticks.labels)
+    width = std::max(width, text_width(label) * kSmallFont);
   return width;
 }
 
 int rows_that_fit(double height) { return std::max(3, static_cast<int>(height / 38)); }
 
 double chosen_height(const Drawing& drawing, const Panel& panel, double plot_width) {
-  if (panel.height > 0) return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;
+  if (panel.height > 0)
+    return drawing.narrow() ? std::min(panel.height, 0.9 * plot_width) : panel.height;
   if (panel.contour) return std::min(plot_width, 460.0);
   if (drawing.figure.panels.size() == 1)
     return std::clamp((drawing.narrow() ? 0.72 : 0.5) * plot_width, 190.0, 340.0);
   return drawing.figure.columns > 1 ? std::clamp(0.68 * plot_width, 110.0, 240.0) : 170;
 }
 
-// "stage2.block3": names that share the part before the last dot with a neighbour keep the rest as tick label,
-// and the shared part becomes a bracket below. None when fewer than two brackets would say something.
+// "stage2.block3": names that share the part before the last dot with a neighbour keep the rest as
+// tick label, and the shared part becomes a bracket below. None when fewer than two brackets would
+// say something.
 std::vector<Heatmap::Group> prefix_groups(const std::vector<std::string>& names) {
   std::vector<Heatmap::Group> groups;
   for (size_t i = 0; i < names.size(); ++i) {
@@ -92,7 +98,8 @@ std::vector<Heatmap::Group> prefix_groups(const std::vector<std::string>& names)
     if (!groups.empty() && groups.back().label == prefix) groups.back().end = at + 1;
     else groups.push_back({prefix, at, at + 1});
   }
-  std::erase_if(groups, [](const Heatmap::Group& g) { return g.label.empty() || g.end - g.begin < 2; });
+  std::erase_if(groups,
+                [](const Heatmap::Group& g) { return g.label.empty() || g.end - g.begin < 2; });
   return groups.size() >= 2 ? groups : std::vector<Heatmap::Group>{};
 }
 
@@ -109,12 +116,13 @@ std::vector<std::string> without_prefixes(std::vector<std::string> names,
 // Whether labels `spacing` apart keep clear of their neighbours.
 bool fit_side_by_side(const std::vector<std::string>& labels, double spacing) {
   for (size_t i = 1; i < labels.size(); ++i)
-    if ((text_width(labels[i - 1]) + text_width(labels[i])) / 2 * kSmallFont + 6 > spacing) return false;
+    if ((text_width(labels[i - 1]) + text_width(labels[i])) / 2 * kSmallFont + 6 > spacing)
+      return false;
   return true;
 }
 
-// Categories stand upright when they fit between their ticks, else turned; thinned when even turned text would
-// collide.
+// Categories stand upright when they fit between their ticks, else turned; thinned when even turned
+// text would collide.
 void choose_categories(const Panel& panel, PanelLayout& layout) {
   const int n = static_cast<int>(panel.x.categories.size());
   layout.x_groups = prefix_groups(panel.x.categories);
@@ -132,7 +140,8 @@ void choose_x_ticks(const Panel& panel, PanelLayout& layout) {
   const auto room = [&] {
     return static_cast<double>(layout.x_ticks.at.size()) * (widest(layout.x_ticks) + 14);
   };
-  while (most > 2 && room() > layout.plot_width) layout.x_ticks = make_ticks(layout.x, panel.x.scale, --most);
+  while (most > 2 && room() > layout.plot_width)
+    layout.x_ticks = make_ticks(layout.x, panel.x.scale, --most);
 }
 
 double tick_label_height(const PanelLayout& layout) {
@@ -159,7 +168,8 @@ double direct_label_width(const Drawing& drawing, const Panel& panel) {
 double bar_width(const Bars& bars) {
   if (bars.width > 0) return bars.width;
   double spacing = std::numeric_limits<double>::infinity();
-  for (size_t i = 1; i < bars.x.size(); ++i) spacing = std::min(spacing, std::abs(bars.x[i] - bars.x[i - 1]));
+  for (size_t i = 1; i < bars.x.size(); ++i)
+    spacing = std::min(spacing, std::abs(bars.x[i] - bars.x[i - 1]));
   return std::isfinite(spacing) && spacing > 0 ? 0.8 * spacing : 0.8;
 }
 
@@ -170,7 +180,8 @@ Range x_range(const Figure& figure, const Panel& panel) {
     Extent extent;
     extent.positive_only = panel.x.scale == Scale::log10;
     for (const Panel& other : figure.panels)
-      if (&other == &panel || (figure.share_axes && same_axis(other.x, panel.x))) add_x(other, extent);
+      if (&other == &panel || (figure.share_axes && same_axis(other.x, panel.x)))
+        add_x(other, extent);
     if (extent.low < extent.high)
       range = {panel.x.low.value_or(extent.low), panel.x.high.value_or(extent.high)};
   }
@@ -185,7 +196,8 @@ Range y_range(const Figure& figure, const Panel& panel) {
   for (const Panel& other : figure.panels)
     for (const Reference& reference : other.references) {
       const bool here = &other == &panel || (figure.share_axes && same_axis(other.y, panel.y));
-      const bool labelled = reference.along == Reference::Along::horizontal && !reference.label.empty();
+      const bool labelled =
+          reference.along == Reference::Along::horizontal && !reference.label.empty();
       if (here && labelled && reference.at > range.high - 0.12 * span)
         range.high = std::max(range.high, reference.at + 0.13 * span);
     }
@@ -207,7 +219,8 @@ void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width
 
 double left_margin(const Drawing& drawing, const Panel& panel, double width) {
   const Range y = y_range(drawing.figure, panel);
-  const double height = chosen_height(drawing, panel, width - 40 - direct_label_width(drawing, panel));
+  const double height =
+      chosen_height(drawing, panel, width - 40 - direct_label_width(drawing, panel));
   const Ticks ticks = panel.y.categories.empty()
                           ? make_ticks(y, panel.y.scale, rows_that_fit(height))
                           : category_ticks(panel.y.categories, static_cast<int>(height / 13));
@@ -220,10 +233,12 @@ PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double wid
   layout.right = std::max(direct_label_width(drawing, panel), 10.0);
   layout.plot_width = width - layout.left - layout.right;
   layout.plot_height = chosen_height(drawing, panel, layout.plot_width);
-  layout.y_ticks = panel.y.categories.empty()
-                       ? make_ticks(layout.y, panel.y.scale, rows_that_fit(layout.plot_height))
-                       : category_ticks(panel.y.categories, static_cast<int>(layout.plot_height / 13));
-  // The column's margin was measured on an estimate of the height; these ticks may be a digit wider.
+  layout.y_ticks =
+      panel.y.categories.empty()
+          ? make_ticks(layout.y, panel.y.scale, rows_that_fit(layout.plot_height))
+          : category_ticks(panel.y.categories, static_cast<int>(layout.plot_height / 13));
+  // The column's margin was measured on an estimate of the height; these ticks may be a digit
+  // wider.
   layout.left = std::max(layout.left, std::min(widest(layout.y_ticks), 130.0) + kTickGap + 3);
   layout.plot_width = width - layout.left - layout.right;
   choose_x_ticks(panel, layout);
@@ -248,14 +263,16 @@ std::string group_label(const std::string& label, double room) {
 void draw_x_groups(Canvas& canvas, const PanelLayout& layout, const Box& plot, const AxisMap& x) {
   const double y = plot.bottom() + 8 + tick_label_height(layout);
   for (const Heatmap::Group& group : layout.x_groups) {
-    const double from = x(static_cast<double>(group.begin) - 0.5), to = x(static_cast<double>(group.end) - 0.5);
+    const double from = x(static_cast<double>(group.begin) - 0.5),
+                 to = x(static_cast<double>(group.end) - 0.5);
     canvas.line({from + 2, y}, {to - 2, y}, "axis");
-    canvas.text((from + to) / 2, y + 13, group_label(group.label, to - from), Anchor::middle, "tick");
+    canvas.text((from + to) / 2, y + 13, group_label(group.label, to - from), Anchor::middle,
+                "tick");
   }
 }
 
-void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
-               const AxisMap& y) {
+void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot,
+               const AxisMap& x, const AxisMap& y) {
   for (size_t i = 0; i < layout.y_ticks.at.size(); ++i) {
     const double at = y(layout.y_ticks.at[i]);
     const bool zero = layout.y_ticks.at[i] == 0 && layout.y.low < 0;
@@ -268,9 +285,11 @@ void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, co
     canvas.line({x(minor), plot.bottom()}, {x(minor), plot.bottom() + 2.5}, "axis");
   for (size_t i = 0; i < layout.x_ticks.at.size(); ++i) {
     const double at = x(layout.x_ticks.at[i]);
-    if (panel.x.categories.empty()) canvas.line({at, plot.bottom()}, {at, plot.bottom() + 4}, "axis");
+    if (panel.x.categories.empty())
+      canvas.line({at, plot.bottom()}, {at, plot.bottom() + 4}, "axis");
     const std::string label = fit_text(layout.x_ticks.labels[i], 110, kSmallFont);
-    if (layout.x_label_angle == 0) canvas.text(at, plot.bottom() + 16, label, Anchor::middle, "tick");
+    if (layout.x_label_angle == 0)
+      canvas.text(at, plot.bottom() + 16, label, Anchor::middle, "tick");
     else canvas.text(at + 4, plot.bottom() + 12, label, Anchor::end, "tick", layout.x_label_angle);
   }
   draw_x_groups(canvas, layout, plot, x);

@@ -22,8 +22,8 @@ struct Box {
 
 inline constexpr double kFont = 12, kSmallFont = 11, kLineHeight = 16;
 
-// How series `index` looks: colour class, dash pattern and marker, so that colour never carries the meaning
-// alone.
+// How series `index` looks: colour class, dash pattern and marker, so that colour never carries the
+// meaning alone.
 struct SeriesLook {
   std::string stroke, fill;  // attributes: class and literal colour
   std::string_view dash;     // stroke-dasharray, empty: solid
@@ -35,7 +35,8 @@ SeriesLook look_of(int index);
 inline constexpr int kShades = 24;
 SeriesLook shade_look(double shade, ColorMap map);
 
-// What a kind of block is called, its letter in the strip above the plot, and its colour attributes.
+// What a kind of block is called, its letter in the strip above the plot, and its colour
+// attributes.
 struct KindLook {
   std::string_view name, letter, symbol;  // symbol: class suffix
   int series;
@@ -49,8 +50,8 @@ enum class Anchor { start, middle, end };
 
 class Canvas {
  public:
-  // Text of class `cls` ("tick", "label", ...) with its baseline at (x, y), optionally turned by `degrees`
-  // about it.
+  // Text of class `cls` ("tick", "label", ...) with its baseline at (x, y), optionally turned by
+  // `degrees` about it.
   void text(double x, double y, std::string_view content, Anchor anchor, std::string_view cls,
             double degrees = 0);
   // Straight line of class `cls` ("grid", "axis", "rule").
@@ -59,7 +60,8 @@ class Canvas {
   void rect(const Box& box, std::string_view attributes, std::string_view title = {});
   void path(std::string_view d, std::string_view attributes);
   // Marker number `shape` at a point, with a title for hover when given.
-  void marker(Point at, int shape, std::string_view attributes, std::string_view title = {}, double size = 3.2);
+  void marker(Point at, int shape, std::string_view attributes, std::string_view title = {},
+              double size = 3.2);
   void image(const Box& box, std::string_view uri, bool crisp, std::string_view attributes = {});
   void open(std::string_view attributes);  // <g ...>
   void close();                            // </g>
@@ -87,8 +89,8 @@ class AxisMap {
   double low_, span_, at_low_, at_span_;
 };
 
-// A line's point indices, thinned to about `most` while keeping each bucket's extremes, so that no peak is
-// lost.
+// A line's point indices, thinned to about `most` while keeping each bucket's extremes, so that no
+// peak is lost.
 std::vector<size_t> thinned(const std::vector<double>& y, size_t most);
 
 // The colour key of a map as a strip of steps, along x or (from the bottom up) along y.

@@ -1,4 +1,5 @@
-// Heatmaps: cells as nodes, or as one image above 60 x 60, with labels, stage brackets and a colour key.
+// Heatmaps: cells as nodes, or as one image above 60 x 60, with labels, stage brackets and a colour
+// key.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +23,8 @@ double widest(const std::vector<std::string>& labels) {
 }
 
 // Labels of dense maps say nothing beside their stage brackets.
-bool shows_labels(const std::vector<std::string>& labels, const std::vector<Heatmap::Group>& groups) {
+bool shows_labels(const std::vector<std::string>& labels,
+                  const std::vector<Heatmap::Group>& groups) {
   return !labels.empty() && (groups.empty() || labels.size() <= 24);
 }
 
@@ -31,7 +33,8 @@ double key_width(const Drawing& drawing, const Heatmap& map) {
   const Range range = value_range(drawing.figure, map);
   const Ticks ticks = make_ticks(range, Scale::linear, 5);
   double width = 0;
-  for (const std::string& label : ticks.labels) width = std::max(width, text_width(label) * kSmallFont);
+  for (const std::string& label : ticks.labels)
+    width = std::max(width, text_width(label) * kSmallFont);
   return 16 + kKeyBar + 8 + width;
 }
 
@@ -56,7 +59,9 @@ struct Grid {
   double value(int64_t row, int64_t column) const {
     return map.values[static_cast<size_t>(row * map.columns + column)];
   }
-  double share(double v) const { return std::clamp((v - range.low) / (range.high - range.low), 0.0, 1.0); }
+  double share(double v) const {
+    return std::clamp((v - range.low) / (range.high - range.low), 0.0, 1.0);
+  }
 };
 
 std::string name_of(const std::vector<std::string>& labels, int64_t i) {
@@ -72,9 +77,10 @@ void draw_cells(Canvas& canvas, const Grid& grid, const std::string& hatch) {
                                             name_of(grid.map.column_labels, c), format_number(v));
       const Box box{grid.x(static_cast<double>(c)), grid.y(static_cast<double>(r)), grid.cell_width,
                     grid.cell_height};
-      canvas.rect(box,
-                  std::isfinite(v) ? fill_of(grid.map.map, grid.share(v)) : "fill=\"url(#" + hatch + ")\"",
-                  title);
+      canvas.rect(
+          box,
+          std::isfinite(v) ? fill_of(grid.map.map, grid.share(v)) : "fill=\"url(#" + hatch + ")\"",
+          title);
     }
   canvas.close();
 }
@@ -90,13 +96,14 @@ void draw_image(Canvas& canvas, const Grid& grid) {
       const double t = grid.share(v);
       const Rgb color = tint ? kAccentLight : color_of(map.map, t);
       const double alpha = !std::isfinite(v) ? 0 : tint ? t : 1;
-      pixels.insert(pixels.end(), {color.r, color.g, color.b, static_cast<uint8_t>(std::lround(255 * alpha))});
+      pixels.insert(pixels.end(),
+                    {color.r, color.g, color.b, static_cast<uint8_t>(std::lround(255 * alpha))});
     }
   canvas.image(grid.area, png_data_uri(pixels, map.columns, map.rows, 4), true);
 }
 
-// The most decimals, up to the wanted ones, with which every value fits its cell; -1: not even whole
-// numbers do.
+// The most decimals, up to the wanted ones, with which every value fits its cell; -1: not even
+// whole numbers do.
 int decimals_that_fit(const Grid& grid) {
   if (grid.cell_height < 13) return -1;
   for (int decimals = grid.map.decimals; decimals >= 0; --decimals) {
@@ -116,13 +123,14 @@ void draw_values(Canvas& canvas, const Grid& grid) {
       const double v = grid.value(r, c), t = grid.share(v);
       const std::string label = format_fixed(v, decimals);
       const bool tint = grid.map.map == ColorMap::tint;
-      if (!std::isfinite(v) || (tint && v == 0))
-        continue;  // an empty cell says zero more quietly than a number
+      // an empty cell says zero more quietly than a number
+      if (!std::isfinite(v) || (tint && v == 0)) continue;
       const std::string_view ink = tint ? (t > 0.55 ? "cell on-tint" : "cell")
                                    : luminance(color_of(grid.map.map, t)) > 0.3 ? "cell on-light"
                                                                                 : "cell on-dark";
       canvas.text(grid.x(static_cast<double>(c) + 0.5),
-                  grid.y(static_cast<double>(r)) + grid.cell_height / 2 + 4, label, Anchor::middle, ink);
+                  grid.y(static_cast<double>(r)) + grid.cell_height / 2 + 4, label, Anchor::middle,
+                  ink);
     }
 }
 
@@ -131,8 +139,8 @@ void draw_row_labels(Canvas& canvas, const Grid& grid) {
   const auto every = static_cast<int64_t>(std::ceil(12 / grid.cell_height));
   for (int64_t r = 0; r < n; r += every)
     canvas.text(grid.area.x - 6, grid.y(static_cast<double>(r)) + grid.cell_height / 2 + 3.8,
-                fit_text(grid.map.row_labels[static_cast<size_t>(r)], kLabelCap, kSmallFont), Anchor::end,
-                "tick");
+                fit_text(grid.map.row_labels[static_cast<size_t>(r)], kLabelCap, kSmallFont),
+                Anchor::end, "tick");
 }
 
 void draw_column_labels(Canvas& canvas, const Grid& grid) {
@@ -140,7 +148,8 @@ void draw_column_labels(Canvas& canvas, const Grid& grid) {
   const bool upright = widest(grid.map.column_labels) + 4 <= grid.cell_width;
   const auto every = upright ? 1 : static_cast<int64_t>(std::ceil(12 / grid.cell_width));
   for (int64_t c = 0; c < n; c += every) {
-    const std::string label = fit_text(grid.map.column_labels[static_cast<size_t>(c)], kLabelCap, kSmallFont);
+    const std::string label =
+        fit_text(grid.map.column_labels[static_cast<size_t>(c)], kLabelCap, kSmallFont);
     const double x = grid.x(static_cast<double>(c) + 0.5);
     if (upright) canvas.text(x, grid.area.bottom() + 15, label, Anchor::middle, "tick");
     else canvas.text(x + 3.8, grid.area.bottom() + 6, label, Anchor::end, "tick", -90);
@@ -150,11 +159,13 @@ void draw_column_labels(Canvas& canvas, const Grid& grid) {
 // Separators inside the map, and named brackets `offset` outside it.
 void draw_groups(Canvas& canvas, const Grid& grid, double row_offset, double column_offset) {
   for (const auto& group : grid.map.column_groups) {
-    const double from = grid.x(static_cast<double>(group.begin)), to = grid.x(static_cast<double>(group.end));
+    const double from = grid.x(static_cast<double>(group.begin)),
+                 to = grid.x(static_cast<double>(group.end));
     const double y = grid.area.bottom() + column_offset;
     if (group.begin > 0) canvas.line({from, grid.area.y}, {from, grid.area.bottom()}, "break");
     canvas.line({from + 1.5, y}, {to - 1.5, y}, "axis");
-    canvas.text((from + to) / 2, y + 13, group_label(group.label, to - from), Anchor::middle, "tick");
+    canvas.text((from + to) / 2, y + 13, group_label(group.label, to - from), Anchor::middle,
+                "tick");
   }
   for (const auto& group : grid.map.row_groups) {
     const double a = grid.map.origin_bottom
@@ -165,7 +176,8 @@ void draw_groups(Canvas& canvas, const Grid& grid, double row_offset, double col
     const double x = grid.area.x - row_offset, top = std::min(a, b), bottom = std::max(a, b);
     if (group.begin > 0) canvas.line({grid.area.x, a}, {grid.area.right(), a}, "break");
     canvas.line({x, top + 1.5}, {x, bottom - 1.5}, "axis");
-    canvas.text(x - 5, (top + bottom) / 2, group_label(group.label, bottom - top), Anchor::middle, "tick", -90);
+    canvas.text(x - 5, (top + bottom) / 2, group_label(group.label, bottom - top), Anchor::middle,
+                "tick", -90);
   }
 }
 
@@ -204,8 +216,8 @@ Range value_range(const Figure& figure, const Heatmap& map) {
       if (std::isfinite(v)) low = std::min(low, v), high = std::max(high, v);
   }
   if (!(low <= high)) low = 0, high = 1;
-  if (map.map == ColorMap::diverging)
-    high = std::max(std::abs(low), std::abs(high)), low = -high;  // white is zero
+  // white is zero
+  if (map.map == ColorMap::diverging) high = std::max(std::abs(low), std::abs(high)), low = -high;
   low = map.low.value_or(low);
   high = map.high.value_or(high);
   return {low, low < high ? high : low + 1};
@@ -223,7 +235,8 @@ PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double w
   layout.right = key_width(drawing, map);
   const double room = width - layout.left - layout.right;
   // Square cells, unless the map is much longer than it is high; small maps do not fill the page.
-  const double cell = std::min(room / static_cast<double>(map.columns), map.show_values ? 52.0 : 40.0);
+  const double cell =
+      std::min(room / static_cast<double>(map.columns), map.show_values ? 52.0 : 40.0);
   layout.plot_width = cell * static_cast<double>(map.columns);
   const double tallest = drawing.figure.panels.size() == 1 ? 500 : room;
   layout.plot_height =
@@ -236,7 +249,8 @@ PanelLayout measure_heatmap(const Drawing& drawing, const Panel& panel, double w
   layout.top = heading_height(panel) +
                (axis_title(panel.y).empty() && drawing.panel_keys && !map.value.empty() ? 18 : 4);
   layout.bottom = column_label_height(map, layout.plot_width / static_cast<double>(map.columns)) +
-                  (map.column_groups.empty() ? 0 : kBracket) + (axis_title(panel.x).empty() ? 4 : 20);
+                  (map.column_groups.empty() ? 0 : kBracket) +
+                  (axis_title(panel.x).empty() ? 4 : 20);
   return layout;
 }
 
@@ -244,20 +258,22 @@ void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const Pa
                   Point origin) {
   const Panel& panel = drawing.figure.panels[index];
   const Heatmap& map = *panel.heatmap;
-  const Box area{origin.x + layout.left, origin.y + layout.top, layout.plot_width, layout.plot_height};
+  const Box area{origin.x + layout.left, origin.y + layout.top, layout.plot_width,
+                 layout.plot_height};
   const Grid grid{map, area, area.width / static_cast<double>(map.columns),
                   area.height / static_cast<double>(map.rows), value_range(drawing.figure, map)};
-  canvas.open(fmt::format("class=\"panel\" data-panel=\"{}\" data-box=\"{} {} {} {}\"{}", index, px(area.x),
-                          px(area.y), px(area.width), px(area.height),
+  canvas.open(fmt::format("class=\"panel\" data-panel=\"{}\" data-box=\"{} {} {} {}\"{}", index,
+                          px(area.x), px(area.y), px(area.width), px(area.height),
                           map.origin_bottom ? " data-up=\"1\"" : ""));
   draw_heading(canvas, panel, origin, layout.left + layout.plot_width + layout.right);
   if (drawing.panel_keys && !map.value.empty())
-    canvas.text(area.right() + layout.right - 4, area.y - (axis_title(panel.y).empty() ? 8 : 14), map.value,
-                Anchor::end, "label");
+    canvas.text(area.right() + layout.right - 4, area.y - (axis_title(panel.y).empty() ? 8 : 14),
+                map.value, Anchor::end, "label");
   const std::string hatch = draw_hatch(canvas, drawing, index);
   const bool image = map.rows * map.columns > (drawing.narrow() ? kMostNodesNarrow : kMostNodes);
   if (image)
-    canvas.rect(area, "fill=\"url(#" + hatch + ")\"");  // shows where the image is transparent: no value
+    canvas.rect(area,
+                "fill=\"url(#" + hatch + ")\"");  // shows where the image is transparent: no value
   if (image) draw_image(canvas, grid);
   else draw_cells(canvas, grid, hatch);
   canvas.rect(area, "class=\"axis\" stroke=\"#85857d\" stroke-width=\"0.75\" fill=\"none\"");

@@ -11,7 +11,9 @@ namespace {
 constexpr double kSwatch = 24, kGap = 6, kBetween = 20, kKeyWidth = 110;
 
 void add_unique(std::vector<LegendEntry>& entries, LegendEntry entry) {
-  const auto same = [&](const LegendEntry& e) { return e.label == entry.label && e.mark == entry.mark; };
+  const auto same = [&](const LegendEntry& e) {
+    return e.label == entry.label && e.mark == entry.mark;
+  };
   if (!entry.label.empty() && std::none_of(entries.begin(), entries.end(), same))
     entries.push_back(std::move(entry));
 }
@@ -21,7 +23,8 @@ void add_series(const Drawing& drawing, const Panel& panel, std::vector<LegendEn
   for (size_t i = 0; i < panel.bars.size(); ++i) {
     const Bars& bars = panel.bars[i];
     if (bars.kinds.empty())
-      add_unique(entries, {.mark = Mark::bar, .label = bars.name, .look = look_of(style_of(bars.style, i))});
+      add_unique(entries,
+                 {.mark = Mark::bar, .label = bars.name, .look = look_of(style_of(bars.style, i))});
     for (const Kind kind : bars.kinds)
       add_unique(entries, {.mark = Mark::bar,
                            .label = std::string(look_of(kind).name),
@@ -30,11 +33,14 @@ void add_series(const Drawing& drawing, const Panel& panel, std::vector<LegendEn
   for (size_t i = 0; i < panel.lines.size(); ++i) {
     const Line& line = panel.lines[i];
     if (line.shade || drawing.direct_labels) continue;
-    add_unique(entries, {.mark = line.fill ? Mark::area : Mark::line, .label = line.name,
-                         .look = look_of(drawing.figure, line, i), .markers = has_markers(line)});
+    add_unique(entries, {.mark = line.fill ? Mark::area : Mark::line,
+                         .label = line.name,
+                         .look = look_of(drawing.figure, line, i),
+                         .markers = has_markers(line)});
   }
   for (size_t i = 0; i < panel.points.size(); ++i)
-    add_unique(entries, {.mark = Mark::point, .label = panel.points[i].name,
+    add_unique(entries, {.mark = Mark::point,
+                         .label = panel.points[i].name,
                          .look = look_of(style_of(panel.points[i].style, i))});
 }
 
@@ -45,8 +51,8 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
     for (const Line& line : panel.lines) shaded |= line.shade.has_value();
     if (panel.contour) {
       const std::vector<double>& levels = panel.contour->levels;
-      const Interval range = levels.empty() ? value_range(*panel.contour)
-                                            : Interval{levels.front(), levels.back()};
+      const Interval range =
+          levels.empty() ? value_range(*panel.contour) : Interval{levels.front(), levels.back()};
       add_unique(entries, {.mark = LegendEntry::Mark::key,
                            .label = panel.contour->value,
                            .map = panel.contour->map,
@@ -101,7 +107,8 @@ void draw_shade_key(Canvas& canvas, const Box& box, const LegendEntry& entry) {
   // The same theme classes as the curves, so that key and curves agree on dark paper too.
   for (int i = 0; i < kShades; ++i) {
     const SeriesLook look = shade_look(static_cast<double>(i) / (kShades - 1), entry.map);
-    canvas.rect({box.x + i * box.width / kShades, box.y, box.width / kShades + 0.5, box.height}, look.fill);
+    canvas.rect({box.x + i * box.width / kShades, box.y, box.width / kShades + 0.5, box.height},
+                look.fill);
   }
 }
 
@@ -128,7 +135,8 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
       canvas.open(entry.look.stroke + dash + " fill=\"none\" stroke-width=\"1.75\"");
       canvas.path("M" + px(x) + "," + px(middle) + "h" + px(kSwatch), "class=\"swatch\"");
       canvas.close();
-      if (entry.markers) canvas.marker({x + kSwatch / 2, middle}, entry.look.marker, entry.look.fill);
+      if (entry.markers)
+        canvas.marker({x + kSwatch / 2, middle}, entry.look.marker, entry.look.fill);
       break;
     case Mark::point:
       canvas.marker({x + kSwatch / 2, middle}, entry.look.marker, entry.look.fill, {}, 3.8);
@@ -142,7 +150,8 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
     case Mark::span: {
       const Box box{x + 4, y - 10.5, kSwatch - 6, 13};
       canvas.rect(box, entry.look.fill + " fill-opacity=\"0.22\"");
-      canvas.text(box.x + box.width / 2, y - 0.5, look_of(entry.kind).letter, Anchor::middle, "strip");
+      canvas.text(box.x + box.width / 2, y - 0.5, look_of(entry.kind).letter, Anchor::middle,
+                  "strip");
       break;
     }
     case Mark::diagonal:
@@ -180,7 +189,8 @@ double legend_height(const Drawing& drawing, const std::vector<LegendEntry>& ent
   return rows == 0 ? 0 : rows * 20 + 8;
 }
 
-void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries, double top) {
+void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries,
+                 double top) {
   flow(drawing, entries, [&](const LegendEntry& entry, double x, int row) {
     draw_entry(canvas, entry, x, top + 13 + row * 20);
   });

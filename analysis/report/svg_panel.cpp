@@ -20,8 +20,8 @@ struct Plot {
   const Panel& panel;
   Box area;
   AxisMap x, y;
-  std::vector<Point> ink = {};     // data points in pixels
-  std::vector<Box> labels = {};    // text already placed
+  std::vector<Point> ink = {};   // data points in pixels
+  std::vector<Box> labels = {};  // text already placed
 
   bool free(const Box& box) const {
     const auto inside = [&](const Point& p) {
@@ -40,8 +40,9 @@ std::string point_title(const Plot& plot, const std::string& name, double x, dou
                         const std::string& label = {}) {
   const auto index = static_cast<size_t>(std::max(0.0, x));
   const auto& categories = plot.panel.x.categories;
-  const std::string where = !categories.empty() && index < categories.size() ? categories[index]
-                            : fmt::format("{} {}", axis_title(plot.panel.x), format_number(x));
+  const std::string where = !categories.empty() && index < categories.size()
+                                ? categories[index]
+                                : fmt::format("{} {}", axis_title(plot.panel.x), format_number(x));
   std::string title = label.empty() ? name : name.empty() ? label : name + ", " + label;
   if (!title.empty()) title += ": ";
   return fmt::format("{}{} at {}", title, format_number(y), where);
@@ -56,7 +57,8 @@ bool drawable(const Plot& plot, double x, double y) {
 
 // Collects ink along a polyline, so that labels keep clear of the stretches between points too.
 void add_ink(Plot& plot, Point from, Point to) {
-  const int steps = std::clamp(static_cast<int>(std::hypot(to.x - from.x, to.y - from.y) / 6), 1, 60);
+  const int steps =
+      std::clamp(static_cast<int>(std::hypot(to.x - from.x, to.y - from.y) / 6), 1, 60);
   for (int i = 1; i <= steps; ++i) {
     const double t = static_cast<double>(i) / steps;
     plot.ink.push_back({from.x + t * (to.x - from.x), from.y + t * (to.y - from.y)});
@@ -83,11 +85,12 @@ std::string line_path(Plot& plot, const Line& line) {
 }
 
 // The closed outline between two curves over the same x; `low` empty: down to zero.
-std::string area_path(const Plot& plot, const std::vector<double>& x, const std::vector<double>& high,
-                      const std::vector<double>& low) {
+std::string area_path(const Plot& plot, const std::vector<double>& x,
+                      const std::vector<double>& high, const std::vector<double>& low) {
   std::string d;
   const std::vector<size_t> kept = thinned(high, kMostPoints);
-  const double floor = plot.y.scale() == Scale::log10 ? plot.y.range().low : std::max(0.0, plot.y.range().low);
+  const double floor =
+      plot.y.scale() == Scale::log10 ? plot.y.range().low : std::max(0.0, plot.y.range().low);
   for (const size_t i : kept)
     if (drawable(plot, x[i], high[i]))
       d += fmt::format("{}{},{}", d.empty() ? "M" : "L", px(plot.x(x[i])), px(plot.y(high[i])));
@@ -118,8 +121,9 @@ void draw_spans(Canvas& canvas, const Plot& plot) {
 void whisker(Canvas& canvas, Plot& plot, double x, double low, double high) {
   if (!drawable(plot, plot.x.range().low, low) || !drawable(plot, plot.x.range().low, high)) return;
   const double top = plot.y(high), bottom = plot.y(low);
-  canvas.path(fmt::format("M{0},{1}V{2}M{3},{1}h6M{3},{2}h6", px(x), px(top), px(bottom), px(x - 3)),
-              "class=\"rule\" stroke=\"#5d5d57\" fill=\"none\"");
+  canvas.path(
+      fmt::format("M{0},{1}V{2}M{3},{1}h6M{3},{2}h6", px(x), px(top), px(bottom), px(x - 3)),
+      "class=\"rule\" stroke=\"#5d5d57\" fill=\"none\"");
   add_ink(plot, {x, top}, {x, bottom});
 }
 
@@ -127,8 +131,9 @@ void draw_bars(Canvas& canvas, Plot& plot) {
   const auto groups = static_cast<double>(plot.panel.bars.size());
   for (size_t g = 0; g < plot.panel.bars.size(); ++g) {
     const Bars& bars = plot.panel.bars[g];
-    const std::string_view opacity =
-        bars.low.empty() ? " fill-opacity=\"0.72\"" : " fill-opacity=\"0.4\"";  // keeps intervals legible
+    const std::string_view opacity = bars.low.empty()
+                                         ? " fill-opacity=\"0.72\""
+                                         : " fill-opacity=\"0.4\"";  // keeps intervals legible
     const double whole = bar_width(bars), part = whole / groups;
     for (size_t i = 0; i < bars.x.size(); ++i) {
       if (!drawable(plot, bars.x[i], bars.y[i])) continue;
@@ -140,7 +145,8 @@ void draw_bars(Canvas& canvas, Plot& plot) {
                    tip = plot.y(bars.y[i]);
       canvas.rect({from, std::min(base, tip), std::max(to - from - (groups > 1 ? 1 : 0), 0.5),
                    std::abs(base - tip)},
-                  look.fill + std::string(opacity), point_title(plot, bars.name, bars.x[i], bars.y[i]));
+                  look.fill + std::string(opacity),
+                  point_title(plot, bars.name, bars.x[i], bars.y[i]));
       if (!bars.low.empty()) whisker(canvas, plot, (from + to) / 2, bars.low[i], bars.high[i]);
       plot.ink.push_back({(from + to) / 2, tip});
     }
@@ -153,7 +159,8 @@ void draw_bands(Canvas& canvas, const Plot& plot) {
     const std::string fill = look_of(plot.drawing.figure, line, i).fill;
     if (!line.low.empty())
       canvas.path(area_path(plot, line.x, line.high, line.low), fill + " fill-opacity=\"0.16\"");
-    if (line.fill) canvas.path(area_path(plot, line.x, line.y, {}), fill + " fill-opacity=\"0.18\"");
+    if (line.fill)
+      canvas.path(area_path(plot, line.x, line.y, {}), fill + " fill-opacity=\"0.18\"");
   }
 }
 
@@ -206,7 +213,8 @@ void draw_points(Canvas& canvas, Plot& plot) {
     const SeriesLook look = look_of(style_of(points.style, s));
     const bool crowded = points.x.size() > 200;
     const double size = crowded ? 2.2 : 3.8;
-    canvas.open(crowded ? "class=\"crowd\"" : "class=\"rim\"");  // a rim of paper keeps points apart
+    canvas.open(crowded ? "class=\"crowd\""
+                        : "class=\"rim\"");  // a rim of paper keeps points apart
     for (size_t i = 0; i < points.x.size(); ++i) {
       if (!drawable(plot, points.x[i], points.y[i])) continue;
       const Point at{plot.x(points.x[i]), plot.y(points.y[i])};
@@ -224,9 +232,11 @@ void draw_reference_line(Canvas& canvas, const Plot& plot, const Reference& refe
   constexpr std::string_view dashed = "stroke-dasharray=\"4 3\"";
   const Box& area = plot.area;
   if (reference.along == Reference::Along::horizontal)
-    canvas.line({area.x, plot.y(reference.at)}, {area.right(), plot.y(reference.at)}, "rule", dashed);
+    canvas.line({area.x, plot.y(reference.at)}, {area.right(), plot.y(reference.at)}, "rule",
+                dashed);
   else if (reference.along == Reference::Along::vertical)
-    canvas.line({plot.x(reference.at), area.y}, {plot.x(reference.at), area.bottom()}, "rule", dashed);
+    canvas.line({plot.x(reference.at), area.y}, {plot.x(reference.at), area.bottom()}, "rule",
+                dashed);
   else {
     const double low = std::max(plot.x.range().low, plot.y.range().low),
                  high = std::min(plot.x.range().high, plot.y.range().high);
@@ -234,13 +244,13 @@ void draw_reference_line(Canvas& canvas, const Plot& plot, const Reference& refe
   }
 }
 
-// The first place along the line that covers no data; the last resort is its far end. Diagonals stand in
-// the legend.
+// The first place along the line that covers no data; the last resort is its far end. Diagonals
+// stand in the legend.
 void draw_reference_label(Canvas& canvas, Plot& plot, const Reference& reference) {
   if (reference.label.empty() || reference.along == Reference::Along::diagonal) return;
   const double width = text_width(reference.label) * kSmallFont;
   const Box& area = plot.area;
-  std::vector<Point> places;  // baseline starts
+  std::vector<Point> places;                                // baseline starts
   for (const double share : {1.0, 0.0, 0.5, 0.75, 0.25}) {  // right before left, top before bottom
     if (reference.along == Reference::Along::horizontal) {
       const double x = area.x + 4 + share * (area.width - width - 8);
@@ -253,14 +263,15 @@ void draw_reference_label(Canvas& canvas, Plot& plot, const Reference& reference
     }
   }
   const auto box_at = [&](const Point& p) { return Box{p.x, p.y - 9, width, 11}; };
-  const auto found =
-      std::find_if(places.begin(), places.end(), [&](const Point& p) { return plot.free(box_at(p)); });
+  const auto found = std::find_if(places.begin(), places.end(),
+                                  [&](const Point& p) { return plot.free(box_at(p)); });
   const Point at = found == places.end() ? places.front() : *found;
   canvas.text(at.x, at.y, reference.label, Anchor::start, "note halo");
   plot.labels.push_back(box_at(at));
 }
 
-// Names at the right ends of the curves, pushed apart where they would touch, with a hairline where one moved.
+// Names at the right ends of the curves, pushed apart where they would touch, with a hairline where
+// one moved.
 void draw_direct_labels(Canvas& canvas, const Plot& plot) {
   struct Label {
     double end_x, end_y, y;
@@ -273,7 +284,8 @@ void draw_direct_labels(Canvas& canvas, const Plot& plot) {
         labels.push_back({plot.x(line.x[i]), plot.y(line.y[i]), plot.y(line.y[i]), &line.name});
         break;
       }
-  std::sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) { return a.end_y < b.end_y; });
+  std::sort(labels.begin(), labels.end(),
+            [](const Label& a, const Label& b) { return a.end_y < b.end_y; });
   constexpr double spacing = 15;
   for (int round = 0; round < 60; ++round)
     for (size_t i = 1; i < labels.size(); ++i) {
@@ -283,7 +295,8 @@ void draw_direct_labels(Canvas& canvas, const Plot& plot) {
   for (const Label& label : labels) {
     const double x = plot.area.right() + 9;
     if (std::abs(label.y - label.end_y) > 5 || label.end_x < plot.area.right() - 4)
-      canvas.line({label.end_x + 4, label.end_y}, {x - 2, label.y}, "rule", "stroke-width=\"0.75\"");
+      canvas.line({label.end_x + 4, label.end_y}, {x - 2, label.y}, "rule",
+                  "stroke-width=\"0.75\"");
     canvas.text(x, label.y + 4, *label.name, Anchor::start, "direct");
   }
 }
@@ -291,12 +304,14 @@ void draw_direct_labels(Canvas& canvas, const Plot& plot) {
 void draw_marks(Canvas& canvas, Plot& plot, const std::string& clip) {
   canvas.raw(fmt::format(
       "<clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/></clipPath>\n", clip,
-      px(plot.area.x - 5), px(plot.area.y - 5), px(plot.area.width + 10), px(plot.area.height + 6)));
+      px(plot.area.x - 5), px(plot.area.y - 5), px(plot.area.width + 10),
+      px(plot.area.height + 6)));
   canvas.open(fmt::format("clip-path=\"url(#{})\"", clip));
   if (plot.panel.contour) draw_contour(canvas, *plot.panel.contour, plot.x, plot.y, plot.area);
   draw_bars(canvas, plot);
   draw_bands(canvas, plot);
-  for (const Reference& reference : plot.panel.references) draw_reference_line(canvas, plot, reference);
+  for (const Reference& reference : plot.panel.references)
+    draw_reference_line(canvas, plot, reference);
   draw_lines(canvas, plot);
   draw_points(canvas, plot);
   canvas.close();
@@ -304,22 +319,28 @@ void draw_marks(Canvas& canvas, Plot& plot, const std::string& clip) {
 
 }  // namespace
 
-bool has_markers(const Line& line) { return line.x.size() <= 40 && !line.fill && !line.faint && !line.shade; }
+bool has_markers(const Line& line) {
+  return line.x.size() <= 40 && !line.fill && !line.faint && !line.shade;
+}
 
 int style_of(int style, size_t position) { return style >= 0 ? style : static_cast<int>(position); }
 
 SeriesLook look_of(const Figure& figure, const Line& line, size_t position) {
-  return line.shade ? shade_look(*line.shade, figure.shade.map) : look_of(style_of(line.style, position));
+  return line.shade ? shade_look(*line.shade, figure.shade.map)
+                    : look_of(style_of(line.style, position));
 }
 
-void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout, Point origin) {
+void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout,
+                Point origin) {
   const Panel& panel = drawing.figure.panels[index];
-  const Box area{origin.x + layout.left, origin.y + layout.top, layout.plot_width, layout.plot_height};
+  const Box area{origin.x + layout.left, origin.y + layout.top, layout.plot_width,
+                 layout.plot_height};
   Plot plot{drawing, panel, area, AxisMap(layout.x, panel.x.scale, area.x, area.right()),
             AxisMap(layout.y, panel.y.scale, area.bottom(), area.y)};
   canvas.open(fmt::format(
-      "class=\"panel\" data-panel=\"{}\" data-box=\"{} {} {} {}\" data-x=\"{} {}\" data-y=\"{} {}\"", index,
-      px(area.x), px(area.y), px(area.width), px(area.height), exact_number(layout.x.low),
+      "class=\"panel\" data-panel=\"{}\" data-box=\"{} {} {} "
+      "{}\" data-x=\"{} {}\" data-y=\"{} {}\"",
+      index, px(area.x), px(area.y), px(area.width), px(area.height), exact_number(layout.x.low),
       exact_number(layout.x.high), exact_number(layout.y.low), exact_number(layout.y.high)));
   draw_heading(canvas, panel, origin, layout.left + layout.plot_width + layout.right);
   draw_spans(canvas, plot);

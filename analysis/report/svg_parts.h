@@ -1,4 +1,5 @@
-// The parts of a drawing: legend, panels, heatmaps, picture grids. Each measures itself first, then draws.
+// The parts of a drawing: legend, panels, heatmaps, picture grids. Each measures itself first, then
+// draws.
 #pragma once
 #include <string>
 #include <vector>
@@ -26,15 +27,16 @@ struct LegendEntry {
   SeriesLook look = {};
   bool markers = false;
   Kind kind = Kind::other;
-  ColorMap map = ColorMap::viridis;      // key
-  std::string low = {}, high = {};       // key: the texts at its ends
+  ColorMap map = ColorMap::viridis;  // key
+  std::string low = {}, high = {};   // key: the texts at its ends
 };
 
 // Entries for what the drawing does not name directly; empty when a single series needs no name.
 std::vector<LegendEntry> legend_of(const Drawing& drawing);
 // Height of the entries, wrapped to the drawing's width.
 double legend_height(const Drawing& drawing, const std::vector<LegendEntry>& entries);
-void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries, double top);
+void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries,
+                 double top);
 
 // The space a panel needs around its plot area, and what it decided while measuring.
 struct PanelLayout {
@@ -42,8 +44,8 @@ struct PanelLayout {
   Ticks x_ticks = {}, y_ticks = {};
   double left = 0, right = 0, top = 0, bottom = 0, plot_width = 0, plot_height = 0;
   double x_label_angle = 0;
-  std::vector<Heatmap::Group> x_groups =
-      {};  // brackets below the tick labels: common beginnings of category names
+  // brackets below the tick labels: common beginnings of category names
+  std::vector<Heatmap::Group> x_groups = {};
   double height() const { return top + plot_height + bottom; }
 };
 
@@ -53,13 +55,14 @@ Range y_range(const Figure& figure, const Panel& panel);
 
 PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double width, double left);
 double left_margin(const Drawing& drawing, const Panel& panel, double width);
-void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout, Point origin);
+void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const PanelLayout& layout,
+                Point origin);
 
-void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot, const AxisMap& x,
-               const AxisMap& y);
+void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot,
+               const AxisMap& x, const AxisMap& y);
 
-// The label, what follows its last space ("stage 3": "3"), its trailing digits ("stage3": "3"), or nothing:
-// the longest that fits `room` pixels.
+// The label, what follows its last space ("stage 3": "3"), its trailing digits ("stage3": "3"), or
+// nothing: the longest that fits `room` pixels.
 std::string group_label(const std::string& label, double room);
 
 double heatmap_left(const Heatmap& map);
@@ -70,7 +73,8 @@ void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const Pa
 Range value_range(const Figure& figure, const Heatmap& map);
 
 // The levels inside a panel whose axes are drawn already.
-void draw_contour(Canvas& canvas, const Contour& contour, const AxisMap& x, const AxisMap& y, const Box& area);
+void draw_contour(Canvas& canvas, const Contour& contour, const AxisMap& x, const AxisMap& y,
+                  const Box& area);
 
 double pictures_height(const Drawing& drawing);
 void draw_pictures(Canvas& canvas, const Drawing& drawing, double top);
@@ -83,7 +87,8 @@ int style_of(int style, size_t position);
 // Width of a bar (or of a group of bars) in data units.
 double bar_width(const Bars& bars);
 
-// Title and y-axis title above a plot, and the x-axis title below it: shared by panels and heatmaps.
+// Title and y-axis title above a plot, and the x-axis title below it: shared by panels and
+// heatmaps.
 double heading_height(const Panel& panel);
 void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width);
 

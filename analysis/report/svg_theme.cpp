@@ -41,8 +41,9 @@ std::string family(std::string_view prefix, int index, std::string_view color) {
 }
 
 std::string variables(bool dark) {
-  std::string out = dark ? "--paper:#16181b;--ink:#e7e5e0;--muted:#a5a39c;--grid:#2d3034;--axis:#70726f;"
-                         : "--paper:#fff;--ink:#1b1b1a;--muted:#5d5d57;--grid:#e7e6e2;--axis:#85857d;";
+  std::string out =
+      dark ? "--paper:#16181b;--ink:#e7e5e0;--muted:#a5a39c;--grid:#2d3034;--axis:#70726f;"
+           : "--paper:#fff;--ink:#1b1b1a;--muted:#5d5d57;--grid:#e7e6e2;--axis:#85857d;";
   out += fmt::format("--accent:{};", hex(dark ? kAccentDark : kAccentLight));
   for (int i = 0; i < kSeriesColors; ++i)
     out += family("s", i, hex((dark ? kSeriesDark : kSeriesLight)[static_cast<size_t>(i)]));
@@ -73,7 +74,8 @@ std::string color_classes() {
 
 std::string theme_rules(std::string_view root) {
   return fmt::format(
-      "{0}{{{1}}}\n@media(prefers-color-scheme:dark){{{0}:not([data-theme=light]){{{2}}}}}\n{0}[data-theme="
+      "{0}{{{1}}}\n@media(prefers-color-scheme:dark){{{0}:not([data-theme=light]){{{2}}}}}\n{0}["
+      "data-theme="
       "dark]{{{2}}}\n{3}{4}",
       root, variables(false), variables(true), kRules.substr(1), color_classes());
 }

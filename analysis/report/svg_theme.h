@@ -6,7 +6,8 @@
 namespace passband::plot {
 
 // CSS: the theme variables on the elements that `root` selects (light, dark by preference, dark by
-// data-theme), the rules of the text and line classes, and one stroke and fill class per series colour.
+// data-theme), the rules of the text and line classes, and one stroke and fill class per series
+// colour.
 std::string theme_rules(std::string_view root);
 
 }  // namespace passband::plot

@@ -51,7 +51,8 @@ std::vector<Series> series_of(const Panel& panel) {
   std::vector<Series> all;
   for (const Bars& b : panel.bars) all.push_back({&b.name, &b.x, &b.y, &b.low, &b.high});
   for (const Line& l : panel.lines) all.push_back({&l.name, &l.x, &l.y, &l.low, &l.high});
-  for (const Points& p : panel.points) all.push_back({&p.name, &p.x, &p.y, &p.low, &p.high, &p.labels});
+  for (const Points& p : panel.points)
+    all.push_back({&p.name, &p.x, &p.y, &p.low, &p.high, &p.labels});
   return all;
 }
 
@@ -59,8 +60,8 @@ struct TidyColumns {
   bool panel = false, intervals = false, labels = false;
 };
 
-void append_heatmap(const Heatmap& map, const std::string& panel, const TidyColumns& shown, bool alone,
-                    const Format& format, Table& table) {
+void append_heatmap(const Heatmap& map, const std::string& panel, const TidyColumns& shown,
+                    bool alone, const Format& format, Table& table) {
   for (int64_t r = 0; r < map.rows; ++r)
     for (int64_t c = 0; c < map.columns; ++c) {
       std::vector<std::string> row;
@@ -72,17 +73,20 @@ void append_heatmap(const Heatmap& map, const std::string& panel, const TidyColu
     }
 }
 
-void append_series(const Panel& panel, const TidyColumns& shown, const Format& format, Table& table) {
+void append_series(const Panel& panel, const TidyColumns& shown, const Format& format,
+                   Table& table) {
   for (const Series& series : series_of(panel))
     for (size_t i = 0; i < series.x->size(); ++i) {
       std::vector<std::string> row;
       if (shown.panel) row.push_back(panel.title);
-      row.insert(row.end(), {*series.name, x_text(panel.x, (*series.x)[i], format), format((*series.y)[i])});
+      row.insert(row.end(),
+                 {*series.name, x_text(panel.x, (*series.x)[i], format), format((*series.y)[i])});
       if (shown.intervals) {
         row.push_back(series.low->empty() ? "" : format((*series.low)[i]));
         row.push_back(series.high->empty() ? "" : format((*series.high)[i]));
       }
-      if (shown.labels) row.push_back(series.labels && !series.labels->empty() ? (*series.labels)[i] : "");
+      if (shown.labels)
+        row.push_back(series.labels && !series.labels->empty() ? (*series.labels)[i] : "");
       table.rows.push_back(std::move(row));
     }
 }
@@ -94,8 +98,8 @@ Table picture_table(const Pictures& pictures) {
   };
   const auto columns = static_cast<size_t>(pictures.columns);
   for (size_t i = 0; i < pictures.cells.size(); ++i)
-    table.rows.push_back({name(pictures.row_titles, i / columns), name(pictures.column_titles, i % columns),
-                          pictures.cells[i].caption});
+    table.rows.push_back({name(pictures.row_titles, i / columns),
+                          name(pictures.column_titles, i % columns), pictures.cells[i].caption});
   return table;
 }
 
@@ -112,9 +116,9 @@ Table tidy(const Figure& figure, const Format& format) {
   if (shown.panel) table.columns.push_back("panel");
   if (heatmaps) {
     const std::string value = figure.panels[0].heatmap->value;
-    table.columns.insert(table.columns.end(),
-                         {common_title(figure, &Panel::y, "row"), common_title(figure, &Panel::x, "column"),
-                          value.empty() ? "value" : value});
+    table.columns.insert(table.columns.end(), {common_title(figure, &Panel::y, "row"),
+                                               common_title(figure, &Panel::x, "column"),
+                                               value.empty() ? "value" : value});
   } else {
     table.columns.insert(table.columns.end(), {"series", common_title(figure, &Panel::x, "x"),
                                                common_title(figure, &Panel::y, "y")});
@@ -149,7 +153,8 @@ Table pivot(const Panel& panel, const Format& format) {
     std::vector<std::string> row{x_text(panel.x, (*all[0].x)[i], format)};
     for (const Series& series : all) {
       row.push_back(format((*series.y)[i]));
-      if (!series.low->empty()) row.insert(row.end(), {format((*series.low)[i]), format((*series.high)[i])});
+      if (!series.low->empty())
+        row.insert(row.end(), {format((*series.low)[i]), format((*series.high)[i])});
     }
     table.rows.push_back(std::move(row));
   }
@@ -206,7 +211,8 @@ Table display_table(const Figure& drawn) {
   const Format format = [](double value) { return format_number(value); };
   const Figure figure = tabulated(drawn);
   if (pivots(figure)) return pivot(figure.panels[0], format);
-  if (figure.panels.size() == 1 && figure.panels[0].heatmap && figure.panels[0].heatmap->columns <= 16)
+  if (figure.panels.size() == 1 && figure.panels[0].heatmap &&
+      figure.panels[0].heatmap->columns <= 16)
     return matrix(*figure.panels[0].heatmap, format);
   return tidy(figure, format);
 }

@@ -12,8 +12,8 @@ struct Table {
   std::vector<std::vector<std::string>> rows = {};
 };
 
-// One row per value, every digit: (panel,) series, x, y (, low, high); heatmaps (panel,) row, column,
-// value; picture grids row, column, caption.
+// One row per value, every digit: (panel,) series, x, y (, low, high); heatmaps (panel,) row,
+// column, value; picture grids row, column, caption.
 Table tidy_table(const Figure& figure);
 
 // The same numbers for a reader: one column per series where the series share their x, a matrix for

@@ -14,7 +14,8 @@ constexpr std::string_view kMinus = "\u2212";
 constexpr std::string_view kThin = "\u202f";
 constexpr std::string_view kReplacement = "\ufffd";
 
-// Length of the well-formed UTF-8 sequence at the front of `text` and its code point; length 0 when malformed.
+// Length of the well-formed UTF-8 sequence at the front of `text` and its code point; length 0 when
+// malformed.
 struct Decoded {
   size_t length = 0;
   uint32_t code = 0;
@@ -76,11 +77,11 @@ std::string without_trailing_zeros(std::string text) {
 
 // Widths of ' ' to '~' in thousandths of the font size (Helvetica, Adobe font metrics).
 constexpr std::array<int, 95> kWidths = {
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556,
+    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333,  278, 278, 556, 556, 556,
     556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667,
-    611, 778, 722, 278, 500, 667, 556, 833, 722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667,
-    667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556, 556, 222, 222, 500,
-    222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584};
+    611, 778, 722, 278, 500, 667, 556, 833, 722, 778, 667, 778, 722, 667,  611, 722, 667, 944, 667,
+    667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278,  556, 556, 222, 222, 500,
+    222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500,  500, 334, 260, 334, 584};
 
 double code_width(uint32_t code) {
   if (code >= 0x20 && code <= 0x7e) return kWidths[code - 0x20] / 1000.0;
@@ -131,7 +132,8 @@ std::string power_of_ten(int exponent) {
 std::string format_number(double value, int digits) {
   if (!std::isfinite(value)) return "\u2013";
   if (value == 0) return "0";
-  // Rounding may carry into the next decade (9.9996 -> 10), so the exponent is read off the rounded text.
+  // Rounding may carry into the next decade (9.9996 -> 10), so the exponent is read off the rounded
+  // text.
   const std::string scientific = fmt::format("{:.{}e}", value, digits - 1);
   const size_t e = scientific.find('e');
   const int exponent = std::stoi(scientific.substr(e + 1));
@@ -139,13 +141,15 @@ std::string format_number(double value, int digits) {
     const std::string mantissa = without_trailing_zeros(scientific.substr(0, e));
     return typeset(mantissa) + "\u00d7" + power_of_ten(exponent);
   }
-  return typeset(without_trailing_zeros(fmt::format("{:.{}f}", value, std::max(0, digits - 1 - exponent))));
+  return typeset(
+      without_trailing_zeros(fmt::format("{:.{}f}", value, std::max(0, digits - 1 - exponent))));
 }
 
 std::string format_fixed(double value, int decimals) {
   if (!std::isfinite(value)) return "\u2013";
   std::string plain = fmt::format("{:.{}f}", value, decimals);
-  if (plain.find_first_not_of("-0.") == std::string::npos && plain.front() == '-') plain.erase(0, 1);
+  if (plain.find_first_not_of("-0.") == std::string::npos && plain.front() == '-')
+    plain.erase(0, 1);
   return typeset(plain);
 }
 

@@ -95,8 +95,10 @@ Ticks category_ticks(const std::vector<std::string>& categories, int most) {
 
 Range axis_range(const Axis& axis, double low, double high) {
   if (!axis.categories.empty())
-    return {axis.low.value_or(-0.5), axis.high.value_or(static_cast<double>(axis.categories.size()) - 0.5)};
-  if (!(low <= high)) low = axis.scale == Scale::log10 ? 1 : 0, high = axis.scale == Scale::log10 ? 10 : 1;
+    return {axis.low.value_or(-0.5),
+            axis.high.value_or(static_cast<double>(axis.categories.size()) - 0.5)};
+  if (!(low <= high))
+    low = axis.scale == Scale::log10 ? 1 : 0, high = axis.scale == Scale::log10 ? 10 : 1;
   if (axis.scale == Scale::log10) {
     const double air = high > low ? std::pow(high / low, 0.04) : 2;
     return {axis.low.value_or(low / air), axis.high.value_or(high * air)};

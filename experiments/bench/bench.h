@@ -15,14 +15,15 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
   std::string op, train;
-  std::string precision;  // "f32", "tf32" (on a GPU), "bf16" or empty: all for --op, f32 for --train
+  // "f32", "tf32" (on a GPU), "bf16" or empty: all for --op, f32 for --train
+  std::string precision;
   std::string engine = "native";  // of products and convolutions on a GPU: see tensor/ops/engine.h
   int64_t batch_size = 96, img_size = 32, classes = 10;
   int64_t steps = 12;  // timed training steps; on a GPU, of each of five blocks
-  int threads = 0;  // 0: the physical cores
+  int threads = 0;     // 0: the physical cores
   std::string device = "cpu";
   bool json = false, peer = false, profile = false;
-  bool graph = false;  // on a GPU: the training step as one recorded launch
+  bool graph = false;     // on a GPU: the training step as one recorded launch
   bool autotune = false;  // the peer also in its mode that takes minutes to compile
 };
 
@@ -47,15 +48,15 @@ double round_to(double value, double unit);
 double now();  // seconds of a steady clock
 double median(std::vector<double> values);
 
-// Calls `f` once to warm up, then repeatedly: at least three times and for about `seconds`. On a GPU
-// one time is that of several calls that follow one another without a pause.
+// Calls `f` once to warm up, then repeatedly: at least three times and for about `seconds`. On a
+// GPU one time is that of several calls that follow one another without a pause.
 Timing measure(const std::function<void()>& f, double seconds = 0.15);
 
 // One operation on one shape. Either `flop` or `bytes` is what bounds it, the other is 0.
 struct Case {
   std::string op, shape;
   DType dtype = DType::f32;
-  double flop = 0;  // floating-point operations of a call (a multiply-add is two)
+  double flop = 0;   // floating-point operations of a call (a multiply-add is two)
   double bytes = 0;  // memory that a call has to move when nothing stays in a cache
   std::function<void()> run;
 };
@@ -68,8 +69,8 @@ std::vector<Case> operation_cases(const std::string& op, DType dtype, int64_t ba
 Json run_operations(const Options& options);
 // Times whole training steps: forward, loss, backward, SGD step, zeroed gradients.
 Json run_training(const Options& options);
-// The same step in PyTorch's modes (see peer_torch.py) or why there is none; a mode whose first loss
-// is not ours has no times. `losses` are those of our first steps.
+// The same step in PyTorch's modes (see peer_torch.py) or why there is none; a mode whose first
+// loss is not ours has no times. `losses` are those of our first steps.
 Json run_peer(const Options& options, const std::string& weights,
               const std::vector<double>& losses);
 

@@ -41,26 +41,27 @@ void add_options(CLI::App& app, Options& options) {
   number("--img-size", options.img_size, "side of an image");
   number("--classes", options.classes, "classes of the model");
   number("--steps", options.steps, "timed training steps");
-  app.add_option("--threads", options.threads, "threads (default: OMP_NUM_THREADS, or the physical cores)")
+  app.add_option("--threads", options.threads,
+                 "threads (default: OMP_NUM_THREADS, or the physical cores)")
       ->check(CLI::PositiveNumber);
   app.add_option("--device", options.device, "cpu, cuda, cuda:n or cuda-emulated")
       ->capture_default_str();
   app.add_flag("--graph", options.graph, "on a GPU, with --train: the step as one recorded launch");
-  app.add_option("--engine", options.engine,
-                 "on a GPU: products and convolutions by native kernels, library, or auto (the faster)")
+  app.add_option(
+         "--engine", options.engine,
+         "on a GPU: products and convolutions by native kernels, library, or auto (the faster)")
       ->capture_default_str();
   app.add_flag("--json", options.json, "print one JSON document instead of tables");
   app.add_flag("--profile", options.profile, "with --train: milliseconds per kernel of one step");
   auto* peer = app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
-  app.add_flag("--autotune", options.autotune, "with --peer on a GPU: also max-autotune, which takes minutes")
+  app.add_flag("--autotune", options.autotune,
+               "with --peer on a GPU: also max-autotune, which takes minutes")
       ->needs(peer);
 }
 
 void show(const Json& result, bool json, void (*print)(const Json&)) {
-  if (json)
-    fmt::print("{}\n", result.dump(1));
-  else
-    print(result);
+  if (json) fmt::print("{}\n", result.dump(1));
+  else print(result);
 }
 
 void run(Options options) {

@@ -98,12 +98,14 @@ std::vector<Case> matmul_cases(DType dtype, int64_t batch) {
       {65, 192, 576}, {65, 192, 192}, {65, 192, 768}, {65, 768, 192}, {65, 384, 1536}};
   std::vector<Case> cases;
   for (const auto& [tokens, in, out] : kLayers) {
-    const Tensor x = random_operand({batch * tokens, in}, dtype), w = random_operand({out, in}, dtype);
+    const Tensor x = random_operand({batch * tokens, in}, dtype),
+                 w = random_operand({out, in}, dtype);
     const double flop = 2.0 * static_cast<double>(batch * tokens * in * out);
     add_products(cases, "linear", fmt::format("{}x{} -> {}", batch * tokens, in, out), flop, {x, w},
                  [](const std::vector<Tensor>& t) { return linear(t[0], t[1]); });
   }
-  const Tensor q = random_operand({batch * 3, 64, 64}, dtype), k = random_operand({batch * 3, 64, 64}, dtype);
+  const Tensor q = random_operand({batch * 3, 64, 64}, dtype),
+               k = random_operand({batch * 3, 64, 64}, dtype);
   const double flop = 2.0 * 64 * 64 * 64 * static_cast<double>(batch * 3);
   add_products(
       cases, "matmul", fmt::format("{}x(64x64x64)", batch * 3), flop, {q, k},

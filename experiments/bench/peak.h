@@ -6,7 +6,7 @@
 namespace passband::bench {
 
 // GFLOP/s of all threads together for about `seconds`; a multiply-add counts as two.
-double f32_peak(double seconds = 0.05);  // fused multiply-adds in the widest vector registers
+double f32_peak(double seconds = 0.05);   // fused multiply-adds in the widest vector registers
 double bf16_peak(double seconds = 0.05);  // bf16 pair products into f32 (vdpbf16ps); f32_peak where
                                           // there are none
 double matrix_peak(double seconds = 0.05);  // bf16 tile products (AMX); 0 where there are none

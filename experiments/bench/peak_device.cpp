@@ -23,7 +23,8 @@ double product_rate_of(Engine engine, const Tensor& a, const Tensor& b) {
 double device_copy_bandwidth() {
   static const double rate = [&] {
     const int64_t bytes = is_emulated() ? 1 << 20 : int64_t{1} << 30;
-    const Tensor from = Tensor::zeros({bytes}, DType::u8, measured_device), to = Tensor::empty_like(from);
+    const Tensor from = Tensor::zeros({bytes}, DType::u8, measured_device),
+                 to = Tensor::empty_like(from);
     return 2 * static_cast<double>(bytes) / measure([&] { to.copy_from(from); }).min_ms / 1e6;
   }();
   return rate;
@@ -37,7 +38,8 @@ double device_product_rate(const std::string& precision) {
   const DType dtype = use_precision(precision);
   const int64_t n = is_emulated() ? 64 : 8192;
   const Tensor a = random_operand({n, n}, dtype), b = random_operand({n, n}, dtype);
-  const double rate = std::max(product_rate_of(Engine::native, a, b), product_rate_of(Engine::library, a, b));
+  const double rate =
+      std::max(product_rate_of(Engine::native, a, b), product_rate_of(Engine::library, a, b));
   set_product_engine(engine);
   allow_tf32(tf32);
   return rates[precision] = rate;

@@ -58,8 +58,8 @@ void check_first_loss(Json& mode, double ours, double tolerance) {
   if (std::abs(theirs - ours) <= tolerance * std::abs(ours)) return;
   for (const char* key : {"step_ms", "step_ms_median", "step_ms_max"}) mode.erase(key);
   mode["message"] = fmt::format(
-      "no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g} of it)", theirs,
-      ours, tolerance);
+      "no comparison: losses of step 1 differ: PyTorch {:.7f}, ours {:.7f} (allowed {:g} of it)",
+      theirs, ours, tolerance);
 }
 
 }  // namespace
@@ -69,14 +69,19 @@ Json run_peer(const Options& options, const std::string& weights,
   const char* given = std::getenv("PASSBAND_PYTHON");
   const std::string python = given && *given ? given : "python3";
   std::vector<std::string> command = {
-      python, script(), "--weights", weights, "--batch", weights + ".batch", "--precision",
-      options.precision, "--steps", std::to_string(options.steps), "--warm-up",
-      std::to_string(losses.size()), "--threads", std::to_string(thread_count()), "--device",
-      measures_gpu() ? "cuda:" + std::to_string(measured_device.index) : "cpu"};
+      python,        script(),
+      "--weights",   weights,
+      "--batch",     weights + ".batch",
+      "--precision", options.precision,
+      "--steps",     std::to_string(options.steps),
+      "--warm-up",   std::to_string(losses.size()),
+      "--threads",   std::to_string(thread_count()),
+      "--device",    measures_gpu() ? "cuda:" + std::to_string(measured_device.index) : "cpu"};
   if (options.autotune) command.emplace_back("--autotune");
   const auto [text, ok] = output_of(command);
   const size_t last = text.rfind("\n{");  // compilers print what they like before
-  Json result = Json::parse(last == std::string::npos ? text : text.substr(last + 1), nullptr, false);
+  Json result =
+      Json::parse(last == std::string::npos ? text : text.substr(last + 1), nullptr, false);
   if (!ok || result.is_discarded())
     return {
         {"message", "no comparison: " + python + " failed (PASSBAND_PYTHON names another Python)"}};

@@ -30,9 +30,9 @@ void print_training(const Json& r) {
       r["batch_size"].get<int64_t>(), r["img_size"].get<int64_t>(), r["img_size"].get<int64_t>(),
       r["threads"].get<int>(), r["images_per_s"].get<double>(),
       r["images_per_s_median"].get<double>(), r["step_ms"].get<double>());
-  fmt::print("  {:.0f} GFLOP/s = {:.1f} % of the {:.0f} GFLOP/s of {}\n",
-             r["gflops"].get<double>(), 100 * r["share_of_peak"].get<double>(),
-             r["peak_gflops"].get<double>(), r["peak_of"].get<std::string>());
+  fmt::print("  {:.0f} GFLOP/s = {:.1f} % of the {:.0f} GFLOP/s of {}\n", r["gflops"].get<double>(),
+             100 * r["share_of_peak"].get<double>(), r["peak_gflops"].get<double>(),
+             r["peak_of"].get<std::string>());
   if (r.contains("matrix_peak_gflops"))
     fmt::print("  {:.1f} % of the {:.0f} GFLOP/s of the matrix unit\n",
                100 * r["share_of_matrix_peak"].get<double>(),

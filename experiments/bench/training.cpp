@@ -46,7 +46,8 @@ class TrainingStep {
     images_ = images_.to(measured_device);
     labels_ = labels_.to(measured_device);
     momentum_ = Tensor::zeros_like(model_->store().values());
-    if (compute == DType::bf16 && measured_device.is_cuda()) model_->store().keep_half();  // as train does
+    // as train does
+    if (compute == DType::bf16 && measured_device.is_cuda()) model_->store().keep_half();
     if (options.graph) recording_ = make_recording(measured_device);
   }
 
@@ -104,13 +105,14 @@ struct Peaks {
 
 struct Block {
   std::vector<double> seconds;  // of its steps; on a GPU their mean
-  double peak = 0;  // mean of the vector peaks before and after
+  double peak = 0;              // mean of the vector peaks before and after
 };
 
 // Steps until `steps` are done and at least three blocks are; a block ends after kBlockSeconds.
 std::vector<Block> run_blocks(TrainingStep& step, const Options& options, Peaks& best) {
   std::vector<Block> blocks;
-  const double length = measured_device.is_cuda() ? 0 : kBlockSeconds;  // an emulator's times say nothing
+  // an emulator's times say nothing
+  const double length = measured_device.is_cuda() ? 0 : kBlockSeconds;
   Peaks before = Peaks::sample(options.precision);
   for (int64_t done = 0; done < options.steps || blocks.size() < 3;) {
     Block block;
@@ -133,8 +135,8 @@ std::vector<Block> run_blocks(TrainingStep& step, const Options& options, Peaks&
   return blocks;
 }
 
-// A GPU is given all steps of a block at once and waited for at its end, after some seconds in which
-// its clocks settle.
+// A GPU is given all steps of a block at once and waited for at its end, after some seconds in
+// which its clocks settle.
 std::vector<Block> run_gpu_blocks(TrainingStep& step, const Options& options, Peaks& best) {
   best = Peaks::sample(options.precision);
   for (const double end = now() + kGpuWarmSeconds; now() < end; step.loss()) step();

@@ -9,7 +9,8 @@
 namespace passband {
 namespace {
 
-// Nodes in an order where every node comes after all nodes it feeds. Iterative: depth is not limited by the stack.
+// Nodes in an order where every node comes after all nodes it feeds. Iterative: depth is not
+// limited by the stack.
 std::vector<Node*> reverse_topological(Node* root) {
   std::vector<Node*> order;
   std::unordered_set<Node*> seen{root};
@@ -29,14 +30,15 @@ std::vector<Node*> reverse_topological(Node* root) {
 }
 
 void check_gradients(const Node& node, const Grads& gradients) {
-  CHECK(gradients.size() == node.edges().size(), node.name(), ": backward returned ", gradients.size(),
-        " gradients for ", node.edges().size(), " inputs");
+  CHECK(gradients.size() == node.edges().size(), node.name(), ": backward returned ",
+        gradients.size(), " gradients for ", node.edges().size(), " inputs");
   for (size_t i = 0; i < gradients.size(); ++i) {
     const Edge& edge = node.edges()[i];
     if (!edge.node) continue;
     CHECK(gradients[i].defined(), node.name(), ": backward dropped the gradient of input ", i);
-    CHECK(gradients[i].shape() == edge.shape && gradients[i].dtype() == edge.dtype, node.name(), ": gradient ", i,
-          " is ", gradients[i], ", its input is ", name_of(edge.dtype), edge.shape);
+    CHECK(gradients[i].shape() == edge.shape && gradients[i].dtype() == edge.dtype, node.name(),
+          ": gradient ", i, " is ", gradients[i], ", its input is ", name_of(edge.dtype),
+          edge.shape);
   }
 }
 
@@ -54,16 +56,19 @@ void accumulate(Tensor& sum, const Tensor& gradient) {
 Tensor seed_of(const Tensor& output, const GradOptions& options) {
   CHECK(output.tracked(), "grad: the output ", output, " does not depend on any leaf");
   if (!options.seed.defined()) {
-    CHECK(output.numel() == 1, "grad: the output ", output, " has more than one element; give a seed");
+    CHECK(output.numel() == 1, "grad: the output ", output,
+          " has more than one element; give a seed");
     return Tensor::full(output.shape(), 1.0, output.dtype(), output.device());
   }
-  CHECK(options.seed.shape() == output.shape() && options.seed.dtype() == output.dtype(), "grad: the seed is ",
-        options.seed, ", the output is ", output);
+  CHECK(options.seed.shape() == output.shape() && options.seed.dtype() == output.dtype(),
+        "grad: the seed is ", options.seed, ", the output is ", output);
   return options.seed;
 }
 
-// Runs backward from `output`. Gradients of nodes in `keep` (all leaves when empty) stay in the returned map.
-GradMap run(const Tensor& output, const GradOptions& options, const std::unordered_set<Node*>& keep) {
+// Runs backward from `output`. Gradients of nodes in `keep` (all leaves when empty) stay in the
+// returned map.
+GradMap run(const Tensor& output, const GradOptions& options,
+            const std::unordered_set<Node*>& keep) {
   Tensor seed = seed_of(output, options);
   const bool retain = options.retain_graph || options.create_graph;
   RecordGuard mode(options.create_graph);
@@ -98,7 +103,8 @@ Leaf& leaf_of(const Tensor& tensor, const char* what) {
 
 }  // namespace
 
-std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& options) {
+std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs,
+                         const GradOptions& options) {
   std::unordered_set<Node*> keep;
   for (const Tensor& input : inputs) {
     CHECK(input.tracked(), "grad: input ", input, " is not tracked; make it a leaf()");
@@ -108,8 +114,8 @@ std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs
   std::vector<Tensor> result;
   for (const Tensor& input : inputs) {
     const auto found = sums.find(input.node().get());
-    CHECK(found != sums.end() || options.allow_unused, "grad: the output does not depend on input ", input,
-          "; pass .allow_unused = true for zeros");
+    CHECK(found != sums.end() || options.allow_unused, "grad: the output does not depend on input ",
+          input, "; pass .allow_unused = true for zeros");
     result.push_back(found != sums.end() ? found->second : Tensor::zeros_like(input));
   }
   return result;
@@ -141,8 +147,8 @@ void clear_grad(const Tensor& leaf) {
 }
 
 void bind_grad(const Tensor& leaf, Tensor memory) {
-  CHECK(memory.shape() == leaf.shape() && memory.dtype() == leaf.dtype(), "bind_grad: gradient memory ", memory,
-        " does not fit ", leaf);
+  CHECK(memory.shape() == leaf.shape() && memory.dtype() == leaf.dtype(),
+        "bind_grad: gradient memory ", memory, " does not fit ", leaf);
   Leaf& node = leaf_of(leaf, "bind_grad");
   node.grad = std::move(memory);
   node.bound = true;

@@ -7,15 +7,18 @@
 namespace passband {
 
 struct GradOptions {
-  Tensor seed = {};            // d(something)/d(output); ones for a one-element output
-  bool create_graph = false;   // make the gradients themselves differentiable
-  bool retain_graph = false;   // keep what the graph saved, for another pass (implied by create_graph)
-  bool allow_unused = false;   // an input the output does not depend on gets zeros instead of an error
+  Tensor seed = {};           // d(something)/d(output); ones for a one-element output
+  bool create_graph = false;  // make the gradients themselves differentiable
+  // keep what the graph saved, for another pass (implied by create_graph)
+  bool retain_graph = false;
+  // an input the output does not depend on gets zeros instead of an error
+  bool allow_unused = false;
 };
 
-// d output / d inputs, one tensor per input. Throws when `output` is not tracked, when it has more than one element
-// and no seed is given, or when an input is unreachable and allow_unused is false.
-std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& options = {});
+// d output / d inputs, one tensor per input. Throws when `output` is not tracked, when it has more
+// than one element and no seed is given, or when an input is unreachable and allow_unused is false.
+std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs,
+                         const GradOptions& options = {});
 
 // Adds d output / d leaf to the `grad` of every leaf reached.
 void backward(const Tensor& output, const GradOptions& options = {});

@@ -11,7 +11,8 @@ thread_local bool recording_on = true;
 class PoisonNode final : public Node {
  public:
   PoisonNode(const char* op, const std::vector<Tensor>& inputs) : op_(op) {
-    for (const Tensor& input : inputs) edges_.push_back({input.node(), input.shape(), input.dtype()});
+    for (const Tensor& input : inputs)
+      edges_.push_back({input.node(), input.shape(), input.dtype()});
   }
   ~PoisonNode() override { release_references(); }
   Grads backward(const Tensor&, Arrived&) override {
@@ -42,7 +43,8 @@ void Node::collect_references(std::vector<std::shared_ptr<Node>>& out) {
   edges_.clear();
 }
 
-// Each destructor would otherwise recurse into its inputs' destructors and overflow the stack on deep graphs.
+// Each destructor would otherwise recurse into its inputs' destructors and overflow the stack on
+// deep graphs.
 void Node::release_references() {
   std::vector<std::shared_ptr<Node>> pending;
   collect_references(pending);
@@ -54,20 +56,26 @@ void Node::release_references() {
 }
 
 const Tensor& Saved::checked(const Tensor& tensor, uint64_t version) const {
-  CHECK(!tensor.defined() || tensor.version() == version, op_, ": a tensor saved for backward (", tensor,
-        ") was changed in place after the forward pass");
+  CHECK(!tensor.defined() || tensor.version() == version, op_, ": a tensor saved for backward (",
+        tensor, ") was changed in place after the forward pass");
   return tensor;
 }
 
 const Tensor& Saved::input(size_t i) const {
-  CHECK(save_ == Save::input || save_ == Save::both, op_, ": backward read input ", i, ", which the op does not save");
-  CHECK(!released_, op_, ": the graph was released by an earlier backward; pass .retain_graph = true to the first one");
+  CHECK(save_ == Save::input || save_ == Save::both, op_, ": backward read input ", i,
+        ", which the op does not save");
+  CHECK(!released_, op_,
+        ": the graph was released by an earlier backward; pass "
+        ".retain_graph = true to the first one");
   return checked(inputs_[i], input_versions_[i]);
 }
 
 Tensor Saved::output() const {
-  CHECK(save_ == Save::output || save_ == Save::both, op_, ": backward read the output, which the op does not save");
-  CHECK(!released_, op_, ": the graph was released by an earlier backward; pass .retain_graph = true to the first one");
+  CHECK(save_ == Save::output || save_ == Save::both, op_,
+        ": backward read the output, which the op does not save");
+  CHECK(!released_, op_,
+        ": the graph was released by an earlier backward; pass "
+        ".retain_graph = true to the first one");
   Tensor y = checked(output_, output_version_);
   y.set_node(self_->shared_from_this());
   return y;

@@ -1,17 +1,19 @@
 // The graph: a Node is one recorded operation; its edges lead to the nodes that made its inputs.
-// An operation is a struct with `name`, `saves`, `forward` and `backward`; `apply` runs and records it:
+// An operation is a struct with `name`, `saves`, `forward` and `backward`; `apply` runs and records
+// it:
 //
 //   // sigmoid(x) = 1 / (1 + e^-x);   dx = dy * y * (1 - y)
 //   struct Sigmoid {
 //     static constexpr auto name = "sigmoid";
 //     static constexpr auto saves = Save::output;
 //     Tensor forward(const Tensor& x) { return map<fn::Sigmoid>(x); }
-//     Grads backward(const Saved& s, const Tensor& dy) const { Tensor y = s.output(); return {dy * y * (1 - y)}; }
+//     Grads backward(const Saved& s, const Tensor& dy) const { Tensor y = s.output(); return {dy *
+//       y * (1 - y)}; }
 //   };
 //   Tensor sigmoid(const Tensor& x) { return apply(Sigmoid{}, x); }
 //
-// `backward` is tensor algebra, so derivatives of any order are free. A fused backward kernel is a short cut for
-// first order: `if (!recording()) return {fused(...)};` beside the composed formula.
+// `backward` is tensor algebra, so derivatives of any order are free. A fused backward kernel is a
+// short cut for first order: `if (!recording()) return {fused(...)};` beside the composed formula.
 #pragma once
 #include <array>
 #include <memory>
@@ -23,11 +25,12 @@
 
 namespace passband {
 
-// One gradient per input, in order; undefined where `saved.needs(i)` is false or the input is not differentiable.
+// One gradient per input, in order; undefined where `saved.needs(i)` is false or the input is not
+// differentiable.
 using Grads = std::vector<Tensor>;
 
-// True while operations on tracked tensors are recorded. Inside `backward` functions: true only when a graph of the
-// gradient was asked for (create_graph).
+// True while operations on tracked tensors are recorded. Inside `backward` functions: true only
+// when a graph of the gradient was asked for (create_graph).
 bool recording();
 
 // Switches recording on or off for a scope (thread local).
@@ -56,8 +59,9 @@ struct Edge {
 
 using GradMap = std::unordered_map<Node*, Tensor>;
 
-// Gradients that other paths have brought to the inputs of a node before its turn. A backward that can add one to its
-// own at no cost, as where a shortcut meets the layer it passed by, takes it, and returns the sum of both.
+// Gradients that other paths have brought to the inputs of a node before its turn. A backward that
+// can add one to its own at no cost, as where a shortcut meets the layer it passed by, takes it,
+// and returns the sum of both.
 class Arrived {
  public:
   Arrived(const std::vector<Edge>& edges, GradMap& sums) : edges_(edges), sums_(sums) {}
@@ -79,7 +83,8 @@ class Node : public std::enable_shared_from_this<Node> {
   const std::vector<Edge>& edges() const { return edges_; }
 
  protected:
-  // Moves the references this node holds to other nodes into `out`, so that long graphs are freed without recursion.
+  // Moves the references this node holds to other nodes into `out`, so that long graphs are freed
+  // without recursion.
   virtual void collect_references(std::vector<std::shared_ptr<Node>>& out);
   void release_references();
 
@@ -95,11 +100,12 @@ class Leaf : public Node {
   bool bound = false;  // `grad` is a view of somebody's memory: sums go there in place
 };
 
-// What an operation kept. The output is stored without its node (no reference cycle) and re-attached on read.
+// What an operation kept. The output is stored without its node (no reference cycle) and
+// re-attached on read.
 class Saved {
  public:
-  // Input i with its place in the graph. Throws if the op does not save inputs, if the graph was released, or if the
-  // tensor has been changed in place since the forward pass.
+  // Input i with its place in the graph. Throws if the op does not save inputs, if the graph was
+  // released, or if the tensor has been changed in place since the forward pass.
   const Tensor& input(size_t i) const;
   Tensor output() const;
   // Input i was given and somebody needs its gradient.
@@ -124,7 +130,8 @@ class Saved {
 
 template <class Op> class OpNode final : public Node {
  public:
-  OpNode(Op op, const std::vector<const Tensor*>& inputs, const Tensor& output) : op_(std::move(op)) {
+  OpNode(Op op, const std::vector<const Tensor*>& inputs, const Tensor& output)
+      : op_(std::move(op)) {
     saved_.op_ = Op::name;
     saved_.save_ = Op::saves;
     saved_.self_ = this;
@@ -146,8 +153,7 @@ template <class Op> class OpNode final : public Node {
   Grads backward(const Tensor& dy, Arrived& arrived) override {
     if constexpr (requires { op_.backward(saved_, dy, arrived); })
       return op_.backward(saved_, dy, arrived);
-    else
-      return op_.backward(saved_, dy);
+    else return op_.backward(saved_, dy);
   }
   const char* name() const override { return Op::name; }
   void release_saved() override {
@@ -177,8 +183,9 @@ template <class Op> class OpNode final : public Node {
   Saved saved_;
 };
 
-// Runs `op` on the inputs and records it when recording is on and an input is tracked. Inputs may be undefined.
-// `forward` may fill members of the op with Buffers; an op with Buffers has `void release()` that drops them.
+// Runs `op` on the inputs and records it when recording is on and an input is tracked. Inputs may
+// be undefined. `forward` may fill members of the op with Buffers; an op with Buffers has `void
+// release()` that drops them.
 template <class Op, class... Inputs> Tensor apply(Op op, const Inputs&... inputs) {
   Tensor y;
   {
@@ -186,7 +193,8 @@ template <class Op, class... Inputs> Tensor apply(Op op, const Inputs&... inputs
     y = op.forward(inputs.detach()...);
   }
   if (recording() && (inputs.tracked() || ...))
-    y.set_node(std::make_shared<OpNode<Op>>(std::move(op), std::vector<const Tensor*>{&inputs...}, y));
+    y.set_node(
+        std::make_shared<OpNode<Op>>(std::move(op), std::vector<const Tensor*>{&inputs...}, y));
   return y;
 }
 

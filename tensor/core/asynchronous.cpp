@@ -28,7 +28,8 @@ std::unique_ptr<Recording> make_recording() { return std::make_unique<Direct>();
 std::byte* allocate_pinned(int64_t bytes) { return new std::byte[static_cast<size_t>(bytes)]; }
 void release_pinned(std::byte* memory, int64_t) { delete[] memory; }
 
-void copy_bytes_async(void* destination, Device to, const void* source, Device from, int64_t bytes) {
+void copy_bytes_async(void* destination, Device to, const void* source, Device from,
+                      int64_t bytes) {
   copy_bytes(destination, to, source, from, bytes);
 }
 
@@ -42,7 +43,9 @@ int64_t transfer_bytes(const Tensor& tensor) { return tensor.numel() * size_of(t
 
 }  // namespace
 
-std::unique_ptr<Recording> make_recording(Device device) { return ON_DEVICE(device, make_recording); }
+std::unique_ptr<Recording> make_recording(Device device) {
+  return ON_DEVICE(device, make_recording);
+}
 
 PinnedMemory::PinnedMemory(int64_t bytes, Device device)
     : data_(ON_DEVICE(device, allocate_pinned, bytes)), bytes_(bytes), device_(device) {}
@@ -59,12 +62,13 @@ Upload::~Upload() {
 }
 
 void Upload::operator()(const Tensor& to, const Tensor& host) {
-  CHECK(to.shape() == host.shape() && to.dtype() == host.dtype() && to.device() == device_, "upload: ", to,
-        " can not take ", host);
+  CHECK(to.shape() == host.shape() && to.dtype() == host.dtype() && to.device() == device_,
+        "upload: ", to, " can not take ", host);
   Slot& slot = slots_[next_++ % kSlots];
   const int64_t bytes = transfer_bytes(host);
   slot.copied->wait();
-  if (!slot.memory || slot.memory->bytes() < bytes) slot.memory = std::make_unique<PinnedMemory>(bytes, device_);
+  if (!slot.memory || slot.memory->bytes() < bytes)
+    slot.memory = std::make_unique<PinnedMemory>(bytes, device_);
   std::memcpy(slot.memory->data(), host.raw(), static_cast<size_t>(bytes));
   ON_DEVICE(device_, copy_bytes_async, to.raw(), device_, slot.memory->data(), Device{}, bytes);
   slot.copied->record();
@@ -74,7 +78,8 @@ Download::Download(const Tensor& source)
     : memory_(std::make_unique<PinnedMemory>(transfer_bytes(source), source.device())),
       marker_(ON_DEVICE(source.device(), make_marker)) {
   const Device device = source.device();
-  ON_DEVICE(device, copy_bytes_async, memory_->data(), Device{}, source.raw(), device, transfer_bytes(source));
+  ON_DEVICE(device, copy_bytes_async, memory_->data(), Device{}, source.raw(), device,
+            transfer_bytes(source));
   marker_->record();
 }
 

@@ -1,5 +1,5 @@
-// Work that the host gives to a device without waiting for it: copies from and to pinned memory, markers, recorded
-// work. On the CPU everything is done at once.
+// Work that the host gives to a device without waiting for it: copies from and to pinned memory,
+// markers, recorded work. On the CPU everything is done at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,9 +21,9 @@ class Marker {
   virtual void wait_quietly() const noexcept = 0;
 };
 
-// Work that always does the same on the same memory: run once as it is, recorded the second time, and from then on
-// launched as one. Tensors that it makes live in memory of its own, which the next run overwrites. A run is a training
-// step: the step of random keys counts on from run to run.
+// Work that always does the same on the same memory: run once as it is, recorded the second time,
+// and from then on launched as one. Tensors that it makes live in memory of its own, which the next
+// run overwrites. A run is a training step: the step of random keys counts on from run to run.
 class Recording {
  public:
   virtual ~Recording() = default;
@@ -47,7 +47,8 @@ void release_pinned(std::byte* memory, int64_t bytes);
 void copy_bytes_async(void* destination, Device to, const void* source, Device from, int64_t bytes);
 }  // namespace cuda
 
-// For the layers above: ON_DEVICE belongs to the tensor layer, which alone is compiled for each backend.
+// For the layers above: ON_DEVICE belongs to the tensor layer, which alone is compiled for each
+// backend.
 std::unique_ptr<Recording> make_recording(Device device);
 
 // Host memory that a device reads and writes while the host goes on.
@@ -67,14 +68,16 @@ class PinnedMemory {
   Device device_;
 };
 
-// Brings tensors to a device through a ring of pinned slots. Waits only when all slots are on their way.
+// Brings tensors to a device through a ring of pinned slots. Waits only when all slots are on their
+// way.
 class Upload {
  public:
   explicit Upload(Device device);
   ~Upload();
   Upload(Upload&&) = default;
   Upload& operator=(Upload&&) = delete;
-  // to = host (same shape and type), later in the device's work; `host` may change as soon as this returns.
+  // to = host (same shape and type), later in the device's work; `host` may change as soon as this
+  // returns.
   void operator()(const Tensor& to, const Tensor& host);
 
  private:

@@ -11,13 +11,13 @@ namespace passband {
 // the crop need none.
 struct CropOptions {
   int64_t height = 0, width = 0;  // as stored
-  int64_t size = 0;  // side of the crop
+  int64_t size = 0;               // side of the crop
   int64_t pad = 0;
-  bool reflect =
-      false;  // the padding mirrors the picture, without repeating the edge pixel; black otherwise
+  // the padding mirrors the picture, without repeating the edge pixel; black otherwise
+  bool reflect = false;
   float flip = 0;  // probability of a horizontal flip
-  int64_t cutout =
-      0;  // side of a square that becomes 0; its centre is uniform, so it may stand out
+  // side of a square that becomes 0; its centre is uniform, so it may stand out
+  int64_t cutout = 0;
   bool centred = false;  // the crop in the middle, nothing is drawn: for evaluation
 };
 
@@ -25,8 +25,8 @@ struct CropOptions {
 struct Crop {
   bool flipped = false;
   int64_t top = 0, left = 0;  // of the crop, in stored pixels
-  int64_t cut_top = 0,
-          cut_left = 0;  // of the square, in pixels of the crop; meaningless without cutout
+  // of the square, in pixels of the crop; meaningless without cutout
+  int64_t cut_top = 0, cut_left = 0;
 
   // Whether the square covers a pixel of the crop.
   PASSBAND_HD bool cuts(const CropOptions& options, int64_t y, int64_t x) const {

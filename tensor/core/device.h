@@ -36,7 +36,7 @@ inline void check_on_cpu(const char* function, const Device& device) {
   (::passband::check_on_cpu(#function, device), cpu::function(__VA_ARGS__))
 #endif
 
-// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer lives until the
-// end of the statement.
+// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer
+// lives until the end of the statement.
 #define DISPATCH(device, kernel, ...) \
   (static_cast<void>(::passband::KernelTimer{#kernel}), ON_DEVICE(device, kernel, __VA_ARGS__))

@@ -30,8 +30,9 @@ int index_of(const std::string& name) {
 Device cuda_device(const std::string& name) {
   const int index = name == "cuda" ? 0 : index_of(name);
   if (cuda_backend() != CudaBackend::native)
-    throw UsageError("--device " + name + ": this program was built without CUDA; on a machine with a GPU: " +
-                     "cmake --preset cuda && cmake --build build. Without one, try --device cuda-emulated");
+    throw UsageError(
+        "--device " + name + ": this program was built without CUDA; on a machine with a GPU: " +
+        "cmake --preset cuda && cmake --build build. Without one, try --device cuda-emulated");
   return {DeviceType::cuda, static_cast<int8_t>(index)};
 }
 
@@ -43,9 +44,12 @@ Device device_named(const std::string& name) {
   }
   if (name == "cuda" || name.starts_with("cuda:")) return cuda_device(name);
   if (name != "cuda-emulated")
-    throw UsageError("--device: '" + name + "' is not one of auto, cpu, cuda, cuda:n, cuda-emulated");
+    throw UsageError("--device: '" + name +
+                     "' is not one of auto, cpu, cuda, cuda:n, cuda-emulated");
   if (cuda_backend() != CudaBackend::emulated)
-    throw UsageError("--device cuda-emulated: only the programs train-emulated, analyze-emulated and bench-emulated");
+    throw UsageError(
+        "--device cuda-emulated: only the programs "
+        "train-emulated, analyze-emulated and bench-emulated");
   return {DeviceType::cuda, 0};
 }
 
@@ -59,13 +63,17 @@ void build_sibling(const fs::path& program, const fs::path& sibling) {
   const fs::path folder = build_folder(program);
   const std::string target = sibling.filename().string();
   if (folder.empty())
-    throw UsageError("--device cuda-emulated: " + sibling.string() + " is missing; build the target " + target +
+    throw UsageError("--device cuda-emulated: " + sibling.string() +
+                     " is missing; build the target " + target +
                      " of the project and put it there");
   std::cerr << program.filename().string() << ": building " << target << " in " << folder.string()
-            << ": the tensor layer and its kernels for the emulator, some minutes, once" << std::endl;
-  const std::string command = "cmake --build '" + folder.string() + "' --target " + target + " 1>&2";
+            << ": the tensor layer and its kernels for the emulator, some minutes, once"
+            << std::endl;
+  const std::string command =
+      "cmake --build '" + folder.string() + "' --target " + target + " 1>&2";
   if (std::system(command.c_str()) != 0)
-    throw UsageError("--device cuda-emulated: building " + target + " failed; see above, then: " + command);
+    throw UsageError("--device cuda-emulated: building " + target +
+                     " failed; see above, then: " + command);
 }
 
 }  // namespace
@@ -87,8 +95,8 @@ std::string describe_device(Device device) {
 std::string device_facts(Device device) {
   const cuda::DeviceInfo info = cuda::device_info(device.index);
   const double gib = static_cast<double>(info.memory_bytes) / 0x1p30;
-  return concat_text(info.name, ", sm_", info.major, info.minor, ", ", std::round(gib * 10) / 10, " GiB, ",
-                     info.multiprocessors, " multiprocessors");
+  return concat_text(info.name, ", sm_", info.major, info.minor, ", ", std::round(gib * 10) / 10,
+                     " GiB, ", info.multiprocessors, " multiprocessors");
 }
 
 std::string cuda_architectures() {

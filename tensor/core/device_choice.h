@@ -12,13 +12,15 @@ enum class CudaBackend : uint8_t { none, emulated, native };
 CudaBackend cuda_backend();
 // "sm_80, sm_90 and PTX": what the kernels were compiled for; empty without a native backend.
 std::string cuda_architectures();
-// NVIDIA's libraries that a native backend was built with: "cuBLASLt", "cuFFT" and, where it was there, "cuDNN 9.19.0".
+// NVIDIA's libraries that a native backend was built with: "cuBLASLt", "cuFFT" and, where it was
+// there, "cuDNN 9.19.0".
 std::vector<std::string> cuda_libraries();
 // Devices of the backend: 0 without one, or without a driver or a GPU.
 int cuda_device_count();
 
-// "auto", "cpu", "cuda", "cuda:1" or "cuda-emulated"; makes the device the one in use. `auto` is the first GPU if this
-// program can use one. Throws UsageError that says how to get what is missing.
+// "auto", "cpu", "cuda", "cuda:1" or "cuda-emulated"; makes the device the one in use. `auto` is
+// the first GPU if this program can use one. Throws UsageError that says how to get what is
+// missing.
 Device choose_device(const std::string& name);
 // "NVIDIA H200 (cuda:0)", "CUDA emulator", "cpu".
 std::string describe_device(Device device);
@@ -31,10 +33,12 @@ int64_t free_memory(Device device);
 // Waits for the work given to a device.
 void synchronize(Device device);
 
-// Where the program for emulated devices lies beside `program` (a path): "train-emulated" beside "train".
+// Where the program for emulated devices lies beside `program` (a path): "train-emulated" beside
+// "train".
 std::string emulated_sibling(const std::string& program);
-// Replaces this program by its emulated sibling, same arguments. In a build tree, a sibling that is missing or older
-// than this program is built first, with progress on standard error. Throws UsageError when it can not be had.
+// Replaces this program by its emulated sibling, same arguments. In a build tree, a sibling that is
+// missing or older than this program is built first, with progress on standard error. Throws
+// UsageError when it can not be had.
 [[noreturn]] void run_emulated_sibling(char** argv);
 
 }  // namespace passband

@@ -1,4 +1,5 @@
-// Element types. bf16 is a storage type: kernels widen it to f32, accumulate in f32, and round once on store.
+// Element types. bf16 is a storage type: kernels widen it to f32, accumulate in f32, and round once
+// on store.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -29,7 +30,9 @@ struct bf16 {
     bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
 #endif
   }
-  PASSBAND_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  PASSBAND_HD operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 enum class DType : uint8_t { f32, bf16, f64, i32, u8 };
@@ -65,7 +68,10 @@ template <class T> constexpr DType dtype_of() {
   else if constexpr (std::is_same_v<T, double>) return DType::f64;
   else if constexpr (std::is_same_v<T, bf16>) return DType::bf16;
   else if constexpr (std::is_same_v<T, int32_t>) return DType::i32;
-  else { static_assert(std::is_same_v<T, uint8_t>, "not an element type"); return DType::u8; }
+  else {
+    static_assert(std::is_same_v<T, uint8_t>, "not an element type");
+    return DType::u8;
+  }
 }
 
 // The type a kernel computes and accumulates in.
@@ -82,7 +88,8 @@ template <class F> decltype(auto) dispatch_floating(DType dtype, std::string_vie
   throw Error(with_scope(concat_text(op, ": takes f32, bf16 or f64, not ", name_of(dtype))));
 }
 
-// Calls f.template operator()<T>() with an unsigned type as wide as an element: for what moves bits and reads none.
+// Calls f.template operator()<T>() with an unsigned type as wide as an element: for what moves bits
+// and reads none.
 template <class F> decltype(auto) dispatch_width(DType dtype, F&& f) {
   switch (size_of(dtype)) {
     case 1: return f.template operator()<uint8_t>();

@@ -8,8 +8,8 @@
 
 namespace passband {
 
-// A broken rule that the caller can mend (wrong shape, unknown name, bad file). `what()` is one clear line,
-// followed by "  in <module path>" when a module was running.
+// A broken rule that the caller can mend (wrong shape, unknown name, bad file). `what()` is one
+// clear line, followed by "  in <module path>" when a module was running.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -48,8 +48,7 @@ class ScopeGuard {
   size_t restore_;
 };
 
-template <class... Parts>
-std::string concat_text(const Parts&... parts) {
+template <class... Parts> std::string concat_text(const Parts&... parts) {
   std::ostringstream out;
   (out << ... << parts);
   return out.str();
@@ -60,11 +59,12 @@ std::string with_scope(std::string message);
 
 }  // namespace passband
 
-// A user's mistake: always checked. CHECK(a == b, "matmul: inner dimensions differ: a is ", a, ", b is ", b)
-// Headers spell it PASSBAND_CHECK, because in a test file CHECK is doctest's.
-#define PASSBAND_CHECK(condition, ...)                                                                    \
-  do {                                                                                                    \
-    if (!(condition)) throw ::passband::Error(::passband::with_scope(::passband::concat_text(__VA_ARGS__))); \
+// A user's mistake: always checked. CHECK(a == b, "matmul: inner dimensions differ: a is ", a, ", b
+// is ", b) Headers spell it PASSBAND_CHECK, because in a test file CHECK is doctest's.
+#define PASSBAND_CHECK(condition, ...)                                                       \
+  do {                                                                                       \
+    if (!(condition))                                                                        \
+      throw ::passband::Error(::passband::with_scope(::passband::concat_text(__VA_ARGS__))); \
   } while (0)
 #ifndef CHECK
 #define CHECK PASSBAND_CHECK

@@ -55,8 +55,8 @@ class Temporary {
 };
 
 [[noreturn]] void fail(const std::string& path, size_t bytes, std::string_view step, int reason) {
-  throw Error(concat_text("cannot write ", path, ": ", std::strerror(reason), " (", step, "; ", bytes,
-                          " bytes needed); a file already there is unchanged"));
+  throw Error(concat_text("cannot write ", path, ": ", std::strerror(reason), " (", step, "; ",
+                          bytes, " bytes needed); a file already there is unchanged"));
 }
 
 bool write_all(int fd, std::string_view bytes) {
@@ -90,8 +90,8 @@ std::string read_file(const std::string& path) {
   if (!file.valid()) throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0 || S_ISDIR(status.st_mode))
-    throw DataError(
-        concat_text("cannot read ", path, ": ", std::strerror(S_ISDIR(status.st_mode) ? EISDIR : errno)));
+    throw DataError(concat_text("cannot read ", path, ": ",
+                                std::strerror(S_ISDIR(status.st_mode) ? EISDIR : errno)));
 
   std::string bytes;
   bytes.reserve(static_cast<size_t>(status.st_size));
@@ -114,14 +114,16 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
     fail(path, bytes.size(), "creating a temporary file beside it", reason);
   }
   if (!write_all(file.get(), bytes)) fail(path, bytes.size(), "writing", errno);
-  // A failed fsync may have dropped the dirty pages, so it is never tried again: the temporary file is lost.
+  // A failed fsync may have dropped the dirty pages, so it is never tried again: the temporary file
+  // is lost.
   if (::fsync(file.get()) != 0) fail(path, bytes.size(), "fsync", errno);
   if (file.close() != 0) fail(path, bytes.size(), "closing", errno);
-  if (::rename(temporary.path().c_str(), path.c_str()) != 0) fail(path, bytes.size(), "renaming", errno);
+  if (::rename(temporary.path().c_str(), path.c_str()) != 0)
+    fail(path, bytes.size(), "renaming", errno);
   temporary.keep();
 
-  // The rename itself lives in the directory. Some file systems cannot sync one (EINVAL): nothing more can
-  // be done there.
+  // The rename itself lives in the directory. Some file systems cannot sync one (EINVAL): nothing
+  // more can be done there.
   Descriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.valid() && ::fsync(directory.get()) != 0 && errno != EINVAL)
     throw Error(concat_text("wrote ", path, " but cannot make it durable: ", std::strerror(errno),

@@ -1,4 +1,5 @@
-// What each backend does with raw memory, one signature per backend; ON_DEVICE picks. Storage and Tensor stand on it.
+// What each backend does with raw memory, one signature per backend; ON_DEVICE picks. Storage and
+// Tensor stand on it.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,6 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A value is a pure function of (seed, step, site, index): the same on every thread count and on every device.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
+// 1, 2, 3", SC 2011). A value is a pure function of (seed, step, site, index): the same on every
+// thread count and on every device.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -9,7 +10,8 @@
 
 namespace passband {
 
-// Where a random stream is used: `seed` of the run, `step` of training, `site` = the place in the program.
+// Where a random stream is used: `seed` of the run, `step` of training, `site` = the place in the
+// program.
 struct RandomKey {
   uint64_t seed = 0;
   uint64_t step = 0;
@@ -28,10 +30,12 @@ struct Philox4 {
 };
 
 PASSBAND_HD inline Philox4 philox4x32(const uint32_t (&counter)[4], const uint32_t (&key)[2]) {
-  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
+  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0],
+           k1 = key[1];
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0,
+                   n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
     c1 = static_cast<uint32_t>(p1);
     c3 = static_cast<uint32_t>(p0);
     c0 = n0;
@@ -42,8 +46,8 @@ PASSBAND_HD inline Philox4 philox4x32(const uint32_t (&counter)[4], const uint32
   return {{c0, c1, c2, c3}};
 }
 
-// Four random words for position `index` of the stream. Seed and site are mixed into the key, the step into the
-// counter.
+// Four random words for position `index` of the stream. Seed and site are mixed into the key, the
+// step into the counter.
 PASSBAND_HD inline Philox4 random_words(const RandomKey& key, uint64_t index) {
   const uint64_t mixed = key.seed * 0x9E3779B97F4A7C15ull ^ key.site;
   const uint32_t k[2] = {static_cast<uint32_t>(mixed), static_cast<uint32_t>(mixed >> 32)};
@@ -53,7 +57,9 @@ PASSBAND_HD inline Philox4 random_words(const RandomKey& key, uint64_t index) {
 }
 
 // Uniform in [0, 1): 24 random bits.
-PASSBAND_HD inline float uniform_of(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+PASSBAND_HD inline float uniform_of(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 // Element `index` of a uniform stream: four consecutive indices share one Philox block.
 PASSBAND_HD inline float random_uniform(const RandomKey& key, uint64_t index) {
@@ -63,7 +69,8 @@ PASSBAND_HD inline float random_uniform(const RandomKey& key, uint64_t index) {
 // A standard normal number (Box-Muller on one Philox block per element).
 PASSBAND_HD inline float random_normal(const RandomKey& key, uint64_t index) {
   const Philox4 w = random_words(key, index);
-  const double u = (static_cast<double>(w.v[0]) + 0.5) * 0x1p-32, t = static_cast<double>(w.v[1]) * 0x1p-32;
+  const double u = (static_cast<double>(w.v[0]) + 0.5) * 0x1p-32,
+               t = static_cast<double>(w.v[1]) * 0x1p-32;
   return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * t));
 }
 
@@ -79,7 +86,8 @@ class RandomSequence {
     return static_cast<int64_t>((uint64_t{next()} * static_cast<uint64_t>(bound)) >> 32);
   }
   float normal() {
-    const double u = (static_cast<double>(next()) + 0.5) * 0x1p-32, t = static_cast<double>(next()) * 0x1p-32;
+    const double u = (static_cast<double>(next()) + 0.5) * 0x1p-32,
+                 t = static_cast<double>(next()) * 0x1p-32;
     return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * t));
   }
 

@@ -64,7 +64,8 @@ Shape Shape::inserted(int dim, int64_t size) const {
 
 std::string Shape::str() const {
   std::string text = "[";
-  for (int i = 0; i < rank_; ++i) text += (i ? ", " : "") + std::to_string(dims_[static_cast<size_t>(i)]);
+  for (int i = 0; i < rank_; ++i)
+    text += (i ? ", " : "") + std::to_string(dims_[static_cast<size_t>(i)]);
   return text + "]";
 }
 

@@ -1,5 +1,5 @@
-// Storage, and the memory of the CPU. Its caching allocator: size classes, free lists, 2 MiB-aligned large blocks with
-// huge pages.
+// Storage, and the memory of the CPU. Its caching allocator: size classes, free lists, 2
+// MiB-aligned large blocks with huge pages.
 #include "tensor/core/storage.h"
 
 #include <sys/mman.h>
@@ -23,7 +23,8 @@ constexpr int64_t kLarge = int64_t{1} << 21;
 // Eight classes per power of two: at most 12.5 % of a block is unused.
 int64_t size_class(int64_t bytes) {
   const int64_t least = std::max(bytes, kAlignment);
-  const int64_t step = std::max(kAlignment, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(least))) / 8);
+  const int64_t step =
+      std::max(kAlignment, static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(least))) / 8);
   return (least + step - 1) / step * step;
 }
 
@@ -85,7 +86,8 @@ class Allocator {
       block = system_allocate(size);
     }
     if (!block)
-      throw OutOfMemory(with_scope(concat_text("out of memory: ", size, " bytes asked for, ", statistics_.live_bytes,
+      throw OutOfMemory(with_scope(concat_text("out of memory: ", size, " bytes asked for, ",
+                                               statistics_.live_bytes,
                                                " held by tensors; use a smaller --batch-size")));
     statistics_.reserved_bytes += size;
     return block;
@@ -134,7 +136,9 @@ void reset_peak(Device) { allocator().reset_peak(); }
 void fill_fresh(bool on, Device) { allocator().fill(on); }
 void release_cached(Device) { allocator().release_cached(); }
 
-void clear_bytes(void* memory, int64_t bytes) { std::memset(memory, 0, static_cast<size_t>(bytes)); }
+void clear_bytes(void* memory, int64_t bytes) {
+  std::memset(memory, 0, static_cast<size_t>(bytes));
+}
 
 void fill_elements(void* memory, uint64_t pattern, int64_t width, int64_t count) {
   switch (width) {

@@ -1,4 +1,5 @@
-// Memory of tensors: reference-counted blocks from the caching allocator of a device, with live and peak counters.
+// Memory of tensors: reference-counted blocks from the caching allocator of a device, with live and
+// peak counters.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace passband {
 
-// One block of memory. `version` grows with every in-place change, so that a graph can tell that a tensor it saved
-// is no longer what it was.
+// One block of memory. `version` grows with every in-place change, so that a graph can tell that a
+// tensor it saved is no longer what it was.
 class Storage {
  public:
   Storage(int64_t bytes, Device device);
@@ -40,8 +41,8 @@ struct MemoryStatistics {
 
 MemoryStatistics memory_statistics(Device device = {});
 void reset_peak_memory(Device device = {});
-// While on, every block is handed out filled with 0xff bytes (NaN), so that reading what was never written, or writing
-// behind the end, shows. For tests.
+// While on, every block is handed out filled with 0xff bytes (NaN), so that reading what was never
+// written, or writing behind the end, shows. For tests.
 void fill_fresh_memory(bool on, Device device = {});
 // Gives cached blocks back to the system.
 void release_cached_memory(Device device = {});

@@ -39,16 +39,20 @@ Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
 Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
   Tensor result = empty(shape, dtype, device);
   dispatch_any(dtype, [&]<class T>() {
-    ON_DEVICE(device, fill_elements, result.raw(), pattern_of(static_cast<T>(value)), sizeof(T), result.numel());
+    ON_DEVICE(device, fill_elements, result.raw(), pattern_of(static_cast<T>(value)), sizeof(T),
+              result.numel());
   });
   return result;
 }
 
-Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype, Device device) {
-  CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(), " values do not fill ", shape);
+Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype,
+                    Device device) {
+  CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(),
+        " values do not fill ", shape);
   Tensor result = empty(shape, dtype);
   dispatch_any(dtype, [&]<class T>() {
-    std::ranges::transform(values, result.data<T>(), [](double value) { return static_cast<T>(value); });
+    std::ranges::transform(values, result.data<T>(),
+                           [](double value) { return static_cast<T>(value); });
   });
   return result.to(device);
 }
@@ -64,7 +68,8 @@ std::vector<double> Tensor::values() const {
   std::vector<double> result(static_cast<size_t>(numel()));
   dispatch_any(dtype_, [&]<class T>() {
     const T* const first = host.data<T>();
-    std::transform(first, first + numel(), result.begin(), [](T value) { return static_cast<double>(value); });
+    std::transform(first, first + numel(), result.begin(),
+                   [](T value) { return static_cast<double>(value); });
   });
   return result;
 }
@@ -82,8 +87,8 @@ Tensor Tensor::to(Device device) const {
 }
 
 void Tensor::copy_from(const Tensor& source) const {
-  CHECK(defined() && source.defined() && source.shape_ == shape_ && source.dtype_ == dtype_, "copy_from: ", *this,
-        " can not take ", source);
+  CHECK(defined() && source.defined() && source.shape_ == shape_ && source.dtype_ == dtype_,
+        "copy_from: ", *this, " can not take ", source);
   const Device to = device(), from = source.device();
   ON_DEVICE((to.is_cuda() ? to : from), copy_bytes, raw(), to, source.raw(), from, bytes_of(*this));
 }
@@ -95,8 +100,8 @@ Tensor Tensor::view(int64_t element, const Shape& shape) const {
 }
 
 Tensor Tensor::viewed_as(const Shape& shape) const {
-  CHECK(shape.numel() == numel(), "reshape: ", describe(), " has ", numel(), " elements, ", shape, " needs ",
-        shape.numel());
+  CHECK(shape.numel() == numel(), "reshape: ", describe(), " has ", numel(), " elements, ", shape,
+        " needs ", shape.numel());
   return {storage_, byte_offset_, shape, dtype_};
 }
 
@@ -107,7 +112,8 @@ Tensor Tensor::detach() const {
 }
 
 Tensor Tensor::leaf() const {
-  CHECK(defined() && is_floating(dtype_), "leaf: only a floating-point tensor has gradients, not ", describe());
+  CHECK(defined() && is_floating(dtype_), "leaf: only a floating-point tensor has gradients, not ",
+        describe());
   Tensor result = *this;
   result.node_ = std::make_shared<Leaf>();
   return result;
@@ -118,6 +124,8 @@ void Tensor::check_type(DType asked) const {
   CHECK(asked == dtype_, "data: asked for ", name_of(asked), " elements of ", describe());
 }
 
-std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << tensor.describe(); }
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+  return out << tensor.describe();
+}
 
 }  // namespace passband

@@ -1,5 +1,6 @@
-// Tensor: a handle to contiguous, row-major memory with a shape and an element type, and, when it is part of a
-// graph, the node that made it. Copying a Tensor copies the handle. Activations are NHWC: (N, H, W, C).
+// Tensor: a handle to contiguous, row-major memory with a shape and an element type, and, when it
+// is part of a graph, the node that made it. Copying a Tensor copies the handle. Activations are
+// NHWC: (N, H, W, C).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -16,18 +17,24 @@ class Node;
 
 class Tensor {
  public:
-  Tensor() = default;  // undefined: stands for "no tensor" (an absent bias, a gradient nobody needs)
+  // undefined: stands for "no tensor" (an absent bias, a gradient nobody needs)
+  Tensor() = default;
   Tensor(std::shared_ptr<Storage> storage, int64_t byte_offset, Shape shape, DType dtype)
       : storage_(std::move(storage)), byte_offset_(byte_offset), shape_(shape), dtype_(dtype) {}
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = {});
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = {});
-  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = {});
-  // A tensor with these values, converted to `dtype`. Throws when the count does not fit the shape.
-  static Tensor from(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32,
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
                      Device device = {});
-  static Tensor empty_like(const Tensor& other) { return empty(other.shape_, other.dtype_, other.device()); }
-  static Tensor zeros_like(const Tensor& other) { return zeros(other.shape_, other.dtype_, other.device()); }
+  // A tensor with these values, converted to `dtype`. Throws when the count does not fit the shape.
+  static Tensor from(const std::vector<double>& values, const Shape& shape,
+                     DType dtype = DType::f32, Device device = {});
+  static Tensor empty_like(const Tensor& other) {
+    return empty(other.shape_, other.dtype_, other.device());
+  }
+  static Tensor zeros_like(const Tensor& other) {
+    return zeros(other.shape_, other.dtype_, other.device());
+  }
 
   bool defined() const { return storage_ != nullptr; }
   explicit operator bool() const { return defined(); }
@@ -49,22 +56,25 @@ class Tensor {
   std::vector<double> values() const;
   // The only element of a one-element tensor.
   double item() const;
-  // This tensor on `device`: itself when it is there already, else a copy, outside any graph. Copies to the host wait
-  // for the device.
+  // This tensor on `device`: itself when it is there already, else a copy, outside any graph.
+  // Copies to the host wait for the device.
   Tensor to(Device device) const;
   // Overwrites the elements with those of `source` (same shape and type, any device).
   void copy_from(const Tensor& source) const;
 
-  // A piece of `numel` elements starting at `element` of this tensor's memory, sharing it. Not differentiable: it is
-  // how named parameters view the flat parameter vector.
+  // A piece of `numel` elements starting at `element` of this tensor's memory, sharing it. Not
+  // differentiable: it is how named parameters view the flat parameter vector.
   Tensor view(int64_t element, const Shape& shape) const;
-  // The same memory under another shape, outside any graph. `reshape` in ops/shape.h is the differentiable one.
+  // The same memory under another shape, outside any graph. `reshape` in ops/shape.h is the
+  // differentiable one.
   Tensor viewed_as(const Shape& shape) const;
 
   const std::shared_ptr<Storage>& storage() const { return storage_; }
   uint64_t version() const { return storage_ ? storage_->version() : 0; }
   void bump_version() const { storage_->bump_version(); }
-  bool shares_memory_with(const Tensor& other) const { return storage_ && storage_ == other.storage_; }
+  bool shares_memory_with(const Tensor& other) const {
+    return storage_ && storage_ == other.storage_;
+  }
   // No other tensor looks at this memory: it may be overwritten.
   bool is_sole_owner() const { return storage_.use_count() == 1; }
 
@@ -88,8 +98,8 @@ class Tensor {
 
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
-// Kernel-private memory (saved statistics, bit masks). Not a Tensor on purpose: it has no operators, so it can not
-// enter a differentiable formula as if it were a constant.
+// Kernel-private memory (saved statistics, bit masks). Not a Tensor on purpose: it has no
+// operators, so it can not enter a differentiable formula as if it were a constant.
 struct Buffer {
   Tensor memory;
 };

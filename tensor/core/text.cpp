@@ -9,7 +9,8 @@ namespace {
 
 std::string lower(std::string_view text) {
   std::string result(text);
-  std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(result, result.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return result;
 }
 
@@ -25,13 +26,15 @@ int64_t edit_distance(std::string_view a, std::string_view b) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const int64_t change = previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
       row[j] = std::min({previous[j] + 1, row[j - 1] + 1, change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
 }
 
-std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates, size_t limit) {
+std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates,
+                                 size_t limit) {
   const std::string wanted = lower(name);
   const int64_t allowed = std::max<int64_t>(2, static_cast<int64_t>(wanted.size()) / 3);
   std::vector<std::pair<int64_t, std::string>> found;
@@ -60,7 +63,8 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 std::string quote(std::string_view text) {
   constexpr size_t kLongest = 80;
   std::string result = "\"";
-  for (const char c : text.substr(0, kLongest)) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  for (const char c : text.substr(0, kLongest))
+    result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
   return result + (text.size() > kLongest ? "...\"" : "\"");
 }
 

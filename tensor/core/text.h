@@ -7,14 +7,18 @@
 
 namespace passband {
 
-// Levenshtein distance with transpositions of neighbours counted as one edit (optimal string alignment).
+// Levenshtein distance with transpositions of neighbours counted as one edit (optimal string
+// alignment).
 int64_t edit_distance(std::string_view a, std::string_view b);
 
-// The candidates that `name` may have meant, best first: at most `limit`, and only those within a third of the length
-// of the name (at least 2 edits), letter case ignored, or that begin with `name`.
-std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates, size_t limit = 3);
+// The candidates that `name` may have meant, best first: at most `limit`, and only those within a
+// third of the length of the name (at least 2 edits), letter case ignored, or that begin with
+// `name`.
+std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates,
+                                 size_t limit = 3);
 
-// "; did you mean \"resnet50\" or \"resnext50\"?", or nothing when no candidate is near. To be appended to a message.
+// "; did you mean \"resnet50\" or \"resnext50\"?", or nothing when no candidate is near. To be
+// appended to a message.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
 
 // "a, b, c"
@@ -23,8 +27,8 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 // "45 s", "2:07", "1:02:33"
 std::string format_duration(double seconds);
 
-// `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control characters as
-// '?', at most 80 characters.
+// `text` from outside (a file, a command line) made fit for a one-line message: in quotes, control
+// characters as '?', at most 80 characters.
 std::string quote(std::string_view text);
 
 }  // namespace passband

@@ -25,7 +25,7 @@ void map_elements(int64_t n, const F& f, T* y, const X*... x) {
   });
 }
 
-constexpr int64_t kBlock = 4096;  // elements that one f32 sum takes before it goes to f64
+constexpr int64_t kBlock = 4096;   // elements that one f32 sum takes before it goes to f64
 constexpr int64_t kSumLanes = 16;  // independent partial sums, so that a sum fills a vector
 
 // sum of value(i), i < n <= kBlock: kSumLanes interleaved sums, added pairwise. The order of

@@ -1,5 +1,5 @@
-// The matrix unit of x86 CPUs (AMX, from Sapphire Rapids on): eight tile registers of 16 x 64 bytes, and the product
-// of two bf16 tiles added to an f32 one.
+// The matrix unit of x86 CPUs (AMX, from Sapphire Rapids on): eight tile registers of 16 x 64
+// bytes, and the product of two bf16 tiles added to an f32 one.
 #pragma once
 #include <cstdint>
 
@@ -10,7 +10,8 @@
 
 namespace passband::cpu::matrix_unit {
 
-// This build has code for the unit, the system lets this process use it, and PASSBAND_MATRIX_UNIT is not 0.
+// This build has code for the unit, the system lets this process use it, and PASSBAND_MATRIX_UNIT
+// is not 0.
 bool available();
 
 // While one is alive, this thread's tile registers are 16 rows of 64 bytes each.
@@ -23,7 +24,8 @@ class Tiles {
 };
 
 #ifdef PASSBAND_MATRIX_UNIT
-// Written as assembly because GCC 12's intrinsics do not tell the compiler that they read and write memory.
+// Written as assembly because GCC 12's intrinsics do not tell the compiler that they read and write
+// memory.
 
 template <int tile> inline void clear() { asm volatile("tilezero %%tmm%c0" : : "i"(tile)); }
 
@@ -36,8 +38,9 @@ template <int tile> inline void store(void* to, int64_t stride = 64) {
   asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(tile) : "memory");
 }
 
-// sums (16, 16) += a (16, 32) b (32, 16). A 32-bit word of a holds the bf16 entries (row, 2 i) and (row, 2 i + 1), one
-// of b the entries (2 i, column) and (2 i + 1, column); the lower half comes first. Subnormal numbers count as 0.
+// sums (16, 16) += a (16, 32) b (32, 16). A 32-bit word of a holds the bf16 entries (row, 2 i) and
+// (row, 2 i + 1), one of b the entries (2 i, column) and (2 i + 1, column); the lower half comes
+// first. Subnormal numbers count as 0.
 template <int sums, int a, int b> inline void multiply_add() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sums), "i"(a), "i"(b));
 }

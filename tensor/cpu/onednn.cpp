@@ -168,7 +168,8 @@ dnnl::primitive_attr attributes() {
   return attr;
 }
 
-Reorder::Reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to) : from(from), to(to) {
+Reorder::Reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to)
+    : from(from), to(to) {
   if (from == to) return;
   const dnnl::reorder::primitive_desc description(engine(), from, engine(), to, attributes());
   primitive = dnnl::reorder(description);

@@ -80,8 +80,8 @@ inline void execute(const Plan& plan, std::initializer_list<Argument> arguments)
 }
 
 // `x` in the layout `reorder.to`: the tensor itself, or a packed copy. The copy is kept until the
-// tensor's version moves or its storage dies, so evaluation packs weights once and training once per
-// step, and both gradients of a convolution share one copy of dy.
+// tensor's version moves or its storage dies, so evaluation packs weights once and training once
+// per step, and both gradients of a convolution share one copy of dy.
 Tensor packed(const Reorder& reorder, const Tensor& x);
 // Uninitialised memory for a tensor laid out as `layout`.
 Tensor memory_for(const dnnl::memory::desc& layout);

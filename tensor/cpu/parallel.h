@@ -41,7 +41,7 @@ template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
     if (n > 0) body(int64_t{0}, n);
     return;
   }
-#pragma omp parallel num_threads(static_cast<int>(wanted))
+#pragma omp parallel num_threads(static_cast <int>(wanted))
   {
     const int64_t pieces = omp_get_num_threads(), piece = omp_get_thread_num();
     const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;

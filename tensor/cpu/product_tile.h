@@ -59,7 +59,7 @@ template <int Rows, int RowStride> void multiply_tile(const Tile& t) {
       f(sums[r][1], r * t.stride + L);
     });
   };
-  each_sum([](Vec<float>& sum, int64_t) __attribute__((always_inline)) { sum = Vec<float>{}; });
+  each_sum([](Vec<float> & sum, int64_t) __attribute__((always_inline)) { sum = Vec<float>{}; });
   const float *a = t.a, *b = t.b;
   const auto step = [&]() __attribute__((always_inline)) {
     const Vec<float> b0 = load(b), b1 = load(b + L);
@@ -83,7 +83,8 @@ template <int Rows, int RowStride> void multiply_tile(const Tile& t) {
   }
   if (k < t.depth) step();
   const auto add = [&](const float* p) __attribute__((always_inline)) {
-    each_sum([p](Vec<float>& sum, int64_t at) __attribute__((always_inline)) { sum += load(p + at); });
+    each_sum([p](Vec<float> & sum, int64_t at)
+                 __attribute__((always_inline)) { sum += load(p + at); });
   };
   if (t.add) add(t.c);
   if (t.residual) add(t.residual);
@@ -95,10 +96,10 @@ template <int Rows, int RowStride> void multiply_tile(const Tile& t) {
     });
   }
   if (t.stream)
-    return each_sum([&](Vec<float>& sum, int64_t at) __attribute__((always_inline)) {
-      stream(t.c + at, sum);
-    });
-  each_sum([&](Vec<float>& sum, int64_t at) __attribute__((always_inline)) { store(t.c + at, sum); });
+    return each_sum([&](Vec<float> & sum, int64_t at)
+                        __attribute__((always_inline)) { stream(t.c + at, sum); });
+  each_sum([&](Vec<float> & sum, int64_t at)
+               __attribute__((always_inline)) { store(t.c + at, sum); });
 }
 
 // The same for 1 <= rows <= kTileRows.

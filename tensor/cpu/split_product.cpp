@@ -15,8 +15,8 @@ namespace {
 constexpr int L = kLanes<float>;
 static_assert(L == 16 && kDepth == 2 * L && kSide == 2 * L);
 
-// 32 numbers as 16 words for each of three parts: those of `low` in the lower halves, those of `high` in the upper
-// ones. `most` collects the largest magnitude, as bits.
+// 32 numbers as 16 words for each of three parts: those of `low` in the lower halves, those of
+// `high` in the upper ones. `most` collects the largest magnitude, as bits.
 struct Words {
   VecWord part[3];
 
@@ -45,8 +45,8 @@ void transpose_tile(uint32_t* tile) {
   for (int i = 0; i < L; ++i) std::memcpy(tile + i * L, &rows[i], sizeof rows[i]);
 }
 
-// Tile after tile: numbers(k, first, i) are the two vectors that make row i of a tile whose inner dimension begins at k
-// and whose rows or columns of the factor begin at `first`.
+// Tile after tile: numbers(k, first, i) are the two vectors that make row i of a tile whose inner
+// dimension begins at k and whose rows or columns of the factor begin at `first`.
 template <bool transposed, class F> bool pack(Step* to, int64_t depth, const F& numbers) {
   VecWord most{};
   for (int64_t k = 0; k < depth; k += kDepth, ++to)
@@ -54,7 +54,8 @@ template <bool transposed, class F> bool pack(Step* to, int64_t depth, const F& 
       for (int i = 0; i < L; ++i) {
         const auto [low, high] = numbers(k, tile * L, i);
         const Words words(low, high, most);
-        for (int p = 0; p < 3; ++p) std::memcpy(to->parts[p][tile] + i * L, &words.part[p], sizeof words.part[p]);
+        for (int p = 0; p < 3; ++p)
+          std::memcpy(to->parts[p][tile] + i * L, &words.part[p], sizeof words.part[p]);
       }
       if (transposed)
         for (int p = 0; p < 3; ++p) transpose_tile(to->parts[p][tile]);
@@ -70,20 +71,22 @@ Vec<float> load_within(const float* p, int64_t left) {
 }
 
 template <bool transposed> bool pack_rows(Step* to, const Panel& p) {
-  return pack<transposed>(to, p.depth, [&](int64_t k, int64_t first, int64_t i) __attribute__((always_inline)) {
-    const float* row = p.from + (first + i) * p.stride + k;
-    const int64_t left = first + i < p.width ? p.depth - k : 0;
-    return std::pair(load_within(row, left), load_within(row + L, left - L));
-  });
+  return pack<transposed>(
+      to, p.depth, [&](int64_t k, int64_t first, int64_t i) __attribute__((always_inline)) {
+        const float* row = p.from + (first + i) * p.stride + k;
+        const int64_t left = first + i < p.width ? p.depth - k : 0;
+        return std::pair(load_within(row, left), load_within(row + L, left - L));
+      });
 }
 
 template <bool transposed> bool pack_columns(Step* to, const Panel& p) {
-  return pack<transposed>(to, p.depth, [&](int64_t k, int64_t first, int64_t i) __attribute__((always_inline)) {
-    const auto row = [&](int64_t r) __attribute__((always_inline)) {
-      return load_within(p.from + r * p.stride + first, r < p.depth ? p.width - first : 0);
-    };
-    return std::pair(row(k + i), row(k + i + L));
-  });
+  return pack<transposed>(
+      to, p.depth, [&](int64_t k, int64_t first, int64_t i) __attribute__((always_inline)) {
+        const auto row = [&](int64_t r) __attribute__((always_inline)) {
+          return load_within(p.from + r * p.stride + first, r < p.depth ? p.width - first : 0);
+        };
+        return std::pair(row(k + i), row(k + i + L));
+      });
 }
 
 }  // namespace

@@ -8,7 +8,8 @@ namespace passband::cpu {
 
 Tensor split::cut_panels(const RowsProduct& p, const float* b) {
   const int64_t panels = pieces_of(p.n, kSide), steps = steps_of(p.k);
-  const Tensor parts = Tensor::empty({panels * steps * static_cast<int64_t>(sizeof(Step))}, DType::u8);
+  const Tensor parts =
+      Tensor::empty({panels * steps * static_cast<int64_t>(sizeof(Step))}, DType::u8);
   std::atomic<bool> whole = true;
   parallel_for(panels, grain_for(kSide * p.k), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
@@ -36,10 +37,8 @@ bool split_product(const TallProduct& p, float* c, const float* a, const float* 
       Vec<float> value = load(sums + i);
       if (p.bias) value += load(p.bias + column + i, lanes);
       if (p.residual) value += load(p.residual + at + i, lanes);
-      if (past_caches)
-        stream(c + at + i, value);
-      else
-        store(c + at + i, value, lanes);
+      if (past_caches) stream(c + at + i, value);
+      else store(c + at + i, value, lanes);
     });
   };
   return split::multiply_rows({p.m, p.n, p.k, p.transpose_b, p.residual}, a, b, finish);

@@ -1,4 +1,5 @@
-// The product of a matrix of many rows on the matrix unit, with what is to become of each sum; see split_product.h.
+// The product of a matrix of many rows on the matrix unit, with what is to become of each sum; see
+// split_product.h.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -19,8 +20,8 @@ struct RowsProduct {
 
 #ifdef PASSBAND_MATRIX_UNIT
 
-// A part of b, [first, last) of its panels and of the inner dimension's steps, whose parts stay in the second level of
-// cache while rows of a pass.
+// A part of b, [first, last) of its panels and of the inner dimension's steps, whose parts stay in
+// the second level of cache while rows of a pass.
 struct Block {
   int64_t first_panel, last_panel, first_step, last_step;
 
@@ -28,15 +29,20 @@ struct Block {
   int64_t steps() const { return last_step - first_step; }
 };
 
-// One thread's share of a block: some rows of a. While the unit multiplies, the vector registers finish the square of
-// sums before and cut the next rows of a into parts.
+// One thread's share of a block: some rows of a. While the unit multiplies, the vector registers
+// finish the square of sums before and cut the next rows of a into parts.
 template <class Finish> class RowsWorker {
  public:
-  // right: all parts of b, step after step of panel after panel. partial: sums of earlier steps, square after square;
-  // null where all steps are in this block.
-  RowsWorker(const RowsProduct& p, const Block& block, const float* a, const Step* right, float* partial,
-             const Finish& finish)
-      : p_(p), block_(block), a_(a), right_(right), partial_(partial), finish_(finish),
+  // right: all parts of b, step after step of panel after panel. partial: sums of earlier steps,
+  // square after square; null where all steps are in this block.
+  RowsWorker(const RowsProduct& p, const Block& block, const float* a, const Step* right,
+             float* partial, const Finish& finish)
+      : p_(p),
+        block_(block),
+        a_(a),
+        right_(right),
+        partial_(partial),
+        finish_(finish),
         left_(std::make_unique_for_overwrite<Step[]>(static_cast<size_t>(2 * block.steps()))) {}
 
   // Rows [kSide begin, kSide end). False if a number of theirs has no parts.
@@ -48,7 +54,8 @@ template <class Finish> class RowsWorker {
       const int64_t far = std::min(i + 2, end - 1);
       Fetch rows(a_ + far * kSide * p_.k + first_k(), p_.k, width, rows_of(far), times);
       Spread cutting(i + 1 < end ? block_.steps() : 0, times);
-      for (int64_t j = block_.first_panel; j < block_.last_panel; ++j) multiply({i, j}, rows, cutting);
+      for (int64_t j = block_.first_panel; j < block_.last_panel; ++j)
+        multiply({i, j}, rows, cutting);
     }
     for (int64_t r = 0; r < kSide; ++r) finish_row(r);
     return whole_;
@@ -75,22 +82,22 @@ template <class Finish> class RowsWorker {
 
   void cut(int64_t i, int64_t s) {
     const int64_t k = first_k() + s * kDepth;
-    const Panel panel{a_ + i * kSide * p_.k + k, p_.k, rows_of(i), std::min<int64_t>(kDepth, p_.k - k)};
+    const Panel panel{a_ + i * kSide * p_.k + k, p_.k, rows_of(i),
+                      std::min<int64_t>(kDepth, p_.k - k)};
     whole_ &= pack_left_rows(left_of(i) + s, panel);
   }
 
   void multiply(Square square, Fetch& rows, Spread& cutting) {
     const int64_t steps = block_.steps(), at = square.row * kSide * p_.n + square.column * kSide;
-    const Step *left = left_of(square.row), *right = right_ + square.column * steps_of(p_.k) + block_.first_step;
+    const Step *left = left_of(square.row),
+               *right = right_ + square.column * steps_of(p_.k) + block_.first_step;
     const int64_t place = square.row * pieces_of(p_.n, kSide) + square.column;
     float* partial = partial_ ? partial_ + place * kSide * kSide : nullptr;
     const bool reads = p_.read && last();
     Fetch read(reads ? p_.read + at : nullptr, p_.n, kSide, reads ? rows_of(square.row) : 0, steps);
     Spread finishing(kSide, steps);
-    if (block_.first_step == 0)
-      clear_sums();
-    else
-      load_sums(partial, kSide);
+    if (block_.first_step == 0) clear_sums();
+    else load_sums(partial, kSide);
     for (int64_t k = 0; k < steps; ++k) {
       multiply_add(left[k], right[k]);
       rows.some();
@@ -108,7 +115,8 @@ template <class Finish> class RowsWorker {
   void finish_row(int64_t r) {
     const auto [i, j] = done_;
     if (j >= 0 && r < rows_of(i))
-      finish_(i * kSide + r, j * kSide, sums_[turn_] + r * kSide, std::min<int64_t>(kSide, p_.n - j * kSide));
+      finish_(i * kSide + r, j * kSide, sums_[turn_] + r * kSide,
+              std::min<int64_t>(kSide, p_.n - j * kSide));
   }
 
   const RowsProduct& p_;
@@ -128,18 +136,23 @@ template <class Finish> class RowsWorker {
 // The parts of b, panel after panel; undefined if a number has none.
 Tensor cut_panels(const RowsProduct& p, const float* b);
 
-// Calls finish(row, column, sums, count) for all of the product: `count` sums, at most kSide, from (row, column) on.
-// False, with calls missing, if there is no unit or a number of a or b has no parts. The order of every sum is fixed.
+// Calls finish(row, column, sums, count) for all of the product: `count` sums, at most kSide, from
+// (row, column) on. False, with calls missing, if there is no unit or a number of a or b has no
+// parts. The order of every sum is fixed.
 template <class Finish>
 bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const Finish& finish) {
   if (!matrix_unit::available()) return false;
-  constexpr int64_t kCachedSteps = (1 << 20) / sizeof(Step);  // of b: half of the second level of cache
-  constexpr int64_t kMostSteps = 1024 / kDepth;               // so that rows of a serve several panels once cut
+  // of b: half of the second level of cache
+  constexpr int64_t kCachedSteps = (1 << 20) / sizeof(Step);
+  constexpr int64_t kMostSteps = 1024 / kDepth;  // so that rows of a serve several panels once cut
   const Tensor parts = cut_panels(p, b);
   if (!parts.defined()) return false;
-  const int64_t panels = pieces_of(p.n, kSide), squares = pieces_of(p.m, kSide), steps = steps_of(p.k);
-  const int64_t deep = equal_piece(steps, kMostSteps), wide = equal_piece(panels, kCachedSteps / deep);
-  const Tensor partial = deep < steps ? Tensor::empty({squares * panels * kSide * kSide}) : Tensor{};
+  const int64_t panels = pieces_of(p.n, kSide), squares = pieces_of(p.m, kSide),
+                steps = steps_of(p.k);
+  const int64_t deep = equal_piece(steps, kMostSteps),
+                wide = equal_piece(panels, kCachedSteps / deep);
+  const Tensor partial =
+      deep < steps ? Tensor::empty({squares * panels * kSide * kSide}) : Tensor{};
   std::atomic<bool> whole = true;
   for (int64_t panel = 0; panel < panels; panel += wide)
     for (int64_t step = 0; step < steps && whole; step += deep) {
@@ -156,7 +169,8 @@ bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const F
 
 #else
 
-template <class Finish> bool multiply_rows(const RowsProduct&, const float*, const float*, const Finish&) {
+template <class Finish>
+bool multiply_rows(const RowsProduct&, const float*, const float*, const Finish&) {
   return false;
 }
 

@@ -1,12 +1,13 @@
-// How a product that sums over many rows is cut into tasks: into blocks of the result, small ones into sums over parts
-// of the rows as well.
+// How a product that sums over many rows is cut into tasks: into blocks of the result, small ones
+// into sums over parts of the rows as well.
 #pragma once
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/vector.h"
 
 namespace passband::cpu {
 
-// Which sums a task makes. A function of the shape alone, so every bit is the same on any number of threads.
+// Which sums a task makes. A function of the shape alone, so every bit is the same on any number of
+// threads.
 struct SumBlocks {
   int64_t m, n, k;
   int64_t rows, columns;        // of a block

@@ -39,10 +39,8 @@ Tensor packed(const TallProduct& p, const float* b) {
   parallel_for(p.n / kTileColumns, grain_for(kTileColumns * p.k), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
       float* panel = panels.data<float>() + j * kTileColumns * p.k;
-      if (p.transpose_b)
-        pack_panel_transposed(panel, b + j * kTileColumns * p.k, p.k);
-      else
-        pack_panel(panel, b + j * kTileColumns, p.n, p.k);
+      if (p.transpose_b) pack_panel_transposed(panel, b + j * kTileColumns * p.k, p.k);
+      else pack_panel(panel, b + j * kTileColumns, p.n, p.k);
     }
   });
   return panels;
@@ -64,36 +62,37 @@ void tall_product(const TallProduct& p, float* c, const float* a, const float* b
   const Tensor panels = packed(p, b);
   const int64_t count = p.n / kTileColumns, steps = count * p.k;
   const bool stream = p.m * p.n * 4 >= kLargeBytes && may_stream(c, p.m, p.n);
-  parallel_for(pieces_of(p.m, kTileRows), grain_for(kTileRows * p.n), [&](int64_t begin, int64_t end) {
-    alignas(kVectorBytes) float copy[kTileRows * kRowStride];
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i * kTileRows, rows = std::min<int64_t>(kTileRows, p.m - row);
-      const int64_t next = i + 1 < end ? row + rows : row;
-      copy_rows(copy, a + row * p.k, rows, p.k);
-      Ahead left(a + next * p.k, kTileRows * p.k * 4, steps);
-      Ahead added = p.residual ? Ahead(p.residual + next * p.n, kTileRows * p.n * 4, steps)
-                               : Ahead(copy, 0, steps);
-      for (int64_t j = 0; j < count; ++j) {
-        const int64_t column = j * kTileColumns, at = row * p.n + column;
-        multiply_tile<kRowStride>(rows, {.a = copy,
-                                         .a_stride = 1,
-                                         .b = panels.data<float>() + column * p.k,
-                                         .b_stride = kTileColumns,
-                                         .depth = p.k,
-                                         .c = c + at,
-                                         .stride = p.n,
-                                         .residual = p.residual ? p.residual + at : nullptr,
-                                         .bias = p.bias ? p.bias + column : nullptr,
-                                         .add = false,
-                                         .stream = stream,
-                                         .first = left,
-                                         .second = added});
-        left.skip(p.k);
-        added.skip(p.k);
-      }
-    }
-    if (stream) end_streaming();
-  });
+  parallel_for(
+      pieces_of(p.m, kTileRows), grain_for(kTileRows * p.n), [&](int64_t begin, int64_t end) {
+        alignas(kVectorBytes) float copy[kTileRows * kRowStride];
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t row = i * kTileRows, rows = std::min<int64_t>(kTileRows, p.m - row);
+          const int64_t next = i + 1 < end ? row + rows : row;
+          copy_rows(copy, a + row * p.k, rows, p.k);
+          Ahead left(a + next * p.k, kTileRows * p.k * 4, steps);
+          Ahead added = p.residual ? Ahead(p.residual + next * p.n, kTileRows * p.n * 4, steps)
+                                   : Ahead(copy, 0, steps);
+          for (int64_t j = 0; j < count; ++j) {
+            const int64_t column = j * kTileColumns, at = row * p.n + column;
+            multiply_tile<kRowStride>(rows, {.a = copy,
+                                             .a_stride = 1,
+                                             .b = panels.data<float>() + column * p.k,
+                                             .b_stride = kTileColumns,
+                                             .depth = p.k,
+                                             .c = c + at,
+                                             .stride = p.n,
+                                             .residual = p.residual ? p.residual + at : nullptr,
+                                             .bias = p.bias ? p.bias + column : nullptr,
+                                             .add = false,
+                                             .stream = stream,
+                                             .first = left,
+                                             .second = added});
+            left.skip(p.k);
+            added.skip(p.k);
+          }
+        }
+        if (stream) end_streaming();
+      });
 }
 
 }  // namespace passband::cpu

@@ -1,14 +1,14 @@
-// Products of f32 matrices with many rows: 1x1 convolutions and linear layers, their input gradients
-// and their weight gradients. The activations come and go in tensors that no cache holds, so what is
-// read next is fetched while the sums before it are being made, and results that no cache can hold are
-// written past the caches.
+// Products of f32 matrices with many rows: 1x1 convolutions and linear layers, their input
+// gradients and their weight gradients. The activations come and go in tensors that no cache holds,
+// so what is read next is fetched while the sums before it are being made, and results that no
+// cache can hold are written past the caches.
 #pragma once
 #include <cstdint>
 
 namespace passband::cpu {
 
 struct TallProduct {
-  static constexpr int64_t kMostDepth = 768;     // k: rows of a stay in the first level of cache
+  static constexpr int64_t kMostDepth = 768;        // k: rows of a stay in the first level of cache
   static constexpr int64_t kMostWeights = 1 << 18;  // n * k: b stays in the second
 
   int64_t m = 0, n = 0, k = 0;
@@ -20,20 +20,22 @@ struct TallProduct {
 // The columns of every result come in multiples of this.
 int64_t tall_product_columns();
 
-// c (m, n) = a (m, k) b (k, n) + bias + residual, k at most kMostDepth. The order of every sum is fixed.
+// c (m, n) = a (m, k) b (k, n) + bias + residual, k at most kMostDepth. The order of every sum is
+// fixed.
 void tall_product(const TallProduct& shape, float* c, const float* a, const float* b);
 
 // c (m, n) = a (k, m)^T b (k, n), a sum over many rows. The order of every sum is fixed.
 void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
                              const float* b);
 
-// The same two on the matrix unit, of any depth and number of columns. False, c being unspecified, where this CPU has
-// no such unit or a number is not finite; see split_product.h.
+// The same two on the matrix unit, of any depth and number of columns. False, c being unspecified,
+// where this CPU has no such unit or a number is not finite; see split_product.h.
 bool split_product(const TallProduct& shape, float* c, const float* a, const float* b);
 bool split_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
                               const float* b);
 
-// Where the matrix unit is 1.1 to 1.7 times as fast as the other engines: what is cut into parts is used often.
+// Where the matrix unit is 1.1 to 1.7 times as fast as the other engines: what is cut into parts is
+// used often.
 bool split_product_pays(int64_t m, int64_t n, int64_t k);
 bool split_transposed_product_pays(int64_t m, int64_t n, int64_t k);
 

@@ -1,6 +1,6 @@
-// A product that sums over many rows, as weight gradients do. The result is cut into blocks, small ones
-// into sums over parts of the rows as well. A task goes through its rows in chunks: what a chunk needs
-// of both operands, and the sums, stay in the second level of cache.
+// A product that sums over many rows, as weight gradients do. The result is cut into blocks, small
+// ones into sums over parts of the rows as well. A task goes through its rows in chunks: what a
+// chunk needs of both operands, and the sums, stay in the second level of cache.
 #include "tensor/core/tensor.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/product_tile.h"

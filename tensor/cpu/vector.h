@@ -28,8 +28,8 @@ template <class A> inline constexpr int kLanes = kVectorBytes / static_cast<int>
 template <class A> struct VectorTypes {
   using Whole = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;
   typedef A Float __attribute__((vector_size(kVectorBytes)));
-  typedef Whole Mask
-      __attribute__((vector_size(kVectorBytes)));  // of a comparison: all bits set, or none
+  // of a comparison: all bits set, or none
+  typedef Whole Mask __attribute__((vector_size(kVectorBytes)));
 };
 template <class A> using Vec = typename VectorTypes<A>::Float;
 template <class A> using VecMask = typename VectorTypes<A>::Mask;
@@ -79,12 +79,12 @@ template <class T> inline void store(T* p, Vec<Accumulate<T>> v) {
   }
 }
 
-// Results larger than this are written past the caches, where their reader would not find them anyhow:
-// a line that no cache holds is else read before it is written.
+// Results larger than this are written past the caches, where their reader would not find them
+// anyhow: a line that no cache holds is else read before it is written.
 inline constexpr int64_t kStreamedBytes = 16 << 20;
 
-// A store past the caches, of whole aligned f32 vectors; for all else, and without AVX-512, a store.
-// `end_streaming` orders such stores before whatever another thread does next.
+// A store past the caches, of whole aligned f32 vectors; for all else, and without AVX-512, a
+// store. `end_streaming` orders such stores before whatever another thread does next.
 template <class T> inline void stream(T* p, Vec<Accumulate<T>> v) {
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, float>) return _mm512_stream_ps(p, v);
@@ -147,10 +147,8 @@ template <class A, int width = kLanes<A> / 2, class Join>
 inline A fold(Vec<A> v, const Join& join) {
   const Vec<A> joined = join(v, shuffle<A>(
                                     v, v, [](int l) constexpr { return (l + width) % kLanes<A>; }));
-  if constexpr (width == 1)
-    return joined[0];
-  else
-    return fold<A, width / 2>(joined, join);
+  if constexpr (width == 1) return joined[0];
+  else return fold<A, width / 2>(joined, join);
 }
 
 template <class A> inline A sum_of(Vec<A> v) {
@@ -181,10 +179,8 @@ inline void transpose_square(Vec<A> (&rows)[kLanes<A>]) {
 // One bit per lane: v > 0.
 template <class A> inline uint16_t positive_bits(Vec<A> v) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(A) == 4)
-    return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
-  else
-    return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ);
+  if constexpr (sizeof(A) == 4) return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
+  else return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ);
 #else
   uint16_t bits = 0;
   for (int i = 0; i < kLanes<A>; ++i) bits |= static_cast<uint16_t>((v[i] > 0) << i);
@@ -195,10 +191,8 @@ template <class A> inline uint16_t positive_bits(Vec<A> v) {
 // v where the lane's bit is set, 0 elsewhere.
 template <class A> inline Vec<A> keep_bits(Vec<A> v, uint16_t bits) {
 #if defined(__AVX512F__)
-  if constexpr (sizeof(A) == 4)
-    return _mm512_maskz_mov_ps(bits, v);
-  else
-    return _mm512_maskz_mov_pd(static_cast<__mmask8>(bits), v);
+  if constexpr (sizeof(A) == 4) return _mm512_maskz_mov_ps(bits, v);
+  else return _mm512_maskz_mov_pd(static_cast<__mmask8>(bits), v);
 #else
   for (int i = 0; i < kLanes<A>; ++i) v[i] = (bits >> i) & 1 ? v[i] : A(0);
   return v;

@@ -25,7 +25,8 @@ class EventMarker : public Marker {
 
 class GraphRecording : public Recording {
  public:
-  // The rehearsal fills the arena, so that nothing is asked of the driver while the graph is recorded.
+  // The rehearsal fills the arena, so that nothing is asked of the driver while the graph is
+  // recorded.
   GraphRecording() : arena_(make_arena()) { pool_keep_segments(true); }
 
   void run(const std::function<void()>& work) override {
@@ -60,7 +61,8 @@ class GraphRecording : public Recording {
   int64_t runs_ = 0;
 };
 
-// Pinning stops the device, so blocks are kept: a training step asks for the same sizes again and again.
+// Pinning stops the device, so blocks are kept: a training step asks for the same sizes again and
+// again.
 class PinnedBlocks {
  public:
   std::byte* take(int64_t bytes) {
@@ -94,8 +96,11 @@ std::unique_ptr<Recording> make_recording() { return std::make_unique<GraphRecor
 std::byte* allocate_pinned(int64_t bytes) { return pinned_blocks().take(bytes); }
 void release_pinned(std::byte* memory, int64_t bytes) { pinned_blocks().give(memory, bytes); }
 
-void copy_bytes_async(void* destination, Device to, const void* source, Device from, int64_t bytes) {
-  const Copy direction = !to.is_cuda() ? Copy::to_host : from.is_cuda() ? Copy::on_device : Copy::to_device;
+void copy_bytes_async(void* destination, Device to, const void* source, Device from,
+                      int64_t bytes) {
+  const Copy direction = !to.is_cuda()    ? Copy::to_host
+                         : from.is_cuda() ? Copy::on_device
+                                          : Copy::to_device;
   copy_async(destination, source, static_cast<size_t>(bytes), direction, compute_stream());
 }
 

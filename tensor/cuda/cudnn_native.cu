@@ -1,5 +1,5 @@
-// Convolutions by cuDNN, in the layout of this project (NHWC, weights (O, kh, kw, I)). Without cuDNN nothing is
-// possible.
+// Convolutions by cuDNN, in the layout of this project (NHWC, weights (O, kh, kw, I)). Without
+// cuDNN nothing is possible.
 #include "tensor/cuda/library_products.h"
 
 #ifdef PASSBAND_HAS_CUDNN
@@ -55,7 +55,8 @@ cudnnTensorDescriptor_t image(cudnnDataType_t type, int64_t n, int64_t c, int64_
   const auto narrow = [](int64_t number) { return static_cast<int>(number); };
   cudnnTensorDescriptor_t made = nullptr;
   check(cudnnCreateTensorDescriptor(&made), "describe");
-  check(cudnnSetTensor4dDescriptor(made, CUDNN_TENSOR_NHWC, type, narrow(n), narrow(c), narrow(h), narrow(w)),
+  check(cudnnSetTensor4dDescriptor(made, CUDNN_TENSOR_NHWC, type, narrow(n), narrow(c), narrow(h),
+                                   narrow(w)),
         "describe");
   return made;
 }
@@ -70,21 +71,25 @@ bool describe(Plan& plan, const ConvGeometry& g, DType dtype) {
   check(cudnnCreateFilterDescriptor(&plan.w), "describe");
   check(cudnnCreateConvolutionDescriptor(&plan.convolution), "describe");
   check(cudnnCreateActivationDescriptor(&plan.identity), "describe");
-  check(cudnnSetActivationDescriptor(plan.identity, CUDNN_ACTIVATION_IDENTITY, CUDNN_PROPAGATE_NAN, 0), "describe");
+  check(cudnnSetActivationDescriptor(plan.identity, CUDNN_ACTIVATION_IDENTITY, CUDNN_PROPAGATE_NAN,
+                                     0),
+        "describe");
   const int padding = narrow(g.options.padding), stride = narrow(g.options.stride),
             dilation = narrow(g.options.dilation);
-  return cudnnSetFilter4dDescriptor(plan.w, type, CUDNN_TENSOR_NHWC, narrow(g.o), narrow(g.ci), narrow(g.kh),
-                                    narrow(g.kw)) == CUDNN_STATUS_SUCCESS &&
-         cudnnSetConvolution2dDescriptor(plan.convolution, padding, padding, stride, stride, dilation, dilation,
-                                         CUDNN_CROSS_CORRELATION,
-                                         dtype == DType::f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT) ==
+  return cudnnSetFilter4dDescriptor(plan.w, type, CUDNN_TENSOR_NHWC, narrow(g.o), narrow(g.ci),
+                                    narrow(g.kh), narrow(g.kw)) == CUDNN_STATUS_SUCCESS &&
+         cudnnSetConvolution2dDescriptor(
+             plan.convolution, padding, padding, stride, stride, dilation, dilation,
+             CUDNN_CROSS_CORRELATION,
+             dtype == DType::f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT) == CUDNN_STATUS_SUCCESS &&
+         cudnnSetConvolutionGroupCount(plan.convolution, narrow(g.options.groups)) ==
              CUDNN_STATUS_SUCCESS &&
-         cudnnSetConvolutionGroupCount(plan.convolution, narrow(g.options.groups)) == CUDNN_STATUS_SUCCESS &&
          cudnnSetConvolutionMathType(plan.convolution, math_of(dtype)) == CUDNN_STATUS_SUCCESS;
 }
 
-// Takes the first of what cuDNN proposes, best first, that gives the same bits every time. A proposal's memory is that
-// of its own kind of arithmetic, so the convolution gets that too, unless it must keep to f32's.
+// Takes the first of what cuDNN proposes, best first, that gives the same bits every time. A
+// proposal's memory is that of its own kind of arithmetic, so the convolution gets that too, unless
+// it must keep to f32's.
 template <class Performance, class Propose>
 void choose_algorithm(Plan& plan, cudnnMathType_t math, Propose&& propose) {
   constexpr int kMost = 16;
@@ -92,11 +97,14 @@ void choose_algorithm(Plan& plan, cudnnMathType_t math, Propose&& propose) {
   int count = 0;
   if (propose(kMost, &count, proposals) != CUDNN_STATUS_SUCCESS) return;
   for (int i = 0; i < count && !plan.possible; ++i) {
-    if (proposals[i].status != CUDNN_STATUS_SUCCESS || proposals[i].determinism != CUDNN_DETERMINISTIC) continue;
+    if (proposals[i].status != CUDNN_STATUS_SUCCESS ||
+        proposals[i].determinism != CUDNN_DETERMINISTIC)
+      continue;
     plan.possible = true;
     plan.algorithm = static_cast<int>(proposals[i].algo);
     plan.workspace_bytes = proposals[i].memory;
-    if (math != CUDNN_FMA_MATH) check(cudnnSetConvolutionMathType(plan.convolution, proposals[i].mathType), "describe");
+    if (math != CUDNN_FMA_MATH)
+      check(cudnnSetConvolutionMathType(plan.convolution, proposals[i].mathType), "describe");
   }
 }
 
@@ -107,28 +115,32 @@ Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
   const cudnnMathType_t math = math_of(dtype);
   switch (pass) {
     case Pass::forward:
-      choose_algorithm<cudnnConvolutionFwdAlgoPerf_t>(plan, math, [&](int most, int* count, auto* proposals) {
-        return cudnnGetConvolutionForwardAlgorithm_v7(h, plan.x, plan.w, plan.convolution, plan.y, most, count,
-                                                      proposals);
-      });
+      choose_algorithm<cudnnConvolutionFwdAlgoPerf_t>(
+          plan, math, [&](int most, int* count, auto* proposals) {
+            return cudnnGetConvolutionForwardAlgorithm_v7(h, plan.x, plan.w, plan.convolution,
+                                                          plan.y, most, count, proposals);
+          });
       break;
     case Pass::forward_with_bias:  // without an activation it takes this algorithm alone
       plan.algorithm = static_cast<int>(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM);
-      plan.possible = cudnnGetConvolutionForwardWorkspaceSize(
-                          h, plan.x, plan.w, plan.convolution, plan.y, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
-                          &plan.workspace_bytes) == CUDNN_STATUS_SUCCESS;
+      plan.possible =
+          cudnnGetConvolutionForwardWorkspaceSize(h, plan.x, plan.w, plan.convolution, plan.y,
+                                                  CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
+                                                  &plan.workspace_bytes) == CUDNN_STATUS_SUCCESS;
       break;
     case Pass::backward_input:
-      choose_algorithm<cudnnConvolutionBwdDataAlgoPerf_t>(plan, math, [&](int most, int* count, auto* proposals) {
-        return cudnnGetConvolutionBackwardDataAlgorithm_v7(h, plan.w, plan.y, plan.convolution, plan.x, most, count,
-                                                           proposals);
-      });
+      choose_algorithm<cudnnConvolutionBwdDataAlgoPerf_t>(
+          plan, math, [&](int most, int* count, auto* proposals) {
+            return cudnnGetConvolutionBackwardDataAlgorithm_v7(h, plan.w, plan.y, plan.convolution,
+                                                               plan.x, most, count, proposals);
+          });
       break;
     case Pass::backward_weight:
-      choose_algorithm<cudnnConvolutionBwdFilterAlgoPerf_t>(plan, math, [&](int most, int* count, auto* proposals) {
-        return cudnnGetConvolutionBackwardFilterAlgorithm_v7(h, plan.x, plan.y, plan.convolution, plan.w, most, count,
-                                                             proposals);
-      });
+      choose_algorithm<cudnnConvolutionBwdFilterAlgoPerf_t>(
+          plan, math, [&](int most, int* count, auto* proposals) {
+            return cudnnGetConvolutionBackwardFilterAlgorithm_v7(
+                h, plan.x, plan.y, plan.convolution, plan.w, most, count, proposals);
+          });
       break;
   }
   return plan;
@@ -137,15 +149,29 @@ Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
 const Plan& plan_for(Pass pass, const ConvGeometry& g, DType dtype) {
   static std::map<std::vector<int64_t>, Plan> plans;
   const auto [stride, padding, dilation, groups] = g.options;
-  const std::vector<int64_t> key{static_cast<int64_t>(pass), static_cast<int64_t>(dtype), tf32_allowed(), g.n, g.h,
-                                 g.w, g.c, g.o, g.kh, g.kw, stride, padding, dilation, groups};
+  const std::vector<int64_t> key{static_cast<int64_t>(pass),
+                                 static_cast<int64_t>(dtype),
+                                 tf32_allowed(),
+                                 g.n,
+                                 g.h,
+                                 g.w,
+                                 g.c,
+                                 g.o,
+                                 g.kh,
+                                 g.kw,
+                                 stride,
+                                 padding,
+                                 dilation,
+                                 groups};
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   return plans.emplace(key, make_plan(pass, g, dtype)).first->second;
 }
 
-// Calls `run(plan, 1, 0, workspace)` with the factors of the new and the old result in the type cuDNN wants.
-template <class F> bool run(Pass pass, const ConvGeometry& g, const Tensor& result, const char* what, F&& call) {
+// Calls `run(plan, 1, 0, workspace)` with the factors of the new and the old result in the type
+// cuDNN wants.
+template <class F>
+bool run(Pass pass, const ConvGeometry& g, const Tensor& result, const char* what, F&& call) {
   const Plan& plan = plan_for(pass, g, result.dtype());
   if (!plan.possible) return false;
   const Tensor workspace =
@@ -164,32 +190,38 @@ template <class F> bool run(Pass pass, const ConvGeometry& g, const Tensor& resu
 bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
                             const ConvGeometry& g) {
   const Pass pass = bias.defined() ? Pass::forward_with_bias : Pass::forward;
-  return run(pass, g, y, "conv2d", [&](const Plan& p, const void* one, const void* zero, void* workspace) {
-    const auto algorithm = static_cast<cudnnConvolutionFwdAlgo_t>(p.algorithm);
-    if (!bias.defined())
-      return cudnnConvolutionForward(handle(), one, p.x, x.raw(), p.w, w.raw(), p.convolution, algorithm, workspace,
-                                     p.workspace_bytes, zero, p.y, y.raw());
-    return cudnnConvolutionBiasActivationForward(handle(), one, p.x, x.raw(), p.w, w.raw(), p.convolution, algorithm,
-                                                 workspace, p.workspace_bytes, zero, p.y, y.raw(), p.bias, bias.raw(),
-                                                 p.identity, p.y, y.raw());
-  });
+  return run(
+      pass, g, y, "conv2d", [&](const Plan& p, const void* one, const void* zero, void* workspace) {
+        const auto algorithm = static_cast<cudnnConvolutionFwdAlgo_t>(p.algorithm);
+        if (!bias.defined())
+          return cudnnConvolutionForward(handle(), one, p.x, x.raw(), p.w, w.raw(), p.convolution,
+                                         algorithm, workspace, p.workspace_bytes, zero, p.y,
+                                         y.raw());
+        return cudnnConvolutionBiasActivationForward(
+            handle(), one, p.x, x.raw(), p.w, w.raw(), p.convolution, algorithm, workspace,
+            p.workspace_bytes, zero, p.y, y.raw(), p.bias, bias.raw(), p.identity, p.y, y.raw());
+      });
 }
 
-bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvGeometry& g) {
+bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+                                   const ConvGeometry& g) {
   return run(Pass::backward_input, g, dx, "conv2d_input_gradient",
              [&](const Plan& p, const void* one, const void* zero, void* workspace) {
-               return cudnnConvolutionBackwardData(handle(), one, p.w, w.raw(), p.y, dy.raw(), p.convolution,
-                                                   static_cast<cudnnConvolutionBwdDataAlgo_t>(p.algorithm), workspace,
-                                                   p.workspace_bytes, zero, p.x, dx.raw());
+               return cudnnConvolutionBackwardData(
+                   handle(), one, p.w, w.raw(), p.y, dy.raw(), p.convolution,
+                   static_cast<cudnnConvolutionBwdDataAlgo_t>(p.algorithm), workspace,
+                   p.workspace_bytes, zero, p.x, dx.raw());
              });
 }
 
-bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvGeometry& g) {
+bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+                                    const ConvGeometry& g) {
   return run(Pass::backward_weight, g, dw, "conv2d_weight_gradient",
              [&](const Plan& p, const void* one, const void* zero, void* workspace) {
-               return cudnnConvolutionBackwardFilter(handle(), one, p.x, x.raw(), p.y, dy.raw(), p.convolution,
-                                                     static_cast<cudnnConvolutionBwdFilterAlgo_t>(p.algorithm),
-                                                     workspace, p.workspace_bytes, zero, p.w, dw.raw());
+               return cudnnConvolutionBackwardFilter(
+                   handle(), one, p.x, x.raw(), p.y, dy.raw(), p.convolution,
+                   static_cast<cudnnConvolutionBwdFilterAlgo_t>(p.algorithm), workspace,
+                   p.workspace_bytes, zero, p.w, dw.raw());
              });
 }
 
@@ -199,11 +231,18 @@ bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Te
 
 namespace passband::cuda {
 
-bool library_conv2d_forward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const ConvGeometry&) {
+bool library_conv2d_forward(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                            const ConvGeometry&) {
   return false;
 }
-bool library_conv2d_backward_input(const Tensor&, const Tensor&, const Tensor&, const ConvGeometry&) { return false; }
-bool library_conv2d_backward_weight(const Tensor&, const Tensor&, const Tensor&, const ConvGeometry&) { return false; }
+bool library_conv2d_backward_input(const Tensor&, const Tensor&, const Tensor&,
+                                   const ConvGeometry&) {
+  return false;
+}
+bool library_conv2d_backward_weight(const Tensor&, const Tensor&, const Tensor&,
+                                    const ConvGeometry&) {
+  return false;
+}
 
 }  // namespace passband::cuda
 

@@ -1,6 +1,7 @@
-// What a kernel file includes: launches, shared memory, vector accesses, tensor cores, asynchronous copies.
-// nvcc compiles it for the GPU. The host compiler (-x c++) compiles the same kernels for the emulator: see
-// tests/cuda_emulator/emulator.h for what that finds, and for how to step through a kernel in a debugger.
+// What a kernel file includes: launches, shared memory, vector accesses, tensor cores, asynchronous
+// copies. nvcc compiles it for the GPU. The host compiler (-x c++) compiles the same kernels for
+// the emulator: see tests/cuda_emulator/emulator.h for what that finds, and for how to step through
+// a kernel in a debugger.
 //
 //     __global__ void scale_kernel(const float* __restrict__ x, float* __restrict__ y, int64_t n) {
 //       SHARED(float, tile, [8][33]);
@@ -19,12 +20,14 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 
-// SHARED(float, tile, [8][33]) declares `__shared__ float tile[8][33]`. Bytes, because element types such as bf16 have
-// a default constructor, which a shared variable cannot run. Aligned for 16-byte accesses.
-#define SHARED(Type, name, ...)                                                             \
-  using name##_type = Type __VA_ARGS__;                                                     \
-  __shared__ __align__(alignof(name##_type) > 16 ? alignof(name##_type) : 16) unsigned char \
-      name##_bytes[sizeof(name##_type)];                                                    \
+// SHARED(float, tile, [8][33]) declares `__shared__ float tile[8][33]`. Bytes, because element
+// types such as bf16 have a default constructor, which a shared variable cannot run. Aligned for
+// 16-byte accesses.
+#define SHARED(Type, name, ...)                                                   \
+  using name##_type = Type __VA_ARGS__;                                           \
+  __shared__ __align__(alignof(name##_type) > 16                                  \
+                           ? alignof(name##_type)                                 \
+                           : 16) unsigned char name##_bytes[sizeof(name##_type)]; \
   auto& name = reinterpret_cast<name##_type&>(name##_bytes)
 
 // DYNAMIC_SHARED(float, tile): the memory that Launch::shared_bytes asks for, as `float* tile`.
@@ -57,29 +60,32 @@ struct Launch {
 };
 
 #if defined(__CUDACC__)
-// Lets blocks of `kernel` have this much dynamic shared memory, on the device in use. What a kernel was granted only
-// grows: a recorded launch needs what it was recorded with, whatever later launches ask for. (The 48 KiB that need no
-// grant are those of dynamic and static memory together.)
+// Lets blocks of `kernel` have this much dynamic shared memory, on the device in use. What a kernel
+// was granted only grows: a recorded launch needs what it was recorded with, whatever later
+// launches ask for. (The 48 KiB that need no grant are those of dynamic and static memory
+// together.)
 void grant_shared_memory(const void* kernel, size_t bytes);
 #endif
 
-// Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a kernel template
-// needs its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
+// Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a
+// kernel template needs its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
 template <class... Params, class... Args>
 void launch(const Launch& config, void (*kernel)(Params...), Args&&... args) {
 #if defined(__CUDACC__)
-  if (config.shared_bytes) grant_shared_memory(reinterpret_cast<const void*>(kernel), config.shared_bytes);
+  if (config.shared_bytes)
+    grant_shared_memory(reinterpret_cast<const void*>(kernel), config.shared_bytes);
   cudaLaunchConfig_t native{};
   native.gridDim = config.grid;
   native.blockDim = config.block;
   native.dynamicSmemBytes = config.shared_bytes;
   native.stream = config.stream;
   const cudaError_t error = cudaLaunchKernelEx(&native, kernel, static_cast<Params>(args)...);
-  PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ", config.site.file_name(),
-                 ":", config.site.line());
+  PASSBAND_CHECK(error == cudaSuccess, "kernel launch: ", cudaGetErrorString(error), ", at ",
+                 config.site.file_name(), ":", config.site.line());
 #else
-  emulator::enqueue_kernel(std::make_shared<emulator::BoundCall<Params...>>(kernel, static_cast<Params>(args)...),
-                           config.grid, config.block, config.shared_bytes, config.stream, config.site);
+  emulator::enqueue_kernel(
+      std::make_shared<emulator::BoundCall<Params...>>(kernel, static_cast<Params>(args)...),
+      config.grid, config.block, config.shared_bytes, config.stream, config.site);
 #endif
 }
 

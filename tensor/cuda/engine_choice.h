@@ -1,4 +1,5 @@
-// Runs an operation by one of two engines; times both when asked to choose, and remembers the choice for the shape.
+// Runs an operation by one of two engines; times both when asked to choose, and remembers the
+// choice for the shape.
 #pragma once
 #include <algorithm>
 #include <map>
@@ -15,8 +16,8 @@ class EngineChoice {
   // Everything that the time depends on: sizes, options, element type.
   using Shape = std::vector<int64_t>;
 
-  // `native()` and `library()` put the same result in the same place; `library()` returns false, having done nothing,
-  // where it can not.
+  // `native()` and `library()` put the same result in the same place; `library()` returns false,
+  // having done nothing, where it can not.
   template <class Native, class Library>
   void run(Engine engine, const Shape& shape, Native&& native, Library&& library) {
     if (engine == Engine::automatic) engine = remembered(shape, native, library);

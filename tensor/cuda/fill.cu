@@ -1,4 +1,5 @@
-// Fill: bounded by memory bandwidth, one store per element; used for constants, never inside a training step.
+// Fill: bounded by memory bandwidth, one store per element; used for constants, never inside a
+// training step.
 #include <algorithm>
 
 #include "tensor/core/memory.h"
@@ -10,14 +11,15 @@ namespace {
 
 template <class T> __global__ void fill_kernel(T* memory, T value, int64_t count) {
   const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += stride)
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += stride)
     memory[i] = value;
 }
 
 template <class T> void fill_as(void* memory, uint64_t pattern, int64_t count) {
   const int64_t blocks = std::min<int64_t>((count + 255) / 256, 4096);
-  launch({.grid = static_cast<unsigned>(blocks), .block = 256, .stream = compute_stream()}, fill_kernel<T>,
-         static_cast<T*>(memory), static_cast<T>(pattern), count);
+  launch({.grid = static_cast<unsigned>(blocks), .block = 256, .stream = compute_stream()},
+         fill_kernel<T>, static_cast<T*>(memory), static_cast<T>(pattern), count);
 }
 
 }  // namespace

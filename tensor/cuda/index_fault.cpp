@@ -16,7 +16,9 @@ std::map<int, DeviceMemory>& slots() {
 }
 
 IndexFault* fault_in(const DeviceMemory& slot) { return static_cast<IndexFault*>(slot.data()); }
-void clear(const DeviceMemory& slot) { fill_async(slot.data(), 0, sizeof(IndexFault), compute_stream()); }
+void clear(const DeviceMemory& slot) {
+  fill_async(slot.data(), 0, sizeof(IndexFault), compute_stream());
+}
 
 }  // namespace
 

@@ -20,7 +20,8 @@ namespace {
 
 constexpr int64_t kGranule = 512;  // what the driver aligns to as well
 constexpr int64_t kMiB = int64_t{1} << 20;
-constexpr int64_t kSmall = kMiB;  // small and large blocks do not share segments: a small one would pin a large one
+// small and large blocks do not share segments: a small one would pin a large one
+constexpr int64_t kSmall = kMiB;
 constexpr int64_t kSmallSegment = 2 * kMiB, kLargeSegment = 64 * kMiB;
 constexpr size_t kListed = 8;
 
@@ -58,7 +59,9 @@ class Pool {
     ++statistics_.allocations;
     statistics_.live_bytes += entry.bytes;
     statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
-    if (fill_) fill_async(block, 0xff, static_cast<size_t>(keeps_segments() ? entry.bytes : bytes), compute_stream());
+    if (fill_)
+      fill_async(block, 0xff, static_cast<size_t>(keeps_segments() ? entry.bytes : bytes),
+                 compute_stream());
     return block;
   }
 
@@ -111,7 +114,8 @@ class Pool {
     return address;
   }
 
-  // Leaves the first `size` bytes of a free block in it and makes a block of the rest, if that is worth one.
+  // Leaves the first `size` bytes of a free block in it and makes a block of the rest, if that is
+  // worth one.
   void split(std::byte* address, int64_t size) {
     Block& block = blocks_.at(address);
     const int64_t rest = block.bytes - size;
@@ -125,7 +129,8 @@ class Pool {
 
   std::byte* grow(int64_t bytes, int64_t size, int arena) {
     const bool small = size <= kSmall;
-    const int64_t preferred = small ? kSmallSegment : std::max(kLargeSegment, round_up(size, 2 * kMiB));
+    const int64_t preferred =
+        small ? kSmallSegment : std::max(kLargeSegment, round_up(size, 2 * kMiB));
     std::vector<int64_t> attempts{keeps_segments() ? preferred : bytes};
     if (keeps_segments()) attempts.insert(attempts.end(), {round_up(size, 2 * kMiB), size});
     for (const bool released : {false, true}) {
@@ -141,8 +146,10 @@ class Pool {
 
   std::byte* from_driver(int64_t bytes, bool small, int arena) {
     try {
-      auto* const address = static_cast<std::byte*>(device_malloc(static_cast<size_t>(std::max<int64_t>(bytes, 1))));
-      blocks_[address] = {.bytes = bytes, .segment = next_segment_++, .arena = arena, .small = small};
+      auto* const address =
+          static_cast<std::byte*>(device_malloc(static_cast<size_t>(std::max<int64_t>(bytes, 1))));
+      blocks_[address] = {
+          .bytes = bytes, .segment = next_segment_++, .arena = arena, .small = small};
       statistics_.reserved_bytes += bytes;
       return address;
     } catch (const OutOfMemory&) {
@@ -151,10 +158,12 @@ class Pool {
   }
 
   bool joins(Blocks::iterator left, Blocks::iterator right) const {
-    return left->second.segment == right->second.segment && !left->second.live && !right->second.live;
+    return left->second.segment == right->second.segment && !left->second.live &&
+           !right->second.live;
   }
 
-  // Joins a block that became free with its free neighbours; returns the size, leaves the address in merged_address_.
+  // Joins a block that became free with its free neighbours; returns the size, leaves the address
+  // in merged_address_.
   int64_t merge(Blocks::iterator at) {
     if (const auto next = std::next(at); next != blocks_.end() && joins(at, next)) {
       free_list(next->second).erase({next->second.bytes, next->first});
@@ -204,21 +213,25 @@ class Pool {
         bytes += block.bytes;
         ++tensors;
       }
-    std::vector<std::pair<std::string, std::pair<int64_t, int64_t>>> largest(by_scope.begin(), by_scope.end());
-    std::ranges::sort(largest, std::ranges::greater{}, [](const auto& entry) { return entry.second.first; });
+    std::vector<std::pair<std::string, std::pair<int64_t, int64_t>>> largest(by_scope.begin(),
+                                                                             by_scope.end());
+    std::ranges::sort(largest, std::ranges::greater{},
+                      [](const auto& entry) { return entry.second.first; });
     const MemoryInfo driver = memory_info();
-    std::string text = concat_text("out of device memory: ", mib(size), " asked for, ", mib(statistics_.live_bytes),
-                                   " held by tensors, ", mib(static_cast<int64_t>(driver.free_bytes)), " of ",
+    std::string text = concat_text("out of device memory: ", mib(size), " asked for, ",
+                                   mib(statistics_.live_bytes), " held by tensors, ",
+                                   mib(static_cast<int64_t>(driver.free_bytes)), " of ",
                                    mib(static_cast<int64_t>(driver.total_bytes)),
                                    " free; use a smaller --batch-size. Most is held by");
     for (size_t i = 0; i < std::min(largest.size(), kListed); ++i)
-      text += concat_text(i ? ", " : " ", largest[i].first.empty() ? "(no module)" : largest[i].first, " (",
-                          mib(largest[i].second.first), " in ", largest[i].second.second, ")");
+      text +=
+          concat_text(i ? ", " : " ", largest[i].first.empty() ? "(no module)" : largest[i].first,
+                      " (", mib(largest[i].second.first), " in ", largest[i].second.second, ")");
     return text;
   }
 
   std::mutex mutex_;
-  Blocks blocks_;  // by address
+  Blocks blocks_;                                  // by address
   std::map<std::pair<int, bool>, FreeList> free_;  // by arena and smallness
   std::unordered_set<std::string> scopes_;
   MemoryStatistics statistics_;
@@ -239,19 +252,24 @@ int current_arena = 0, arenas = 0;
 }  // namespace
 
 // Throws OutOfMemory that lists the modules whose tensors hold most.
-std::byte* allocate(int64_t bytes, Device device) { return pools()[device.index].allocate(bytes, current_arena); }
+std::byte* allocate(int64_t bytes, Device device) {
+  return pools()[device.index].allocate(bytes, current_arena);
+}
 void release(std::byte* block, int64_t, Device device) { pools()[device.index].free(block); }
 MemoryStatistics statistics(Device device) { return pools()[device.index].statistics(); }
 void reset_peak(Device device) { pools()[device.index].reset_peak(); }
 void fill_fresh(bool on, Device device) { pools()[device.index].fill(on); }
 void release_cached(Device device) { pools()[device.index].release_cached(); }
 
-void clear_bytes(void* memory, int64_t bytes) { fill_async(memory, 0, static_cast<size_t>(bytes), compute_stream()); }
+void clear_bytes(void* memory, int64_t bytes) {
+  fill_async(memory, 0, static_cast<size_t>(bytes), compute_stream());
+}
 
 void copy_bytes(void* destination, Device to, const void* source, Device from, int64_t bytes) {
   const auto size = static_cast<size_t>(bytes);
   if (to.is_cuda())
-    return copy_async(destination, source, size, from.is_cuda() ? Copy::on_device : Copy::to_device, compute_stream());
+    return copy_async(destination, source, size, from.is_cuda() ? Copy::on_device : Copy::to_device,
+                      compute_stream());
   copy(destination, source, size, Copy::to_host, compute_stream());
   throw_index_fault();
 }

@@ -2,9 +2,9 @@
 //
 //     run_product(a, b, output, {.m = m, .n = n, .k = k, .batch = batch}, x.device());
 //
-// Splitting k keeps all multiprocessors busy where the result is small and the sum long (weight gradients). The parts
-// go to memory as f32 and a second kernel adds them in order: the bits depend on the shape alone, neither on the
-// device nor on chance.
+// Splitting k keeps all multiprocessors busy where the result is small and the sum long (weight
+// gradients). The parts go to memory as f32 and a second kernel adds them in order: the bits depend
+// on the shape alone, neither on the device nor on chance.
 #pragma once
 #include <algorithm>
 
@@ -21,14 +21,16 @@ struct ProductSize {
   int64_t m = 0, n = 0, k = 0, batch = 1;
 };
 
-// result (batch, m, n) = the epilogue of the sum of partial (parts, batch, m, n). Bound by memory: each partial sum is
-// read once, by neighbouring threads in 16-byte runs.
-template <class A, class Output>
-__global__ void sum_parts_kernel(const A* __restrict__ partial, Output out, int parts, int batch, int m, int n) {
+// result (batch, m, n) = the epilogue of the sum of partial (parts, batch, m, n). Bound by memory:
+// each partial sum is read once, by neighbouring threads in 16-byte runs.
+template <class A, class Output> __global__ void sum_parts_kernel(const A* __restrict__ partial,
+                                                                  Output out, int parts, int batch,
+                                                                  int m, int n) {
   constexpr int kWidth = 4;
   const int runs = (n + kWidth - 1) / kWidth;
   const int64_t count = int64_t{batch} * m * runs, product = int64_t{batch} * m * n;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += int64_t{gridDim.x} * blockDim.x) {
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
+       i += int64_t{gridDim.x} * blockDim.x) {
     const int64_t line = i / runs;
     const int column = static_cast<int>(i % runs) * kWidth, width = min(kWidth, n - column);
     const A* from = partial + line * n + column;
@@ -43,16 +45,20 @@ __global__ void sum_parts_kernel(const A* __restrict__ partial, Output out, int 
 
 constexpr int64_t kLeastDepth = 256;  // of a part of k: less would not repay writing its sums out
 
-inline ProductGrid product_grid(const ProductSize& size, int tile_m, int tile_n, int depth, bool in_parts) {
+inline ProductGrid product_grid(const ProductSize& size, int tile_m, int tile_n, int depth,
+                                bool in_parts) {
   constexpr int64_t kWantedBlocks = 264;  // two for each multiprocessor of an H200
-  PASSBAND_CHECK(size.m <= INT32_MAX && size.n <= INT32_MAX && size.k <= INT32_MAX, "matmul: a side of ", size.m,
-                 " x ", size.n, " x ", size.k, " is more than a kernel counts");
+  PASSBAND_CHECK(size.m <= INT32_MAX && size.n <= INT32_MAX && size.k <= INT32_MAX,
+                 "matmul: a side of ", size.m, " x ", size.n, " x ", size.k,
+                 " is more than a kernel counts");
   const int64_t rows = ceil_divide(size.m, tile_m), columns = ceil_divide(size.n, tile_n);
   const int64_t tiles = rows * columns * size.batch, stages = ceil_divide(size.k, depth);
-  int64_t parts = std::clamp<int64_t>(std::min(kWantedBlocks / tiles, size.k / kLeastDepth), 1, in_parts ? 64 : 1);
+  int64_t parts = std::clamp<int64_t>(std::min(kWantedBlocks / tiles, size.k / kLeastDepth), 1,
+                                      in_parts ? 64 : 1);
   const int64_t part_stages = std::max<int64_t>(ceil_divide(stages, parts), 1);
   parts = std::max<int64_t>(ceil_divide(stages, part_stages), 1);
-  PASSBAND_CHECK(tiles * parts <= INT32_MAX, "matmul: ", tiles * parts, " tiles are more than a launch can have");
+  PASSBAND_CHECK(tiles * parts <= INT32_MAX, "matmul: ", tiles * parts,
+                 " tiles are more than a launch can have");
   ProductGrid grid;
   grid.m = static_cast<int>(size.m);
   grid.n = static_cast<int>(size.n);
@@ -71,15 +77,17 @@ template <class Output, class Launch>
 void run_in_parts(const Output& out, const ProductGrid& grid, Device device, Launch&& kernel) {
   using A = Accumulate<typename Output::Element>;
   if (grid.parts == 1) return kernel(out, PartialSums<A>{});
-  const Tensor sums = Tensor::empty({grid.parts, grid.batch, grid.m, grid.n}, dtype_of<A>(), device);
+  const Tensor sums =
+      Tensor::empty({grid.parts, grid.batch, grid.m, grid.n}, dtype_of<A>(), device);
   kernel(out, PartialSums<A>{sums.data<A>()});
   const int64_t runs = int64_t{grid.batch} * grid.m * ceil_divide(grid.n, 4);
   const auto blocks = static_cast<unsigned>(std::min<int64_t>(ceil_divide(runs, 256), 4096));
-  launch({.grid = blocks, .block = 256, .stream = compute_stream()}, sum_parts_kernel<A, Output>, sums.data<A>(), out,
-         grid.parts, grid.batch, grid.m, grid.n);
+  launch({.grid = blocks, .block = 256, .stream = compute_stream()}, sum_parts_kernel<A, Output>,
+         sums.data<A>(), out, grid.parts, grid.batch, grid.m, grid.n);
 }
 
-// As above, for any epilogue: sums along columns, of `rows` rows each, need the whole of k in one block.
+// As above, for any epilogue: sums along columns, of `rows` rows each, need the whole of k in one
+// block.
 template <class Output, class Launch>
 Tensor run_blocks(Output out, const ProductGrid& grid, int rows, Device device, Launch&& kernel) {
   using A = Accumulate<typename Output::Element>;
@@ -95,55 +103,67 @@ Tensor run_blocks(Output out, const ProductGrid& grid, int rows, Device device, 
 }
 
 template <class A, class B, class Output>
-Tensor run_simple_product(const A& a, const B& b, const Output& out, const ProductSize& size, Device device) {
+Tensor run_simple_product(const A& a, const B& b, const Output& out, const ProductSize& size,
+                          Device device) {
   using Sum = Accumulate<typename Output::Element>;
-  const ProductGrid grid = product_grid(size, SimpleTile::kSide, SimpleTile::kSide, SimpleTile::kDepth,
-                                        !Output::Finish::kSumsColumns);
-  const int64_t tiles = ceil_divide(size.m, SimpleTile::kSide) * ceil_divide(size.n, SimpleTile::kSide);
+  const ProductGrid grid = product_grid(size, SimpleTile::kSide, SimpleTile::kSide,
+                                        SimpleTile::kDepth, !Output::Finish::kSumsColumns);
+  const int64_t tiles =
+      ceil_divide(size.m, SimpleTile::kSide) * ceil_divide(size.n, SimpleTile::kSide);
   const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
-  return run_blocks(out, grid, SimpleTile::kSide, device, [&](const Output& to, const PartialSums<Sum>& partial) {
-    launch({.grid = blocks, .block = SimpleTile::kThreads, .stream = compute_stream()},
-           simple_product_kernel<A, B, Output>, a, b, to, partial, grid);
-  });
+  return run_blocks(
+      out, grid, SimpleTile::kSide, device, [&](const Output& to, const PartialSums<Sum>& partial) {
+        launch({.grid = blocks, .block = SimpleTile::kThreads, .stream = compute_stream()},
+               simple_product_kernel<A, B, Output>, a, b, to, partial, grid);
+      });
 }
 
 template <class Tile, class A, class B, class Output>
-Tensor run_tensor_core_product(const A& a, const B& b, const Output& out, const ProductSize& size, Device device) {
-  const ProductGrid grid = product_grid(size, Tile::kM, Tile::kN, Tile::template kDepth<typename Output::Element>,
-                                        !Output::Finish::kSumsColumns);
+Tensor run_tensor_core_product(const A& a, const B& b, const Output& out, const ProductSize& size,
+                               Device device) {
+  const ProductGrid grid =
+      product_grid(size, Tile::kM, Tile::kN, Tile::template kDepth<typename Output::Element>,
+                   !Output::Finish::kSumsColumns);
   const int64_t tiles = ceil_divide(size.m, Tile::kM) * ceil_divide(size.n, Tile::kN);
   const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
-  return run_blocks(out, grid, Tile::kWarpM, device, [&](const Output& to, const PartialSums<float>& partial) {
-    launch({.grid = blocks, .block = Tile::kThreads, .shared_bytes = Tile::kSharedBytes, .stream = compute_stream()},
-           tensor_core_product_kernel<Tile, A, B, Output>, a, b, to, partial, grid);
-  });
+  return run_blocks(
+      out, grid, Tile::kWarpM, device, [&](const Output& to, const PartialSums<float>& partial) {
+        launch({.grid = blocks,
+                .block = Tile::kThreads,
+                .shared_bytes = Tile::kSharedBytes,
+                .stream = compute_stream()},
+               tensor_core_product_kernel<Tile, A, B, Output>, a, b, to, partial, grid);
+      });
 }
 
 using LargeTile = TensorCoreTile<128, 128, 64, 64, 2>;
 using MiddleTile = TensorCoreTile<128, 64, 64, 32, 3>;
 using SmallTile = TensorCoreTile<64, 64, 32, 32, 4>;
 
-// Large tiles reuse more of what they fetch; small ones waste less at the edges and keep more multiprocessors busy,
-// which costs less than splitting k.
+// Large tiles reuse more of what they fetch; small ones waste less at the edges and keep more
+// multiprocessors busy, which costs less than splitting k.
 inline bool wants_large_tile(const ProductSize& size) {
   constexpr int64_t kMultiprocessors = 132;
   constexpr double kSmallTileCost = 1.3;  // for the same work
   const int64_t large = ceil_divide(size.m, 128) * ceil_divide(size.n, 128) * size.batch;
   const int64_t small = ceil_divide(size.m, 64) * ceil_divide(size.n, 64) * size.batch;
-  if (large < kMultiprocessors && (small >= kMultiprocessors || large * (size.k / kLeastDepth) < kMultiprocessors))
+  if (large < kMultiprocessors &&
+      (small >= kMultiprocessors || large * (size.k / kLeastDepth) < kMultiprocessors))
     return false;
   return 4.0 * double(large) <= kSmallTileCost * double(small);
 }
 
-// c = the epilogue of a b. Returns the sums along columns, of some rows in each line, where the epilogue asks for them:
-// (lines, n).
+// c = the epilogue of a b. Returns the sums along columns, of some rows in each line, where the
+// epilogue asks for them: (lines, n).
 template <class A, class B, class Output>
-Tensor run_product(const A& a, const B& b, const Output& out, const ProductSize& size, Device device) {
+Tensor run_product(const A& a, const B& b, const Output& out, const ProductSize& size,
+                   Device device) {
   using T = typename Output::Element;
   if constexpr (std::is_same_v<T, bf16>) {
     // Both operands transposed: nobody's hot product, so it has no large tile.
     if constexpr (A::major == Major::k || B::major == Major::side)
-      if (wants_large_tile(size)) return run_tensor_core_product<LargeTile>(a, b, out, size, device);
+      if (wants_large_tile(size))
+        return run_tensor_core_product<LargeTile>(a, b, out, size, device);
     return run_tensor_core_product<SmallTile>(a, b, out, size, device);
   } else {
     if constexpr (std::is_same_v<T, float>)
@@ -152,15 +172,19 @@ Tensor run_product(const A& a, const B& b, const Output& out, const ProductSize&
   }
 }
 
-// True where a line of `width` elements, starting every `stride` elements from `data` on, is made of aligned 16 bytes.
-template <class T> bool lines_are_aligned(const T* data, int64_t width, int64_t stride, int64_t batch_stride = 0) {
+// True where a line of `width` elements, starting every `stride` elements from `data` on, is made
+// of aligned 16 bytes.
+template <class T>
+bool lines_are_aligned(const T* data, int64_t width, int64_t stride, int64_t batch_stride = 0) {
   constexpr int64_t kRun = 16 / sizeof(T);
-  return is_pack_aligned<kRun>(data) && width % kRun == 0 && stride % kRun == 0 && batch_stride % kRun == 0;
+  return is_pack_aligned<kRun>(data) && width % kRun == 0 && stride % kRun == 0 &&
+         batch_stride % kRun == 0;
 }
 
 // A (batch, lines, width) operand in memory, with k along or across its lines.
 template <class T, Major major>
-Operand<Matrix<T>, major> matrix_operand(const Tensor& x, int64_t lines, int64_t width, int64_t batch = 1) {
+Operand<Matrix<T>, major> matrix_operand(const Tensor& x, int64_t lines, int64_t width,
+                                         int64_t batch = 1) {
   Operand<Matrix<T>, major> operand;
   operand.data = x.data<T>();
   operand.stride = width;

@@ -1,9 +1,12 @@
-// The operands of a matrix product that need not be stored as matrices: plain matrices, the patches under a
-// convolution's kernel, a convolution's weight read by input channel. All are read by lines of contiguous elements:
+// The operands of a matrix product that need not be stored as matrices: plain matrices, the patches
+// under a convolution's kernel, a convolution's weight read by input channel. All are read by lines
+// of contiguous elements:
 //
-//     const auto line = operand.line(i);              // what depends on i alone; one for many elements
+//     const auto line = operand.line(i);              // what depends on i alone; one for many
+//       elements
 //     const auto place = operand.place(j);            // what depends on j alone
-//     const T* element = operand.find(line, place);   // nullptr outside: zero padding, or beyond the end
+//     const T* element = operand.find(line, place);   // nullptr outside: zero padding, or beyond
+//       the end
 //
 // Lines and elements are counted by 32-bit numbers, memory by 64-bit ones.
 #pragma once
@@ -25,11 +28,14 @@ template <class T> struct Matrix {
 
   __device__ Line line(int i) const { return i < lines ? data + i * stride : nullptr; }
   __device__ Place place(int j) const { return j; }
-  __device__ const T* find(Line line, Place j) const { return line && j < width ? line + j : nullptr; }
+  __device__ const T* find(Line line, Place j) const {
+    return line && j < width ? line + j : nullptr;
+  }
 };
 
-// The patches of an image: line i is a pixel (image, row, column) of a grid over the image, its elements are the taps
-// (tap row, tap column, channel) around it, at  row * stride + origin + tap * step. A step may be negative.
+// The patches of an image: line i is a pixel (image, row, column) of a grid over the image, its
+// elements are the taps (tap row, tap column, channel) around it, at  row * stride + origin + tap *
+// step. A step may be negative.
 template <class T> struct Patches {
   using Element = T;
   struct Line {
@@ -41,10 +47,10 @@ template <class T> struct Patches {
   };
   static constexpr int kOutside = -(1 << 30);
 
-  const T* data = nullptr;    // the first channel of the group
-  int64_t pixel_stride = 0;   // elements from pixel to pixel
+  const T* data = nullptr;        // the first channel of the group
+  int64_t pixel_stride = 0;       // elements from pixel to pixel
   int height = 0, row_width = 0;  // of the image
-  int lines = 0, width = 0;   // grid pixels in all; elements of a patch
+  int lines = 0, width = 0;       // grid pixels in all; elements of a patch
   int stride = 1, step_y = 1, step_x = 1, origin_y = 0, origin_x = 0;
   Divisor grid_rows, grid_columns, channels, tap_columns;
 
@@ -53,7 +59,8 @@ template <class T> struct Patches {
     int column = i;
     int row = grid_columns.split(column);
     const int image = grid_rows.split(row);
-    return {int64_t{image} * height * row_width, row * stride + origin_y, column * stride + origin_x};
+    return {int64_t{image} * height * row_width, row * stride + origin_y,
+            column * stride + origin_x};
   }
   __device__ Place place(int j) const {
     if (j >= width) return {0, kOutside, 0};
@@ -67,18 +74,20 @@ template <class T> struct Patches {
     const bool inside = static_cast<unsigned>(y) < static_cast<unsigned>(height) &&
                         static_cast<unsigned>(x) < static_cast<unsigned>(row_width);
     if (!inside) return nullptr;
-    return data + (line.image + static_cast<int64_t>(y) * row_width + x) * pixel_stride + place.channel;
+    return data + (line.image + static_cast<int64_t>(y) * row_width + x) * pixel_stride +
+           place.channel;
   }
 };
 
-// A weight (O, kh, kw, I) read by lines (tap row, tap column, o) of input channels; only the taps first + n * step.
+// A weight (O, kh, kw, I) read by lines (tap row, tap column, o) of input channels; only the taps
+// first + n * step.
 template <class T> struct WeightTaps {
   using Element = T;
   using Line = const T*;
   using Place = int;
 
-  const T* data = nullptr;     // the first tap
-  int64_t filter_stride = 0;   // elements from output channel to output channel
+  const T* data = nullptr;                    // the first tap
+  int64_t filter_stride = 0;                  // elements from output channel to output channel
   int64_t row_stride = 0, column_stride = 0;  // from tap to tap
   int lines = 0, width = 0;
   Divisor outputs, tap_columns;
@@ -91,7 +100,9 @@ template <class T> struct WeightTaps {
     return data + output * filter_stride + row * row_stride + column * column_stride;
   }
   __device__ Place place(int j) const { return j; }
-  __device__ const T* find(Line line, Place j) const { return line && j < width ? line + j : nullptr; }
+  __device__ const T* find(Line line, Place j) const {
+    return line && j < width ? line + j : nullptr;
+  }
 };
 
 // Which index of the product (m, n, k) runs along a line: k, or that of the operand's own side.

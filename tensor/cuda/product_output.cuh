@@ -1,12 +1,12 @@
-// Where the tiles of a matrix product come from and go to: the work of a block, and what becomes of a sum before it is
-// rounded and stored (the epilogue).
+// Where the tiles of a matrix product come from and go to: the work of a block, and what becomes of
+// a sum before it is rounded and stored (the epilogue).
 #pragma once
 #include "tensor/cuda/product_operands.cuh"
 
 namespace passband::cuda {
 
-// Blocks are numbered so that neighbours share the rows of a, and all of b stays in the cache: columns first, then
-// rows, parts of k, batches.
+// Blocks are numbered so that neighbours share the rows of a, and all of b stays in the cache:
+// columns first, then rows, parts of k, batches.
 struct ProductGrid {
   int m = 0, n = 0, k = 0, batch = 1;
   int parts = 1;       // of k, each summed by blocks of its own
@@ -29,16 +29,18 @@ struct BlockTile {
   }
 };
 
-// The usual epilogue: what becomes of a sum whose bias is added, and of the residual (0 where there is none). Others
-// are written where they are used.
+// The usual epilogue: what becomes of a sum whose bias is added, and of the residual (0 where there
+// is none). Others are written where they are used.
 struct AddResidual {
-  static constexpr bool kKeepsSum = false;     // the sum, its bias added, is stored as well
-  static constexpr bool kSumsColumns = false;  // the results are summed along columns, before they are rounded
+  static constexpr bool kKeepsSum = false;  // the sum, its bias added, is stored as well
+  // the results are summed along columns, before they are rounded
+  static constexpr bool kSumsColumns = false;
   template <class A> static __device__ A finish(A sum, A residual) { return sum + residual; }
 };
 
-// The result, row-major, with an optional bias (n) and residual. Its rows may be pixels of a coarser grid inside an
-// image (every stride-th from `first` on), as in the input gradient of a strided convolution.
+// The result, row-major, with an optional bias (n) and residual. Its rows may be pixels of a
+// coarser grid inside an image (every stride-th from `first` on), as in the input gradient of a
+// strided convolution.
 template <class T, class Epilogue = AddResidual> struct ProductOutput {
   using Element = T;
   using Finish = Epilogue;
@@ -48,9 +50,10 @@ template <class T, class Epilogue = AddResidual> struct ProductOutput {
   const T* bias = nullptr;      // moves by bias_stride from product to product of a batch
   const T* residual = nullptr;  // laid out as the result
   T* kept_sum = nullptr;        // laid out as the result; may be null
-  Accumulate<T>* column_sums = nullptr;  // (lines, n), a line for each block or warp of rows; may be null
+  // (lines, n), a line for each block or warp of rows; may be null
+  Accumulate<T>* column_sums = nullptr;
   int64_t bias_stride = 0;
-  bool aligned = false;         // whole, aligned runs of 16 bytes everywhere
+  bool aligned = false;  // whole, aligned runs of 16 bytes everywhere
   bool scattered = false;
   Divisor grid_rows, grid_columns;
   int64_t image_pixels = 0, row_pixels = 0, column_pixels = 0;  // steps, in pixels, when scattered
@@ -67,14 +70,16 @@ template <class T, class Epilogue = AddResidual> struct ProductOutput {
   }
 };
 
-// The parts of a split product: partial sums (part, batch, m, n), added up by a second kernel in a fixed order.
+// The parts of a split product: partial sums (part, batch, m, n), added up by a second kernel in a
+// fixed order.
 template <class A> struct PartialSums {
   A* data = nullptr;  // null: the product is not split
 
   // Sums of neighbouring columns, `count` of them within the result.
-  template <int width>
-  __device__ __forceinline__ void store(const ProductGrid& grid, const BlockTile& tile, const A (&sums)[width],
-                                        int row, int column, int count) const {
+  template <int width> __device__ __forceinline__ void store(const ProductGrid& grid,
+                                                             const BlockTile& tile,
+                                                             const A (&sums)[width], int row,
+                                                             int column, int count) const {
     const int64_t product = int64_t{tile.part} * grid.batch + tile.batch;
     A* const to = data + (product * grid.m + row) * grid.n + column;
     constexpr int kPack = kPackWidth<A>;
@@ -94,11 +99,11 @@ template <class A> struct PartialSums {
   }
 };
 
-// Adds the bias to `count` neighbouring sums of one row, hands them to the epilogue, rounds and stores them. Leaves the
-// results in `sums`.
+// Adds the bias to `count` neighbouring sums of one row, hands them to the epilogue, rounds and
+// stores them. Leaves the results in `sums`.
 template <int width, class T, class Finish, class A>
-__device__ __forceinline__ void finish_run(const ProductOutput<T, Finish>& out, A (&sums)[width], int row, int column,
-                                           int batch, int count) {
+__device__ __forceinline__ void finish_run(const ProductOutput<T, Finish>& out, A (&sums)[width],
+                                           int row, int column, int batch, int count) {
   const int64_t at = out.offset(row, batch) + column;
   const T* const bias = out.bias ? out.bias + batch * out.bias_stride + column : nullptr;
   const T* const residual = out.residual ? out.residual + at : nullptr;
@@ -135,11 +140,12 @@ __device__ __forceinline__ void finish_run(const ProductOutput<T, Finish>& out, 
   }
 }
 
-// `width` neighbouring sums of a block, to wherever they go; those outside the result go nowhere. The results are added
-// to `columns` where the epilogue sums them.
+// `width` neighbouring sums of a block, to wherever they go; those outside the result go nowhere.
+// The results are added to `columns` where the epilogue sums them.
 template <int width, class T, class Finish, class A>
-__device__ __forceinline__ void store_run(const ProductOutput<T, Finish>& out, const PartialSums<A>& partial,
-                                          const ProductGrid& grid, const BlockTile& tile, A (&sums)[width], int row,
+__device__ __forceinline__ void store_run(const ProductOutput<T, Finish>& out,
+                                          const PartialSums<A>& partial, const ProductGrid& grid,
+                                          const BlockTile& tile, A (&sums)[width], int row,
                                           int column, A (&columns)[width]) {
   const int count = min(width, grid.n - column);
   if (row >= grid.m || count <= 0) return;
@@ -153,8 +159,9 @@ __device__ __forceinline__ void store_run(const ProductOutput<T, Finish>& out, c
 
 // A line of column sums, `width` neighbours of it.
 template <int width, class T, class Finish, class A>
-__device__ __forceinline__ void store_columns(const ProductOutput<T, Finish>& out, const ProductGrid& grid,
-                                              const A (&columns)[width], int line, int column) {
+__device__ __forceinline__ void store_columns(const ProductOutput<T, Finish>& out,
+                                              const ProductGrid& grid, const A (&columns)[width],
+                                              int line, int column) {
 #pragma unroll
   for (int i = 0; i < width; ++i)
     if (column + i < grid.n) out.column_sums[int64_t{line} * grid.n + column + i] = columns[i];

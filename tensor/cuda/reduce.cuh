@@ -15,15 +15,13 @@ __device__ __forceinline__ T warp_fold(T value, const Join& join, int lanes = 32
   return value;
 }
 
-template <class T>
-__device__ __forceinline__ T warp_sum(T value, int lanes = 32) {
+template <class T> __device__ __forceinline__ T warp_sum(T value, int lanes = 32) {
   return warp_fold(
       value, [](T a, T b) { return a + b; }, lanes);
 }
 
 // NaN is passed over.
-template <class T>
-__device__ __forceinline__ T warp_max(T value, int lanes = 32) {
+template <class T> __device__ __forceinline__ T warp_max(T value, int lanes = 32) {
   return warp_fold(
       value, [](T a, T b) { return max(a, b); }, lanes);
 }

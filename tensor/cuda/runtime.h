@@ -1,6 +1,7 @@
-// The CUDA runtime as this project uses it: memory, copies, streams, events, graphs. No CUDA header is needed to
-// include this one. runtime_native.cu implements it on a GPU; in the emulated build tests/cuda_emulator does.
-// Everything throws Error (OutOfMemory for memory) with the text of the failure.
+// The CUDA runtime as this project uses it: memory, copies, streams, events, graphs. No CUDA header
+// is needed to include this one. runtime_native.cu implements it on a GPU; in the emulated build
+// tests/cuda_emulator does. Everything throws Error (OutOfMemory for memory) with the text of the
+// failure.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,10 +20,10 @@ using CallSite = std::source_location;
 
 struct DeviceInfo {
   std::string name;
-  int major = 0, minor = 0;     // compute capability
+  int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   size_t memory_bytes = 0;
-  size_t shared_bytes = 0;      // that one block may use
+  size_t shared_bytes = 0;  // that one block may use
   bool emulated = false;
 };
 int device_count();
@@ -34,7 +35,8 @@ struct MemoryInfo {
 };
 MemoryInfo memory_info();
 
-// `bytes` of device memory, at least 16-byte aligned; nullptr for 0 bytes. Freeing waits for all work on the device.
+// `bytes` of device memory, at least 16-byte aligned; nullptr for 0 bytes. Freeing waits for all
+// work on the device.
 void* device_malloc(size_t bytes, CallSite site = CallSite::current());
 void device_free(void* memory);
 
@@ -43,12 +45,13 @@ void* pinned_malloc(size_t bytes);
 void pinned_free(void* memory);
 
 enum class Copy { to_device, to_host, on_device };
-// Copies when the stream gets there. Until it is synchronised, leave a host destination, and a pinned source, alone.
-void copy_async(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream = nullptr,
-                CallSite site = CallSite::current());
+// Copies when the stream gets there. Until it is synchronised, leave a host destination, and a
+// pinned source, alone.
+void copy_async(void* destination, const void* source, size_t bytes, Copy direction,
+                StreamHandle stream = nullptr, CallSite site = CallSite::current());
 // As above, and waits.
-void copy(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream = nullptr,
-          CallSite site = CallSite::current());
+void copy(void* destination, const void* source, size_t bytes, Copy direction,
+          StreamHandle stream = nullptr, CallSite site = CallSite::current());
 // Sets each byte to `value`.
 void fill_async(void* memory, int value, size_t bytes, StreamHandle stream = nullptr,
                 CallSite site = CallSite::current());
@@ -91,7 +94,8 @@ class Event {
 
   void record(StreamHandle stream = nullptr);
   void synchronize() const;
-  void wait_quietly() const noexcept;  // for destructors: a failure is left to the next call that may throw
+  // for destructors: a failure is left to the next call that may throw
+  void wait_quietly() const noexcept;
   bool finished() const;  // also when never recorded
   // Time on the device from `start` to this event, both recorded and finished.
   float milliseconds_since(const Event& start) const;
@@ -111,9 +115,10 @@ class Graph {
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
-  // Runs `work`, which gives kernels, copies and fills to `stream`; they are recorded instead of executed.
-  // Nothing in `work` may wait for the device. Memory that it allocates is allocated once, not in each launch (and the
-  // emulator refuses it: a rehearsal should have made it available).
+  // Runs `work`, which gives kernels, copies and fills to `stream`; they are recorded instead of
+  // executed. Nothing in `work` may wait for the device. Memory that it allocates is allocated
+  // once, not in each launch (and the emulator refuses it: a rehearsal should have made it
+  // available).
   void record(StreamHandle stream, const std::function<void()>& work);
   void launch(StreamHandle stream) const;
 

@@ -24,8 +24,8 @@ cudaMemcpyKind native(Copy direction) {
   return cudaMemcpyDefault;
 }
 
-// While a graph is recorded the driver refuses whatever might wait for other streams. Memory may come and go all the
-// same: it is no part of the recording.
+// While a graph is recorded the driver refuses whatever might wait for other streams. Memory may
+// come and go all the same: it is no part of the recording.
 class NoPartOfRecording {
  public:
   NoPartOfRecording() { exchange(); }
@@ -64,8 +64,12 @@ std::string device_trouble() {
 DeviceInfo device_info(int device) {
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, device), "device_info");
-  return {properties.name,           properties.major,          properties.minor,
-          properties.multiProcessorCount, properties.totalGlobalMem, properties.sharedMemPerBlockOptin,
+  return {properties.name,
+          properties.major,
+          properties.minor,
+          properties.multiProcessorCount,
+          properties.totalGlobalMem,
+          properties.sharedMemPerBlockOptin,
           false};
 }
 
@@ -85,14 +89,15 @@ void* device_malloc(size_t bytes, CallSite) {
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     const MemoryInfo info = memory_info();
-    throw OutOfMemory(with_scope(concat_text("out of device memory: ", bytes, " bytes asked for, ", info.free_bytes,
-                                             " of ", info.total_bytes, " free")));
+    throw OutOfMemory(with_scope(concat_text("out of device memory: ", bytes, " bytes asked for, ",
+                                             info.free_bytes, " of ", info.total_bytes, " free")));
   }
   check(error, "device_malloc");
   return memory;
 }
 
-// Frees come from destructors, also while the process ends and the driver is gone: no exception, nothing to report.
+// Frees come from destructors, also while the process ends and the driver is gone: no exception,
+// nothing to report.
 void device_free(void* memory) {
   const NoPartOfRecording relaxed;
   static_cast<void>(cudaFree(memory));
@@ -103,17 +108,20 @@ void* pinned_malloc(size_t bytes) {
   void* memory = nullptr;
   if (cudaMallocHost(&memory, bytes) == cudaSuccess) return memory;
   cudaGetLastError();
-  throw OutOfMemory(with_scope(concat_text("out of host memory that can be pinned: ", bytes, " bytes asked for")));
+  throw OutOfMemory(with_scope(
+      concat_text("out of host memory that can be pinned: ", bytes, " bytes asked for")));
 }
 
 void pinned_free(void* memory) { static_cast<void>(cudaFreeHost(memory)); }
 
-void copy_async(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream, CallSite) {
+void copy_async(void* destination, const void* source, size_t bytes, Copy direction,
+                StreamHandle stream, CallSite) {
   if (bytes == 0) return;
   check(cudaMemcpyAsync(destination, source, bytes, native(direction), stream), "copy");
 }
 
-void copy(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream, CallSite site) {
+void copy(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream,
+          CallSite site) {
   copy_async(destination, source, bytes, direction, stream, site);
   synchronize(stream);
 }
@@ -126,7 +134,8 @@ void fill_async(void* memory, int value, size_t bytes, StreamHandle stream, Call
 void host_call_async(std::function<void()> work, StreamHandle stream) {
   auto owned = std::make_unique<std::function<void()>>(std::move(work));
   const auto call = [](void* argument) {
-    const std::unique_ptr<std::function<void()>> function(static_cast<std::function<void()>*>(argument));
+    const std::unique_ptr<std::function<void()>> function(
+        static_cast<std::function<void()>*>(argument));
     (*function)();
   };
   check(cudaLaunchHostFunc(stream, call, owned.get()), "host_call");
@@ -138,19 +147,23 @@ void synchronize_device() { check(cudaDeviceSynchronize(), "synchronize_device")
 void check_launches(const char* what) { check(cudaGetLastError(), what); }
 
 void grant_shared_memory(const void* kernel, size_t bytes) {
-  static std::map<std::pair<int, const void*>, size_t> granted;  // kernels are launched by one thread
+  // kernels are launched by one thread
+  static std::map<std::pair<int, const void*>, size_t> granted;
   int device = 0;
   check(cudaGetDevice(&device), "grant_shared_memory");
   size_t& now = granted[{device, kernel}];
   if (bytes <= now) return;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(bytes)),
         "shared memory of a kernel");
   now = bytes;
 }
 
 Stream::Stream() { check(cudaStreamCreateWithFlags(&handle_, cudaStreamNonBlocking), "Stream"); }
 Stream::~Stream() { static_cast<void>(cudaStreamDestroy(handle_)); }
-bool Stream::finished() const { return cuda::finished(cudaStreamQuery(handle_), "Stream::finished"); }
+bool Stream::finished() const {
+  return cuda::finished(cudaStreamQuery(handle_), "Stream::finished");
+}
 
 struct Event::Impl {
   cudaEvent_t event = nullptr;
@@ -162,15 +175,20 @@ void Stream::wait(const Event& event) const {
 
 Event::Event() : impl_(std::make_unique<Impl>()) { check(cudaEventCreate(&impl_->event), "Event"); }
 Event::~Event() { static_cast<void>(cudaEventDestroy(impl_->event)); }
-void Event::record(StreamHandle stream) { check(cudaEventRecord(impl_->event, stream), "Event::record"); }
+void Event::record(StreamHandle stream) {
+  check(cudaEventRecord(impl_->event, stream), "Event::record");
+}
 void Event::synchronize() const { check(cudaEventSynchronize(impl_->event), "Event::synchronize"); }
 // A kernel that failed fails every later call too.
 void Event::wait_quietly() const noexcept { static_cast<void>(cudaEventSynchronize(impl_->event)); }
-bool Event::finished() const { return cuda::finished(cudaEventQuery(impl_->event), "Event::finished"); }
+bool Event::finished() const {
+  return cuda::finished(cudaEventQuery(impl_->event), "Event::finished");
+}
 
 float Event::milliseconds_since(const Event& start) const {
   float milliseconds = 0;
-  check(cudaEventElapsedTime(&milliseconds, start.impl_->event, impl_->event), "milliseconds_since");
+  check(cudaEventElapsedTime(&milliseconds, start.impl_->event, impl_->event),
+        "milliseconds_since");
   return milliseconds;
 }
 

@@ -1,10 +1,12 @@
-// A matrix product on the ordinary arithmetic units, for f32 and f64 at full precision. A block of 256 threads makes a
-// tile of 64 x 64, each thread 4 x 4 of it, from stages of 16 steps of k in shared memory.
+// A matrix product on the ordinary arithmetic units, for f32 and f64 at full precision. A block of
+// 256 threads makes a tile of 64 x 64, each thread 4 x 4 of it, from stages of 16 steps of k in
+// shared memory.
 //
-// Bound: the f32 units (H200: 67 TFLOP/s). A stage of 64 x 64 x 16 is 65,536 multiply-adds for 8 KB read, 16 FLOP a
-// byte, from the second-level cache mostly; in shared memory a thread reads 8 numbers for 16 multiply-adds, as two
-// 16-byte accesses that the rows of a warp share, so those take half of the arithmetic's time. The next stage is on
-// its way in registers while the present one is multiplied.
+// Bound: the f32 units (H200: 67 TFLOP/s). A stage of 64 x 64 x 16 is 65,536 multiply-adds for 8 KB
+// read, 16 FLOP a byte, from the second-level cache mostly; in shared memory a thread reads 8
+// numbers for 16 multiply-adds, as two 16-byte accesses that the rows of a warp share, so those
+// take half of the arithmetic's time. The next stage is on its way in registers while the present
+// one is multiplied.
 #pragma once
 #include "tensor/cuda/product_output.cuh"
 
@@ -35,22 +37,25 @@ template <class Source, class A> class SimpleStage {
   }
 
  private:
-  static __device__ int element(int i) { return static_cast<int>(threadIdx.x) + i * SimpleTile::kThreads; }
+  static __device__ int element(int i) {
+    return static_cast<int>(threadIdx.x) + i * SimpleTile::kThreads;
+  }
   static __device__ int depth_of(int i) {
-    return Source::major == Major::k ? element(i) % SimpleTile::kDepth : element(i) / SimpleTile::kSide;
+    return Source::major == Major::k ? element(i) % SimpleTile::kDepth
+                                     : element(i) / SimpleTile::kSide;
   }
   static __device__ int side_of(int i) {
-    return Source::major == Major::k ? element(i) / SimpleTile::kDepth : element(i) % SimpleTile::kSide;
+    return Source::major == Major::k ? element(i) / SimpleTile::kDepth
+                                     : element(i) % SimpleTile::kSide;
   }
 
   A values_[SimpleTile::kLoads];
 };
 
 // Adds the column sums of a block's 16 rows of threads; stores them as the line of this block.
-template <class Output, class A>
-__device__ __forceinline__ void add_columns(const Output& out, const ProductGrid& grid, const BlockTile& tile,
-                                            const A (&columns)[4],
-                                            A (&shared)[SimpleTile::kDepth][SimpleTile::kSide + 4]) {
+template <class Output, class A> __device__ __forceinline__ void add_columns(
+    const Output& out, const ProductGrid& grid, const BlockTile& tile, const A (&columns)[4],
+    A (&shared)[SimpleTile::kDepth][SimpleTile::kSide + 4]) {
   static_assert(SimpleTile::kDepth == 16, "a row of shared memory for each row of threads");
 #pragma unroll
   for (int i = 0; i < 4; ++i) shared[threadIdx.x / 16][threadIdx.x % 16 * 4 + i] = columns[i];
@@ -58,13 +63,15 @@ __device__ __forceinline__ void add_columns(const Output& out, const ProductGrid
   if (threadIdx.x >= SimpleTile::kSide) return;
   A sum[1] = {};
   for (int row = 0; row < 16; ++row) sum[0] += shared[row][threadIdx.x];
-  store_columns(out, grid, sum, tile.row / SimpleTile::kSide, tile.column + static_cast<int>(threadIdx.x));
+  store_columns(out, grid, sum, tile.row / SimpleTile::kSide,
+                tile.column + static_cast<int>(threadIdx.x));
 }
 
 template <class SourceA, class SourceB, class Output>
 __global__ void __launch_bounds__(SimpleTile::kThreads)
-simple_product_kernel(SourceA a, SourceB b, Output out, PartialSums<Accumulate<typename Output::Element>> partial,
-                      ProductGrid grid) {
+    simple_product_kernel(SourceA a, SourceB b, Output out,
+                          PartialSums<Accumulate<typename Output::Element>> partial,
+                          ProductGrid grid) {
   using A = Accumulate<typename Output::Element>;
   SHARED(A, a_tile, [SimpleTile::kDepth][SimpleTile::kSide + 4]);
   SHARED(A, b_tile, [SimpleTile::kDepth][SimpleTile::kSide + 4]);

@@ -17,8 +17,8 @@ constexpr int kMostDevices = 64;
 int device_index = 0;
 bool recording_graph = false;
 
-// What each device is given on first use. At the end of the program, tensors with static lifetime may die later: they
-// ask for none of this.
+// What each device is given on first use. At the end of the program, tensors with static lifetime
+// may die later: they ask for none of this.
 struct DeviceState {
   DeviceState() { fill_async(step_offset.data(), 0, sizeof(uint64_t), stream); }
   Stream stream;
@@ -39,8 +39,12 @@ DeviceState& made_state() {
 
 StreamHandle compute_stream() { return made_state().stream; }
 
-const uint64_t* step_offset() { return static_cast<const uint64_t*>(made_state().step_offset.data()); }
-void set_step_offset(uint64_t steps) { fill_elements(made_state().step_offset.data(), steps, sizeof(uint64_t), 1); }
+const uint64_t* step_offset() {
+  return static_cast<const uint64_t*>(made_state().step_offset.data());
+}
+void set_step_offset(uint64_t steps) {
+  fill_elements(made_state().step_offset.data(), steps, sizeof(uint64_t), 1);
+}
 
 bool is_recording() { return recording_graph; }
 RecordingScope::RecordingScope() { recording_graph = true; }
@@ -49,9 +53,10 @@ RecordingScope::~RecordingScope() { recording_graph = false; }
 void use_device(int index) {
   const int count = device_count();
   if (index < 0 || index >= count || index >= kMostDevices)
-    throw UsageError(concat_text("--device cuda:", index, ": this machine has ", count,
-                                 count == 1 ? " CUDA device" : " CUDA devices",
-                                 count ? ", counted from 0" : "; the driver says: " + device_trouble()));
+    throw UsageError(
+        concat_text("--device cuda:", index, ": this machine has ", count,
+                    count == 1 ? " CUDA device" : " CUDA devices",
+                    count ? ", counted from 0" : "; the driver says: " + device_trouble()));
   set_device(index);
   device_index = index;
 }

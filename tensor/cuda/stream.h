@@ -1,8 +1,9 @@
-// The stream that every kernel and every library call of this project runs on. One stream is why memory can be reused
-// the moment a tensor dies: what reads it next runs later.
+// The stream that every kernel and every library call of this project runs on. One stream is why
+// memory can be reused the moment a tensor dies: what reads it next runs later.
 //
-// Scratch memory of a kernel is a tensor, `Tensor::empty(shape, DType::f32, x.device())`: the pool (pool.h) hands it
-// out without asking the driver, and takes it back when the tensor dies, although the kernel may not have run yet.
+// Scratch memory of a kernel is a tensor, `Tensor::empty(shape, DType::f32, x.device())`: the pool
+// (pool.h) hands it out without asking the driver, and takes it back when the tensor dies, although
+// the kernel may not have run yet.
 #pragma once
 #include <cstdint>
 
@@ -13,7 +14,8 @@ namespace passband::cuda {
 // The compute stream of the device in use; made on first use, lives as long as the program.
 StreamHandle compute_stream();
 
-// Whether the work given to the compute stream is being recorded: nothing may wait for the device then.
+// Whether the work given to the compute stream is being recorded: nothing may wait for the device
+// then.
 bool is_recording();
 // While one lives, is_recording() holds.
 class RecordingScope {
@@ -24,8 +26,8 @@ class RecordingScope {
   RecordingScope& operator=(const RecordingScope&) = delete;
 };
 
-// In device memory: how many steps after the recording a launched recording runs, 0 elsewhere. Kernels that draw random
-// numbers add it to the step of their key, which is that of the recording.
+// In device memory: how many steps after the recording a launched recording runs, 0 elsewhere.
+// Kernels that draw random numbers add it to the step of their key, which is that of the recording.
 const uint64_t* step_offset();
 // Sets it for the work given to the compute stream from now on.
 void set_step_offset(uint64_t steps);

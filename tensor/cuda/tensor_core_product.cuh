@@ -1,27 +1,31 @@
 // A matrix product on the tensor cores (mma.sync): bf16, and f32 rounded to tf32; sums in f32.
 //
-// A block makes a tile of the result from stages of 128 bytes of k (64 bf16, 32 f32), three of which are in shared
-// memory: while one is multiplied, the next two are on their way (cp.async). A warp makes a part of the tile, 16 x 8
-// at a time, from fragments that ldmatrix takes out of shared memory.
+// A block makes a tile of the result from stages of 128 bytes of k (64 bf16, 32 f32), three of
+// which are in shared memory: while one is multiplied, the next two are on their way (cp.async). A
+// warp makes a part of the tile, 16 x 8 at a time, from fragments that ldmatrix takes out of shared
+// memory.
 //
-// Shared memory holds runs of 16 bytes, their place within a line exclusive-or-ed with the line's number. So the eight
-// rows that one ldmatrix reads, and the runs that eight threads write, always lie in different banks, without padding.
+// Shared memory holds runs of 16 bytes, their place within a line exclusive-or-ed with the line's
+// number. So the eight rows that one ldmatrix reads, and the runs that eight threads write, always
+// lie in different banks, without padding.
 //
-// Bound, counted, on an H200. Through mma.sync its tensor cores give some 60 % of the 790 TFLOP/s of wgmma, 6.5 cycles
-// for an mma. A 128 x 128 tile does 64 FLOP per byte of bf16 that it fetches, so that rate is 7 TB/s from the
-// second-level cache, which gives about 6: large products are bound by both, those of k < 200 by memory. They are why
-// the result leaves through shared memory, in runs of 16 bytes.
-// Shared memory: a warp of 64 x 64 reads 128 rows of 32 bytes, 32 cycles, for 32 mma; with the four quarters of a
-// multiprocessor reading in turn, 128 of 208 cycles. (A warp of 64 x 32 takes 96 of 104; hence the large warps.)
-// Considered: rows padded by 16 bytes (2-way conflicts when cp.async writes them), stages of 64 bytes (twice the
-// barriers), a tile of 128 x 256 (85 FLOP per byte, but few products here are large enough to fill the device with it).
+// Bound, counted, on an H200. Through mma.sync its tensor cores give some 60 % of the 790 TFLOP/s
+// of wgmma, 6.5 cycles for an mma. A 128 x 128 tile does 64 FLOP per byte of bf16 that it fetches,
+// so that rate is 7 TB/s from the second-level cache, which gives about 6: large products are bound
+// by both, those of k < 200 by memory. They are why the result leaves through shared memory, in
+// runs of 16 bytes. Shared memory: a warp of 64 x 64 reads 128 rows of 32 bytes, 32 cycles, for 32
+// mma; with the four quarters of a multiprocessor reading in turn, 128 of 208 cycles. (A warp of 64
+// x 32 takes 96 of 104; hence the large warps.) Considered: rows padded by 16 bytes (2-way
+// conflicts when cp.async writes them), stages of 64 bytes (twice the barriers), a tile of 128 x
+// 256 (85 FLOP per byte, but few products here are large enough to fill the device with it).
 #pragma once
 #include "tensor/cuda/product_output.cuh"
 #include "tensor/cuda/reduce.cuh"
 
 namespace passband::cuda {
 
-template <int tile_m, int tile_n, int rows_of_warp, int columns_of_warp, int blocks> struct TensorCoreTile {
+template <int tile_m, int tile_n, int rows_of_warp, int columns_of_warp, int blocks>
+struct TensorCoreTile {
   static constexpr int kM = tile_m, kN = tile_n, kWarpM = rows_of_warp, kWarpN = columns_of_warp;
   static constexpr int kWarpColumns = kN / kWarpN, kThreads = 32 * (kM / kWarpM) * kWarpColumns;
   static constexpr int kBlocks = blocks;  // on a multiprocessor at a time
@@ -30,8 +34,8 @@ template <int tile_m, int tile_n, int rows_of_warp, int columns_of_warp, int blo
   template <class T> static constexpr int kDepth = kStageBytes / static_cast<int>(sizeof(T));
 };
 
-// How one operand lies in a stage: lines of 16-byte runs. By k, a line is a row of a (a column of b); by side, a step
-// of k.
+// How one operand lies in a stage: lines of 16-byte runs. By k, a line is a row of a (a column of
+// b); by side, a step of k.
 template <class T, Major major, int extent> struct StageLayout {
   static constexpr int kRun = 16 / sizeof(T), kDepth = 128 / sizeof(T);
   static constexpr int kLines = major == Major::k ? extent : kDepth;
@@ -39,13 +43,15 @@ template <class T, Major major, int extent> struct StageLayout {
   static constexpr int kElements = extent * kDepth;
 
   static __device__ __forceinline__ int offset(int line, int run) {
-    // f32 by side is read element by element, four lines of eight neighbours at a time: pairs of runs change places.
+    // f32 by side is read element by element, four lines of eight neighbours at a time: pairs of
+    // runs change places.
     const int swap = major == Major::side && sizeof(T) == 4 ? (line & 3) << 1 : line & 7;
     return (line * kRunsOfLine + (run ^ swap)) * kRun;
   }
 };
 
-// Fetches an operand's stages. Each thread has its runs of every stage, and keeps what does not change between stages.
+// Fetches an operand's stages. Each thread has its runs of every stage, and keeps what does not
+// change between stages.
 template <class Source, int extent, int threads> class StageFetcher {
  public:
   using T = typename Source::Element;
@@ -66,11 +72,13 @@ template <class Source, int extent, int threads> class StageFetcher {
       const int k = k0 + run() * Layout::kRun;
       const typename Source::Place place = source.place(k);
 #pragma unroll
-      for (int i = 0; i < kRuns; ++i) copy_run(source, stage + Layout::offset(line(i), run()), lines_[i], place, k);
+      for (int i = 0; i < kRuns; ++i)
+        copy_run(source, stage + Layout::offset(line(i), run()), lines_[i], place, k);
     } else {
 #pragma unroll
       for (int i = 0; i < kRuns; ++i)
-        copy_run(source, stage + Layout::offset(line(i), run()), source.line(k0 + line(i)), place_, side_);
+        copy_run(source, stage + Layout::offset(line(i), run()), source.line(k0 + line(i)), place_,
+                 side_);
     }
   }
 
@@ -80,10 +88,13 @@ template <class Source, int extent, int threads> class StageFetcher {
 
   static __device__ int run() { return static_cast<int>(threadIdx.x) % Layout::kRunsOfLine; }
   static __device__ int line(int i) {
-    return static_cast<int>(threadIdx.x) / Layout::kRunsOfLine + i * (threads / Layout::kRunsOfLine);
+    return static_cast<int>(threadIdx.x) / Layout::kRunsOfLine +
+           i * (threads / Layout::kRunsOfLine);
   }
-  // A run from element `first` of a line on; element by element where it may be misaligned or cross an end.
-  static __device__ __forceinline__ void copy_run(const Source& source, T* to, const typename Source::Line& line,
+  // A run from element `first` of a line on; element by element where it may be misaligned or cross
+  // an end.
+  static __device__ __forceinline__ void copy_run(const Source& source, T* to,
+                                                  const typename Source::Line& line,
                                                   const typename Source::Place& place, int first) {
     if (source.aligned) {
       const T* from = source.find(line, place);
@@ -107,7 +118,8 @@ template <class T, Major major, int extent> struct StageReader {
   using Layout = StageLayout<T, major, extent>;
 
   // Rows row to row + 15 of a.
-  static __device__ __forceinline__ void load_a(uint32_t (&a)[4], const T* stage, int row, int step) {
+  static __device__ __forceinline__ void load_a(uint32_t (&a)[4], const T* stage, int row,
+                                                int step) {
     const int lane = threadIdx.x % 32;
     if constexpr (major == Major::k) {
       load_matrix_x4(a, stage + Layout::offset(row + lane % 16, 2 * step + lane / 16));
@@ -116,22 +128,26 @@ template <class T, Major major, int extent> struct StageReader {
       load_matrix_x4_transposed(a, stage + Layout::offset(k, row / 8 + lane / 8 % 2));
     } else {
 #pragma unroll
-      for (int r = 0; r < 4; ++r) a[r] = bits_at(stage, step * 8 + lane % 4 + r / 2 * 4, row + lane / 4 + r % 2 * 8);
+      for (int r = 0; r < 4; ++r)
+        a[r] = bits_at(stage, step * 8 + lane % 4 + r / 2 * 4, row + lane / 4 + r % 2 * 8);
     }
     round(a);
   }
 
   // Columns column to column + 7 of b in b[0] and b[1], the next eight in b[2] and b[3].
-  static __device__ __forceinline__ void load_b(uint32_t (&b)[4], const T* stage, int column, int step) {
+  static __device__ __forceinline__ void load_b(uint32_t (&b)[4], const T* stage, int column,
+                                                int step) {
     const int lane = threadIdx.x % 32;
     if constexpr (major == Major::k) {
-      load_matrix_x4(b, stage + Layout::offset(column + lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
+      load_matrix_x4(
+          b, stage + Layout::offset(column + lane / 16 * 8 + lane % 8, 2 * step + lane / 8 % 2));
     } else if constexpr (sizeof(T) == 2) {
       const int k = step * 16 + lane / 8 % 2 * 8 + lane % 8;
       load_matrix_x4_transposed(b, stage + Layout::offset(k, column / 8 + lane / 16));
     } else {
 #pragma unroll
-      for (int r = 0; r < 4; ++r) b[r] = bits_at(stage, step * 8 + lane % 4 + r % 2 * 4, column + lane / 4 + r / 2 * 8);
+      for (int r = 0; r < 4; ++r)
+        b[r] = bits_at(stage, step * 8 + lane % 4 + r % 2 * 4, column + lane / 4 + r / 2 * 8);
     }
     round(b);
   }
@@ -148,8 +164,9 @@ template <class T, Major major, int extent> struct StageReader {
   }
 };
 
-template <class T>
-__device__ __forceinline__ void multiply_add(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+template <class T> __device__ __forceinline__ void multiply_add(float (&d)[4],
+                                                                const uint32_t (&a)[4],
+                                                                const uint32_t (&b)[2]) {
   if constexpr (sizeof(T) == 2) mma_bf16_16x8x16(d, a, b);
   else mma_tf32_16x8x8(d, a, b);
 }
@@ -159,7 +176,9 @@ template <class Tile> struct WarpSums {
   static constexpr int kRows = Tile::kWarpM / 16, kColumns = Tile::kWarpN / 8;
   float d[kRows][kColumns][4] = {};
 
-  static __device__ int first_row() { return static_cast<int>(threadIdx.x) / 32 / Tile::kWarpColumns * Tile::kWarpM; }
+  static __device__ int first_row() {
+    return static_cast<int>(threadIdx.x) / 32 / Tile::kWarpColumns * Tile::kWarpM;
+  }
   static __device__ int first_column() {
     return static_cast<int>(threadIdx.x) / 32 % Tile::kWarpColumns * Tile::kWarpN;
   }
@@ -191,7 +210,8 @@ template <class Tile> struct WarpSums {
   __device__ __forceinline__ void store(unsigned char* shared, const ProductOutput<T, Finish>& out,
                                         const PartialSums<float>& partial, const ProductGrid& grid,
                                         const BlockTile& tile) const {
-    constexpr int kStride = Tile::kWarpN + 8, kRun = 16 / sizeof(T), kRunsOfRow = Tile::kWarpN / kRun;
+    constexpr int kStride = Tile::kWarpN + 8, kRun = 16 / sizeof(T),
+                  kRunsOfRow = Tile::kWarpN / kRun;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     float* const slab = reinterpret_cast<float*>(shared) + warp * 16 * kStride;
     float columns[kRun] = {};  // a lane always has the same ones
@@ -231,7 +251,8 @@ template <class Tile> struct WarpSums {
 
 template <class Tile, class SourceA, class SourceB, class Output>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-tensor_core_product_kernel(SourceA a, SourceB b, Output out, PartialSums<float> partial, ProductGrid grid) {
+    tensor_core_product_kernel(SourceA a, SourceB b, Output out, PartialSums<float> partial,
+                               ProductGrid grid) {
   using T = typename Output::Element;
   constexpr int kDepth = Tile::template kDepth<T>, kStages = Tile::kStages;
   DYNAMIC_SHARED(unsigned char, shared);
@@ -242,7 +263,8 @@ tensor_core_product_kernel(SourceA a, SourceB b, Output out, PartialSums<float> 
   b.select(tile.batch);
   const StageFetcher<SourceA, Tile::kM, Tile::kThreads> fetch_a(a, tile.row);
   const StageFetcher<SourceB, Tile::kN, Tile::kThreads> fetch_b(b, tile.column);
-  // Committed also when there is nothing left to fetch, so that the count of groups stays the count of stages.
+  // Committed also when there is nothing left to fetch, so that the count of groups stays the count
+  // of stages.
   const auto fetch = [&](int stage, int k0) {
     if (k0 < tile.k_end) {
       fetch_a.fetch(a, a_stages + stage * Tile::kM * kDepth, k0);
@@ -259,8 +281,8 @@ tensor_core_product_kernel(SourceA a, SourceB b, Output out, PartialSums<float> 
     async_copy_wait<kStages - 2>();
     __syncthreads();  // this stage has arrived, and everybody is done with the one before it
     fetch(stage == 0 ? kStages - 1 : stage - 1, k0 + (kStages - 1) * kDepth);
-    sums.template add_stage<T, SourceA::major, SourceB::major>(a_stages + stage * Tile::kM * kDepth,
-                                                               b_stages + stage * Tile::kN * kDepth);
+    sums.template add_stage<T, SourceA::major, SourceB::major>(
+        a_stages + stage * Tile::kM * kDepth, b_stages + stage * Tile::kN * kDepth);
     stage = stage == kStages - 1 ? 0 : stage + 1;
   }
   async_copy_wait<0>();

@@ -25,7 +25,8 @@ template <int N, class T> __host__ __device__ inline bool is_pack_aligned(const 
 template <int N, class T> __device__ __forceinline__ Pack<T, N> load_pack(const T* address) {
   return *reinterpret_cast<const Pack<T, N>*>(address);
 }
-template <int N, class T> __device__ __forceinline__ void store_pack(T* address, const Pack<T, N>& pack) {
+template <int N, class T>
+__device__ __forceinline__ void store_pack(T* address, const Pack<T, N>& pack) {
   *reinterpret_cast<Pack<T, N>*>(address) = pack;
 }
 
@@ -37,7 +38,8 @@ Pack<T, N> load_pack(const T* address, std::source_location at = std::source_loc
   return *reinterpret_cast<const Pack<T, N>*>(address);
 }
 template <int N, class T>
-void store_pack(T* address, const Pack<T, N>& pack, std::source_location at = std::source_location::current()) {
+void store_pack(T* address, const Pack<T, N>& pack,
+                std::source_location at = std::source_location::current()) {
   emulator::check_alignment(address, sizeof(T) * N, at);
   *reinterpret_cast<Pack<T, N>*>(address) = pack;
 }

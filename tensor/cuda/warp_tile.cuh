@@ -52,8 +52,7 @@ struct LaneInTile {
 // address of row i, anywhere ---
 
 // Rows of the tile are rows of memory.
-template <class Line>
-__device__ __forceinline__ void load(LeftTile<bf16>& left, const Line& line) {
+template <class Line> __device__ __forceinline__ void load(LeftTile<bf16>& left, const Line& line) {
   const int lane = threadIdx.x % 32;
   load_matrix_x4(left.bits, line(lane % 16) + lane / 16 * 8);
 }
@@ -100,8 +99,7 @@ __device__ __forceinline__ void load_columns(RightTile<bf16>& right, const bf16*
   const int lane = threadIdx.x % 32;
   load_matrix_x4(right.bits, at + (lane / 16 * 8 + lane % 8) * stride + lane / 8 % 2 * 8);
 }
-__device__ __forceinline__ void load_columns(RightTile<float>& right, const float* at,
-                                             int stride) {
+__device__ __forceinline__ void load_columns(RightTile<float>& right, const float* at, int stride) {
   const LaneInTile lane;
 #pragma unroll
   for (int n = 0; n < 2; ++n)
@@ -147,8 +145,7 @@ template <class T> __device__ __forceinline__ LeftTile<T> left_of(const TileSums
 }
 
 // Sums into shared memory, rounded to T.
-template <class T>
-__device__ __forceinline__ void store(T* at, int stride, const TileSums& sums) {
+template <class T> __device__ __forceinline__ void store(T* at, int stride, const TileSums& sums) {
   const LaneInTile lane;
 #pragma unroll
   for (int b = 0; b < 2; ++b)
@@ -181,8 +178,7 @@ __device__ __forceinline__ void multiply(TileSums& sums, const LeftTile<bf16>& l
 struct Tf32Parts {
   uint32_t high, low;
   __device__ __forceinline__ explicit Tf32Parts(float value)
-      : high(tf32_bits(value) & 0xffffe000u),
-        low(tf32_bits(value - std::bit_cast<float>(high))) {}
+      : high(tf32_bits(value) & 0xffffe000u), low(tf32_bits(value - std::bit_cast<float>(high))) {}
 };
 
 // Tensor cores cut sums off instead of rounding them. So they add eight products at a time, and

@@ -19,8 +19,8 @@ namespace {
 void check_bias(const AttentionShape& s, const Tensor& qkv, const Tensor& bias) {
   if (!bias.defined()) return;
   CHECK(qkv.rank() == 4 && s.window_height == s.window_width,
-        "attention: a relative-position bias needs square windows of qkv (N, H, W, 3 heads d), qkv "
-        "is ",
+        "attention: a relative-position bias needs square windows "
+        "of qkv (N, H, W, 3 heads d), qkv is ",
         qkv);
   const int64_t entries = s.table_side() * s.table_side();
   CHECK(
@@ -120,8 +120,8 @@ Tensor probabilities(const Tensor& windows, const Tensor& bias, const AttentionS
   const int64_t T = s.tokens();
   Tensor logits = matmul(part(windows, 0, s) * s.scale, part(windows, 1, s), {.transpose_b = true});
   if (bias.defined()) {
-    const Tensor rows =
-        gather(cast(bias, windows.dtype()), table_indices(s).to(bias.device()));  // (T * T, heads or 1)
+    // (T * T, heads or 1)
+    const Tensor rows = gather(cast(bias, windows.dtype()), table_indices(s).to(bias.device()));
     logits = logits + permute(reshape(rows, Shape{T, T, bias.size(1)}), {2, 0, 1});
   }
   if (s.shift > 0) {

@@ -12,8 +12,8 @@
 // The gradient of the bias: a block goes through the windows of its share and adds their dS to a
 // matrix (T, T) of its own, in the cache; a warp per entry of the table then adds up the pairs of
 // that entry, in a fixed order.
-// Considered: dq added atomically by the blocks of keys (five products, but other bits in every run),
-// and dq, dk and dv by one warp: sums of 16 rows that take 192 registers at d = 128.
+// Considered: dq added atomically by the blocks of keys (five products, but other bits in every
+// run), and dq, dk and dv by one warp: sums of 16 rows that take 192 registers at d = 128.
 #include "tensor/ops/attention_tiles.cuh"
 
 namespace passband::cuda {
@@ -25,9 +25,7 @@ constexpr int kQueryTiles = 2;  // of 16 queries that pass by the keys at a time
 template <int tiles> constexpr int kPassingKeys = tiles > 4 ? 2 : kKeyTiles;
 
 // P and dP of 16 own rows and a tile of the other operand, from what is in shared memory.
-template <int columns> struct Pairs {
-  TileSums p[columns], dp[columns];
-};
+template <int columns> struct Pairs { TileSums p[columns], dp[columns]; };
 
 // Where a block's tiles lie in shared memory: two of its own rows, two that pass by.
 template <int tiles, class T> struct Tiles {
@@ -76,8 +74,7 @@ struct QuerySoftmax {
 
 // dq, inner (groups, heads, tokens) and, unless null, dlogits (chunks, heads, tokens, tokens): dS
 // summed over the groups of a chunk.
-template <int tiles, class T>
-__global__ void __launch_bounds__(kOwnTiles * 32)
+template <int tiles, class T> __global__ void __launch_bounds__(kOwnTiles * 32)
     attention_query_gradients_kernel(T* __restrict__ dqkv, float* __restrict__ inners,
                                      float* __restrict__ dlogits, BackwardInputs<T> in,
                                      AttentionLayout s, AttentionBlocks blocks) {
@@ -170,8 +167,7 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
 }
 
 // dk and dv.
-template <int tiles, class T>
-__global__ void __launch_bounds__(kOwnTiles * 32)
+template <int tiles, class T> __global__ void __launch_bounds__(kOwnTiles * 32)
     attention_key_gradients_kernel(T* __restrict__ dqkv, const float* __restrict__ inners,
                                    BackwardInputs<T> in, AttentionLayout s,
                                    AttentionBlocks blocks) {
@@ -262,8 +258,8 @@ __global__ void attention_table_gradient_kernel(B* __restrict__ dbias,
 int groups_of_chunk(const AttentionLayout& s, const AttentionBlocks& blocks) {
   const int64_t matrix = int64_t{s.heads} * s.tokens * s.tokens;
   const int64_t busy = int64_t{528} * blocks.slots / (int64_t{s.heads} * blocks.parts);
-  const int64_t chunks = std::clamp<int64_t>(std::min(busy, (int64_t{1} << 24) / matrix), 1,
-                                             s.groups);
+  const int64_t chunks =
+      std::clamp<int64_t>(std::min(busy, (int64_t{1} << 24) / matrix), 1, s.groups);
   return static_cast<int>((s.groups + chunks - 1) / chunks);
 }
 
@@ -301,8 +297,7 @@ void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& d
     if (dbias.defined()) {
       by_query.chunk = groups_of_chunk(s, by_query);
       const int64_t chunks = by_query.tasks(s) / s.heads;
-      dlogits =
-          Tensor::empty({chunks, s.heads, s.tokens, s.tokens}, DType::f32, qkv.device());
+      dlogits = Tensor::empty({chunks, s.heads, s.tokens, s.tokens}, DType::f32, qkv.device());
     }
     const StreamHandle stream = compute_stream();
     dispatch_depth(shape, [&](auto tiles) {
@@ -310,15 +305,14 @@ void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& d
               .block = by_query.threads(),
               .shared_bytes = Tiles<tiles.value, T>::bytes(by_query),
               .stream = stream},
-             attention_query_gradients_kernel<tiles.value, T>, dqkv.data<T>(),
-             inners.data<float>(), dlogits.defined() ? dlogits.data<float>() : nullptr, in, s,
-             by_query);
+             attention_query_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
+             dlogits.defined() ? dlogits.data<float>() : nullptr, in, s, by_query);
       launch({.grid = by_key.grid(s),
               .block = by_key.threads(),
               .shared_bytes = Tiles<tiles.value, T>::bytes(by_key),
               .stream = stream},
-             attention_key_gradients_kernel<tiles.value, T>, dqkv.data<T>(),
-             inners.data<float>(), in, s, by_key);
+             attention_key_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
+             in, s, by_key);
     });
     if (dbias.defined()) sum_table(dbias, dlogits, s);
   });

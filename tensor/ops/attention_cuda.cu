@@ -11,9 +11,9 @@
 // Per 16 x 16 tile of logits and 16 channels: 4 mma.sync, 3 ldmatrix.
 // Tiles of 16 keys behind the last token are skipped, so 65 tokens (8 x 8 patches and a class
 // token) cost 80, not 128.
-// Considered: the probabilities in memory for backward (2 T^2 bytes written and read, more than q, k
-// and v from T = 3 d on), and f32 on the ordinary units: three tf32 products of split numbers come
-// within 2^-21 and keep one layout of tiles for both types.
+// Considered: the probabilities in memory for backward (2 T^2 bytes written and read, more than q,
+// k and v from T = 3 d on), and f32 on the ordinary units: three tf32 products of split numbers
+// come within 2^-21 and keep one layout of tiles for both types.
 #include "tensor/ops/attention_tiles.cuh"
 
 namespace passband::cuda {
@@ -51,8 +51,7 @@ struct RunningSoftmax {
   }
 };
 
-template <int tiles, class T>
-__global__ void __launch_bounds__(kOwnTiles * 32)
+template <int tiles, class T> __global__ void __launch_bounds__(kOwnTiles * 32)
     attention_forward_kernel(T* __restrict__ y, float* __restrict__ softmax,
                              const T* __restrict__ qkv, const float* __restrict__ tables,
                              AttentionLayout s, AttentionBlocks blocks) {
@@ -90,8 +89,7 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
     multiply_rows<tiles>(logits, q, k + skip * kStride, count, s.depth);
     for_elements<kKeyTiles>([&](int n, int b, int r, int j, int column) {
       float& value = logits[n].values[b][r][j];
-      value =
-          column < count ? logit_of(value, query[r], keys[skip + column], bias, s) : -INFINITY;
+      value = column < count ? logit_of(value, query[r], keys[skip + column], bias, s) : -INFINITY;
     });
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
@@ -122,12 +120,11 @@ __global__ void __launch_bounds__(kOwnTiles * 32)
 }
 
 // (entries, columns) of type B to (columns, entries) of f32.
-template <class B>
-__global__ void attention_tables_kernel(float* __restrict__ to, const B* __restrict__ from,
-                                        int entries, int columns) {
+template <class B> __global__ void attention_tables_kernel(float* __restrict__ to,
+                                                           const B* __restrict__ from, int entries,
+                                                           int columns) {
   const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (i < entries * columns)
-    to[i % columns * entries + i / columns] = static_cast<float>(from[i]);
+  if (i < entries * columns) to[i % columns * entries + i / columns] = static_cast<float>(from[i]);
 }
 
 }  // namespace
@@ -153,8 +150,7 @@ AttentionLayout attention_layout(const AttentionShape& shape, const Tensor& bias
 
 Tensor attention_tables(const Tensor& bias) {
   if (!bias.defined()) return {};
-  const Tensor tables =
-      Tensor::empty({bias.size(1), bias.size(0)}, DType::f32, bias.device());
+  const Tensor tables = Tensor::empty({bias.size(1), bias.size(0)}, DType::f32, bias.device());
   dispatch_f32_bf16(bias.dtype(), "attention", [&]<class B>() {
     launch({.grid = static_cast<unsigned>((bias.numel() + 255) / 256),
             .block = 256,
@@ -170,10 +166,9 @@ void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv
   if (y.numel() == 0) return;
   const Tensor tables = attention_tables(bias);
   dispatch_f32_bf16(qkv.dtype(), "attention", [&]<class T>() {
-    const AttentionLayout s = attention_layout(
-        shape, bias,
-        is_pack_aligned<kPackWidth<T>>(qkv.data<T>()) &&
-            is_pack_aligned<kPackWidth<T>>(y.data<T>()));
+    const AttentionLayout s = attention_layout(shape, bias,
+                                               is_pack_aligned<kPackWidth<T>>(qkv.data<T>()) &&
+                                                   is_pack_aligned<kPackWidth<T>>(y.data<T>()));
     const AttentionBlocks blocks(s, kKeyTiles * kTile);
     dispatch_depth(shape, [&](auto tiles) {
       const int rows = blocks.slots * (blocks.own() + 2 * blocks.other);

@@ -14,8 +14,7 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
             pictures.shape() == Shape({pictures.size(0), crop.height, crop.width, 3}),
         "make_batch: pictures must be u8[count, ", crop.height, ", ", crop.width, ", 3], not ",
         pictures);
-  CHECK(batch.shape() == Shape({count, crop.size, crop.size, 3}) &&
-            is_floating(batch.dtype()),
+  CHECK(batch.shape() == Shape({count, crop.size, crop.size, 3}) && is_floating(batch.dtype()),
         "make_batch: the batch must be floating-point of shape [", count, ", ", crop.size, ", ",
         crop.size, ", 3], not ", batch);
   CHECK(indices.dtype() == DType::i32 && indices.device() == pictures.device() &&

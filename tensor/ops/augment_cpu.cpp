@@ -21,8 +21,7 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
         const Crop crop = draw_crop(options, key, own), other = draw_crop(options, key, partner);
         for (int64_t at = 0; at < size * size; ++at) {
           const Pixel<A> pixel = maker.mixed(own, crop, partner, other, at / size, at % size);
-          for (int c = 0; c < 3; ++c)
-            store(to[(i * size * size + at) * 3 + c], pixel.channels[c]);
+          for (int c = 0; c < 3; ++c) store(to[(i * size * size + at) * 3 + c], pixel.channels[c]);
         }
       }
     });

@@ -4,7 +4,8 @@
 // microseconds, less than the launch. Threads of a block share one picture, so that its crop is
 // drawn once, and neighbours in a block read neighbouring bytes; each thread writes the three
 // channels of its pixels.
-// Considered: padding the pictures in memory once (no test for the border, 1.6 times the bytes at 32 x 32).
+// Considered: padding the pictures in memory once (no test for the border, 1.6 times the bytes at
+// 32 x 32).
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/augment_kernels.h"
@@ -16,15 +17,14 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kPixels = 1024;  // of a picture that one block makes
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     batch_kernel(T* batch, const int32_t* index, int64_t count, int64_t set_size,
                  PixelMaker<Accumulate<T>> maker, RandomKey key, Divisor chunks, Divisor width) {
   SHARED(Crop, crops, [2]);  // own, partner's
   const int64_t i = chunks.quotient(blockIdx.x), area = maker.options.size * maker.options.size;
   const int64_t own = index[i], partner = index[count - 1 - i];
-  if (own < 0 || own >= set_size || partner < 0 || partner >= set_size)
-    return;  // check_indices has said so
+  // check_indices has said so
+  if (own < 0 || own >= set_size || partner < 0 || partner >= set_size) return;
   if (threadIdx.x < 2)
     crops[threadIdx.x] = draw_crop(maker.options, key, threadIdx.x == 0 ? own : partner);
   __syncthreads();

@@ -5,9 +5,7 @@
 
 namespace passband {
 
-template <class A> struct Pixel {
-  A channels[3];
-};
+template <class A> struct Pixel { A channels[3]; };
 
 // What all pixels of a batch share, in the type A that they are computed in.
 // x' = pixel * scale + offset.

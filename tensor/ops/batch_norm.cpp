@@ -51,8 +51,8 @@ struct BatchNorm {
 
   void find_statistics(const Tensor& x) {
     if (!options.training) {
-      mean.memory =
-          running_mean + 0.0;  // a copy: training may move the running statistics before backward
+      // a copy: training may move the running statistics before backward
+      mean.memory = running_mean + 0.0;
       rstd.memory = rsqrt(running_var + options.eps);
       return;
     }

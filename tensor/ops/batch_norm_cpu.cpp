@@ -92,10 +92,8 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
       NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
       block.stream = streams;
       const int64_t at = row * blocks.columns;
-      if (t.relu)
-        normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
-      else
-        normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
+      if (t.relu) normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
+      else normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
       if (streams) end_streaming();
     });
   });

@@ -94,8 +94,8 @@ void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor&
     const ColumnPass pass(1, x.shape().outer(-1), C, rows_are_packed(C, x.data<T>()));
     const Tensor moments = scratch(pass, x);
     const StreamHandle stream = compute_stream();
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-           column_moments_kernel<T>, moments.data<float>(), x.data<T>(), pass);
+    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
+           moments.data<float>(), x.data<T>(), pass);
     const RunningStatistics running{data_or_null<float>(running_mean),
                                     data_or_null<float>(running_var), momentum};
     launch({.grid = join_blocks(pass.columns), .block = join_block(), .stream = stream},

@@ -23,8 +23,8 @@ void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor&
 // Allocates relu_bits for x.
 void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x);
 void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual);
-// dgamma and dbeta are always written; dx and dresidual when defined. `added`, like dx or undefined,
-// is a gradient from elsewhere that dx is to contain.
+// dgamma and dbeta are always written; dx and dresidual when defined. `added`, like dx or
+// undefined, is a gradient from elsewhere that dx is to contain.
 void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
                          const Tensor& dresidual, const Tensor& dy, const Tensor& added,
                          const BatchNormTensors& t);

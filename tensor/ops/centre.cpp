@@ -33,8 +33,8 @@ struct UCentre {
 };
 
 void check_square(const char* op, const Tensor& k, int64_t least) {
-  CHECK(k.rank() >= 2 && k.size(-1) == k.size(-2) && k.size(-1) >= least, op, ": needs matrices (..., n, n) with n >= ",
-        least, ", not ", k);
+  CHECK(k.rank() >= 2 && k.size(-1) == k.size(-2) && k.size(-1) >= least, op,
+        ": needs matrices (..., n, n) with n >= ", least, ", not ", k);
 }
 
 }  // namespace

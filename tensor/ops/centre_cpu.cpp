@@ -1,4 +1,5 @@
-// CPU centring of matrices: one matrix after the other in the cache, several side by side; sums in f64.
+// CPU centring of matrices: one matrix after the other in the cache, several side by side; sums in
+// f64.
 #include <vector>
 
 #include "tensor/cpu/loops.h"
@@ -13,7 +14,8 @@ template <class T> void centre_one(T* y, const T* x, int64_t n, const Centring& 
   for (int64_t i = 0; i < n; ++i) {
     double row = row_sum<Accumulate<T>>(n, [=](int64_t j) { return widen(x[i * n + j]); });
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) columns[static_cast<size_t>(j)] += static_cast<double>(widen(x[i * n + j]));
+    for (int64_t j = 0; j < n; ++j)
+      columns[static_cast<size_t>(j)] += static_cast<double>(widen(x[i * n + j]));
     if (by.hollow) {
       const auto own = static_cast<double>(widen(x[i * n + i]));
       row -= own;
@@ -27,7 +29,8 @@ template <class T> void centre_one(T* y, const T* x, int64_t n, const Centring& 
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) {
       const double value = static_cast<double>(widen(x[i * n + j]));
-      store(y[i * n + j], static_cast<Accumulate<T>>(value - (of_row + by.margin * columns[static_cast<size_t>(j)])));
+      store(y[i * n + j], static_cast<Accumulate<T>>(
+                              value - (of_row + by.margin * columns[static_cast<size_t>(j)])));
     }
     if (by.hollow) store(y[i * n + i], Accumulate<T>(0));
   }

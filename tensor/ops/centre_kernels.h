@@ -4,8 +4,8 @@
 
 namespace passband {
 
-// y_ij = x_ij - margin (r_i + c_j) + total S, where r, c and S are the sums of x over rows, columns and everything;
-// with `hollow` the diagonal counts nowhere and becomes 0.
+// y_ij = x_ij - margin (r_i + c_j) + total S, where r, c and S are the sums of x over rows, columns
+// and everything; with `hollow` the diagonal counts nowhere and becomes 0.
 struct Centring {
   double margin = 0, total = 0;
   bool hollow = false;

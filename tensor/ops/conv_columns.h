@@ -32,10 +32,8 @@ void gather_columns(const ConvGeometry& g, int64_t group, const T* x, T* columns
       T* out = columns + line * g.wo * g.patch();
       for (int64_t column = 0; column < g.wo; ++column, out += g.patch())
         for_taps(g, line % g.ho, column, [&](int64_t offset, int64_t pixel) {
-          if (pixel < 0)
-            std::memset(static_cast<void*>(out + offset), 0, bytes);
-          else
-            std::memcpy(static_cast<void*>(out + offset), image + pixel * g.c, bytes);
+          if (pixel < 0) std::memset(static_cast<void*>(out + offset), 0, bytes);
+          else std::memcpy(static_cast<void*>(out + offset), image + pixel * g.c, bytes);
         });
     }
   });

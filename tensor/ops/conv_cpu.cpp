@@ -96,8 +96,8 @@ void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tens
 // spare, and the matrix unit is faster.
 ConvAlgorithm algorithm_for(const ConvGeometry& g, DType dtype) {
   const auto [stride, padding, dilation, groups] = g.options;
-  const bool suits = dtype == DType::f32 && g.kh == 3 && g.kw == 3 && stride == 1 &&
-                     padding == 1 && dilation == 1 && groups == 1;
+  const bool suits = dtype == DType::f32 && g.kh == 3 && g.kw == 3 && stride == 1 && padding == 1 &&
+                     dilation == 1 && groups == 1;
   const bool pays = g.ci >= 32 && g.co >= 32 && g.ci % 16 == 0 && g.co % 16 == 0 &&
                     g.ho * g.wo >= 16 && g.pixels() >= 1024;
   return suits && pays ? ConvAlgorithm::winograd : ConvAlgorithm::direct;
@@ -126,7 +126,8 @@ bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
 // The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and
 // its channels swapped, and forward is the faster pass but for f32 on small maps.
 bool by_turned_weight(const ConvGeometry& g, DType dtype) {
-  if (dtype == DType::f32 && (g.ho * g.wo <= 16 || algorithm_for(g, dtype) == ConvAlgorithm::winograd))
+  if (dtype == DType::f32 &&
+      (g.ho * g.wo <= 16 || algorithm_for(g, dtype) == ConvAlgorithm::winograd))
     return false;
   return dtype != DType::f64 && g.options.stride == 1 && g.options.groups == 1 && g.kh == g.kw &&
          g.kh > 1 && g.options.dilation * (g.kh - 1) >= g.options.padding && g.ci >= 32;
@@ -173,10 +174,8 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
     return copy_(y, result);
   }
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
-  if (by_product(Pass::forward, g, x.dtype()))
-    forward_product(g, y, x, w, bias);
-  else
-    forward_onednn(algorithm_for(g, x.dtype()), g, y, x, w, bias);
+  if (by_product(Pass::forward, g, x.dtype())) forward_product(g, y, x, w, bias);
+  else forward_onednn(algorithm_for(g, x.dtype()), g, y, x, w, bias);
 }
 
 void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
@@ -188,12 +187,9 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
     return copy_(dx, result);
   }
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
-  if (by_product(Pass::backward_input, g, dy.dtype()))
-    backward_input_product(g, dx, dy, w);
-  else if (by_turned_weight(g, dy.dtype()))
-    backward_input_turned(g, dx, dy, w);
-  else
-    backward_input_onednn(algorithm_for(g, dy.dtype()), g, dx, dy, w);
+  if (by_product(Pass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
+  else if (by_turned_weight(g, dy.dtype())) backward_input_turned(g, dx, dy, w);
+  else backward_input_onednn(algorithm_for(g, dy.dtype()), g, dx, dy, w);
 }
 
 void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
@@ -206,10 +202,8 @@ void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
     return copy_(dw, result);
   }
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
-  if (by_product(Pass::backward_weight, g, dy.dtype()))
-    backward_weight_product(g, dw, dy, x);
-  else
-    backward_weight_onednn(algorithm_for(g, dy.dtype()), g, dw, dy, x);
+  if (by_product(Pass::backward_weight, g, dy.dtype())) backward_weight_product(g, dw, dy, x);
+  else backward_weight_onednn(algorithm_for(g, dy.dtype()), g, dw, dy, x);
 }
 
 }  // namespace passband::cpu

@@ -1,24 +1,29 @@
-// Convolution on the GPU, as a matrix product whose operands are never stored: their elements are looked up in the
-// image (implicit GEMM; Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014, section 3).
+// Convolution on the GPU, as a matrix product whose operands are never stored: their elements are
+// looked up in the image (implicit GEMM; Chetlur et al., "cuDNN: efficient primitives for deep
+// learning", 2014, section 3).
 //
 //     forward          y  (pixels, O)        = patches of x (pixels, taps I) * weight^T
-//     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight by taps (taps O, I)
+//     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight by taps
+//                      (taps O, I)
 //     weight gradient  dw (O, taps I)        = dy^T * patches of x (pixels, taps I)
 //
-// With a stride s the input gradient is s^2 products: pixels of dx whose row and column leave the same remainder see
-// the same taps, and only those that meet an output. So nothing is multiplied by inserted zeros.
+// With a stride s the input gradient is s^2 products: pixels of dx whose row and column leave the
+// same remainder see the same taps, and only those that meet an output. So nothing is multiplied by
+// inserted zeros.
 //
-// 1x1 kernels with stride 1 are plain products (matmul_cuda.cu); depthwise ones have kernels of their own. The other
-// engine is cuDNN.
+// 1x1 kernels with stride 1 are plain products (matmul_cuda.cu); depthwise ones have kernels of
+// their own. The other engine is cuDNN.
 //
-// Bound, in bf16 on an H200 (790 TFLOP/s, 4.3 TB/s: 184 FLOP per byte). A 3x3 kernel on C = O = 64 channels does
-// 73,728 FLOP for 256 bytes of a pixel, 288 per byte: the tensor cores, as with more channels. A 1x1 kernel from 64 to
-// 256 channels does 32,768 FLOP for 640 bytes, 51 per byte: memory. Patches overlap, so of their elements only the
-// first tap comes from memory; the other kh kw - 1 come from the second-level cache, since neighbouring blocks work on
-// neighbouring pixels. Looking an element up costs about 15 integer instructions for each 16 bytes, divisions being
-// multiplications; a warp of a 128 x 128 tile spends some 200 of them in a stage, beside 128 mma of 6.5 cycles.
-// Considered: storing the patches (9 times the image, written and read), taps outermost with one tile of the image in
-// shared memory for all of them (saves cache traffic, but ties the tile to the image's shape).
+// Bound, in bf16 on an H200 (790 TFLOP/s, 4.3 TB/s: 184 FLOP per byte). A 3x3 kernel on C = O = 64
+// channels does 73,728 FLOP for 256 bytes of a pixel, 288 per byte: the tensor cores, as with more
+// channels. A 1x1 kernel from 64 to 256 channels does 32,768 FLOP for 640 bytes, 51 per byte:
+// memory. Patches overlap, so of their elements only the first tap comes from memory; the other kh
+// kw - 1 come from the second-level cache, since neighbouring blocks work on neighbouring pixels.
+// Looking an element up costs about 15 integer instructions for each 16 bytes, divisions being
+// multiplications; a warp of a 128 x 128 tile spends some 200 of them in a stage, beside 128 mma
+// of 6.5 cycles. Considered: storing the patches (9 times the image, written and read), taps
+// outermost with one tile of the image in shared memory for all of them (saves cache traffic, but
+// ties the tile to the image's shape).
 #include <numeric>
 
 #include "tensor/cuda/depthwise.cuh"
@@ -33,12 +38,14 @@ namespace passband::cuda {
 namespace {
 
 int narrow(int64_t number) {
-  CHECK(number <= INT32_MAX, "conv2d: ", number, " elements in one dimension are more than a kernel counts");
+  CHECK(number <= INT32_MAX, "conv2d: ", number,
+        " elements in one dimension are more than a kernel counts");
   return static_cast<int>(number);
 }
 
 // What the forward pass and the weight gradient see of x.
-template <class T, Major major> Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
+template <class T, Major major>
+Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
   const auto [stride, padding, dilation, groups] = g.options;
   Operand<Patches<T>, major> operand;
   operand.data = x.data<T>();
@@ -71,8 +78,8 @@ template <class T> Operand<Matrix<T>, Major::k> filters(const ConvGeometry& g, c
   return operand;
 }
 
-template <class T>
-void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+template <class T> void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x,
+                                        const Tensor& w, const Tensor& bias) {
   ProductOutput<T> out;
   out.data = y.data<T>();
   out.stride = g.o;
@@ -83,8 +90,8 @@ void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, co
               {g.pixels(), g.co, g.patch(), g.options.groups}, y.device());
 }
 
-template <class T>
-void weight_gradient_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+template <class T> void weight_gradient_product(const ConvGeometry& g, const Tensor& dw,
+                                                const Tensor& dy, const Tensor& x) {
   Operand<Matrix<T>, Major::side> gradient;
   gradient.data = dy.data<T>();
   gradient.stride = g.o;
@@ -97,16 +104,18 @@ void weight_gradient_product(const ConvGeometry& g, const Tensor& dw, const Tens
   out.stride = g.patch();
   out.batch_stride = g.co * g.patch();
   out.aligned = lines_are_aligned(out.data, g.patch(), g.patch());
-  run_product(gradient, patches<T, Major::side>(g, x), out, {g.co, g.patch(), g.pixels(), g.options.groups},
-              dw.device());
+  run_product(gradient, patches<T, Major::side>(g, x), out,
+              {g.co, g.patch(), g.pixels(), g.options.groups}, dw.device());
 }
 
-// One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the taps that reach them:
-// row r of dx is touched by tap i of output row (r + padding - i dilation) / stride, where that is whole.
+// One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the taps
+// that reach them: row r of dx is touched by tap i of output row (r + padding - i dilation) /
+// stride, where that is whole.
 struct Phase {
-  int64_t pixels = 0;                  // how many
+  int64_t pixels = 0;                     // how many
   int64_t first = 0, step = 1, taps = 0;  // of the kernel
-  int64_t origin = 0, reach = 0;       // output row of the first pixel and tap; output rows from tap to tap
+  // output row of the first pixel and tap; output rows from tap to tap
+  int64_t origin = 0, reach = 0;
 
   Phase(int64_t phase, int64_t side, int64_t kernel, const ConvOptions& o) {
     pixels = (side - phase + o.stride - 1) / o.stride;
@@ -120,8 +129,8 @@ struct Phase {
 };
 
 template <class T>
-Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tensor& dy, const Phase& rows,
-                                               const Phase& columns) {
+Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tensor& dy,
+                                               const Phase& rows, const Phase& columns) {
   Operand<Patches<T>, Major::k> operand;
   operand.data = dy.data<T>();
   operand.pixel_stride = g.o;
@@ -143,8 +152,8 @@ Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tens
 }
 
 template <class T>
-Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Tensor& w, const Phase& rows,
-                                                const Phase& columns) {
+Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Tensor& w,
+                                                const Phase& rows, const Phase& columns) {
   Operand<WeightTaps<T>, Major::side> operand;
   operand.data = w.data<T>() + (rows.first * g.kw + columns.first) * g.ci;
   operand.filter_stride = g.patch();
@@ -159,9 +168,9 @@ Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Ten
   return operand;
 }
 
-template <class T>
-void input_gradient_phase(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w, int64_t row,
-                          int64_t column) {
+template <class T> void input_gradient_phase(const ConvGeometry& g, const Tensor& dx,
+                                             const Tensor& dy, const Tensor& w, int64_t row,
+                                             int64_t column) {
   const Phase rows(row, g.h, g.kh, g.options), columns(column, g.w, g.kw, g.options);
   const int64_t pixels = g.n * rows.pixels * columns.pixels, stride = g.options.stride;
   if (pixels == 0) return;
@@ -180,18 +189,23 @@ void input_gradient_phase(const ConvGeometry& g, const Tensor& dx, const Tensor&
               {pixels, g.ci, rows.taps * columns.taps * g.co, g.options.groups}, dx.device());
 }
 
-void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
+void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w,
+                    const Tensor& bias) {
   if (g.trivial())
-    return matmul_forward(y, x, w, {.bias = bias}, {.m = g.pixels(), .n = g.co, .k = g.ci, .transpose_b = true});
+    return matmul_forward(y, x, w, {.bias = bias},
+                          {.m = g.pixels(), .n = g.co, .k = g.ci, .transpose_b = true});
   if (is_depthwise(g, x.dtype()))
-    return dispatch_f32_bf16(x.dtype(), "conv2d", [&]<class T>() { run_depthwise<T, false>(g, y, x, w, bias); });
+    return dispatch_f32_bf16(x.dtype(), "conv2d",
+                             [&]<class T>() { run_depthwise<T, false>(g, y, x, w, bias); });
   dispatch_floating(x.dtype(), "conv2d", [&]<class T>() { forward_product<T>(g, y, x, w, bias); });
 }
 
-void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor& dy, const Tensor& w) {
+void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
+                           const Tensor& w) {
   if (g.trivial()) return matmul_forward(dx, dy, w, {}, {.m = g.pixels(), .n = g.ci, .k = g.co});
   if (is_depthwise(g, dy.dtype()))
-    return dispatch_f32_bf16(dy.dtype(), "conv2d", [&]<class T>() { run_depthwise<T, true>(g, dx, dy, w, {}); });
+    return dispatch_f32_bf16(dy.dtype(), "conv2d",
+                             [&]<class T>() { run_depthwise<T, true>(g, dx, dy, w, {}); });
   dispatch_floating(dy.dtype(), "conv2d_input_gradient", [&]<class T>() {
     for (int64_t row = 0; row < g.options.stride; ++row)
       for (int64_t column = 0; column < g.options.stride; ++column)
@@ -199,24 +213,28 @@ void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor
   });
 }
 
-void native_backward_weight(const ConvGeometry& g, const Tensor& dw, const Tensor& dy, const Tensor& x) {
+void native_backward_weight(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
+                            const Tensor& x) {
   if (g.trivial())
-    return matmul_forward(dw, dy, x, {}, {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
+    return matmul_forward(dw, dy, x, {},
+                          {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
   if (is_depthwise(g, dy.dtype()))
-    return dispatch_f32_bf16(dy.dtype(), "conv2d", [&]<class T>() { run_depthwise_weight<T>(g, dw, dy, x); });
+    return dispatch_f32_bf16(dy.dtype(), "conv2d",
+                             [&]<class T>() { run_depthwise_weight<T>(g, dw, dy, x); });
   dispatch_floating(dy.dtype(), "conv2d_weight_gradient",
                     [&]<class T>() { weight_gradient_product<T>(g, dw, dy, x); });
 }
 
 enum class Pass : int64_t { forward, backward_input, backward_weight };
 
-template <class Native, class Library>
-void run_engine(Pass pass, const ConvGeometry& g, DType dtype, bool bias, Native&& native, Library&& library) {
+template <class Native, class Library> void run_engine(Pass pass, const ConvGeometry& g,
+                                                       DType dtype, bool bias, Native&& native,
+                                                       Library&& library) {
   static EngineChoice choice;
   const auto [stride, padding, dilation, groups] = g.options;
   choice.run(conv_engine(),
-             {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), bias, tf32_allowed(), g.n, g.h, g.w, g.c, g.o,
-              g.kh, g.kw, stride, padding, dilation, groups},
+             {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), bias, tf32_allowed(), g.n,
+              g.h, g.w, g.c, g.o, g.kh, g.kw, stride, padding, dilation, groups},
              native, [&] { return g.n > 0 && library(); });
 }
 
@@ -231,7 +249,8 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
       [&] { return library_conv2d_forward(y, x, w, bias, g); });
 }
 
-void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvOptions& options) {
+void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+                           const ConvOptions& options) {
   if (dx.numel() == 0) return;
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
   run_engine(
@@ -239,7 +258,8 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, 
       [&] { return library_conv2d_backward_input(dx, dy, w, g); });
 }
 
-void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvOptions& options) {
+void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+                            const ConvOptions& options) {
   if (dw.numel() == 0) return;
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
   run_engine(

@@ -69,10 +69,9 @@ onednn::Plan plan_forward(const ConvLayouts& l, bool bias) {
 
 onednn::Plan plan_backward_input(const ConvLayouts& l) {
   using Backward = dnnl::convolution_backward_data;
-  const Backward::primitive_desc made(Backward::desc(l.algorithm, l.x, l.weight, l.y, l.strides,
-                                                     l.dilations, l.padding, l.padding),
-                                      onednn::attributes(), onednn::engine(),
-                                      describe_forward(l, false));
+  const Backward::primitive_desc made(
+      Backward::desc(l.algorithm, l.x, l.weight, l.y, l.strides, l.dilations, l.padding, l.padding),
+      onednn::attributes(), onednn::engine(), describe_forward(l, false));
   return {.primitive = Backward(made),
           .source = made.diff_src_desc(),
           .destination = made.diff_dst_desc(),
@@ -112,10 +111,9 @@ onednn::Plan make_plan(Pass pass, const ConvLayouts& layouts, bool bias) {
 onednn::PlanRef plan_for(Pass pass, ConvAlgorithm algorithm, const ConvGeometry& g, DType dtype,
                          bool bias) {
   onednn::Key key(static_cast<int64_t>(pass));
-  for (const int64_t number :
-       {static_cast<int64_t>(algorithm), g.n, g.h, g.w, g.c, g.o, g.kh, g.kw, g.options.stride,
-        g.options.padding, g.options.dilation, g.options.groups, static_cast<int64_t>(dtype),
-        int64_t{bias}})
+  for (const int64_t number : {static_cast<int64_t>(algorithm), g.n, g.h, g.w, g.c, g.o, g.kh, g.kw,
+                               g.options.stride, g.options.padding, g.options.dilation,
+                               g.options.groups, static_cast<int64_t>(dtype), int64_t{bias}})
     key.add(number);
   return onednn::plan_for("conv2d", key, [&] {
     try {

@@ -75,7 +75,9 @@ struct SoftCrossEntropy {
     const auto composed = [&] {
       return (softmax(logits) * sum(targets, {1}, true) - targets) * scale;
     };
-    return {!s.needs(0) ? Tensor{} : recording() ? composed() : gradient.scaled(dloss),
+    return {!s.needs(0)   ? Tensor{}
+            : recording() ? composed()
+                          : gradient.scaled(dloss),
             s.needs(1) ? -log_softmax(logits) * scale : Tensor{}};
   }
   void release() { gradient = {}; }

@@ -9,9 +9,7 @@ namespace passband::cpu {
 namespace {
 
 // max and log sum e^(z - max) of a row.
-template <class A> struct RowStatistics {
-  A best, log_total;
-};
+template <class A> struct RowStatistics { A best, log_total; };
 
 template <class T> RowStatistics<Accumulate<T>> row_statistics(const T* z, int64_t n) {
   using A = Accumulate<T>;
@@ -101,8 +99,9 @@ void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor
 void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss) {
   dispatch_floating(gradient.dtype(), "cross_entropy", [&]<class T>() {
     const auto factor = *dloss.data<Accumulate<T>>();
-    map_elements(gradient.numel(), [factor](auto x) { return x * factor; }, dlogits.data<T>(),
-                 static_cast<const T*>(gradient.data<T>()));
+    map_elements(
+        gradient.numel(), [factor](auto x) { return x * factor; }, dlogits.data<T>(),
+        static_cast<const T*>(gradient.data<T>()));
   });
 }
 

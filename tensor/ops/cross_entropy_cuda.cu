@@ -3,7 +3,8 @@
 // Bound by launches: 512 rows of 10 logits are 10 KB in bf16. One kernel for the rows, one for
 // their mean, one in backward that multiplies by dloss. A warp takes a row; its second and third
 // look at it hit the first-level cache.
-// Considered: the gradient in backward, from saved logits: a launch that does the exponentials again.
+// Considered: the gradient in backward, from saved logits: a launch that does the exponentials
+// again.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
@@ -35,8 +36,7 @@ template <class T> struct SoftTargets {
 };
 
 // terms[row] = -sum_k t_k log p_k;  gradient = (p * sum_k t_k - t) / rows, unless it is null.
-template <class T, class Targets>
-__global__ void __launch_bounds__(kThreads)
+template <class T, class Targets> __global__ void __launch_bounds__(kThreads)
     loss_rows_kernel(double* terms, T* gradient, const T* logits, Targets targets, int64_t rows,
                      int64_t n) {
   using A = Accumulate<T>;
@@ -76,8 +76,7 @@ template <class T, class Targets> void mean_loss(const Tensor& loss, const Tenso
   sum(loss, terms, {.n = rows}, 1.0 / static_cast<double>(rows));
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     scale_gradient_kernel(T* dlogits, const T* gradient, const Accumulate<T>* dloss, int64_t n) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < n) dlogits[i] = static_cast<T>(static_cast<Accumulate<T>>(gradient[i]) * *dloss);

@@ -5,8 +5,8 @@
 namespace passband::cpu {
 namespace {
 
-constexpr int64_t kBlocks = 16;            // Philox blocks computed together
-constexpr int64_t kSpan = 4 * kBlocks;     // elements they serve
+constexpr int64_t kBlocks = 16;         // Philox blocks computed together
+constexpr int64_t kSpan = 4 * kBlocks;  // elements they serve
 
 // factor[i] = 0 or `keep` for the elements first + i, i < kSpan; `first` is a multiple of 4.
 template <class A> void factors(A* factor, const RandomKey& key, int64_t first, float p, A keep) {

@@ -2,9 +2,9 @@
 //
 // Bound by memory in f32 (8 bytes an element); in bf16 (4 bytes) the ten rounds of Philox, some 20
 // integer operations an element, take about as long as the traffic: one block of random words
-// serves four elements.
-// Considered: keeping the mask for backward (1/8 byte an element written and read): the random numbers
-// are drawn again instead, because recorded graphs and the CPU must draw the same ones anyway.
+// serves four elements. Considered: keeping the mask for backward (1/8 byte an element written and
+// read): the random numbers are drawn again instead, because recorded graphs and the CPU must draw
+// the same ones anyway.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/dropout_kernels.h"
@@ -15,8 +15,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kRun = 4;  // elements that share a block of random words
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     dropout_kernel(T* y, const T* x, int64_t n, float p, Accumulate<T> keep, RandomKey key,
                    const uint64_t* step_offset, bool aligned) {
   using A = Accumulate<T>;
@@ -43,8 +42,7 @@ __global__ void __launch_bounds__(kThreads)
     if (first + k < n) y[first + k] = dropped(k, x[first + k]);
 }
 
-template <int Width, class T>
-__global__ void __launch_bounds__(kThreads)
+template <int Width, class T> __global__ void __launch_bounds__(kThreads)
     drop_groups_kernel(T* y, const T* x, int64_t n, float p, Accumulate<T> keep, RandomKey key,
                        const uint64_t* step_offset, Divisor group) {
   using A = Accumulate<T>;

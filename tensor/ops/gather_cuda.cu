@@ -35,8 +35,7 @@ struct alignas(16) Unit16 {
 
 // One thread per unit of the result; a row is `width` units. An index outside, which check_indices
 // reports, reads nothing.
-template <class U>
-__global__ void __launch_bounds__(kThreads)
+template <class U> __global__ void __launch_bounds__(kThreads)
     gather_kernel(U* y, const U* x, const int32_t* index, int64_t n, int64_t rows, Divisor width) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= n) return;
@@ -56,8 +55,7 @@ void gather_units(const Tensor& y, const Tensor& x, const Tensor& indices, int64
 constexpr int kStretches = kThreads / 32;  // of the indices, one for each warp
 
 // A block makes 32 neighbouring columns of one row of the result.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     scatter_add_kernel(T* y, const T* x, const int32_t* index, int64_t count, int64_t width,
                        Divisor tiles) {
   using A = Accumulate<T>;
@@ -82,8 +80,7 @@ __global__ void __launch_bounds__(kThreads)
   y[row * width + column] = static_cast<T>(sum);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     one_hot_kernel(T* y, const int32_t* label, int64_t n, Divisor classes) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= n) return;
@@ -104,14 +101,10 @@ void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
   const int64_t bytes = x.shape().inner(0) * size_of(x.dtype());
   const auto all = reinterpret_cast<uintptr_t>(y.raw()) | reinterpret_cast<uintptr_t>(x.raw()) |
                    static_cast<uintptr_t>(bytes);
-  if (all % 16 == 0)
-    gather_units<Unit16>(y, x, indices, bytes);
-  else if (all % 4 == 0)
-    gather_units<uint32_t>(y, x, indices, bytes);
-  else if (all % 2 == 0)
-    gather_units<uint16_t>(y, x, indices, bytes);
-  else
-    gather_units<uint8_t>(y, x, indices, bytes);
+  if (all % 16 == 0) gather_units<Unit16>(y, x, indices, bytes);
+  else if (all % 4 == 0) gather_units<uint32_t>(y, x, indices, bytes);
+  else if (all % 2 == 0) gather_units<uint16_t>(y, x, indices, bytes);
+  else gather_units<uint8_t>(y, x, indices, bytes);
 }
 
 void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {

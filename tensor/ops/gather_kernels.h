@@ -8,13 +8,14 @@ namespace cpu {
 // Throws "op: index 7 is 10, outside [0, 10)" for the first index outside [0, bound).
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices);  // y[i] = x[index[i]], rows
-void scatter_add(const Tensor& y, const Tensor& x,
-                 const Tensor& indices);  // y = 0, then y[index[i]] += x[i], in order
+// y = 0, then y[index[i]] += x[i], in order
+void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);
 void one_hot(const Tensor& y, const Tensor& labels);
 }  // namespace cpu
 
 namespace cuda {
-// Does not wait: the next copy to the host throws (tensor/cuda/index_fault.h). `op` must stay valid.
+// Does not wait: the next copy to the host throws (tensor/cuda/index_fault.h). `op` must stay
+// valid.
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices);
 void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);

@@ -1,4 +1,5 @@
-// The two forms of the GELU, for operations that have one inside. gelu and gelu_tanh themselves: pointwise.h.
+// The two forms of the GELU, for operations that have one inside. gelu and gelu_tanh themselves:
+// pointwise.h.
 #pragma once
 #include "tensor/core/tensor.h"
 

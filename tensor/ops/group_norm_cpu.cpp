@@ -136,8 +136,9 @@ void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     if (!dx.defined()) return;
     blocks.each_again([&](int64_t b, int64_t row, int64_t rows) {
       const int64_t own = b / blocks.per_sample * C;
-      gradient_block<Gate::open, T>(dx.data<T>() + row * C, nullptr, nullptr, block_of(b, row, rows),
-                                    slope.data() + own, offset.data() + own);
+      gradient_block<Gate::open, T>(dx.data<T>() + row * C, nullptr, nullptr,
+                                    block_of(b, row, rows), slope.data() + own,
+                                    offset.data() + own);
     });
   });
 }

@@ -107,8 +107,8 @@ void group_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
                           rows_are_packed(C, x.data<T>(), y.data<T>()));
     const Tensor moments = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
     const StreamHandle stream = compute_stream();
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-           column_moments_kernel<T>, moments.data<float>(), x.data<T>(), pass);
+    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
+           moments.data<float>(), x.data<T>(), pass);
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kJoinThreads, .stream = stream},
            join_statistics_kernel, mean.data<float>(), rstd.data<float>(), moments.data<float>(),
            static_cast<int>(mean.size(1)), eps, pass);
@@ -138,15 +138,15 @@ void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
             .stream = stream},
            join_products_kernel, joined.data<double>(), sums.data<float>(), pass);
     launch({.grid = join_blocks(pass.columns), .block = join_block(), .stream = stream},
-           join_parameters_kernel, dgamma.data<float>(), dbeta.data<float>(),
-           joined.data<double>(), s, pass);
+           join_parameters_kernel, dgamma.data<float>(), dbeta.data<float>(), joined.data<double>(),
+           s, pass);
     if (!dx_data) return;
     const Tensor slopes = Tensor::empty({N, 2, C}, DType::f32, x.device());
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kJoinThreads, .stream = stream},
            find_slopes_kernel, slopes.data<float>(), joined.data<double>(), s, pass);
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-           norm_gradient_kernel<Gate::open, T>, dx_data, nullptr, nullptr, dy.data<T>(), x.data<T>(),
-           nullptr, slopes.data<float>(), s, pass);
+           norm_gradient_kernel<Gate::open, T>, dx_data, nullptr, nullptr, dy.data<T>(),
+           x.data<T>(), nullptr, slopes.data<float>(), s, pass);
   });
 }
 

@@ -131,8 +131,8 @@ Tensor rows_to_values(const Tensor& rows, const LambdaShape& s) {
 Tensor lambdas(const Operands& x, const Tensor& bias, const LambdaShape& s) {
   const int64_t n = s.positions();
   const Tensor content = sum(matmul(x.softmax, x.values), {1});  // (N, k, v)
-  const Tensor rows =
-      matmul(value_rows(x.values, s), x.dense, {.transpose_b = true});  // (N * v, n * k)
+  // (N * v, n * k)
+  const Tensor rows = matmul(value_rows(x.values, s), x.dense, {.transpose_b = true});
   const Tensor position = permute(reshape(rows, Shape{s.batch, s.value, n, s.depth}), {0, 2, 3, 1});
   const Tensor both = position + reshape(content, Shape{s.batch, 1, s.depth, s.value});
   return bias.defined() ? both + reshape(cast(bias, both.dtype()), Shape{s.depth, 1}) : both;
@@ -210,8 +210,8 @@ Tensor lambda_weights(const Tensor& q, const Tensor& keys, const Tensor& embeddi
   const Tensor content = matmul(reshape(x.q, Shape{s.batch, n * s.heads, s.depth}),
                                 reshape(x.softmax, Shape{s.batch, s.depth, n}));  // (N, n * h, n)
   const Tensor by_query = reshape(permute(x.q, {1, 0, 2, 3}), Shape{n, s.batch * s.heads, s.depth});
-  const Tensor position =
-      matmul(by_query, reshape(x.dense, Shape{n, s.depth, n}));  // (n, N * h, n)
+  // (n, N * h, n)
+  const Tensor position = matmul(by_query, reshape(x.dense, Shape{n, s.depth, n}));
   return permute(reshape(content, Shape{s.batch, n, s.heads, n}), {0, 2, 1, 3}) +
          permute(reshape(position, Shape{n, s.batch, s.heads, n}), {1, 2, 0, 3});
 }

@@ -24,7 +24,8 @@ struct LambdaOptions {
 // `embedding`: local (r, r, k, u), global (2H-1, 2W-1, k, u), entry [my - ny + R, mx - nx + R]
 // (context minus query) with R = (r-1)/2, H-1 or W-1; `embedding_bias` (k) is added to each
 // position lambda, may be undefined. Both have the type of q, or f32 beside bf16. The softmax over
-// positions of the keys is part of the operation. Result (N, H, W, heads * v), channel = head * v + vv.
+// positions of the keys is part of the operation. Result (N, H, W, heads * v), channel = head * v +
+// vv.
 Tensor lambda_layer(const Tensor& q, const Tensor& keys, const Tensor& values,
                     const Tensor& embedding, const Tensor& embedding_bias,
                     const LambdaOptions& options = {});

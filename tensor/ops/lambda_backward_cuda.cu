@@ -13,8 +13,7 @@
 namespace passband::cuda {
 namespace {
 
-template <class T>
-__global__ void __launch_bounds__(kLambdaThreads)
+template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_query_gradients_kernel(T* __restrict__ dq, LambdaInputs<T> in, LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
   DYNAMIC_SHARED(T, shared);
@@ -62,9 +61,8 @@ __global__ void __launch_bounds__(kLambdaThreads)
     for (int d = 0; d < kDepthTiles; ++d)
       for_sums(sums[unit][d], [&](int i, int column, float value) {
         const int image = i / s.group, k = d * kTile + column;
-        const int64_t at = image < s.images ? place.row(s, image, warp + unit * kLambdaWarps,
-                                                        i % s.group)
-                                            : -1;
+        const int64_t at =
+            image < s.images ? place.row(s, image, warp + unit * kLambdaWarps, i % s.group) : -1;
         if (at >= 0 && k < s.depth) dq[at * s.depth + k] = T(value);
       });
 }
@@ -72,9 +70,8 @@ __global__ void __launch_bounds__(kLambdaThreads)
 // sums (contexts, channels) += transposed scores * gradients, of each image.
 template <class T>
 __device__ __forceinline__ void add_value_gradients(TileSums (&sums)[kUnits][kValueTiles],
-                                                    const LambdaMemory<T>& memory,
-                                                    int used, int channels,
-                                                    const LambdaGrid& s) {
+                                                    const LambdaMemory<T>& memory, int used,
+                                                    int channels, const LambdaGrid& s) {
   for_units(s, used, [&](int unit, int image, int context) {
     for (int row = image * s.rows; row < (image + 1) * s.rows; row += kTile) {
       LeftTile<T> left;
@@ -121,8 +118,7 @@ __device__ __forceinline__ void fetch_content(const LambdaMemory<T>& memory,
 // dvalues; or, when `dvalues` is null, dcontent (batch, depth, value), which dvalues then needs.
 // The bounds ask for one block a multiprocessor: without that sm_80 stops at 128 registers and
 // spills.
-template <class T>
-__global__ void __launch_bounds__(kLambdaThreads, 1)
+template <class T> __global__ void __launch_bounds__(kLambdaThreads, 1)
     lambda_value_gradients_kernel(T* __restrict__ dvalues, float* __restrict__ dcontent,
                                   LambdaInputs<T> in, LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
@@ -138,8 +134,7 @@ __global__ void __launch_bounds__(kLambdaThreads, 1)
   const int first_image = image_group * s.images;
   if (static_cast<int>(threadIdx.x) < s.contexts) {
     const int m = first_context + static_cast<int>(threadIdx.x);
-    contexts[threadIdx.x] =
-        m < s.positions() ? Context{m, m / s.width, m % s.width} : Context{};
+    contexts[threadIdx.x] = m < s.positions() ? Context{m, m / s.width, m % s.width} : Context{};
   }
   clear_scores(memory.scores, s);
   const int used = used_contexts(s, content_row, s.positions() - first_context);
@@ -197,8 +192,7 @@ struct TableSums {
   }
 };
 
-template <class T>
-__global__ void __launch_bounds__(kLambdaThreads)
+template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_table_gradients_kernel(float* __restrict__ partial, LambdaInputs<T> in, TableSums t,
                                   LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
@@ -257,10 +251,9 @@ __global__ void __launch_bounds__(kLambdaThreads)
 }
 
 // Adds up the pairs (query, context) of each entry (table size, depth, u) and the chunks.
-template <class B>
-__global__ void lambda_table_sums_kernel(B* __restrict__ dtable,
-                                         const float* __restrict__ partial, TableSums t,
-                                         LambdaGrid s) {
+template <class B> __global__ void lambda_table_sums_kernel(B* __restrict__ dtable,
+                                                            const float* __restrict__ partial,
+                                                            TableSums t, LambdaGrid s) {
   const int64_t item = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (item >= int64_t{s.table_size} * s.depth * s.intra) return;
   const int k = static_cast<int>(item % s.depth), u = static_cast<int>(item / s.depth % s.intra);
@@ -280,9 +273,9 @@ __global__ void lambda_table_sums_kernel(B* __restrict__ dtable,
 }
 
 // dbias[k] = sum of dcontent over images and channels: a block for each k.
-template <class B>
-__global__ void lambda_bias_gradient_kernel(B* __restrict__ dbias,
-                                            const float* __restrict__ dcontent, LambdaGrid s) {
+template <class B> __global__ void lambda_bias_gradient_kernel(B* __restrict__ dbias,
+                                                               const float* __restrict__ dcontent,
+                                                               LambdaGrid s) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < int64_t{s.batch} * s.value; i += blockDim.x)
     sum += dcontent[(i / s.value * s.depth + blockIdx.x) * s.value + i % s.value];
@@ -294,8 +287,7 @@ constexpr int kKeyColumns = 16, kKeyRows = kLambdaThreads / kKeyColumns;
 
 // dkeys = p (dp - sum over positions of p dp) with dp = dcontent v; a block for an image and u.
 // dp (batch, positions, u, depth) is its own memory.
-template <class T>
-__global__ void __launch_bounds__(kLambdaThreads)
+template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_key_gradients_kernel(T* __restrict__ dkeys, float* __restrict__ dp,
                                 const float* __restrict__ dcontent, LambdaInputs<T> in,
                                 LambdaGrid s) {
@@ -333,16 +325,15 @@ TableSums table_sums(const LambdaGrid& s) {
   TableSums t{.tiles = (most + s.contexts - 1) / s.contexts};
   const int64_t blocks = int64_t{t.tiles} * s.query_groups() * s.intra * (s.depth_pad / kTile);
   const int64_t numbers = int64_t{s.intra} * s.positions() * t.span(s) * s.depth_pad;
-  const int64_t chunks = std::clamp<int64_t>(
-      std::min(528 / blocks, (int64_t{1} << 26) / numbers), 1, s.image_groups());
+  const int64_t chunks = std::clamp<int64_t>(std::min(528 / blocks, (int64_t{1} << 26) / numbers),
+                                             1, s.image_groups());
   t.images = static_cast<int>((s.image_groups() + chunks - 1) / chunks);
   t.chunks = (s.image_groups() + t.images - 1) / t.images;
   return t;
 }
 
 template <class T>
-void embedding_gradient(const Tensor& dembedding, const LambdaInputs<T>& in,
-                        const LambdaGrid& s) {
+void embedding_gradient(const Tensor& dembedding, const LambdaInputs<T>& in, const LambdaGrid& s) {
   const TableSums t = table_sums(s);
   const StreamHandle stream = compute_stream();
   const Tensor partial = Tensor::empty({t.chunks, s.intra, s.positions(), t.span(s), s.depth_pad},
@@ -361,9 +352,9 @@ void embedding_gradient(const Tensor& dembedding, const LambdaInputs<T>& in,
   });
 }
 
-template <class T>
-void content_gradients(const LambdaTensors& dx, const Tensor& dcontent, const Tensor& keys,
-                       const LambdaInputs<T>& in, const LambdaGrid& s) {
+template <class T> void content_gradients(const LambdaTensors& dx, const Tensor& dcontent,
+                                          const Tensor& keys, const LambdaInputs<T>& in,
+                                          const LambdaGrid& s) {
   const StreamHandle stream = compute_stream();
   const Tensor dp = Tensor::empty_like(keys);
   launch({.grid = dim3(static_cast<unsigned>(s.batch), static_cast<unsigned>(s.intra)),
@@ -374,8 +365,7 @@ void content_gradients(const LambdaTensors& dx, const Tensor& dcontent, const Te
   if (!dx.embedding_bias.defined()) return;
   dispatch_f32_bf16(dx.embedding_bias.dtype(), "lambda_layer", [&]<class B>() {
     launch({.grid = static_cast<unsigned>(s.depth), .block = 256, .stream = stream},
-           lambda_bias_gradient_kernel<B>, dx.embedding_bias.data<B>(), dcontent.data<float>(),
-           s);
+           lambda_bias_gradient_kernel<B>, dx.embedding_bias.data<B>(), dcontent.data<float>(), s);
   });
 }
 
@@ -396,8 +386,7 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
     const Tensor content = lambda_content(keys, x.values, x.embedding_bias, s);
     const LambdaInputs<T> in{x.q.data<T>(),   x.values.data<T>(), dy.data<T>(),
                              table.data<T>(), content.data<T>(),  keys.data<float>()};
-    const Tensor dcontent =
-        Tensor::empty({s.batch, s.depth, s.value}, DType::f32, x.q.device());
+    const Tensor dcontent = Tensor::empty({s.batch, s.depth, s.value}, DType::f32, x.q.device());
     if (shape.order == LambdaOrder::lambda_first) {
       lambda_dense_backward(dx, dcontent, in, s);
       return content_gradients(dx, dcontent, keys, in, s);

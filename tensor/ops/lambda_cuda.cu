@@ -11,19 +11,19 @@
 // to 550 TFLOP/s, near what mma.sync reaches. Shared memory carries each score twice, 4 bytes for
 // 2 (k + v) operations. From memory come q, v and y once: on maps of 256 positions and less that is
 // the bound. Small maps fill the device only when images are many.
-// Tiles of contexts end with the contexts in reach and with the depth of the content lambda, in steps
-// of 16: with whole tiles of 64 an 8 x 8 map took 1.6 times the products, a 4 x 4 map 4 times. What is
-// left of the saving once edges and the content lambda are counted, test_lambda_products.cpp counts: at
-// least 2.5 times fewer products for 16 x 16 and v = 32, 2.7 for 8 x 8 and 64, 2.0 for 4 x 4 and 128.
-// Considered: the published order in one kernel (its position lambdas do not fit shared memory), and
-// as dense products (lambda_dense_cuda.cu), which wins where h (k + v) >= k v.
+// Tiles of contexts end with the contexts in reach and with the depth of the content lambda, in
+// steps of 16: with whole tiles of 64 an 8 x 8 map took 1.6 times the products, a 4 x 4 map 4
+// times. What is left of the saving once edges and the content lambda are counted,
+// test_lambda_products.cpp counts: at least 2.5 times fewer products for 16 x 16 and v = 32, 2.7
+// for 8 x 8 and 64, 2.0 for 4 x 4 and 128. Considered: the published order in one kernel (its
+// position lambdas do not fit shared memory), and as dense products (lambda_dense_cuda.cu), which
+// wins where h (k + v) >= k v.
 #include "tensor/ops/lambda_tiles.cuh"
 
 namespace passband::cuda {
 namespace {
 
-template <class T>
-__global__ void __launch_bounds__(kLambdaThreads)
+template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_forward_kernel(T* __restrict__ y, LambdaInputs<T> in, LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
   DYNAMIC_SHARED(T, shared);
@@ -91,14 +91,11 @@ __global__ void lambda_table_kernel(T* __restrict__ to, const B* __restrict__ fr
   if (i >= int64_t{s.intra} * s.table_size * s.depth_pad) return;
   const int k = static_cast<int>(i % s.depth_pad);
   const int64_t entry = i / s.depth_pad % s.table_size, u = i / s.depth_pad / s.table_size;
-  to[i] = k < s.depth
-              ? T(static_cast<float>(from[(entry * s.depth + k) * s.intra + u]))
-              : T(0.0f);
+  to[i] = k < s.depth ? T(static_cast<float>(from[(entry * s.depth + k) * s.intra + u])) : T(0.0f);
 }
 
 // Softmax over the positions: a block per image, a warp per column of (positions, u * depth).
-template <class T>
-__global__ void __launch_bounds__(kLambdaThreads)
+template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_keys_kernel(float* __restrict__ softmax, const T* __restrict__ keys, LambdaGrid s) {
   const int columns = s.intra * s.depth, lane = threadIdx.x % 32;
   const int64_t image = int64_t{blockIdx.x} * s.positions() * columns;
@@ -121,8 +118,7 @@ __global__ void __launch_bounds__(kLambdaThreads)
 constexpr int kContentRows = 8;  // of a block of 32 channels
 
 // content[b, k, v] = sum over u and m of softmax * values, plus the bias of k.
-template <class T, class B>
-__global__ void __launch_bounds__(32 * kContentRows)
+template <class T, class B> __global__ void __launch_bounds__(32 * kContentRows)
     lambda_content_kernel(T* __restrict__ content, const float* __restrict__ keys,
                           const T* __restrict__ values, const B* __restrict__ bias, LambdaGrid s) {
   constexpr int kHeld = kMostLambdaDepth / kContentRows;
@@ -222,12 +218,12 @@ Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& em
   const DType bias_type = embedding_bias.defined() ? embedding_bias.dtype() : DType::f32;
   dispatch_f32_bf16(values.dtype(), "lambda_layer", [&]<class T>() {
     dispatch_f32_bf16(bias_type, "lambda_layer", [&]<class B>() {
-      launch({.grid = dim3(static_cast<unsigned>(s.batch),
-                           static_cast<unsigned>((s.value + 31) / 32)),
-              .block = dim3(32, kContentRows),
-              .stream = compute_stream()},
-             lambda_content_kernel<T, B>, content.data<T>(), keys.data<float>(),
-             values.data<T>(), embedding_bias.defined() ? embedding_bias.data<B>() : nullptr, s);
+      launch(
+          {.grid = dim3(static_cast<unsigned>(s.batch), static_cast<unsigned>((s.value + 31) / 32)),
+           .block = dim3(32, kContentRows),
+           .stream = compute_stream()},
+          lambda_content_kernel<T, B>, content.data<T>(), keys.data<float>(), values.data<T>(),
+          embedding_bias.defined() ? embedding_bias.data<B>() : nullptr, s);
     });
   });
   return content;
@@ -242,12 +238,12 @@ void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& 
     const Tensor table = lambda_table(x.embedding, s, x.q.dtype());
     const Tensor keys = lambda_keys(x.keys, s);
     const Tensor content = lambda_content(keys, x.values, x.embedding_bias, s);
-    const LambdaInputs<T> in{x.q.data<T>(),     x.values.data<T>(),  nullptr,
-                             table.data<T>(),   content.data<T>(),   keys.data<float>()};
+    const LambdaInputs<T> in{x.q.data<T>(),   x.values.data<T>(), nullptr,
+                             table.data<T>(), content.data<T>(),  keys.data<float>()};
     if (shape.order == LambdaOrder::lambda_first) return lambda_dense_forward(y, in, s);
-    launch({.grid = dim3(static_cast<unsigned>(s.image_groups() * s.query_groups()),
-                         static_cast<unsigned>(s.value_chunks()),
-                         static_cast<unsigned>(s.head_groups)),
+    launch({.grid =
+                dim3(static_cast<unsigned>(s.image_groups() * s.query_groups()),
+                     static_cast<unsigned>(s.value_chunks()), static_cast<unsigned>(s.head_groups)),
             .block = kLambdaThreads,
             .shared_bytes = LambdaMemory<T>::bytes(s, true, false, true, true),
             .stream = compute_stream()},

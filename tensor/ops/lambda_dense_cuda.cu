@@ -4,10 +4,10 @@
 //
 // For shapes with h (k + v) >= k v, few channels for many heads, where scores first saves nothing.
 // Operations: n^2 u k v per image, all pairs, in the window or not: so it is for small maps.
-// Bound. The product (batch v, n k, u n) has n k u n / (n k + u n) operations per byte, some 60 from
-// 64 positions on: memory on small maps, the tensor cores from 256 positions on. Around it the
-// lambdas (batch v, n k) are written and read once, and the embedding of all pairs, n^2 k u numbers,
-// is gathered once per call.
+// Bound. The product (batch v, n k, u n) has n k u n / (n k + u n) operations per byte, some 60
+// from 64 positions on: memory on small maps, the tensor cores from 256 positions on. Around it the
+// lambdas (batch v, n k) are written and read once, and the embedding of all pairs, n^2 k u
+// numbers, is gathered once per call.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/ops/lambda_tiles.cuh"
 #include "tensor/ops/matmul_kernels.h"
@@ -41,9 +41,8 @@ __global__ void dense_kernel(T* __restrict__ dense, const T* __restrict__ table,
 }
 
 // rows (batch v, u n) of the values (batch, n, u, v).
-template <class T>
-__global__ void value_rows_kernel(T* __restrict__ rows, const T* __restrict__ values,
-                                  LambdaGrid s) {
+template <class T> __global__ void value_rows_kernel(T* __restrict__ rows,
+                                                     const T* __restrict__ values, LambdaGrid s) {
   const int64_t i = element(), n = s.positions();
   if (i >= s.batch * n * s.intra * s.value) return;
   const int64_t m = i % n, u = i / n % s.intra, v = i / n / s.intra % s.value;
@@ -52,9 +51,8 @@ __global__ void value_rows_kernel(T* __restrict__ rows, const T* __restrict__ va
 }
 
 // y = q (lambda + content), with the position lambdas (batch v, n k).
-template <class T>
-__global__ void apply_kernel(T* __restrict__ y, LambdaInputs<T> in, const T* __restrict__ lambdas,
-                             LambdaGrid s) {
+template <class T> __global__ void apply_kernel(T* __restrict__ y, LambdaInputs<T> in,
+                                                const T* __restrict__ lambdas, LambdaGrid s) {
   const int64_t i = element(), n = s.positions();
   if (i >= s.batch * n * s.heads * s.value) return;
   const int64_t v = i % s.value, row = i / s.value, query = row / s.heads % n;
@@ -69,9 +67,9 @@ __global__ void apply_kernel(T* __restrict__ y, LambdaInputs<T> in, const T* __r
 }
 
 // dq = (lambda + content) dy.
-template <class T>
-__global__ void query_gradients_kernel(T* __restrict__ dq, LambdaInputs<T> in,
-                                       const T* __restrict__ lambdas, LambdaGrid s) {
+template <class T> __global__ void query_gradients_kernel(T* __restrict__ dq, LambdaInputs<T> in,
+                                                          const T* __restrict__ lambdas,
+                                                          LambdaGrid s) {
   const int64_t i = element(), n = s.positions();
   if (i >= s.batch * n * s.heads * s.depth) return;
   const int64_t k = i % s.depth, row = i / s.depth, query = row / s.heads % n;
@@ -99,26 +97,25 @@ __global__ void lambda_gradients_kernel(T* __restrict__ g, LambdaInputs<T> in, L
 }
 
 // dcontent (batch, k, v) = sum of q dy^T over queries and heads: a warp for each.
-template <class T>
-__global__ void content_gradients_kernel(float* __restrict__ dcontent, LambdaInputs<T> in,
-                                         LambdaGrid s) {
+template <class T> __global__ void content_gradients_kernel(float* __restrict__ dcontent,
+                                                            LambdaInputs<T> in, LambdaGrid s) {
   const int64_t i = element() / 32;
   if (i >= int64_t{s.batch} * s.depth * s.value) return;  // whole warps return together
   const int64_t v = i % s.value, k = i / s.value % s.depth;
   const int64_t rows = int64_t{s.positions()} * s.heads, first = i / s.value / s.depth * rows;
   float sum = 0.0f;
   for (int64_t row = first + threadIdx.x % 32; row < first + rows; row += 32)
-    sum += static_cast<float>(in.q[row * s.depth + k]) *
-           static_cast<float>(in.dy[row * s.value + v]);
+    sum +=
+        static_cast<float>(in.q[row * s.depth + k]) * static_cast<float>(in.dy[row * s.value + v]);
   sum = warp_sum(sum);
   if (threadIdx.x % 32 == 0) dcontent[i] = sum;
 }
 
 // dvalues from rows (batch v, u n) of the position part, and the content part.
-template <class T>
-__global__ void value_gradients_kernel(T* __restrict__ dvalues, const T* __restrict__ rows,
-                                       const float* __restrict__ dcontent, LambdaInputs<T> in,
-                                       LambdaGrid s) {
+template <class T> __global__ void value_gradients_kernel(T* __restrict__ dvalues,
+                                                          const T* __restrict__ rows,
+                                                          const float* __restrict__ dcontent,
+                                                          LambdaInputs<T> in, LambdaGrid s) {
   const int64_t i = element(), n = s.positions();
   if (i >= s.batch * n * s.intra * s.value) return;
   const int64_t v = i % s.value, at = i / s.value, u = at % s.intra, m = at / s.intra % n;
@@ -130,9 +127,9 @@ __global__ void value_gradients_kernel(T* __restrict__ dvalues, const T* __restr
 }
 
 // dtable (table size, k, u) from the gradient (n k, u n) of the dense embedding.
-template <class T, class B>
-__global__ void table_gradient_kernel(B* __restrict__ dtable, const T* __restrict__ ddense,
-                                      LambdaGrid s) {
+template <class T, class B> __global__ void table_gradient_kernel(B* __restrict__ dtable,
+                                                                  const T* __restrict__ ddense,
+                                                                  LambdaGrid s) {
   const int64_t i = element(), n = s.positions();
   if (i >= int64_t{s.table_size} * s.depth * s.intra) return;
   const int64_t u = i % s.intra, k = i / s.intra % s.depth;
@@ -152,9 +149,9 @@ template <class T> struct Dense {
   Tensor embedding, values;  // (n k, u n), (batch v, u n)
 
   Dense(const LambdaInputs<T>& in, const LambdaGrid& s, const Tensor& like)
-      : embedding(Tensor::empty({int64_t{s.positions()} * s.depth,
-                                 int64_t{s.intra} * s.positions()},
-                                like.dtype(), like.device())),
+      : embedding(
+            Tensor::empty({int64_t{s.positions()} * s.depth, int64_t{s.intra} * s.positions()},
+                          like.dtype(), like.device())),
         values(Tensor::empty({int64_t{s.batch} * s.value, int64_t{s.intra} * s.positions()},
                              like.dtype(), like.device())) {
     launch(elements(embedding.numel()), dense_kernel<T>, embedding.data<T>(), in.table, s);
@@ -183,13 +180,12 @@ void lambda_dense_forward(const Tensor& y, const LambdaInputs<T>& in, const Lamb
   launch(elements(y.numel()), apply_kernel<T>, y.data<T>(), in, lambdas.data<T>(), s);
 }
 
-template <class T>
-void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
-                           const LambdaInputs<T>& in, const LambdaGrid& s) {
+template <class T> void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
+                                              const LambdaInputs<T>& in, const LambdaGrid& s) {
   const Dense<T> dense(in, s, dx.q);
   const Tensor lambdas = product(dense.values, dense.embedding, false, true);
-  launch(elements(dx.q.numel()), query_gradients_kernel<T>, dx.q.data<T>(), in,
-         lambdas.data<T>(), s);
+  launch(elements(dx.q.numel()), query_gradients_kernel<T>, dx.q.data<T>(), in, lambdas.data<T>(),
+         s);
   const Tensor& g = lambdas;  // in the same memory: the lambdas have been read
   launch(elements(g.numel()), lambda_gradients_kernel<T>, g.data<T>(), in, s);
   launch(elements(32 * dcontent.numel()), content_gradients_kernel<T>, dcontent.data<float>(), in,

@@ -73,8 +73,8 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
   }
 
  private:
-  static constexpr int64_t kRows =
-      4;  // rows of contexts at a time: the scores stay in the second-level cache
+  // rows of contexts at a time: the scores stay in the second-level cache
+  static constexpr int64_t kRows = 4;
 
   // Calls f(u, first context row, rows) for pieces of the contexts that a row of queries reaches.
   template <class F> void each_piece(int64_t query_row, const F& f) const {

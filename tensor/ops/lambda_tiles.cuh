@@ -25,8 +25,8 @@ inline constexpr int kLambdaWarps = 8;
 inline constexpr int kLambdaThreads = 32 * kLambdaWarps;
 inline constexpr int kMostContexts = 64;
 inline constexpr int kContextTiles = kMostContexts / kTile;
-inline constexpr int kUnits = 2;         // tiles of rows that a warp has: 16 in a block
-inline constexpr int kValueTiles = 4;    // 64 channels of the values at a time
+inline constexpr int kUnits = 2;       // tiles of rows that a warp has: 16 in a block
+inline constexpr int kValueTiles = 4;  // 64 channels of the values at a time
 inline constexpr int kValues = kValueTiles * kTile;
 inline constexpr int kValueLine = kValues + kTilePadding;
 inline constexpr int kMostLambdaDepth = 64;
@@ -52,9 +52,9 @@ struct LambdaGrid {
 // The inputs as the kernels read them.
 template <class T> struct LambdaInputs {
   const T *q, *values, *dy;
-  const T* table;       // (u, table size, depth_pad): the embedding, zeros behind the depth
-  const T* content;     // (batch, depth, value): the content lambda and the embedding's bias
-  const float* keys;    // (batch, positions, u, depth): softmax over the positions
+  const T* table;     // (u, table size, depth_pad): the embedding, zeros behind the depth
+  const T* content;   // (batch, depth, value): the content lambda and the embedding's bias
+  const float* keys;  // (batch, positions, u, depth): softmax over the positions
 };
 
 // --- tiles in dynamic shared memory ---
@@ -76,8 +76,8 @@ template <class T> struct LambdaMemory {
     queries = take(with_queries, s.queries * kTile, s.depth_line);
     tables = take(with_tables, kLambdaWarps * s.contexts, s.depth_line);
   }
-  static size_t bytes(const LambdaGrid& s, bool with_values, bool with_gradients,
-                      bool with_queries, bool with_tables) {
+  static size_t bytes(const LambdaGrid& s, bool with_values, bool with_gradients, bool with_queries,
+                      bool with_tables) {
     const int elements = (s.images * s.rows + 1) * s.context_line +
                          with_values * s.images * s.contexts * kValueLine +
                          with_gradients * s.images * s.rows * kValueLine +
@@ -141,8 +141,8 @@ struct Reach {
   int top, left, columns, count;
 
   __host__ __device__ Reach(const LambdaGrid& s, int first_query) {
-    const int last = (first_query + s.queries < s.positions() ? first_query + s.queries
-                                                              : s.positions()) - 1;
+    const int last =
+        (first_query + s.queries < s.positions() ? first_query + s.queries : s.positions()) - 1;
     const int y0 = first_query / s.width, y1 = last / s.width;
     const int x0 = y0 == y1 ? first_query % s.width : 0;
     const int x1 = y0 == y1 ? last % s.width : s.width - 1;
@@ -184,9 +184,9 @@ struct ScoreRows {
 // --- fetching ---
 
 // The queries of a block: for each position 16 rows (image, head).
-template <class T>
-__device__ __forceinline__ void fetch_queries(T* to, const T* __restrict__ q,
-                                              const LambdaPlace& place, const LambdaGrid& s) {
+template <class T> __device__ __forceinline__ void fetch_queries(T* to, const T* __restrict__ q,
+                                                                 const LambdaPlace& place,
+                                                                 const LambdaGrid& s) {
   fill_rows(to, s.depth_line, s.queries * kTile, s.depth_pad / 8, s.depth, s.packed_depth, q,
             [&](int i) -> const T* {
               const int row = i % kTile, image = row / s.group;
@@ -200,8 +200,8 @@ __device__ __forceinline__ void fetch_queries(T* to, const T* __restrict__ q,
 template <class T>
 __device__ __forceinline__ void fetch_gradients(T* to, const T* __restrict__ dy, int first_value,
                                                 const LambdaPlace& place, const LambdaGrid& s) {
-  fill_rows(to, kValueLine, s.images * s.rows, kValues / 8, s.value - first_value,
-            s.packed_values, dy, [&](int i) -> const T* {
+  fill_rows(to, kValueLine, s.images * s.rows, kValues / 8, s.value - first_value, s.packed_values,
+            dy, [&](int i) -> const T* {
               const int row = i % s.rows;
               const int64_t at = place.row(s, i / s.rows, row / s.group, row % s.group);
               return at < 0 ? nullptr : dy + at * s.value + first_value;
@@ -210,30 +210,30 @@ __device__ __forceinline__ void fetch_gradients(T* to, const T* __restrict__ dy,
 
 // The values of the contexts, or rows of the content lambda from `content_row` on when that is not
 // negative: for each image a row per context.
-template <class T>
-__device__ __forceinline__ void fetch_values(T* to, const LambdaInputs<T>& in,
-                                             const Context* contexts, int u, int content_row,
-                                             int first_value, const LambdaPlace& place,
-                                             const LambdaGrid& s) {
-  fill_rows(to, kValueLine, s.images * s.contexts, kValues / 8, s.value - first_value,
-            s.packed_values, in.values, [&](int i) -> const T* {
-              const int64_t b = place.first_image + i / s.contexts;
-              const int j = i % s.contexts;
-              if (b >= s.batch) return nullptr;
-              if (content_row >= 0) {
-                const int k = content_row + j;
-                return k < s.depth ? in.content + (b * s.depth + k) * s.value + first_value
-                                   : nullptr;
-              }
-              const int m = contexts[j].position;
-              return m < 0 ? nullptr
-                           : in.values + ((b * s.positions() + m) * s.intra + u) * s.value +
-                                 first_value;
-            });
+template <class T> __device__ __forceinline__ void fetch_values(T* to, const LambdaInputs<T>& in,
+                                                                const Context* contexts, int u,
+                                                                int content_row, int first_value,
+                                                                const LambdaPlace& place,
+                                                                const LambdaGrid& s) {
+  fill_rows(
+      to, kValueLine, s.images * s.contexts, kValues / 8, s.value - first_value, s.packed_values,
+      in.values, [&](int i) -> const T* {
+        const int64_t b = place.first_image + i / s.contexts;
+        const int j = i % s.contexts;
+        if (b >= s.batch) return nullptr;
+        if (content_row >= 0) {
+          const int k = content_row + j;
+          return k < s.depth ? in.content + (b * s.depth + k) * s.value + first_value : nullptr;
+        }
+        const int m = contexts[j].position;
+        return m < 0 ? nullptr
+                     : in.values + ((b * s.positions() + m) * s.intra + u) * s.value + first_value;
+      });
 }
 
-// How many contexts of a tile there is work for, in whole tiles of 16: rows of the content lambda from `content_row` on
-// when that is not negative, else those of the `left` contexts in reach that fit.
+// How many contexts of a tile there is work for, in whole tiles of 16: rows of the content lambda
+// from `content_row` on when that is not negative, else those of the `left` contexts in reach that
+// fit.
 __device__ __forceinline__ int used_contexts(const LambdaGrid& s, int content_row, int left) {
   const int count = content_row >= 0 ? s.depth - content_row : left;
   return min(s.contexts, (count + kTile - 1) / kTile * kTile);
@@ -241,10 +241,10 @@ __device__ __forceinline__ int used_contexts(const LambdaGrid& s, int content_ro
 
 // A warp's own tile: for each context the row of the embedding for `query`; for content rows, of
 // the identity, so that products with it are the queries (or their gradient) themselves.
-template <class T>
-__device__ __forceinline__ void gather_table(T* to, const LambdaInputs<T>& in, int query, int u,
-                                             int content_row, const Context* contexts, int used,
-                                             const LambdaGrid& s) {
+template <class T> __device__ __forceinline__ void gather_table(T* to, const LambdaInputs<T>& in,
+                                                                int query, int u, int content_row,
+                                                                const Context* contexts, int used,
+                                                                const LambdaGrid& s) {
   const int runs = s.depth_pad / kPackWidth<T>;
   __syncwarp();  // the last query's rows have been read
   for (int i = threadIdx.x % 32; i < used * runs; i += 32) {
@@ -255,8 +255,8 @@ __device__ __forceinline__ void gather_table(T* to, const LambdaInputs<T>& in, i
       pack[k] = T(content_row >= 0 && content_row + j == c + k ? 1.0f : 0.0f);
     const int row = content_row >= 0 ? -1 : table_row(s, query, contexts[j]);
     if (row >= 0)
-      pack = load_pack<kPackWidth<T>>(in.table + (int64_t{u} * s.table_size + row) * s.depth_pad +
-                                      c);
+      pack =
+          load_pack<kPackWidth<T>>(in.table + (int64_t{u} * s.table_size + row) * s.depth_pad + c);
     store_pack(to + j * s.depth_line + c, pack);
   }
   __syncwarp();
@@ -265,8 +265,7 @@ __device__ __forceinline__ void gather_table(T* to, const LambdaInputs<T>& in, i
 // --- products ---
 
 // Zeros for the rows of scores that no query has: they take part in sums over rows.
-template <class T>
-__device__ __forceinline__ void clear_scores(T* scores, const LambdaGrid& s) {
+template <class T> __device__ __forceinline__ void clear_scores(T* scores, const LambdaGrid& s) {
   for (int i = threadIdx.x; i < (s.images * s.rows + 1) * s.context_line; i += kLambdaThreads)
     scores[i] = T(0.0f);
 }
@@ -308,7 +307,8 @@ __device__ __forceinline__ void find_scores(const LambdaMemory<T>& memory,
   }
 }
 
-// The tiles of 16 of an image's rows (query, head), or of its contexts, that a warp works on: f(unit, image, first).
+// The tiles of 16 of an image's rows (query, head), or of its contexts, that a warp works on:
+// f(unit, image, first).
 template <class F>
 __device__ __forceinline__ void for_units(const LambdaGrid& s, int rows, const F& f) {
   const int tiles = rows / kTile;
@@ -319,9 +319,9 @@ __device__ __forceinline__ void for_units(const LambdaGrid& s, int rows, const F
   }
 }
 
-// scores = dy v^T for the first `used` contexts, summed over the channels 64 at a time. Fetches what
-// it needs; dy stays from tile to tile when all its channels fit (`first` marks the first tile of a
-// place).
+// scores = dy v^T for the first `used` contexts, summed over the channels 64 at a time. Fetches
+// what it needs; dy stays from tile to tile when all its channels fit (`first` marks the first tile
+// of a place).
 template <class T>
 __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
                                              const LambdaInputs<T>& in, const Context* contexts,
@@ -364,16 +364,14 @@ __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
 }
 
 // f(row, column, value) for the elements of a tile that a lane has.
-template <class F>
-__device__ __forceinline__ void for_sums(const TileSums& sums, const F& f) {
+template <class F> __device__ __forceinline__ void for_sums(const TileSums& sums, const F& f) {
   const LaneInTile lane;
 #pragma unroll
   for (int b = 0; b < 2; ++b)
 #pragma unroll
     for (int r = 0; r < 2; ++r)
 #pragma unroll
-      for (int j = 0; j < 2; ++j)
-        f(lane.g + 8 * r, 8 * b + 2 * lane.t + j, sums.values[b][r][j]);
+      for (int j = 0; j < 2; ++j) f(lane.g + 8 * r, 8 * b + 2 * lane.t + j, sums.values[b][r][j]);
 }
 
 // --- host ---
@@ -387,13 +385,11 @@ Tensor lambda_keys(const Tensor& keys, const LambdaGrid& s);
 Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& embedding_bias,
                       const LambdaGrid& s);
 
-
 // The published order as dense products (lambda_dense_cuda.cu): y; and every gradient but the keys'
 // and the bias', which follow from dcontent (batch, depth, value).
 template <class T>
 void lambda_dense_forward(const Tensor& y, const LambdaInputs<T>& in, const LambdaGrid& s);
-template <class T>
-void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
-                           const LambdaInputs<T>& in, const LambdaGrid& s);
+template <class T> void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
+                                              const LambdaInputs<T>& in, const LambdaGrid& s);
 
 }  // namespace passband::cuda

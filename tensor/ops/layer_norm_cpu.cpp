@@ -101,8 +101,8 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
 }
 
 void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& added, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
+                         const Tensor& dy, const Tensor& added, const Tensor& x, const Tensor& mean,
+                         const Tensor& rstd, const Tensor& gamma) {
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
@@ -112,8 +112,8 @@ void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
       for (int64_t r = first; r < first + rows; ++r)
         backward_row<T>(dx.defined() ? dx.data<T>() + r * C : nullptr, sums.data() + 2 * b * C,
                         dy.data<T>() + r * C, added.defined() ? added.data<T>() + r * C : nullptr,
-                        x.data<T>() + r * C, gamma.data<A>(), mean.data<A>()[r],
-                        rstd.data<A>()[r], C);
+                        x.data<T>() + r * C, gamma.data<A>(), mean.data<A>()[r], rstd.data<A>()[r],
+                        C);
     });
     const std::vector<double> total = blocks.joined(sums, 2 * C);
     for (int64_t c = 0; c < C; ++c) {

@@ -8,16 +8,16 @@
 // warps to hide the latency of memory), 2 up to 512, 4 beyond. Rows of more than 1024 columns are
 // read again from the cache, and their dgamma and dbeta come from a second kernel along columns,
 // because their sums no longer fit the registers.
-// Considered: the sum of squares instead of a second pass over the registers for the variance; it is
-// wrong where the mean is far from zero, and the pass costs no memory.
+// Considered: the sum of squares instead of a second pass over the registers for the variance; it
+// is wrong where the mean is far from zero, and the pass costs no memory.
 #include "tensor/ops/layer_norm_kernels.h"
 #include "tensor/ops/norm_columns.cuh"
 
 namespace passband::cuda {
 namespace {
 
-constexpr int kWarps = 4;              // of a block
-constexpr int kSpan = 32 * kWide;      // columns that a warp holds at a time
+constexpr int kWarps = 4;               // of a block
+constexpr int kSpan = 32 * kWide;       // columns that a warp holds at a time
 constexpr int64_t kSummedBlocks = 528;  // constant: the order of sums must not depend on the GPU
 
 struct Rows {
@@ -32,9 +32,9 @@ __device__ __forceinline__ int column_of(int i) {
 }
 
 // The eights of a row that a lane keeps.
-template <int held, class T>
-__device__ __forceinline__ void load_row(Wide (&kept)[held], const T* __restrict__ row,
-                                         const Rows& rows) {
+template <int held, class T> __device__ __forceinline__ void load_row(Wide (&kept)[held],
+                                                                      const T* __restrict__ row,
+                                                                      const Rows& rows) {
 #pragma unroll
   for (int i = 0; i < held; ++i) {
     const int count = rows.columns - column_of(i);
@@ -55,8 +55,7 @@ __device__ __forceinline__ void for_row(const Wide (&kept)[held], const T* __res
   }
 }
 
-template <int held, class T>
-__global__ void __launch_bounds__(kWarps * 32)
+template <int held, class T> __global__ void __launch_bounds__(kWarps * 32)
     forward_kernel(T* __restrict__ y, float* __restrict__ means, float* __restrict__ rstds,
                    const T* __restrict__ x, const float* __restrict__ gamma,
                    const float* __restrict__ beta, float eps, Rows rows) {
@@ -94,13 +93,13 @@ struct Saved {
   const float *mean, *rstd, *gamma;
 };
 
-// dx of a row. With g = dy gamma: dx = rstd (g - mean(g) - xhat mean(g xhat)) + added (unless null).
+// dx of a row. With g = dy gamma: dx = rstd (g - mean(g) - xhat mean(g xhat)) + added (unless
+// null).
 template <int held, class T>
 __device__ __forceinline__ void gradient_row(T* __restrict__ dx, const T* __restrict__ added,
                                              const Wide (&kept_dy)[held],
-                                             const Wide (&kept_x)[held],
-                                             const T* __restrict__ dy, const T* __restrict__ x,
-                                             float mean, float rstd,
+                                             const Wide (&kept_x)[held], const T* __restrict__ dy,
+                                             const T* __restrict__ x, float mean, float rstd,
                                              const float* __restrict__ gamma, const Rows& rows) {
   const auto each = [&](const auto& f) {  // f(column, count, g, xhat)
     const auto visit = [&](int c, Wide g, Wide v) {
@@ -140,8 +139,7 @@ __device__ __forceinline__ void gradient_row(T* __restrict__ dx, const T* __rest
 
 // dx (unless null), and in sums (blocks, 2, columns) what the rows of a block add to dbeta and
 // dgamma, unless that is null: then rows may be longer than what is held.
-template <int held, class T>
-__global__ void __launch_bounds__(kWarps * 32)
+template <int held, class T> __global__ void __launch_bounds__(kWarps * 32)
     backward_kernel(T* __restrict__ dx, float* __restrict__ sums, const T* __restrict__ added,
                     const T* __restrict__ dy, const T* __restrict__ x, Saved saved, Rows rows) {
   SHARED(float, handed, [kWarps][held * kSpan]);
@@ -183,8 +181,7 @@ __global__ void __launch_bounds__(kWarps * 32)
 }
 
 // The same sums along columns, for rows that a warp cannot hold.
-template <class T>
-__global__ void __launch_bounds__(kColumnThreads)
+template <class T> __global__ void __launch_bounds__(kColumnThreads)
     products_kernel(float* __restrict__ sums, const T* __restrict__ dy, const T* __restrict__ x,
                     Saved saved, ColumnPass pass) {
   const ColumnThread t(pass);
@@ -206,8 +203,8 @@ __global__ void __launch_bounds__(kColumnThreads)
   store_wide(own + pass.columns, total[1], t.count, false);
 }
 
-__global__ void join_kernel(float* dgamma, float* dbeta, const float* __restrict__ sums,
-                            int chunks, int columns) {
+__global__ void join_kernel(float* dgamma, float* dbeta, const float* __restrict__ sums, int chunks,
+                            int columns) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   double products[2];
   join_chunk_products(products, sums, chunks, column, columns);
@@ -233,8 +230,7 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
     const int64_t C = x.size(-1);
     const float *scale = gamma.data<float>(), *shift = beta.data<float>();
     const Rows rows{x.shape().outer(-1), static_cast<int>(C),
-                    rows_are_packed(C, x.data<T>(), y.data<T>()),
-                    rows_are_packed(C, scale, shift)};
+                    rows_are_packed(C, x.data<T>(), y.data<T>()), rows_are_packed(C, scale, shift)};
     if (rows.count == 0) return;
     dispatch_held(C, [&](auto held) {
       launch({.grid = row_blocks(rows.count), .block = kWarps * 32, .stream = compute_stream()},
@@ -245,8 +241,8 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
 }
 
 void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& added, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
+                         const Tensor& dy, const Tensor& added, const Tensor& x, const Tensor& mean,
+                         const Tensor& rstd, const Tensor& gamma) {
   dispatch_f32_bf16(x.dtype(), "layer_norm", [&]<class T>() {
     const int64_t C = x.size(-1);
     T* const dx_data = dx.defined() ? dx.data<T>() : nullptr;
@@ -266,8 +262,8 @@ void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
     dispatch_held(C, [&](auto held) {
       if (!fits && !dx_data) return;
       launch({.grid = blocks, .block = kWarps * 32, .stream = stream},
-             backward_kernel<held.value, T>, dx_data, fits ? sums.data<float>() : nullptr,
-             more, dy.data<T>(), x.data<T>(), saved, rows);
+             backward_kernel<held.value, T>, dx_data, fits ? sums.data<float>() : nullptr, more,
+             dy.data<T>(), x.data<T>(), saved, rows);
     });
     if (!fits)
       launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, products_kernel<T>,

@@ -26,10 +26,8 @@ struct Matmul {
     Shape result = a.shape();
     result[-2] = shape.m;
     result[-1] = shape.n;
-    if (b.rank() == 2)
-      shape.m *= a.shape().outer(-2);
-    else
-      shape.batch = a.shape().outer(-2);
+    if (b.rank() == 2) shape.m *= a.shape().outer(-2);
+    else shape.batch = a.shape().outer(-2);
     const Tensor c = Tensor::empty(result, a.dtype(), a.device());
     DISPATCH(a.device(), matmul_forward, c, a, b, Epilogue{}, shape);
     return c;
@@ -64,8 +62,7 @@ struct Linear {
   Grads backward(const Saved& s, const Tensor& dy) const {
     Grads grads(4);
     const Tensor rows = as_rows(dy);
-    if (s.needs(0))
-      grads[0] = reshape(multiply_weight(rows, s.input(1)), s.edge(0).shape);
+    if (s.needs(0)) grads[0] = reshape(multiply_weight(rows, s.input(1)), s.edge(0).shape);
     if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
     if (s.needs(2)) grads[2] = sum(rows, {0});
     if (s.needs(3)) grads[3] = dy;

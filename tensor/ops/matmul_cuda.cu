@@ -1,5 +1,6 @@
-// Matrix products on the GPU: the kernels of tensor/cuda/product.cuh, or cuBLASLt. What bounds them, and what was
-// considered: tensor_core_product.cuh for bf16 and tf32, simple_product.cuh for f32 and f64.
+// Matrix products on the GPU: the kernels of tensor/cuda/product.cuh, or cuBLASLt. What bounds
+// them, and what was considered: tensor_core_product.cuh for bf16 and tf32, simple_product.cuh for
+// f32 and f64.
 #include "tensor/cuda/engine_choice.h"
 #include "tensor/cuda/library_products.h"
 #include "tensor/cuda/product.cuh"
@@ -8,7 +9,8 @@
 namespace passband::cuda {
 namespace {
 
-template <class T> ProductOutput<T> output(const Tensor& c, const Epilogue& e, const ProductShape& s) {
+template <class T>
+ProductOutput<T> output(const Tensor& c, const Epilogue& e, const ProductShape& s) {
   ProductOutput<T> out;
   out.data = c.data<T>();
   out.stride = s.n;
@@ -20,8 +22,9 @@ template <class T> ProductOutput<T> output(const Tensor& c, const Epilogue& e, c
   return out;
 }
 
-template <class T, Major major_a, Major major_b>
-void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+template <class T, Major major_a, Major major_b> void multiply(const Tensor& c, const Tensor& a,
+                                                               const Tensor& b, const Epilogue& e,
+                                                               const ProductShape& s) {
   const auto left = major_a == Major::k ? matrix_operand<T, major_a>(a, s.m, s.k, s.batch)
                                         : matrix_operand<T, major_a>(a, s.k, s.m, s.batch);
   const auto right = major_b == Major::k ? matrix_operand<T, major_b>(b, s.n, s.k, s.batch)
@@ -29,7 +32,8 @@ void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue&
   run_product(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
 }
 
-void native_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+void native_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                   const ProductShape& s) {
   dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
     if (s.transpose_a)
       s.transpose_b ? multiply<T, Major::side, Major::k>(c, a, b, e, s)
@@ -42,14 +46,16 @@ void native_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epil
 
 }  // namespace
 
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                    const ProductShape& s) {
   static EngineChoice choice;
   if (c.numel() == 0) return;
   choice.run(
       product_engine(),
       {s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b, e.bias.defined(), e.residual.defined(),
        static_cast<int64_t>(c.dtype()), tf32_allowed()},
-      [&] { native_matmul(c, a, b, e, s); }, [&] { return s.k > 0 && library_matmul(c, a, b, e, s); });
+      [&] { native_matmul(c, a, b, e, s); },
+      [&] { return s.k > 0 && library_matmul(c, a, b, e, s); });
 }
 
 }  // namespace passband::cuda

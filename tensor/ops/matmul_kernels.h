@@ -9,14 +9,14 @@ namespace passband {
 struct ProductShape {
   int64_t batch = 1, m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
-  bool weight_b =
-      false;  // b changes rarely: a backend may keep it in a layout of its own between calls
+  // b changes rarely: a backend may keep it in a layout of its own between calls
+  bool weight_b = false;
 };
 
 // What is added to the product before it is rounded to the type of c. Both have that type and may
 // be undefined.
 struct Epilogue {
-  Tensor bias = {};  // (n), to every row
+  Tensor bias = {};      // (n), to every row
   Tensor residual = {};  // shaped like c
 };
 
@@ -39,7 +39,8 @@ Tensor as_rows(const Tensor& x);
 // matmul(rows, weight) for a parameter, which a backend may keep in a layout of its own.
 Tensor multiply_weight(const Tensor& rows, const Tensor& weight);
 
-// Throws where the operands of linear(x, weight, bias, residual) do not fit; `op` is whose they are.
+// Throws where the operands of linear(x, weight, bias, residual) do not fit; `op` is whose they
+// are.
 void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const Tensor& residual);
 

@@ -18,8 +18,8 @@ struct Mlp {
   bool recorded;        // a backward may follow
   Buffer kept, active;  // what linear_gelu_backward needs of h, and gelu(h), (..., hidden)
 
-  Tensor forward(const Tensor& x, const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
-                 const Tensor& residual) {
+  Tensor forward(const Tensor& x, const Tensor& w1, const Tensor& b1, const Tensor& w2,
+                 const Tensor& b2, const Tensor& residual) {
     const Tensor hidden = Tensor::empty(x.shape().with(-1, w1.size(0)), x.dtype(), x.device());
     if (recorded) kept.memory = Tensor::empty_like(hidden);
     DISPATCH(x.device(), linear_gelu_forward, hidden, kept.memory, x, w1, b1, form);
@@ -73,10 +73,10 @@ struct Mlp {
 Tensor mlp(const Tensor& x, const Tensor& w1, const Tensor& b1, const Tensor& w2, const Tensor& b2,
            const Tensor& residual, GeluForm form) {
   check_linear("mlp", x, w1, b1, {});
-  CHECK(w2.defined() && w2.rank() == 2 && w2.size(1) == w1.size(0), "mlp: the second weight is ", w2,
-        ", the first ", w1, "; it has one column per row of the first");
-  const bool recorded = recording() && (x.tracked() || w1.tracked() || b1.tracked() || w2.tracked() ||
-                                        b2.tracked() || residual.tracked());
+  CHECK(w2.defined() && w2.rank() == 2 && w2.size(1) == w1.size(0), "mlp: the second weight is ",
+        w2, ", the first ", w1, "; it has one column per row of the first");
+  const bool recorded = recording() && (x.tracked() || w1.tracked() || b1.tracked() ||
+                                        w2.tracked() || b2.tracked() || residual.tracked());
   return apply(Mlp{form, recorded, {}, {}}, x, w1, b1, w2, b2, residual);
 }
 

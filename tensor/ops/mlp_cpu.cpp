@@ -1,5 +1,5 @@
-// The MLP on the CPU: on the matrix unit the GELU takes the sums as they leave it; else the product of its backend,
-// then the GELU where the result lies.
+// The MLP on the CPU: on the matrix unit the GELU takes the sums as they leave it; else the product
+// of its backend, then the GELU where the result lies.
 #include "tensor/cpu/split_rows.h"
 #include "tensor/cpu/tall_product.h"
 #include "tensor/ops/mlp_kernels.h"
@@ -10,14 +10,13 @@ namespace passband::cpu {
 namespace {
 
 template <class F> void with_gelu_and_slope(GeluForm form, const F& f) {
-  if (form == GeluForm::tanh)
-    f(fn::GeluTanhAndSlope{});
-  else
-    f(fn::GeluAndSlope{});
+  if (form == GeluForm::tanh) f(fn::GeluTanhAndSlope{});
+  else f(fn::GeluAndSlope{});
 }
 
 // y and slope = both of h, which may be one of them.
-template <class Both> void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const Both& both) {
+template <class Both>
+void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const Both& both) {
   dispatch_floating(h.dtype(), "mlp", [&]<class T>() {
     T *py = y.data<T>(), *ps = slope.data<T>();
     const T* ph = h.data<T>();
@@ -44,16 +43,15 @@ bool on_matrix_unit(const Tensor& x, const ProductShape& s) {
 // Activations of a whole batch: what reads them next finds them in no cache.
 void write(float* to, const Run& values, int64_t count, bool past_caches) {
   for_vectors<float>(0, count, [&](int64_t i, int lanes) {
-    if (past_caches)
-      stream(to + i, load(values + i));
-    else
-      store(to + i, load(values + i), lanes);
+    if (past_caches) stream(to + i, load(values + i));
+    else store(to + i, load(values + i), lanes);
   });
 }
 
-template <class Both>
-bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope, const Tensor& x, const Tensor& weight,
-                            const Tensor& bias, const ProductShape& s, const Both& both) {
+template <class Both> bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope,
+                                                  const Tensor& x, const Tensor& weight,
+                                                  const Tensor& bias, const ProductShape& s,
+                                                  const Both& both) {
   const float* offset = bias.defined() ? bias.data<float>() : nullptr;
   float *py = y.data<float>(), *ps = slope.defined() ? slope.data<float>() : nullptr;
   const bool past_caches = may_stream(py, s.m, s.n) && (!ps || may_stream(ps, s.m, s.n));
@@ -65,12 +63,13 @@ bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope, const Tensor& 
     write(py + row * s.n + column, active, count, past_caches);
     if (ps) write(ps + row * s.n + column, by, count, past_caches);
   };
-  return split::multiply_rows({s.m, s.n, s.k, s.transpose_b}, x.data<float>(), weight.data<float>(), finish);
+  return split::multiply_rows({s.m, s.n, s.k, s.transpose_b}, x.data<float>(), weight.data<float>(),
+                              finish);
 }
 
 // dbias is summed over squares of rows first, which one thread has in its hands.
-bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
-                             const Tensor& slope, const ProductShape& s) {
+bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
+                             const Tensor& weight, const Tensor& slope, const ProductShape& s) {
   const Tensor totals = Tensor::empty({pieces_of(s.m, split::kSide), s.n});
   float *to = dh.data<float>(), *total = totals.data<float>();
   const float* by = slope.data<float>();
@@ -94,21 +93,19 @@ bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor
 
 }  // namespace
 
-void linear_gelu_forward(const Tensor& y, const Tensor& slope, const Tensor& x, const Tensor& weight,
-                         const Tensor& bias, GeluForm form) {
+void linear_gelu_forward(const Tensor& y, const Tensor& slope, const Tensor& x,
+                         const Tensor& weight, const Tensor& bias, GeluForm form) {
   const ProductShape s = linear_shape(x, weight);
   with_gelu_and_slope(form, [&](auto both) {
     if (on_matrix_unit(x, s) && forward_on_matrix_unit(y, slope, x, weight, bias, s, both)) return;
     matmul_forward(y, x, weight, {.bias = bias}, s);
-    if (slope.defined())
-      apply(y, slope, y, both);
-    else
-      with_gelu(form, [&](auto gelu, auto) { map(y, y, gelu); });
+    if (slope.defined()) apply(y, slope, y, both);
+    else with_gelu(form, [&](auto gelu, auto) { map(y, y, gelu); });
   });
 }
 
-void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
-                          const Tensor& slope, GeluForm) {
+void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
+                          const Tensor& weight, const Tensor& slope, GeluForm) {
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (on_matrix_unit(dy, s) && backward_on_matrix_unit(dh, dbias, dy, weight, slope, s)) return;
   matmul_forward(dh, dy, weight, {}, s);

@@ -8,7 +8,7 @@ struct BatchNormOptions {
   bool training = true;
   double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
   double eps = 1e-5;
-  bool relu = false;      // fused: y = relu(norm(x) [+ residual])
+  bool relu = false;  // fused: y = relu(norm(x) [+ residual])
 };
 
 // y = gamma * (x - mean) / sqrt(var + eps) + beta over all but the last dimension, plus `residual`

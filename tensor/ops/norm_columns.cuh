@@ -7,10 +7,10 @@
 // gradient), for 5 to 10 operations in f32: a hundredth of what the multiprocessors could do.
 // The second pass walks each block's rows backwards: what the first one read last is still in the
 // cache, and tensors below its size are read from memory once.
-// Considered: sums by atomic additions (one launch fewer, other bits in every run); the sum of squares
-// instead of Welford's recurrence, which is wrong where the mean is far from zero (the recurrence costs
-// a reciprocal for each row of eight columns); and the relu's bits found again from y, 2 bytes an
-// element where a bit is 1/8.
+// Considered: sums by atomic additions (one launch fewer, other bits in every run); the sum of
+// squares instead of Welford's recurrence, which is wrong where the mean is far from zero (the
+// recurrence costs a reciprocal for each row of eight columns); and the relu's bits found again
+// from y, 2 bytes an element where a bit is 1/8.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -125,8 +125,7 @@ __device__ __forceinline__ void join_moments(Wide (&a)[3], const Wide (&b)[3]) {
 
 // moments (samples * chunks, 2, columns): mean and sum of squared deviations of each chunk, by
 // Welford's recurrence along a thread's rows.
-template <class T>
-__global__ void __launch_bounds__(kColumnThreads)
+template <class T> __global__ void __launch_bounds__(kColumnThreads)
     column_moments_kernel(float* __restrict__ moments, const T* __restrict__ x, ColumnPass pass) {
   const ColumnThread t(pass);
   Wide sums[3] = {};  // count, mean, squares
@@ -189,11 +188,9 @@ __device__ __forceinline__ float normalised(float x, float mean, float scale, fl
 
 // y = norm(x) [+ residual], then relu when asked, keeping the signs when `bits` (a byte for eight
 // columns) is given. NaN passes through.
-template <class T>
-__global__ void __launch_bounds__(kColumnThreads)
+template <class T> __global__ void __launch_bounds__(kColumnThreads)
     normalise_kernel(T* __restrict__ y, uint8_t* __restrict__ bits, const T* __restrict__ x,
-                     const T* __restrict__ residual, NormStatistics s, bool relu,
-                     ColumnPass pass) {
+                     const T* __restrict__ residual, NormStatistics s, bool relu, ColumnPass pass) {
   const ColumnThread t(pass);
   if (t.first >= t.end) return;
   const Wide mean = s.mean_of(t), scale = s.scale_of(t);
@@ -225,9 +222,9 @@ __global__ void __launch_bounds__(kColumnThreads)
 }
 
 // The gradient behind the relu, of eight columns of a row.
-template <Gate gate>
-__device__ __forceinline__ Wide gated(Wide dy, const Wide& x, const Wide& mean, const Wide& scale,
-                                      const Wide& beta, const uint8_t* bits, int64_t word) {
+template <Gate gate> __device__ __forceinline__ Wide gated(Wide dy, const Wide& x, const Wide& mean,
+                                                           const Wide& scale, const Wide& beta,
+                                                           const uint8_t* bits, int64_t word) {
   if constexpr (gate == Gate::bits) {
     const unsigned signs = bits[word];
 #pragma unroll
@@ -242,8 +239,7 @@ __device__ __forceinline__ Wide gated(Wide dy, const Wide& x, const Wide& mean, 
 }
 
 // sums (samples * chunks, 2, columns): of dy' and of dy' * (x - mean).
-template <Gate gate, class T>
-__global__ void __launch_bounds__(kColumnThreads)
+template <Gate gate, class T> __global__ void __launch_bounds__(kColumnThreads)
     norm_products_kernel(float* __restrict__ sums, const T* __restrict__ dy,
                          const T* __restrict__ x, const uint8_t* __restrict__ bits,
                          NormStatistics s, ColumnPass pass) {
@@ -256,9 +252,8 @@ __global__ void __launch_bounds__(kColumnThreads)
   for (int64_t row = t.first; row < t.end; row += blockDim.y) {
     const int64_t at = t.at(pass, row);
     const Wide v = load_wide(x + at, t.count, pass.packed);
-    const Wide g =
-        gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
-                    (t.sample * pass.rows + row) * words + t.column / kWide);
+    const Wide g = gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
+                               (t.sample * pass.rows + row) * words + t.column / kWide);
 #pragma unroll
     for (int i = 0; i < kWide; ++i) {
       total[0][i] += g[i];
@@ -274,12 +269,11 @@ __global__ void __launch_bounds__(kColumnThreads)
 
 // dx = scale * dy' - slope * (x - mean) - offset, plus what is `added`, and the residual's gradient
 // dy'. Any of the three may be null. slope and offset are (samples, 2, columns) in one piece.
-template <Gate gate, class T>
-__global__ void __launch_bounds__(kColumnThreads)
-    norm_gradient_kernel(T* __restrict__ dx, T* __restrict__ dresidual,
-                         const T* __restrict__ added, const T* __restrict__ dy,
-                         const T* __restrict__ x, const uint8_t* __restrict__ bits,
-                         const float* __restrict__ slopes, NormStatistics s, ColumnPass pass) {
+template <Gate gate, class T> __global__ void __launch_bounds__(kColumnThreads)
+    norm_gradient_kernel(T* __restrict__ dx, T* __restrict__ dresidual, const T* __restrict__ added,
+                         const T* __restrict__ dy, const T* __restrict__ x,
+                         const uint8_t* __restrict__ bits, const float* __restrict__ slopes,
+                         NormStatistics s, ColumnPass pass) {
   const ColumnThread t(pass);
   if (t.first >= t.end) return;
   const Wide mean = s.mean_of(t), scale = s.scale_of(t);
@@ -292,9 +286,8 @@ __global__ void __launch_bounds__(kColumnThreads)
   for (int64_t row = t.last(); row >= t.first; row -= blockDim.y) {
     const int64_t at = t.at(pass, row);
     const Wide v = load_wide(x + at, t.count, pass.packed);
-    const Wide g =
-        gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
-                    (t.sample * pass.rows + row) * words + t.column / kWide);
+    const Wide g = gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
+                               (t.sample * pass.rows + row) * words + t.column / kWide);
     if (dresidual) store_wide(dresidual + at, g, t.count, pass.packed);
     if (!dx) continue;
     Wide d = added ? load_wide(added + at, t.count, pass.packed) : Wide{};

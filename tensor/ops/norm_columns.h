@@ -188,10 +188,8 @@ void normalise_block(T* y, const NormBlock<T>& b, const T* residual) {
       if (residual) v += load(residual + at, count);
       if (relu && b.bits) b.bits[r * bit_words<A>(b.columns) + c / kLanes<A>] = positive_bits<A>(v);
       if (relu) v = v < Vec<A>{} ? Vec<A>{} : v;
-      if (b.stream)
-        stream(y + at, v);
-      else
-        store(y + at, v, count);
+      if (b.stream) stream(y + at, v);
+      else store(y + at, v, count);
     });
 }
 
@@ -205,8 +203,8 @@ void block_products(A* sums, const NormBlock<T>& b) {
   });
 }
 
-// dx = scale * dy' - slope * (x - mean) - offset per column, plus what is `added`, and the residual's
-// gradient dy'. Any of the three may be null.
+// dx = scale * dy' - slope * (x - mean) - offset per column, plus what is `added`, and the
+// residual's gradient dy'. Any of the three may be null.
 template <Gate gate, class T, class A = Accumulate<T>>
 void gradient_block(T* dx, T* dresidual, const T* added, const NormBlock<T>& b, const A* slope,
                     const A* offset) {

@@ -23,8 +23,8 @@ void check_mask(const char* op, const Tensor& values, const Tensor& mask) {
 }
 
 void check_rates(const char* op, Device device, const Tensor& rates) {
-  CHECK(!rates || (rates.dtype() == DType::f64 && rates.numel() == kRates &&
-                   rates.device() == device),
+  CHECK(!rates ||
+            (rates.dtype() == DType::f64 && rates.numel() == kRates && rates.device() == device),
         op, ": the rates are ", rates, ", they must come from empty_rates on ", device.str());
 }
 

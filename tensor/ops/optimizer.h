@@ -8,12 +8,12 @@ namespace passband {
 
 // What a step does in the same pass besides; each part is left out when undefined.
 struct StepExtras {
-  Tensor scale;  // of clip_scale: gradients are multiplied by scale[1], read where they live
+  Tensor scale;    // of clip_scale: gradients are multiplied by scale[1], read where they live
   Tensor average;  // average = decay * average + (1 - decay) * new values
   double average_decay = 0;
   Tensor half;  // bf16: gets the new values
-  // Of empty_rates: what set_rates has put there counts instead of lr and step of the options and of
-  // average_decay, so that a recorded step, launched again, takes the rates of that launch.
+  // Of empty_rates: what set_rates has put there counts instead of lr and step of the options and
+  // of average_decay, so that a recorded step, launched again, takes the rates of that launch.
   Tensor rates;
 };
 
@@ -33,8 +33,8 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
 struct AdamwOptions {
   double lr = 1e-3;
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double weight_decay =
-      0;  // decoupled (Loshchilov and Hutter, ICLR 2019): w -= lr * weight_decay * w
+  // decoupled (Loshchilov and Hutter, ICLR 2019): w -= lr * weight_decay * w
+  double weight_decay = 0;
   int64_t step = 1;  // counts from 1, for the bias corrections
   double gradient_scale = 1;
 };

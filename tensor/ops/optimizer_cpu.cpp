@@ -64,10 +64,10 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
     SgdRule<T> rule(options);
     rule.set(rates);
     T* m = momentum.data<T>();
-    update_values<T>(
-        values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
-        rates.averaging,
-        [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i]); });
+    update_values<T>(values, gradients, decay_mask, scale_of(options.gradient_scale, extras),
+                     extras, rates.averaging, [=](int64_t i, T w, T gradient, T mask) {
+                       return rule(w, gradient, mask, m[i]);
+                     });
   });
 }
 
@@ -79,10 +79,10 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
     AdamwRule<T> rule(options);
     rule.set(rates);
     T *m = first.data<T>(), *v = second.data<T>();
-    update_values<T>(
-        values, gradients, decay_mask, scale_of(options.gradient_scale, extras), extras,
-        rates.averaging,
-        [=](int64_t i, T w, T gradient, T mask) { return rule(w, gradient, mask, m[i], v[i]); });
+    update_values<T>(values, gradients, decay_mask, scale_of(options.gradient_scale, extras),
+                     extras, rates.averaging, [=](int64_t i, T w, T gradient, T mask) {
+                       return rule(w, gradient, mask, m[i], v[i]);
+                     });
   });
 }
 

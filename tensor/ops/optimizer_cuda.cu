@@ -43,10 +43,8 @@ __device__ __forceinline__ void step_at(const StepMemory<T, Rule::kStates>& memo
 #pragma unroll
   for (int k = 0; k < Width; ++k) {
     const T gradient = scale * gradients[k], decays = static_cast<T>(mask[k]);
-    if constexpr (Rule::kStates == 1)
-      values[k] = rule(values[k], gradient, decays, state[0][k]);
-    else
-      values[k] = rule(values[k], gradient, decays, state[0][k], state[1][k]);
+    if constexpr (Rule::kStates == 1) values[k] = rule(values[k], gradient, decays, state[0][k]);
+    else values[k] = rule(values[k], gradient, decays, state[0][k], state[1][k]);
   }
   store_pack(memory.values + i, values);
   for (int s = 0; s < Rule::kStates; ++s) store_pack(memory.state[s] + i, state[s]);
@@ -64,8 +62,7 @@ __device__ __forceinline__ void step_at(const StepMemory<T, Rule::kStates>& memo
   }
 }
 
-template <class T, class Rule>
-__global__ void __launch_bounds__(kThreads)
+template <class T, class Rule> __global__ void __launch_bounds__(kThreads)
     step_kernel(StepMemory<T, Rule::kStates> memory, int64_t n, bool aligned, Rule rule, T scale,
                 T average_rate) {
   constexpr int kWidth = kPackWidth<T>;
@@ -102,8 +99,7 @@ void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, Rule rule, cons
          static_cast<T>(rates.averaging));
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     average_kernel(T* average, const T* values, int64_t n, T rate, const StepRates* rates) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (rates) rate = static_cast<T>(rates->averaging);
@@ -114,8 +110,7 @@ __global__ void rates_kernel(StepRates* rates, StepRates values) { *rates = valu
 
 constexpr int64_t kChunk = 8192;  // gradients whose squares one block sums
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     square_sums_kernel(double* sums, const T* x, int64_t n) {
   constexpr int kWidth = kPackWidth<T>;
   const int64_t begin = blockIdx.x * kChunk, count = min(kChunk, n - begin);

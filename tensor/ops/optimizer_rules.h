@@ -10,10 +10,10 @@ namespace passband {
 
 // What changes from step to step: four f64, as they lie in StepExtras::rates.
 struct StepRates {
-  double rate = 0;  // lr; of AdamW lr / (1 - beta1^step)
+  double rate = 0;        // lr; of AdamW lr / (1 - beta1^step)
   double correction = 1;  // AdamW: 1 / sqrt(1 - beta2^step)
-  double shrink = 0;  // AdamW: lr * weight_decay
-  double averaging = 0;  // 1 - decay of the average
+  double shrink = 0;      // AdamW: lr * weight_decay
+  double averaging = 0;   // 1 - decay of the average
 };
 
 inline StepRates rates_of(const SgdOptions& o, double average_decay) {
@@ -54,7 +54,7 @@ template <class T> struct SgdRule {
 template <class T> struct AdamwRule {
   static constexpr int kStates = 2;
   T beta1, beta2, eps;
-  T rest1, rest2;  // 1 - beta, which f32 would leave with four digits
+  T rest1, rest2;                          // 1 - beta, which f32 would leave with four digits
   T rate = 0, correction = 0, shrink = 0;  // as in StepRates
 
   explicit AdamwRule(const AdamwOptions& o)

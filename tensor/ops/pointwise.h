@@ -29,31 +29,31 @@ inline Tensor operator/(const Tensor& a, double c) { return mul(a, 1.0 / c); }
 inline Tensor operator-(const Tensor& a) { return mul(a, -1.0); }
 inline Tensor operator-(double c, const Tensor& a) { return add(mul(a, -1.0), c); }
 
-Tensor exp(const Tensor& x);                      // dx = dy * y
-Tensor log(const Tensor& x);                      // dx = dy / x
-Tensor sqrt(const Tensor& x);                     // dx = dy / (2 y)
-Tensor rsqrt(const Tensor& x);                    // y = x^-1/2,  dx = -dy * y^3 / 2
-Tensor reciprocal(const Tensor& x);               // dx = -dy * y^2
-Tensor square(const Tensor& x);                   // dx = 2 x dy
-Tensor pow(const Tensor& x, double exponent);     // dx = dy * p * x^(p-1)
-Tensor abs(const Tensor& x);                      // dx = dy * sign(x)
-Tensor sign(const Tensor& x);                     // -1, 0, 1; derivative 0 almost everywhere
+Tensor exp(const Tensor& x);                   // dx = dy * y
+Tensor log(const Tensor& x);                   // dx = dy / x
+Tensor sqrt(const Tensor& x);                  // dx = dy / (2 y)
+Tensor rsqrt(const Tensor& x);                 // y = x^-1/2,  dx = -dy * y^3 / 2
+Tensor reciprocal(const Tensor& x);            // dx = -dy * y^2
+Tensor square(const Tensor& x);                // dx = 2 x dy
+Tensor pow(const Tensor& x, double exponent);  // dx = dy * p * x^(p-1)
+Tensor abs(const Tensor& x);                   // dx = dy * sign(x)
+Tensor sign(const Tensor& x);                  // -1, 0, 1; derivative 0 almost everywhere
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
-Tensor tanh(const Tensor& x);                     // dx = dy * (1 - y^2)
-Tensor sigmoid(const Tensor& x);                  // dx = dy * y * (1 - y)
-Tensor erf(const Tensor& x);                      // dx = dy * 2/sqrt(pi) * e^(-x^2)
-Tensor relu(const Tensor& x);                     // dx = dy where y > 0 (0 at x = 0)
-Tensor gelu(const Tensor& x);                     // x * Phi(x), exact (erf)
-Tensor gelu_tanh(const Tensor& x);                // the tanh approximation of GELU
-Tensor silu(const Tensor& x);                     // x * sigmoid(x)
+Tensor tanh(const Tensor& x);                            // dx = dy * (1 - y^2)
+Tensor sigmoid(const Tensor& x);                         // dx = dy * y * (1 - y)
+Tensor erf(const Tensor& x);                             // dx = dy * 2/sqrt(pi) * e^(-x^2)
+Tensor relu(const Tensor& x);                            // dx = dy where y > 0 (0 at x = 0)
+Tensor gelu(const Tensor& x);                            // x * Phi(x), exact (erf)
+Tensor gelu_tanh(const Tensor& x);                       // the tanh approximation of GELU
+Tensor silu(const Tensor& x);                            // x * sigmoid(x)
 Tensor clamp(const Tensor& x, double low, double high);  // dx = dy where low < x < high
 
-// In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type and takes x from
-// any device.
-void add_(const Tensor& y, const Tensor& x);                    // y += x
-void add_scaled_(const Tensor& y, const Tensor& x, double a);   // y += a * x
-void scale_(const Tensor& y, double a);                         // y *= a
+// In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type
+// and takes x from any device.
+void add_(const Tensor& y, const Tensor& x);                   // y += x
+void add_scaled_(const Tensor& y, const Tensor& x, double a);  // y += a * x
+void scale_(const Tensor& y, double a);                        // y *= a
 void fill_(const Tensor& y, double value);
 void copy_(const Tensor& y, const Tensor& x);
 

@@ -28,8 +28,7 @@ __device__ __forceinline__ Pack<T, N> load_or_repeat(const T* x, bool moves) {
 }
 
 // Width is the number of elements of the result that a thread makes: a pack, or 1.
-template <int Width, class T, class F>
-__global__ void __launch_bounds__(kThreads)
+template <int Width, class T, class F> __global__ void __launch_bounds__(kThreads)
     broadcast_kernel(T* y, const T* a, const T* b, int64_t n, StridedLoops<2> loops, LastLoop last,
                      F f) {
   using A = Accumulate<T>;
@@ -50,9 +49,9 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <int Width, class T, class F>
-void launch_broadcast(const Tensor& y, const Tensor& a, const Tensor& b, const Broadcast& by,
-                      const F& f) {
+template <int Width, class T, class F> void launch_broadcast(const Tensor& y, const Tensor& a,
+                                                             const Tensor& b, const Broadcast& by,
+                                                             const F& f) {
   StridedLoops<2> loops;
   for (int d = 0; d < by.rank; ++d) {
     const auto at = static_cast<size_t>(d);
@@ -77,10 +76,8 @@ template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Te
                        is_pack_aligned<kWidth>(y.data<T>()) &&
                        has_aligned_rows<kWidth>(a.data<T>(), by.a, by.rank) &&
                        has_aligned_rows<kWidth>(b.data<T>(), by.b, by.rank);
-    if (packs)
-      launch_broadcast<kWidth, T>(y, a, b, by, f);
-    else
-      launch_broadcast<1, T>(y, a, b, by, f);
+    if (packs) launch_broadcast<kWidth, T>(y, a, b, by, f);
+    else launch_broadcast<1, T>(y, a, b, by, f);
   });
 }
 

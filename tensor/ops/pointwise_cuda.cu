@@ -4,8 +4,8 @@
 // operations, bf16 half as many. Each thread has kPacks accesses of 16 bytes in flight, all loads
 // before the first store: 2 * 16 bytes * 2,048 threads * 132 multiprocessors are 8.6 MB, more than
 // the some 3.4 MB that 4.8 TB/s at 700 ns ask for.
-// Considered: one access for each thread (4.3 MB in flight, little above what is needed), four (more
-// registers, more elements of the last block idle), and a loop over a grid of fixed size.
+// Considered: one access for each thread (4.3 MB in flight, little above what is needed), four
+// (more registers, more elements of the last block idle), and a loop over a grid of fixed size.
 #include <cstring>
 
 #include "tensor/core/memory.h"
@@ -19,15 +19,13 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kPacks = 2;  // per thread
 
-template <class T, class F, class... X>
-__device__ __forceinline__ T evaluate(const F& f, X... x) {
+template <class T, class F, class... X> __device__ __forceinline__ T evaluate(const F& f, X... x) {
   return static_cast<T>(f(static_cast<Accumulate<T>>(x)...));
 }
 
 // y[i] = f(x[i]...). y may be the memory of an operand: an element is read and written by one
 // thread.
-template <class T, class F, class... X>
-__global__ void __launch_bounds__(kThreads)
+template <class T, class F, class... X> __global__ void __launch_bounds__(kThreads)
     elements_kernel(T* y, int64_t n, bool aligned, F f, const X*... x) {
   constexpr int kWidth = kPackWidth<T>, kPerBlock = kThreads * kPacks * kWidth;
   const int64_t begin = int64_t{blockIdx.x} * kPerBlock, end = min(begin + kPerBlock, n);
@@ -87,19 +85,16 @@ template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, c
 
 namespace {
 
-template <class To, class From>
-__device__ __forceinline__ To converted(From value) {
+template <class To, class From> __device__ __forceinline__ To converted(From value) {
   if constexpr (std::is_same_v<To, bf16> || std::is_same_v<From, bf16>)
     return static_cast<To>(static_cast<float>(value));
-  else
-    return static_cast<To>(value);
+  else return static_cast<To>(value);
 }
 
 template <class To, class From>
 constexpr int kCommonWidth = std::min(kPackWidth<To>, kPackWidth<From>);
 
-template <class To, class From>
-__global__ void __launch_bounds__(kThreads)
+template <class To, class From> __global__ void __launch_bounds__(kThreads)
     convert_kernel(To* y, const From* x, int64_t n, bool aligned) {
   constexpr int kWidth = kCommonWidth<To, From>;
   const int64_t first = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth;

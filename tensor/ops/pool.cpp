@@ -26,8 +26,8 @@ Shape output_shape(const Shape& x, const PoolOptions& o) {
 
 const Tensor& checked(const char* op, const Buffer& indices) {
   CHECK(indices.memory.defined(), op,
-        ": the graph was released by an earlier backward; pass .retain_graph = true to the first "
-        "one");
+        ": the graph was released by an earlier backward; pass "
+        ".retain_graph = true to the first one");
   return indices.memory;
 }
 

@@ -4,9 +4,9 @@
 //
 // Bound: memory, at 3 or fewer operations per element read. A window that overlaps its neighbours
 // is read again from the cache: with 3x3 windows and a stride of 2 each pixel 2.25 times, from
-// memory once.
-// Considered: backward along y, each thread adding to the pixels of its window: one reading of dy less,
-// but atomic additions; and rows of windows in shared memory, which saves reads that hit the cache.
+// memory once. Considered: backward along y, each thread adding to the pixels of its window: one
+// reading of dy less, but atomic additions; and rows of windows in shared memory, which saves reads
+// that hit the cache.
 #include <limits>
 
 #include "tensor/ops/norm_columns.cuh"
@@ -130,8 +130,7 @@ __device__ __forceinline__ void store_index(int32_t* to, const WideIndex& index,
   }
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     max_forward_kernel(T* __restrict__ y, int32_t* __restrict__ indices, const T* __restrict__ x,
                        Geometry g) {
   const Spot s(g.ho, g.wo, g.c);
@@ -156,8 +155,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // y = x at the indices.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     max_gather_kernel(T* __restrict__ y, const T* __restrict__ x,
                       const int32_t* __restrict__ indices, Geometry g) {
   const Spot s(g.ho, g.wo, g.c);
@@ -172,8 +170,7 @@ __global__ void __launch_bounds__(kThreads)
   store_wide(y + at, v, s.count, g.packed);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     max_scatter_kernel(T* __restrict__ dx, const T* __restrict__ dy,
                        const int32_t* __restrict__ indices, Geometry g) {
   const Spot s(g.h, g.w, g.c);
@@ -192,8 +189,7 @@ __global__ void __launch_bounds__(kThreads)
   store_wide(dx + s.at(s.row, s.column, g.h, g.w, g.c), sum, s.count, g.packed);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     avg_forward_kernel(T* __restrict__ y, const T* __restrict__ x, Geometry g) {
   const Spot s(g.ho, g.wo, g.c);
   if (!s.inside) return;
@@ -205,15 +201,13 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int k = 0; k < kWide; ++k) sum[k] += v[k];
     }
-  const float scale =
-      1.0f / static_cast<float>(divisor(s.row, g.h, g) * divisor(s.column, g.w, g));
+  const float scale = 1.0f / static_cast<float>(divisor(s.row, g.h, g) * divisor(s.column, g.w, g));
 #pragma unroll
   for (int k = 0; k < kWide; ++k) sum[k] *= scale;
   store_wide(y + s.at(s.row, s.column, g.ho, g.wo, g.c), sum, s.count, g.packed);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     avg_backward_kernel(T* __restrict__ dx, const T* __restrict__ dy, Geometry g) {
   const Spot s(g.h, g.w, g.c);
   if (!s.inside) return;
@@ -231,8 +225,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // y (samples, columns): the mean over the rows of each sample, which are one chunk.
-template <class T>
-__global__ void __launch_bounds__(kColumnThreads)
+template <class T> __global__ void __launch_bounds__(kColumnThreads)
     global_avg_kernel(T* __restrict__ y, const T* __restrict__ x, ColumnPass pass) {
   const ColumnThread t(pass);
   Wide sum[1] = {};

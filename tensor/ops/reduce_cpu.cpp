@@ -71,21 +71,22 @@ void sum_columns(To* y, const From* x, const Reduction& r, double scale) {
   std::vector<double> partial(chunks > 1 ? static_cast<size_t>(r.outer * chunks * r.inner) : 0);
   parallel_for(r.outer * chunks * tiles, grain_for(std::min(r.n, rows) * std::min(kTile, r.inner)),
                [&](int64_t begin, int64_t end) {
-    double total[kTile];
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t tile = task % tiles, chunk = task / tiles % chunks,
-                    outer = task / tiles / chunks;
-      const int64_t start = tile * kTile, width = std::min(kTile, r.inner - start);
-      const From* from = x + (outer * r.n + chunk * rows) * r.inner + start;
-      tile_sum(total, from, std::min(rows, r.n - chunk * rows), r.inner, width);
-      if (chunks > 1) {
-        std::copy_n(total, width, partial.data() + (outer * chunks + chunk) * r.inner + start);
-      } else {
-        for (int64_t c = 0; c < width; ++c)
-          store_sum(y[outer * r.inner + start + c], scale * total[c]);
-      }
-    }
-  });
+                 double total[kTile];
+                 for (int64_t task = begin; task < end; ++task) {
+                   const int64_t tile = task % tiles, chunk = task / tiles % chunks,
+                                 outer = task / tiles / chunks;
+                   const int64_t start = tile * kTile, width = std::min(kTile, r.inner - start);
+                   const From* from = x + (outer * r.n + chunk * rows) * r.inner + start;
+                   tile_sum(total, from, std::min(rows, r.n - chunk * rows), r.inner, width);
+                   if (chunks > 1) {
+                     std::copy_n(total, width,
+                                 partial.data() + (outer * chunks + chunk) * r.inner + start);
+                   } else {
+                     for (int64_t c = 0; c < width; ++c)
+                       store_sum(y[outer * r.inner + start + c], scale * total[c]);
+                   }
+                 }
+               });
   if (chunks == 1) return;
   for (int64_t i = 0; i < r.outer * r.inner; ++i) {
     double total = 0;

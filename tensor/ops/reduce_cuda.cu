@@ -4,9 +4,9 @@
 // writes next to nothing. Sums go up in levels: a block sums up to some thousand elements in f32
 // and leaves an f64; the next level sums those. The tree depends on the shape alone and there are
 // no float atomics: two runs give the same bits.
-// Considered: one launch whose last block adds up (a counter in memory that every launch must find at
-// zero), and f64 from the first level on, which runs at half the rate of f32 on an H200, at 1/64 on
-// smaller GPUs.
+// Considered: one launch whose last block adds up (a counter in memory that every launch must find
+// at zero), and f64 from the first level on, which runs at half the rate of f32 on an H200, at 1/64
+// on smaller GPUs.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
@@ -28,8 +28,7 @@ int power_of_two(int64_t n, int limit) {
 }
 
 // Sum of the elements of x[0, n) that fall to member `member` of `members` threads.
-template <class T>
-__device__ __forceinline__ Accumulate<T> strided_sum(const T* x, int64_t n,
+template <class T> __device__ __forceinline__ Accumulate<T> strided_sum(const T* x, int64_t n,
                                                                         int member, int members) {
   using A = Accumulate<T>;
   constexpr int kWidth = kPackWidth<T>;
@@ -46,14 +45,12 @@ __device__ __forceinline__ Accumulate<T> strided_sum(const T* x, int64_t n,
 }
 
 // Rounds once: f64 goes to bf16 through f32, whose own rounding is far below a bf16 step.
-template <class T>
-__device__ __forceinline__ T rounded(double sum) {
+template <class T> __device__ __forceinline__ T rounded(double sum) {
   return static_cast<T>(static_cast<Accumulate<T>>(sum));
 }
 
 // y[row] = scale * sum of row: `lanes` neighbouring threads share a row.
-template <class To, class From>
-__global__ void __launch_bounds__(kThreads)
+template <class To, class From> __global__ void __launch_bounds__(kThreads)
     sum_short_rows_kernel(To* y, const From* x, int64_t rows, int64_t n, int lanes, double scale) {
   const int64_t row = int64_t{blockIdx.x} * (kThreads / lanes) + threadIdx.x / lanes;
   const int lane = threadIdx.x % lanes;
@@ -63,8 +60,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // y[row, chunk] = scale * sum of that chunk of the row; one block each.
-template <class To, class From>
-__global__ void __launch_bounds__(kThreads)
+template <class To, class From> __global__ void __launch_bounds__(kThreads)
     sum_long_rows_kernel(To* y, const From* x, int64_t n, Divisor chunks, double scale) {
   const int64_t row = chunks.quotient(blockIdx.x), chunk = blockIdx.x - row * chunks.value();
   const int64_t begin = chunk * kRowChunk, count = min(kRowChunk, n - begin);
@@ -80,8 +76,7 @@ struct ColumnTile {
 
 // y[outer, chunk, c] = scale * sum of x[outer, row, c] over the rows of a chunk; the block's
 // threads stand in `height` rows of `lanes`, each with a pack of Width columns.
-template <int Width, class To, class From>
-__global__ void __launch_bounds__(kThreads)
+template <int Width, class To, class From> __global__ void __launch_bounds__(kThreads)
     sum_columns_kernel(To* y, const From* x, Reduction r, ColumnTile tile, Divisor chunks,
                        Divisor tiles, double scale) {
   using A = Accumulate<From>;
@@ -128,9 +123,9 @@ void sum_short_rows(const Tensor& y, const Tensor& x, const Reduction& r, double
 }
 
 // One level of a sum over long rows, into `chunks` results per row.
-template <class To, class From>
-void sum_long_rows(const Tensor& y, const Tensor& x, const Reduction& r, int64_t chunks,
-                   double scale) {
+template <class To, class From> void sum_long_rows(const Tensor& y, const Tensor& x,
+                                                   const Reduction& r, int64_t chunks,
+                                                   double scale) {
   launch({.grid = blocks_for(r.outer * chunks, 1), .block = kThreads, .stream = compute_stream()},
          sum_long_rows_kernel<To, From>, y.data<To>(), x.data<From>(), r.n, Divisor(chunks), scale);
 }
@@ -141,9 +136,9 @@ template <class From> ColumnTile column_tile(const Reduction& r, int width) {
 }
 
 // One level of a sum over columns, into `chunks` results per column.
-template <int Width, class To, class From>
-void sum_columns(const Tensor& y, const Tensor& x, const Reduction& r, ColumnTile tile,
-                 int64_t chunks, double scale) {
+template <int Width, class To, class From> void sum_columns(const Tensor& y, const Tensor& x,
+                                                            const Reduction& r, ColumnTile tile,
+                                                            int64_t chunks, double scale) {
   const int columns = tile.lanes * Width;
   const int64_t tiles = (r.inner + columns - 1) / columns;
   launch({.grid = blocks_for(r.outer * chunks * tiles, 1),
@@ -158,9 +153,9 @@ template <class To, class From>
 void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
 
 // Sums in `chunks` pieces per result to f64, and those with another level.
-template <class To, class Level>
-void sum_in_chunks(const Tensor& y, const Reduction& r, int64_t chunks, double scale,
-                   const Level& level) {
+template <class To, class Level> void sum_in_chunks(const Tensor& y, const Reduction& r,
+                                                    int64_t chunks, double scale,
+                                                    const Level& level) {
   const Tensor partial = Tensor::empty({r.outer, chunks, r.inner}, DType::f64, y.device());
   level(partial);
   sum_level<To, double>(y, partial, {r.outer, chunks, r.inner}, scale);
@@ -192,10 +187,8 @@ void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scal
   constexpr int kWidth = kPackWidth<From>;
   if (r.inner == 1) return sum_rows<To, From>(y, x, r, scale);
   const bool packs = r.inner % kWidth == 0 && is_pack_aligned<kWidth>(x.data<From>());
-  if (packs)
-    sum_column_levels<kWidth, To, From>(y, x, r, scale);
-  else
-    sum_column_levels<1, To, From>(y, x, r, scale);
+  if (packs) sum_column_levels<kWidth, To, From>(y, x, r, scale);
+  else sum_column_levels<1, To, From>(y, x, r, scale);
 }
 
 // A candidate for the largest element: NaN beats every number, the first of equals wins.
@@ -211,8 +204,7 @@ template <class A> struct Candidate {
 };
 
 // `lanes` neighbouring threads share a result: rows when inner is 1, otherwise lanes is 1.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     argmax_kernel(int32_t* index, const T* x, Reduction r, Divisor inner, int lanes) {
   using A = Accumulate<T>;
   const int64_t results = r.outer * r.inner,
@@ -235,8 +227,7 @@ __global__ void __launch_bounds__(kThreads)
   if (i < results && lane == 0) index[i] = static_cast<int32_t>(best.index);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     take_along_kernel(T* y, const T* x, const int32_t* index, Reduction r, Divisor inner) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= r.outer * r.inner) return;
@@ -245,8 +236,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // One thread per element of x, so that its zeros need no pass of their own.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     put_along_kernel(T* x, const T* y, const int32_t* index, Reduction r, Divisor inner,
                      Divisor n) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -257,8 +247,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // Width is a pack, or 1; `moves`: the operand moves along the last loop.
-template <int Width, class T>
-__global__ void __launch_bounds__(kThreads)
+template <int Width, class T> __global__ void __launch_bounds__(kThreads)
     expand_kernel(T* y, const T* x, int64_t n, StridedLoops<1> loops, bool moves) {
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * Width;
   if (i >= n) return;
@@ -330,10 +319,8 @@ void expand(const Tensor& y, const Tensor& x, const Broadcast& by) {
     constexpr int kWidth = kPackWidth<T>;
     const bool packs = by.size[last] % kWidth == 0 && is_pack_aligned<kWidth>(raw<T>(y)) &&
                        has_aligned_rows<kWidth>(raw<T>(x), by.a, by.rank);
-    if (packs)
-      launch_expand<kWidth>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
-    else
-      launch_expand<1>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
+    if (packs) launch_expand<kWidth>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
+    else launch_expand<1>(raw<T>(y), raw<T>(x), y.numel(), loops, moves);
   });
 }
 

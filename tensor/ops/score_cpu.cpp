@@ -3,7 +3,8 @@
 
 namespace passband::cpu {
 
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits, const Tensor& labels) {
+void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
+                  const Tensor& labels) {
   const int64_t rows = logits.size(0), classes = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   int64_t top1 = 0, top5 = 0;
@@ -13,12 +14,14 @@ void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
       const T* row = logits.data<T>() + i * classes;
       const A of_label = static_cast<A>(row[label[i]]);
       int64_t before = 0;
-      for (int64_t k = 0; k < classes; ++k) before += comes_before(static_cast<A>(row[k]), k, of_label, label[i]);
+      for (int64_t k = 0; k < classes; ++k)
+        before += comes_before(static_cast<A>(row[k]), k, of_label, label[i]);
       top1 += before < 1;
       top5 += before < 5;
     }
   });
-  const double mean = loss.dtype() == DType::f64 ? *loss.data<double>() : static_cast<double>(*loss.data<float>());
+  const double mean =
+      loss.dtype() == DType::f64 ? *loss.data<double>() : static_cast<double>(*loss.data<float>());
   double* sums = score.data<double>();
   sums[0] += mean * static_cast<double>(rows);
   sums[1] += static_cast<double>(top1);

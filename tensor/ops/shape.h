@@ -22,8 +22,8 @@ Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after);
 Tensor roll(const Tensor& x, int dim, int64_t shift);
 // The same values in another floating-point type; dx = cast(dy) back.
 Tensor cast(const Tensor& x, DType dtype);
-// The same where somebody has made the cast values already: `made` itself (shape of x, its memory), in x's place in the
-// graph.
+// The same where somebody has made the cast values already: `made` itself (shape of x, its memory),
+// in x's place in the graph.
 Tensor cast_as(const Tensor& x, const Tensor& made);
 
 }  // namespace passband

@@ -31,8 +31,7 @@ template <class F> void dispatch_unit(uint64_t bytes, F&& f) {
 }
 
 // y at offset[0] = x at offset[1], for n positions of the loops.
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     copy_kernel(T* y, const T* x, int64_t n, StridedLoops<2> loops) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= n) return;
@@ -82,15 +81,14 @@ template <class T> constexpr int kTile = sizeof(T) <= 2 ? 64 : 32;
 
 // The two dimensions of a transpose: `fast` is contiguous in x, `last` in y.
 struct TransposedPlane {
-  int64_t fast, last;  // their sizes
+  int64_t fast, last;            // their sizes
   int64_t fast_step, last_step;  // elements of y between neighbours along fast, of x along last
   Divisor fast_tiles, last_tiles;
 };
 
 // One tile per block; `others` are the loops over the remaining dimensions (operand 0 is y, 1 is
 // x).
-template <class T>
-__global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads)
     transpose_kernel(T* y, const T* x, TransposedPlane plane, StridedLoops<2> others) {
   constexpr int kSide = kTile<T>, kPadding = sizeof(T) < 4 ? 4 / sizeof(T) : 1,
                 kLines = kThreads / 32;
@@ -174,10 +172,8 @@ void permute(const Tensor& y, const Tensor& x, const Permutation& p) {
   dispatch_width(x.dtype(), [&]<class T>() {
     T* to = static_cast<T*>(y.raw());
     const T* from = static_cast<const T*>(x.raw());
-    if (std::min(p.size[fast], p.size[last]) < kThinPlane)
-      permute_elements(to, from, y.numel(), p);
-    else
-      permute_tiles(to, from, y.numel(), p, fast);
+    if (std::min(p.size[fast], p.size[last]) < kThinPlane) permute_elements(to, from, y.numel(), p);
+    else permute_tiles(to, from, y.numel(), p, fast);
   });
 }
 

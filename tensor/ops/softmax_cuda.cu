@@ -5,9 +5,9 @@
 // backward reads two and writes one. A row of up to 1,024 elements stays in the registers of the
 // threads that share it: up to 32, fewer for short rows. A longer row has a block of its own and is
 // read again from the first-level cache.
-// Considered: a warp for every row (most of its threads would idle with 10 classes, hence the groups), and
-// largest element and sum in one pass, which saves a reading from registers and costs an
-// exponential an element.
+// Considered: a warp for every row (most of its threads would idle with 10 classes, hence the
+// groups), and largest element and sum in one pass, which saves a reading from registers and costs
+// an exponential an element.
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
@@ -77,8 +77,7 @@ __device__ __forceinline__ void store_row(T* row, const Accumulate<T> (&values)[
 }
 
 // `lanes` threads share a row of up to lanes * Values elements.
-template <class Rule, int Values, int Width, class T>
-__global__ void __launch_bounds__(kThreads)
+template <class Rule, int Values, int Width, class T> __global__ void __launch_bounds__(kThreads)
     forward_rows_kernel(T* y, const T* x, int64_t rows, int64_t n, int lanes) {
   using A = Accumulate<T>;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / lanes) + threadIdx.x / lanes;
@@ -101,8 +100,7 @@ __global__ void __launch_bounds__(kThreads)
   store_row(y + row * n, values, slots);
 }
 
-template <class Rule, int Values, int Width, class T>
-__global__ void __launch_bounds__(kThreads)
+template <class Rule, int Values, int Width, class T> __global__ void __launch_bounds__(kThreads)
     backward_rows_kernel(T* dx, const T* y, const T* dy, int64_t rows, int64_t n, int lanes) {
   using A = Accumulate<T>;
   const int64_t row = int64_t{blockIdx.x} * (kThreads / lanes) + threadIdx.x / lanes;
@@ -120,8 +118,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // One block per row of any length.
-template <class Rule, class T>
-__global__ void __launch_bounds__(kThreads) forward_long_rows_kernel(T* y, const T* x, int64_t n) {
+template <class Rule, class T> __global__ void __launch_bounds__(kThreads)
+    forward_long_rows_kernel(T* y, const T* x, int64_t n) {
   using A = Accumulate<T>;
   x += blockIdx.x * n;
   y += blockIdx.x * n;
@@ -135,8 +133,7 @@ __global__ void __launch_bounds__(kThreads) forward_long_rows_kernel(T* y, const
     y[i] = static_cast<T>(Rule::result(static_cast<A>(x[i]) - best, total));
 }
 
-template <class Rule, class T>
-__global__ void __launch_bounds__(kThreads)
+template <class Rule, class T> __global__ void __launch_bounds__(kThreads)
     backward_long_rows_kernel(T* dx, const T* y, const T* dy, int64_t n) {
   using A = Accumulate<T>;
   dx += blockIdx.x * n;
@@ -160,14 +157,10 @@ void dispatch_rows(const Tensor& x, bool aligned, const F& f, const Long& long_r
   const int64_t values = packs && n <= 32 * kWidth ? kWidth : n <= 32 ? 1 : kMostValues;
   int lanes = 1;
   while (lanes * values < n) lanes *= 2;
-  if (packs && values == kWidth)
-    f.template operator()<kWidth, kWidth>(lanes);
-  else if (packs && values == kMostValues)
-    f.template operator()<kMostValues, kWidth>(lanes);
-  else if (values == 1)
-    f.template operator()<1, 1>(lanes);
-  else
-    f.template operator()<kMostValues, 1>(32);
+  if (packs && values == kWidth) f.template operator()<kWidth, kWidth>(lanes);
+  else if (packs && values == kMostValues) f.template operator()<kMostValues, kWidth>(lanes);
+  else if (values == 1) f.template operator()<1, 1>(lanes);
+  else f.template operator()<kMostValues, 1>(32);
 }
 
 template <class Rule> void forward(const char* op, const Tensor& y, const Tensor& x) {

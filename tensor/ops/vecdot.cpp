@@ -34,8 +34,8 @@ bool ends_with(const Shape& shape, const Shape& end) {
 }  // namespace
 
 Tensor vecdot(const Tensor& a, const Tensor& b) {
-  CHECK(ends_with(a.shape(), b.shape()), "vecdot: b must have the shape of a or its last dimensions: a is ", a,
-        ", b is ", b);
+  CHECK(ends_with(a.shape(), b.shape()),
+        "vecdot: b must have the shape of a or its last dimensions: a is ", a, ", b is ", b);
   CHECK(a.dtype() == b.dtype() && is_floating(a.dtype()), "vecdot: a is ", a, ", b is ", b);
   return apply(Vecdot{}, a, b);
 }

@@ -8,7 +8,8 @@ namespace passband::cpu {
 namespace {
 
 template <class T> double dot_block(const T* a, const T* b, int64_t n) {
-  return static_cast<double>(block_sum<Accumulate<T>>(n, [=](int64_t i) { return widen(a[i]) * widen(b[i]); }));
+  return static_cast<double>(
+      block_sum<Accumulate<T>>(n, [=](int64_t i) { return widen(a[i]) * widen(b[i]); }));
 }
 
 }  // namespace
@@ -22,13 +23,14 @@ void vecdot(const Tensor& y, const Tensor& a, const Tensor& b) {
     parallel_for(rows * blocks, grain_for(std::min(n, kBlock)), [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         const int64_t row = task / blocks, start = task % blocks * kBlock;
-        partial[static_cast<size_t>(task)] =
-            dot_block(left + row * n + start, right + row % periods * n + start, std::min(kBlock, n - start));
+        partial[static_cast<size_t>(task)] = dot_block(
+            left + row * n + start, right + row % periods * n + start, std::min(kBlock, n - start));
       }
     });
     for (int64_t row = 0; row < rows; ++row) {
       double total = 0;
-      for (int64_t block = 0; block < blocks; ++block) total += partial[static_cast<size_t>(row * blocks + block)];
+      for (int64_t block = 0; block < blocks; ++block)
+        total += partial[static_cast<size_t>(row * blocks + block)];
       store(y.data<T>()[row], static_cast<Accumulate<T>>(total));
     }
   });

@@ -5,7 +5,8 @@
 namespace passband {
 
 namespace cpu {
-// y (rows) = sum over columns of a (rows, columns) * b (rows of b, columns); row i meets row i mod rows of b.
+// y (rows) = sum over columns of a (rows, columns) * b (rows of b, columns); row i meets row i mod
+// rows of b.
 void vecdot(const Tensor& y, const Tensor& a, const Tensor& b);
 }  // namespace cpu
 

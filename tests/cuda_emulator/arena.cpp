@@ -1,6 +1,6 @@
-// Device memory: one reserved range of addresses, in which every allocation has pages of its own and ends at the end
-// of a page, between pages that nobody may touch. Closed to host code; the device's work opens allocations one by one
-// when it touches them, few of many.
+// Device memory: one reserved range of addresses, in which every allocation has pages of its own
+// and ends at the end of a page, between pages that nobody may touch. Closed to host code; the
+// device's work opens allocations one by one when it touches them, few of many.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -14,7 +14,8 @@ namespace passband::emulator {
 
 namespace {
 
-constexpr size_t kAlignment = 16;  // no more than what vector accesses need: what relies on more is found
+// no more than what vector accesses need: what relies on more is found
+constexpr size_t kAlignment = 16;
 constexpr size_t kRemembered = 4096;  // released allocations, for messages
 
 struct Allocation {
@@ -38,8 +39,10 @@ struct Arena {
 
   void reserve() {
     if (begin) return;
-    void* memory = mmap(nullptr, kDeviceSpan, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw OutOfMemory("cuda emulator: cannot reserve addresses for device memory");
+    void* memory =
+        mmap(nullptr, kDeviceSpan, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+      throw OutOfMemory("cuda emulator: cannot reserve addresses for device memory");
     begin = static_cast<char*>(memory);
   }
 
@@ -53,7 +56,8 @@ struct Arena {
           next = offset + bytes;
           return begin + offset;
         }
-        offset = static_cast<size_t>(after->second.pages + after->second.page_bytes - begin) + kPage;
+        offset =
+            static_cast<size_t>(after->second.pages + after->second.page_bytes - begin) + kPage;
         ++after;
       }
       next = 0;
@@ -61,7 +65,9 @@ struct Arena {
     return nullptr;
   }
 
-  static void allow(const Allocation& a) { mprotect(a.pages, a.page_bytes, PROT_READ | PROT_WRITE); }
+  static void allow(const Allocation& a) {
+    mprotect(a.pages, a.page_bytes, PROT_READ | PROT_WRITE);
+  }
   static void forbid(const Allocation& a) { mprotect(a.pages, a.page_bytes, PROT_NONE); }
 
   void close_all() {
@@ -89,7 +95,9 @@ bool poisoned(const char* begin, const char* end) {
 }
 #endif
 
-std::string describe(const Allocation& a) { return concat_text(a.bytes, " bytes allocated at ", text_of(a.site)); }
+std::string describe(const Allocation& a) {
+  return concat_text(a.bytes, " bytes allocated at ", text_of(a.site));
+}
 
 }  // namespace
 
@@ -106,8 +114,9 @@ void* allocate(size_t bytes, const Location& site) {
   arena.reserve();
   Statistics& counters = machine.statistics;
   if (counters.live_bytes + bytes > options().device_bytes)
-    throw OutOfMemory(with_scope(concat_text("out of device memory: ", bytes, " bytes asked for, ",
-                                             counters.live_bytes, " of ", options().device_bytes, " in use")));
+    throw OutOfMemory(
+        with_scope(concat_text("out of device memory: ", bytes, " bytes asked for, ",
+                               counters.live_bytes, " of ", options().device_bytes, " in use")));
   Allocation a;
   const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   a.page_bytes = (padded + kPage - 1) / kPage * kPage;
@@ -139,8 +148,9 @@ void release(void* memory) {
   if (!memory) return;
   const auto it = arena.live.find(static_cast<char*>(memory));
   if (it == arena.live.end())
-    throw Fault(with_scope(concat_text("device_free: ", memory, " is not the start of a live allocation",
-                                       is_device(memory) ? "; " + describe_device_address(memory) : "")));
+    throw Fault(
+        with_scope(concat_text("device_free: ", memory, " is not the start of a live allocation",
+                               is_device(memory) ? "; " + describe_device_address(memory) : "")));
   const Allocation a = it->second;
   std::erase(arena.opened, &it->second);
   arena.live.erase(it);
@@ -155,11 +165,14 @@ void release(void* memory) {
 void check_device_range(const void* memory, size_t bytes, const char* operation) {
   const Allocation* a = allocation_of(memory);
   if (!a)
-    throw Fault(with_scope(concat_text(operation, ": ", memory, is_device(memory) ? " is in no live allocation: " +
-                                       describe_device_address(memory) : " is not device memory")));
+    throw Fault(with_scope(concat_text(
+        operation, ": ", memory,
+        is_device(memory) ? " is in no live allocation: " + describe_device_address(memory)
+                          : " is not device memory")));
   if (static_cast<const char*>(memory) + bytes > a->end())
     throw Fault(with_scope(concat_text(operation, ": ", bytes, " bytes from byte ",
-                                       static_cast<const char*>(memory) - a->memory, " leave the ", describe(*a))));
+                                       static_cast<const char*>(memory) - a->memory, " leave the ",
+                                       describe(*a))));
 }
 
 void check_device_margins() {
@@ -188,7 +201,8 @@ std::string describe_device_address(const void* address) {
   std::string text = nearest ? concat_text(distance, " bytes before the ", describe(*nearest)) : "";
   if (after != arena.live.begin()) {
     const Allocation& before = std::prev(after)->second;
-    if (p < before.end()) return concat_text("byte ", p - before.memory, " of the ", describe(before));
+    if (p < before.end())
+      return concat_text("byte ", p - before.memory, " of the ", describe(before));
     const auto past = static_cast<size_t>(p - before.end());
     if (past < distance) text = concat_text(past, " bytes past the end of the ", describe(before));
   }
@@ -199,7 +213,8 @@ bool open_allocation(const void* address) {
   if (arena.open == 0 && options().guard_device_memory) return false;
   const auto* p = static_cast<const char*>(address);
   auto it = arena.live.upper_bound(p);
-  if (it != arena.live.end() && p >= it->second.pages) ++it;  // before the first byte, but in its page
+  // before the first byte, but in its page
+  if (it != arena.live.end() && p >= it->second.pages) ++it;
   if (it == arena.live.begin()) return false;
   Allocation& a = std::prev(it)->second;
   if (p < a.pages || p >= a.pages + a.page_bytes) return false;

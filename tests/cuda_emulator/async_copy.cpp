@@ -1,5 +1,6 @@
-// cp.async: the hardware may copy at any time between the instruction and the wait for its group. Two extremes are
-// run, by order and seed: at once; or at the wait, with the destination poisoned until then.
+// cp.async: the hardware may copy at any time between the instruction and the wait for its group.
+// Two extremes are run, by order and seed: at once; or at the wait, with the destination poisoned
+// until then.
 #include "tests/cuda_emulator/machine.h"
 
 namespace passband::emulator {
@@ -38,10 +39,12 @@ bool copies_late() { return options().order != Order::reverse && options().seed 
 
 void check_copy(const void* shared, const void* global, int bytes, int valid, const Location& at) {
   if (!is_shared(shared)) fail_at("cp.async: the destination is not in shared memory", text_of(at));
-  if (is_shared(global)) fail_at("cp.async: the source is in shared memory, not in device memory", text_of(at));
+  if (is_shared(global))
+    fail_at("cp.async: the source is in shared memory, not in device memory", text_of(at));
   const auto addresses = reinterpret_cast<uintptr_t>(shared) | reinterpret_cast<uintptr_t>(global);
   if (addresses % static_cast<unsigned>(bytes))
-    fail_at(concat_text("cp.async: an address is no multiple of the ", bytes, " bytes copied"), text_of(at));
+    fail_at(concat_text("cp.async: an address is no multiple of the ", bytes, " bytes copied"),
+            text_of(at));
   if (!checker) return;
   if (valid > 0) checker->access(global, static_cast<size_t>(valid), Access::read, at);
   checker->access(shared, static_cast<size_t>(bytes), Access::write, at);
@@ -73,8 +76,12 @@ void async_copy(void* shared, const void* global, int bytes, int valid_bytes, Lo
     pending.resize(kSharedSpan / 4);
   }
   ThreadCopies& mine = by_thread[machine.current->linear];
-  Copy copy{static_cast<char*>(shared), static_cast<const char*>(global), static_cast<size_t>(bytes),
-            static_cast<size_t>(valid_bytes), mine.groups, !copies_late()};
+  Copy copy{static_cast<char*>(shared),
+            static_cast<const char*>(global),
+            static_cast<size_t>(bytes),
+            static_cast<size_t>(valid_bytes),
+            mine.groups,
+            !copies_late()};
   if (copy.done) perform(copy);
   else memset(copy.destination, 0xFF, copy.bytes);
   count_pending(copy, 1);

@@ -1,4 +1,5 @@
-// Atomic operations. One thread of the operating system runs all of a grid, so plain arithmetic is atomic here.
+// Atomic operations. One thread of the operating system runs all of a grid, so plain arithmetic is
+// atomic here.
 #include <algorithm>
 
 #include "tests/cuda_emulator/machine.h"
@@ -55,6 +56,7 @@ template float atomic(Atomic, float*, float, Location);
 template double atomic(Atomic, double*, double, Location);
 template int compare_and_swap(int*, int, int, Location);
 template unsigned compare_and_swap(unsigned*, unsigned, unsigned, Location);
-template unsigned long long compare_and_swap(unsigned long long*, unsigned long long, unsigned long long, Location);
+template unsigned long long compare_and_swap(unsigned long long*, unsigned long long,
+                                             unsigned long long, Location);
 
 }  // namespace passband::emulator

@@ -1,12 +1,17 @@
-// The memory checker of the checked build. For every byte of shared and device memory it knows whether it belongs to a
-// variable, whether it was written, and who wrote and read it last; so it finds, at the access that goes wrong,
+// The memory checker of the checked build. For every byte of shared and device memory it knows
+// whether it belongs to a variable, whether it was written, and who wrote and read it last; so it
+// finds, at the access that goes wrong,
 //   - accesses outside a variable, and reads of memory that nobody has written,
-//   - races: two accesses, one of them a write and not both atomic, that nothing puts in order. In a block,
-//     __syncthreads orders all threads and __syncwarp a warp's (shuffles order nothing). Between blocks of one grid
-//     there is no order, except: what comes before __threadfence and then an atomic of one block is before what comes
-//     after an atomic on the same address and then __threadfence of another ("the last block to finish adds up").
-// Kernel code is compiled with -fsanitize=thread, whose runtime library is not linked: checker_callbacks.cpp receives
-// the calls instead, as the Linux kernel's KCSAN does.
+//   - races: two accesses, one of them a write and not both atomic, that nothing puts in order. In
+//       a block,
+//     __syncthreads orders all threads and __syncwarp a warp's (shuffles order nothing). Between
+//       blocks of one grid
+//     there is no order, except: what comes before __threadfence and then an atomic of one block is
+//       before what comes
+//     after an atomic on the same address and then __threadfence of another ("the last block to
+//       finish adds up").
+// Kernel code is compiled with -fsanitize=thread, whose runtime library is not linked:
+// checker_callbacks.cpp receives the calls instead, as the Linux kernel's KCSAN does.
 #include <link.h>
 #include <sys/mman.h>
 
@@ -36,7 +41,8 @@ struct Stamp {
   uint64_t thread : 10 = 0;
   uint64_t warp_phase : 8 = 0;
   uint64_t kind : 3 = none;
-  uint64_t flag : 1 = 0;  // in `write`: the byte belongs to a variable; in `read`: it has been written
+  // in `write`: the byte belongs to a variable; in `read`: it has been written
+  uint64_t flag : 1 = 0;
 };
 
 struct Cell {
@@ -46,7 +52,8 @@ struct Cell {
 template <class T> T* reserve(size_t count) {
   void* memory = mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw OutOfMemory("cuda emulator: cannot reserve addresses for the checker");
+  if (memory == MAP_FAILED)
+    throw OutOfMemory("cuda emulator: cannot reserve addresses for the checker");
   return static_cast<T*>(memory);
 }
 
@@ -57,7 +64,9 @@ struct Release {
 
 class MemoryChecker final : public Checker {
  public:
-  MemoryChecker() : shared_(reserve<Cell>(kSharedSpan)), device_(reserve<Cell>(kDeviceSpan)) { checker = this; }
+  MemoryChecker() : shared_(reserve<Cell>(kSharedSpan)), device_(reserve<Cell>(kDeviceSpan)) {
+    checker = this;
+  }
 
   void begin_launch() override {
     first_block_ = machine.block_number + 1;
@@ -78,8 +87,12 @@ class MemoryChecker final : public Checker {
     add_variable(shared_ + offset, bytes);
     shared_used_ = std::max(shared_used_, offset + bytes);
   }
-  void device_allocated(const void* memory, size_t bytes) override { add_variable(device_cell(memory), bytes); }
-  void device_released(const void* memory, size_t bytes) override { std::fill_n(device_cell(memory), bytes, Cell{}); }
+  void device_allocated(const void* memory, size_t bytes) override {
+    add_variable(device_cell(memory), bytes);
+  }
+  void device_released(const void* memory, size_t bytes) override {
+    std::fill_n(device_cell(memory), bytes, Cell{});
+  }
   void host_wrote(const void* memory, size_t bytes) override {
     for (Cell* cell = device_cell(memory); bytes > 0; --bytes, ++cell) {
       cell->write = {.flag = 1};
@@ -102,20 +115,24 @@ class MemoryChecker final : public Checker {
     if (kind == Access::atomic && is_device(memory)) exchange_order(memory);
   }
 
-  template <class Place> void check(const char* memory, size_t bytes, Access kind, const Place& place) {
+  template <class Place>
+  void check(const char* memory, size_t bytes, Access kind, const Place& place) {
     const bool in_shared = is_shared(memory);
     if (!in_shared && !is_device(memory)) return check_elsewhere(memory, bytes, kind, place);
     if (in_shared && async_copy_pending(memory, bytes))
-      report("the destination of an async_copy is used before async_copy_wait", memory, bytes, kind, place);
+      report("the destination of an async_copy is used before async_copy_wait", memory, bytes, kind,
+             place);
     Cell* cell = in_shared ? shared_ + (memory - shared_begin()) : device_cell(memory);
     const Stamp now = current_stamp(kind);
-    // Bytes that always move together have equal cells: then one check does for all. (Each equals its neighbour.)
+    // Bytes that always move together have equal cells: then one check does for all. (Each equals
+    // its neighbour.)
     const bool uniform = memcmp(cell, cell + 1, (bytes - 1) * sizeof(Cell)) == 0;
     for (size_t i = 0; i < (uniform ? 1 : bytes); ++i) {
       const char* problem = check_byte(cell[i], now, kind);
       if (!problem) continue;
       const Stamp& other = problem == kRaceWithRead ? cell[i].read : cell[i].write;
-      report(problem == kOutside && !in_shared ? describe_device_address(memory) : problem, memory, bytes, kind, place,
+      report(problem == kOutside && !in_shared ? describe_device_address(memory) : problem, memory,
+             bytes, kind, place,
              problem == kRaceWithRead || problem == kRaceWithWrite ? &other : nullptr);
     }
     if (uniform) std::fill_n(cell + 1, bytes - 1, cell[0]);
@@ -127,7 +144,9 @@ class MemoryChecker final : public Checker {
   static constexpr const char* kRaceWithWrite = "race with a write";
   static constexpr const char* kRaceWithRead = "race with a read";
 
-  Cell* device_cell(const void* memory) const { return device_ + (static_cast<const char*>(memory) - device_begin()); }
+  Cell* device_cell(const void* memory) const {
+    return device_ + (static_cast<const char*>(memory) - device_begin());
+  }
 
   static void add_variable(Cell* cells, size_t bytes) {
     std::fill_n(cells, bytes, Cell{.write = {.flag = 1}, .read = {}});
@@ -195,14 +214,16 @@ class MemoryChecker final : public Checker {
     return released && received;
   }
 
-  // An atomic on `address`: hands on what this thread's fence has covered, and sees what other blocks handed on, which
-  // the next fence makes an order.
+  // An atomic on `address`: hands on what this thread's fence has covered, and sees what other
+  // blocks handed on, which the next fence makes an order.
   void exchange_order(const void* address) {
     const Thread& thread = *machine.current;
     auto& released = released_by_address_[address];
     for (const Release& release : released)
-      if (release.block != machine.block_number) observed_.push_back({release, machine.phase, thread.linear});
-    if (fenced_[thread.linear]) released.push_back({machine.block_number, machine.phase, thread.linear});
+      if (release.block != machine.block_number)
+        observed_.push_back({release, machine.phase, thread.linear});
+    if (fenced_[thread.linear])
+      released.push_back({machine.block_number, machine.phase, thread.linear});
   }
 
   template <class Place>
@@ -210,8 +231,9 @@ class MemoryChecker final : public Checker {
     if (in_stacks(memory)) return;  // local variables
     const auto* call = reinterpret_cast<const char*>(machine.call);
     if (memory >= call && memory < call + machine.call->bytes) return;  // the kernel's arguments
-    const bool is_static = std::ranges::any_of(
-        static_ranges_, [&](const auto& range) { return memory >= range.first && memory < range.second; });
+    const bool is_static = std::ranges::any_of(static_ranges_, [&](const auto& range) {
+      return memory >= range.first && memory < range.second;
+    });
     if (is_static && kind == Access::read) return;  // constants, threadIdx
     report("a kernel touches host memory", memory, bytes, kind, place);
   }
@@ -233,11 +255,13 @@ class MemoryChecker final : public Checker {
     return ranges;
   }
 
-  template <class Place>
-  [[noreturn]] void report(std::string problem, const char* memory, size_t bytes, Access kind,
-                           const Place& place, const Stamp* other = nullptr) const {
+  template <class Place> [[noreturn]] void report(std::string problem, const char* memory,
+                                                  size_t bytes, Access kind, const Place& place,
+                                                  const Stamp* other = nullptr) const {
     machine.inside = true;
-    const char* verb = kind == Access::read ? "read" : kind == Access::write ? "write" : "atomic operation";
+    const char* verb = kind == Access::read    ? "read"
+                       : kind == Access::write ? "write"
+                                               : "atomic operation";
     problem += concat_text(": ", verb, " of ", bytes, " bytes");
     if (is_device(memory)) problem += " of device memory";
     if (is_shared(memory)) problem += " of shared memory";
@@ -247,9 +271,10 @@ class MemoryChecker final : public Checker {
 
   std::string describe_other(const Stamp& other) const {
     const uint64_t b = other.block;
-    std::string text = b == machine.block_number ? " by another thread of the block"
-                                                 : concat_text(" by the block that ran ", machine.block_number - b,
-                                                               " before this one");
+    std::string text =
+        b == machine.block_number
+            ? " by another thread of the block"
+            : concat_text(" by the block that ran ", machine.block_number - b, " before this one");
     const unsigned t = static_cast<unsigned>(other.thread), x = blockDim.x, y = blockDim.y;
     if (other.kind == plain || other.kind == atomic_access)
       text += ", thread " + text_of(uint3{t % x, t / x % y, t / (x * y)});

@@ -11,7 +11,8 @@ template <class T> class DeviceArray {
  public:
   explicit DeviceArray(size_t count, std::source_location site = std::source_location::current())
       : count_(count), memory_(static_cast<T*>(cuda::device_malloc(count * sizeof(T), site))) {}
-  DeviceArray(const std::vector<T>& values, std::source_location site = std::source_location::current())
+  DeviceArray(const std::vector<T>& values,
+              std::source_location site = std::source_location::current())
       : DeviceArray(values.size(), site) {
     cuda::copy(memory_, values.data(), count_ * sizeof(T), cuda::Copy::to_device);
   }

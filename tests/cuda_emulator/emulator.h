@@ -1,31 +1,45 @@
-// CUDA for the host compiler: a kernel written for nvcc, executed on the CPU by g++, thread by thread.
+// CUDA for the host compiler: a kernel written for nvcc, executed on the CPU by g++, thread by
+// thread.
 //
-// The .cu sources include "tensor/cuda/device.cuh" and read as CUDA. nvcc compiles them for the GPU; g++ (-x c++) finds
-// this header instead of <cuda_runtime.h>. Every CUDA thread is a fiber. Blocks run one after another on one thread of
-// the operating system, so a run is a pure function of (source, input, order, seed) and every failure can be repeated.
+// The .cu sources include "tensor/cuda/device.cuh" and read as CUDA. nvcc compiles them for the
+// GPU; g++ (-x c++) finds this header instead of <cuda_runtime.h>. Every CUDA thread is a fiber.
+// Blocks run one after another on one thread of the operating system, so a run is a pure function
+// of (source, input, order, seed) and every failure can be repeated.
 //
-// What it reports, by kernel, launch site, block, thread and line (controls.h sets how strict and in which order):
-//   every build     divergent barriers, deadlocks, lying warp masks, bad launches, misaligned vector accesses through
-//                   load_pack, accesses outside device memory, writes past the end of a variable, stack overflow,
-//                   host code that touches device memory, leaks. Memory never written holds 0xFF: NaN, or -1.
-//   checked build   in addition races (in a warp, a block, a grid), reads of memory never written, any access outside
+// What it reports, by kernel, launch site, block, thread and line (controls.h sets how strict and
+// in which order):
+//   every build     divergent barriers, deadlocks, lying warp masks, bad launches, misaligned
+//                   vector accesses through
+//                   load_pack, accesses outside device memory, writes past the end of a variable,
+//                     stack overflow,
+//                   host code that touches device memory, leaks. Memory never written holds 0xFF:
+//                     NaN, or -1.
+//   checked build   in addition races (in a warp, a block, a grid), reads of memory never written,
+//                   any access outside
 //                   a variable, kernels that touch host memory, undefined arithmetic (checker.cpp)
 //   address build   what AddressSanitizer sees; device and shared memory are poisoned for it
-// What it cannot know: timing, bank conflicts, registers, occupancy, and memory ordering weaker than sequential.
+// What it cannot know: timing, bank conflicts, registers, occupancy, and memory ordering weaker
+// than sequential.
 //
 // Using it
-//   1. Build a kernel for the emulator with debug information, without optimisation, and start gdb on its test:
+//   1. Build a kernel for the emulator with debug information, without optimisation, and start gdb
+//        on its test:
 //          cmake -S . -B build-debug -DCMAKE_BUILD_TYPE=Debug && cmake --build build-debug
 //          gdb --args build-debug/tests/cuda_emulator_plain --test-case="*softmax*"
-//   2. threadIdx, blockIdx, blockDim and gridDim are plain variables. Stop in the thread you want to watch:
+//   2. threadIdx, blockIdx, blockDim and gridDim are plain variables. Stop in the thread you want
+//        to watch:
 //          (gdb) break softmax_cuda.cu:40 if threadIdx.x == 5 && blockIdx.x == 1
 //          (gdb) run
 //          (gdb) print tile[3][7]            a shared variable is a plain array
-//          (gdb) print dx[threadIdx.x]@4     gdb may read device memory at any time, host code may not
-//   3. `next` and `step` stay in this thread up to a barrier or a warp operation; there the other threads run until
-//      they arrive as well. To follow your thread across, put `tbreak` on the line behind the barrier, with the same
+//          (gdb) print dx[threadIdx.x]@4     gdb may read device memory at any time, host code may
+//                                            not
+//   3. `next` and `step` stay in this thread up to a barrier or a warp operation; there the other
+//        threads run until
+//      they arrive as well. To follow your thread across, put `tbreak` on the line behind the
+//        barrier, with the same
 //      condition. `call passband_print_threads()` says where each thread of the block waits.
-//   4. PASSBAND_EMULATOR="order=reverse,seed=7" in the environment repeats a schedule that a test has printed.
+//   4. PASSBAND_EMULATOR="order=reverse,seed=7" in the environment repeats a schedule that a test
+//        has printed.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -35,8 +49,8 @@
 #include "tests/cuda_emulator/vector_types.h"
 #include "tests/cuda_emulator/warp_intrinsics.h"
 
-// Qualifiers. Shared memory is declared by SHARED and DYNAMIC_SHARED of device.cuh, on both compilers: a plain
-// `__shared__` would leave the emulator without the variable's bounds.
+// Qualifiers. Shared memory is declared by SHARED and DYNAMIC_SHARED of device.cuh, on both
+// compilers: a plain `__shared__` would leave the emulator without the variable's bounds.
 #define __global__
 #define __device__
 #define __host__
@@ -54,9 +68,7 @@ inline constexpr int warpSize = 32;
 // The language proper lives in a namespace of its own, opened to every kernel.
 namespace passband::emulator::language {
 
-inline void __syncthreads(Location at = Location::current()) {
-  barrier(Barrier::plain, 0, at);
-}
+inline void __syncthreads(Location at = Location::current()) { barrier(Barrier::plain, 0, at); }
 inline int __syncthreads_count(int predicate, Location at = Location::current()) {
   return barrier(Barrier::count, predicate, at);
 }

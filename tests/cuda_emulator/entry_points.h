@@ -25,9 +25,12 @@ template <class... Params> struct BoundCall final : KernelCall {
   void (*function)(Params...);
   std::tuple<Params...> arguments;
 
-  BoundCall(void (*kernel_function)(Params...), Params... args) : function(kernel_function), arguments(args...) {
-    static_assert((std::is_trivially_copyable_v<Params> && ...), "kernel arguments are copied bytewise");
-    static_assert((sizeof(Params) + ... + 0) <= 4096, "a kernel takes at most 4096 bytes of arguments");
+  BoundCall(void (*kernel_function)(Params...), Params... args)
+      : function(kernel_function), arguments(args...) {
+    static_assert((std::is_trivially_copyable_v<Params> && ...),
+                  "kernel arguments are copied bytewise");
+    static_assert((sizeof(Params) + ... + 0) <= 4096,
+                  "a kernel takes at most 4096 bytes of arguments");
     kernel = reinterpret_cast<const void*>(kernel_function);
     bytes = sizeof(*this);
   }
@@ -35,8 +38,8 @@ template <class... Params> struct BoundCall final : KernelCall {
 };
 
 // Puts a kernel on a stream. Throws Fault for a launch no GPU would accept.
-void enqueue_kernel(std::shared_ptr<const KernelCall> call, dim3 grid, dim3 block, size_t shared_bytes, void* stream,
-                    Location site);
+void enqueue_kernel(std::shared_ptr<const KernelCall> call, dim3 grid, dim3 block,
+                    size_t shared_bytes, void* stream, Location site);
 
 // One per SHARED declaration: where the variable lies in the shared memory of the running block.
 struct SharedSlot {
@@ -55,11 +58,29 @@ enum class Shuffle : uint8_t { index, exclusive_or, up, down };
 uint64_t shuffle(Shuffle kind, uint32_t mask, uint64_t bits, int operand, int width, Location at);
 uint32_t ballot(uint32_t mask, bool predicate, const char* name, Location at);
 uint32_t match(uint32_t mask, uint64_t bits, Location at);
-enum class Reduce : uint8_t { add, min_signed, max_signed, min_unsigned, max_unsigned, bit_and, bit_or, bit_xor };
+enum class Reduce : uint8_t {
+  add,
+  min_signed,
+  max_signed,
+  min_unsigned,
+  max_unsigned,
+  bit_and,
+  bit_or,
+  bit_xor
+};
 uint32_t reduce_warp(Reduce kind, uint32_t mask, uint32_t bits, Location at);
 uint32_t own_lane_mask();
 
-enum class Atomic : uint8_t { add, exchange, minimum, maximum, bit_and, bit_or, bit_xor, increment };
+enum class Atomic : uint8_t {
+  add,
+  exchange,
+  minimum,
+  maximum,
+  bit_and,
+  bit_or,
+  bit_xor,
+  increment
+};
 template <class T> T atomic(Atomic kind, T* address, T value, Location at);
 template <class T> T compare_and_swap(T* address, T expected, T value, Location at);
 

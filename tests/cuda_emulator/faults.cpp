@@ -1,4 +1,5 @@
-// Faults: who did what, where. Turns bad memory accesses of kernels into errors that name the source line.
+// Faults: who did what, where. Turns bad memory accesses of kernels into errors that name the
+// source line.
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>
@@ -25,15 +26,18 @@ std::string text_of(const Thread& thread) {
 
 namespace {
 
-// Output of binutils' addr2line: the name of the function on one line, "path/file.cu:40" on the next, and so on
-// outwards through the calls that the compiler has inlined. Empty where it is not installed.
+// Output of binutils' addr2line: the name of the function on one line, "path/file.cu:40" on the
+// next, and so on outwards through the calls that the compiler has inlined. Empty where it is not
+// installed.
 std::vector<std::string> address_to_lines(const void* code) {
   Dl_info info{};
   link_map* module = nullptr;
-  if (!dladdr1(code, &info, reinterpret_cast<void**>(&module), RTLD_DL_LINKMAP) || !module) return {};
+  if (!dladdr1(code, &info, reinterpret_cast<void**>(&module), RTLD_DL_LINKMAP) || !module)
+    return {};
   char path[4096] = {};
   const ssize_t length = module->l_name[0] ? -1 : readlink("/proc/self/exe", path, sizeof path - 1);
-  const std::string file = length > 0 ? std::string(path, static_cast<size_t>(length)) : info.dli_fname;
+  const std::string file =
+      length > 0 ? std::string(path, static_cast<size_t>(length)) : info.dli_fname;
   char address[32];
   snprintf(address, sizeof address, "%#zx", reinterpret_cast<uintptr_t>(code) - module->l_addr);
   const std::string command = "addr2line -C -f -i -s -e '" + file + "' " + address + " 2>/dev/null";
@@ -67,7 +71,9 @@ std::string source_line(const void* code) {
     std::string line = lines[i].substr(0, lines[i].find(" (discriminator"));
     text += (text.empty() ? "" : " inlined in ") + line;
   }
-  return text.empty() ? concat_text("instruction ", code, " (addr2line of binutils would name the line)") : text;
+  return text.empty()
+             ? concat_text("instruction ", code, " (addr2line of binutils would name the line)")
+             : text;
 }
 
 std::string function_name(const void* code) {
@@ -125,17 +131,21 @@ struct BadAccess {
 std::string describe_bad_access() {
   if (is_device(bad_access.address)) return describe_device_address(bad_access.address);
   if (in_stacks(bad_access.address))
-    return concat_text("stack overflow: a thread's local variables take more than ", options().stack_bytes, " bytes");
+    return concat_text("stack overflow: a thread's local variables take more than ",
+                       options().stack_bytes, " bytes");
   if (is_shared(bad_access.address)) return "access outside shared memory";
-  return concat_text("access to no memory at all, or misaligned, at ", static_cast<const void*>(bad_access.address));
+  return concat_text("access to no memory at all, or misaligned, at ",
+                     static_cast<const void*>(bad_access.address));
 }
 
-// Runs in place of the kernel's instruction that faulted, from the top of its stack, which nobody needs any more.
+// Runs in place of the kernel's instruction that faulted, from the top of its stack, which nobody
+// needs any more.
 void report_bad_access() {
   const bool on_behalf = machine.inside && machine.inside_at.line() > 0;
   machine.inside = true;
-  fail_at(describe_bad_access(), on_behalf ? text_of(machine.inside_at)
-                                           : source_line(static_cast<const char*>(bad_access.instruction) + 1));
+  fail_at(describe_bad_access(),
+          on_behalf ? text_of(machine.inside_at)
+                    : source_line(static_cast<const char*>(bad_access.instruction) + 1));
 }
 
 struct sigaction earlier_action[2];
@@ -160,16 +170,18 @@ void redirect_to_report(void* context) {
 
 void report_host_access(const char* address) {
   char text[160];
-  const int length = snprintf(text, sizeof text,
-                              "cuda emulator: host code touches device memory at %p; copy it to the host first\n",
-                              static_cast<const void*>(address));
+  const int length =
+      snprintf(text, sizeof text,
+               "cuda emulator: host code touches device memory at %p; copy it to the host first\n",
+               static_cast<const void*>(address));
   if (write(STDERR_FILENO, text, static_cast<size_t>(length)) < 0) _exit(86);
 }
 
 void on_bad_access(int signal, siginfo_t* info, void* context) {
   if (is_device(info->si_addr) && open_allocation(info->si_addr)) return;
   bad_access.address = static_cast<const char*>(info->si_addr);
-  if (machine.running && machine.current && machine.current->fiber) return redirect_to_report(context);
+  if (machine.running && machine.current && machine.current->fiber)
+    return redirect_to_report(context);
   if (is_device(bad_access.address)) report_host_access(bad_access.address);
   // Not ours to handle: the instruction runs again under whatever was installed before us.
   sigaction(signal, &earlier_action[signal == SIGBUS], nullptr);
@@ -177,7 +189,8 @@ void on_bad_access(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
-// Before every launch: somebody may have put another handler in place, as test frameworks do for each test.
+// Before every launch: somebody may have put another handler in place, as test frameworks do for
+// each test.
 void install_fault_handler() {
   // A signal stack belongs to one thread of the operating system, and the handler to all.
   static thread_local char stack[64 * 1024];
@@ -186,11 +199,11 @@ void install_fault_handler() {
   alternate.ss_size = sizeof stack;
   sigaltstack(&alternate, nullptr);
   for (const int signal : {SIGSEGV, SIGBUS}) {
-    struct sigaction current{};
+    struct sigaction current {};
     sigaction(signal, nullptr, &current);
     if (current.sa_sigaction == on_bad_access) continue;
     earlier_action[signal == SIGBUS] = current;
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_sigaction = on_bad_access;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigaction(signal, &action, nullptr);
@@ -206,8 +219,10 @@ extern "C" __attribute__((used)) void passband_print_threads() {
     const char* state = thread.state == ThreadState::fresh ? "not started" : "ready";
     if (thread.state == ThreadState::done) state = "returned";
     if (&thread == machine.current) state = "running";
-    const bool waits = thread.state == ThreadState::at_barrier || thread.state == ThreadState::in_collective;
-    const std::string text = waits ? std::string("waits in ") + thread.waiting + " at " + text_of(thread.at) : state;
+    const bool waits =
+        thread.state == ThreadState::at_barrier || thread.state == ThreadState::in_collective;
+    const std::string text =
+        waits ? std::string("waits in ") + thread.waiting + " at " + text_of(thread.at) : state;
     fprintf(stderr, "%s: %s\n", text_of(thread).c_str(), text.c_str());
   }
 }

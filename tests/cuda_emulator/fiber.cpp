@@ -1,4 +1,5 @@
-// The context switch: twelve instructions on x86-64, ucontext elsewhere (15 times slower: a system call per switch).
+// The context switch: twelve instructions on x86-64, ucontext elsewhere (15 times slower: a system
+// call per switch).
 #include "tests/cuda_emulator/fiber.h"
 
 #include <cstdint>
@@ -18,8 +19,8 @@ namespace passband::emulator {
 
 extern "C" void passband_switch_stack(void** save, void* load);
 
-// Saves the registers that a function must preserve. The jump replaces `ret`, whose target the processor would
-// mispredict each time: its return stack still follows the old fiber.
+// Saves the registers that a function must preserve. The jump replaces `ret`, whose target the
+// processor would mispredict each time: its return stack still follows the old fiber.
 asm(R"(
 .text
 .type passband_switch_stack,@function
@@ -59,11 +60,14 @@ void prepare_fiber(Fiber& fiber, void (*entry)()) {
 #else
 
 static ucontext_t& context_of(Fiber& fiber) {
-  if (!fiber.stack_pointer) fiber.stack_pointer = new ucontext_t;  // as many as fibers, kept for good
+  // as many as fibers, kept for good
+  if (!fiber.stack_pointer) fiber.stack_pointer = new ucontext_t;
   return *static_cast<ucontext_t*>(fiber.stack_pointer);
 }
 
-static void switch_context(Fiber& from, Fiber& to) { swapcontext(&context_of(from), &context_of(to)); }
+static void switch_context(Fiber& from, Fiber& to) {
+  swapcontext(&context_of(from), &context_of(to));
+}
 
 void prepare_fiber(Fiber& fiber, void (*entry)()) {
   ucontext_t& context = context_of(fiber);
@@ -79,7 +83,8 @@ void prepare_fiber(Fiber& fiber, void (*entry)()) {
 #if defined(__SANITIZE_ADDRESS__)
 
 void switch_fiber(Fiber& from, Fiber& to) {
-  // A null first argument would free the fake stack of a fiber that is still alive (google/sanitizers issue 1760).
+  // A null first argument would free the fake stack of a fiber that is still alive
+  // (google/sanitizers issue 1760).
   __sanitizer_start_switch_fiber(&from.sanitizer_stack, to.stack, to.stack_bytes);
   switch_context(from, to);
   __sanitizer_finish_switch_fiber(from.sanitizer_stack, nullptr, nullptr);
@@ -94,8 +99,12 @@ void fiber_started(Fiber& starter) {
   starter.stack_bytes = bytes;
 }
 
-void poison_memory(const void* address, size_t bytes) { __asan_poison_memory_region(address, bytes); }
-void unpoison_memory(const void* address, size_t bytes) { __asan_unpoison_memory_region(address, bytes); }
+void poison_memory(const void* address, size_t bytes) {
+  __asan_poison_memory_region(address, bytes);
+}
+void unpoison_memory(const void* address, size_t bytes) {
+  __asan_unpoison_memory_region(address, bytes);
+}
 
 #else
 

@@ -17,13 +17,17 @@ void prepare_fiber(Fiber& fiber, void (*entry)());
 // Stands still in `from` until something switches back to it.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 extern "C" void passband_switch_stack(void** save, void* load);
-// Inline, as are its callers where they can be: behind a switch the processor mispredicts every return.
-inline void switch_fiber(Fiber& from, Fiber& to) { passband_switch_stack(&from.stack_pointer, to.stack_pointer); }
+// Inline, as are its callers where they can be: behind a switch the processor mispredicts every
+// return.
+inline void switch_fiber(Fiber& from, Fiber& to) {
+  passband_switch_stack(&from.stack_pointer, to.stack_pointer);
+}
 #else
 void switch_fiber(Fiber& from, Fiber& to);
 #endif
 
-// To be called first in an entry function. Returns the bounds of the stack it was started from, where known.
+// To be called first in an entry function. Returns the bounds of the stack it was started from,
+// where known.
 void fiber_started(Fiber& starter);
 
 // Tells AddressSanitizer that memory must not, or may again, be touched. Nothing in other builds.

@@ -12,7 +12,8 @@ namespace passband::emulator {
 
 // The types atomic instructions exist for.
 template <class T>
-concept AtomicInteger = std::same_as<T, int> || std::same_as<T, unsigned> || std::same_as<T, unsigned long long>;
+concept AtomicInteger =
+    std::same_as<T, int> || std::same_as<T, unsigned> || std::same_as<T, unsigned long long>;
 template <class T>
 concept AtomicNumber = AtomicInteger<T> || std::same_as<T, float> || std::same_as<T, double>;
 
@@ -43,13 +44,13 @@ T atomicXor(T* address, std::type_identity_t<T> value, Location at = Location::c
   return atomic(Atomic::bit_xor, address, value, at);
 }
 template <class T>
-  requires AtomicInteger<T> || std::same_as<T, float>
-T atomicExch(T* address, std::type_identity_t<T> value, Location at = Location::current()) {
+requires AtomicInteger<T> || std::same_as<T, float> T
+atomicExch(T* address, std::type_identity_t<T> value, Location at = Location::current()) {
   return atomic(Atomic::exchange, address, value, at);
 }
-template <AtomicInteger T>
-T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T> value,
-            Location at = Location::current()) {
+template <AtomicInteger T> T atomicCAS(T* address, std::type_identity_t<T> expected,
+                                       std::type_identity_t<T> value,
+                                       Location at = Location::current()) {
   return compare_and_swap(address, expected, value, at);
 }
 inline unsigned atomicInc(unsigned* address, unsigned limit, Location at = Location::current()) {
@@ -66,7 +67,9 @@ inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((uint64_t{a} * b) >> 32); }
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>((uint64_t{a} * b) >> 32);
+}
 inline unsigned __brev(unsigned x) {
   unsigned reversed = 0;
   for (int bit = 0; bit < 32; ++bit) reversed |= ((x >> bit) & 1u) << (31 - bit);
@@ -98,8 +101,8 @@ inline float __fadd_rn(float x, float y) {
 inline int __float2int_rn(float x) { return static_cast<int>(nearbyintf(x)); }
 
 // CUDA's min and max are overloads in the global namespace.
-#define PASSBAND_EMULATOR_MIN_MAX(T)                   \
-  constexpr T min(T a, T b) { return b < a ? b : a; }  \
+#define PASSBAND_EMULATOR_MIN_MAX(T)                  \
+  constexpr T min(T a, T b) { return b < a ? b : a; } \
   constexpr T max(T a, T b) { return a < b ? b : a; }
 PASSBAND_EMULATOR_MIN_MAX(int)
 PASSBAND_EMULATOR_MIN_MAX(unsigned)
@@ -116,8 +119,8 @@ inline double max(double a, double b) { return fmax(a, b); }
 }  // namespace language
 }  // namespace passband::emulator
 
-// The fast functions are less exact on a GPU (about 2 ulp) than here: compare results by tolerance. Macros, because the
-// C library declares functions of these names and does not define them.
+// The fast functions are less exact on a GPU (about 2 ulp) than here: compare results by tolerance.
+// Macros, because the C library declares functions of these names and does not define them.
 #define __expf expf
 #define __logf logf
 #define __log2f log2f

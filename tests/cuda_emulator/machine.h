@@ -1,4 +1,5 @@
-// The emulated multiprocessor: one block at a time, its threads, warps and shared memory. Private to the emulator.
+// The emulated multiprocessor: one block at a time, its threads, warps and shared memory. Private
+// to the emulator.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +17,10 @@ namespace passband::emulator {
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kMaxThreads = 1024;
 inline constexpr size_t kPage = 4096;
-inline constexpr unsigned char kPoison = 0xFF;  // of memory never written: NaN as a float or bf16, -1 as an integer
-inline constexpr size_t kStackGuard = size_t{1} << 20;  // below each stack: large frames must not jump over it
+// of memory never written: NaN as a float or bf16, -1 as an integer
+inline constexpr unsigned char kPoison = 0xFF;
+// below each stack: large frames must not jump over it
+inline constexpr size_t kStackGuard = size_t{1} << 20;
 
 enum class ThreadState : uint8_t { fresh, running, ready, at_barrier, in_collective, done };
 
@@ -40,21 +43,21 @@ struct Rendezvous {
 };
 
 struct Warp {
-  uint32_t live = 0, ready = 0;    // lanes
-  uint32_t phase = 0;              // grows with each __syncwarp
-  uint64_t priority = 0;           // Order::greedy
-  Rendezvous rendezvous[kWarp];    // one for each mask that lanes wait with
-  unsigned meetings = 0;           // of these, how many may be in use
+  uint32_t live = 0, ready = 0;  // lanes
+  uint32_t phase = 0;            // grows with each __syncwarp
+  uint64_t priority = 0;         // Order::greedy
+  Rendezvous rendezvous[kWarp];  // one for each mask that lanes wait with
+  unsigned meetings = 0;         // of these, how many may be in use
 };
 
 struct Machine {
   // The launch.
   const KernelCall* call = nullptr;
   Location site;
-  bool running = false;        // from the first thread of a kernel to its last
-  bool inside = true;          // the emulator's own code runs, not the kernel's
-  Location inside_at;          // the kernel's line that called it
-  std::string fault;           // what ended the kernel
+  bool running = false;  // from the first thread of a kernel to its last
+  bool inside = true;    // the emulator's own code runs, not the kernel's
+  Location inside_at;    // the kernel's line that called it
+  std::string fault;     // what ended the kernel
   Order order = Order::forward;
   bool strict_exit = false;
   uint64_t random_state = 1;
@@ -78,7 +81,8 @@ struct Machine {
 };
 extern Machine machine;
 
-// Marks the time the emulator's own code runs on behalf of a kernel, when the checker must not listen.
+// Marks the time the emulator's own code runs on behalf of a kernel, when the checker must not
+// listen.
 class Inside {
  public:
   explicit Inside(const Location& at = {}) {
@@ -90,16 +94,16 @@ class Inside {
 
 uint64_t random_bits();
 
-// Faults (faults.cpp). `fail` ends the kernel from one of its threads, or throws Fault when none runs;
-// `note_fault` records it and leaves the ending to the scheduler. The thread's stack is abandoned, without destructors:
-// hand over what owns memory.
+// Faults (faults.cpp). `fail` ends the kernel from one of its threads, or throws Fault when none
+// runs; `note_fault` records it and leaves the ending to the scheduler. The thread's stack is
+// abandoned, without destructors: hand over what owns memory.
 [[noreturn]] void fail(std::string what);
 [[noreturn]] void fail_at(std::string what, std::string place);
 void note_fault(const std::string& what);
-std::string text_of(const Location& at);      // "softmax_cuda.cu:40"
-std::string text_of(uint3 v);                 // "(1,0,0)"
-std::string text_of(const Thread& thread);    // "block (0,0,0) thread (5,0,0)"
-std::string source_line(const void* code);    // of an instruction: "softmax_cuda.cu:40"
+std::string text_of(const Location& at);    // "softmax_cuda.cu:40"
+std::string text_of(uint3 v);               // "(1,0,0)"
+std::string text_of(const Thread& thread);  // "block (0,0,0) thread (5,0,0)"
+std::string source_line(const void* code);  // of an instruction: "softmax_cuda.cu:40"
 std::string function_name(const void* code);
 void install_fault_handler();
 
@@ -110,12 +114,16 @@ inline bool in_stacks(const void* address) {
          p < machine.stacks + kMaxThreads * (options().stack_bytes + kStackGuard);
 }
 
-// Scheduling (scheduler.cpp). A launch is checked when it is made, and run when its stream gets there.
-void check_launch(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, const Location& site);
-void run_grid(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, const Location& site);
+// Scheduling (scheduler.cpp). A launch is checked when it is made, and run when its stream gets
+// there.
+void check_launch(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes,
+                  const Location& site);
+void run_grid(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes,
+              const Location& site);
 // Waits for the lanes of `mask`; the last to arrive runs `combine` over the arguments of all.
 using Combine = void (*)(void** arguments, uint32_t mask);
-void rendezvous(uint32_t mask, Combine combine, void* argument, const char* operation, const Location& at);
+void rendezvous(uint32_t mask, Combine combine, void* argument, const char* operation,
+                const Location& at);
 
 // Shared memory (shared_memory.cpp).
 inline constexpr size_t kSharedSpan = size_t{1} << 19;

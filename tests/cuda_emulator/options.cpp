@@ -15,7 +15,8 @@ constexpr std::array<std::string_view, 4> kOrders = {"forward", "reverse", "rand
 Order parse_order(const std::string& text) {
   for (size_t i = 0; i < kOrders.size(); ++i)
     if (kOrders[i] == text) return static_cast<Order>(i);
-  throw UsageError("PASSBAND_EMULATOR: order=" + text + ": takes forward, reverse, random or greedy");
+  throw UsageError("PASSBAND_EMULATOR: order=" + text +
+                   ": takes forward, reverse, random or greedy");
 }
 
 void set_option(Options& options, const std::string& name, const std::string& value) {
@@ -24,8 +25,9 @@ void set_option(Options& options, const std::string& name, const std::string& va
   else if (name == "streams") options.deferred_streams = value == "deferred";
   else if (name == "strict_exit") options.strict_exit = value == "1";
   else if (name == "guard") options.guard_device_memory = value == "1";
-  else throw UsageError("PASSBAND_EMULATOR: unknown option " + name +
-                        ": takes order, seed, streams, strict_exit and guard");
+  else
+    throw UsageError("PASSBAND_EMULATOR: unknown option " + name +
+                     ": takes order, seed, streams, strict_exit and guard");
 }
 
 Options options_of_environment() {
@@ -34,7 +36,8 @@ Options options_of_environment() {
   std::istringstream list(text ? text : "");
   for (std::string item; std::getline(list, item, ',');) {
     const size_t equals = item.find('=');
-    set_option(options, item.substr(0, equals), equals == std::string::npos ? "1" : item.substr(equals + 1));
+    set_option(options, item.substr(0, equals),
+               equals == std::string::npos ? "1" : item.substr(equals + 1));
   }
   return options;
 }
@@ -47,8 +50,8 @@ Options& options() {
 }
 
 std::string describe(const Options& options) {
-  return concat_text("order=", kOrders[static_cast<size_t>(options.order)], ",seed=", options.seed, ",streams=",
-                     options.deferred_streams ? "deferred" : "blocking");
+  return concat_text("order=", kOrders[static_cast<size_t>(options.order)], ",seed=", options.seed,
+                     ",streams=", options.deferred_streams ? "deferred" : "blocking");
 }
 
 void for_each_schedule(int seeds, const std::function<void()>& body) {

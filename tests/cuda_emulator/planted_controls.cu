@@ -1,4 +1,5 @@
-// Sound programs that resemble the planted faults: the emulator must have nothing to say about them.
+// Sound programs that resemble the planted faults: the emulator must have nothing to say about
+// them.
 #include "tensor/cuda/device.cuh"
 #include "tests/cuda_emulator/device_array.h"
 #include "tests/cuda_emulator/planted_faults.h"
@@ -55,7 +56,8 @@ __global__ void blocks_read_the_same_and_write_their_own(const float* x, float* 
   y[blockIdx.x] = x[0] + x[1];
 }
 
-__global__ void last_block_with_fence(const float* x, float* y, float* partial, unsigned* finished) {
+__global__ void last_block_with_fence(const float* x, float* y, float* partial,
+                                      unsigned* finished) {
   SHARED(bool, last, );
   partial[blockIdx.x * blockDim.x + threadIdx.x] = x[blockIdx.x * blockDim.x + threadIdx.x];
   __threadfence();
@@ -74,7 +76,8 @@ __global__ void double_buffer(const float* x, float* y) {
   async_copy_commit();
   float sum = 0;
   for (int stage = 0; stage < 3; ++stage) {
-    if (stage < 2) async_copy<4>(&tile[(stage + 1) % 2][threadIdx.x], x + (stage + 1) * 64 + threadIdx.x);
+    if (stage < 2)
+      async_copy<4>(&tile[(stage + 1) % 2][threadIdx.x], x + (stage + 1) * 64 + threadIdx.x);
     async_copy_commit();
     async_copy_wait<1>();
     __syncthreads();

@@ -120,24 +120,34 @@ const std::vector<PlantedFault>& host_faults() {
     return PlantedFault{name, run, message, message, message};
   };
   static const std::vector<PlantedFault> list = {
-      same("a block of 2048 threads", [] { return launch_with({.block = 2048}); },
-           "invalid launch: a block of (2048,1,1) threads"),
-      same("an empty grid", [] { return launch_with({.grid = 0, .block = 32}); },
-           "invalid launch: a grid of (0,1,1) blocks"),
-      same("too much dynamic shared memory",
-           [] { return launch_with({.block = 32, .shared_bytes = size_t{1} << 20}); },
-           "increment(float*) (launched at planted_host_faults.cu:"),
-      same("host code that touches device memory", touch_device_memory, "host code touches device memory"),
-      same("a copy larger than the allocation", copy_too_much, "copy from device: 20 bytes from byte 0 leave the 16"),
+      same(
+          "a block of 2048 threads", [] { return launch_with({.block = 2048}); },
+          "invalid launch: a block of (2048,1,1) threads"),
+      same(
+          "an empty grid", [] { return launch_with({.grid = 0, .block = 32}); },
+          "invalid launch: a grid of (0,1,1) blocks"),
+      same(
+          "too much dynamic shared memory",
+          [] { return launch_with({.block = 32, .shared_bytes = size_t{1} << 20}); },
+          "increment(float*) (launched at planted_host_faults.cu:"),
+      same("host code that touches device memory", touch_device_memory,
+           "host code touches device memory"),
+      same("a copy larger than the allocation", copy_too_much,
+           "copy from device: 20 bytes from byte 0 leave the 16"),
       same("a copy in the wrong direction", copy_in_the_wrong_direction, "is not device memory"),
       same("a double free", free_twice, "is not the start of a live allocation"),
-      same("a free of the middle", free_the_middle, "is not the start of a live allocation; byte 16 of the 64 bytes"),
-      same("a leak", leak, "device memory leak: 1 allocations: 64 bytes allocated at planted_host_faults.cu:"),
+      same("a free of the middle", free_the_middle,
+           "is not the start of a live allocation; byte 16 of the 64 bytes"),
+      same("a leak", leak,
+           "device memory leak: 1 allocations: 64 bytes allocated at planted_host_faults.cu:"),
       same("more memory than there is", more_memory_than_there_is, "out of device memory"),
-      same("a result read before its stream is done", result_read_before_the_stream_is_done, kPoisoned),
+      same("a result read before its stream is done", result_read_before_the_stream_is_done,
+           kPoisoned),
       same("a pinned source changed too early", pinned_source_changed_too_early, kPoisoned),
-      same("streams that do not wait for each other", streams_that_do_not_wait_for_each_other, kOrderDependent),
-      same("waiting while a graph is recorded", wait_while_recording, "synchronize: not while a graph"),
+      same("streams that do not wait for each other", streams_that_do_not_wait_for_each_other,
+           kOrderDependent),
+      same("waiting while a graph is recorded", wait_while_recording,
+           "synchronize: not while a graph"),
   };
   return list;
 }

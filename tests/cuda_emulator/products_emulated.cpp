@@ -1,4 +1,5 @@
-// What stands in for cuBLASLt and cuDNN in the emulated build: the same functions as plain loops, on the stream.
+// What stands in for cuBLASLt and cuDNN in the emulated build: the same functions as plain loops,
+// on the stream.
 #include "tensor/cuda/library_products.h"
 #include "tensor/cuda/stream.h"
 #include "tensor/ops/pointwise_functors.h"
@@ -13,13 +14,14 @@ template <class F> void on_stream(const std::vector<Tensor>& results, F work) {
     work();
     for (const Tensor& result : results)
       if (result.defined())
-        emulator::mark_written(result.raw(), static_cast<size_t>(result.numel() * size_of(result.dtype())));
+        emulator::mark_written(result.raw(),
+                               static_cast<size_t>(result.numel() * size_of(result.dtype())));
   });
 }
 
 // Calls put(element of c, what it is before it is rounded) for every element.
-template <class T, class Put>
-void multiply(const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s, Put&& put) {
+template <class T, class Put> void multiply(const Tensor& a, const Tensor& b, const Epilogue& e,
+                                            const ProductShape& s, Put&& put) {
   const T *pa = a.data<T>(), *pb = b.data<T>();
   for (int64_t i = 0; i < s.batch * s.m * s.n; ++i) {
     const int64_t batch = i / (s.m * s.n), row = i / s.n % s.m, column = i % s.n;
@@ -35,7 +37,8 @@ void multiply(const Tensor& a, const Tensor& b, const Epilogue& e, const Product
   }
 }
 
-// Calls product(element of y, element of x, element of w) for every product that a convolution sums.
+// Calls product(element of y, element of x, element of w) for every product that a convolution
+// sums.
 template <class F> void for_products(const ConvGeometry& g, F&& product) {
   const auto [stride, padding, dilation, groups] = g.options;
   for (int64_t y = 0; y < g.pixels() * g.o; ++y) {
@@ -44,7 +47,8 @@ template <class F> void for_products(const ConvGeometry& g, F&& product) {
       const int64_t row = pixel / g.wo % g.ho * stride - padding + j / g.ci / g.kw * dilation;
       const int64_t column = pixel % g.wo * stride - padding + j / g.ci % g.kw * dilation;
       if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
-      product(y, ((image * g.h + row) * g.w + column) * g.c + group * g.ci + j % g.ci, o * g.patch() + j);
+      product(y, ((image * g.h + row) * g.w + column) * g.c + group * g.ci + j % g.ci,
+              o * g.patch() + j);
     }
   }
 }
@@ -52,9 +56,9 @@ template <class F> void for_products(const ConvGeometry& g, F&& product) {
 enum class Role : uint8_t { y, x, w };
 
 // result[its element] += left * right over all products, where the roles say which tensor is which.
-template <class T>
-void sum_products(const ConvGeometry& g, const Tensor& result, Role role, const Tensor& left, Role left_role,
-                  const Tensor& right, Role right_role, const Tensor& bias) {
+template <class T> void sum_products(const ConvGeometry& g, const Tensor& result, Role role,
+                                     const Tensor& left, Role left_role, const Tensor& right,
+                                     Role right_role, const Tensor& bias) {
   using A = Accumulate<T>;
   std::vector<A> sums(static_cast<size_t>(result.numel()));
   const T *pl = left.data<T>(), *pr = right.data<T>();
@@ -65,13 +69,14 @@ void sum_products(const ConvGeometry& g, const Tensor& result, Role role, const 
         static_cast<A>(pl[place(left_role)]) * static_cast<A>(pr[place(right_role)]);
   });
   for (size_t i = 0; i < sums.size(); ++i) {
-    if (bias.defined()) sums[i] += static_cast<A>(bias.data<T>()[static_cast<int64_t>(i) % bias.numel()]);
+    if (bias.defined())
+      sums[i] += static_cast<A>(bias.data<T>()[static_cast<int64_t>(i) % bias.numel()]);
     result.data<T>()[i] = static_cast<T>(sums[i]);
   }
 }
 
-bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tensor& left, Role left_role,
-              const Tensor& right, Role right_role, const Tensor& bias = {}) {
+bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tensor& left,
+              Role left_role, const Tensor& right, Role right_role, const Tensor& bias = {}) {
   on_stream({result}, [=] {
     dispatch_floating(result.dtype(), "conv2d", [&]<class T>() {
       sum_products<T>(g, result, role, left, left_role, right, right_role, bias);
@@ -82,7 +87,8 @@ bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tens
 
 }  // namespace
 
-bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s) {
+bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                    const ProductShape& s) {
   on_stream({c}, [=] {
     dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
       multiply<T>(a, b, e, s, [&](int64_t i, auto sum) { c.data<T>()[i] = static_cast<T>(sum); });
@@ -91,8 +97,8 @@ bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epi
   return true;
 }
 
-bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                         const ProductShape& s) {
+bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
+                         const Tensor& bias, const ProductShape& s) {
   on_stream({y, h}, [=] {
     dispatch_floating(y.dtype(), "mlp", [&]<class T>() {
       multiply<T>(x, weight, {.bias = bias}, s, [&](int64_t i, auto sum) {
@@ -104,18 +110,20 @@ bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, cons
   return true;
 }
 
-bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
-                           const Tensor& h, const ProductShape& s) {
+bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
+                           const Tensor& weight, const Tensor& h, const ProductShape& s) {
   on_stream({dh, dbias}, [=] {
     dispatch_floating(dh.dtype(), "mlp", [&]<class T>() {
       std::vector<double> sums(static_cast<size_t>(s.n));
       multiply<T>(dy, weight, {}, s, [&](int64_t i, auto sum) {
-        const auto gradient = fn::GeluTanhBackward{}(static_cast<decltype(sum)>(h.data<T>()[i]), sum);
+        const auto gradient =
+            fn::GeluTanhBackward{}(static_cast<decltype(sum)>(h.data<T>()[i]), sum);
         dh.data<T>()[i] = static_cast<T>(gradient);
         sums[static_cast<size_t>(i % s.n)] += static_cast<double>(gradient);
       });
       for (int64_t i = 0; dbias.defined() && i < s.n; ++i)
-        dbias.data<T>()[i] = static_cast<T>(static_cast<Accumulate<T>>(sums[static_cast<size_t>(i)]));
+        dbias.data<T>()[i] =
+            static_cast<T>(static_cast<Accumulate<T>>(sums[static_cast<size_t>(i)]));
     });
   });
   return true;
@@ -126,11 +134,13 @@ bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, c
   return convolve(g, y, Role::y, x, Role::x, w, Role::w, bias);
 }
 
-bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w, const ConvGeometry& g) {
+bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+                                   const ConvGeometry& g) {
   return convolve(g, dx, Role::x, dy, Role::y, w, Role::w);
 }
 
-bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x, const ConvGeometry& g) {
+bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+                                    const ConvGeometry& g) {
   return convolve(g, dw, Role::w, dy, Role::y, x, Role::x);
 }
 

@@ -1,5 +1,6 @@
-// tensor/cuda/runtime.h without a GPU. Streams are queues: executed at once, or, with Options::deferred_streams, when
-// somebody waits, in an order across streams drawn from the seed, as if each took its own time.
+// tensor/cuda/runtime.h without a GPU. Streams are queues: executed at once, or, with
+// Options::deferred_streams, when somebody waits, in an order across streams drawn from the seed,
+// as if each took its own time.
 #include "tensor/cuda/runtime.h"
 
 #include <chrono>
@@ -57,10 +58,13 @@ Runtime& runtime() {
   return *instance;
 }
 
-CUstream_st& stream_of(cuda::StreamHandle handle) { return handle ? *handle : runtime().default_stream; }
+CUstream_st& stream_of(cuda::StreamHandle handle) {
+  return handle ? *handle : runtime().default_stream;
+}
 
 void must_not_record(const char* operation) {
-  if (runtime().recordings) throw Fault(with_scope(std::string(operation) + ": not while a graph is being recorded"));
+  if (runtime().recordings)
+    throw Fault(with_scope(std::string(operation) + ": not while a graph is being recorded"));
 }
 
 // As on a GPU, nothing that was queued behind a fault is done.
@@ -87,7 +91,8 @@ CUstream_st& choose_stream(CUstream_st& wanted) {
     drop_all_work();
     throw Fault(with_scope("stream: waits for an event whose work was dropped after a fault"));
   }
-  if (!options().deferred_streams && !wanted.queue.empty() && wanted.queue.front().ready()) return wanted;
+  if (!options().deferred_streams && !wanted.queue.empty() && wanted.queue.front().ready())
+    return wanted;
   uint64_t& x = runtime().random_state;
   x = (x + options().seed) * 6364136223846793005ull + 1442695040888963407ull;
   return *ready[(x >> 33) % ready.size()];
@@ -129,7 +134,8 @@ bool is_pinned(const void* memory) {
 }
 
 void check_host_range(const void* memory, const char* operation) {
-  if (is_device(memory)) throw Fault(with_scope(concat_text(operation, ": ", memory, " is not host memory")));
+  if (is_device(memory))
+    throw Fault(with_scope(concat_text(operation, ": ", memory, " is not host memory")));
 }
 
 void check_copy(void* destination, const void* source, size_t bytes, cuda::Copy direction) {
@@ -139,7 +145,8 @@ void check_copy(void* destination, const void* source, size_t bytes, cuda::Copy 
   else check_device_range(source, bytes, "copy from device");
 }
 
-// A recorded copy comes to its host memory again in every launch, when what a function had there is long gone.
+// A recorded copy comes to its host memory again in every launch, when what a function had there is
+// long gone.
 void check_recorded_copy(cuda::StreamHandle stream, const void* host, cuda::Copy direction) {
   if (stream_of(stream).recording && direction != cuda::Copy::on_device && !is_pinned(host))
     throw Fault(with_scope("copy: a recorded one needs pinned memory on the host"));
@@ -147,8 +154,8 @@ void check_recorded_copy(cuda::StreamHandle stream, const void* host, cuda::Copy
 
 }  // namespace
 
-void enqueue_kernel(std::shared_ptr<const KernelCall> call, dim3 grid, dim3 block, size_t shared_bytes, void* stream,
-                    Location site) {
+void enqueue_kernel(std::shared_ptr<const KernelCall> call, dim3 grid, dim3 block,
+                    size_t shared_bytes, void* stream, Location site) {
   const std::lock_guard lock(runtime().mutex);
   check_launch(*call, grid, block, shared_bytes, site);
   submit(static_cast<cuda::StreamHandle>(stream),
@@ -188,7 +195,9 @@ DeviceInfo device_info(int device) {
   return {"CUDA emulator", 9, 0, 1, options.device_bytes, options.shared_limit, true};
 }
 
-void set_device(int device) { CHECK(device == 0, "set_device: there is one emulated device, not ", device); }
+void set_device(int device) {
+  CHECK(device == 0, "set_device: there is one emulated device, not ", device);
+}
 
 MemoryInfo memory_info() {
   const size_t total = emulator::options().device_bytes;
@@ -211,7 +220,8 @@ void device_free(void* memory) {
 void* pinned_malloc(size_t bytes) {
   const Lock lock(runtime().mutex);
   void* memory = std::malloc(bytes);
-  if (!memory && bytes) throw OutOfMemory(concat_text("out of host memory: ", bytes, " bytes asked for"));
+  if (!memory && bytes)
+    throw OutOfMemory(concat_text("out of host memory: ", bytes, " bytes asked for"));
   runtime().pinned[static_cast<const char*>(memory)] = bytes;
   return memory;
 }
@@ -223,15 +233,19 @@ void pinned_free(void* memory) {
   std::free(memory);
 }
 
-void copy_async(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream, CallSite) {
+void copy_async(void* destination, const void* source, size_t bytes, Copy direction,
+                StreamHandle stream, CallSite) {
   if (bytes == 0) return;
   const Lock lock(runtime().mutex);
   emulator::check_copy(destination, source, bytes, direction);
-  emulator::check_recorded_copy(stream, direction == Copy::to_host ? destination : source, direction);
-  const bool deferred = emulator::options().deferred_streams && !emulator::stream_of(stream).recording;
+  emulator::check_recorded_copy(stream, direction == Copy::to_host ? destination : source,
+                                direction);
+  const bool deferred =
+      emulator::options().deferred_streams && !emulator::stream_of(stream).recording;
   // What the host must not look at yet holds no sense yet.
   if (deferred && direction == Copy::to_host) memset(destination, 0xFF, bytes);
-  // A GPU reads pageable memory before the call returns, and pinned memory when the stream gets there.
+  // A GPU reads pageable memory before the call returns, and pinned memory when the stream gets
+  // there.
   std::shared_ptr<std::vector<char>> staged;
   if (deferred && direction == Copy::to_device && !emulator::is_pinned(source)) {
     const auto* begin = static_cast<const char*>(source);
@@ -245,7 +259,8 @@ void copy_async(void* destination, const void* source, size_t bytes, Copy direct
                    }});
 }
 
-void copy(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream, CallSite site) {
+void copy(void* destination, const void* source, size_t bytes, Copy direction, StreamHandle stream,
+          CallSite site) {
   copy_async(destination, source, bytes, direction, stream, site);
   synchronize(stream);
 }
@@ -346,7 +361,8 @@ bool Event::finished() const { return impl_->state->completed >= impl_->state->i
 float Event::milliseconds_since(const Event& start) const {
   CHECK(finished() && start.finished() && impl_->state->issued && start.impl_->state->issued,
         "milliseconds_since: both events must have been recorded and have finished");
-  return std::chrono::duration<float, std::milli>(impl_->state->time - start.impl_->state->time).count();
+  return std::chrono::duration<float, std::milli>(impl_->state->time - start.impl_->state->time)
+      .count();
 }
 
 struct Graph::Impl {
@@ -376,7 +392,8 @@ void Graph::record(StreamHandle stream, const std::function<void()>& work) {
 
 void Graph::launch(StreamHandle stream) const {
   const Lock lock(runtime().mutex);
-  for (const emulator::Operation& operation : impl_->operations) emulator::submit(stream, operation);
+  for (const emulator::Operation& operation : impl_->operations)
+    emulator::submit(stream, operation);
 }
 
 }  // namespace passband::cuda

@@ -1,5 +1,5 @@
-// Runs grids: blocks one after another, the threads of a block as fibers that change places at barriers and warp
-// operations only, in the order that the options ask for.
+// Runs grids: blocks one after another, the threads of a block as fibers that change places at
+// barriers and warp operations only, in the order that the options ask for.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -25,8 +25,9 @@ uint64_t random_bits() {  // xorshift64 (Marsaglia 2003)
 namespace {
 
 unsigned random_bit_of(uint32_t bits) {
-  for (auto skip = static_cast<unsigned>(random_bits() >> 32) % static_cast<unsigned>(std::popcount(bits)); skip > 0;
-       --skip)
+  for (auto skip =
+           static_cast<unsigned>(random_bits() >> 32) % static_cast<unsigned>(std::popcount(bits));
+       skip > 0; --skip)
     bits &= bits - 1;
   return static_cast<unsigned>(std::countr_zero(bits));
 }
@@ -51,7 +52,8 @@ unsigned choose_bit(uint32_t bits) {
 Thread* take_next_thread() {
   if (!machine.warps_ready || !machine.fault.empty()) return nullptr;
   const uint32_t warps = machine.warps_ready;
-  const unsigned w = machine.order == Order::greedy ? first_warp_by_priority(warps) : choose_bit(warps);
+  const unsigned w =
+      machine.order == Order::greedy ? first_warp_by_priority(warps) : choose_bit(warps);
   Warp& warp = machine.warps[w];
   const unsigned lane = choose_bit(warp.ready);
   warp.ready &= ~(1u << lane);
@@ -71,8 +73,10 @@ void thread_main();
 void add_fiber() {
   const size_t bytes = options().stack_bytes, step = bytes + kStackGuard;
   if (!machine.stacks) {
-    void* memory = mmap(nullptr, kMaxThreads * step, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw OutOfMemory("cuda emulator: cannot reserve the stacks of 1024 threads");
+    void* memory = mmap(nullptr, kMaxThreads * step, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+      throw OutOfMemory("cuda emulator: cannot reserve the stacks of 1024 threads");
     machine.stacks = static_cast<char*>(memory);
   }
   Fiber& fiber = machine.fibers.emplace_back();
@@ -123,19 +127,20 @@ int combined_predicate(Barrier kind) {
 }
 
 bool same_place(const Location& a, const Location& b) {
-  return a.line() == b.line() && (a.file_name() == b.file_name() || !strcmp(a.file_name(), b.file_name()));
+  return a.line() == b.line() &&
+         (a.file_name() == b.file_name() || !strcmp(a.file_name(), b.file_name()));
 }
 
-// Every thread that has not returned is at the barrier. Compares source lines, not addresses: a compiler may have
-// copied one barrier to several addresses.
+// Every thread that has not returned is at the barrier. Compares source lines, not addresses: a
+// compiler may have copied one barrier to several addresses.
 void release_barrier(Barrier kind) {
   const Thread* first = nullptr;
   for (const Thread& thread : machine.threads) {
     if (thread.state != ThreadState::at_barrier) continue;
     if (!first) first = &thread;
     if (same_place(first->at, thread.at)) continue;
-    return note_fault("divergent barrier: " + text_of(*first) + " waits at " + text_of(first->at) + ", " +
-                      text_of(thread) + " at " + text_of(thread.at));
+    return note_fault("divergent barrier: " + text_of(*first) + " waits at " + text_of(first->at) +
+                      ", " + text_of(thread) + " at " + text_of(thread.at));
   }
   const int value = combined_predicate(kind);
   for (Thread& thread : machine.threads) {
@@ -162,10 +167,12 @@ void retire(Thread& thread) {
       note_fault(text_of(thread) + " has returned, but the mask of " + meeting.operation + " at " +
                  text_of(meeting.at) + " names it");
   }
-  if (machine.alive && machine.waiting == machine.alive && !machine.strict_exit) release_barrier(barrier_kind);
+  if (machine.alive && machine.waiting == machine.alive && !machine.strict_exit)
+    release_barrier(barrier_kind);
 }
 
-// The first function of every fiber. One fiber runs thread after thread as long as none of them has to wait.
+// The first function of every fiber. One fiber runs thread after thread as long as none of them has
+// to wait.
 void thread_main() {
   fiber_started(machine.host);
   for (;;) {
@@ -192,7 +199,8 @@ void report_deadlock() {
   std::map<std::string, unsigned> groups;
   for (const Thread& thread : machine.threads) {
     const bool done = thread.state == ThreadState::done;
-    ++groups[done ? "returned" : concat_text("wait in ", thread.waiting, " at ", text_of(thread.at))];
+    ++groups[done ? "returned"
+                  : concat_text("wait in ", thread.waiting, " at ", text_of(thread.at))];
   }
   std::string text = "deadlock in block " + text_of(blockIdx) + ":";
   for (const auto& [where, count] : groups)
@@ -249,12 +257,13 @@ std::string reason_against(dim3 grid, dim3 block, size_t shared_bytes) {
   if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return "a grid of " + text(grid) + " blocks: 1 to (2147483647,65535,65535) are possible";
   if (shared_bytes > options().shared_limit)
-    return concat_text(shared_bytes, " bytes of shared memory: at most ", options().shared_limit, " are possible");
+    return concat_text(shared_bytes, " bytes of shared memory: at most ", options().shared_limit,
+                       " are possible");
   return "";
 }
 
-// The order of blocks: one index after another, so that a grid of billions needs no list. A random order walks through
-// the grid by a stride that has no factor in common with the number of blocks.
+// The order of blocks: one index after another, so that a grid of billions needs no list. A random
+// order walks through the grid by a stride that has no factor in common with the number of blocks.
 class BlockOrder {
  public:
   explicit BlockOrder(uint64_t count) : count_(count) {
@@ -276,14 +285,16 @@ class BlockOrder {
 
 }  // namespace
 
-void check_launch(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, const Location& site) {
+void check_launch(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes,
+                  const Location& site) {
   machine.call = &call;
   machine.site = site;
   const std::string reason = reason_against(grid, block, shared_bytes);
   if (!reason.empty()) fail("invalid launch: " + reason);
 }
 
-void run_grid(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes, const Location& site) {
+void run_grid(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes,
+              const Location& site) {
   machine.call = &call;
   machine.site = site;
   machine.fault.clear();
@@ -328,8 +339,8 @@ int barrier(Barrier kind, int predicate, Location at) {
   return thread.value;
 }
 
-// Where lanes with this mask meet. Lanes that wait with another mask do not disturb them: part of a warp may already
-// have gone on to an operation of the whole.
+// Where lanes with this mask meet. Lanes that wait with another mask do not disturb them: part of a
+// warp may already have gone on to an operation of the whole.
 static Rendezvous& meeting_of(Warp& warp, uint32_t mask) {
   Rendezvous* unused = nullptr;
   for (unsigned i = 0; i < warp.meetings; ++i) {
@@ -344,16 +355,20 @@ static Rendezvous& meeting_of(Warp& warp, uint32_t mask) {
   return *unused;
 }
 
-void rendezvous(uint32_t mask, Combine combine, void* argument, const char* operation, const Location& at) {
+void rendezvous(uint32_t mask, Combine combine, void* argument, const char* operation,
+                const Location& at) {
   Thread& thread = *machine.current;
   Warp& warp = machine.warps[thread.warp];
   const uint32_t me = 1u << thread.lane;
-  if (!(mask & me)) fail_at(concat_text(operation, ": the calling lane is not in its own mask"), text_of(at));
+  if (!(mask & me))
+    fail_at(concat_text(operation, ": the calling lane is not in its own mask"), text_of(at));
   if (mask & ~warp.live)
-    fail_at(concat_text(operation, ": the mask names lanes that have returned or do not exist"), text_of(at));
+    fail_at(concat_text(operation, ": the mask names lanes that have returned or do not exist"),
+            text_of(at));
   Rendezvous& meeting = meeting_of(warp, mask);
   if (meeting.arrived && meeting.operation != operation)
-    fail_at(concat_text(operation, ": another lane of the same mask waits in ", meeting.operation, " at ") +
+    fail_at(concat_text(operation, ": another lane of the same mask waits in ", meeting.operation,
+                        " at ") +
                 text_of(meeting.at),
             text_of(at));
   meeting.mask = mask;
@@ -370,7 +385,8 @@ void rendezvous(uint32_t mask, Combine combine, void* argument, const char* oper
   if (combine) combine(meeting.arguments, mask);
   meeting.arrived = 0;
   for (uint32_t others = mask & ~me; others; others &= others - 1)
-    make_ready(machine.threads[thread.warp * kWarp + static_cast<unsigned>(std::countr_zero(others))]);
+    make_ready(
+        machine.threads[thread.warp * kWarp + static_cast<unsigned>(std::countr_zero(others))]);
   if (machine.order == Order::forward) return;
   make_ready(thread);  // the last lane to arrive need not be the first to go on
   yield(*thread.fiber);
@@ -379,7 +395,8 @@ void rendezvous(uint32_t mask, Combine combine, void* argument, const char* oper
 void sync_warp(uint32_t mask, Location at) {
   const Inside inside(at);
   rendezvous(
-      mask, [](void**, uint32_t) { ++machine.warps[machine.current->warp].phase; }, nullptr, "__syncwarp", at);
+      mask, [](void**, uint32_t) { ++machine.warps[machine.current->warp].phase; }, nullptr,
+      "__syncwarp", at);
 }
 
 void fence() {

@@ -1,5 +1,5 @@
-// Shared memory of the running block: variables in the order of their first use, margins between them, poisoned anew
-// for every block.
+// Shared memory of the running block: variables in the order of their first use, margins between
+// them, poisoned anew for every block.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Variable {
 
 struct SharedMemory {
   char* memory = nullptr;
-  size_t used = 0;         // by the running block, margins included
+  size_t used = 0;  // by the running block, margins included
   size_t static_bytes = 0, dynamic_bytes = 0;
   uint64_t block = ~uint64_t{0};
   std::vector<Variable> variables;
@@ -32,7 +32,8 @@ struct SharedMemory {
 
 void begin_block_if_new() {
   if (!shared.memory) {
-    void* memory = mmap(nullptr, kSharedSpan, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, kSharedSpan, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw OutOfMemory("cuda emulator: no memory for shared memory");
     shared.memory = static_cast<char*>(memory);
   }
@@ -49,11 +50,11 @@ char* add_variable(size_t bytes, size_t alignment, const char* name) {
   (name == kDynamicName ? shared.dynamic_bytes : shared.static_bytes) += bytes;
   const size_t total = shared.static_bytes + shared.dynamic_bytes;
   if (shared.static_bytes > kStaticLimit)
-    fail(concat_text("static shared memory is exhausted by '", name, "': ", shared.static_bytes, " of ", kStaticLimit,
-                     " bytes; use DYNAMIC_SHARED"));
+    fail(concat_text("static shared memory is exhausted by '", name, "': ", shared.static_bytes,
+                     " of ", kStaticLimit, " bytes; use DYNAMIC_SHARED"));
   if (total > options().shared_limit || offset + bytes + kMargin > kSharedSpan)
-    fail(concat_text("shared memory is exhausted by '", name, "': ", total, " of ", options().shared_limit,
-                     " bytes"));
+    fail(concat_text("shared memory is exhausted by '", name, "': ", total, " of ",
+                     options().shared_limit, " bytes"));
   char* memory = shared.memory + offset;
   unpoison_memory(memory - kMargin, bytes + 2 * kMargin);
   memset(memory - kMargin, kPoison, bytes + 2 * kMargin);
@@ -85,11 +86,12 @@ void check_shared_variables() {
   if (shared.block != machine.block_number) return;
   for (const Variable& variable : shared.variables) {
     if (!untouched(variable.memory - kMargin))
-      return note_fault(concat_text("write before the shared variable '", variable.name, "' in block ",
-                                    text_of(blockIdx)));
+      return note_fault(concat_text("write before the shared variable '", variable.name,
+                                    "' in block ", text_of(blockIdx)));
     if (!untouched(variable.memory + variable.bytes))
-      return note_fault(concat_text("write past the end of the shared variable '", variable.name, "' of ",
-                                    variable.bytes, " bytes in block ", text_of(blockIdx)));
+      return note_fault(concat_text("write past the end of the shared variable '", variable.name,
+                                    "' of ", variable.bytes, " bytes in block ",
+                                    text_of(blockIdx)));
   }
 #endif
 }

@@ -1,5 +1,5 @@
-// Tensor-core instructions, with the fragment layouts of the PTX ISA (sections "Matrix Fragments for mma.m16n8k16",
-// "... mma.m16n8k8" and "ldmatrix"). In a fragment, lane = 4 * group + member.
+// Tensor-core instructions, with the fragment layouts of the PTX ISA (sections "Matrix Fragments
+// for mma.m16n8k16", "... mma.m16n8k8" and "ldmatrix"). In a fragment, lane = 4 * group + member.
 #include <bit>
 
 #include "tests/cuda_emulator/machine.h"
@@ -72,7 +72,8 @@ struct LoadArgument {
 // Lanes 8i to 8i + 7 point at the rows of 8x8 matrix i.
 void gather_fragments(void** arguments, uint32_t) {
   const auto element = [&](int matrix, unsigned row, unsigned column) -> uint32_t {
-    return static_cast<LoadArgument*>(arguments[static_cast<unsigned>(matrix) * 8 + row])->row[column];
+    return static_cast<LoadArgument*>(arguments[static_cast<unsigned>(matrix) * 8 + row])
+        ->row[column];
   };
   for (unsigned lane = 0; lane < kWarp; ++lane) {
     const unsigned group = lane / 4, member = lane % 4;
@@ -102,7 +103,8 @@ void mma_tf32_16x8x8(float* d, const uint32_t* a, const uint32_t* b, Location at
 void load_matrix(uint32_t* fragments, int count, bool transposed, const void* row, Location at) {
   const Inside inside(at);
   if (machine.current->lane < static_cast<unsigned>(count) * 8) {
-    if (!is_shared(row)) fail_at("ldmatrix: the address of the row is not in shared memory", text_of(at));
+    if (!is_shared(row))
+      fail_at("ldmatrix: the address of the row is not in shared memory", text_of(at));
     if (reinterpret_cast<uintptr_t>(row) % 16)
       fail_at("ldmatrix: the address of the row is no multiple of 16 bytes", text_of(at));
     if (checker) checker->access(row, 16, Access::read, at);

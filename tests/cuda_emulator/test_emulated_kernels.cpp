@@ -26,7 +26,8 @@ template <class T> std::vector<T> random_values(size_t count, uint64_t site) {
   return values;
 }
 
-// What `run` returns, which computes it by kernels; after checking that every schedule gives the same bits.
+// What `run` returns, which computes it by kernels; after checking that every schedule gives the
+// same bits.
 template <class F> auto same_under_every_schedule(F&& run) {
   using Result = decltype(run());
   Result first;
@@ -46,14 +47,14 @@ template <class F> auto same_under_every_schedule(F&& run) {
 }
 
 // Largest |c - a b^T| for a (m, k), b (n, k), the product in double.
-template <class T>
-double product_error(const std::vector<float>& c, const std::vector<T>& a, const std::vector<T>& b, int m, int n,
-                     int k) {
+template <class T> double product_error(const std::vector<float>& c, const std::vector<T>& a,
+                                        const std::vector<T>& b, int m, int n, int k) {
   double worst = 0;
   for (int i = 0; i < m; ++i)
     for (int j = 0; j < n; ++j) {
       double exact = 0;
-      for (int l = 0; l < k; ++l) exact += double{float(a[i * k + l])} * double{float(b[j * k + l])};
+      for (int l = 0; l < k; ++l)
+        exact += double{float(a[i * k + l])} * double{float(b[j * k + l])};
       worst = numeric::worse(worst, std::abs(exact - c[i * n + j]));
     }
   return worst;
@@ -71,7 +72,8 @@ TEST_CASE("axpy handles vectors, tails and misaligned starts") {
         return dy.to_host();
       });
       for (int64_t i = 0; i < n; ++i)
-        CHECK(result[i + start] == doctest::Approx(y[i + start] + 2.5 * x[i + start]).epsilon(1e-6));
+        CHECK(result[i + start] ==
+              doctest::Approx(y[i + start] + 2.5 * x[i + start]).epsilon(1e-6));
     }
   }
 }

@@ -11,9 +11,12 @@ using namespace cuda;
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-int blocks_for(int64_t n, int per_block) { return static_cast<int>((n + per_block - 1) / per_block); }
+int blocks_for(int64_t n, int per_block) {
+  return static_cast<int>((n + per_block - 1) / per_block);
+}
 
-__global__ void axpy_kernel(float a, const float* __restrict__ x, float* __restrict__ y, int64_t n, bool aligned) {
+__global__ void axpy_kernel(float a, const float* __restrict__ x, float* __restrict__ y, int64_t n,
+                            bool aligned) {
   const int64_t i = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * 4;
   if (aligned && i + 4 <= n) {
     const Pack<float, 4> px = load_pack<4>(x + i);
@@ -26,7 +29,8 @@ __global__ void axpy_kernel(float a, const float* __restrict__ x, float* __restr
 }
 
 __device__ __forceinline__ float warp_sum(float value) {
-  for (int offset = 16; offset > 0; offset >>= 1) value += __shfl_xor_sync(kAllLanes, value, offset);
+  for (int offset = 16; offset > 0; offset >>= 1)
+    value += __shfl_xor_sync(kAllLanes, value, offset);
   return value;
 }
 
@@ -41,10 +45,12 @@ __device__ float block_sum(float value) {
   return warp_sum(lane < warps ? partial[lane] : 0.0f);
 }
 
-__global__ void sum_kernel(const float* __restrict__ x, float* total, float* partial, unsigned* finished, int64_t n) {
+__global__ void sum_kernel(const float* __restrict__ x, float* total, float* partial,
+                           unsigned* finished, int64_t n) {
   SHARED(bool, is_last);
   float value = 0.0f;
-  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += int64_t{gridDim.x} * blockDim.x)
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n;
+       i += int64_t{gridDim.x} * blockDim.x)
     value += x[i];
   value = block_sum(value);
   if (threadIdx.x == 0) {
@@ -61,7 +67,8 @@ __global__ void sum_kernel(const float* __restrict__ x, float* total, float* par
   if (threadIdx.x == 0) *total = value;
 }
 
-__global__ void moments_kernel(const float* __restrict__ x, float* mean, float* variance, int columns) {
+__global__ void moments_kernel(const float* __restrict__ x, float* mean, float* variance,
+                               int columns) {
   const float* row = x + int64_t{blockIdx.x} * columns;
   float sum = 0.0f, squares = 0.0f;
   for (int i = threadIdx.x; i < columns; i += blockDim.x) sum += row[i];
@@ -129,21 +136,23 @@ __global__ void matmul_tf32_kernel(const float* a, const float* b, float* c, int
   store_tile(d, c, row, column, n);
 }
 
-constexpr int kDepth = 32;              // of a stage
-constexpr int kStride = kDepth + 8;     // rows start in different banks
+constexpr int kDepth = 32;           // of a stage
+constexpr int kStride = kDepth + 8;  // rows start in different banks
 
 // One stage: 16 rows of a for each of 4 warps, 16 rows of b.
-__device__ void fetch_stage(bf16 (&a_tile)[64][kStride], bf16 (&b_tile)[16][kStride], const bf16* a, const bf16* b,
-                            int row, int column, int m, int k, int k0) {
+__device__ void fetch_stage(bf16 (&a_tile)[64][kStride], bf16 (&b_tile)[16][kStride], const bf16* a,
+                            const bf16* b, int row, int column, int m, int k, int k0) {
   for (int i = threadIdx.x; i < 80 * 4; i += blockDim.x) {
     const int r = i / 4, c = i % 4 * 8;
-    if (r < 64) async_copy<16>(&a_tile[r][c], a + int64_t{min(row + r, m - 1)} * k + k0 + c, row + r < m);
+    if (r < 64)
+      async_copy<16>(&a_tile[r][c], a + int64_t{min(row + r, m - 1)} * k + k0 + c, row + r < m);
     else async_copy<16>(&b_tile[r - 64][c], b + int64_t{column + r - 64} * k + k0 + c);
   }
   async_copy_commit();
 }
 
-__global__ void matmul_bf16_pipelined_kernel(const bf16* a, const bf16* b, float* c, int m, int n, int k) {
+__global__ void matmul_bf16_pipelined_kernel(const bf16* a, const bf16* b, float* c, int m, int n,
+                                             int k) {
   SHARED(bf16, a_tile, [2][64][kStride]);
   SHARED(bf16, b_tile, [2][16][kStride]);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -173,7 +182,8 @@ __global__ void matmul_bf16_pipelined_kernel(const bf16* a, const bf16* b, float
   store_tile(d[1], c, row + warp * 16, column + 8, n);
 }
 
-__global__ void softmax_rows_kernel(const bf16* __restrict__ x, bf16* __restrict__ y, int rows, int columns) {
+__global__ void softmax_rows_kernel(const bf16* __restrict__ x, bf16* __restrict__ y, int rows,
+                                    int columns) {
   const int lane = threadIdx.x % 32, row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
   if (row >= rows) return;  // whole warps return together
   x += int64_t{row} * columns;
@@ -218,7 +228,8 @@ __global__ void histogram_kernel(const int* x, unsigned* counts, int n, int bins
   DYNAMIC_SHARED(unsigned, local);
   for (int i = threadIdx.x; i < bins; i += blockDim.x) local[i] = 0;
   __syncthreads();
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) atomicAdd(&local[x[i]], 1u);
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)
+    atomicAdd(&local[x[i]], 1u);
   __syncthreads();
   for (int i = threadIdx.x; i < bins; i += blockDim.x)
     if (local[i]) atomicAdd(&counts[i], local[i]);
@@ -238,7 +249,8 @@ __global__ void transpose_kernel(const float* x, float* y, int rows, int columns
   if (row < rows && column < columns) tile[threadIdx.y][threadIdx.x] = x[row * columns + column];
   __syncthreads();
   const int out_row = blockIdx.x * 16 + threadIdx.y, out_column = blockIdx.y * 16 + threadIdx.x;
-  if (out_row < columns && out_column < rows) y[out_row * rows + out_column] = tile[threadIdx.x][threadIdx.y];
+  if (out_row < columns && out_column < rows)
+    y[out_row * rows + out_column] = tile[threadIdx.x][threadIdx.y];
 }
 
 __global__ void arrival_ranks_kernel(int* ranks, int* counter) {
@@ -262,22 +274,24 @@ __global__ void count_coordinates_kernel(int* seen) {
 void axpy(float a, const float* x, float* y, int64_t n, StreamHandle stream) {
   if (n == 0) return;
   const bool aligned = is_pack_aligned<4>(x) && is_pack_aligned<4>(y);
-  launch({.grid = static_cast<unsigned>(blocks_for(n, 512)), .block = 128, .stream = stream}, axpy_kernel, a, x, y, n,
-         aligned);
+  launch({.grid = static_cast<unsigned>(blocks_for(n, 512)), .block = 128, .stream = stream},
+         axpy_kernel, a, x, y, n, aligned);
 }
 
 void sum(const float* x, float* total, float* partial, unsigned* finished, int64_t n, int blocks) {
-  launch({.grid = static_cast<unsigned>(blocks), .block = 128}, sum_kernel, x, total, partial, finished, n);
+  launch({.grid = static_cast<unsigned>(blocks), .block = 128}, sum_kernel, x, total, partial,
+         finished, n);
 }
 
 void moments(const float* x, float* mean, float* variance, int rows, int columns) {
-  launch({.grid = static_cast<unsigned>(rows), .block = 64}, moments_kernel, x, mean, variance, columns);
+  launch({.grid = static_cast<unsigned>(rows), .block = 64}, moments_kernel, x, mean, variance,
+         columns);
 }
 
 void matmul_tiled(const float* a, const float* b, float* c, int m, int n, int k, int tile) {
   const dim3 grid(blocks_for(n, tile), blocks_for(m, tile)), block(tile, tile);
-  launch({.grid = grid, .block = block, .shared_bytes = 2 * tile * tile * sizeof(float)}, matmul_tiled_kernel<float>, a,
-         b, c, m, n, k, tile);
+  launch({.grid = grid, .block = block, .shared_bytes = 2 * tile * tile * sizeof(float)},
+         matmul_tiled_kernel<float>, a, b, c, m, n, k, tile);
 }
 
 void matmul_bf16(const bf16* a, const bf16* b, float* c, int m, int n, int k) {
@@ -289,26 +303,31 @@ void matmul_tf32(const float* a, const float* b, float* c, int m, int n, int k) 
 }
 
 void matmul_bf16_pipelined(const bf16* a, const bf16* b, float* c, int m, int n, int k) {
-  launch({.grid = dim3(n / 16, blocks_for(m, 64)), .block = 128}, matmul_bf16_pipelined_kernel, a, b, c, m, n, k);
+  launch({.grid = dim3(n / 16, blocks_for(m, 64)), .block = 128}, matmul_bf16_pipelined_kernel, a,
+         b, c, m, n, k);
 }
 
 void softmax_rows(const bf16* x, bf16* y, int rows, int columns) {
-  launch({.grid = static_cast<unsigned>(blocks_for(rows, 4)), .block = 128}, softmax_rows_kernel, x, y, rows, columns);
+  launch({.grid = static_cast<unsigned>(blocks_for(rows, 4)), .block = 128}, softmax_rows_kernel, x,
+         y, rows, columns);
 }
 
 void warp_results(int* results) { launch({.block = 32}, warp_results_kernel, results); }
 
 void histogram(const int* x, unsigned* counts, int n, int bins) {
-  launch({.grid = 4, .block = 64, .shared_bytes = bins * sizeof(unsigned)}, histogram_kernel, x, counts, n, bins);
+  launch({.grid = 4, .block = 64, .shared_bytes = bins * sizeof(unsigned)}, histogram_kernel, x,
+         counts, n, bins);
 }
 
 void barrier_votes(const int* x, int* y, int n, int block) {
-  launch({.grid = static_cast<unsigned>(n / block), .block = static_cast<unsigned>(block)}, barrier_votes_kernel, x, y,
-         n);
+  launch({.grid = static_cast<unsigned>(n / block), .block = static_cast<unsigned>(block)},
+         barrier_votes_kernel, x, y, n);
 }
 
 void transpose(const float* x, float* y, int rows, int columns, StreamHandle stream) {
-  launch({.grid = dim3(blocks_for(columns, 16), blocks_for(rows, 16)), .block = dim3(16, 16), .stream = stream},
+  launch({.grid = dim3(blocks_for(columns, 16), blocks_for(rows, 16)),
+          .block = dim3(16, 16),
+          .stream = stream},
          transpose_kernel, x, y, rows, columns);
 }
 
@@ -316,7 +335,9 @@ void arrival_ranks(int* ranks, int* counter) {
   launch({.grid = kArrivalBlocks, .block = kArrivalThreads}, arrival_ranks_kernel, ranks, counter);
 }
 
-void barrier_after_return(float* y, int n) { launch({.block = 64}, barrier_after_return_kernel, y, n); }
+void barrier_after_return(float* y, int n) {
+  launch({.block = 64}, barrier_after_return_kernel, y, n);
+}
 
 void count_coordinates(int* seen) {
   launch({.grid = dim3(2, 3, 4), .block = dim3(3, 5, 2)}, count_coordinates_kernel, seen);

@@ -1,5 +1,5 @@
-// What the order of products saves in the lambda layer: counted pair by pair, and as the emulator's tensor cores
-// execute them.
+// What the order of products saves in the lambda layer: counted pair by pair, and as the emulator's
+// tensor cores execute them.
 #include "tensor/ops/lambda.h"
 #include "tests/cuda_emulator/controls.h"
 #include "tests/device_check.h"
@@ -20,8 +20,8 @@ struct Products {
     const int64_t reach = (window - 1) / 2;
     for (int64_t n = 0; n < side * side; ++n) {
       for (int64_t m = 0; m < side * side; ++m) {
-        const bool seen = std::abs(m / side - n / side) <= reach &&
-                          std::abs(m % side - n % side) <= reach;
+        const bool seen =
+            std::abs(m / side - n / side) <= reach && std::abs(m % side - n % side) <= reach;
         if (!seen) continue;
         if (!all_taps) published += depth * value;
         score_first += heads * (depth + value);
@@ -49,7 +49,9 @@ TEST_CASE("scores first takes 2 to 3.6 times fewer products than the published o
   }
 }
 
-TEST_CASE("the kernel multiplies as rarely as counted, its tiles' edges and the content lambda included") {
+TEST_CASE(
+    "the kernel multiplies as rarely as counted, its tiles' "
+    "edges and the content lambda included") {
   struct Stage {
     int64_t side, value;
     double saved;
@@ -57,11 +59,15 @@ TEST_CASE("the kernel multiplies as rarely as counted, its tiles' edges and the 
   for (const Stage& stage : {Stage{16, 32, 2.5}, Stage{8, 64, 2.7}, Stage{4, 128, 2.0}}) {
     constexpr int64_t kBatch = 4;
     const int64_t side = stage.side, reach = 2 * side - 1;
-    const auto there = [&](const Shape& shape) { return random_tensor(shape, 1, DType::bf16).to(kDevice); };
+    const auto there = [&](const Shape& shape) {
+      return random_tensor(shape, 1, DType::bf16).to(kDevice);
+    };
     const Tensor q = there({kBatch, side, side, 4 * 16}), keys = there({kBatch, side, side, 16});
-    const Tensor values = there({kBatch, side, side, stage.value}), embedding = there({reach, reach, 16, 1});
+    const Tensor values = there({kBatch, side, side, stage.value}),
+                 embedding = there({reach, reach, 16, 1});
     const uint64_t before = emulator::statistics().products;
-    lambda_layer(q, keys, values, embedding, {}, {.heads = 4, .depth = 16, .order = LambdaOrder::score_first});
+    lambda_layer(q, keys, values, embedding, {},
+                 {.heads = 4, .depth = 16, .order = LambdaOrder::score_first});
     const auto executed = static_cast<double>(emulator::statistics().products - before) / kBatch;
     const Products position(side, reach, 4, 16, stage.value, false);
     const auto content = static_cast<double>(side * side * 16 * stage.value);

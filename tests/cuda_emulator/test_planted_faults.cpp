@@ -1,4 +1,5 @@
-// Every planted fault is reported, by its name, in each build that can see it; sound programs are not.
+// Every planted fault is reported, by its name, in each build that can see it; sound programs are
+// not.
 #include <doctest/doctest.h>
 
 #include <sys/wait.h>
@@ -37,8 +38,9 @@ std::string verdict(const std::function<std::vector<float>()>& run) {
         if (std::isnan(value) && text.empty()) text = kPoisoned;
       if (!have_first) first = result;
       have_first = true;
-      const bool equal = result.size() == first.size() &&
-                         (first.empty() || !memcmp(result.data(), first.data(), first.size() * sizeof(float)));
+      const bool equal =
+          result.size() == first.size() &&
+          (first.empty() || !memcmp(result.data(), first.data(), first.size() * sizeof(float)));
       if (!equal && text.empty()) text = kOrderDependent;
     });
   } catch (const std::exception& error) {
@@ -64,7 +66,8 @@ std::string verdict_in_child(const PlantedFault& program) {
   close(channel[1]);
   std::string text;
   char buffer[4096];
-  for (ssize_t n; (n = read(channel[0], buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
+  for (ssize_t n; (n = read(channel[0], buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<size_t>(n));
   close(channel[0]);
   int status = 0;
   waitpid(child, &status, 0);

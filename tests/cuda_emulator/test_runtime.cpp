@@ -79,7 +79,8 @@ TEST_CASE("many allocations come and go without overlap") {
 TEST_CASE("a leak is reported with the place of the allocation") {
   emulator::check_no_leaks();
   void* memory = cuda::device_malloc(48);
-  CHECK_THROWS_WITH(emulator::check_no_leaks(), doctest::Contains("48 bytes allocated at test_runtime.cpp:"));
+  CHECK_THROWS_WITH(emulator::check_no_leaks(),
+                    doctest::Contains("48 bytes allocated at test_runtime.cpp:"));
   cuda::device_free(memory);
   emulator::check_no_leaks();
 }
@@ -186,9 +187,11 @@ TEST_CASE("a recorded copy needs host memory that stays") {
   const cuda::Stream stream;
   cuda::Graph graph;
   const auto copy_from = [&](const void* host) {
-    graph.record(stream, [&] { cuda::copy_async(target, host, 16, cuda::Copy::to_device, stream); });
+    graph.record(stream,
+                 [&] { cuda::copy_async(target, host, 16, cuda::Copy::to_device, stream); });
   };
-  CHECK_THROWS_WITH_AS(copy_from(passing.data()), doctest::Contains("pinned memory"), emulator::Fault);
+  CHECK_THROWS_WITH_AS(copy_from(passing.data()), doctest::Contains("pinned memory"),
+                       emulator::Fault);
   void* const pinned = cuda::pinned_malloc(16);
   std::memcpy(pinned, passing.data(), 16);
   copy_from(pinned);
@@ -206,7 +209,9 @@ TEST_CASE("after a fault the device can be used again") {
   CHECK(c.to_host()[1] == 8);
 }
 
-TEST_CASE("a fault behind a deferred launch is thrown where the stream is waited for, and drops what follows") {
+TEST_CASE(
+    "a fault behind a deferred launch is thrown where the stream "
+    "is waited for, and drops what follows") {
   const WithOptions restore;
   emulator::options().deferred_streams = true;
   const DeviceArray<float> a(ramp(40)), b(20);

@@ -1,4 +1,5 @@
-// The schedules themselves: their order, their form in the environment, and what their options change.
+// The schedules themselves: their order, their form in the environment, and what their options
+// change.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -77,7 +78,8 @@ TEST_CASE("strict_exit demands every thread at a barrier") {
     text = fault.what();
   }
   emulator::options() = saved;
-  CHECK(text.find("deadlock in block (0,0,0): 24 threads returned, 40 threads wait in __syncthreads") !=
+  CHECK(text.find(
+            "deadlock in block (0,0,0): 24 threads returned, 40 threads wait in __syncthreads") !=
         std::string::npos);
 }
 

@@ -1,4 +1,5 @@
-// Warp operations: every one is a meeting of the lanes in its mask, at which one function sees all their arguments.
+// Warp operations: every one is a meeting of the lanes in its mask, at which one function sees all
+// their arguments.
 #include <bit>
 
 #include "tests/cuda_emulator/machine.h"
@@ -16,7 +17,8 @@ struct ShuffleArgument {
   int source;  // lane
 };
 
-// The lane that `lane` reads from; its own where the source would leave the segment of `width` lanes (PTX ISA, shfl).
+// The lane that `lane` reads from; its own where the source would leave the segment of `width`
+// lanes (PTX ISA, shfl).
 int source_lane(Shuffle kind, int lane, int operand, int width) {
   const int first = lane & ~(width - 1), last = first + width - 1;
   int source = lane;
@@ -33,10 +35,14 @@ void exchange(void** arguments, uint32_t mask) {
   uint64_t received[kWarp];
   for_each_lane(mask, [&](unsigned lane) {
     const int source = static_cast<ShuffleArgument*>(arguments[lane])->source;
-    const bool takes_part = mask >> source & 1u;  // what a lane outside the mask would give is undefined
-    received[lane] = takes_part ? static_cast<ShuffleArgument*>(arguments[source])->bits : ~uint64_t{0};
+    // what a lane outside the mask would give is undefined
+    const bool takes_part = mask >> source & 1u;
+    received[lane] =
+        takes_part ? static_cast<ShuffleArgument*>(arguments[source])->bits : ~uint64_t{0};
   });
-  for_each_lane(mask, [&](unsigned lane) { static_cast<ShuffleArgument*>(arguments[lane])->bits = received[lane]; });
+  for_each_lane(mask, [&](unsigned lane) {
+    static_cast<ShuffleArgument*>(arguments[lane])->bits = received[lane];
+  });
 }
 
 const char* name_of(Shuffle kind) {
@@ -51,7 +57,8 @@ const char* name_of(Shuffle kind) {
 
 void vote(void** arguments, uint32_t mask) {
   uint32_t votes = 0;
-  for_each_lane(mask, [&](unsigned lane) { votes |= *static_cast<uint32_t*>(arguments[lane]) << lane; });
+  for_each_lane(mask,
+                [&](unsigned lane) { votes |= *static_cast<uint32_t*>(arguments[lane]) << lane; });
   for_each_lane(mask, [&](unsigned lane) { *static_cast<uint32_t*>(arguments[lane]) = votes; });
 }
 
@@ -65,7 +72,8 @@ void find_equal(void** arguments, uint32_t mask) {
     auto& mine = *static_cast<MatchArgument*>(arguments[lane]);
     mine.equal = 0;
     for_each_lane(mask, [&](unsigned other) {
-      if (static_cast<MatchArgument*>(arguments[other])->bits == mine.bits) mine.equal |= 1u << other;
+      if (static_cast<MatchArgument*>(arguments[other])->bits == mine.bits)
+        mine.equal |= 1u << other;
     });
   });
 }
@@ -94,9 +102,12 @@ void reduce_all(void** arguments, uint32_t mask) {
   const auto first = static_cast<unsigned>(std::countr_zero(mask));
   ReduceArgument total = *static_cast<ReduceArgument*>(arguments[first]);
   for_each_lane(mask & (mask - 1), [&](unsigned lane) {
-    total.bits = reduce_pair(total.kind, total.bits, static_cast<ReduceArgument*>(arguments[lane])->bits);
+    total.bits =
+        reduce_pair(total.kind, total.bits, static_cast<ReduceArgument*>(arguments[lane])->bits);
   });
-  for_each_lane(mask, [&](unsigned lane) { static_cast<ReduceArgument*>(arguments[lane])->bits = total.bits; });
+  for_each_lane(mask, [&](unsigned lane) {
+    static_cast<ReduceArgument*>(arguments[lane])->bits = total.bits;
+  });
 }
 
 }  // namespace
@@ -104,8 +115,10 @@ void reduce_all(void** arguments, uint32_t mask) {
 uint64_t shuffle(Shuffle kind, uint32_t mask, uint64_t bits, int operand, int width, Location at) {
   const Inside inside(at);
   if (width <= 0 || width > 32 || !std::has_single_bit(static_cast<unsigned>(width)))
-    fail_at(concat_text(name_of(kind), ": width ", width, " is not a power of two up to 32"), text_of(at));
-  ShuffleArgument argument{bits, source_lane(kind, static_cast<int>(machine.current->lane), operand, width)};
+    fail_at(concat_text(name_of(kind), ": width ", width, " is not a power of two up to 32"),
+            text_of(at));
+  ShuffleArgument argument{
+      bits, source_lane(kind, static_cast<int>(machine.current->lane), operand, width)};
   rendezvous(mask, exchange, &argument, name_of(kind), at);
   return argument.bits;
 }

@@ -1,10 +1,12 @@
-// Every row of the op table on the emulator, its kernels under the memory checker (tests/cuda_emulator/checker.cpp): a
-// race, a read of memory that nobody wrote, an access outside a tensor or a shared variable stops the row with the
-// kernel, the line and the thread. Results and gradients have the same bits whichever thread goes first.
+// Every row of the op table on the emulator, its kernels under the memory checker
+// (tests/cuda_emulator/checker.cpp): a race, a read of memory that nobody wrote, an access outside
+// a tensor or a shared variable stops the row with the kernel, the line and the thread. Results and
+// gradients have the same bits whichever thread goes first.
 //
 //   tests/test_kernels_checked -tc="*under every schedule*"
 //
-// That the results are right, drivers_device.cpp says of the same kernels without the checker, 25 times faster.
+// That the results are right, drivers_device.cpp says of the same kernels without the checker, 25
+// times faster.
 #include "tests/cuda_emulator/controls.h"
 #include "tests/op_table/harness.h"
 
@@ -21,7 +23,8 @@ Tensors everything(const Row& row, const Tensors& inputs, const Tensor& seed) {
   const Tensors leaves = as_leaves(row, there);
   const Tensor y = row.op(leaves);
   Tensors results{y.to({})};
-  for (const Tensor& g : grad(y, differentiable(row, leaves), {.seed = seed.to(kDevice), .allow_unused = true}))
+  for (const Tensor& g :
+       grad(y, differentiable(row, leaves), {.seed = seed.to(kDevice), .allow_unused = true}))
     if (g.defined()) results.push_back(g.to({}));
   return results;
 }

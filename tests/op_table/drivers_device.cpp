@@ -1,14 +1,18 @@
-// The op table on a GPU, real or emulated: every row's result and gradients equal the CPU's, in f32 and bf16.
+// The op table on a GPU, real or emulated: every row's result and gradients equal the CPU's, in f32
+// and bf16.
 //
 // To run a part of it, while writing a kernel family (build the target test_op_table_emulated):
 //
 //   tests/test_op_table_emulated                                  everything
-//   PASSBAND_ROWS=softmax tests/test_op_table_emulated            rows whose name contains one of these words
+//   PASSBAND_ROWS=softmax tests/test_op_table_emulated            rows whose name contains one of
+//     these words
 //   PASSBAND_ROWS=conv2d,matmul tests/test_op_table_emulated -tc="*gradients*"
-//   PASSBAND_EMULATOR="order=greedy,seed=3" tests/test_op_table_emulated   another schedule (cuda_emulator/controls.h)
+//   PASSBAND_EMULATOR="order=greedy,seed=3" tests/test_op_table_emulated   another schedule
+//     (cuda_emulator/controls.h)
 //
-// What a result may be off by: tolerance * eps * sqrt(K) of the row (op_table.h), against the same op in f64 on the CPU
-// from the same rounded inputs; gradients get gradient_tolerance. So the device meets the bound the CPU kernels meet.
+// What a result may be off by: tolerance * eps * sqrt(K) of the row (op_table.h), against the same
+// op in f64 on the CPU from the same rounded inputs; gradients get gradient_tolerance. So the
+// device meets the bound the CPU kernels meet.
 #include <cstdlib>
 #include <sstream>
 
@@ -44,7 +48,8 @@ void check_value(const Row& row, size_t at, DType dtype) {
   const Tensors inputs = make_inputs(row, at, dtype);
   const Tensor want = row.op(in_f64(inputs)), got = row.op(on_device(inputs));
   CHECK(got.device() == kDevice);
-  const Comparison result = compare(got.values(), want.values(), allowance(row, at, dtype, row.tolerance));
+  const Comparison result =
+      compare(got.values(), want.values(), allowance(row, at, dtype, row.tolerance));
   INFO(name_of(dtype), ": ", describe(result));
   CHECK(result.worst <= 1);
 }
@@ -62,8 +67,8 @@ void check_gradients(const Row& row, size_t at, DType dtype) {
   for (size_t i = 0; i < got.size(); ++i) {
     CHECK(got[i].defined() == want[i].defined());
     if (!got[i].defined() || !want[i].defined()) continue;
-    const Comparison result =
-        compare(got[i].values(), want[i].values(), allowance(row, at, dtype, row.gradient_tolerance));
+    const Comparison result = compare(got[i].values(), want[i].values(),
+                                      allowance(row, at, dtype, row.gradient_tolerance));
     INFO(name_of(dtype), ", input ", i, ": ", describe(result));
     CHECK(result.worst <= 1);
   }
@@ -78,11 +83,13 @@ TEST_CASE("values in bf16 on the device equal the CPU's") {
 }
 
 TEST_CASE("gradients in f32 on the device equal the CPU's") {
-  for_each_case(is_differentiable, [](const Row& row, size_t at) { check_gradients(row, at, DType::f32); });
+  for_each_case(is_differentiable,
+                [](const Row& row, size_t at) { check_gradients(row, at, DType::f32); });
 }
 
 TEST_CASE("gradients in bf16 on the device equal the CPU's") {
-  for_each_case(has_bf16_gradient, [](const Row& row, size_t at) { check_gradients(row, at, DType::bf16); });
+  for_each_case(has_bf16_gradient,
+                [](const Row& row, size_t at) { check_gradients(row, at, DType::bf16); });
 }
 
 TEST_CASE("results and gradients have the same bits in two runs on the device") {

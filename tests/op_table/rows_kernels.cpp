@@ -26,15 +26,17 @@ const Register inner_products({
          [](const Arrays& x) {
            const int64_t n = x[0].shape[-1], rows = n > 0 ? x[0].size() / n : x[0].shape[0];
            Values y(static_cast<size_t>(rows));
-           for (int64_t i = 0; i < x[0].size(); ++i) y[static_cast<size_t>(i / n)] += x[0][i] * x[1][i % x[1].size()];
+           for (int64_t i = 0; i < x[0].size(); ++i)
+             y[static_cast<size_t>(i / n)] += x[0][i] * x[1][i % x[1].size()];
            return y;
          },
      .terms = [](const Shapes& s) { return std::max<int64_t>(1, s[0].numel()); }},
 });
 
-// H K H and U(K) by their definitions on the matrices of x: with P = I - 11^T / n, and the sum form of Szekely and
-// Rizzo (2014), definition 2, with row and column sums apart.
-Reference by_matrix(std::function<double(const std::vector<double>& k, int64_t n, int64_t i, int64_t j)> entry) {
+// H K H and U(K) by their definitions on the matrices of x: with P = I - 11^T / n, and the sum form
+// of Szekely and Rizzo (2014), definition 2, with row and column sums apart.
+Reference by_matrix(
+    std::function<double(const std::vector<double>& k, int64_t n, int64_t i, int64_t j)> entry) {
   return [entry = std::move(entry)](const Arrays& x) {
     const int64_t n = x[0].shape[-1];
     Values y;
@@ -48,7 +50,9 @@ Reference by_matrix(std::function<double(const std::vector<double>& k, int64_t n
 }
 
 double projected(const Values& k, int64_t n, int64_t i, int64_t j) {
-  const auto p = [n](int64_t a, int64_t b) { return (a == b ? 1.0 : 0.0) - 1.0 / static_cast<double>(n); };
+  const auto p = [n](int64_t a, int64_t b) {
+    return (a == b ? 1.0 : 0.0) - 1.0 / static_cast<double>(n);
+  };
   double y = 0;
   for (int64_t a = 0; a < n; ++a)
     for (int64_t b = 0; b < n; ++b) y += p(i, a) * k[static_cast<size_t>(a * n + b)] * p(b, j);
@@ -67,7 +71,8 @@ double u_centred(const Values& k, int64_t n, int64_t i, int64_t j) {
       all += value;
     }
   const auto count = static_cast<double>(n);
-  return k[static_cast<size_t>(i * n + j)] - (row + column) / (count - 2) + all / ((count - 1) * (count - 2));
+  return k[static_cast<size_t>(i * n + j)] - (row + column) / (count - 2) +
+         all / ((count - 1) * (count - 2));
 }
 
 int64_t entries(const Shapes& s) { return s[0][-1] * s[0][-1]; }

@@ -95,7 +95,8 @@ Row mlp_row(const std::string& name, GeluForm form) {
               [=](const Arrays& x) {
                 const int64_t rows = x[0].shape.outer(-1), in = x[0].shape[-1];
                 const int64_t hidden = x[1].shape[0], out = x[3].shape[0];
-                Values h = naive::matmul(x[0].values, x[1].values, 1, rows, hidden, in, false, true);
+                Values h =
+                    naive::matmul(x[0].values, x[1].values, 1, rows, hidden, in, false, true);
                 for (size_t i = 0; i < h.size(); ++i) {
                   const double v = h[i] + x[2][static_cast<int64_t>(i) % hidden];
                   h[i] = form == GeluForm::erf

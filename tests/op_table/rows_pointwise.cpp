@@ -46,9 +46,12 @@ const Register two_operands({
     two("add", add, [](double a, double b) { return a + b; }),
     two("sub", sub, [](double a, double b) { return a - b; }),
     two("mul", mul, [](double a, double b) { return a * b; }),
-    two("div", div, [](double a, double b) { return a / b; }, Domain::away_from_zero),
-    two("maximum", maximum, [](double a, double b) { return std::max(a, b); }, Domain::distinct),
-    two("minimum", minimum, [](double a, double b) { return std::min(a, b); }, Domain::distinct),
+    two(
+        "div", div, [](double a, double b) { return a / b; }, Domain::away_from_zero),
+    two(
+        "maximum", maximum, [](double a, double b) { return std::max(a, b); }, Domain::distinct),
+    two(
+        "minimum", minimum, [](double a, double b) { return std::min(a, b); }, Domain::distinct),
 });
 
 const Register numbers({

@@ -47,14 +47,13 @@ const Register reductions({
     reduce_row("sum of all", {}, {{{1}}, {{3, 7}}, {{2, 3, 5, 3}}, {{9001}}, {{20011}}, {{0, 3}}}),
     reduce_row("sum of rows", {-1},
                {{{1, 1}}, {{3, 7}}, {{2, 5, 33}}, {{70, 12}}, {{3, 4999}}, {{2, 16500}}}),
-    reduce_row(
-        "sum of columns", {0, 1, 2},
-        {{{2, 3, 5, 4}},
-         {{1, 1, 1, 3}},
-         {{7, 13, 17, 3}},
-         {{3, 1, 5, 300}},
-         {{1, 2, 135, 132}},
-         {{17, 11, 13, 1}}}),
+    reduce_row("sum of columns", {0, 1, 2},
+               {{{2, 3, 5, 4}},
+                {{1, 1, 1, 3}},
+                {{7, 13, 17, 3}},
+                {{3, 1, 5, 300}},
+                {{1, 2, 135, 132}},
+                {{17, 11, 13, 1}}}),
     reduce_row("sum of the middle", {1}, {{{2, 3, 5}}, {{3, 17, 1}}, {{2, 1100, 3}}}),
     reduce_row("sum of outer and inner", {0, 2}, {{{2, 3, 5}}, {{4, 1, 7}}, {{5, 6, 71}}}, false,
                true),
@@ -92,24 +91,32 @@ const Register extremes({
 
 const Register stretching({
     {.name = "expand",
-     .op = [](const Tensors& x) { return expand(x[0], {4, 2, 3, 5}); },
+     .op =
+         [](const Tensors& x) {
+           return expand(x[0], {4, 2, 3, 5});
+         },
      .cases = {{{2, 1, 5}}, {{3, 1}}, {{1}}, {{4, 1, 3, 1}}, {Shape{}}},
-     .reference = [](const Arrays& x) {
-       Values y;
-       for (int64_t i = 0; i < 120; ++i)
-         y.push_back(x[0][broadcast_index({4, 2, 3, 5}, x[0].shape, i)]);
-       return y;
-     },
+     .reference =
+         [](const Arrays& x) {
+           Values y;
+           for (int64_t i = 0; i < 120; ++i)
+             y.push_back(x[0][broadcast_index({4, 2, 3, 5}, x[0].shape, i)]);
+           return y;
+         },
      .terms = [](const Shapes&) { return int64_t{120}; }},
     {.name = "sum_to",
-     .op = [](const Tensors& x) { return sum_to(x[0], {3, 1, 5}); },
+     .op =
+         [](const Tensors& x) {
+           return sum_to(x[0], {3, 1, 5});
+         },
      .cases = {{{3, 2, 5}}, {{2, 3, 4, 5}}, {{3, 1, 5}}},
-     .reference = [](const Arrays& x) {
-       const int rank = x[0].shape.rank();
-       return scattered_sum(x[0], 15, [rank](const std::vector<int64_t>& at) {
-         return at[static_cast<size_t>(rank - 3)] * 5 + at[static_cast<size_t>(rank - 1)];
-       });
-     },
+     .reference =
+         [](const Arrays& x) {
+           const int rank = x[0].shape.rank();
+           return scattered_sum(x[0], 15, [rank](const std::vector<int64_t>& at) {
+             return at[static_cast<size_t>(rank - 3)] * 5 + at[static_cast<size_t>(rank - 1)];
+           });
+         },
      .terms = numel},
 });
 
@@ -134,14 +141,11 @@ Reference permuted(std::vector<int> order) {
 }
 
 Row permute_row(const char* name, const std::vector<int>& order) {
-  return {.name = name,
-          .op = [order](const Tensors& x) { return permute(x[0], order); },
-          .cases = {{{2, 3, 5, 4}},
-                    {{1, 7, 1, 3}},
-                    {{3, 37, 1, 41}},
-                    {{2, 9, 3, 16}},
-                    {{0, 2, 3, 1}}},
-          .reference = permuted(order)};
+  return {
+      .name = name,
+      .op = [order](const Tensors& x) { return permute(x[0], order); },
+      .cases = {{{2, 3, 5, 4}}, {{1, 7, 1, 3}}, {{3, 37, 1, 41}}, {{2, 9, 3, 16}}, {{0, 2, 3, 1}}},
+      .reference = permuted(order)};
 }
 
 const Register moves({
@@ -241,13 +245,14 @@ const Register selection({
            return gather(x[0], index_tensor({2, 4}, x[0].size(0), x[0].device()));
          },
      .cases = {{{5, 3}}, {{1, 2}}, {{7}}, {{3, 2, 5}}, {{6, 8}}},
-     .reference = [](const Arrays& x) {
-       Values y;
-       for (const int64_t row : chosen_rows(8, x[0].shape[0]))
-         for (int64_t c = 0; c < x[0].shape.inner(0); ++c)
-           y.push_back(x[0][row * x[0].shape.inner(0) + c]);
-       return y;
-     },
+     .reference =
+         [](const Arrays& x) {
+           Values y;
+           for (const int64_t row : chosen_rows(8, x[0].shape[0]))
+             for (int64_t c = 0; c < x[0].shape.inner(0); ++c)
+               y.push_back(x[0][row * x[0].shape.inner(0) + c]);
+           return y;
+         },
      .terms = [](const Shapes&) { return int64_t{8}; }},
     {.name = "scatter_add",
      .op =
@@ -255,15 +260,16 @@ const Register selection({
            return scatter_add(x[0], index_tensor({x[0].size(0)}, 5, x[0].device()), 5);
          },
      .cases = {{{9, 3}}, {{1, 2}}, {{13}}, {{301, 37}}},
-     .reference = [](const Arrays& x) {
-       const std::vector<int64_t> index = chosen_rows(x[0].shape[0], 5);
-       const int64_t inner = x[0].shape.inner(0);
-       Values y(static_cast<size_t>(5 * inner));
-       for (int64_t i = 0; i < x[0].size(); ++i)
-         y[static_cast<size_t>(index[static_cast<size_t>(i / inner)] * inner + i % inner)] +=
-             x[0][i];
-       return y;
-     },
+     .reference =
+         [](const Arrays& x) {
+           const std::vector<int64_t> index = chosen_rows(x[0].shape[0], 5);
+           const int64_t inner = x[0].shape.inner(0);
+           Values y(static_cast<size_t>(5 * inner));
+           for (int64_t i = 0; i < x[0].size(); ++i)
+             y[static_cast<size_t>(index[static_cast<size_t>(i / inner)] * inner + i % inner)] +=
+                 x[0][i];
+           return y;
+         },
      .terms = numel},
 });
 
