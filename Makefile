@@ -10,7 +10,8 @@ CONFIG ?=
 
 build: ready programs
 
-# Packages that are missing: `build` only names them, the commands that promise a whole set-up install them.
+# Packages that are missing: `build` only names them, the commands that promise a whole set-up
+# install them.
 ready:
 	@.cmake/deps.sh --check
 deps:
@@ -36,11 +37,13 @@ test: deps
 	@$(MAKE) --no-print-directory everything
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
-# Every CUDA source through nvcc, warnings being errors; registers, shared memory and spills of each kernel.
+# Every CUDA source through nvcc, warnings being errors; registers, shared memory and spills of each
+# kernel.
 kernels:
 	@python3 .cmake/kernels.py $(BUILD)/kernels --jobs $(JOBS)
 
-# On a machine with a GPU: build, test and measure natively; writes experiments/gpu/<device>.md. ARGS: its options.
+# On a machine with a GPU: build, test and measure natively; writes experiments/gpu/<device>.md.
+# ARGS: its options.
 gpu-check:
 	@python3 experiments/gpu/check.py $(BUILD)-gpu --jobs $(JOBS) $(ARGS)
 
@@ -60,10 +63,11 @@ help:
 	@echo '  make deps    install the Debian packages that are missing'
 	@echo '  make data    get CIFAR-10 into data/downloads/'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
-	@echo '  make kernels compile the CUDA kernels with nvcc and print what each takes (no GPU needed)'
-	@echo '  make gpu-check  on a machine with a GPU: build, test and measure there; writes experiments/gpu/'
-	@echo '  make bundle  pack sources and packages into one archive for such a machine without network'
+	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'
+	@echo '  make gpu-check  with a GPU: build, test and measure there; writes experiments/gpu/'
+	@echo '  make bundle  pack sources and packages into one archive for a machine without network'
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
 	@echo
 	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'
-	@echo '  settings: BUILD=dir  JOBS=n  CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)  ARGS=... of gpu-check'
+	@echo '  settings: BUILD=dir  JOBS=n  ARGS=... of gpu-check'
+	@echo '            CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)'

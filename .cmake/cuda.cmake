@@ -1,5 +1,6 @@
-# The CUDA backend, when there is something to build it from. Sets PASSBAND_CUDA_FOUND and PASSBAND_CUDA_SOURCES and
-# makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and PASSBAND_HAS_CUDNN, the version) and the libraries.
+# The CUDA backend, when there is something to build it from. Sets PASSBAND_CUDA_FOUND and
+# PASSBAND_CUDA_SOURCES and makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and
+# PASSBAND_HAS_CUDNN, the version) and the libraries.
 
 add_library(passband_cuda INTERFACE)
 file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS
@@ -35,8 +36,8 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     set(CMAKE_CUDA_COMPILER ${PASSBAND_NVCC})
   endif()
 endif()
-# `native` asks the driver and fails to generate where there is no GPU, so the default names architectures:
-# machine code for A100 and H100/H200, and PTX for whatever comes after them.
+# `native` asks the driver and fails to generate where there is no GPU, so the default names
+# architectures: machine code for A100 and H100/H200, and PTX for whatever comes after them.
 set(default_architectures 80-real 90-real 90-virtual)
 if("native" IN_LIST CMAKE_CUDA_ARCHITECTURES AND NOT PASSBAND_GPUS)
   passband_no_cuda("CMAKE_CUDA_ARCHITECTURES=native needs a GPU" "-DCMAKE_CUDA_ARCHITECTURES=90")
@@ -52,7 +53,8 @@ endif()
 enable_language(CUDA)
 find_package(CUDAToolkit QUIET)
 if(NOT CUDAToolkit_FOUND OR CUDAToolkit_VERSION VERSION_LESS 12.4)
-  passband_no_cuda("toolkit ${CUDAToolkit_VERSION} is too old" "install the CUDA toolkit 12.4 or later")
+  passband_no_cuda("toolkit ${CUDAToolkit_VERSION} is too old"
+    "install the CUDA toolkit 12.4 or later")
 endif()
 
 set(PASSBAND_CUDA_FOUND ON)
@@ -64,12 +66,15 @@ foreach(arch IN LISTS CMAKE_CUDA_ARCHITECTURES)
 endforeach()
 list(JOIN archs ", " archs)
 if(CMAKE_CUDA_ARCHITECTURES STREQUAL default_architectures)
-  message(STATUS "CUDA: for ${archs}; -DCMAKE_CUDA_ARCHITECTURES=native builds for the GPU of this machine alone")
+  message(STATUS "CUDA: for ${archs}; "
+    "-DCMAKE_CUDA_ARCHITECTURES=native builds for the GPU of this machine alone")
 endif()
 passband_feature(CUDA ON "${CUDAToolkit_VERSION} for ${archs}" "-DPASSBAND_CUDA=OFF")
 target_compile_options(passband_cuda INTERFACE
-  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --extended-lambda -Xcompiler=-Wall,-Wextra,-fopenmp>)
-target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDA=1 PASSBAND_CUDA_ARCHITECTURES="${archs}")
+  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr --extended-lambda
+    -Xcompiler=-Wall,-Wextra,-fopenmp>)
+target_compile_definitions(passband_cuda INTERFACE
+  PASSBAND_HAS_CUDA=1 PASSBAND_CUDA_ARCHITECTURES="${archs}")
 target_link_libraries(passband_cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
 
 # The packages of Python bring the library by its full name alone.
@@ -79,7 +84,8 @@ find_library(PASSBAND_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
   HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
 mark_as_advanced(PASSBAND_CUDNN_INCLUDE PASSBAND_CUDNN_LIBRARY)
 if(PASSBAND_CUDNN_INCLUDE AND PASSBAND_CUDNN_LIBRARY)
-  file(STRINGS ${PASSBAND_CUDNN_INCLUDE}/cudnn_version.h lines REGEX "define CUDNN_(MAJOR|MINOR|PATCHLEVEL) +[0-9]")
+  file(STRINGS ${PASSBAND_CUDNN_INCLUDE}/cudnn_version.h lines
+    REGEX "define CUDNN_(MAJOR|MINOR|PATCHLEVEL) +[0-9]")
   list(TRANSFORM lines REPLACE "[^0-9]*([0-9]+).*" "\\1")
   list(JOIN lines "." version)
   target_include_directories(passband_cuda SYSTEM INTERFACE ${PASSBAND_CUDNN_INCLUDE})

@@ -24,7 +24,8 @@ needed="
 "
 
 present() {
-  command -v "$1" >/dev/null || [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] || [ -e "$1" ]
+  command -v "$1" >/dev/null || [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] ||
+    [ -e "$1" ]
 }
 
 missing=()
@@ -39,7 +40,7 @@ if [ "${1:-}" = --check ]; then
   exit 1
 fi
 if ! command -v apt-get >/dev/null; then
-  echo "Missing: ${missing[*]} (Debian's names). Install your system's packages of these libraries." >&2
+  echo "Missing: ${missing[*]} (Debian's names). Install your system's packages of them." >&2
   exit 1
 fi
 as_root=()

@@ -26,8 +26,9 @@ function(passband_print_features)
   message(NOTICE "${text}")
 endfunction()
 
-# passband_library(NAME PACKAGE HEADER LIBRARY VERSION_HEADER MACROS...): an interface target for a plain library.
-# oneDNN's own CMake package demands the OpenCL development files, which Debian only recommends; so it is not used.
+# passband_library(NAME PACKAGE HEADER LIBRARY VERSION_HEADER MACROS...): an interface target for a
+# plain library. oneDNN's own CMake package demands the OpenCL development files, which Debian only
+# recommends; so it is not used.
 function(passband_library name package header library version_header)
   find_path(PASSBAND_${name}_INCLUDE ${header})
   find_library(PASSBAND_${name}_LIBRARY ${library})
@@ -41,7 +42,8 @@ function(passband_library name package header library version_header)
   target_link_libraries(${target} INTERFACE ${PASSBAND_${name}_LIBRARY})
   set(version "found")
   if(version_header)
-    file(STRINGS ${PASSBAND_${name}_INCLUDE}/${version_header} lines REGEX "_VERSION_(MAJOR|MINOR|PATCH) +[0-9]")
+    file(STRINGS ${PASSBAND_${name}_INCLUDE}/${version_header} lines
+      REGEX "_VERSION_(MAJOR|MINOR|PATCH) +[0-9]")
     list(TRANSFORM lines REPLACE "[^0-9]*([0-9]+).*" "\\1")
     list(JOIN lines "." version)
   endif()
@@ -66,16 +68,19 @@ target_compile_definitions(passband_toml INTERFACE TOML_HEADER_ONLY=0 TOML_SHARE
 passband_feature(OpenMP ON "${OpenMP_CXX_VERSION}" "required (g++)")
 
 if(PASSBAND_NATIVE)
-  passband_feature("native ISA" ON "fastest here, but for this kind of CPU only" "-DPASSBAND_NATIVE=OFF")
+  passband_feature("native ISA" ON "fastest here, but for this kind of CPU only"
+    "-DPASSBAND_NATIVE=OFF")
 else()
-  passband_feature("native ISA" OFF "PASSBAND_NATIVE=OFF: runs on any x86-64, slower" "-DPASSBAND_NATIVE=ON")
+  passband_feature("native ISA" OFF "PASSBAND_NATIVE=OFF: runs on any x86-64, slower"
+    "-DPASSBAND_NATIVE=ON")
 endif()
 
 find_program(PASSBAND_CCACHE ccache)
 find_program(PASSBAND_MOLD mold)
 mark_as_advanced(PASSBAND_CCACHE PASSBAND_MOLD)
 if(CMAKE_CXX_COMPILER_LAUNCHER)
-  passband_feature(ccache ON "launcher ${CMAKE_CXX_COMPILER_LAUNCHER}" "-DCMAKE_CXX_COMPILER_LAUNCHER=")
+  passband_feature(ccache ON "launcher ${CMAKE_CXX_COMPILER_LAUNCHER}"
+    "-DCMAKE_CXX_COMPILER_LAUNCHER=")
 elseif(PASSBAND_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${PASSBAND_CCACHE})
   passband_feature(ccache ON "${PASSBAND_CCACHE}" "-DPASSBAND_CCACHE=OFF")

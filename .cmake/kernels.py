@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Compiles every CUDA source for the GPU and prints what each kernel takes: registers, shared memory, spills.
+"""Compiles every CUDA source for the GPU and prints what each kernel takes: registers, shared
+memory, spills.
 
 usage: kernels.py OUTPUT_DIR [--jobs N] [--verbose]
 
-Warnings are errors. Fails when a hot kernel spills registers to memory. What has not changed is not compiled again.
+Warnings are errors. Fails when a hot kernel spills registers to memory. What has not changed is not
+compiled again.
 """
 
 import argparse
@@ -20,8 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("80", "90")  # machine code for both, and PTX of the newest for what comes after
 # Kernels that may spill. f64 exists for checks; all others are what a training step waits for.
 COLD = re.compile(r"\bdouble\b")
-FLAGS = ["-std=c++20", "-O3", "--expt-relaxed-constexpr", "--extended-lambda", "-Werror=all-warnings",
-         "-Xcompiler=-Wall,-Wextra", "-Xptxas=-v", "-DPASSBAND_HAS_CUDA=1", f"-I{ROOT}"]
+FLAGS = [
+    "-std=c++20", "-O3", "--expt-relaxed-constexpr", "--extended-lambda", "-Werror=all-warnings",
+    "-Xcompiler=-Wall,-Wextra", "-Xptxas=-v", "-DPASSBAND_HAS_CUDA=1", f"-I{ROOT}"
+]
 
 
 def find_nvcc():
@@ -48,8 +52,9 @@ def compile_source(nvcc, source, folder):
     targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
     targets.append(f"-gencode=arch=compute_{ARCHITECTURES[-1]},code=compute_{ARCHITECTURES[-1]}")
     begin = time.monotonic()
-    result = subprocess.run([nvcc, *FLAGS, *targets, "-MD", "-MF", depfile, "-c", source, "-o", object_file],
-                            capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [nvcc, *FLAGS, *targets, "-MD", "-MF", depfile, "-c", source, "-o", object_file],
+        capture_output=True, text=True, check=False)
     seconds = time.monotonic() - begin
     object_file.unlink(missing_ok=True)
     if result.returncode != 0:
@@ -59,14 +64,18 @@ def compile_source(nvcc, source, folder):
 
 
 def parse_report(text, source):
-    """Kernels of one source: dictionaries with symbol, source, arch, registers, shared, stack, spills."""
+    """Kernels of one source: dictionaries with symbol, source, arch, registers, shared, stack,
+    spills."""
     kernels, current = [], None
     for line in text.splitlines():
         if entry := re.search(r"Compiling entry function '(\w+)' for 'sm_(\d+)\w*'", line):
-            current = {"symbol": entry[1], "arch": entry[2], "registers": 0, "shared": 0, "stack": 0, "spills": 0,
-                       "source": source.stem.removesuffix("_cuda")}
+            current = {
+                "symbol": entry[1], "arch": entry[2], "registers": 0, "shared": 0, "stack": 0,
+                "spills": 0, "source": source.stem.removesuffix("_cuda")
+            }
             kernels.append(current)
-        elif current and (frame := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes", line)):
+        elif current and (frame := re.search(
+                r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes", line)):
             if current["registers"] == 0:  # later frames are those of functions it calls
                 current["stack"], current["spills"] = int(frame[1]), int(frame[2]) + int(frame[3])
         elif current and (used := re.search(r"Used (\d+) registers", line)):
@@ -77,7 +86,8 @@ def parse_report(text, source):
 
 
 def demangle(symbols):
-    text = subprocess.run(["c++filt"], input="\n".join(symbols), capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(["c++filt"], input="\n".join(symbols), capture_output=True, text=True,
+                          check=True).stdout
     names = {}
     for symbol, name in zip(symbols, text.splitlines()):
         name = re.sub(r"passband::|cuda::|\(anonymous namespace\)::|^void ", "", name)
@@ -92,22 +102,33 @@ def demangle(symbols):
 
 
 def print_table(kernels, verbose):
-    """One line per kernel template and architecture (the most demanding instance), all instances when verbose."""
+    """One line per kernel template and architecture (the most demanding instance), all instances
+    when verbose."""
     names = demangle(sorted({k["symbol"] for k in kernels}))
     groups = {}
     for k in kernels:
-        k["name"] = k["source"] + ": " + names[k["symbol"]].removesuffix("_kernel").replace("_kernel<", "<")
+        k["name"] = k["source"] + ": " + names[k["symbol"]].removesuffix("_kernel").replace(
+            "_kernel<", "<")
         key = (k["name"] if verbose else k["name"].split("<")[0], k["arch"])
         groups.setdefault(key, []).append(k)
-    print(f"{'kernel':<58} {'sm':>3} {'instances':>9} {'registers':>9} {'shared':>7} {'stack':>6} {'spills':>6}")
+    print(
+        f"{'kernel':<58} {'sm':>3} {'instances':>9} {'registers':>9} {'shared':>7} {'stack':>6}"
+        f" {'spills':>6}"
+    )
     for (name, arch), group in sorted(groups.items()):
-        worst = [max(k[field] for k in group) for field in ("registers", "shared", "stack", "spills")]
-        print(f"{name[:58]:<58} {arch:>3} {len(group):>9} {worst[0]:>9} {worst[1]:>7} {worst[2]:>6} {worst[3]:>6}")
+        worst = [
+            max(k[field] for k in group) for field in ("registers", "shared", "stack", "spills")
+        ]
+        print(
+            f"{name[:58]:<58} {arch:>3} {len(group):>9} {worst[0]:>9} {worst[1]:>7} {worst[2]:>6}"
+            f" {worst[3]:>6}"
+        )
     return [k for k in kernels if k["spills"] and not COLD.search(k["name"])]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--verbose", action="store_true", help="every instance of a template")

@@ -21,14 +21,14 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kExamples = R"(examples:
-  ./analyze --run last                              the quick set on the newest run, about two minutes
+  ./analyze --run last                              the quick set on the newest run: two minutes
   ./analyze --run last --full                       every analysis; finished sections are kept
   ./analyze --run last --only cka,fourier           some of them; the report keeps the others
   ./analyze --run last --only cka --set cka.estimator=biased
   ./analyze --run last --untrained                  random weights beside the trained ones
   ./analyze --run last --against 20260101-resnet 20260102-vit      runs side by side
   ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
-  ./analyze --run last --device cuda                on a GPU; auto, the default, takes one where this build can use it
+  ./analyze --run last --device cuda                on a GPU; auto, the default, looks for one
   ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
   ./analyze --list                                  names, questions, costs, options
 )";

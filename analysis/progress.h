@@ -19,8 +19,8 @@ struct Interrupted : std::exception {
 // stretch of its own:
 //
 //   for (size_t s = 0; s < subjects; ++s)
-//     run_pass(*subject.model, data, {.images = n, .progress = input.progress.part(s, subjects,
-//       subject.label)}, ...);
+//     const Progress part = input.progress.part(s, subjects, subject.label);
+//     run_pass(*subject.model, data, {.images = n, .progress = part}, ...);
 //   for (int64_t i = 0; i < points; ++i) { input.progress(i, points, "points"); ... }
 //
 // Without a sink (tests) it does nothing. Costs a few hundred nanoseconds a call: report per batch,

@@ -21,7 +21,7 @@ namespace {
 constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
                                kImageNetStd = {0.229f, 0.224f, 0.225f};
 
-// A known set: its description, the folder it usually lies in, files that betray it, its reader,
+// A known set: its description, the folder it usually lies in, files that tell it, its reader,
 // how to get it.
 struct Known {
   DatasetInfo info;
@@ -31,82 +31,79 @@ struct Known {
   std::string remedy;
 };
 
-const std::vector<Known>& known_sets() {
-  static const std::vector<Known> sets = {
-      {.info = {.name = "cifar10",
-                .classes = 10,
-                .height = 32,
-                .width = 32,
-                .mean = {0.49140f, 0.48216f, 0.44653f},
-                .std = {0.24703f, 0.24349f, 0.26159f},
-                .train_count = 50000,
-                .test_count = 10000,
-                .source = "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
-       .folder = "cifar-10-batches-bin",
-       .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                   "data_batch_5.bin", "test_batch.bin"},
-       .read = read_cifar10,
-       .remedy = "`make data` (data/fetch.sh cifar10)"},
-      {.info = {.name = "cifar100",
-                .classes = 100,
-                .height = 32,
-                .width = 32,
-                .mean = {0.50708f, 0.48655f, 0.44092f},
-                .std = {0.26733f, 0.25644f, 0.27615f},
-                .train_count = 50000,
-                .test_count = 10000,
-                .source = "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
-       .folder = "cifar-100-binary",
-       .markers = {"train.bin", "test.bin"},
-       .read = read_cifar100,
-       .remedy = "`data/fetch.sh cifar100`"},
-      {.info = {.name = "shapes",
-                .classes = kShapeCues,
-                .height = 32,
-                .width = 32,
-                .mean = {0.5f, 0.5f, 0.5f},
-                .std = {0.19f, 0.19f, 0.19f},
-                .train_count = ShapesOptions{}.train_count,
-                .test_count = ShapesOptions{}.test_count,
-                .source = "built in: figures filled with textures, drawn when asked for"}},
-      {.info = {.name = "fashion-mnist",
-                .classes = 10,
-                .height = 32,
-                .width = 32,
-                .mean = {0.21900f, 0.21900f, 0.21900f},
-                .std = {0.33181f, 0.33181f, 0.33181f},
-                .train_count = 60000,
-                .test_count = 10000,
-                .source = "the Debian package dataset-fashion-mnist"},
-       .folder = "fashion-mnist",
-       .markers = {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
-       .read = read_fashion_mnist,
-       .remedy = "`apt install dataset-fashion-mnist`"},
-      {.info = {.name = "imagenette",
-                .classes = 10,
-                .height = 128,
-                .width = 128,
-                .mean = kImageNetMean,
-                .std = kImageNetStd,
-                .train_count = 9469,
-                .test_count = 3925,
-                .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)"},
-       .folder = "imagenette",
-       .remedy = "`data/fetch.sh imagenette`"},
-      {.info = {.name = "imagenet",
-                .classes = 1000,
-                .height = 224,
-                .width = 224,
-                .mean = kImageNetMean,
-                .std = kImageNetStd,
-                .train_count = 1281167,
-                .test_count = 50000,
-                .source = "image-net.org, by hand; here a description only"}}};
-  return sets;
-}
+const std::vector<Known> kKnownSets = {
+    {.info = {.name = "cifar10",
+              .classes = 10,
+              .height = 32,
+              .width = 32,
+              .mean = {0.49140f, 0.48216f, 0.44653f},
+              .std = {0.24703f, 0.24349f, 0.26159f},
+              .train_count = 50000,
+              .test_count = 10000,
+              .source = "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
+     .folder = "cifar-10-batches-bin",
+     .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                 "data_batch_5.bin", "test_batch.bin"},
+     .read = read_cifar10,
+     .remedy = "`make data` (data/fetch.sh cifar10)"},
+    {.info = {.name = "cifar100",
+              .classes = 100,
+              .height = 32,
+              .width = 32,
+              .mean = {0.50708f, 0.48655f, 0.44092f},
+              .std = {0.26733f, 0.25644f, 0.27615f},
+              .train_count = 50000,
+              .test_count = 10000,
+              .source = "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
+     .folder = "cifar-100-binary",
+     .markers = {"train.bin", "test.bin"},
+     .read = read_cifar100,
+     .remedy = "`data/fetch.sh cifar100`"},
+    {.info = {.name = "shapes",
+              .classes = kShapeCues,
+              .height = 32,
+              .width = 32,
+              .mean = {0.5f, 0.5f, 0.5f},
+              .std = {0.19f, 0.19f, 0.19f},
+              .train_count = ShapesOptions{}.train_count,
+              .test_count = ShapesOptions{}.test_count,
+              .source = "built in: figures filled with textures, drawn when asked for"}},
+    {.info = {.name = "fashion-mnist",
+              .classes = 10,
+              .height = 32,
+              .width = 32,
+              .mean = {0.21900f, 0.21900f, 0.21900f},
+              .std = {0.33181f, 0.33181f, 0.33181f},
+              .train_count = 60000,
+              .test_count = 10000,
+              .source = "the Debian package dataset-fashion-mnist"},
+     .folder = "fashion-mnist",
+     .markers = {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
+     .read = read_fashion_mnist,
+     .remedy = "`apt install dataset-fashion-mnist`"},
+    {.info = {.name = "imagenette",
+              .classes = 10,
+              .height = 128,
+              .width = 128,
+              .mean = kImageNetMean,
+              .std = kImageNetStd,
+              .train_count = 9469,
+              .test_count = 3925,
+              .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)"},
+     .folder = "imagenette",
+     .remedy = "`data/fetch.sh imagenette`"},
+    {.info = {.name = "imagenet",
+              .classes = 1000,
+              .height = 224,
+              .width = 224,
+              .mean = kImageNetMean,
+              .std = kImageNetStd,
+              .train_count = 1281167,
+              .test_count = 50000,
+              .source = "image-net.org, by hand; here a description only"}}};
 
 const Known* find_known(const std::string& name) {
-  for (const Known& set : known_sets())
+  for (const Known& set : kKnownSets)
     if (set.info.name == name) return &set;
   return nullptr;
 }
@@ -114,7 +111,7 @@ const Known* find_known(const std::string& name) {
 [[noreturn]] void unknown_name(const std::string& name) {
   std::vector<std::string> names;
   std::string list;
-  for (const Known& set : known_sets()) {
+  for (const Known& set : kKnownSets) {
     names.push_back(set.info.name);
     list += set.info.name + ", ";
   }
@@ -241,7 +238,7 @@ void check_memory(const std::string& name, int64_t pictures, int64_t side) {
 
 std::vector<DatasetInfo> list_datasets() {
   std::vector<DatasetInfo> infos;
-  for (const Known& set : known_sets()) infos.push_back(set.info);
+  for (const Known& set : kKnownSets) infos.push_back(set.info);
   return infos;
 }
 

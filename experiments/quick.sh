@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `make run` does once the programs are built: get CIFAR-10, train AlterNet by the quick recipe, write its report.
-# What an earlier call finished is reused; a training run that was interrupted is resumed.
+# What `make run` does once the programs are built: get CIFAR-10, train AlterNet by the quick
+# recipe, write its report. What an earlier call finished is reused; a training run that was
+# interrupted is resumed.
 #   usage: quick.sh [BUILD_FOLDER]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,7 +17,8 @@ fi
 # The newest whole-length quick run of this model on this data, if there is one.
 run=
 for candidate in $(ls -dt runs/*-alternet-"$data"*/ 2>/dev/null); do
-  if grep -q '^recipe = "quick"' "$candidate/config.toml" && grep -q '^steps = 0' "$candidate/config.toml"; then
+  config=$candidate/config.toml
+  if grep -q '^recipe = "quick"' "$config" && grep -q '^steps = 0' "$config"; then
     run=$(basename "$candidate")
     break
   fi

@@ -8,8 +8,8 @@
 //   last.safetensors     weights now
 //   best.safetensors     weights of the best evaluation (EMA weights when EMA is on)
 //   optim.safetensors    all that --resume needs in one file: weights, buffers, optimiser state,
-//                        averages; in its metadata the step, the position in the data, the best
-//                          metric
+//                        averages; in its metadata the step, the position in the data, the
+//                        best metric
 //   checkpoints/         epoch-0003.safetensors ...: weights along the run, when it kept them
 //   report/              written by `analyze`
 #pragma once

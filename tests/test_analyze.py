@@ -21,15 +21,18 @@ SMALL = [*SHAPES, "--batch-size", "32", "--warmup-epochs", "0"]
 
 
 def execute(program, *args, folder, code=0):
-    result = subprocess.run([BUILD / program, *map(str, args)], cwd=folder, text=True, timeout=240, capture_output=True)
+    result = subprocess.run([BUILD / program, *map(str, args)], cwd=folder, text=True, timeout=240,
+                            capture_output=True)
     if result.returncode != code:
-        raise AssertionError(f"{program} {args}: code {result.returncode}\n{result.stdout}\n{result.stderr}")
+        raise AssertionError(
+            f"{program} {args}: code {result.returncode}\n{result.stdout}\n{result.stderr}")
     return result
 
 
 def train(folder, *args, model=MODEL):
     folder.mkdir(exist_ok=True)
-    out = execute("train", "--model", model, *SMALL, "--json", "--output", folder, *args, folder=folder).stdout
+    out = execute("train", "--model", model, *SMALL, "--json", "--output", folder, *args,
+                  folder=folder).stdout
     return Path(json.loads(out)["run"])
 
 
@@ -60,33 +63,36 @@ class Analyze(unittest.TestCase):
         self.assertEqual(len(text.splitlines()), 1, text)
         return text
 
-    # --- what there is --------------------------------------------------------------------------------------------
+    # --- what there is ----------------------------------------------------------------------------
 
     def test_every_analysis_is_listed_with_question_cost_and_options(self):
         listed = json.loads(self.analyze("--list", "--json").stdout)
         self.assertEqual(set(listed[0]), {"name", "question", "cost", "quick", "options"})
         by_name = {entry["name"]: entry for entry in listed}
-        for name in ("cka", "fourier", "variance", "distance", "rollout", "calibration", "confusion", "shape-bias",
-                     "growth"):
+        for name in ("cka", "fourier", "variance", "distance", "rollout", "calibration",
+                     "confusion", "shape-bias", "growth"):
             self.assertIn(name, by_name)
         for entry in listed:
             self.assertTrue(entry["question"].endswith("?"), entry)
             self.assertRegex(entry["cost"], "^time: .*; memory: ")
-        self.assertIn("shape-bias.pool", [option["name"] for option in by_name["shape-bias"]["options"]])
+        self.assertIn("shape-bias.pool",
+                      [option["name"] for option in by_name["shape-bias"]["options"]])
         self.assertIn("--set shape-bias.pool", self.analyze("--list").stdout)
 
     def test_mistakes_are_one_line_with_the_nearest_name(self):
         run = ["--run", self.run_dir]
         self.assertIn("calibration", self.message(*run, "--only", "calibratoin"))
-        self.assertIn("shape-bias.pool", self.message(*run, "--only", "shape-bias", "--set", "shape-bias.pol=sum"))
-        self.assertIn("sum", self.message(*run, "--only", "shape-bias", "--set", "shape-bias.pool=summ"))
+        self.assertIn("shape-bias.pool",
+                      self.message(*run, "--only", "shape-bias", "--set", "shape-bias.pol=sum"))
+        self.assertIn("sum",
+                      self.message(*run, "--only", "shape-bias", "--set", "shape-bias.pool=summ"))
         self.assertIn("analysis.option=value", self.message(*run, "--set", "pool=sum"))
         self.assertIn("--only", self.message(*run, "--only", "cka", "--set", "shape-bias.pool=sum"))
         self.assertIn("--against", self.message(*run, "--agianst", "x"))
         self.assertIn("no-such", self.message("--run", "no-such-run"))
         self.assertIn("epoch-9", self.message(*run, "--checkpoint", "epoch-9", code=3))
 
-    # --- the report -----------------------------------------------------------------------------------------------
+    # --- the report -------------------------------------------------------------------------------
 
     def test_numbers_behind_each_figure_and_headline_values_are_files(self):
         self.report("--only", "calibration,confusion,shape-bias,variance", "--images", 100)
@@ -99,8 +105,11 @@ class Analyze(unittest.TestCase):
             for array in section["arrays"]:
                 self.assertTrue((report / "data" / f"{array}.npy").exists(), array)
         values = summary["sections"]["calibration"]["values"]
-        self.assertLessEqual({"accuracy", "ece", "adaptive_ece", "classwise_ece", "nll", "brier", "mce",
-                              "temperature", "ece_scaled"}, set(values))
+        self.assertLessEqual(
+            {
+                "accuracy", "ece", "adaptive_ece", "classwise_ece", "nll", "brier", "mce",
+                "temperature", "ece_scaled"
+            }, set(values))
         self.assertIn("accuracy", [entry["key"] for entry in summary["headline"]])
         self.assertIn("shape_bias", summary["sections"]["shape-bias"]["values"])
 
@@ -111,7 +120,8 @@ class Analyze(unittest.TestCase):
         self.assertEqual(again.count("kept from before"), 2)
         other = self.report(*only, "--set", "shape-bias.seed=5").stderr
         self.assertEqual(other.count("kept from before"), 1)
-        self.assertNotIn("kept from before", self.report(*only, "--set", "shape-bias.seed=5", "--fresh").stderr)
+        self.assertNotIn("kept from before",
+                         self.report(*only, "--set", "shape-bias.seed=5", "--fresh").stderr)
         self.assertNotIn("kept", self.report("--only", "variance", "--images", 60).stderr)
         self.assertEqual(set(self.summary()["sections"]), {"calibration", "shape-bias", "variance"})
         self.assertEqual(len(self.summary()["commands"]), 4)
@@ -119,7 +129,8 @@ class Analyze(unittest.TestCase):
 
     def test_other_weights_are_computed_again(self):
         self.report("--only", "variance", "--images", 60)
-        early = self.report("--only", "variance", "--images", 60, "--checkpoint", "checkpoints/epoch-0000").stderr
+        early = self.report("--only", "variance", "--images", 60, "--checkpoint",
+                            "checkpoints/epoch-0000").stderr
         self.assertNotIn("kept from before", early)
 
     def test_sections_of_other_weights_are_marked_until_they_are_computed_again(self):
@@ -158,9 +169,11 @@ class Analyze(unittest.TestCase):
         return html.unescape((run / "report" / "index.html").read_text())
 
     def test_canonical_correlation_of_too_many_features_is_refused_with_its_reason(self):
-        self.report("--only", "similarity", "--images", 64, "--set", "similarity.regression_features=flat")
+        self.report("--only", "similarity", "--images", 64, "--set",
+                    "similarity.regression_features=flat")
         page = self.page(self.run_dir)
-        self.assertRegex(page, r"features over 64 pictures: once p >= n - 1.*every canonical correlation is 1")
+        self.assertRegex(
+            page, r"features over 64 pictures: once p >= n - 1.*every canonical correlation is 1")
         self.assertIn("mean_cka", self.summary()["sections"]["similarity"]["values"])
 
     def test_a_dead_network_is_flagged_and_no_value_is_nan(self):
@@ -168,7 +181,9 @@ class Analyze(unittest.TestCase):
         content = bytearray(file.read_bytes())
         size = int.from_bytes(content[:8], "little")
         entries = json.loads(content[8:8 + size])
-        begin, end = next(entry["data_offsets"] for name, entry in entries.items() if name.startswith("stem.conv"))
+        begin, end = next(entry["data_offsets"]
+                          for name, entry in entries.items()
+                          if name.startswith("stem.conv"))
         content[8 + size + begin:8 + size + end] = bytes(end - begin)
         file.write_bytes(content)
         self.report("--only", "cka,similarity,variance,fourier", "--images", 64)
@@ -187,11 +202,16 @@ class Analyze(unittest.TestCase):
         self.assertIn("Does not apply", self.page(run))
 
     def test_an_interrupted_call_keeps_its_finished_sections(self):
-        arguments = [BUILD / "analyze", "--run", self.run_dir, "--only", "variance,calibration,rollout,confusion,cka"]
-        process = subprocess.Popen(arguments, cwd=self.dir, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        arguments = [
+            BUILD / "analyze", "--run", self.run_dir, "--only",
+            "variance,calibration,rollout,confusion,cka"
+        ]
+        process = subprocess.Popen(arguments, cwd=self.dir, text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
         sections = self.run_dir / "report" / "sections"
         deadline = time.time() + 120
-        while time.time() < deadline and process.poll() is None and not list(sections.glob("*.json")):
+        while time.time() < deadline and process.poll() is None and not list(
+                sections.glob("*.json")):
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
@@ -204,14 +224,16 @@ class Analyze(unittest.TestCase):
         self.assertEqual(self.report("--only", "variance,calibration,rollout,confusion,cka")
                          .stderr.count("kept from before"), kept)
 
-    def test_an_interrupted_landscape_shows_the_time_left_and_goes_on_at_the_point_where_it_stopped(self):
+    def test_an_interrupted_landscape_shows_the_time_left_and_goes_on_at_the_point_where_it_stopped(
+            self):
         command = ["--run", self.run_dir, "--only", "landscape", "--images", 60, "--threads", 1,
                    "--set", "landscape.side_points=5", "--set", "landscape.line_points=5"]
         whole = self.dir / "whole"
         self.analyze(*command, "--output", whole)
         terminal, inside = os.openpty()
-        process = subprocess.Popen([BUILD / "analyze", *map(str, command)], cwd=self.dir, stdout=subprocess.DEVNULL,
-                                   stderr=inside, env={**os.environ, "TERM": "xterm"})
+        process = subprocess.Popen([BUILD / "analyze", *map(str, command)], cwd=self.dir,
+                                   stdout=subprocess.DEVNULL, stderr=inside,
+                                   env={**os.environ, "TERM": "xterm"})
         os.close(inside)
         shown = ""
         try:
@@ -243,27 +265,35 @@ class Analyze(unittest.TestCase):
         if not (BUILD / "analyze-emulated").exists():
             self.skipTest("analyze-emulated is not built")
         names = ["cka", "fourier", "variance", "hessian", "rollout", "calibration", "distance"]
-        small = {"cka.batch": 8, "hessian.minibatches": 1, "hessian.batch": 4, "hessian.top": 1,
-                 "hessian.top_steps": 3, "hessian.probes": 1, "hessian.steps": 3, "hessian.trace_probes": 1,
-                 "rollout.pictures": 2}
+        small = {
+            "cka.batch": 8, "hessian.minibatches": 1, "hessian.batch": 4, "hessian.top": 1,
+            "hessian.top_steps": 3, "hessian.probes": 1, "hessian.steps": 3,
+            "hessian.trace_probes": 1, "rollout.pictures": 2
+        }
         settings = [word for name, value in small.items() for word in ("--set", f"{name}={value}")]
         sections = []
         for device in ("cpu", "cuda-emulated"):
-            self.report("--device", device, "--output", self.dir / device, "--only", ",".join(names), "--images", 8,
-                        *settings)
-            sections.append(json.loads((self.dir / device / "summary.json").read_text())["sections"])
+            self.report("--device", device, "--output", self.dir / device, "--only",
+                        ",".join(names), "--images", 8, *settings)
+            sections.append(
+                json.loads((self.dir / device / "summary.json").read_text())["sections"])
         for name in names:
             cpu, emulated = (section[name]["values"] for section in sections)
             self.assertTrue(cpu, name)
             self.assertEqual(set(cpu), set(emulated), name)
             for key, value in cpu.items():
-                self.assertAlmostEqual(value, emulated[key], delta=1e-5 * max(1, abs(value)), msg=f"{name}.{key}")
+                self.assertAlmostEqual(value, emulated[key], delta=1e-5 * max(1, abs(value)),
+                                       msg=f"{name}.{key}")
 
-    # --- several networks, other weights, other pictures -----------------------------------------------------------
+    # --- several networks, other weights, other pictures ------------------------------------------
 
     def test_runs_stand_side_by_side_with_values_and_findings_of_all(self):
-        others = [train(self.dir / "others", "--epochs", 1, model=model) for model in ("C.C:width=8", "C.CC:width=8")]
-        self.report("--against", *others, "--untrained", "--only", "calibration,confusion,shape-bias", "--images", 60)
+        others = [
+            train(self.dir / "others", "--epochs", 1, model=model)
+            for model in ("C.C:width=8", "C.CC:width=8")
+        ]
+        self.report("--against", *others, "--untrained", "--only",
+                    "calibration,confusion,shape-bias", "--images", 60)
         sections = self.summary()["sections"]
         labels = set(sections["calibration"]["networks"])
         self.assertEqual(labels, {MODEL, "C.C:width=8", "C.CC:width=8", f"{MODEL}, untrained"})
@@ -281,7 +311,8 @@ class Analyze(unittest.TestCase):
         weights = json.loads((self.dir / "net-report" / "summary.json").read_text())["sections"]
         self.assertGreater(weights["calibration"]["values"]["accuracy"], 0)
         self.assertIn("--model", self.message("--weights", "net.safetensors"))
-        self.assertIn("--run", self.message("--model", MODEL, "--weights", "net.safetensors", "--run", "x"))
+        self.assertIn("--run",
+                      self.message("--model", MODEL, "--weights", "net.safetensors", "--run", "x"))
 
     def test_an_analysis_runs_along_the_kept_weights(self):
         names = sorted(path.name for path in (self.run_dir / "checkpoints").iterdir())
@@ -293,12 +324,14 @@ class Analyze(unittest.TestCase):
         rows = (self.run_dir / "report" / "figures" / "calibration-along.csv").read_text()
         for epoch in range(3):
             self.assertRegex(rows, rf"Test accuracy,[^\n]*,{epoch},")
-        self.assertIn("between epochs 0 and 2", self.summary()["sections"]["calibration-along"]["finding"])
+        self.assertIn("between epochs 0 and 2",
+                      self.summary()["sections"]["calibration-along"]["finding"])
         self.assertIn("kept from before", self.report(*arguments).stderr)
 
     def test_a_run_without_kept_weights_says_how_to_keep_them(self):
         shutil.rmtree(self.run_dir / "checkpoints")
-        self.assertIn("--checkpoint-interval", self.message("--run", self.run_dir, "--along", "--only", "variance"))
+        self.assertIn("--checkpoint-interval",
+                      self.message("--run", self.run_dir, "--along", "--only", "variance"))
 
     def test_shares_of_the_data_are_compared_below_the_ceiling_of_another_seed(self):
         seed = train(self.dir / "seed", "--epochs", 2, "--seed", 7)
@@ -314,8 +347,8 @@ class Analyze(unittest.TestCase):
         folder = self.dir / "stimuli" / "disc"
         folder.mkdir(parents=True)
         pixel = bytes.fromhex(  # one grey pixel
-            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c6368"
-            "68680000030401814bd3d2100000000049454e44ae426082")
+            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c"
+            "49444154789c636868680000030401814bd3d2100000000049454e44ae426082")
         (folder / "disc1-star2.png").write_bytes(pixel)
         (folder / "disc2-plus3.png").write_bytes(pixel)
         self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}")
@@ -326,7 +359,8 @@ class Analyze(unittest.TestCase):
         self.assertNotIn("kept from before", self.report(*stimuli).stderr)
         self.assertIn("of 3 pictures", self.summary()["sections"]["shape-bias"]["finding"])
         (folder / "holiday.png").write_bytes(pixel)
-        failed = self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}", code=3)
+        failed = self.report("--only", "shape-bias", "--set",
+                             f"shape-bias.folder={self.dir / 'stimuli'}", code=3)
         self.assertIn("holiday.png", failed.stderr)
 
     def test_one_failing_analysis_does_not_take_the_others_down(self):

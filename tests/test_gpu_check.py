@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`make gpu-check` without a GPU: bounds, page, a rehearsal of all parts. Usage: test_gpu_check.py BUILD_DIR"""
+"""`make gpu-check` without a GPU: bounds, page, a rehearsal of all parts. Usage: test_gpu_check.py
+BUILD_DIR"""
 
 import argparse
 import json
@@ -21,9 +22,11 @@ from roofline import training_step  # noqa: E402
 
 
 class Roofline(unittest.TestCase):
-    # Images per second at 790 TFLOP/s and 4.3 TB/s, MB and GFLOP per picture, millions of parameters, counted by
-    # another program. Multiply-accumulates and parameters are those that torchvision and timm publish.
-    COUNTED = [("resnet18", 32, 512, 139408, 19.4, 3.33, 11.17), ("resnet50", 32, 512, 35235, 106.0, 7.79, 23.52),
+    # Images per second at 790 TFLOP/s and 4.3 TB/s, MB and GFLOP per picture, millions of
+    # parameters, counted by another program. Multiply-accumulates and parameters are those that
+    # torchvision and timm publish.
+    COUNTED = [("resnet18", 32, 512, 139408, 19.4, 3.33, 11.17),
+               ("resnet50", 32, 512, 35235, 106.0, 7.79, 23.52),
                ("preact_resnet50", 32, 512, 37703, 98.0, 7.79, 23.51),
                ("vit_tiny_patch4", 32, 512, 168992, 25.4, 2.19, 5.36),
                ("vit_small_patch4", 32, 512, 63558, 51.7, 8.52, 21.34),
@@ -51,12 +54,14 @@ class Parts(unittest.TestCase):
 
         found = check.run_parts([("tests", "a", 1, fail), ("tests", "b", 1, lambda: 1 // 0),
                                  ("tests", "c", 1, lambda: {"cases": 3})], 0)
-        self.assertEqual([found[f"tests: {name}"]["outcome"] for name in "abc"],
-                         ["no such thing", "ZeroDivisionError: integer division or modulo by zero", "passed"])
+        self.assertEqual(
+            [found[f"tests: {name}"]["outcome"] for name in "abc"],
+            ["no such thing", "ZeroDivisionError: integer division or modulo by zero", "passed"])
 
     def test_what_was_found_is_kept_after_every_part(self):
         kept = []
-        check.run_parts([("tests", name, 1, lambda: None) for name in "ab"], 0, lambda found: kept.append(list(found)))
+        check.run_parts([("tests", name, 1, lambda: None) for name in "ab"], 0,
+                        lambda found: kept.append(list(found)))
         self.assertEqual(kept, [["tests: a"], ["tests: a", "tests: b"]])
 
     def test_a_test_that_fails_runs_again_with_launches_waited_for(self):
@@ -81,7 +86,8 @@ class Parts(unittest.TestCase):
         def interrupt():
             raise KeyboardInterrupt
 
-        parts = [("tests", "a", 1, lambda: None), ("tests", "b", 1, interrupt), ("tests", "c", 1, lambda: None)]
+        parts = [("tests", "a", 1, lambda: None), ("tests", "b", 1, interrupt),
+                 ("tests", "c", 1, lambda: None)]
         self.assertEqual(list(check.run_parts(parts, 0)), ["tests: a"])
 
     def test_no_part_starts_when_time_is_over(self):
@@ -89,13 +95,18 @@ class Parts(unittest.TestCase):
 
 
 def step_of(rate, **more):
-    return {"outcome": "passed", "seconds": 1,
-            "data": {"images_per_s_median": rate, "peak_memory_mb": 700, "device": "NVIDIA Test", **more}}
+    return {
+        "outcome": "passed", "seconds": 1, "data": {
+            "images_per_s_median": rate, "peak_memory_mb": 700, "device": "NVIDIA Test", **more
+        }
+    }
 
 
 class Page(unittest.TestCase):
-    PEER = {"torch": "2.0", "modes": [{"mode": "tuned", "step_ms_median": 32.0, "peak_memory_mb": 900},
-                                      {"mode": "compile", "message": "losses of step 1 differ"}]}
+    PEER = {
+        "torch": "2.0", "modes": [{"mode": "tuned", "step_ms_median": 32.0, "peak_memory_mb": 900},
+                                  {"mode": "compile", "message": "losses of step 1 differ"}]
+    }
 
     def write(self, folder, found):
         return page.write_files(Path(folder), {"name": "NVIDIA Test"}, found, False)
@@ -109,15 +120,20 @@ class Page(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             text = self.write(folder, found).read_text()
         # 512 pictures in 32 ms are 16,000 a second; the bound is 35,167.
-        self.assertIn("| 1.2 times the best of PyTorch's modes | resnet50 at 32 | 512 | 1.25 | yes |", text)
+        self.assertIn(
+            "| 1.2 times the best of PyTorch's modes | resnet50 at 32 | 512 | 1.25 | yes |", text)
         self.assertIn("| 70 % of the fused bound | resnet50 at 32 | 512 | 57 % | no |", text)
         self.assertIn("| 7,950 images/s | resnet50 at 224 | 256 | 8,000 | yes |", text)
         self.assertIn("losses of step 1 differ", text)
-        row = "| resnet50 | 32 | 512 | bf16 | 15,000 | 20,000 | - | 35,167 | 57 % | 16,000 | 1.25 | 700 | 900 |"
+        row = (
+            "| resnet50 | 32 | 512 | bf16 | 15,000 | 20,000 | - | 35,167 | 57 % | 16,000 | 1.25 |"
+            " 700 | 900 |"
+        )
         self.assertIn(row, text)
 
     def test_a_page_needs_no_git(self):
-        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.dict("os.environ", PATH=folder):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.dict(
+                "os.environ", PATH=folder):
             text = self.write(folder, {"tests: a": {"outcome": "passed", "seconds": 1}}).read_text()
         self.assertIn("at a bundle (", text)
 
@@ -134,8 +150,8 @@ class Page(unittest.TestCase):
 
 class Rehearsal(unittest.TestCase):
     def test_every_part_runs_on_the_emulated_device(self):
-        done = subprocess.run([sys.executable, "-B", FOLDER / "check.py", BUILD, "--rehearse"], text=True, timeout=280,
-                              capture_output=True, check=False)
+        done = subprocess.run([sys.executable, "-B", FOLDER / "check.py", BUILD, "--rehearse"],
+                              text=True, timeout=280, capture_output=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         path = Path(done.stdout.splitlines()[-1])
         parts = json.loads(path.with_suffix(".json").read_text())["parts"]
@@ -147,7 +163,8 @@ class Rehearsal(unittest.TestCase):
         for name, part in parts.items():
             expected = "not run: no GPU" if name.startswith("sanitizer") else "passed"
             self.assertEqual(part["outcome"], expected, name)
-            # A Python without PyTorch says so; one with it has passed the comparison of the first loss.
+            # A Python without PyTorch says so; one with it has passed the comparison of the first
+            # loss.
             for mode in (part.get("data") or {}).get("peer", {}).get("modes", []):
                 self.assertNotIn("message", mode, name)
         tests = {path.stem for path in (FOLDER.parent.parent / "tests").glob("test_cuda_*.cpp")}

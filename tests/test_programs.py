@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The programs as a user meets them: commands, files, messages, exit codes. Usage: test_programs.py BUILD_DIR"""
+"""The programs as a user meets them: commands, files, messages, exit codes. Usage: test_programs.py
+BUILD_DIR"""
 
 import json
 import os
@@ -23,9 +24,10 @@ class Programs(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
 
     def run_program(self, program, *args, code=0, env=None):
-        result = subprocess.run([BUILD / program, *map(str, args)], cwd=self.dir, text=True, timeout=240,
-                                capture_output=True, env={**os.environ, **(env or {})})
-        self.assertEqual(result.returncode, code, f"{program} {args}\n{result.stdout}\n{result.stderr}")
+        result = subprocess.run([BUILD / program, *map(str, args)], cwd=self.dir, text=True,
+                                timeout=240, capture_output=True, env={**os.environ, **(env or {})})
+        self.assertEqual(result.returncode, code,
+                         f"{program} {args}\n{result.stdout}\n{result.stderr}")
         return result
 
     def train(self, *args, **kwargs):
@@ -44,13 +46,14 @@ class Programs(unittest.TestCase):
         self.assertEqual(len(text.splitlines()), 1, text)
         return text
 
-    # --- training -------------------------------------------------------------------------------------------------
+    # --- training ---------------------------------------------------------------------------------
 
     def test_a_run_writes_its_files_and_a_machine_readable_result(self):
-        result = json.loads(self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0, "--json").stdout)
+        result = json.loads(
+            self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0, "--json").stdout)
         run = Path(result["run"])
-        for name in ("config.toml", "metrics.jsonl", "summary.csv", "last.safetensors", "best.safetensors",
-                     "optim.safetensors"):
+        for name in ("config.toml", "metrics.jsonl", "summary.csv", "last.safetensors",
+                     "best.safetensors", "optim.safetensors"):
             self.assertTrue((run / name).exists(), name)
         header, row = (run / "summary.csv").read_text().splitlines()
         self.assertEqual(header, "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr")
@@ -67,7 +70,9 @@ class Programs(unittest.TestCase):
         self.assertNotEqual(runs[0], runs[2])
 
     def test_resuming_continues_bit_for_bit(self):
-        extra = ["--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1]
+        extra = [
+            "--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1
+        ]
         self.train(*SMALL, *extra)
         whole = self.newest()
         self.train(*SMALL, *extra, "--steps", 27)
@@ -79,11 +84,13 @@ class Programs(unittest.TestCase):
 
     def test_a_signal_finishes_the_step_saves_and_can_be_resumed(self):
         for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            process = subprocess.Popen([BUILD / "train", *SMALL, "--epochs", "500", "--output", self.dir / "out"],
-                                       cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                [BUILD / "train", *SMALL, "--epochs", "500", "--output", self.dir / "out"],
+                cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             deadline = time.time() + 120
             while time.time() < deadline:
-                runs = sorted((self.dir / "out").glob("*/metrics.jsonl")) if (self.dir / "out").exists() else []
+                out = self.dir / "out"
+                runs = sorted(out.glob("*/metrics.jsonl")) if out.exists() else []
                 if runs and runs[-1].stat().st_size > 0:
                     break
                 time.sleep(0.05)
@@ -98,25 +105,28 @@ class Programs(unittest.TestCase):
             shutil.rmtree(self.dir / "out")
 
     def test_a_diverging_run_stops_with_code_4_and_keeps_its_checkpoint(self):
-        result = self.train(*SMALL, "--lr", 900, "--warmup-epochs", 0, "--epochs", 40, "--precision", "f32",
-                            "--sched", "constant", code=4)
+        result = self.train(*SMALL, "--lr", 900, "--warmup-epochs", 0, "--epochs", 40,
+                            "--precision", "f32", "--sched", "constant", code=4)
         self.assertIn("lower --lr", result.stderr.strip().splitlines()[-1])
 
     def test_a_finished_run_says_so_when_resumed(self):
         self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0)
         self.assertIn("is finished", self.train("--resume", self.newest()).stdout)
 
-    # --- lists ----------------------------------------------------------------------------------------------------
+    # --- lists ------------------------------------------------------------------------------------
 
     def test_models_are_listed_at_the_size_of_a_data_set(self):
-        cifar = json.loads(self.run_program("train", "--list", "models", "--data", "cifar100", "--json").stdout)
-        imagenet = json.loads(self.run_program("train", "--list", "models", "--data", "imagenet", "--json").stdout)
+        cifar = json.loads(
+            self.run_program("train", "--list", "models", "--data", "cifar100", "--json").stdout)
+        imagenet = json.loads(
+            self.run_program("train", "--list", "models", "--data", "imagenet", "--json").stdout)
         by_name = {model["name"]: model for model in cifar}
-        self.assertEqual(set(by_name["resnet18"]), {"name", "family", "pattern", "parameters", "macs"})
+        self.assertEqual(set(by_name["resnet18"]),
+                         {"name", "family", "pattern", "parameters", "macs"})
         self.assertEqual(by_name["resnet18"]["parameters"], 11220132)
         self.assertEqual({m["name"]: m["parameters"] for m in imagenet}["resnet50"], 25557032)
 
-    # --- bad input ------------------------------------------------------------------------------------------------
+    # --- bad input --------------------------------------------------------------------------------
 
     def test_mistakes_on_the_command_line_are_one_line_with_the_nearest_name(self):
         self.assertIn("resnet50", self.message("train", "--model", "resnt50"))
@@ -148,13 +158,15 @@ class Programs(unittest.TestCase):
 
     def test_an_unwritable_output_is_named(self):
         (self.dir / "file").write_text("")
-        text = self.run_program("train", *SMALL, "--steps", 1, "--output", self.dir / "file", code=1).stderr
+        text = self.run_program("train", *SMALL, "--steps", 1, "--output", self.dir / "file",
+                                code=1).stderr
         self.assertIn(str(self.dir / "file"), text)
 
     def test_a_full_disk_is_one_line_and_leaves_no_half_file(self):
         mount = self.dir / "tiny"
         mount.mkdir()
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount], capture_output=True).returncode:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount],
+                          capture_output=True).returncode:
             self.skipTest("mounting a small file system needs root")
         self.addCleanup(subprocess.run, ["umount", "-l", str(mount)], capture_output=True)
         result = self.run_program("train", *SMALL, "--steps", 2, "--output", mount, code=1)
@@ -168,33 +180,45 @@ class Programs(unittest.TestCase):
         data = file.read_bytes()
         length = int.from_bytes(data[:8], "little")
         header = json.loads(data[8:8 + length])
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        ends = [
+            entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"
+        ]
         self.assertEqual(len(data), 8 + length + max(ends), file)
 
-    # --- devices --------------------------------------------------------------------------------------------------
+    # --- devices ----------------------------------------------------------------------------------
 
     def test_the_doctor_names_the_machine_and_what_to_do(self):
-        findings = {f["topic"]: f for f in json.loads(self.run_program("train", "--doctor", "--json").stdout)}
-        for topic in ("processor", "threads", "memory", "libraries", "driver", "nvcc", "CUDA build", "cifar10"):
+        findings = {
+            f["topic"]: f
+            for f in json.loads(self.run_program("train", "--doctor", "--json").stdout)
+        }
+        for topic in ("processor", "threads", "memory", "libraries", "driver", "nvcc", "CUDA build",
+                      "cifar10"):
             self.assertTrue(findings[topic]["found"], topic)
         text = self.run_program("train", "--doctor", env={"PASSBAND_DATA": str(self.dir)}).stdout
         self.assertIn("threads", text)
         self.assertRegex(text, r"(?m)^--device auto +\S")
 
     def test_a_device_that_is_not_there_is_one_line(self):
-        self.assertIn("cuda-emulated", self.message("train", *SMALL, "--steps", 1, "--device", "gpu"))
+        self.assertIn("cuda-emulated", self.message("train", *SMALL, "--steps", 1, "--device",
+                                                    "gpu"))
         if not list(Path("/dev").glob("nvidia[0-9]*")):
-            self.assertIn("cmake --preset cuda", self.message("train", *SMALL, "--steps", 1, "--device", "cuda"))
+            self.assertIn("cmake --preset cuda",
+                          self.message("train", *SMALL, "--steps", 1, "--device", "cuda"))
 
     def test_the_emulated_device_gives_the_losses_of_the_processor(self):
         if not (BUILD / "train-emulated").exists():
             self.skipTest("train-emulated is not built")
-        mixed = ["--crop-mode", "zero", "--cutout", 6, "--mixup", 0.5, "--cutmix", 1, "--clip-grad", 1, "--model-ema"]
+        mixed = [
+            "--crop-mode", "zero", "--cutout", 6, "--mixup", 0.5, "--cutmix", 1, "--clip-grad", 1,
+            "--model-ema"
+        ]
         for extra in ([], mixed):
             losses = []
             for device in ("cpu", "cuda-emulated"):
-                self.train("--model", "C.CM:width=8,head_dim=8", "--data", "shapes", "--shapes-train", 64,
-                           "--shapes-test", 8, "--steps", 3, "--batch-size", 4, "--device", device, *extra)
+                self.train("--model", "C.CM:width=8,head_dim=8", "--data", "shapes",
+                           "--shapes-train", 64, "--shapes-test", 8, "--steps", 3, "--batch-size",
+                           4, "--device", device, *extra)
                 losses.append([loss for _, loss in self.losses(self.newest(), ("train", "test"))])
             self.assertEqual(len(losses[0]), 4)  # of the steps, and of the test pictures
             for cpu, emulated in zip(*losses):
@@ -203,22 +227,26 @@ class Programs(unittest.TestCase):
     def test_the_environment_sets_the_threads_that_no_option_sets(self):
         one = {"OMP_NUM_THREADS": "1"}
         self.assertIn(" 1 threads", self.train(*SMALL, "--steps", 1, env=one).stderr)
-        self.assertIn(" 2 threads", self.train(*SMALL, "--steps", 1, "--threads", 2, env=one).stderr)
+        self.assertIn(" 2 threads",
+                      self.train(*SMALL, "--steps", 1, "--threads", 2, env=one).stderr)
 
     def test_a_run_of_few_steps_evaluates_few_pictures_and_says_so(self):
         few = self.train(*SMALL, "--steps", 2)
         self.assertIn("(100 of 200 test pictures)", few.stderr)
         self.assertIn("of 100 test pictures, best", few.stdout)
-        self.assertNotIn("test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 200).stderr)
-        self.assertIn("(7 of 200 test pictures)", self.train(*SMALL, "--steps", 2, "--eval-pictures", 7).stderr)
+        self.assertNotIn("test pictures)",
+                         self.train(*SMALL, "--steps", 2, "--eval-pictures", 200).stderr)
+        self.assertIn("(7 of 200 test pictures)",
+                      self.train(*SMALL, "--steps", 2, "--eval-pictures", 7).stderr)
 
-    # --- analysis -------------------------------------------------------------------------------------------------
+    # --- analysis ---------------------------------------------------------------------------------
 
     def test_the_two_commands_make_a_report(self):
         self.train(*SMALL, "--steps", 12)
         run = self.newest()
         names = "cka,fourier,variance,distance,rollout,calibration"
-        out = self.run_program("analyze", "--run", run, "--only", names, "--images", 64, "--json").stdout
+        out = self.run_program("analyze", "--run", run, "--only", names, "--images", 64,
+                               "--json").stdout
         summary = json.loads(out)
         for name in names.split(","):
             self.assertIn(name, json.dumps(summary))
@@ -234,8 +262,8 @@ class Programs(unittest.TestCase):
         self.train(*SMALL, "--steps", 4)
         first = self.newest()
         self.train("--model", "C.C:width=8", *SHAPES, "--batch-size", 32, "--steps", 4)
-        self.run_program("analyze", "--run", first, "--against", self.newest(), "--untrained", "--only",
-                         "cka,fourier,rollout", "--images", 64)
+        self.run_program("analyze", "--run", first, "--against", self.newest(), "--untrained",
+                         "--only", "cka,fourier,rollout", "--images", 64)
         self.assertIn("untrained", (first / "report" / "index.html").read_text())
 
     def test_corrupt_and_mismatching_weights_are_named(self):
@@ -245,8 +273,10 @@ class Programs(unittest.TestCase):
         (self.dir / "cut.safetensors").write_bytes(good[:-7])
         (self.dir / "other.safetensors").write_bytes(good)
         arguments = ["analyze", "--model", "resnet18", *SHAPES[:2], "--weights"]
-        self.assertIn("cut.safetensors", self.message(*arguments, self.dir / "cut.safetensors", code=3))
-        self.assertIn("other.safetensors", self.message(*arguments, self.dir / "other.safetensors", code=3))
+        self.assertIn("cut.safetensors",
+                      self.message(*arguments, self.dir / "cut.safetensors", code=3))
+        self.assertIn("other.safetensors",
+                      self.message(*arguments, self.dir / "other.safetensors", code=3))
 
     def test_analyses_are_listed(self):
         listed = json.loads(self.run_program("analyze", "--list", "--json").stdout)

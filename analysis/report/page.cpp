@@ -243,7 +243,8 @@ void append_figure(std::string& out, const StoredFigure& figure, int number) {
                        figure.name, escape_script_json(figure.hover));
   out += fmt::format(R"(</div>
 <figcaption id="figure-{0}-caption"><b>Figure {1}.</b> {2}
-<span class="files"><a href="figures/{0}.svg">SVG</a> <a href="figures/{0}.csv">CSV</a></span></figcaption>
+<span class="files"><a href="figures/{0}.svg">SVG</a>
+<a href="figures/{0}.csv">CSV</a></span></figcaption>
 )",
                      figure.name, number, prose(figure.title));
   if (!figure.alt.empty())

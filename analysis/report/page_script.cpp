@@ -46,7 +46,7 @@ const make = (name, attributes) => {
 };
 )js"
     R"js(
-// One figure: its data, its read-out line, and a cursor in whichever of its two drawings is visible.
+// One figure: its data, its read-out line, and a cursor in the visible one of its two drawings.
 const attach = plot => {
   const data = JSON.parse(document.getElementById(plot.dataset.hover).textContent);
   const out = plot.querySelector('.readout');
@@ -88,7 +88,8 @@ const attach = plot => {
     const h = panel.heatmap, w = g.width / h.columns, t = g.height / h.rows;
     state = {panel: data.panels.indexOf(panel), r, c};
     const cell = {x: g.x + c * w, y: g.y + (g.up ? h.rows - 1 - r : r) * t, width: w, height: t};
-    draw(g, [make('rect', {...cell, class: 'outer'}), make('rect', cell)]);  // seen on light and on dark cells
+    // Seen on light and on dark cells.
+    draw(g, [make('rect', {...cell, class: 'outer'}), make('rect', cell)]);
     say(`${h.row_labels[r] ?? r} \u00d7 ${h.column_labels[c] ?? c}`,
         [{name: h.value, text: number(h.values[r * h.columns + c])}]);
   };
@@ -117,7 +118,8 @@ const attach = plot => {
     const where = [title(panel.x), at(panel.x, best.s.x[best.i])].filter(Boolean).join(' ');
     const unit = panel.y.unit ? ' ' + panel.y.unit : '';
     say(panel.title ? panel.title + ', ' + where : where, near.map(h => ({
-      color: h.s.color, name: [h.s.name, h.s.labels?.[h.i]].filter(Boolean).join(' '), text: number(h.s.y[h.i]) + unit,
+      color: h.s.color, name: [h.s.name, h.s.labels?.[h.i]].filter(Boolean).join(' '),
+      text: number(h.s.y[h.i]) + unit,
     })));
   };
   const show = (g, panel, px, py) => {
@@ -129,12 +131,14 @@ const attach = plot => {
   };
 )js"
     R"js(
-  const visible = () => [...plot.querySelectorAll('svg')].find(svg => svg.getClientRects().length > 0);
+  const drawings = () => [...plot.querySelectorAll('svg')];
+  const visible = () => drawings().find(svg => svg.getClientRects().length > 0);
   const panels = svg => [...svg.querySelectorAll('.panel')].map(geometry);
   const pointed = event => {
     const svg = visible();
     if (!svg || !svg.contains(event.target)) return;
-    const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    const screen = new DOMPoint(event.clientX, event.clientY);
+    const p = screen.matrixTransform(svg.getScreenCTM().inverse());
     const near = 12, within = (v, low, size) => v > low - near && v < low + size + near;
     const g = panels(svg).find(b => within(p.x, b.x, b.width) && within(p.y, b.y, b.height));
     if (g) show(g, data.panels[g.group.dataset.panel], p.x, p.y);
@@ -149,7 +153,8 @@ const attach = plot => {
     const index = state?.panel ?? 0, g = all[index], panel = data.panels[index];
     if (panel.heatmap) {
       const h = panel.heatmap, wrap = (v, n) => (v + n) % n, down = g.up ? 1 : -1;
-      const r = state ? wrap(state.r + move[1] * down, h.rows) : 0, c = state ? wrap(state.c + move[0], h.columns) : 0;
+      const r = state ? wrap(state.r + move[1] * down, h.rows) : 0;
+      const c = state ? wrap(state.c + move[0], h.columns) : 0;
       return showCell(g, panel, r, c);
     }
     if (move[1]) {
@@ -158,8 +163,10 @@ const attach = plot => {
       const other = all[next];
       return show(other, data.panels[next], other.x, other.y);
     }
-    const xs = [...new Set(panel.series.flatMap(s => s.x))].filter(v => v !== null).sort((a, b) => a - b);
-    const here = state ? xs.indexOf(state.x) : -1, jump = shift ? Math.max(1, Math.round(xs.length / 20)) : 1;
+    const all = [...new Set(panel.series.flatMap(s => s.x))];
+    const xs = all.filter(v => v !== null).sort((a, b) => a - b);
+    const here = state ? xs.indexOf(state.x) : -1;
+    const jump = shift ? Math.max(1, Math.round(xs.length / 20)) : 1;
     const x = xs[Math.max(0, Math.min(xs.length - 1, here < 0 ? 0 : here + move[0] * jump))];
     showX(g, panel, place(g, panel, x, g.ry[0])[0], state?.py ?? g.y);
   };
@@ -180,12 +187,17 @@ const watch = new IntersectionObserver(entries => {
     links.get(e.target.id)?.setAttribute('aria-current', 'location');
   }
 }, {rootMargin: '-10% 0px -75% 0px'});
-links.forEach((a, id) => { const target = document.getElementById(id); if (target) watch.observe(target); });
+links.forEach((a, id) => {
+  const target = document.getElementById(id);
+  if (target) watch.observe(target);
+});
 
 // Auto follows the system; a choice is remembered where the browser allows it.
 const button = document.getElementById('page-theme'), themes = ['auto', 'light', 'dark'];
-const store = {get: () => { try { return localStorage.getItem('passband-theme'); } catch { return null; } },
-               set: v => { try { localStorage.setItem('passband-theme', v); } catch { return; } }};
+const store = {
+  get: () => { try { return localStorage.getItem('passband-theme'); } catch { return null; } },
+  set: v => { try { localStorage.setItem('passband-theme', v); } catch { return; } },
+};
 const apply = theme => {
   if (theme === 'auto') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;

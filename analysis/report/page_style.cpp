@@ -11,7 +11,8 @@ constexpr std::string_view kStyle =
     R"css(
 :root {
   --wash: #f6f5f1; --link: #1f5f99; --rule: #cfcdc6;
-  --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "URW Palladio L", P052, "Source Serif 4",
+  --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "URW Palladio L", P052,
+    "Source Serif 4",
            Georgia, "Times New Roman", "Liberation Serif", serif;
   --sans: "Helvetica Neue", Helvetica, Arial, "Liberation Sans", sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
@@ -22,7 +23,8 @@ constexpr std::string_view kStyle =
 :root[data-theme=dark] { color-scheme: dark; --wash: #1e2125; --link: #8fc1ee; --rule: #3c4045; }
 :root[data-theme=light] { color-scheme: light; }
 * { box-sizing: border-box; }
-html { font-size: 18px; -webkit-text-size-adjust: 100%; scroll-behavior: smooth; scroll-padding-top: 1.5rem; }
+html { font-size: 18px; -webkit-text-size-adjust: 100%; scroll-behavior: smooth;
+  scroll-padding-top: 1.5rem; }
 body {
   margin: 0; display: grid;
   grid-template-columns: minmax(1.25rem, 1fr) minmax(0, 724px) minmax(1.25rem, 1fr);
@@ -38,7 +40,8 @@ a {
 }
 a:hover { text-decoration-color: currentColor; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 3px; border-radius: 2px; }
-.skip { position: absolute; left: -99rem; top: .5rem; background: var(--paper); padding: .4rem .8rem; z-index: 2; }
+.skip { position: absolute; left: -99rem; top: .5rem; background: var(--paper);
+  padding: .4rem .8rem; z-index: 2; }
 .skip:focus { left: .5rem; }
 .unseen {
   position: absolute; width: 1px; height: 1px; margin: 0;
@@ -51,7 +54,8 @@ a:hover { text-decoration-color: currentColor; }
 )css"
     R"css(
 .masthead { border-top: 3px solid var(--ink); padding-top: .7rem; }
-.kicker { display: flex; justify-content: space-between; align-items: baseline; margin-bottom: 1.6rem; }
+.kicker { display: flex; justify-content: space-between; align-items: baseline;
+  margin-bottom: 1.6rem; }
 .kicker button {
   font: .68rem/1.3 var(--sans); color: var(--muted); background: none; cursor: pointer;
   border: 1px solid var(--rule); border-radius: 3px; padding: .15rem .5rem;
@@ -61,26 +65,31 @@ h1 {
   margin: 0 0 .5rem; font-weight: 400; font-size: clamp(1.75rem, 1.3rem + 2.4vw, 2.6rem);
   line-height: 1.12; letter-spacing: -.012em; text-wrap: balance;
 }
-.subtitle { color: var(--muted); font-style: italic; margin-bottom: 1.3rem; overflow-wrap: anywhere; }
+.subtitle { color: var(--muted); font-style: italic; margin-bottom: 1.3rem;
+  overflow-wrap: anywhere; }
 .answer { font-size: 1.12rem; line-height: 1.45; max-width: 37rem; margin-bottom: 1.7rem; }
 .headline {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr));
   margin: 0 0 2.2rem; border-block: 1px solid var(--rule); overflow: hidden;
 }
-.headline div { margin: 0 1rem 0 -1rem; padding: .8rem 1rem .75rem; border-left: 1px solid var(--rule); }
+.headline div { margin: 0 1rem 0 -1rem; padding: .8rem 1rem .75rem;
+  border-left: 1px solid var(--rule); }
 .headline dt { font: .72rem/1.3 var(--sans); color: var(--muted); }
 .headline dd { margin: 0; }
 .headline .number {
-  font-size: 1.75rem; line-height: 1.25; letter-spacing: -.01em; font-variant-numeric: lining-nums tabular-nums;
+  font-size: 1.75rem; line-height: 1.25; letter-spacing: -.01em;
+  font-variant-numeric: lining-nums tabular-nums;
 }
-.headline .detail { font: .68rem/1.35 var(--sans); color: var(--muted); font-variant-numeric: lining-nums; }
+.headline .detail { font: .68rem/1.35 var(--sans); color: var(--muted);
+  font-variant-numeric: lining-nums; }
 .findings { margin-bottom: 2.2rem; }
 .findings ol { margin: 0; padding: 0; list-style: none; counter-reset: finding; }
 .findings li {
   counter-increment: finding; display: grid; grid-template-columns: 1.6rem 1fr;
   padding: .42rem 0; border-top: 1px solid var(--grid); line-height: 1.4;
 }
-.findings li::before { content: counter(finding); font-variant-numeric: tabular-nums; color: var(--muted); }
+.findings li::before { content: counter(finding); font-variant-numeric: tabular-nums;
+  color: var(--muted); }
 .findings li span { grid-column: 2; font-size: .94rem; color: var(--muted); }
 .run { margin-bottom: 1rem; }
 .card {
@@ -100,8 +109,10 @@ h1 {
   margin: 0 0 .35rem; font-weight: 400; font-size: 1.6rem;
   line-height: 1.2; letter-spacing: -.008em; text-wrap: balance;
 }
-.index { display: inline-block; min-width: 1.7rem; color: var(--muted); font-variant-numeric: lining-nums; }
-.question { font-style: italic; font-size: 1.08rem; line-height: 1.4; max-width: 36rem; margin-bottom: 1.4rem; }
+.index { display: inline-block; min-width: 1.7rem; color: var(--muted);
+  font-variant-numeric: lining-nums; }
+.question { font-style: italic; font-size: 1.08rem; line-height: 1.4; max-width: 36rem;
+  margin-bottom: 1.4rem; }
 figure { margin: 0 0 1.5rem; }
 .plot { position: relative; }
 .plot svg { display: block; width: 100%; height: auto; touch-action: pan-y pinch-zoom; }
@@ -113,7 +124,8 @@ figure { margin: 0 0 1.5rem; }
 .readout.idle { opacity: 0; }
 .plot:hover .readout, .plot:focus .readout { opacity: 1; }
 .readout b { color: var(--ink); font-weight: 600; }
-.readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%; margin: 0 .3rem 0 .35rem; }
+.readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%;
+  margin: 0 .3rem 0 .35rem; }
 .cursor { pointer-events: none; }
 .cursor line { stroke: var(--ink); stroke-width: .75; stroke-opacity: .55; }
 .cursor rect { fill: none; stroke: #fff; stroke-width: 1.5; }
@@ -126,7 +138,8 @@ figcaption b { font: 600 .76rem var(--sans); margin-right: .25em; }
 details { margin-top: .5rem; font: .74rem/1.4 var(--sans); }
 summary { cursor: pointer; color: var(--muted); width: fit-content; }
 summary:hover { color: var(--ink); }
-.scroll { overflow: auto; max-height: 22rem; margin-top: .5rem; border-block: 1px solid var(--rule); }
+.scroll { overflow: auto; max-height: 22rem; margin-top: .5rem;
+  border-block: 1px solid var(--rule); }
 table {
   border-collapse: collapse; min-width: 50%;
   font: .74rem/1.35 var(--sans); font-variant-numeric: lining-nums tabular-nums;
@@ -146,7 +159,8 @@ td.n { text-align: right; }
   display: grid; grid-template-columns: 8.2rem minmax(0, 1fr); gap: 0 1.2rem;
   padding: .6rem 0; border-top: 1px solid var(--grid);
 }
-.notes dt { font-variant-caps: all-small-caps; letter-spacing: .04em; line-height: 1.45; color: var(--muted); }
+.notes dt { font-variant-caps: all-small-caps; letter-spacing: .04em; line-height: 1.45;
+  color: var(--muted); }
 .notes dd { margin: 0; max-width: 32rem; font-size: .96rem; }
 p.stale { border-left: 3px solid var(--link); background: var(--wash); padding: .5rem .8rem; }
 .notes .finding { border-top: 2px solid var(--link); }
@@ -154,7 +168,8 @@ p.stale { border-left: 3px solid var(--link); background: var(--wash); padding: 
 .notes .finding dd { font-size: 1.08rem; line-height: 1.42; }
 .notes ul { margin: 0; padding-left: 1.1em; }
 .notes .numbers ul { list-style: none; padding: 0; }
-.notes .numbers li { font: .76rem/1.6 var(--sans); font-variant-numeric: lining-nums; color: var(--muted); }
+.notes .numbers li { font: .76rem/1.6 var(--sans); font-variant-numeric: lining-nums;
+  color: var(--muted); }
 .notes .numbers b { color: var(--ink); font-weight: 600; }
 .notes .numbers dd { padding-top: .12rem; }
 .notes .arrays dd { font: .76rem/1.9 var(--sans); }

@@ -106,8 +106,8 @@ std::string opening(const Figure& figure, const SvgOptions& options, double heig
     out += fmt::format(R"( width="{}" height="{}")", px(page.width), px(page.height));
   out += fmt::format(R"( viewBox="{} {} {} {}" aria-labelledby="{}-t {}-d")", px(page.x),
                      px(page.y), px(page.width), px(page.height), id, id);
-  out +=
-      R"( font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif" font-size="12">)";
+  out += R"( font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif")"
+         R"( font-size="12">)";
   out += fmt::format("\n<title id=\"{}-t\">{}</title>\n<desc id=\"{}-d\">{}</desc>\n", id,
                      escape_xml(figure.title), id,
                      escape_xml(figure.alt.empty() ? figure.title : figure.alt));

@@ -11,7 +11,8 @@ namespace passband::plot {
 namespace {
 
 constexpr std::string_view kRules = R"css(
-.fig{font-family:"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif;font-size:12px;overflow:visible}
+.fig{font-family:"Helvetica Neue",Helvetica,Arial,"Liberation Sans",sans-serif;
+font-size:12px;overflow:visible}
 .fig text{fill:var(--ink)}
 .fig .tick{font-size:11px;fill:var(--muted);font-variant-numeric:tabular-nums}
 .fig .label{fill:var(--muted)}

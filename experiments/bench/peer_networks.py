@@ -1,6 +1,7 @@
 """The library's networks in PyTorch, as one with experience would write them, for peer_torch.py.
 
-What a network is made of is read off the names and shapes of its tensors, which are torchvision's and timm's.
+What a network is made of is read off the names and shapes of its tensors, which are torchvision's
+and timm's.
 """
 import re
 
@@ -9,13 +10,15 @@ import torch.nn.functional as F
 from torch import nn
 
 HEAD_DIM = 64  # of attention: the one thing that shapes do not tell
-DENSE = 256  # places up to which a lambda layer multiplies by a table of all pairs; a convolution above
+# Places up to which a lambda layer multiplies by a table of all pairs; a convolution above.
+DENSE = 256
 
 
 def attend(q, k, v, bias=None):
     """Of (..., heads, tokens, depth); `bias` is added to the scores."""
     if hasattr(F, "scaled_dot_product_attention"):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))
+        return F.scaled_dot_product_attention(q, k, v,
+                                              attn_mask=None if bias is None else bias.to(q.dtype))
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     return (scores if bias is None else scores + bias).softmax(-1) @ v
 
@@ -29,8 +32,10 @@ class Network(nn.Module):
             key = name.replace(".", "/")
             if re.search(r"running_(mean|var)$", name):
                 self.register_buffer(key, tensor)
-            elif not name.endswith("num_batches_tracked"):  # of a 3-D convolution in the picture's plane, the plane
-                self.register_parameter(key, nn.Parameter(tensor[:, :, 0] if tensor.dim() == 5 else tensor))
+            elif not name.endswith("num_batches_tracked"):
+                # Of a 3-D convolution in the picture's plane, the plane.
+                self.register_parameter(
+                    key, nn.Parameter(tensor[:, :, 0] if tensor.dim() == 5 else tensor))
         self.names = {name.replace("/", ".") for name, _ in self.named_parameters()}
 
     def get(self, name):
@@ -49,7 +54,8 @@ class Network(nn.Module):
     def conv(self, name, x, stride=1, padding=None):
         weight = self.get(name + ".weight")
         padding = weight.shape[-1] // 2 if padding is None else padding
-        return F.conv2d(x, weight, self.bias(name), stride, padding, 1, x.shape[1] // weight.shape[1])
+        return F.conv2d(x, weight, self.bias(name), stride, padding, 1,
+                        x.shape[1] // weight.shape[1])
 
     def bn(self, name, x):
         return F.batch_norm(x, self.get(name + ".running_mean"), self.get(name + ".running_var"),
@@ -59,7 +65,8 @@ class Network(nn.Module):
         return F.linear(x, self.get(name + ".weight").flatten(1), self.bias(name))
 
     def layer_norm(self, name, x):
-        return F.layer_norm(x, x.shape[-1:], self.get(name + ".weight"), self.get(name + ".bias"), 1e-6)
+        return F.layer_norm(x, x.shape[-1:], self.get(name + ".weight"), self.get(name + ".bias"),
+                            1e-6)
 
 
 class ResNet(Network):
@@ -68,14 +75,18 @@ class ResNet(Network):
     def __init__(self, tensors, side):
         super().__init__(tensors)
         self.blocks = [(f"layer{layer}.{block}", 2 if layer > 1 and block == 0 else 1)
-                       for layer in range(1, 7) for block in range(self.count(rf"layer{layer}\.(\d+)\."))]
-        # For each size of map that a dense lambda layer may see: row and column of every pair in its table.
+                       for layer in range(1, 7)
+                       for block in range(self.count(rf"layer{layer}\.(\d+)\."))]
+        # For each size of map that a dense lambda layer may see: row and column of every pair in
+        # its table.
         for size in {side >> shift for shift in range(6)}:
             if any("lambda" in name for name in self.names) and 0 < size * size <= DENSE:
                 place = torch.arange(size * size)
                 rows, columns = place // size, place % size
-                self.register_buffer(f"rows{size}", rows[None] - rows[:, None] + size - 1, persistent=False)
-                self.register_buffer(f"columns{size}", columns[None] - columns[:, None] + size - 1, persistent=False)
+                self.register_buffer(f"rows{size}", rows[None] - rows[:, None] + size - 1,
+                                     persistent=False)
+                self.register_buffer(f"columns{size}", columns[None] - columns[:, None] + size - 1,
+                                     persistent=False)
 
     def forward(self, x):
         large = self.get("conv1.weight").shape[-1] == 7
@@ -111,7 +122,8 @@ class ResNet(Network):
         v = self.bn(name + ".norm_v", v)
         k = k.reshape(batch, depth, height * width).softmax(-1)
         content = k @ v.reshape(batch, values, height * width).transpose(1, 2).to(k.dtype)
-        lambdas = content.unsqueeze(-1).to(v.dtype) + self.position(name + ".lambda_conv", v)  # (b, k, v, n)
+        # (b, k, v, n)
+        lambdas = content.unsqueeze(-1).to(v.dtype) + self.position(name + ".lambda_conv", v)
         return torch.einsum("bhkn,bkvn->bhvn", q, lambdas).reshape(batch, -1, height, width)
 
     def position(self, name, v):
@@ -124,7 +136,8 @@ class ResNet(Network):
             return y.reshape(batch, values, -1, height * width).transpose(1, 2)
         around = height - 1 - reach
         taps = F.pad(weight[:, 0], (around, around, around, around))  # (k, 2 H - 1, 2 W - 1)
-        table = taps[:, getattr(self, f"rows{height}"), getattr(self, f"columns{width}")]  # (k, n, m)
+        # (k, n, m)
+        table = taps[:, getattr(self, f"rows{height}"), getattr(self, f"columns{width}")]
         y = torch.einsum("knm,bvm->bkvn", table, v.flatten(2))
         return y + bias.to(y.dtype).view(-1, 1, 1)
 
@@ -135,11 +148,14 @@ class PreactResNet(Network):
     def __init__(self, tensors, side):
         super().__init__(tensors)
         self.blocks = [(f"stages.{stage}.blocks.{block}", 2 if stage > 0 and block == 0 else 1)
-                       for stage in range(6) for block in range(self.count(rf"stages\.{stage}\.blocks\.(\d+)\."))]
-        for p in {self.window(name) for name, _ in self.blocks if self.has(name + ".attn.qkv.weight")}:
+                       for stage in range(6)
+                       for block in range(self.count(rf"stages\.{stage}\.blocks\.(\d+)\."))]
+        attention = [name for name, _ in self.blocks if self.has(name + ".attn.qkv.weight")]
+        for p in {self.window(name) for name in attention}:
             place = torch.arange(p * p)
             rows, columns = place // p, place % p
-            index = (rows[None] - rows[:, None] + p - 1) * (2 * p - 1) + columns[None] - columns[:, None] + p - 1
+            down, right = rows[None] - rows[:, None], columns[None] - columns[:, None]
+            index = (down + p - 1) * (2 * p - 1) + right + p - 1
             self.register_buffer(f"index{p}", index, persistent=False)
 
     def window(self, name):
@@ -157,7 +173,9 @@ class PreactResNet(Network):
         return self.linear("head.fc", F.relu(self.bn("norm", x)).mean((2, 3)))
 
     def shortcut(self, name, x, active, stride):
-        return self.conv(name + ".downsample.conv", active, stride) if self.has(name + ".downsample.conv.weight") else x
+        if not self.has(name + ".downsample.conv.weight"):
+            return x
+        return self.conv(name + ".downsample.conv", active, stride)
 
     def block(self, name, x, stride):
         last = 3 if self.has(name + ".conv3.weight") else 2
@@ -180,7 +198,8 @@ class PreactResNet(Network):
         batch, width, rows, columns = qkv.shape
         heads, rows, columns = width // (3 * HEAD_DIM), rows // p, columns // p
         t = qkv.permute(0, 2, 3, 1).reshape(batch, rows, p, columns, p, 3, heads, HEAD_DIM)
-        q, k, v = t.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, batch * rows * columns, heads, p * p, HEAD_DIM)
+        q, k, v = t.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, batch * rows * columns, heads, p * p,
+                                                            HEAD_DIM)
         bias = self.get(name + ".attn.relative_position_bias_table")[getattr(self, f"index{p}"), 0]
         y = attend(q, k, v, bias).reshape(batch, rows, columns, heads, p, p, HEAD_DIM)
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, rows * p, columns * p, heads * HEAD_DIM)
@@ -212,7 +231,8 @@ class VisionTransformer(Network):
         batch, tokens, width = x.shape
         qkv = self.linear(name + ".qkv", x).view(batch, tokens, 3, width // HEAD_DIM, HEAD_DIM)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        return self.linear(name + ".proj", attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+        return self.linear(name + ".proj",
+                           attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
 
 
 def network_of(tensors, side):

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""The training step of `bench --train` in PyTorch: same weights, same batch, same loss and optimiser.
+"""The training step of `bench --train` in PyTorch: same weights, same batch, same loss and
+optimiser.
 
-Reads the safetensors files that bench writes. Each mode starts from those weights, runs --warm-up steps whose losses it
-reports, then times --steps steps; what fails in a mode is reported as its message, and the next one follows. Prints one
-JSON object with all modes. The networks are written out in peer_networks.py, so only PyTorch itself is needed.
+Reads the safetensors files that bench writes. Each mode starts from those weights, runs --warm-up
+steps whose losses it reports, then times --steps steps; what fails in a mode is reported as its
+message, and the next one follows. Prints one JSON object with all modes. The networks are written
+out in peer_networks.py, so only PyTorch itself is needed.
 
-On the CPU the modes are PyTorch's two memory formats. On a GPU: `eager` as written; `tuned` with channels_last,
-cudnn.benchmark and the fused optimiser; `compile` and `reduce-overhead` (CUDA graphs), which are `tuned` through
-torch.compile; --autotune adds `max-autotune`. bf16 is autocast, tf32 is allowed where asked for.
+On the CPU the modes are PyTorch's two memory formats. On a GPU: `eager` as written; `tuned` with
+channels_last, cudnn.benchmark and the fused optimiser; `compile` and `reduce-overhead` (CUDA
+graphs), which are `tuned` through torch.compile; --autotune adds `max-autotune`. bf16 is autocast,
+tf32 is allowed where asked for.
 """
 import argparse
 import json
@@ -20,7 +23,8 @@ import time
 try:
     import torch
 except ImportError:
-    print(json.dumps({"message": "no comparison: this Python can not import torch (PASSBAND_PYTHON names another)"}))
+    message = "no comparison: this Python can not import torch (PASSBAND_PYTHON names another)"
+    print(json.dumps({"message": message}))
     sys.exit(0)
 import torch.nn.functional as F
 
@@ -63,16 +67,19 @@ class Step:
         tuned = mode not in ("eager", "contiguous")
         layout = torch.channels_last if tuned else torch.contiguous_format
         batch = read_safetensors(args.batch)
-        self.images = batch["images"].permute(0, 3, 1, 2).to(args.device).contiguous(memory_format=layout)
+        images = batch["images"].permute(0, 3, 1, 2).to(args.device)
+        self.images = images.contiguous(memory_format=layout)
         self.labels = batch["labels"].long().to(args.device)
-        self.network = network_of(read_safetensors(args.weights), self.images.shape[-1]).to(args.device)
+        self.network = network_of(read_safetensors(args.weights),
+                                  self.images.shape[-1]).to(args.device)
         self.network.to(memory_format=layout)
         self.optimizer = optimizer_of(self.network, tuned and args.on_gpu)
         torch.backends.cudnn.benchmark = tuned
         self.kind, self.bf16 = "cuda" if args.on_gpu else "cpu", args.precision == "bf16"
         self.compiled = self.forward
         if mode not in ("eager", "tuned", "contiguous", "channels_last"):
-            self.compiled = torch.compile(self.forward, mode="default" if mode == "compile" else mode)
+            self.compiled = torch.compile(self.forward,
+                                          mode="default" if mode == "compile" else mode)
 
     def forward(self, images, labels):
         with torch.autocast(self.kind, dtype=torch.bfloat16, enabled=self.bf16):
@@ -115,8 +122,10 @@ def measure(args, mode):
     first = time.perf_counter() - begin
     losses += [step().item() for _ in range(args.warm_up - 1)]
     times = time_steps(args, step)
-    result = {"mode": mode, "losses": losses, "step_ms": min(times), "step_ms_median": statistics.median(times),
-              "step_ms_max": max(times), "first_step_s": first}
+    result = {
+        "mode": mode, "losses": losses, "step_ms": min(times),
+        "step_ms_median": statistics.median(times), "step_ms_max": max(times), "first_step_s": first
+    }
     if args.on_gpu:
         result["peak_memory_mb"] = torch.cuda.max_memory_allocated() >> 20
         result["reserved_memory_mb"] = torch.cuda.max_memory_reserved() >> 20
@@ -128,7 +137,9 @@ def try_mode(args, mode):
         return measure(args, mode)
     except Exception as error:  # of a compiler or a driver: whatever it is, the next mode may work
         lines = [line for line in str(error).splitlines() if line.strip()]
-        return {"mode": mode, "message": f"{type(error).__name__}: {lines[0][:300] if lines else ''}"}
+        return {
+            "mode": mode, "message": f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+        }
     finally:
         if hasattr(torch, "_dynamo"):
             torch._dynamo.reset()
@@ -146,12 +157,14 @@ def versions(args):
     blas = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     result = {"torch": torch.__version__, "blas": blas.group(1) if blas else "unknown BLAS"}
     if args.on_gpu:
-        result.update(cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(), gpu=torch.cuda.get_device_name())
+        result.update(cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(),
+                      gpu=torch.cuda.get_device_name())
     return result
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("weights", "batch", "precision"):
         parser.add_argument("--" + name, required=True)
     for name in ("steps", "warm-up", "threads"):
@@ -166,8 +179,10 @@ def main():
     torch.set_num_threads(args.threads)
     if args.on_gpu:
         torch.cuda.set_device(args.device)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.precision != "f32"
-    print(json.dumps({**versions(args), "modes": [try_mode(args, mode) for mode in modes_of(args)]}))
+    tf32 = args.precision != "f32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    modes = [try_mode(args, mode) for mode in modes_of(args)]
+    print(json.dumps({**versions(args), "modes": modes}))
 
 
 main()

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Builds for the GPU of this machine, tests the kernels on it, measures them, and writes a page and a JSON file.
+"""Builds for the GPU of this machine, tests the kernels on it, measures them, and writes a page and
+a JSON file.
 
 usage: check.py BUILD_DIR [--jobs N] [--minutes N] [--only GROUP,...] [--match TEXT] [--autotune]
        check.py BUILD_DIR --build-only      no more than the build; needs no GPU
-       check.py BUILD_DIR --rehearse        every part, tiny, on the emulated device; writes into a temporary folder
+       check.py BUILD_DIR --rehearse        every part, tiny, emulated, into a temporary folder
 
-Groups, in this order: tests (every test that touches the device, whole models against PyTorch's golden values, programs
-end to end), operations (beside the device's own copy and product rates), training (steps as they come, as one recorded
-launch, and in PyTorch after both have shown the same first loss), sanitizer (NVIDIA's compute-sanitizer on the
-operations). A part that fails is reported and the next one goes on. With --minutes no part starts after that time, and
-Ctrl-C ends with what was found. What an earlier call found on this device stays in the files until the same part runs
+Groups, in this order: tests (every test that touches the device, whole models against PyTorch's
+golden values, programs end to end), operations (beside the device's own copy and product rates),
+training (steps as they come, as one recorded launch, and in PyTorch after both have shown the same
+first loss), sanitizer (NVIDIA's compute-sanitizer on the operations). A part that fails is reported
+and the next one goes on. With --minutes no part starts after that time, and Ctrl-C ends with what
+was found. What an earlier call found on this device stays in the files until the same part runs
 again.
 """
 
@@ -32,12 +34,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = ("tests", "operations", "training", "sanitizer")
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # model, side of the pictures, batch sizes
-MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)), ("preact_resnet50", 32, (512, 128)),
-          ("vit_tiny_patch4", 32, (512, 128)), ("vit_small_patch4", 32, (512, 128)),
-          ("lambda_resnet50", 32, (512, 128)), ("alternet_50", 32, (512, 128)), ("resnet50", 224, (256,)),
+MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)),
+          ("preact_resnet50", 32, (512, 128)), ("vit_tiny_patch4", 32, (512, 128)),
+          ("vit_small_patch4", 32, (512, 128)), ("lambda_resnet50", 32, (512, 128)),
+          ("alternet_50", 32, (512, 128)), ("resnet50", 224, (256,)),
           ("vit_small_patch16", 224, (256,))]
 # One small member of each family, and of each test a case of a second or so.
-REHEARSED_MODELS = [("C.C:width=8", 8, (2,)), ("C.CL:width=8,scope=3", 8, (2,)), ("C.CM:width=8,heads=1", 8, (2,))]
+REHEARSED_MODELS = [("C.C:width=8", 8, (2,)), ("C.CL:width=8,scope=3", 8, (2,)),
+                    ("C.CM:width=8,heads=1", 8, (2,))]
 REHEARSED_CASES = {"test_op_table": "*index outside*", "test_cuda_attention": "*fewer products*",
                    "test_cuda_norms": "pooling*", "test_cuda_products": "engines are known*",
                    "test_cuda_training": "*memory*", "test_models_golden": "A small AlterNet*"}
@@ -48,7 +52,8 @@ class PartFailed(Exception):
 
 
 class Machine:
-    """Runs the programs of a build folder on its device: the GPU, or in a rehearsal the emulator."""
+    """Runs the programs of a build folder on its device: the GPU, or in a rehearsal the
+    emulator."""
 
     def __init__(self, options):
         self.build, self.rehearsed = options.build.resolve(), options.rehearse
@@ -58,23 +63,28 @@ class Machine:
     def run(self, *command, timeout=1200, **environment):
         """Output of a command that must end well."""
         try:
-            done = subprocess.run([str(word) for word in command], cwd=self.build, capture_output=True, text=True,
-                                  timeout=timeout, check=False, env={**os.environ, **environment})
+            done = subprocess.run([str(word) for word in command], cwd=self.build,
+                                  capture_output=True, text=True, timeout=timeout, check=False,
+                                  env={**os.environ, **environment})
         except subprocess.TimeoutExpired as expired:
             said = expired.stdout or b""
             said = said.decode(errors="replace") if isinstance(said, bytes) else said
-            raise PartFailed(f"{command[0]} had not ended after {timeout} s\n{shortened(said)}".strip()) from expired
+            message = f"{command[0]} had not ended after {timeout} s\n{shortened(said)}".strip()
+            raise PartFailed(message) from expired
         except OSError as error:
             raise PartFailed(f"{command[0]}: {error.strerror}") from error
         output = done.stdout + done.stderr
         if done.returncode:
-            raise PartFailed(f"{' '.join(map(str, command))} ended with {done.returncode}\n{shortened(output)}")
+            raise PartFailed(
+                f"{' '.join(map(str, command))} ended with {done.returncode}\n{shortened(output)}")
         return output
 
     def compile(self, jobs):
         # Warnings that only this machine's compiler has must not cost the measurements.
-        flags = ["-DPASSBAND_CUDA=ON", "-DPASSBAND_WERROR=OFF"] + ["-DCMAKE_CUDA_ARCHITECTURES=native"] * has_gpu()
-        if (ROOT / "packages").is_dir():  # of `make bundle`; the old kind of run path serves libraries of libraries too
+        flags = ["-DPASSBAND_CUDA=ON", "-DPASSBAND_WERROR=OFF"]
+        flags += ["-DCMAKE_CUDA_ARCHITECTURES=native"] * has_gpu()
+        # Of `make bundle`; the old kind of run path serves libraries of libraries too.
+        if (ROOT / "packages").is_dir():
             flags += [f"-DCMAKE_PREFIX_PATH={ROOT / 'packages/usr'}",
                       "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags"]
         if folder := cudnn_of_python():
@@ -83,11 +93,12 @@ class Machine:
         self.build.mkdir(parents=True, exist_ok=True)
         self.run("cmake", "-S", ROOT, "-B", self.build, *generator, *flags)
         targets = ["programs", *(name for name, _ in device_tests())]
-        return self.run("cmake", "--build", self.build, "-j", jobs, "--target", *targets, timeout=3600)
+        return self.run("cmake", "--build", self.build, "-j", jobs, "--target", *targets,
+                        timeout=3600)
 
     def test(self, name):
-        """A test binary. A fault shows where the device is next waited for: one that fails says more when it runs
-        again, every launch being waited for."""
+        """A test binary. A fault shows where the device is next waited for: one that fails says
+        more when it runs again, every launch being waited for."""
         try:
             return self.run_test(name)
         except PartFailed as failure:
@@ -97,7 +108,9 @@ class Machine:
                 self.run_test(name, CUDA_LAUNCH_BLOCKING="1")
             except PartFailed as again:
                 raise PartFailed(f"{failure}\nwith CUDA_LAUNCH_BLOCKING=1: {again}") from again
-            raise PartFailed(f"{failure}\nwith CUDA_LAUNCH_BLOCKING=1 it passes: look for a missing wait") from failure
+            raise PartFailed(
+                f"{failure}\nwith CUDA_LAUNCH_BLOCKING=1 it passes: look for a missing wait"
+            ) from failure
 
     def run_test(self, name, **environment):
         """Where a binary does not know the device by itself, PASSBAND_DEVICE tells it."""
@@ -112,24 +125,28 @@ class Machine:
     def train_as_on_the_cpu(self):
         """The train program on device and CPU: the same losses."""
         there, here = self.train(self.device), self.train("cpu")
-        if not there or len(there) != len(here) or any(abs(a - b) > 1e-4 * abs(b) for a, b in zip(there, here)):
+        if not there or len(there) != len(here) or any(
+                abs(a - b) > 1e-4 * abs(b) for a, b in zip(there, here)):
             raise PartFailed(f"losses differ: {there} on {self.device}, {here} on the CPU")
         return {"losses": there}
 
     def train(self, device):
         """Losses of a few steps."""
-        size = ["--model", "C.CM:width=8,head_dim=8", "--batch-size", 4, "--steps", 2, "--shapes-train", 64,
-                "--shapes-test", 16] if self.rehearsed else ["--model", "alternet", "--batch-size", 32, "--steps", 5]
+        size = [
+            "--model", "C.CM:width=8,head_dim=8", "--batch-size", 4, "--steps", 2, "--shapes-train",
+            64, "--shapes-test", 16
+        ] if self.rehearsed else ["--model", "alternet", "--batch-size", 32, "--steps", 5]
         with tempfile.TemporaryDirectory(prefix="passband-") as folder:
-            self.run(self.build / ("train" + (self.suffix if device == self.device else "")), "--device", device,
-                     "--data", "shapes", "--precision", "f32", *size, "--output", folder)
+            self.run(self.build / ("train" + (self.suffix if device == self.device else "")),
+                     "--device", device, "--data", "shapes", "--precision", "f32", *size,
+                     "--output", folder)
             lines = next(Path(folder).glob("*/metrics.jsonl")).read_text().splitlines()
         entries = [json.loads(line) for line in lines]
         return [entry["loss"] for entry in entries if entry["split"] == "train"]
 
     def bench(self, *arguments):
-        output = self.run(self.build / ("bench" + self.suffix), "--device", self.device, "--json", *arguments,
-                          timeout=3600)
+        output = self.run(self.build / ("bench" + self.suffix), "--device", self.device, "--json",
+                          *arguments, timeout=3600)
         try:
             return json.loads(output[output.index("{"):output.rindex("}") + 1])
         except ValueError as error:
@@ -138,14 +155,18 @@ class Machine:
     def sanitize(self, kind):
         tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
         if self.rehearsed or not Path(tool).exists():
-            raise PartFailed("not run: " + ("no GPU" if self.rehearsed else "compute-sanitizer is not installed"))
-        output = self.run(tool, "--tool", kind, "--error-exitcode", "9", self.build / "tests/test_op_table",
-                          "-tc=*on the device*", timeout=3600, PASSBAND_POOL="off")  # else tensors share memory
+            raise PartFailed("not run: " +
+                             ("no GPU" if self.rehearsed else "compute-sanitizer is not installed"))
+        # Without PASSBAND_POOL=off tensors share memory.
+        output = self.run(tool, "--tool", kind, "--error-exitcode", "9",
+                          self.build / "tests/test_op_table", "-tc=*on the device*", timeout=3600,
+                          PASSBAND_POOL="off")
         return {"summary": re.findall(r"(?:ERROR|RACECHECK) SUMMARY: (.*)", output)}
 
 
 def has_gpu():
-    """Whether any GPU was handed to this machine; a container may get just the fourth of its host."""
+    """Whether any GPU was handed to this machine; a container may get just the fourth of its
+    host."""
     return any(re.fullmatch(r"nvidia\d+", path.name) for path in Path("/dev").glob("nvidia*"))
 
 
@@ -174,7 +195,8 @@ def device_tests():
 
 def plan(machine, options):
     """Every part as (group, name, expected seconds, function)."""
-    parts = [("tests", name, seconds, lambda name=name: machine.test(name)) for name, seconds in device_tests()]
+    parts = [("tests", name, seconds, lambda name=name: machine.test(name))
+             for name, seconds in device_tests()]
     parts.append(("tests", "train as on the CPU", 20, machine.train_as_on_the_cpu))
     if machine.rehearsed:
         operations, batch = [("layer_norm", "native"), ("softmax", "library")], 1
@@ -187,13 +209,17 @@ def plan(machine, options):
         for model, side, batches in REHEARSED_MODELS if machine.rehearsed else MODELS:
             for batch in batches:
                 parts += training_parts(machine, options, model, side, batch, precision)
-    parts += [("sanitizer", kind, 600, lambda kind=kind: machine.sanitize(kind)) for kind in SANITIZERS]
-    return [(group, name, 1, function) for group, name, _, function in parts] if machine.rehearsed else parts
+    parts += [("sanitizer", kind, 600, lambda kind=kind: machine.sanitize(kind))
+              for kind in SANITIZERS]
+    return [(group, name, 1, function)
+            for group, name, _, function in parts] if machine.rehearsed else parts
 
 
 def training_parts(machine, options, model, side, batch, precision):
-    common = ["--train", model, "--batch-size", batch, "--img-size", side, "--precision", precision, "--classes",
-              10 if side <= 64 else 1000, "--steps", 1 if machine.rehearsed else 50]
+    common = [
+        "--train", model, "--batch-size", batch, "--img-size", side, "--precision", precision,
+        "--classes", 10 if side <= 64 else 1000, "--steps", 1 if machine.rehearsed else 50
+    ]
     torch = ["--peer"] + ["--autotune"] * options.autotune
     modes = [("graph", ["--graph", *torch], 420 if options.autotune else 150)]
     if precision == "bf16":
@@ -208,7 +234,8 @@ def clock(seconds):
 
 
 def run_parts(parts, minutes, keep=lambda found: None):
-    """{"group: name": {outcome, seconds, data}} of the parts that ran; says how far it is and how long it will take.
+    """{"group: name": {outcome, seconds, data}} of the parts that ran; says how far it is and how
+    long it will take.
 
     After every part keep(found) gets what there is so far: a machine may be taken away at any time.
     """
@@ -219,17 +246,25 @@ def run_parts(parts, minutes, keep=lambda found: None):
         gone = time.monotonic() - begin
         pace = gone / spent if spent else 1
         if minutes and gone > 60 * minutes:
-            print(f"gpu-check: {minutes} minutes are over; {len(parts) - number + 1} parts have not run", flush=True)
+            print(
+                f"gpu-check: {minutes} minutes are over; {len(parts) - number + 1} parts have"
+                " not run",
+                flush=True,
+            )
             break
-        print(f"[{number:3}/{len(parts)}] {clock(gone)} gone, about {clock(left * pace)} left: {group}: {name}",
-              flush=True)
+        print(
+            f"[{number:3}/{len(parts)}] {clock(gone)} gone, about {clock(left * pace)} left:"
+            f" {group}: {name}",
+            flush=True,
+        )
         entry = {"outcome": "passed"}
         try:
             entry["data"] = function()
         except PartFailed as failure:
             entry["outcome"] = str(failure)
         except KeyboardInterrupt:
-            print(f"gpu-check: interrupted; {len(parts) - number + 1} parts have not run", flush=True)
+            print(f"gpu-check: interrupted; {len(parts) - number + 1} parts have not run",
+                  flush=True)
             break
         except Exception as error:  # a mistake of this script's must not cost what was measured
             entry["outcome"] = f"{type(error).__name__}: {error}"
@@ -254,7 +289,8 @@ def device_of(machine, found):
             device["name"] = re.sub(r" \(cuda:\d+\)$", "", data["device"])
     try:
         fields = "name,driver_version,clocks.max.sm,power.limit,memory.total"
-        values = machine.run("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader").splitlines()[0]
+        values = machine.run("nvidia-smi", f"--query-gpu={fields}",
+                             "--format=csv,noheader").splitlines()[0]
         device.update(zip(fields.split(","), (value.strip() for value in values.split(","))))
     except PartFailed:
         pass
@@ -262,27 +298,36 @@ def device_of(machine, found):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, default=0, help="start no part after this time")
-    parser.add_argument("--only", default=",".join(GROUPS), help="groups, comma-separated: " + ", ".join(GROUPS))
-    parser.add_argument("--match", default="", help="only parts whose name has this in it: 'resnet50 32 512 bf16'")
-    parser.add_argument("--autotune", action="store_true", help="PyTorch's max-autotune too: minutes a model")
+    parser.add_argument("--only", default=",".join(GROUPS),
+                        help="groups, comma-separated: " + ", ".join(GROUPS))
+    parser.add_argument("--match", default="",
+                        help="only parts whose name has this in it: 'resnet50 32 512 bf16'")
+    parser.add_argument("--autotune", action="store_true",
+                        help="PyTorch's max-autotune too: minutes a model")
     parser.add_argument("--build-only", action="store_true", help="compile, and run nothing")
-    parser.add_argument("--rehearse", action="store_true", help="on the emulated device, which must have been built")
+    parser.add_argument("--rehearse", action="store_true",
+                        help="on the emulated device, which must have been built")
     options = parser.parse_args()
     groups = options.only.split(",")
     if unknown := set(groups) - set(GROUPS):
         parser.error(f"--only: no group {sorted(unknown)[0]}; there are " + ", ".join(GROUPS))
     machine = Machine(options)
-    parts = [part for part in plan(machine, options) if part[0] in groups and options.match in part[1]]
+    parts = [
+        part for part in plan(machine, options) if part[0] in groups and options.match in part[1]
+    ]
     if not parts:
         parser.error(f"--match: no part of {options.only} has '{options.match}' in its name")
     if not options.rehearse:
         if not has_gpu() and not options.build_only:
-            sys.exit("gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0 or another number); `make test` runs "
-                     "the kernels on the emulator, `make kernels` compiles them")
+            sys.exit(
+                "gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0 or another number);"
+                " `make test` runs the kernels on the emulator, `make kernels` compiles them"
+            )
         print("gpu-check: building", flush=True)
         try:
             machine.compile(options.jobs)
@@ -290,14 +335,19 @@ def main():
             sys.exit(f"gpu-check: the build failed\n{failure}")
         if options.build_only:
             return
-    folder = Path(tempfile.mkdtemp(prefix="passband-gpu-")) if options.rehearse else ROOT / "experiments" / "gpu"
+    folder = ROOT / "experiments" / "gpu"
+    if options.rehearse:
+        folder = Path(tempfile.mkdtemp(prefix="passband-gpu-"))
 
     def keep(found):
         return write_files(folder, device_of(machine, found), found, options.rehearse)
 
     found = run_parts(parts, options.minutes, keep)
     print(keep(found))
-    failed = [name for name, entry in found.items() if name.startswith("tests") and entry["outcome"] != "passed"]
+    failed = [
+        name for name, entry in found.items()
+        if name.startswith("tests") and entry["outcome"] != "passed"
+    ]
     sys.exit(f"gpu-check: failed: {', '.join(failed)}" if failed else 0)
 
 

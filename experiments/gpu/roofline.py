@@ -1,39 +1,49 @@
-"""Images per second that no training step can pass: every operation at the device's measured rates, nothing else.
+"""Images per second that no training step can pass: every operation at the device's measured rates,
+nothing else.
 
-A step is a list of operations, each with its arithmetic and the memory it has to move; it takes the larger of both
-times. Counted are the fusions that a good implementation has: a batch norm with its ReLU and sum is one kernel each way
-that passes twice over its input and keeps a bit mask; GELU and residual sums read and write once; attention and lambda
-layers write none of their maps; a lambda layer takes the order of the fewest products; the optimiser passes once.
-Forward, input gradient and weight gradient of a product are operations of their own; the gradient of the pictures is
-not computed.
+A step is a list of operations, each with its arithmetic and the memory it has to move; it takes the
+larger of both times. Counted are the fusions that a good implementation has: a batch norm with its
+ReLU and sum is one kernel each way that passes twice over its input and keeps a bit mask; GELU and
+residual sums read and write once; attention and lambda layers write none of their maps; a lambda
+layer takes the order of the fewest products; the optimiser passes once. Forward, input gradient and
+weight gradient of a product are operations of their own; the gradient of the pictures is not
+computed.
 """
 
-VITS = {"vit_tiny_patch4": (192, 12, 4), "vit_small_patch4": (384, 12, 4), "vit_small_patch16": (384, 12, 16)}
+VITS = {
+    "vit_tiny_patch4": (192, 12, 4), "vit_small_patch4": (384, 12, 4),
+    "vit_small_patch16": (384, 12, 16)
+}
 # pattern, basic blocks, pre-activation; by block: C convolution, M attention, L lambda
-NETWORKS = {"resnet18": ("CC.CC.CC.CC", True, False), "resnet50": ("CCC.CCCC.CCCCCC.CCC", False, False),
-            "preact_resnet50": ("CCC.CCCC.CCCCCC.CCC", False, True),
-            "lambda_resnet50": ("LLL.LLLL.LLLLLL.LLL", False, False),
-            "alternet_50": ("CCC.CCCM.CCCCCM.CMCM", False, True)}
+NETWORKS = {
+    "resnet18": ("CC.CC.CC.CC", True, False), "resnet50": ("CCC.CCCC.CCCCCC.CCC", False, False),
+    "preact_resnet50": ("CCC.CCCC.CCCCCC.CCC", False, True),
+    "lambda_resnet50": ("LLL.LLLL.LLLLLL.LLL", False, False),
+    "alternet_50": ("CCC.CCCM.CCCCCM.CMCM", False, True)
+}
 WIDTHS, HEADS, HEAD_DIM = (64, 128, 256, 512), (3, 6, 12, 24), 64
 LAMBDA_HEADS, LAMBDA_DEPTH, LAMBDA_SCOPE = 4, 16, 23
 GRADIENT_BYTES, MASK_BYTES = 4, 1 / 8  # of an element
-OPTIMIZER_BYTES = 30  # of a parameter: value and two moments read and written, gradient read, bf16 copy written
+# Of a parameter: value and two moments read and written, gradient read, bf16 copy written.
+OPTIMIZER_BYTES = 30
 
 
 class Step:
-    """The operations of one training step on `batch` pictures, activations of `element` bytes: self.operations is a
-    list of (FLOP, bytes)."""
+    """The operations of one training step on `batch` pictures, activations of `element` bytes:
+    self.operations is a list of (FLOP, bytes)."""
 
     def __init__(self, batch, element=2):
         self.batch, self.element, self.operations, self.parameters = batch, element, [], 0
 
     def moves(self, elements, passes):
-        """An operation that only moves memory: `elements` per picture, `passes` times in one direction or another."""
+        """An operation that only moves memory: `elements` per picture, `passes` times in one
+        direction or another."""
         self.operations.append((0, self.element * elements * passes * self.batch))
 
     def product(self, inputs, outputs, macs, weights, first=False, extra=0):
-        """A convolution or linear layer: elements and multiply-accumulates per picture; `extra` elements are moved by
-        what follows it in the forward pass and by its gradient (a sum, GELU)."""
+        """A convolution or linear layer: elements and multiply-accumulates per picture; `extra`
+        elements are moved by what follows it in the forward pass and by its gradient (a sum,
+        GELU)."""
         self.parameters += weights
         flop, touched = 2 * macs * self.batch, self.element * (inputs + outputs) * self.batch
         self.operations += [(flop, touched + self.element * weights)] * (1 if first else 2)
@@ -51,7 +61,8 @@ class Step:
         self.product(tokens * ins, tokens * outs, tokens * ins * outs, ins * outs, first, extra)
 
     def batch_norm(self, side, channels, relu=True, add=False):
-        """Forward: x twice, y. Backward: x and dy twice, dx. The sum adds a read, and its gradient a write."""
+        """Forward: x twice, y. Backward: x and dy twice, dx. The sum adds a read, and its gradient
+        a write."""
         self.parameters += 2 * channels
         elements, mask = side * side * channels, relu * MASK_BYTES / self.element
         self.moves(elements, 3 + mask + add)
@@ -64,8 +75,8 @@ class Step:
         self.moves(tokens * width, 4)
 
     def attention(self, tokens, reach, width):
-        """`reach` keys for each query. Forward: q, k, v, o. Backward, which computes the scores again: q, k, v, o, do,
-        dq, dk, dv."""
+        """`reach` keys for each query. Forward: q, k, v, o. Backward, which computes the scores
+        again: q, k, v, o, do, dq, dk, dv."""
         flop = 4 * tokens * reach * width * self.batch
         self.operations.append((flop, self.element * 4 * tokens * width * self.batch))
         self.operations.append((2.5 * flop, self.element * 8 * tokens * width * self.batch))
@@ -82,7 +93,8 @@ class Step:
         return sum(flop for flop, _ in self.operations) / self.batch / 1e9
 
     def images_per_s(self, flop_per_s, bytes_per_s):
-        return self.batch / sum(max(flop / flop_per_s, moved / bytes_per_s) for flop, moved in self.operations)
+        return self.batch / sum(
+            max(flop / flop_per_s, moved / bytes_per_s) for flop, moved in self.operations)
 
 
 def lambda_pairs(side):
@@ -92,7 +104,8 @@ def lambda_pairs(side):
 
 
 def lambda_layer(step, side, width):
-    """Projection, norms of q and v, and the layer in the order of the fewest products: scores, then values."""
+    """Projection, norms of q and v, and the layer in the order of the fewest products: scores, then
+    values."""
     n, depth, heads, value = side * side, LAMBDA_DEPTH, LAMBDA_HEADS, width // LAMBDA_HEADS
     step.conv(side, width, heads * depth + depth + value)
     step.batch_norm(side, heads * depth, relu=False)
@@ -159,10 +172,12 @@ def network(model, side, batch, classes, element):
         for block, letter in enumerate(word):
             stride = 2 if stage and not block else 1
             if letter == "M":
-                window = next(w for w in range(min(side, 4 if small else 7), side + 1) if side % w == 0)
+                window = next(w for w in range(min(side, 4 if small else 7), side + 1)
+                              if side % w == 0)
                 attention_block(step, side, channels, WIDTHS[stage], HEADS[stage], window)
             else:
-                side, channels = conv_block(step, side, channels, WIDTHS[stage], stride, letter, basic, preact)
+                side, channels = conv_block(step, side, channels, WIDTHS[stage], stride, letter,
+                                            basic, preact)
     if preact:
         step.batch_norm(side, channels)
     step.moves(channels * side * side, 2)  # the mean and its gradient
@@ -182,7 +197,8 @@ def vit(model, side, batch, classes, element):
         step.attention(tokens, tokens, width)
         step.linear(tokens, width, width, extra=tokens * width / 2)
         step.layer_norm(tokens, width)
-        step.linear(tokens, width, 4 * width, extra=tokens * 4 * width)  # what GELU's gradient reads
+        # What GELU's gradient reads.
+        step.linear(tokens, width, 4 * width, extra=tokens * 4 * width)
         step.linear(tokens, 4 * width, width, extra=tokens * width / 2)
     step.layer_norm(tokens, width)
     step.linear(1, width, classes)
@@ -190,7 +206,8 @@ def vit(model, side, batch, classes, element):
 
 
 def training_step(model, side, batch, classes, element=2):
-    """The operations of a step of one of our presets, activations of `element` bytes; None for other models."""
+    """The operations of a step of one of our presets, activations of `element` bytes; None for
+    other models."""
     if model in NETWORKS:
         return network(model, side, batch, classes, element)
     return vit(model, side, batch, classes, element) if model in VITS else None

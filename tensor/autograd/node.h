@@ -7,8 +7,10 @@
 //     static constexpr auto name = "sigmoid";
 //     static constexpr auto saves = Save::output;
 //     Tensor forward(const Tensor& x) { return map<fn::Sigmoid>(x); }
-//     Grads backward(const Saved& s, const Tensor& dy) const { Tensor y = s.output(); return {dy *
-//       y * (1 - y)}; }
+//     Grads backward(const Saved& s, const Tensor& dy) const {
+//       const Tensor y = s.output();
+//       return {dy * y * (1 - y)};
+//     }
 //   };
 //   Tensor sigmoid(const Tensor& x) { return apply(Sigmoid{}, x); }
 //

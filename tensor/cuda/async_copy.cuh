@@ -3,8 +3,7 @@
 //
 //     async_copy<16>(&tile[row][column], &x[i], i < n);   // zeros where the condition fails
 //     async_copy_commit();                                // these copies form a group
-//     async_copy_wait<1>();                               // all my groups but the last have
-//       arrived
+//     async_copy_wait<1>();                               // all my groups but the last arrived
 //     __syncthreads();                                    // and so have everybody else's
 //
 // Both addresses are multiples of the size. The source is not read where `valid` is false, but must

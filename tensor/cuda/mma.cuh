@@ -4,7 +4,7 @@
 // Fragment layouts (PTX ISA), with g = lane / 4 and t = lane % 4; a pair of bf16 has the lower
 // column in the low half:
 //   bf16, a (16, 16): a[0] = row g, columns 2t, 2t+1;  a[1] = row g+8;
-//     a[2], a[3] = the same, columns + 8
+//                     a[2], a[3] = the same, columns + 8
 //         b (16, 8):  b[0] = rows 2t, 2t+1 of column g;  b[1] = rows + 8
 //   tf32, a (16, 8):  a[0] = (g, t);  a[1] = (g+8, t);  a[2] = (g, t+4);  a[3] = (g+8, t+4)
 //         b (8, 8):   b[0] = (t, g);  b[1] = (t+4, g)

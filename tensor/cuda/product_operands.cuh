@@ -2,11 +2,9 @@
 // under a convolution's kernel, a convolution's weight read by input channel. All are read by lines
 // of contiguous elements:
 //
-//     const auto line = operand.line(i);              // what depends on i alone; one for many
-//       elements
+//     const auto line = operand.line(i);              // what depends on i alone
 //     const auto place = operand.place(j);            // what depends on j alone
-//     const T* element = operand.find(line, place);   // nullptr outside: zero padding, or beyond
-//       the end
+//     const T* element = operand.find(line, place);   // nullptr outside: padding, or past the end
 //
 // Lines and elements are counted by 32-bit numbers, memory by 64-bit ones.
 #pragma once

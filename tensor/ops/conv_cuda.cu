@@ -3,8 +3,7 @@
 // learning", 2014, section 3).
 //
 //     forward          y  (pixels, O)        = patches of x (pixels, taps I) * weight^T
-//     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight by taps
-//                      (taps O, I)
+//     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight (taps O, I)
 //     weight gradient  dw (O, taps I)        = dy^T * patches of x (pixels, taps I)
 //
 // With a stride s the input gradient is s^2 products: pixels of dx whose row and column leave the

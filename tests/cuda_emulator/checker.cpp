@@ -3,13 +3,10 @@
 // finds, at the access that goes wrong,
 //   - accesses outside a variable, and reads of memory that nobody has written,
 //   - races: two accesses, one of them a write and not both atomic, that nothing puts in order. In
-//       a block,
-//     __syncthreads orders all threads and __syncwarp a warp's (shuffles order nothing). Between
-//       blocks of one grid
-//     there is no order, except: what comes before __threadfence and then an atomic of one block is
-//       before what comes
-//     after an atomic on the same address and then __threadfence of another ("the last block to
-//       finish adds up").
+//     a block, __syncthreads orders all threads and __syncwarp a warp's (shuffles order nothing).
+//     Between blocks of one grid there is no order, except: what comes before __threadfence and
+//     then an atomic of one block is before what comes after an atomic on the same address and then
+//     __threadfence of another ("the last block to finish adds up").
 // Kernel code is compiled with -fsanitize=thread, whose runtime library is not linked:
 // checker_callbacks.cpp receives the calls instead, as the Linux kernel's KCSAN does.
 #include <link.h>

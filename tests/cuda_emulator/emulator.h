@@ -9,37 +9,15 @@
 // What it reports, by kernel, launch site, block, thread and line (controls.h sets how strict and
 // in which order):
 //   every build     divergent barriers, deadlocks, lying warp masks, bad launches, misaligned
-//                   vector accesses through
-//                   load_pack, accesses outside device memory, writes past the end of a variable,
-//                     stack overflow,
-//                   host code that touches device memory, leaks. Memory never written holds 0xFF:
-//                     NaN, or -1.
+//                   vector accesses through load_pack, accesses outside device memory, writes past
+//                   the end of a variable, stack overflow, host code that touches device memory,
+//                   leaks. Memory never written holds 0xFF: NaN, or -1.
 //   checked build   in addition races (in a warp, a block, a grid), reads of memory never written,
-//                   any access outside
-//                   a variable, kernels that touch host memory, undefined arithmetic (checker.cpp)
+//                   any access outside a variable, kernels that touch host memory, undefined
+//                   arithmetic (checker.cpp)
 //   address build   what AddressSanitizer sees; device and shared memory are poisoned for it
 // What it cannot know: timing, bank conflicts, registers, occupancy, and memory ordering weaker
 // than sequential.
-//
-// Using it
-//   1. Build a kernel for the emulator with debug information, without optimisation, and start gdb
-//        on its test:
-//          cmake -S . -B build-debug -DCMAKE_BUILD_TYPE=Debug && cmake --build build-debug
-//          gdb --args build-debug/tests/cuda_emulator_plain --test-case="*softmax*"
-//   2. threadIdx, blockIdx, blockDim and gridDim are plain variables. Stop in the thread you want
-//        to watch:
-//          (gdb) break softmax_cuda.cu:40 if threadIdx.x == 5 && blockIdx.x == 1
-//          (gdb) run
-//          (gdb) print tile[3][7]            a shared variable is a plain array
-//          (gdb) print dx[threadIdx.x]@4     gdb may read device memory at any time, host code may
-//                                            not
-//   3. `next` and `step` stay in this thread up to a barrier or a warp operation; there the other
-//        threads run until
-//      they arrive as well. To follow your thread across, put `tbreak` on the line behind the
-//        barrier, with the same
-//      condition. `call passband_print_threads()` says where each thread of the block waits.
-//   4. PASSBAND_EMULATOR="order=reverse,seed=7" in the environment repeats a schedule that a test
-//        has printed.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -48,6 +26,24 @@
 #include "tests/cuda_emulator/intrinsics.h"
 #include "tests/cuda_emulator/vector_types.h"
 #include "tests/cuda_emulator/warp_intrinsics.h"
+
+// Debugging a kernel in it:
+//   1. Build for the emulator with debug information, without optimisation, and start gdb on the
+//      kernel's test:
+//          cmake -S . -B build-debug -DCMAKE_BUILD_TYPE=Debug && cmake --build build-debug
+//          gdb --args build-debug/tests/cuda_emulator_plain --test-case="*softmax*"
+//   2. threadIdx, blockIdx, blockDim and gridDim are plain variables. Stop in the thread you want
+//      to watch:
+//          (gdb) break softmax_cuda.cu:40 if threadIdx.x == 5 && blockIdx.x == 1
+//          (gdb) run
+//          (gdb) print tile[3][7]            a shared variable is a plain array
+//          (gdb) print dx[threadIdx.x]@4     gdb may read device memory at any time, host code not
+//   3. `next` and `step` stay in this thread up to a barrier or a warp operation; there the other
+//      threads run until they arrive as well. To follow your thread across, put `tbreak` on the
+//      line after the barrier, with the same condition. `call passband_print_threads()` says where
+//      each thread of the block waits.
+//   4. PASSBAND_EMULATOR="order=reverse,seed=7" in the environment repeats a schedule that a test
+//      has printed.
 
 // Qualifiers. Shared memory is declared by SHARED and DYNAMIC_SHARED of device.cuh, on both
 // compilers: a plain `__shared__` would leave the emulator without the variable's bounds.

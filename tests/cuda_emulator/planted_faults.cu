@@ -382,20 +382,18 @@ Floats run_null_pointer() {
   return y.to_host();
 }
 
-}  // namespace
+constexpr const char* kRaceRead = "race with a read: write of 4 bytes of shared memory";
+constexpr const char* kRaceWrite = "race with a write: read of 4 bytes of shared memory";
+constexpr const char* kUnwritten = "read of memory that was never written";
+constexpr const char* kAddressPoison = "use-after-poison";
 
-const std::vector<PlantedFault>& kernel_faults() {
-  constexpr const char* race_read = "race with a read: write of 4 bytes of shared memory";
-  constexpr const char* race_write = "race with a write: read of 4 bytes of shared memory";
-  constexpr const char* unwritten = "read of memory that was never written";
-  constexpr const char* poison = "use-after-poison";
-  static const std::vector<PlantedFault> list = {
-    {"a missing barrier", run<missing_barrier, 64>, kPoisoned, unwritten, kPoisoned},
+const std::vector<PlantedFault> kFaults = {
+    {"a missing barrier", run<missing_barrier, 64>, kPoisoned, kUnwritten, kPoisoned},
     {"a missing barrier before the tile is written again",
-     run<missing_barrier_before_overwrite, 64>, kOrderDependent, race_read, kOrderDependent},
-    {"a shuffle taken for a fence", run<shuffle_taken_for_a_fence, 32>, kUnseen, race_write,
+     run<missing_barrier_before_overwrite, 64>, kOrderDependent, kRaceRead, kOrderDependent},
+    {"a shuffle taken for a fence", run<shuffle_taken_for_a_fence, 32>, kUnseen, kRaceWrite,
      kUnseen},
-    {"a missing __syncwarp", run<missing_syncwarp, 32>, kPoisoned, unwritten, kPoisoned},
+    {"a missing __syncwarp", run<missing_syncwarp, 32>, kPoisoned, kUnwritten, kPoisoned},
     {"scratch memory of a device function used twice without a barrier",
      run<scratch_used_twice, 64>, kOrderDependent, "in block (0,0,0) thread", kOrderDependent},
     {"blocks that add without atomics", run<blocks_add_without_atomics, 1, 8, 1>, kUnseen,
@@ -433,11 +431,11 @@ const std::vector<PlantedFault>& kernel_faults() {
      "another lane of the same mask waits in mma"},
     {"an index past a shared array", run<index_past_a_shared_array, 32>,
      "write past the end of the shared variable 'tile' of 128 bytes",
-     "access outside a shared variable: write of 4 bytes", poison},
+     "access outside a shared variable: write of 4 bytes", kAddressPoison},
     {"a column index past its row", run<index_of_a_shared_array, 32>, kPoisoned,
      "index outside the array", "out of bounds"},
     {"a read past dynamic shared memory", [] { return run_dynamic(read_past_dynamic_shared, 128); },
-     kPoisoned, "access outside a shared variable: read of 4 bytes", poison},
+     kPoisoned, "access outside a shared variable: read of 4 bytes", kAddressPoison},
     {"dynamic shared memory that was not asked for",
      [] { return run_dynamic(uses_dynamic_shared, 0); }, "the launch asks for none",
      "the launch asks for none", "the launch asks for none"},
@@ -454,11 +452,11 @@ const std::vector<PlantedFault>& kernel_faults() {
      "0 bytes past the end of the 128 bytes allocated at"},
     {"a tail not cut, by a few bytes", run_tail<5>,
      "write past the end of the 20 bytes allocated at", "0 bytes past the end of the 20 bytes",
-     poison},
+     kAddressPoison},
     {"a write before the start", run<write_before_the_start, 32>,
-     "write before the start of the 128 bytes", "4 bytes before the 128 bytes", poison},
-    {"shared memory half written", run<shared_half_written, 64>, kPoisoned, unwritten, kPoisoned},
-    {"input never written", run_unwritten_input, kPoisoned, unwritten, kPoisoned},
+     "write before the start of the 128 bytes", "4 bytes before the 128 bytes", kAddressPoison},
+    {"shared memory half written", run<shared_half_written, 64>, kPoisoned, kUnwritten, kPoisoned},
+    {"input never written", run_unwritten_input, kPoisoned, kUnwritten, kPoisoned},
     {"use after free", run_use_after_free,
      "use after free of the 128 bytes allocated at planted_faults.cu",
      "use after free of the 128 bytes", "use after free"},
@@ -483,7 +481,7 @@ const std::vector<PlantedFault>& kernel_faults() {
     {"a wait for one group too few", run_with_input<one_group_too_few, 32, 64>, kPoisoned,
      "used before async_copy_wait", kPoisoned},
     {"a wait without the barrier behind it", run_with_input<waits_without_barrier, 64, 64>,
-     kPoisoned, unwritten, kPoisoned},
+     kPoisoned, kUnwritten, kPoisoned},
     {"a buffer refilled while others read it", run_with_input<buffer_refilled_too_early, 64, 192>,
      kOrderDependent, "race with a read", kOrderDependent},
     {"a misaligned async_copy", run_with_input<misaligned_async_copy, 32, 128>,
@@ -491,8 +489,10 @@ const std::vector<PlantedFault>& kernel_faults() {
      "no multiple of the 16 bytes copied"},
     {"ldmatrix from device memory", run_with_input<ldmatrix_from_device_memory, 32, 128>,
      "not in shared memory", "not in shared memory", "not in shared memory"},
-  };
-  return list;
-}
+};
+
+}  // namespace
+
+const std::vector<PlantedFault>& kernel_faults() { return kFaults; }
 
 }  // namespace passband::testing

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-# Makes analysis.safetensors, the golden values of test_analysis_golden.cpp: analyses by numpy, scipy and PyTorch from
-# their definitions, in f64.
+# Makes analysis.safetensors, the golden values of test_analysis_golden.cpp: analyses by numpy,
+# scipy and PyTorch from their definitions, in f64.
 #   make_analysis.py      writes analysis.safetensors beside this script
-# Made with PyTorch 1.13, numpy 1.24 and scipy 1.10 (Debian 12: python3-torch, python3-numpy, python3-scipy).
-# One small vision transformer (patches of 4 on pictures of 12 x 12, width 8, two blocks of two heads, class token), its
-# parameters and pictures drawn by the library's own random numbers, is written down here once more in plain PyTorch;
-# every analysis of it follows its published formula, with dense matrices where the program never forms any. Beside it:
-# calibration of drawn logits, ridge regression, the decisions on cue conflicts, kappa, and frequency masks.
+# Made with PyTorch 1.13, numpy 1.24 and scipy 1.10 (Debian 12: python3-torch, python3-numpy,
+# python3-scipy). One small vision transformer (patches of 4 on pictures of 12 x 12, width 8, two
+# blocks of two heads, class token), its parameters and pictures drawn by the library's own random
+# numbers, is written down here once more in plain PyTorch; every analysis of it follows its
+# published formula, with dense matrices where the program never forms any. Beside it: calibration
+# of drawn logits, ridge regression, the decisions on cue conflicts, kappa, and frequency masks.
 import math
 import os
 
@@ -16,113 +17,15 @@ import scipy.special
 import torch
 import torch.nn.functional as F
 
-from shared import normal, site_of, uniform, words, write
+from analysis_network import (SEED, PATCH, WIDTH, DEPTH, HEADS, COUNT, GRID, TOKENS, SHAPES,
+                              PARAMETERS, IMAGES, LABELS, Network, initial)
+from shared import normal, site_of, uniform, write
 
-torch.set_default_dtype(torch.float64)
-torch.set_num_threads(1)
-SEED, SIDE, PATCH, WIDTH, DEPTH, HEADS, CLASSES, COUNT = 5, 12, 4, 8, 2, 2, 4, 16
-GRID = SIDE // PATCH
-TOKENS = GRID * GRID + 1
 tensors = {}
 
 
 def keep(name, value):
     tensors[name] = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value, float)
-
-
-# --- the network ---
-
-def parameter_shapes():
-    """In the library's order and layout: the patch embedding is (out, row, column, in)."""
-    yield "cls_token", (1, 1, WIDTH)
-    yield "pos_embed", (1, TOKENS, WIDTH)
-    yield "patch_embed.proj.weight", (WIDTH, PATCH, PATCH, 3)
-    yield "patch_embed.proj.bias", (WIDTH,)
-    for i in range(DEPTH):
-        for name, shape in (("norm1.weight", (WIDTH,)), ("norm1.bias", (WIDTH,)),
-                            ("attn.qkv.weight", (3 * WIDTH, WIDTH)), ("attn.qkv.bias", (3 * WIDTH,)),
-                            ("attn.proj.weight", (WIDTH, WIDTH)), ("attn.proj.bias", (WIDTH,)),
-                            ("norm2.weight", (WIDTH,)), ("norm2.bias", (WIDTH,)),
-                            ("mlp.fc1.weight", (4 * WIDTH, WIDTH)), ("mlp.fc1.bias", (4 * WIDTH,)),
-                            ("mlp.fc2.weight", (WIDTH, 4 * WIDTH)), ("mlp.fc2.bias", (WIDTH,))):
-            yield f"blocks.{i}.{name}", shape
-    yield "norm.weight", (WIDTH,)
-    yield "norm.bias", (WIDTH,)
-    yield "head.weight", (CLASSES, WIDTH)
-    yield "head.bias", (CLASSES,)
-
-
-def initial(name, shape):
-    values = normal(SEED, site_of(name), math.prod(shape)).reshape(shape)
-    if len(shape) == 1:
-        return 0.1 * values + (1 if "norm" in name and name.endswith("weight") else 0)
-    return 0.4 * values
-
-
-SHAPES = dict(parameter_shapes())
-PARAMETERS = {name: torch.from_numpy(initial(name, shape)) for name, shape in SHAPES.items()}
-PIXELS = words(SEED, site_of("golden.pictures"), COUNT * SIDE * SIDE * 3)[:, 0] % 256
-IMAGES = torch.from_numpy((PIXELS.astype(float) / 255 - 0.5) / 0.25).reshape(COUNT, SIDE, SIDE, 3)
-LABELS = torch.arange(COUNT) % CLASSES
-
-
-class Network:
-    """The forward pass. `seen`: what analyses look at; `branches`, `skips`: replacements of part 0, 1, ... on the way."""
-
-    def __init__(self, p):
-        self.p = p
-
-    def __call__(self, images, branches={}, skips={}):
-        self.seen = {"out": [], "branch": [], "skip": [], "attention": []}
-        x = self.embed(images)
-        self.seen["out"].append(x)
-        for i in range(DEPTH):
-            for part, kind in enumerate(("msa", "mlp")):
-                b = getattr(self, kind)(i, x)
-                self.seen["branch"].append(b)
-                self.seen["skip"].append(x)
-                index = 2 * i + part
-                b = branches.get(index, lambda t: t)(b)
-                x = skips.get(index, lambda t: t)(x) + b
-                self.seen["out"].append(x)
-        return self.read(x)
-
-    def embed(self, images):
-        n = len(images)
-        patches = images.reshape(n, GRID, PATCH, GRID, PATCH, 3).permute(0, 1, 3, 2, 4, 5).reshape(n, GRID * GRID, -1)
-        x = patches @ self.p["patch_embed.proj.weight"].reshape(WIDTH, -1).T + self.p["patch_embed.proj.bias"]
-        return torch.cat([self.p["cls_token"].expand(n, 1, WIDTH), x], 1) + self.p["pos_embed"]
-
-    def read(self, x):
-        x = self.norm("norm", x)[:, 0]
-        return x @ self.p["head.weight"].T + self.p["head.bias"]
-
-    def norm(self, name, x, held=None):
-        """`held`: the same with the deviation of another input."""
-        at = x if held is None else held
-        deviation = torch.sqrt(at.var(-1, unbiased=False, keepdim=True) + 1e-6)
-        return (x - x.mean(-1, keepdim=True)) / deviation * self.p[name + ".weight"] + self.p[name + ".bias"]
-
-    def linear(self, name, x):
-        return x @ self.p[name + ".weight"].T + self.p[name + ".bias"]
-
-    def msa(self, i, x, held=None):
-        n = len(x)
-        qkv = self.linear(f"blocks.{i}.attn.qkv", self.norm(f"blocks.{i}.norm1", x, held))
-        q, k, v = qkv.reshape(n, TOKENS, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
-        if held is None:
-            a = (q @ k.transpose(-1, -2) / math.sqrt(WIDTH // HEADS)).softmax(-1)
-            self.seen["attention"].append(a)
-        else:
-            a = self.held_attention[i]
-        y = (a @ v).permute(0, 2, 1, 3).reshape(n, TOKENS, WIDTH)
-        return self.linear(f"blocks.{i}.attn.proj", y)
-
-    def mlp(self, i, x, held=None):
-        z = self.linear(f"blocks.{i}.mlp.fc1", self.norm(f"blocks.{i}.norm2", x, held))
-        at = z if held is None else self.linear(f"blocks.{i}.mlp.fc1", self.norm(f"blocks.{i}.norm2", held))
-        gate = 0.5 * (1 + torch.erf(at / math.sqrt(2)))
-        return self.linear(f"blocks.{i}.mlp.fc2", z * gate)
 
 
 network = Network(PARAMETERS)
@@ -144,13 +47,16 @@ def attention():
     for a in seen["attention"]:
         a = a.numpy()
         inner = a[:, :, 1:, 1:]
-        for name, weights in (("renormalised", inner / inner.sum(-1, keepdims=True)), ("dropped", inner)):
-            tensors.setdefault("distance." + name, []).append((weights * apart).sum(-1).mean((0, 2)))
+        for name, weights in (("renormalised", inner / inner.sum(-1, keepdims=True)), ("dropped",
+                                                                                       inner)):
+            tensors.setdefault("distance." + name, []).append((weights * apart).sum(-1).mean(
+                (0, 2)))
         tensors.setdefault("class_mass", []).append(a[:, :, 1:, 0].mean((0, 2)))
         entropy = -(a * np.log(a)).sum(-1)
         tensors.setdefault("entropy.places", []).append(entropy[:, :, 1:].mean((0, 2)))
         tensors.setdefault("entropy.class", []).append(entropy[:, :, 0].mean(0))
-    for name in ("distance.renormalised", "distance.dropped", "class_mass", "entropy.places", "entropy.class"):
+    for name in ("distance.renormalised", "distance.dropped", "class_mass", "entropy.places",
+                 "entropy.class"):
         keep(name, np.concatenate(tensors[name]))
 
 
@@ -190,7 +96,8 @@ def attention_gradients(n):
         a = (q @ k.transpose(-1, -2) / math.sqrt(WIDTH // HEADS)).softmax(-1)
         a = a if a.requires_grad else a.requires_grad_()
         leaves.append(a)
-        return network.linear(f"blocks.{i}.attn.proj", (a @ v).permute(0, 2, 1, 3).reshape(1, TOKENS, WIDTH))
+        return network.linear(f"blocks.{i}.attn.proj", (a @ v).permute(0, 2, 1,
+                                                                       3).reshape(1, TOKENS, WIDTH))
 
     network.msa = watched
     network.seen = {"out": [], "branch": [], "skip": [], "attention": []}
@@ -202,15 +109,20 @@ def attention_gradients(n):
 
 
 def rollouts():
-    maps = {name: [] for name in ("mean", "max", "min", "discard", "script", "gradient", "class_specific")}
+    maps = {
+        name: []
+        for name in ("mean", "max", "min", "discard", "script", "gradient", "class_specific")
+    }
     for n in range(4):
         a = [layer[n].numpy() for layer in seen["attention"]]
         g = attention_gradients(n)
         maps["mean"].append(rollout([x.mean(0) for x in a]))
         maps["max"].append(rollout([x.max(0) for x in a]))
         maps["min"].append(rollout([x.min(0) for x in a]))
-        maps["discard"].append(rollout([without_smallest(x.max(0), 0.9, lambda i: i % TOKENS == 0) for x in a]))
-        maps["script"].append(rollout([without_smallest(x.max(0), 0.9, lambda i: i == 0) for x in a], "columns"))
+        maps["discard"].append(
+            rollout([without_smallest(x.max(0), 0.9, lambda i: i % TOKENS == 0) for x in a]))
+        maps["script"].append(
+            rollout([without_smallest(x.max(0), 0.9, lambda i: i == 0) for x in a], "columns"))
         maps["gradient"].append(rollout([np.maximum((x * y).mean(0), 0) for x, y in zip(a, g)]))
         relevance = np.eye(TOKENS)  # Chefer, Gur and Wolf (ICCV 2021): R <- R + mean_h (A dA)^+ R
         for x, y in zip(a, g):
@@ -223,7 +135,8 @@ def rollouts():
 # --- rollout by norms: every source by itself through the linearised block ---
 
 def transport(kind, i, x, groups):
-    """R_(t,g),(s,g') = |P_g J_ts P_g' x_s| / sum of the row, of x + branch(x) with gates and statistics held at x."""
+    """R_(t,g),(s,g') = |P_g J_ts P_g' x_s| / sum of the row, of x + branch(x) with gates and
+    statistics held at x."""
     width = WIDTH // groups
 
     def block(u):
@@ -278,8 +191,9 @@ def parts():
     keep("lesion.right", [right(branches={i: torch.zeros_like}) for i in range(count)])
     keep("lesion.right_mean", [right(branches={i: lambda b: b.mean(0, keepdim=True).expand_as(b)})
                                for i in range(count)])
-    keep("lesion.right_block", [right(branches={2 * i: torch.zeros_like, 2 * i + 1: torch.zeros_like})
-                                for i in range(DEPTH)])
+    keep("lesion.right_block", [
+        right(branches={2 * i: torch.zeros_like, 2 * i + 1: torch.zeros_like}) for i in range(DEPTH)
+    ])
 
 
 # --- receptive fields, spectra, variance ---
@@ -291,7 +205,9 @@ def fields():
         def at_centre(image):
             network(image[None])
             return network.seen["out"][layer][0, centre]
-        jacobians = torch.stack([torch.autograd.functional.jacobian(at_centre, IMAGES[n]) for n in range(2)])
+
+        jacobians = torch.stack(
+            [torch.autograd.functional.jacobian(at_centre, IMAGES[n]) for n in range(2)])
         energy.append((jacobians ** 2).sum(-1).mean((0, 1)))  # (N, C, H, W, 3)
         absolute.append(jacobians.abs().sum(-1).mean((0, 1)))
     keep("field.energy", torch.stack(energy))
@@ -303,9 +219,11 @@ def spectra():
         maps = x[:, 1:].reshape(COUNT, GRID, GRID, WIDTH).numpy()
         tensors.setdefault("variance", []).append(maps.var((1, 2), ddof=1).mean())
     keep("variance", tensors["variance"])
-    # Maps of even and odd sides, through the published lines: shift, mean of the logarithm, diagonal, less the centre.
+    # Maps of even and odd sides, through the published lines: shift, mean of the logarithm,
+    # diagonal, less the centre.
     for side in (14, 7):
-        maps = normal(SEED, site_of("golden.maps"), 3 * side * side * 2).reshape(3, side, side, 2).cumsum(1).cumsum(2)
+        maps = normal(SEED, site_of("golden.maps"),
+                      3 * side * side * 2).reshape(3, side, side, 2).cumsum(1).cumsum(2)
         amplitude = np.log(np.abs(np.fft.fft2(maps, axes=(1, 2))) + 1e-6)
         mean = np.fft.fftshift(amplitude, (1, 2)).mean((0, 3))
         diagonal = np.diag(mean)[side // 2:]
@@ -338,13 +256,17 @@ def minibatch_cka(first, second, batch):
 
 
 def similarities():
-    for name, layers in (("flat", [x.numpy() for x in seen["out"]]),  # the class token counts, but not in the mean
+    # The class token counts, but not in the mean.
+    for name, layers in (("flat", [x.numpy() for x in seen["out"]]),
                          ("pooled", [x[:, 1:].mean(1).numpy() for x in seen["out"]])):
         keep("cka." + name, [[minibatch_cka(a, b, 8) for b in layers] for a in layers])
     layers = [x[:, 1:].numpy() for x in seen["out"]]
     patches = IMAGES.numpy().reshape(COUNT, GRID, PATCH, GRID, PATCH, 3)
-    keep("localisation", [[minibatch_cka(layers[-1][:, t], patches[:, s // GRID, :, s % GRID], COUNT)
-                           for s in range(GRID * GRID)] for t in range(GRID * GRID)])
+    keep("localisation", [[
+        minibatch_cka(layers[-1][:, t], patches[:, s // GRID, :, s % GRID], COUNT)
+        for s in range(GRID * GRID)
+    ]
+                          for t in range(GRID * GRID)])
 
 
 # --- curvature and landscape ---
@@ -383,7 +305,8 @@ def curvature():
 
 
 def direction(seed, by_filter):
-    """Li et al. (2018): each output filter as long as the weights' own. Park and Kim's script: each place across."""
+    """Li et al. (2018): each output filter as long as the weights' own. Park and Kim's script: each
+    place across."""
     parts = {}
     for name, shape in SHAPES.items():
         w, d = initial(name, shape), np.zeros(shape)
@@ -391,7 +314,8 @@ def direction(seed, by_filter):
             d = normal(seed, site_of("landscape." + name), w.size).reshape(shape)
             if by_filter:
                 axes = tuple(range(1, len(shape)))
-                d *= np.sqrt((w ** 2).sum(axes, keepdims=True)) / (np.sqrt((d ** 2).sum(axes, keepdims=True)) + 1e-10)
+                d *= np.sqrt((w**2).sum(axes, keepdims=True)) / (np.sqrt(
+                    (d**2).sum(axes, keepdims=True)) + 1e-10)
             else:
                 d *= np.sqrt((w ** 2).sum(0)) / (np.sqrt((d ** 2).sum(0)) + 1e-7)
         parts[name] = d
@@ -429,17 +353,20 @@ def calibration():
     order = np.argsort(confidence, kind="stable")
     equal = [order[np.arange(n) * bins // n == b] for b in range(bins)]
     adaptive = sum(len(i) / n * abs(confidence[i].mean() - correct[i].mean()) for i in equal)
-    classwise = np.mean([(g[:, 0] * np.abs(g[:, 1])).sum() for g in (gaps(p[:, c], labels == c) for c in range(k))])
+    classwise = np.mean([(g[:, 0] * np.abs(g[:, 1])).sum()
+                         for g in (gaps(p[:, c], labels == c) for c in range(k))])
     nll = -np.log(p[np.arange(n), labels]).mean()
     brier = ((p - np.eye(k)[labels]) ** 2).sum(1).mean()
-    keep("calibration.scores", [(share * np.abs(gap)).sum(), (share * gap).sum(), np.abs(gap).max(), adaptive,
-                                classwise, nll, brier, correct.mean()])
+    keep("calibration.scores", [(share * np.abs(gap)).sum(), (share * gap).sum(),
+                                np.abs(gap).max(), adaptive, classwise, nll, brier,
+                                correct.mean()])
 
     def scaled_nll(log_temperature):
         s = z[::2] / np.exp(log_temperature)  # every second picture fits it
         return (scipy.special.logsumexp(s, 1) - s[np.arange(len(s)), labels[::2]]).mean()
 
-    found = scipy.optimize.minimize_scalar(scaled_nll, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10})
+    found = scipy.optimize.minimize_scalar(scaled_nll, bounds=(-5, 5), method="bounded",
+                                           options={"xatol": 1e-10})
     keep("calibration.temperature", [np.exp(found.x)])
     keep("calibration.labels", labels)
 
@@ -448,13 +375,15 @@ def calibration():
 
 def ridge():
     for name, n, d in (("tall", 40, 6), ("wide", 9, 14)):
-        x = normal(SEED, site_of("golden.ridge." + name), n * d).reshape(n, d) * (1 + np.arange(d)) + 3
+        x = normal(SEED, site_of("golden.ridge." + name), n * d).reshape(n,
+                                                                         d) * (1 + np.arange(d)) + 3
         labels = np.arange(n) * 7 % 3
         y = 2.0 * np.eye(3)[labels] - 1
         mean, deviation = x.mean(0), x.std(0)
         s = (x - mean) / deviation
         for penalty in (0.1, 10.0):
-            w = np.linalg.solve(s.T @ s + penalty * np.eye(d), s.T @ (y - y.mean(0))) / deviation[:, None]
+            w = np.linalg.solve(s.T @ s + penalty * np.eye(d),
+                                s.T @ (y - y.mean(0))) / deviation[:, None]
             keep(f"ridge.{name}.{penalty:g}", np.vstack([w, y.mean(0) - mean @ w]))
 
 
@@ -479,7 +408,8 @@ def conflicts():
     members = [[0, 4, 5], [1], [2, 3, 9, 10], [7, 8]]
     for name, pool in (("mean", np.mean), ("sum", np.sum), ("max", np.max)):
         keep("decided." + name, np.stack([pool(p[:, m], axis=1) for m in members], 1).argmax(1))
-    first, second = uniform(SEED, site_of("golden.first"), 60) < 0.7, uniform(SEED, site_of("golden.second"), 60) < 0.5
+    first, second = uniform(SEED, site_of("golden.first"),
+                            60) < 0.7, uniform(SEED, site_of("golden.second"), 60) < 0.5
     table = np.histogram2d(first, second, bins=2)[0] / 60  # Cohen 1960, from the table of counts
     observed, expected = np.trace(table), table.sum(0) @ table.sum(1)
     keep("kappa", [(observed - expected) / (1 - expected)])

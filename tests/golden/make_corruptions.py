@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-# Makes corruptions.safetensors of test_corruptions.cpp: the common corruptions by the libraries that the published
-# programs use (numpy, scipy, scikit-image, OpenCV, Pillow), from the random numbers that the library itself draws
-# (Philox, re-implemented here). Motion blur follows ImageMagick's formula; frost has no golden values.
+# Makes corruptions.safetensors of test_corruptions.cpp: the common corruptions by the libraries
+# that the published programs use (numpy, scipy, scikit-image, OpenCV, Pillow), from the random
+# numbers that the library itself draws (Philox, re-implemented here). Motion blur follows
+# ImageMagick's formula; frost has no golden values.
 #   make_corruptions.py      writes corruptions.safetensors beside this script
-# Made with numpy 2.4.6, scipy 1.17.1, scikit-image 0.26.0, opencv-python-headless 5.0.0, Pillow 13.0.0.
-# The file holds picture_32 and picture_96 (side, side, 3) and, for each kind and size, KIND_SIDE (5, 192): every
-# severity at 192 places spread over the picture.
+# Made with numpy 2.4.6, scipy 1.17.1, scikit-image 0.26.0, opencv-python-headless 5.0.0, Pillow
+# 13.0.0. The file holds picture_32 and picture_96 (side, side, 3) and, for each kind and size,
+# KIND_SIDE (5, 192): every severity at 192 places spread over the picture.
 import json
 import os
 import struct
@@ -35,13 +36,16 @@ class Random:
         return self.words[self.at - count:self.at]
 
     def uniform(self, shape=(), low=0.0, high=1.0):
-        u = (self.next(int(np.prod(shape))) >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
-        return (np.float32(low) + (np.float32(high) - np.float32(low)) * u).astype(float).reshape(shape)
+        u = (self.next(int(np.prod(shape))) >> np.uint64(8)).astype(np.float32) * np.float32(2.0**
+                                                                                             -24)
+        return (np.float32(low) +
+                (np.float32(high) - np.float32(low)) * u).astype(float).reshape(shape)
 
     def normal(self, shape):
         w = self.next(2 * int(np.prod(shape))).astype(float).reshape(-1, 2)
         u, t = (w[:, 0] + 0.5) * 2.0**-32, w[:, 1] * 2.0**-32
-        return (np.sqrt(-2 * np.log(u)) * np.cos(6.283185307179586 * t)).astype(np.float32).astype(float).reshape(shape)
+        return (np.sqrt(-2 * np.log(u)) * np.cos(6.283185307179586 * t)).astype(
+            np.float32).astype(float).reshape(shape)
 
     def below(self, bound):
         return int(self.next(1)[0]) * bound >> 32
@@ -57,7 +61,8 @@ def clipped_zoom(img, factor):
     side = img.shape[0]
     crop = int(np.ceil(side / factor))
     top = (side - crop) // 2
-    img = scipy.ndimage.zoom(img[top:top + crop, top:top + crop], (factor, factor) + (1,) * (img.ndim - 2), order=1)
+    img = scipy.ndimage.zoom(img[top:top + crop, top:top + crop],
+                             (factor, factor) + (1,) * (img.ndim - 2), order=1)
     trim = (img.shape[0] - side) // 2
     return img[trim:trim + side, trim:trim + side]
 
@@ -88,14 +93,16 @@ def plasma(side, decay, random):
         total = total + np.roll(total, -1, 1)
         array[half::step, half::step] = moved(total)
         middles = array[half::step, half::step]
-        array[::step, half::step] = moved(middles + np.roll(middles, 1, 0) + corners + np.roll(corners, -1, 1))
-        array[half::step, ::step] = moved(middles + np.roll(middles, 1, 1) + corners + np.roll(corners, -1, 0))
+        array[::step, half::step] = moved(middles + np.roll(middles, 1, 0) + corners +
+                                          np.roll(corners, -1, 1))
+        array[half::step, ::step] = moved(middles + np.roll(middles, 1, 1) + corners +
+                                          np.roll(corners, -1, 0))
         step, wobble = half, wobble / decay
     array -= array.min()
     return array / array.max()
 
 
-# --- the corruptions: x is the 8-bit picture, r the random numbers, c the parameters; the result is in 0 to 255 ---
+# --- the corruptions: x is the 8-bit picture, r the random numbers, c the parameters; the result is
 
 def gaussian_noise(x, r, c):
     return (x / 255 + c * r.normal(x.shape)) * 255
@@ -207,25 +214,29 @@ def elastic_transform(x, r, c):
     unit = side if side <= 64 else side * 244 / 224
     amount, sigma, affine = (unit * v for v in c)
     centre, reach = side // 2, side // 3
-    start = np.float32([[centre + reach] * 2, [centre + reach, centre - reach], [centre - reach] * 2])
+    start = np.float32([[centre + reach] * 2, [centre + reach, centre - reach],
+                        [centre - reach] * 2])
     end = start + (2 * r.uniform((3, 2)) - 1) * affine
     # The exact affine map; OpenCV's warpAffine rounds places to 1/32 of a pixel.
     forward = np.linalg.solve(np.c_[start, np.ones(3)], end).T
     back = np.linalg.inv(np.vstack([forward, [0, 0, 1]]))
     gx, gy = np.meshgrid(np.arange(side), np.arange(side))
-    px, py = back[0, 0] * gx + back[0, 1] * gy + back[0, 2], back[1, 0] * gx + back[1, 1] * gy + back[1, 2]
+    px, py = back[0, 0] * gx + back[0, 1] * gy + back[
+        0, 2], back[1, 0] * gx + back[1, 1] * gy + back[1, 2]
     take = lambda img, y, x, mode: np.stack(
-        [scipy.ndimage.map_coordinates(img[..., k], [y, x], order=1, mode=mode) for k in range(3)], -1)
+        [scipy.ndimage.map_coordinates(img[..., k], [y, x], order=1, mode=mode)
+         for k in range(3)], -1)
     x = take(x / 255, py, px, "mirror")
-    move = lambda: scipy.ndimage.gaussian_filter(2 * r.uniform((side, side)) - 1, sigma, mode="reflect",
-                                                 truncate=3) * amount
+    move = lambda: scipy.ndimage.gaussian_filter(2 * r.uniform(
+        (side, side)) - 1, sigma, mode="reflect", truncate=3) * amount
     dx, dy = move(), move()
     return take(x, gy + dy, gx + dx, "reflect") * 255
 
 
 def pixelate(x, r, c):
     side = x.shape[0]
-    return np.array(Image.fromarray(x).resize((int(side * c),) * 2, Image.BOX).resize((side, side), Image.BOX))
+    return np.array(
+        Image.fromarray(x).resize((int(side * c), ) * 2, Image.BOX).resize((side, side), Image.BOX))
 
 
 def jpeg_compression(x, r, c):
@@ -237,35 +248,57 @@ def jpeg_compression(x, r, c):
 CIFAR = {
     gaussian_noise: [.04, .06, .08, .09, .10], shot_noise: [500, 250, 100, 75, 50],
     impulse_noise: [.01, .02, .03, .05, .07], speckle_noise: [.06, .1, .12, .16, .2],
-    gaussian_blur: [.4, .6, .7, .8, 1], defocus_blur: [(.3, .4), (.4, .5), (.5, .6), (1, .2), (1.5, .1)],
-    glass_blur: [(.05, 1, 1), (.25, 1, 1), (.4, 1, 1), (.25, 1, 2), (.4, 1, 2)],
-    motion_blur: [(6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)],
-    zoom_blur: [(1.06, .01), (1.11, .01), (1.16, .01), (1.21, .01), (1.26, .01)],
-    snow: [(.1, .2, 1, .6, 8, 3, .95), (.1, .2, 1, .5, 10, 4, .9), (.15, .3, 1.75, .55, 10, 4, .9),
-           (.25, .3, 2.25, .6, 12, 6, .85), (.3, .3, 1.25, .65, 14, 12, .8)],
-    fog: [(.2, 3), (.5, 3), (.75, 2.5), (1, 2), (1.5, 1.75)],
-    spatter: [(.62, .1, .7, .7, .5, 0), (.65, .1, .8, .7, .5, 0), (.65, .3, 1, .69, .5, 0), (.65, .1, .7, .69, .6, 1),
-              (.65, .1, .5, .68, .6, 1)],
-    brightness: [.05, .1, .15, .2, .3], contrast: [.75, .5, .4, .3, .15],
-    saturate: [(.3, 0), (.1, 0), (1.5, 0), (2, .1), (2.5, .2)],
-    elastic_transform: [(0, 0, .08), (.05, .2, .07), (.08, .06, .06), (.1, .04, .05), (.1, .03, .03)],
-    pixelate: [.95, .9, .85, .75, .65], jpeg_compression: [80, 65, 58, 50, 40]}
+    gaussian_blur: [.4, .6, .7, .8, 1], defocus_blur: [(.3, .4), (.4, .5), (.5, .6), (1, .2),
+                                                       (1.5, .1)], glass_blur: [(.05, 1, 1),
+                                                                                (.25, 1, 1),
+                                                                                (.4, 1, 1),
+                                                                                (.25, 1, 2),
+                                                                                (.4, 1, 2)],
+    motion_blur: [(6, 1), (6, 1.5), (6, 2), (8, 2),
+                  (9, 2.5)], zoom_blur: [(1.06, .01), (1.11, .01), (1.16, .01), (1.21, .01),
+                                         (1.26, .01)], snow: [(.1, .2, 1, .6, 8, 3, .95),
+                                                              (.1, .2, 1, .5, 10, 4, .9),
+                                                              (.15, .3, 1.75, .55, 10, 4, .9),
+                                                              (.25, .3, 2.25, .6, 12, 6, .85),
+                                                              (.3, .3, 1.25, .65, 14, 12, .8)],
+    fog: [(.2, 3), (.5, 3), (.75, 2.5), (1, 2), (1.5, 1.75)], spatter: [
+        (.62, .1, .7, .7, .5, 0), (.65, .1, .8, .7, .5, 0), (.65, .3, 1, .69, .5, 0),
+        (.65, .1, .7, .69, .6, 1), (.65, .1, .5, .68, .6, 1)
+    ], brightness: [.05, .1, .15, .2, .3], contrast: [.75, .5, .4, .3, .15], saturate: [
+        (.3, 0), (.1, 0), (1.5, 0), (2, .1), (2.5, .2)
+    ], elastic_transform: [(0, 0, .08), (.05, .2, .07), (.08, .06, .06), (.1, .04, .05),
+                           (.1, .03, .03)], pixelate: [.95, .9, .85, .75,
+                                                       .65], jpeg_compression: [80, 65, 58, 50, 40]
+}
 IMAGENET = {
-    gaussian_noise: [.08, .12, .18, .26, .38], shot_noise: [60, 25, 12, 5, 3],
-    impulse_noise: [.03, .06, .09, .17, .27], speckle_noise: [.15, .2, .35, .45, .6],
-    gaussian_blur: [1, 2, 3, 4, 6], defocus_blur: [(3, .1), (4, .5), (6, .5), (8, .5), (10, .5)],
-    glass_blur: [(.7, 1, 2), (.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)],
-    motion_blur: [(10, 3), (15, 5), (15, 8), (15, 12), (20, 15)],
-    zoom_blur: [(1.11, .01), (1.16, .01), (1.21, .02), (1.26, .02), (1.31, .03)],
-    snow: [(.1, .3, 3, .5, 10, 4, .8), (.2, .3, 2, .5, 12, 4, .7), (.55, .3, 4, .9, 12, 8, .7),
-           (.55, .3, 4.5, .85, 12, 8, .65), (.55, .3, 2.5, .85, 12, 12, .55)],
-    fog: [(1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)],
-    spatter: [(.65, .3, 4, .69, .6, 0), (.65, .3, 3, .68, .6, 0), (.65, .3, 2, .68, .5, 0), (.65, .3, 1, .65, 1.5, 1),
-              (.67, .4, 1, .65, 1.5, 1)],
-    brightness: [.1, .2, .3, .4, .5], contrast: [.4, .3, .2, .1, .05],
-    saturate: [(.3, 0), (.1, 0), (2, 0), (5, .1), (20, .2)],
-    elastic_transform: [(2, .7, .1), (2, .08, .2), (.05, .01, .02), (.07, .01, .02), (.12, .01, .02)],
-    pixelate: [.6, .5, .4, .3, .25], jpeg_compression: [25, 18, 15, 10, 7]}
+    gaussian_noise: [.08, .12, .18, .26,
+                     .38], shot_noise: [60, 25, 12, 5, 3], impulse_noise: [.03, .06, .09, .17, .27],
+    speckle_noise: [.15, .2, .35, .45,
+                    .6], gaussian_blur: [1, 2, 3, 4,
+                                         6], defocus_blur: [(3, .1), (4, .5), (6, .5), (8, .5),
+                                                            (10, .5)], glass_blur: [(.7, 1, 2),
+                                                                                    (.9, 2, 1),
+                                                                                    (1, 2, 3),
+                                                                                    (1.1, 3, 2),
+                                                                                    (1.5, 4, 2)],
+    motion_blur: [(10, 3), (15, 5), (15, 8), (15, 12),
+                  (20, 15)], zoom_blur: [(1.11, .01), (1.16, .01), (1.21, .02), (1.26, .02),
+                                         (1.31, .03)], snow: [(.1, .3, 3, .5, 10, 4, .8),
+                                                              (.2, .3, 2, .5, 12, 4, .7),
+                                                              (.55, .3, 4, .9, 12, 8, .7),
+                                                              (.55, .3, 4.5, .85, 12, 8, .65),
+                                                              (.55, .3, 2.5, .85, 12, 12, .55)],
+    fog: [(1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)], spatter: [(.65, .3, 4, .69, .6, 0),
+                                                                         (.65, .3, 3, .68, .6, 0),
+                                                                         (.65, .3, 2, .68, .5, 0),
+                                                                         (.65, .3, 1, .65, 1.5, 1),
+                                                                         (.67, .4, 1, .65, 1.5, 1)],
+    brightness: [.1, .2, .3, .4, .5], contrast: [.4, .3, .2, .1, .05], saturate: [
+        (.3, 0), (.1, 0), (2, 0), (5, .1), (20, .2)
+    ], elastic_transform: [(2, .7, .1), (2, .08, .2), (.05, .01, .02), (.07, .01, .02),
+                           (.12, .01, .02)], pixelate: [.6, .5, .4, .3,
+                                                        .25], jpeg_compression: [25, 18, 15, 10, 7]
+}
 
 
 def picture(side):
@@ -282,7 +315,10 @@ def write(path, tensors):
     header, body = {}, b""
     for name, array in sorted(tensors.items()):
         data = np.ascontiguousarray(array).tobytes()
-        header[name] = {"dtype": "U8", "shape": list(array.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        header[name] = {
+            "dtype": "U8", "shape": list(array.shape),
+            "data_offsets": [len(body), len(body) + len(data)]
+        }
         body += data
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -302,7 +338,8 @@ def main():
                 result = np.clip(kind(x.copy(), random, c), 0, 255)
                 rows.append(np.uint8(result + 2.55e-4).reshape(-1)[places])
             tensors[f"{kind.__name__}_{side}"] = np.stack(rows)
-    write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "corruptions.safetensors"), tensors)
+    write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "corruptions.safetensors"),
+          tensors)
 
 
 if __name__ == "__main__":

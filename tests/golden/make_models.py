@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-# Makes the golden files of test_models_golden.cpp: whole networks of torchvision, timm and plain PyTorch, run from the
-# initial values, pictures and labels that the library itself draws (Philox, re-implemented here in numpy); the small
-# ones in f64.
+# Makes the golden files of test_models_golden.cpp: whole networks of torchvision, timm and plain
+# PyTorch, run from the initial values, pictures and labels that the library itself draws (Philox,
+# re-implemented here in numpy); the small ones in f64.
 #   make_models.py [NAME ...]      writes NAME.safetensors beside this script
-# Made with PyTorch 1.13, torchvision 0.14 (Debian 12: python3-torch, python3-torchvision) and timm 0.9.12
-# (pip install --no-deps timm==0.9.12 huggingface_hub safetensors).
-# A file holds: loss, logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses, and
-# evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the test must repeat.
+# Made with PyTorch 1.13, torchvision 0.14 (Debian 12: python3-torch, python3-torchvision) and timm
+# 0.9.12 (pip install --no-deps timm==0.9.12 huggingface_hub safetensors). A file holds: loss,
+# logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses, and
+# evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the test
+# must repeat.
 import math
 import os
 import sys
@@ -28,7 +29,8 @@ SEED, JITTER_SEED, STEPS = 7, 77, 20
 # --- initial values ---
 
 def memory_order(tensor, parameter):
-    """PyTorch's layout to the library's: convolutions (O, kh, kw, I), lambda convolutions (r, r, k, u)."""
+    """PyTorch's layout to the library's: convolutions (O, kh, kw, I), lambda convolutions (r, r, k,
+    u)."""
     if tensor.dim() == 4 and not hasattr(parameter, "is_table"):
         return tensor.permute(0, 2, 3, 1)
     return tensor.permute(3, 4, 0, 1, 2) if tensor.dim() == 5 else tensor
@@ -51,12 +53,14 @@ def draw(name, parameter, kind, a):
 
 
 def initialise(model, style):
-    """style: torchvision (He fan-out convolutions), default (PyTorch), vit (timm; its cut at 2 is never reached)."""
+    """style: torchvision (He fan-out convolutions), default (PyTorch), vit (timm; its cut at 2 is
+    never reached)."""
     for path, module in model.named_modules():
         for key, parameter in module.named_parameters(prefix=path, recurse=False):
             leaf = key.rsplit(".", 1)[-1]
             if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
-                draw(key, parameter, "constant", 0 if leaf == "bias" else getattr(module, "start", 1))
+                draw(key, parameter, "constant",
+                     0 if leaf == "bias" else getattr(module, "start", 1))
             elif leaf in ("cls_token", "pos_embed", "relative_position_bias_table"):
                 draw(key, parameter, "normal", 0.02)
             elif leaf == "pos_emb":
@@ -64,10 +68,12 @@ def initialise(model, style):
             elif style == "vit" and isinstance(module, nn.Linear):
                 draw(key, parameter, *(("constant", 0) if leaf == "bias" else ("normal", 0.02)))
             elif style == "torchvision" and isinstance(module, nn.Conv2d) and ".se." not in key:
-                draw(key, parameter, "normal", math.sqrt(2 / (parameter.shape[0] * parameter[0, 0].numel())))
+                draw(key, parameter, "normal",
+                     math.sqrt(2 / (parameter.shape[0] * parameter[0, 0].numel())))
             else:
                 draw(key, parameter, "uniform", 1 / math.sqrt(module.weight[0].numel()))
-    # Zero shifts and unit scales would hide mistakes, and a zero last scale the gradients of its whole branch.
+    # Zero shifts and unit scales would hide mistakes, and a zero last scale the gradients of its
+    # whole branch.
     for key, parameter in model.named_parameters():
         if parameter.dim() == 1:
             values = parameter.data.double().numpy()
@@ -77,7 +83,8 @@ def initialise(model, style):
 # --- networks that no package has ---
 
 class Lambda(nn.Module):
-    """Lambda layer as the public ports write it: a 3-D convolution over the values (local) or a table (global)."""
+    """Lambda layer as the public ports write it: a 3-D convolution over the values (local) or a
+    table (global)."""
 
     def __init__(self, width, side, scope, heads=4, k=16, u=1):
         super().__init__()
@@ -85,7 +92,8 @@ class Lambda(nn.Module):
         self.conv_qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
         self.norm_q, self.norm_v = nn.BatchNorm2d(heads * k), nn.BatchNorm2d(u * self.v)
         if scope:
-            self.lambda_conv = nn.Conv3d(u, k, (1, scope, scope), padding=(0, scope // 2, scope // 2))
+            self.lambda_conv = nn.Conv3d(u, k, (1, scope, scope),
+                                         padding=(0, scope // 2, scope // 2))
         else:
             self.pos_emb = nn.Parameter(torch.zeros(2 * side - 1, 2 * side - 1, k, u))
             self.pos_emb.is_table = True
@@ -95,13 +103,15 @@ class Lambda(nn.Module):
             return self.lambda_conv(v).flatten(3)
         rows = torch.arange(n) // self.side
         columns = torch.arange(n) % self.side
-        e = self.pos_emb[rows[None] - rows[:, None] + self.side - 1, columns[None] - columns[:, None] + self.side - 1]
+        e = self.pos_emb[rows[None] - rows[:, None] + self.side - 1,
+                         columns[None] - columns[:, None] + self.side - 1]
         return torch.einsum("nmku,buvm->bkvn", e, v.flatten(3))
 
     def forward(self, x):
         b, _, height, width = x.shape
         n = height * width
-        q, k, v = torch.split(self.conv_qkv(x), [self.heads * self.k, self.u * self.k, self.u * self.v], 1)
+        q, k, v = torch.split(self.conv_qkv(x),
+                              [self.heads * self.k, self.u * self.k, self.u * self.v], 1)
         q = self.norm_q(q).view(b, self.heads, self.k, n)
         k = k.reshape(b, self.u, self.k, n).softmax(-1)
         v = self.norm_v(v).view(b, self.u, self.v, height, width)
@@ -111,7 +121,8 @@ class Lambda(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention in p x p windows, one relative-position table for all heads (key minus query)."""
+    """Self-attention in p x p windows, one relative-position table for all heads (key minus
+    query)."""
 
     def __init__(self, width, out, heads, depth, p):
         super().__init__()
@@ -124,10 +135,13 @@ class WindowAttention(nn.Module):
         b, _, height, width = x.shape
         p, rows, columns = self.p, height // self.p, width // self.p
         t = self.qkv(x).view(b, 3, self.heads, self.depth, rows, p, columns, p)
-        q, k, v = t.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, b * rows * columns, self.heads, p * p, self.depth)
-        index = torch.tensor([[(j // p - i // p + p - 1) * (2 * p - 1) + j % p - i % p + p - 1 for j in range(p * p)]
+        q, k, v = t.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, b * rows * columns, self.heads,
+                                                            p * p, self.depth)
+        index = torch.tensor([[(j // p - i // p + p - 1) * (2 * p - 1) + j % p - i % p + p - 1
+                               for j in range(p * p)]
                               for i in range(p * p)])
-        scores = q @ k.transpose(-1, -2) / math.sqrt(self.depth) + self.relative_position_bias_table[index, 0]
+        scores = q @ k.transpose(-1, -2) / math.sqrt(
+            self.depth) + self.relative_position_bias_table[index, 0]
         y = (scores.softmax(-1) @ v).view(b, rows, columns, self.heads, p, p, self.depth)
         return self.proj(y.permute(0, 3, 6, 1, 4, 2, 5).reshape(b, -1, height, width))
 
@@ -135,7 +149,8 @@ class WindowAttention(nn.Module):
 class PreBasic(nn.Module):
     def __init__(self, inputs, out, stride):
         super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, out, 3, stride, 1, bias=False)
+        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, out, 3, stride, 1,
+                                                                   bias=False)
         self.norm2, self.conv2 = nn.BatchNorm2d(out), nn.Conv2d(out, out, 3, 1, 1, bias=False)
         if stride != 1 or inputs != out:
             self.downsample = nn.ModuleDict({"conv": nn.Conv2d(inputs, out, 1, stride, bias=False)})
@@ -200,7 +215,8 @@ def cifar_stem(model, width=64):
 
 
 def lambda_resnet(scope, lambdas):
-    """torchvision's bottlenecks, two stages of two from width 16; (stage, block) in `lambdas` get a lambda layer."""
+    """torchvision's bottlenecks, two stages of two from width 16; (stage, block) in `lambdas` get a
+    lambda layer."""
     bottleneck = torchvision.models.resnet.Bottleneck
     model = cifar_stem(torchvision.models.ResNet(bottleneck, [1, 1, 1, 1]), 16)
     model.bn1, model.inplanes = nn.BatchNorm2d(16), 16
@@ -221,36 +237,37 @@ def lambda_resnet(scope, lambdas):
 
 
 def vit(patch, **options):
-    return timm.models.vision_transformer.VisionTransformer(img_size=32, patch_size=patch, num_classes=10, **options)
+    return timm.models.vision_transformer.VisionTransformer(img_size=32, patch_size=patch,
+                                                            num_classes=10, **options)
 
 
 # name -> (network, style, the library's model, image side, pictures, learning rate, type)
 SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
 CASES = {
-    "resnet50": (lambda: cifar_stem(torchvision.models.resnet50(num_classes=10)),
-                 "torchvision", "resnet50", 32, 4, 0.0001, DOUBLE),
-    "resnet18_large": (lambda: torchvision.models.resnet18(num_classes=10),
-                       "torchvision", "resnet18", 96, 4, 0.001, SINGLE),
+    "resnet50": (lambda: cifar_stem(torchvision.models.resnet50(num_classes=10)), "torchvision",
+                 "resnet50", 32, 4, 0.0001, DOUBLE),
+    "resnet18_large": (lambda: torchvision.models.resnet18(num_classes=10), "torchvision",
+                       "resnet18", 96, 4, 0.001, SINGLE),
     "resnext50": (lambda: cifar_stem(torchvision.models.resnext50_32x4d(num_classes=10)),
                   "torchvision", "resnext50", 32, 4, 0.001, SINGLE),
-    "resnet_rs50": (lambda: timm.create_model("resnetrs50", num_classes=10),
-                    "torchvision", "CCC.CCCC.CCCCCC.CCC:rs", 96, 4, 0.001, SINGLE),
-    "preact_resnet50": (lambda: PreNetwork("CCC.CCCC.CCCCCC.CCC", WIDTHS, True, (), 0),
-                        "default", "preact_resnet50", 32, 4, 0.0005, DOUBLE),
-    "vit_tiny": (lambda: vit(4, embed_dim=192, depth=12, num_heads=3),
-                 "vit", "vit_tiny_patch4", 32, 4, 0.01, SINGLE),
-    "vit_pooled": (lambda: vit(4, embed_dim=128, depth=6, num_heads=4, class_token=False, global_pool="avg",
-                               fc_norm=False),
-                   "vit", "vit", 32, 4, 0.01, DOUBLE),
-    "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}),
-                     "torchvision", "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
-    "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}),
-                      "torchvision", "CL.LC:bottleneck,width=16,scope=0", 16, 4, 0.01, DOUBLE),
+    "resnet_rs50": (lambda: timm.create_model("resnetrs50", num_classes=10), "torchvision",
+                    "CCC.CCCC.CCCCCC.CCC:rs", 96, 4, 0.001, SINGLE),
+    "preact_resnet50": (lambda: PreNetwork("CCC.CCCC.CCCCCC.CCC", WIDTHS, True, (), 0), "default",
+                        "preact_resnet50", 32, 4, 0.0005, DOUBLE),
+    "vit_tiny": (lambda: vit(4, embed_dim=192, depth=12, num_heads=3), "vit", "vit_tiny_patch4", 32,
+                 4, 0.01, SINGLE),
+    "vit_pooled": (lambda: vit(4, embed_dim=128, depth=6, num_heads=4, class_token=False,
+                               global_pool="avg", fc_norm=False), "vit", "vit", 32, 4, 0.01,
+                   DOUBLE),
+    "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}), "torchvision",
+                     "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
+    "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}), "torchvision",
+                      "CL.LC:bottleneck,width=16,scope=0", 16, 4, 0.01, DOUBLE),
     "alternet_50": (lambda: PreNetwork("CCC.CCCM.CCCCCM.CMCM", WIDTHS, True, (3, 6, 12, 24), 64),
                     "default", "alternet_50", 32, 4, 0.0005, DOUBLE),
-    "alternet_basic": (lambda: PreNetwork("CC.CM.CM", (8, 16, 32), False, (1, 2, 4), 8),
-                       "default", "CC.CM.CM:width=8,heads=1,head_dim=8", 16, 4, 0.05, DOUBLE),
+    "alternet_basic": (lambda: PreNetwork("CC.CM.CM", (8, 16, 32), False, (1, 2, 4), 8), "default",
+                       "CC.CM.CM:width=8,heads=1,head_dim=8", 16, 4, 0.05, DOUBLE),
 }
 
 
@@ -278,12 +295,16 @@ def run(make, style, model_name, side, count, lr, dtype):
             flat = [memory_order(p.grad, p).reshape(-1).numpy() for p in model.parameters()]
             result["loss"], result["logits"] = numpy.array(curve[0]), logits.detach().numpy()
             result["norms"] = numpy.array([numpy.linalg.norm(g) for g in flat])
-            result["entries"] = numpy.stack([g[[0, len(g) // 3, 2 * len(g) // 3, len(g) - 1]] for g in flat])
+            result["entries"] = numpy.stack(
+                [g[[0, len(g) // 3, 2 * len(g) // 3, len(g) - 1]] for g in flat])
         optimiser.step()
     model.eval()
     result["curve"] = numpy.array(curve)
     result["evaluation"] = model(x).detach().numpy()
-    metadata = {"model": model_name, "side": str(side), "images": str(count), "lr": repr(lr), "names": "\n".join(names)}
+    metadata = {
+        "model": model_name, "side": str(side), "images": str(count), "lr": repr(lr),
+        "names": "\n".join(names)
+    }
     return result, metadata
 
 
@@ -293,7 +314,10 @@ def main():
         result, metadata = run(*CASES[name])
         path = os.path.join(here, name + ".safetensors")
         write(path, result, metadata)
-        print(f"{name}: {os.path.getsize(path)} bytes, loss {result['curve'][0]:.4f} to {result['curve'][-1]:.4f}")
+        print(
+            f"{name}: {os.path.getsize(path)} bytes, loss {result['curve'][0]:.4f} to"
+            f" {result['curve'][-1]:.4f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-# Makes similarity.json, the golden values of test_similarity.cpp and test_frequency_noise.cpp, by numpy 1.24 (Debian 12:
-# python3-numpy) from the definitions, with covariances and eigenvalues where the program uses singular vectors.
+# Makes similarity.json, the golden values of test_similarity.cpp and test_frequency_noise.cpp, by
+# numpy 1.24 (Debian 12: python3-numpy) from the definitions, with covariances and eigenvalues where
+# the program uses singular vectors.
 #   make_similarity.py      writes similarity.json beside this script
-# The data are numpy's legacy generator: X = randn(100, 10), Y = randn(100, 10) + X (Kornblith's demonstration, seed
-# 1337), and, seed 7, A = randn(60, 12) * 3 / (1 + column), B = A[:, :5] @ randn(5, 8) + 0.5 randn(60, 8).
+# The data are numpy's legacy generator: X = randn(100, 10), Y = randn(100, 10) + X (Kornblith's
+# demonstration, seed 1337), and, seed 7, A = randn(60, 12) * 3 / (1 + column), B = A[:, :5] @
+# randn(5, 8) + 0.5 randn(60, 8).
 import json
 import os
 
@@ -27,7 +29,8 @@ def hsic1(k, l):
     n = len(k)
     k, l = k - np.diag(np.diag(k)), l - np.diag(np.diag(l))
     one = np.ones(n)
-    total = np.trace(k @ l) + (one @ k @ one) * (one @ l @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ k @ l @ one)
+    total = np.trace(k @ l) - 2 / (n - 2) * (one @ k @ l @ one)
+    total += (one @ k @ one) * (one @ l @ one) / ((n - 1) * (n - 2))
     return total / (n * (n - 3))
 
 
@@ -91,7 +94,8 @@ def kernels(name, x, y):
 
 
 def published_ring(h, f, s):
-    """The mask of the published noise script, zero frequency at (0, 0): a square less a smaller one, after fftshift."""
+    """The mask of the published noise script, zero frequency at (0, 0): a square less a smaller
+    one, after fftshift."""
     def square(edge):
         half = min(max(int(edge * h / (2 * np.pi)), 0), h // 2)
         mask = np.zeros((h, h))
@@ -106,7 +110,10 @@ def noise():
     signs = np.where(random.rand(16, 16) < 0.5, -1.0, 1.0)
     mask = published_ring(16, 0.5 * np.pi, 0.4)
     band = np.real(np.fft.ifft2(np.fft.fft2(signs) * mask))
-    values["noise"] = {"signs": signs.ravel().tolist(), "mask": mask.ravel().tolist(), "band": band.ravel().tolist()}
+    values["noise"] = {
+        "signs": signs.ravel().tolist(), "mask": mask.ravel().tolist(),
+        "band": band.ravel().tolist()
+    }
 
 
 demo = np.random.RandomState(1337)

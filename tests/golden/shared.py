@@ -33,7 +33,8 @@ def words(seed, site, count, step=0):
 def normal(seed, site, count):
     w = words(seed, site, count)
     u, t = (w[:, 0] + 0.5) * 2.0**-32, w[:, 1] * 2.0**-32
-    return (numpy.sqrt(-2 * numpy.log(u)) * numpy.cos(6.283185307179586 * t)).astype(numpy.float32).astype(float)
+    return (numpy.sqrt(-2 * numpy.log(u)) * numpy.cos(6.283185307179586 * t)).astype(
+        numpy.float32).astype(float)
 
 
 def uniform(seed, site, count):
@@ -47,7 +48,10 @@ def write(path, tensors, metadata=None):
     header, body = {"__metadata__": metadata or {}}, b""
     for name, array in sorted(tensors.items()):
         data = numpy.ascontiguousarray(array, "<f8").tobytes()
-        header[name] = {"dtype": "F64", "shape": list(array.shape), "data_offsets": [len(body), len(body) + len(data)]}
+        header[name] = {
+            "dtype": "F64", "shape": list(array.shape),
+            "data_offsets": [len(body), len(body) + len(data)]
+        }
         body += data
     text = json.dumps(header).encode()
     with open(path, "wb") as file:

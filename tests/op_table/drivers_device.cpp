@@ -4,11 +4,10 @@
 // To run a part of it, while writing a kernel family (build the target test_op_table_emulated):
 //
 //   tests/test_op_table_emulated                                  everything
-//   PASSBAND_ROWS=softmax tests/test_op_table_emulated            rows whose name contains one of
-//     these words
+//   PASSBAND_ROWS=softmax tests/test_op_table_emulated            rows with such a word in the name
 //   PASSBAND_ROWS=conv2d,matmul tests/test_op_table_emulated -tc="*gradients*"
-//   PASSBAND_EMULATOR="order=greedy,seed=3" tests/test_op_table_emulated   another schedule
-//     (cuda_emulator/controls.h)
+//   PASSBAND_EMULATOR="order=greedy,seed=3" tests/test_op_table_emulated
+//                                                  another schedule (cuda_emulator/controls.h)
 //
 // What a result may be off by: tolerance * eps * sqrt(K) of the row (op_table.h), against the same
 // op in f64 on the CPU from the same rounded inputs; gradients get gradient_tolerance. So the

@@ -1,0 +1,36 @@
+// Small networks of every family, and pictures of noise, for tests of whole models.
+#pragma once
+#include <vector>
+
+#include "tensor/core/random.h"
+#include "tensor/core/tensor.h"
+
+namespace passband::testing {
+
+struct Family {
+  const char* name;
+  int64_t side;
+};
+inline const std::vector<Family> kFamilies = {{"CC.CC:basic,width=8", 16},
+                                              {"CC.CC:bottleneck,width=8", 16},
+                                              {"CC.CC:preact,width=8", 16},
+                                              {"CC.CC:preact,bottleneck,width=8", 80},
+                                              {"CC.CC:rs,bottleneck,width=8", 80},
+                                              {"CL.LC:width=8,scope=5", 16},
+                                              {"CL.LC:bottleneck,width=8,scope=0", 16},
+                                              {"CL.LM:width=8,scope=5,heads=1,head_dim=8", 16},
+                                              {"CM.MC:width=8,heads=1,head_dim=8", 16},
+                                              {"resnet", 16},
+                                              {"alternet", 16},
+                                              {"lambda_resnet", 16},
+                                              {"vit", 16},
+                                              {"vit_tiny_patch8", 16}};
+
+inline Tensor noise(const Shape& shape, uint64_t seed) {
+  Tensor x = Tensor::empty(shape);
+  for (int64_t i = 0; i < x.numel(); ++i)
+    x.data<float>()[i] = random_normal({seed, 0, site_of("noise")}, static_cast<uint64_t>(i));
+  return x;
+}
+
+}  // namespace passband::testing
