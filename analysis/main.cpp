@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "analysis/along.h"
-#include "analysis/console.h"
-#include "analysis/study.h"
+#include "analysis/study/along.h"
+#include "analysis/study/console.h"
+#include "analysis/study/study.h"
 #include "tensor/core/device_choice.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"

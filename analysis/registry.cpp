@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <iterator>
 
-#include "analysis/analysis.h"
-#include "analysis/loss_sections.h"
+#include "analysis/loss/loss_sections.h"
+#include "analysis/places/spatial_sections.h"
+#include "analysis/relevance/rollout_sections.h"
 #include "analysis/representation_sections.h"
-#include "analysis/rollout_sections.h"
-#include "analysis/spatial_sections.h"
+#include "analysis/study/analysis.h"
 
 namespace passband {
 namespace {

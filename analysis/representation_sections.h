@@ -1,7 +1,7 @@
 // The sections on what layers represent: similarity, frequencies, reach. Their rows, with costs and
 // options, are in registry.cpp.
 #pragma once
-#include "analysis/analysis.h"
+#include "analysis/study/analysis.h"
 
 namespace passband {
 

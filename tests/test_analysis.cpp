@@ -4,9 +4,9 @@
 #include <cmath>
 #include <numbers>
 
-#include "analysis/attention_reach.h"
-#include "analysis/calibration.h"
-#include "analysis/spectrum.h"
+#include "analysis/decisions/calibration.h"
+#include "analysis/frequency/spectrum.h"
+#include "analysis/reach/attention_reach.h"
 #include "tensor/core/random.h"
 
 using namespace passband;

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <set>
 
-#include "analysis/analysis.h"
-#include "analysis/compare.h"
-#include "analysis/study.h"
+#include "analysis/study/analysis.h"
+#include "analysis/study/compare.h"
+#include "analysis/study/study.h"
 
 using namespace passband;
 

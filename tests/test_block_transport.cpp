@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "analysis/block_transport.h"
-#include "analysis/frozen_parameters.h"
-#include "analysis/perturbation.h"
-#include "analysis/rollout.h"
+#include "analysis/relevance/block_transport.h"
+#include "analysis/relevance/perturbation.h"
+#include "analysis/relevance/rollout.h"
+#include "analysis/study/frozen_parameters.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"

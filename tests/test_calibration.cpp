@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "analysis/calibration.h"
+#include "analysis/decisions/calibration.h"
 #include "tensor/core/random.h"
 
 using namespace passband;

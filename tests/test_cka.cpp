@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "analysis/cka.h"
+#include "analysis/similarity/cka.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"

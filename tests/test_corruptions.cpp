@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "analysis/loss_sections.h"
-#include "analysis/robustness.h"
+#include "analysis/decisions/robustness.h"
+#include "analysis/loss/loss_sections.h"
 #include "data/augment.h"
 #include "models/weights.h"
 #include "tensor/cpu/parallel.h"

@@ -8,8 +8,8 @@
 #include <numbers>
 #include <numeric>
 
-#include "analysis/frequency_noise.h"
-#include "analysis/spectrum.h"
+#include "analysis/frequency/frequency_noise.h"
+#include "analysis/frequency/spectrum.h"
 #include "tensor/ops/fft.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <set>
 
-#include "analysis/cka.h"
-#include "analysis/growth.h"
+#include "analysis/similarity/cka.h"
+#include "analysis/similarity/growth.h"
 #include "data/subset.h"
 #include "tensor/core/error.h"
 #include "tensor/core/random.h"

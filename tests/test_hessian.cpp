@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "analysis/hessian.h"
-#include "analysis/loss_sections.h"
+#include "analysis/loss/hessian.h"
+#include "analysis/loss/loss_sections.h"
 #include "models/vit.h"
 #include "nn/context.h"
 #include "tensor/ops/matmul.h"

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <numbers>
 
-#include "analysis/landscape.h"
-#include "analysis/loss_sections.h"
+#include "analysis/loss/landscape.h"
+#include "analysis/loss/loss_sections.h"
 #include "analysis/report/contour.h"
 #include "analysis/report/svg.h"
 #include "analysis/report/table.h"

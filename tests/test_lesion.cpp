@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/lesion.h"
-#include "analysis/loss_sections.h"
+#include "analysis/loss/lesion.h"
+#include "analysis/loss/loss_sections.h"
 #include "nn/context.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/test_analysis_models.h"

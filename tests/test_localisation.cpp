@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "analysis/localisation.h"
-#include "analysis/skip.h"
+#include "analysis/places/localisation.h"
+#include "analysis/places/skip.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"

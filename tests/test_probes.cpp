@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "analysis/probes.h"
-#include "analysis/ridge.h"
+#include "analysis/places/probes.h"
+#include "analysis/places/ridge.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/depth_axis.h"
-#include "analysis/kernel_maps.h"
+#include "analysis/similarity/kernel_maps.h"
+#include "analysis/study/depth_axis.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"

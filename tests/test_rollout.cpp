@@ -4,9 +4,9 @@
 
 #include <cmath>
 
-#include "analysis/block_transport.h"
-#include "analysis/perturbation.h"
-#include "analysis/rollout.h"
+#include "analysis/relevance/block_transport.h"
+#include "analysis/relevance/perturbation.h"
+#include "analysis/relevance/rollout.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"

@@ -9,9 +9,9 @@
 #include <map>
 #include <set>
 
-#include "analysis/imagenet_categories.h"
+#include "analysis/decisions/imagenet_categories.h"
+#include "analysis/decisions/shape_bias.h"
 #include "analysis/report/png.h"
-#include "analysis/shape_bias.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "analysis/cka.h"
-#include "analysis/decompositions.h"
-#include "analysis/layer_map.h"
-#include "analysis/subspace_similarity.h"
+#include "analysis/similarity/cka.h"
+#include "analysis/similarity/layer_map.h"
+#include "analysis/similarity/subspace_similarity.h"
+#include "analysis/study/decompositions.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"

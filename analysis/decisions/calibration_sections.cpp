@@ -1,0 +1,234 @@
+// Sections: is the confidence honest, and what is taken for what?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/decisions/calibration.h"
+#include "analysis/report/text.h"
+#include "analysis/study/analysis.h"
+#include "analysis/study/compare.h"
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace {
+
+// of the calibration section, unless it is given others: then they share no pass
+constexpr int64_t kBins = 15;
+
+CalibrationResult measure(const Subject& subject, const AnalysisInput& input, int64_t bins,
+                          const Progress& progress) {
+  const Dataset& data = *input.data;
+  Calibration sums(data.num_classes(), bins);
+  run_pass(
+      *subject.model, data,
+      {.images = input.images_or(data.count), .batch_size = 250, .progress = progress}, {"logits"},
+      [](const TapSite&, const Tensor&) {},
+      [&](const std::vector<int64_t>& indices, const Tensor&, const Tensor& logits) {
+        std::vector<int32_t> labels;
+        for (const int64_t index : indices)
+          labels.push_back(data.labels[static_cast<size_t>(index)]);
+        sums.add(logits, labels);
+      });
+  return sums.result();
+}
+
+// Both sections read the same pass; the second one to come finds it done.
+std::vector<CalibrationResult> measure_all(const AnalysisInput& input, int64_t bins) {
+  std::vector<CalibrationResult> results;
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const std::string key =
+        fmt::format("calibration {} {} {} {}", subject.fingerprint,
+                    static_cast<const void*>(subject.model.get()), input.images, bins);
+    const Progress part = input.part_of(s);
+    results.push_back(input.memo->get<CalibrationResult>(
+        key, [&] { return measure(subject, input, bins, part); }));
+  }
+  return results;
+}
+
+std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+
+std::string_view manner(const CalibrationResult& r) {
+  if (std::abs(r.signed_ece) < 0.005) return "neither over- nor under-confident";
+  return r.signed_ece > 0 ? "over-confident" : "under-confident";
+}
+
+std::string sentence(const std::string& label, const CalibrationResult& r) {
+  std::string text = fmt::format(
+      "{} is right in {} of {} test pictures and {}: expected calibration error {} (a calibrated "
+      "network of this many "
+      "pictures would show {}), negative log-likelihood {:.3f}",
+      label, percent(r.accuracy), r.count, manner(r), percent(r.ece), percent(r.ece_floor), r.nll);
+  if (r.held_out > 0)
+    text +=
+        fmt::format("; a temperature of {:.2f} takes the error from {} to {} on held-out pictures",
+                    r.temperature, percent(r.before.ece), percent(r.after.ece));
+  return text + ".";
+}
+
+std::vector<ReportValue> values_of(const std::string& label, const CalibrationResult& r) {
+  const auto n = static_cast<double>(r.count);
+  const plot::Interval range = plot::wilson(r.accuracy * n, n);
+  std::vector<ReportValue> values = {
+      {.key = "accuracy",
+       .label = "Test accuracy",
+       .value = r.accuracy,
+       .text = percent(r.accuracy),
+       .detail = fmt::format("95 % interval {} to {}, n = {}", percent(range.low),
+                             percent(range.high), r.count),
+       .headline = true},
+      {.key = "ece",
+       .label = "Calibration error",
+       .value = r.ece,
+       .text = percent(r.ece),
+       .detail = "floor " + percent(r.ece_floor),
+       .headline = true},
+      {.key = "nll", .label = "Negative log-likelihood", .value = r.nll, .headline = true},
+      {.key = "brier", .label = "Brier score", .value = r.brier},
+      {.key = "mce", .label = "Largest gap of a bin", .value = r.mce, .text = percent(r.mce)},
+      {.key = "signed_ece",
+       .label = "Confidence minus accuracy",
+       .value = r.signed_ece,
+       .text = percent(r.signed_ece)},
+      {.key = "adaptive_ece",
+       .label = "Calibration error, bins of equal count",
+       .value = r.adaptive_ece,
+       .text = percent(r.adaptive_ece),
+       .detail = "floor " + percent(r.adaptive_floor)},
+      {.key = "classwise_ece",
+       .label = "Calibration error, mean over classes",
+       .value = r.classwise_ece,
+       .text = percent(r.classwise_ece),
+       .detail = "floor " + percent(r.classwise_floor)}};
+  if (r.held_out > 0) {
+    values.push_back({.key = "temperature",
+                      .label = "Fitted temperature",
+                      .value = r.temperature,
+                      .detail = fmt::format("judged on {} other pictures", r.held_out)});
+    values.push_back({.key = "ece_scaled",
+                      .label = "Calibration error at that temperature",
+                      .value = r.after.ece,
+                      .text = percent(r.after.ece),
+                      .detail = "before " + percent(r.before.ece)});
+    values.push_back({.key = "nll_scaled",
+                      .label = "Negative log-likelihood at that temperature",
+                      .value = r.after.nll,
+                      .detail = fmt::format("before {:.4g}", r.before.nll)});
+  }
+  for (ReportValue& value : values) value.subject = label;
+  return values;
+}
+
+// Accuracy against confidence of all networks in one panel.
+plot::Figure together(const std::vector<Subject>& subjects,
+                      const std::vector<CalibrationResult>& results) {
+  plot::Panel panel{.x = {.label = "confidence", .low = 0.0, .high = 1.0},
+                    .y = {.label = "accuracy", .low = 0.0, .high = 1.0}};
+  panel.references = {{.along = plot::Reference::Along::diagonal, .label = "honest"}};
+  for (size_t s = 0; s < subjects.size(); ++s) {
+    plot::Line line{.name = subjects[s].label};
+    for (const plot::ReliabilityBin& bin : results[s].bins) {
+      if (bin.n == 0) continue;
+      const auto n = static_cast<double>(bin.n), correct = static_cast<double>(bin.correct);
+      const plot::Interval range = plot::wilson(correct, n);
+      line.x.push_back(bin.confidence);
+      line.y.push_back(correct / n);
+      line.low.push_back(range.low);
+      line.high.push_back(range.high);
+    }
+    panel.lines.push_back(std::move(line));
+  }
+  plot::Figure figure{.name = "calibration-together",
+                      .title = "Accuracy against confidence of all networks."};
+  figure.panels.push_back(std::move(panel));
+  return figure;
+}
+
+std::string comparison(const std::vector<Subject>& subjects,
+                       const std::vector<CalibrationResult>& results) {
+  std::vector<double> accuracy, ece;
+  for (const CalibrationResult& r : results) {
+    accuracy.push_back(r.accuracy);
+    ece.push_back(r.ece);
+  }
+  return "Accuracy: " + side_by_side(subjects, accuracy, percent) +
+         ". Calibration error: " + side_by_side(subjects, ece, percent) + ".";
+}
+
+struct Confusion {
+  int64_t truth = 0, answer = 0, count = 0;
+};
+
+Confusion worst_of(const CalibrationResult& r, int64_t classes) {
+  Confusion worst{0, 0, -1};
+  for (int64_t i = 0; i < classes * classes; ++i) {
+    const int64_t count = r.confusion[static_cast<size_t>(i)];
+    if (i / classes != i % classes && count > worst.count)
+      worst = {i / classes, i % classes, count};
+  }
+  return worst;
+}
+
+}  // namespace
+
+Section calibration_section(const AnalysisInput& input) {
+  Section section{.name = "calibration", .title = "Calibration", .order = 60};
+  const int64_t bins = input.whole("bins");
+  if (bins < 2 || bins > 1000)
+    throw UsageError(fmt::format("--set calibration.bins: {} is outside 2 to 1000", bins));
+  const std::vector<CalibrationResult> results = measure_all(input, bins);
+  for (size_t s = 0; s < results.size(); ++s) {
+    const std::string& label = input.subjects[s].label;
+    const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
+    plot::Figure figure =
+        plot::reliability_figure(name, "Reliability diagram, " + label + ".", results[s].bins);
+    figure.alt = sentence(label, results[s]);
+    section.figures.push_back(std::move(figure));
+    for (ReportValue& value : values_of(label, results[s]))
+      section.values.push_back(std::move(value));
+  }
+  section.finding = sentence(input.subjects[0].label, results[0]);
+  if (results.size() > 1) {
+    section.finding += " " + comparison(input.subjects, results);
+    section.figures.push_back(together(input.subjects, results));
+    section.figures.back().alt = comparison(input.subjects, results);
+  }
+  section.reading =
+      "Bars show the accuracy of predictions grouped by their confidence, with 95 % intervals; on "
+      "the diagonal the network is honest, below it over-confident, above it under-confident. The "
+      "lower panel shows how many predictions fall into each group. Dividing the logits by a "
+      "temperature above 1 lowers every confidence and changes no answer.";
+  section.caveats = {
+      fmt::format("{} bins of equal width, (low, high]. Label smoothing and strong augmentation "
+                  "make networks under-confident. The largest gap often "
+                  "belongs to a bin of few pictures.",
+                  bins),
+      "The temperature is fitted on every second test picture and judged on the others."};
+  return section;
+}
+
+Section confusion_section(const AnalysisInput& input) {
+  Section section{.name = "confusion", .title = "Confusions", .order = 70};
+  const std::vector<std::string>& classes = input.data->classes;
+  const std::vector<CalibrationResult> results = measure_all(input, kBins);
+  for (size_t s = 0; s < results.size(); ++s) {
+    const std::string& label = input.subjects[s].label;
+    const std::string name = s == 0 ? "confusion" : fmt::format("confusion-{}", s + 1);
+    plot::Figure figure = plot::confusion_figure(name, "Confusion matrix, " + label + ".", classes,
+                                                 results[s].confusion);
+    const Confusion worst = worst_of(results[s], static_cast<int64_t>(classes.size()));
+    figure.alt =
+        fmt::format("The most frequent error of {}: {} taken for {} ({} of {} pictures).", label,
+                    classes[static_cast<size_t>(worst.truth)],
+                    classes[static_cast<size_t>(worst.answer)], worst.count, results[s].count);
+    section.finding += (s == 0 ? "" : " ") + figure.alt;
+    section.figures.push_back(std::move(figure));
+  }
+  section.reading =
+      "Rows are the true classes, columns what the network said; each row sums to 100 %.";
+  return section;
+}
+
+}  // namespace passband

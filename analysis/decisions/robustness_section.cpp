@@ -1,0 +1,197 @@
+// Section: how does the network bear pictures that got worse?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "analysis/decisions/robustness.h"
+#include "analysis/loss/loss_sections.h"
+
+namespace passband {
+namespace {
+
+constexpr CorruptionGroup kGroups[] = {CorruptionGroup::noise, CorruptionGroup::blur,
+                                       CorruptionGroup::weather, CorruptionGroup::digital};
+
+std::string words(Corruption kind) {
+  std::string text(name_of(kind));
+  std::ranges::replace(text, '_', ' ');
+  return text;
+}
+
+// The measured kinds, the common ones first.
+std::vector<Corruption> measured(const CorruptionScores& scores) {
+  std::vector<Corruption> result;
+  for (int i = 0; i < kCorruptions; ++i)
+    if (std::isfinite(scores.mean(corruption_at(i)))) result.push_back(corruption_at(i));
+  return result;
+}
+
+plot::Figure kinds_figure(const std::vector<Subject>& subjects,
+                          const std::vector<CorruptionScores>& scores, double pictures) {
+  const std::vector<Corruption> kinds = measured(scores.front());
+  plot::Panel panel{.x = {.label = "corruption"},
+                    .y = {.label = "accuracy", .unit = "%", .from_zero = true}};
+  for (const Corruption kind : kinds) panel.x.categories.push_back(words(kind));
+  for (size_t s = 0; s < subjects.size(); ++s) {
+    plot::Bars bars{.name = subjects[s].label, .style = static_cast<int>(s)};
+    for (size_t i = 0; i < kinds.size(); ++i) {
+      const double mean = scores[s].mean(kinds[i]);
+      // The five severities show the same pictures: an interval for the pictures, not for five
+      // times as many.
+      const plot::Interval interval = plot::wilson(mean * pictures, pictures);
+      bars.x.push_back(static_cast<double>(i));
+      bars.y.push_back(100 * mean);
+      bars.low.push_back(100 * interval.low);
+      bars.high.push_back(100 * interval.high);
+    }
+    panel.bars.push_back(std::move(bars));
+    panel.references.push_back({plot::Reference::Along::horizontal, 100 * scores[s].clean,
+                                subjects.size() > 1 ? "clean, " + subjects[s].label : "clean"});
+  }
+  return {.name = "robustness",
+          .title = "Accuracy on corrupted pictures, mean over five severities.",
+          .panels = {std::move(panel)}};
+}
+
+plot::Figure severity_figure(const std::vector<Subject>& subjects,
+                             const std::vector<CorruptionScores>& scores) {
+  plot::Figure figure{
+      .name = "robustness-severity",
+      .title = "Accuracy against the severity of the corruption, by group; 0 is the clean picture.",
+      .columns = 2,
+      .direct_labels = false};
+  for (const CorruptionGroup group : kGroups) {
+    if (!std::isfinite(scores.front().mean(group, 1))) continue;
+    plot::Panel panel{.title = std::string(name_of(group)),
+                      .x = {.label = "severity"},
+                      .y = {.label = "accuracy", .unit = "%"}};
+    for (size_t s = 0; s < subjects.size(); ++s) {
+      plot::Line line{.name = subjects[s].label, .x = {0}, .y = {100 * scores[s].clean}};
+      for (int severity = 1; severity <= kSeverities; ++severity) {
+        line.x.push_back(severity);
+        line.y.push_back(100 * scores[s].mean(group, severity));
+      }
+      panel.lines.push_back(std::move(line));
+    }
+    figure.panels.push_back(std::move(panel));
+  }
+  return figure;
+}
+
+// One picture under every kind, at the middle severity.
+plot::Figure gallery(const Dataset& data, int64_t side, int64_t index, uint64_t seed) {
+  plot::Figure figure{.name = "robustness-pictures",
+                      .title = "One test picture under every corruption, severity 3."};
+  figure.pictures.columns = 5;
+  const int64_t top = (data.height - side) / 2, left = (data.width - side) / 2;
+  std::vector<uint8_t> clean;
+  for (int64_t y = 0; y < side; ++y) {
+    const uint8_t* row = data.image(index) + ((top + y) * data.width + left) * 3;
+    clean.insert(clean.end(), row, row + side * 3);
+  }
+  const auto add = [&](std::vector<uint8_t> pixels, const std::string& caption) {
+    figure.pictures.cells.push_back({.width = side,
+                                     .height = side,
+                                     .rgb = std::move(pixels),
+                                     .caption = caption,
+                                     .alt = caption});
+  };
+  add(clean, "clean");
+  for (int i = 0; i < kCorruptions; ++i) {
+    std::vector<uint8_t> broken(clean.size());
+    corrupt(corruption_at(i), 3, clean.data(), side, seed, index, broken.data());
+    add(std::move(broken), words(corruption_at(i)));
+  }
+  return figure;
+}
+
+std::string sentence(const Subject& subject, const CorruptionScores& scores) {
+  const std::vector<Corruption> kinds = measured(scores);
+  const auto mean = [&](Corruption kind) { return scores.mean(kind); };
+  const Corruption worst = *std::ranges::min_element(kinds, {}, mean),
+                   best = *std::ranges::max_element(kinds, {}, mean);
+  return fmt::format(
+      "{} is right in {:.1f} % of clean and, on average over the common corruptions, {:.1f} % of "
+      "corrupted pictures; "
+      "{} hurts most ({:.1f} %), {} least ({:.1f} %).",
+      subject.label, 100 * scores.clean, 100 * scores.mean_common(), words(worst),
+      100 * mean(worst), words(best), 100 * mean(best));
+}
+
+void add_results(const Subject& subject, const CorruptionScores& scores, size_t index,
+                 Section& section) {
+  const std::string label = index == 0 ? std::string() : subject.label;
+  const auto percent = [](double share) { return fmt::format("{:.1f} %", 100 * share); };
+  section.values.push_back({.key = "mean_corruption_accuracy",
+                            .label = "Mean corruption accuracy",
+                            .value = scores.mean_common(),
+                            .text = percent(scores.mean_common()),
+                            .detail = "15 common corruptions, 5 severities",
+                            .headline = index == 0,
+                            .subject = label});
+  section.values.push_back({.key = "clean_accuracy",
+                            .label = "Accuracy on the same pictures, clean",
+                            .value = scores.clean,
+                            .text = percent(scores.clean),
+                            .subject = label});
+  std::vector<double> table;
+  for (const auto& severities : scores.accuracy)
+    table.insert(table.end(), severities.begin(), severities.end());
+  section.arrays.push_back(
+      {fmt::format("robustness-{}", index + 1), {kCorruptions, kSeverities}, std::move(table)});
+}
+
+}  // namespace
+
+std::vector<AnalysisOption> robustness_options() {
+  return {{"extra", "on", "also the four extra corruptions"},
+          {"files", "none",
+           "folder of CIFAR-10-C or CIFAR-100-C (.npy), in place of pictures made here"},
+          {"seed", "1", "of the random corruptions"}};
+}
+
+Section robustness_section(const AnalysisInput& input) {
+  Section section{.name = "robustness", .title = "Robustness to corruptions", .order = 240};
+  std::optional<CorruptionFiles> files;
+  if (input.text("files") != "none") files.emplace(input.text("files"));
+  const auto seed = static_cast<uint64_t>(input.whole("seed"));
+  const CorruptionOptions options{.images = input.images_or(100),
+                                  .seed = seed,
+                                  .extra = input.flag("extra"),
+                                  .files = files ? &*files : nullptr,
+                                  .progress = input.progress};
+  const std::vector<CorruptionScores> scores =
+      measure_corruptions(input.subjects, *input.data, options);
+  const auto pictures =
+      static_cast<double>(std::min(options.images, files ? files->count() : input.data->count));
+  section.figures = {kinds_figure(input.subjects, scores, pictures),
+                     severity_figure(input.subjects, scores)};
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    section.finding += (s > 0 ? " " : "") + sentence(input.subjects[s], scores[s]);
+    add_results(input.subjects[s], scores[s], s, section);
+  }
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
+  if (!files) {
+    section.figures.push_back(
+        gallery(*input.data, input.subjects.front().model->options().image_size, 0, seed));
+    section.figures.back().alt = "What the corruptions look like.";
+  }
+  section.reading =
+      "Bars show the accuracy on pictures that were spoilt after the network was trained, averaged "
+      "over five severities, with 95 % intervals for the number of pictures. Noise adds high "
+      "frequencies, blur takes them away: convolutions suffer more from the former, attention from "
+      "the latter, if the networks differ as published.";
+  section.caveats.push_back(
+      files ? fmt::format("{} pictures of each kind and severity from {}.", pictures,
+                          input.text("files"))
+            : fmt::format(
+                  "{} test pictures, corrupted by our own code from the published parameters "
+                  "(Hendrycks and Dietterich, 2019). Frost is drawn, not photographed, so its "
+                  "numbers do not compare with published ones; the others use other random numbers "
+                  "than the published files.",
+                  pictures));
+  return section;
+}
+
+}  // namespace passband

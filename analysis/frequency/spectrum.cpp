@@ -1,0 +1,95 @@
+#include "analysis/frequency/spectrum.h"
+
+#include <cmath>
+
+#include "tensor/autograd/node.h"
+#include "tensor/ops/fft.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
+
+namespace passband {
+
+void LogAmplitude::add(const Tensor& maps) {
+  NoGrad no_grad;
+  const int64_t height = maps.size(1), width = maps.size(2);
+  if (!sum_.defined()) {
+    height_ = height;
+    width_ = width;
+    sum_ = Tensor::zeros({height, width}, DType::f64, maps.device());
+  }
+  CHECK(height == height_ && width == width_, "fourier: the layer's maps are ", maps,
+        ", before they were ", height_, " x ", width_);
+  const Tensor amplitude = log(fft2_magnitude(maps) + 1e-6);
+  add_(sum_, cast(sum(amplitude, {0, 3}), DType::f64));
+  count_ += static_cast<double>(maps.size(0) * maps.size(3));
+}
+
+std::vector<double> LogAmplitude::diagonal_of(const std::vector<double>& map) const {
+  std::vector<double> result;
+  for (int64_t i = 0; i < (std::min(height_, width_) + 1) / 2; ++i)
+    result.push_back(map[static_cast<size_t>(i * width_ + i)] - map[0]);
+  return result;
+}
+
+std::vector<double> LogAmplitude::radial_of(const std::vector<double>& map) const {
+  const int64_t radius = std::min(height_, width_) / 2;
+  std::vector<double> total(static_cast<size_t>(radius + 1)), bins(total.size());
+  for (int64_t u = 0; u < height_; ++u) {
+    for (int64_t v = 0; v < width_; ++v) {
+      const double fu = static_cast<double>(std::min(u, height_ - u)),
+                   fv = static_cast<double>(std::min(v, width_ - v));
+      const auto ring = static_cast<int64_t>(std::lround(std::sqrt(fu * fu + fv * fv)));
+      if (ring > radius) continue;
+      total[static_cast<size_t>(ring)] += map[static_cast<size_t>(u * width_ + v)];
+      bins[static_cast<size_t>(ring)] += 1;
+    }
+  }
+  for (size_t i = 0; i < total.size(); ++i) total[i] = total[i] / bins[i] - map[0];
+  return total;
+}
+
+std::vector<double> LogAmplitude::white_noise() const {
+  std::vector<double> map;
+  for (int64_t u = 0; u < height_; ++u)
+    for (int64_t v = 0; v < width_; ++v)
+      map.push_back(2 * u % height_ == 0 && 2 * v % width_ == 0 ? 0 : kWhiteNoiseLogAmplitude);
+  return map;
+}
+
+namespace {
+
+std::vector<double> divided(std::vector<double> values, double by) {
+  for (double& value : values) value /= by;
+  return values;
+}
+
+}  // namespace
+
+std::vector<double> LogAmplitude::diagonal() const {
+  return divided(diagonal_of(sum_.values()), count_);
+}
+
+std::vector<double> LogAmplitude::radial() const {
+  return divided(radial_of(sum_.values()), count_);
+}
+
+std::vector<double> LogAmplitude::white_noise_diagonal() const {
+  return diagonal_of(white_noise());
+}
+
+std::vector<double> LogAmplitude::white_noise_radial() const { return radial_of(white_noise()); }
+
+void MapVariance::add(const Tensor& maps) {
+  NoGrad no_grad;
+  const int64_t positions = maps.size(1) * maps.size(2);
+  if (positions < 2) return;
+  const Tensor centred = sub(maps, mean(maps, {1, 2}, /*keepdim=*/true));
+  const Tensor flat = reshape(centred, Shape{maps.numel()});
+  const Tensor squares = cast(vecdot(flat, flat), DType::f64) / static_cast<double>(positions - 1);
+  sum_ = sum_.defined() ? sum_ + squares : squares;
+  count_ += static_cast<double>(maps.size(0) * maps.size(3));
+}
+
+}  // namespace passband

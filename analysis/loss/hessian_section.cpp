@@ -1,0 +1,282 @@
+// Section: how sharply is the loss curved, and in how many directions does it bend down?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "analysis/loss/loss_sections.h"
+#include "data/loader.h"
+
+namespace passband {
+namespace {
+
+constexpr uint64_t kSeed = 1;
+constexpr int64_t kGraphPictures = 64;  // pictures of the full batch whose graph is held at a time
+
+// What was measured of one network.
+struct Curvature {
+  std::string label;
+  int64_t parameters = 0;
+  std::vector<double> top;  // of all minibatches
+  bool converged = true;
+  std::vector<Ritz> probes;  // of the full batch
+  TraceEstimate trace;
+
+  // The Ritz value nearest to an end of the full-batch spectrum, with how near an eigenvalue lies.
+  std::pair<double, double> extreme(bool largest) const {
+    std::pair<double, double> best{NAN, 0};
+    for (const Ritz& r : probes) {
+      const size_t at = largest ? r.values.size() - 1 : 0;
+      if (std::isnan(best.first) || (r.values[at] > best.first) == largest)
+        best = {r.values[at], r.residuals[at]};
+    }
+    return best;
+  }
+};
+
+const RunDescription* run_of(const AnalysisInput& input, const Subject& subject) {
+  return subject.run ? subject.run.get() : input.subjects.front().run.get();
+}
+
+void measure_minibatches(const AnalysisInput& input, const Subject& subject,
+                         const Progress& progress, Curvature& result) {
+  const int64_t batches = input.whole("minibatches"), size = input.whole("batch");
+  const LossTerms terms = loss_terms(input, subject);
+  const LossBatches source =
+      loss_batches(input, subject, batches * size, size, input.flag("augment"), kSeed);
+  const bool power = input.text("method") == "power";
+  for (int64_t i = 0; i < source.count(); ++i) {
+    const BatchHessian hessian(*subject.model, source.batch(i), terms);
+    const TopOptions options{.count = input.whole("top"),
+                             .steps = power ? 100 : input.whole("top_steps"),
+                             .tolerance = power ? 1e-3 : input.number("tolerance"),
+                             .seed = static_cast<uint64_t>(i)};
+    const TopEigenvalues top =
+        power ? power_iteration(hessian.map(), options) : top_eigenvalues(hessian.map(), options);
+    result.top.insert(result.top.end(), top.values.begin(), top.values.end());
+    result.converged = result.converged && top.converged;
+    progress(i + 1, source.count(), "minibatches");
+  }
+}
+
+void measure_full_batch(const AnalysisInput& input, const Subject& subject,
+                        const Progress& progress, Curvature& result) {
+  const int64_t probes = input.whole("probes"), steps = input.whole("steps"),
+                more = input.whole("trace_probes");
+  const LossTerms terms = loss_terms(input, subject);
+  const LossBatches source =
+      loss_batches(input, subject, input.images_or(256), kGraphPictures, false, kSeed);
+  const SymmetricMap map =
+      hessian_over(*subject.model, source, terms, progress, probes * steps + more);
+  std::vector<double> samples;
+  for (int64_t i = 0; i < probes; ++i) {
+    const RandomKey key{kSeed, static_cast<uint64_t>(i), site_of("hessian.probe")};
+    const Krylov space =
+        lanczos(map, rademacher_vector(map.size, map.dtype, key, map.device), steps);
+    result.probes.push_back(ritz(space));
+    // The first entry of T is the Rayleigh quotient of the probe.
+    samples.push_back(static_cast<double>(map.size) * space.diagonal.front());
+  }
+  const TraceEstimate further = trace(map, more, kSeed);
+  samples.insert(samples.end(), further.samples.begin(), further.samples.end());
+  result.trace = estimate_of(std::move(samples));
+}
+
+std::vector<double> spaced(double low, double high, int64_t count) {
+  std::vector<double> result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(low + (high - low) * static_cast<double>(i) / static_cast<double>(count - 1));
+  return result;
+}
+
+// Densities of the minibatch eigenvalues on one side of zero, one curve a network.
+plot::Panel side_panel(const std::vector<Curvature>& all, bool positive) {
+  plot::Panel panel{.title = positive ? "positive" : "negative",
+                    .x = {.label = "eigenvalue of a minibatch"},
+                    .y = {.label = "density", .from_zero = true}};
+  double end = 0;
+  for (const Curvature& c : all)
+    for (const double value : c.top)
+      if ((value > 0) == positive && std::abs(value) > std::abs(end)) end = value;
+  if (end == 0) end = positive ? 1 : -1;
+  const std::vector<double> x = spaced(std::min(0.0, 1.1 * end), std::max(0.0, 1.1 * end), 200);
+  for (size_t i = 0; i < all.size(); ++i)
+    panel.lines.push_back({.name = all[i].label,
+                           .x = x,
+                           .y = kernel_density(all[i].top, x),
+                           .style = static_cast<int>(i),
+                           .fill = true});
+  return panel;
+}
+
+plot::Figure minibatch_figure(const std::vector<Curvature>& all) {
+  plot::Figure figure{.name = "hessian-spectrum",
+                      .title = "Density of the largest eigenvalues of minibatch Hessians.",
+                      .panels = {side_panel(all, false), side_panel(all, true)},
+                      .columns = 2,
+                      .share_axes = false};
+  return figure;
+}
+
+plot::Figure density_figure(const std::vector<Curvature>& all, const std::string& kernel) {
+  plot::Panel panel{.x = {.label = "eigenvalue of the full batch"},
+                    .y = {.label = "density", .scale = plot::Scale::log10}};
+  double low = 0, high = 0, floor = 1;
+  for (const Curvature& c : all)
+    low = std::min(low, c.extreme(false).first), high = std::max(high, c.extreme(true).first);
+  const double relative = std::max(1e-12, (high - low) / 100);
+  const std::vector<double> x = spaced(low - 4 * relative, high + 4 * relative, 1000);
+  for (size_t i = 0; i < all.size(); ++i) {
+    const double width = kernel == "pyhessian" ? pyhessian_width(all[i].probes) : relative;
+    std::vector<double> y = density_at(x, all[i].probes, width);
+    floor = 1e-6 * std::ranges::max(y);
+    for (double& value : y) value = std::max(value, floor);
+    panel.lines.push_back(
+        {.name = all[i].label, .x = x, .y = std::move(y), .style = static_cast<int>(i)});
+  }
+  return {.name = "hessian-density",
+          .title = "Spectral density of the full-batch Hessian (stochastic Lanczos quadrature).",
+          .panels = {std::move(panel)}};
+}
+
+std::string sentence(const Curvature& c) {
+  const SpectrumSummary summary = summary_of(c.top);
+  return fmt::format(
+      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and the positive ones "
+      "average {:.3g}; over "
+      "all pictures the eigenvalues reach from {:.3g} to {:.3g}.",
+      c.label, 100 * summary.negative_share, summary.positive_mean, c.extreme(false).first,
+      c.extreme(true).first);
+}
+
+void add_values(const Curvature& c, const std::string& subject, std::vector<ReportValue>& values) {
+  const SpectrumSummary summary = summary_of(c.top);
+  const auto [low, low_error] = c.extreme(false);
+  const auto [high, high_error] = c.extreme(true);
+  const auto within = [](double error) {
+    return fmt::format("an eigenvalue lies within {:.1g}", error);
+  };
+  values.push_back({.key = "negative_share",
+                    .label = "Negative share of minibatch eigenvalues (NEP)",
+                    .value = summary.negative_share,
+                    .subject = subject});
+  values.push_back({.key = "positive_mean",
+                    .label = "Mean positive minibatch eigenvalue (APE)",
+                    .value = summary.positive_mean,
+                    .subject = subject});
+  values.push_back({.key = "largest",
+                    .label = "Largest eigenvalue, full batch",
+                    .value = high,
+                    .detail = within(high_error),
+                    .subject = subject});
+  values.push_back({.key = "smallest",
+                    .label = "Smallest eigenvalue, full batch",
+                    .value = low,
+                    .detail = within(low_error),
+                    .subject = subject});
+  values.push_back({.key = "trace",
+                    .label = "Trace, full batch",
+                    .value = c.trace.mean,
+                    .detail = fmt::format("standard error {:.2g} from {} probes", c.trace.error,
+                                          c.trace.samples.size()),
+                    .subject = subject});
+}
+
+}  // namespace
+
+LossTerms loss_terms(const AnalysisInput& input, const Subject& subject) {
+  const RunDescription* run = run_of(input, subject);
+  LossTerms terms;
+  if (run) {
+    terms.smoothing = run->smoothing;
+    terms.decay = run->loss_decay;
+    terms.decay_all = run->decay_all;
+  }
+  if (input.text("decay") != "run") terms.decay = input.number("decay");
+  if (input.text("decay_rule") == "norms") terms.rule = LossTerms::Decay::norms;
+  return terms;
+}
+
+LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count,
+                         int64_t batch_size, bool augmented, uint64_t seed) {
+  LossBatches result{.data = input.train ? input.train : input.data,
+                     .batch_size = batch_size,
+                     .image_size = subject.model->options().image_size,
+                     .device = subject.model->device(),
+                     .augmented = augmented,
+                     .key = {seed, 0, site_of("loss.augment")}};
+  result.indices = epoch_order(result.data->count, seed, 0);
+  result.indices.resize(static_cast<size_t>(std::min(count, result.data->count)));
+  if (const RunDescription* run = run_of(input, subject)) {
+    result.augment.pad = run->crop_padding;
+    result.augment.pad_mode = run->crop_mode == "reflect" ? PadMode::reflect : PadMode::zero;
+    result.augment.flip = static_cast<float>(run->hflip);
+    result.augment.cutout = run->cutout;
+  }
+  return result;
+}
+
+std::vector<AnalysisOption> hessian_options() {
+  return {{"minibatches", "8", "minibatches of the spectrum of largest eigenvalues"},
+          {"batch", "16", "pictures of a minibatch"},
+          {"top", "5", "eigenvalues of each minibatch"},
+          {"method", "lanczos", "how they are found; power: as PyHessian", {"lanczos", "power"}},
+          {"top_steps", "24", "Lanczos steps for each minibatch at most"},
+          {"tolerance", "0.02", "residual of a minibatch eigenvalue relative to the largest"},
+          {"augment", "on", "minibatches are cropped and flipped as in training"},
+          {"decay", "run", "weight decay in the loss: run, or a number"},
+          {"decay_rule",
+           "squared",
+           "squared: half the sum of squares; norms: unsquared, as Park and Kim's script",
+           {"squared", "norms"}},
+          {"steps", "15", "Lanczos steps on the full batch"},
+          {"probes", "1", "random starts of the spectral density"},
+          {"trace_probes", "3", "further probes of the trace"},
+          {"kernel",
+           "relative",
+           "width of the density: a hundredth of the range, or as PyHessian",
+           {"relative", "pyhessian"}}};
+}
+
+Section hessian_section(const AnalysisInput& input) {
+  Section section{.name = "hessian", .title = "Curvature of the loss", .order = 200};
+  std::vector<Curvature> all;
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const Progress progress = input.part_of(s);
+    Curvature& c = all.emplace_back(
+        Curvature{.label = subject.label, .parameters = subject.model->store().parameter_count()});
+    measure_minibatches(input, subject, progress.part(0, 2), c);
+    measure_full_batch(input, subject, progress.part(1, 2), c);
+    add_values(c, s == 0 ? std::string() : subject.label, section.values);
+    section.arrays.push_back({fmt::format("hessian-minibatches-{}", s + 1),
+                              {static_cast<int64_t>(c.top.size())},
+                              c.top});
+    section.finding += (s > 0 ? " " : "") + sentence(c);
+    if (!c.converged)
+      section.caveats.push_back(
+          c.label + ": some minibatch eigenvalues had not settled; raise hessian.top_steps.");
+  }
+  section.figures = {minibatch_figure(all), density_figure(all, input.text("kernel"))};
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
+  section.reading =
+      "An eigenvalue is the curvature of the loss along one direction of weight space. Large "
+      "positive ones mean a sharp valley, negative ones a direction in which the loss still falls "
+      "away on both sides: a non-convex place. The upper figure shows only the few of largest "
+      "magnitude of each minibatch, the lower one all of them, on "
+      "a logarithmic scale: most lie at zero.";
+  const LossTerms terms = loss_terms(input, input.subjects.front());
+  section.caveats.push_back(
+      fmt::format("Cross-entropy with label smoothing {} plus weight decay {} ({}) of networks in "
+                  "evaluation mode, on {} pictures. Minibatches of {} are dominated by noise: "
+                  "their largest eigenvalues say little about the full loss, which stands beside "
+                  "them. Weights that a norm follows can be scaled freely, so curvatures of "
+                  "different networks do not compare exactly.",
+                  terms.smoothing, terms.decay,
+                  terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
+                  input.train ? "training" : "test", input.whole("batch")));
+  return section;
+}
+
+}  // namespace passband

@@ -1,0 +1,193 @@
+// Section: which parts does the network need?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "analysis/loss/lesion.h"
+#include "analysis/loss/loss_sections.h"
+
+namespace passband {
+namespace {
+
+// All lesions of one network with their results, in groups of one kind of removal.
+struct Group {
+  std::string name;
+  std::vector<Lesion> lesions;
+  std::vector<LesionResult> results;
+
+  double change(size_t i) const { return 100 * results[i].change(); }
+};
+
+struct LesionStudy {
+  DepthAxis branches;
+  std::vector<Group> groups;  // branches; then what else there is
+};
+
+LesionStudy study_of(const Subject& subject, const AnalysisInput& input, const Progress& progress) {
+  LesionStudy study{.branches = branches_of(*subject.model)};
+  study.groups.push_back({"branch removed", branch_lesions(study.branches), {}});
+  study.groups.push_back({"whole block removed", block_lesions(study.branches), {}});
+  study.groups.push_back(
+      {"one convolution removed", convolution_lesions(*subject.model, study.branches), {}});
+  std::erase_if(study.groups, [](const Group& group) { return group.lesions.empty(); });
+  std::vector<Lesion> all;
+  for (const Group& group : study.groups)
+    all.insert(all.end(), group.lesions.begin(), group.lesions.end());
+  const Removal removal = input.text("removal") == "mean" ? Removal::mean : Removal::zero;
+  const std::vector<LesionResult> results =
+      run_lesions(*subject.model, *input.data, all, removal,
+                  {.images = input.images_or(500), .batch_size = 250, .progress = progress});
+  auto next = results.begin();
+  for (Group& group : study.groups) {
+    group.results.assign(next, next + std::ssize(group.lesions));
+    next += std::ssize(group.lesions);
+  }
+  return study;
+}
+
+plot::Kind kind_of(BlockKind kind) {
+  TapSite site;
+  site.kind = kind;
+  return figure_kind(site);
+}
+
+plot::Panel panel_of(const LesionStudy& study, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "part taken out", .categories = study.branches.labels()},
+                    .y = {.label = "change of accuracy", .unit = "points", .from_zero = true}};
+  const Group& first = study.groups.front();
+  plot::Bars bars{.name = first.name};
+  for (size_t i = 0; i < first.lesions.size(); ++i) {
+    const double half = 100 * first.results[i].interval();
+    bars.x.push_back(static_cast<double>(first.lesions[i].depth));
+    bars.y.push_back(first.change(i));
+    bars.low.push_back(first.change(i) - half);
+    bars.high.push_back(first.change(i) + half);
+    bars.kinds.push_back(kind_of(first.lesions[i].kind));
+  }
+  panel.bars = {std::move(bars)};
+  for (size_t g = 1; g < study.groups.size(); ++g) {
+    const Group& group = study.groups[g];
+    plot::Points points{.name = group.name, .style = static_cast<int>(g)};
+    for (size_t i = 0; i < group.lesions.size(); ++i) {
+      // Where several parts belong to one block they stand beside each other.
+      const auto before =
+          std::count_if(group.lesions.begin(), group.lesions.begin() + static_cast<int64_t>(i),
+                        [&](const Lesion& l) { return l.depth == group.lesions[i].depth; });
+      points.x.push_back(static_cast<double>(group.lesions[i].depth) +
+                         0.25 * static_cast<double>(before));
+      points.y.push_back(group.change(i));
+      points.labels.push_back(group.lesions[i].label);
+    }
+    panel.points.push_back(std::move(points));
+  }
+  for (size_t i = 0; i + 1 < study.branches.size(); ++i)
+    if (ends_stage(study.branches, i))
+      panel.references.push_back(
+          {plot::Reference::Along::vertical, static_cast<double>(i) + 0.5, "stage ends"});
+  for (size_t r = 1; r < panel.references.size(); ++r) panel.references[r].label.clear();
+  return panel;
+}
+
+// Mean change over the parts for which `wanted` holds; NaN without any.
+template <class Wanted> double mean_change(const Group& group, Wanted&& wanted) {
+  double total = 0, count = 0;
+  for (size_t i = 0; i < group.lesions.size(); ++i)
+    if (wanted(group.lesions[i])) total += group.change(i), count += 1;
+  return count > 0 ? total / count : NAN;
+}
+
+std::string sentence(const LesionStudy& study, const Subject& subject) {
+  const Group& first = study.groups.front();
+  std::vector<size_t> order(first.lesions.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const size_t worst =
+      *std::ranges::min_element(order, {}, [&](size_t i) { return first.change(i); });
+  const size_t least =
+      *std::ranges::max_element(order, {}, [&](size_t i) { return first.change(i); });
+  std::string text = fmt::format(
+      "{} ({:.1f} % right on these pictures) loses most without {} ({:+.1f} points) and "
+      "least without {} ({:+.1f})",
+      subject.label,
+      100 * static_cast<double>(first.results[0].intact) /
+          static_cast<double>(first.results[0].pictures),
+      first.lesions[worst].label, first.change(worst), first.lesions[least].label,
+      first.change(least));
+  const auto ends = [&](const Lesion& l) { return ends_stage(study.branches, l.depth); };
+  const double at_end = mean_change(first, ends),
+               inside = mean_change(first, [&](const Lesion&l) { return !ends(l); });
+  const bool stages = study.branches[0].height != study.branches[study.branches.size() - 1].height;
+  if (stages && std::isfinite(inside))
+    text += fmt::format(
+        "; a part at the end of a stage costs {:+.1f} points on average, others {:+.1f}", at_end,
+        inside);
+  const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"},
+                                                     {BlockKind::conv, "convolution"},
+                                                     {BlockKind::lambda, "lambda"},
+                                                     {BlockKind::mlp, "MLP"}};
+  std::string means;
+  int present = 0;
+  for (const auto& [kind, name] : kinds) {
+    const double mean =
+        mean_change(first, [kind = kind](const Lesion& l) { return l.kind == kind; });
+    if (!std::isfinite(mean)) continue;
+    means += fmt::format("{}{} parts {:+.1f}", present++ ? ", " : "", name, mean);
+  }
+  if (present > 1) text += "; by kind: " + means;
+  return text + ".";
+}
+
+}  // namespace
+
+std::string without_branches(const Subject& subject) {
+  return branches_of(*subject.model).size() > 0 ? "" : "it has no residual branches.";
+}
+
+std::vector<AnalysisOption> lesion_options() {
+  return {{"removal",
+           "zero",
+           "what a branch contributes: nothing, or its mean over the pictures",
+           {"zero", "mean"}}};
+}
+
+Section lesion_section(const AnalysisInput& input) {
+  Section section{.name = "lesion", .title = "Lesions", .order = 220};
+  plot::Figure figure{.name = "lesion",
+                      .title = "Change of the accuracy when one part is taken out, against depth."};
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const LesionStudy study = study_of(subject, input, input.part_of(s));
+    figure.panels.push_back(panel_of(study, subject.label));
+    section.finding += (s > 0 ? " " : "") + sentence(study, subject);
+    const Group& first = study.groups.front();
+    const auto worst =
+        std::ranges::min_element(first.results, {}, &LesionResult::change) - first.results.begin();
+    const std::string label = s == 0 ? std::string() : subject.label;
+    section.values.push_back({.key = "worst_change",
+                              .label = "Largest loss of accuracy",
+                              .value = first.results[static_cast<size_t>(worst)].change(),
+                              .detail = first.lesions[static_cast<size_t>(worst)].label,
+                              .subject = label});
+    section.values.push_back({.key = "mean_change",
+                              .label = "Mean change of accuracy",
+                              .value = mean_change(first, [](const Lesion&) { return true; }) / 100,
+                              .subject = label});
+  }
+  figure.alt = section.finding;
+  section.figures = {std::move(figure)};
+  section.reading =
+      "Each bar is the trained network with one residual branch missing: the block passes its "
+      "input on (through the shortcut, where the shape changes). Nothing is trained again. Bars "
+      "near zero are parts the network can do without; intervals cover 95 % and are computed from "
+      "the same pictures with and without the part.";
+  section.caveats = {fmt::format(
+      "{} test pictures. A part that is missed may be missed for its scale rather than for what it "
+      "computes: norms behind it keep the statistics of the whole network; lesion.removal=mean "
+      "keeps the mean of the branch. One convolution is removed by setting its weights to zero, "
+      "the norms around it stay.",
+      std::min(input.images_or(500), input.data->count))};
+  return section;
+}
+
+}  // namespace passband

@@ -1,0 +1,168 @@
+// Section: what a linear probe reads from each layer, and from single places.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/places/probes.h"
+#include "analysis/places/spatial_sections.h"
+#include "analysis/study/depth_axis.h"
+
+namespace passband {
+
+std::vector<AnalysisOption> probe_options() {
+  return {
+      {"train", "2000", "training pictures that the probes are fitted to"},
+      {"validation", "500", "further training pictures that choose lambda"},
+      {"shots", "10", "pictures per class of the few-shot probes"},
+      {"lambdas", "1e-5,1e-4,1e-3,1e-2,1e-1,1,10", "penalties to choose from, per example"},
+      {"features", "standardised", "centred and scaled, or as they are", {"standardised", "raw"}},
+      {"megabytes", "512", "memory for probes of single places"}};
+}
+
+namespace {
+
+DepthAxis axis_of(const std::vector<ProbeLayer>& layers) {
+  DepthAxis axis;
+  for (const ProbeLayer& layer : layers) axis.index_of(layer.site);
+  return axis;
+}
+
+plot::Line line_of(const std::vector<ProbeLayer>& layers, const std::string& name,
+                   double ProbeLayer::*value) {
+  plot::Line line{.name = name};
+  for (size_t i = 0; i < layers.size(); ++i) {
+    line.x.push_back(static_cast<double>(i));
+    line.y.push_back(layers[i].*value);
+  }
+  return line;
+}
+
+plot::Panel depth_panel(const std::vector<ProbeLayer>& layers, const std::string& title,
+                        int64_t classes, int64_t shots) {
+  const DepthAxis axis = axis_of(layers);
+  plot::Panel panel{.title = title,
+                    .x = {.label = "layer", .categories = axis.labels()},
+                    .y = {.label = "accuracy of the probe", .low = 0.0, .high = 1.0}};
+  panel.spans = axis.spans();
+  panel.lines = {line_of(layers, "mean over places", &ProbeLayer::mean),
+                 line_of(layers, fmt::format("mean, {} per class", shots), &ProbeLayer::mean_shots),
+                 line_of(layers, "single places", &ProbeLayer::places)};
+  if (layers.back().class_token >= 0) {
+    panel.lines.push_back(line_of(layers, "class token", &ProbeLayer::class_token));
+    panel.lines.push_back(line_of(layers, "mean with class token", &ProbeLayer::everything));
+  }
+  panel.references = {
+      {plot::Reference::Along::horizontal, 1.0 / static_cast<double>(classes), "chance"}};
+  return panel;
+}
+
+plot::Panel place_panel(const ProbeLayer& layer, const std::string& title) {
+  plot::Panel panel{.title = title, .x = {.label = "column"}, .y = {.label = "row"}};
+  panel.heatmap = plot::Heatmap{.rows = layer.grid_h,
+                                .columns = layer.grid_w,
+                                .values = layer.by_place,
+                                .value = "accuracy",
+                                .low = 0.0,
+                                .show_values = true};
+  return panel;
+}
+
+// First, middle and last layer whose places were probed.
+void add_place_panels(plot::Figure& figure, const std::vector<ProbeLayer>& layers,
+                      const std::string& label) {
+  const DepthAxis axis = axis_of(layers);
+  const std::vector<std::string> names = axis.labels();
+  std::vector<size_t> probed;
+  for (size_t i = 0; i < layers.size(); ++i)
+    if (layers[i].grid_h > 0) probed.push_back(i);
+  if (probed.empty()) return;
+  for (const size_t k : {size_t{0}, probed.size() / 2, probed.size() - 1})
+    figure.panels.push_back(place_panel(layers[probed[k]], label + ", " + names[probed[k]]));
+}
+
+std::string finding(const std::vector<ProbeLayer>& layers) {
+  const auto best = std::ranges::max_element(layers, {}, &ProbeLayer::mean);
+  const ProbeLayer &first = layers.front(), &last = layers.back();
+  const DepthAxis axis = axis_of(layers);
+  std::string text = fmt::format(
+      "The mean over places reads {:.1f} % at the first layer and {:.1f} % at the last (best: "
+      "{:.1f} % at {}), with few "
+      "pictures per class {:.1f} % at the last; a single place reads {:.1f} % at the first and "
+      "{:.1f} % at the last",
+      100 * first.mean, 100 * last.mean, 100 * best->mean,
+      axis.labels()[static_cast<size_t>(best - layers.begin())], 100 * last.mean_shots,
+      100 * first.places, 100 * last.places);
+  if (last.class_token >= 0)
+    text += fmt::format(", the class token {:.1f} % at the last", 100 * last.class_token);
+  return text + ".";
+}
+
+ProbeOptions options_of(const AnalysisInput& input) {
+  return {.train = input.whole("train"),
+          .validation = input.whole("validation"),
+          .test = input.images_or(1000),
+          .shots = input.whole("shots"),
+          .token_megabytes = input.whole("megabytes"),
+          .standardise = input.text("features") == "standardised",
+          .lambdas = input.numbers("lambdas")};
+}
+
+}  // namespace
+
+Section probes_section(const AnalysisInput& input) {
+  const ProbeOptions options = options_of(input);
+  if (!input.train)
+    throw UsageError("probes: the data set has no training pictures to fit probes to");
+  if (options.lambdas.empty()) throw UsageError("--set probes.lambdas: give at least one number");
+  Section section{.name = "probes", .title = "Linear probes", .order = 62};
+  plot::Figure depth{.name = "probes", .title = "Accuracy of ridge probes against depth."};
+  plot::Figure places{.name = "probes-places",
+                      .title = "Accuracy of probes of single places.",
+                      .columns = 3,
+                      .share_axes = false};
+  for (size_t s = 0; s < input.subjects.size(); ++s) {
+    const Subject& subject = input.subjects[s];
+    const std::vector<ProbeLayer> layers =
+        probe_layers(*subject.model, *input.train, *input.data, options, input.part_of(s));
+    depth.panels.push_back(
+        depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
+    add_place_panels(places, layers, subject.label);
+    section.values.push_back(
+        {.key = "last_layer",
+         .label = "Probe of the last layer, mean over places",
+         .value = layers.back().mean,
+         .text = fmt::format("{:.1f} %", 100 * layers.back().mean),
+         .detail = fmt::format("lambda {:g} per example", layers.back().lambda),
+         .subject = subject.label});
+    section.values.push_back({.key = "single_place",
+                              .label = "Probe of a single place, last layer",
+                              .value = layers.back().places,
+                              .text = fmt::format("{:.1f} %", 100 * layers.back().places),
+                              .subject = subject.label});
+    if (s == 0) section.finding = depth.alt = places.alt = finding(layers);
+  }
+  section.figures = {std::move(depth)};
+  if (!places.panels.empty()) section.figures.push_back(std::move(places));
+  section.reading =
+      "A ridge regression to the classes, fitted in closed form to the frozen features of each "
+      "layer: what it reads is "
+      "there in linear form. The gap between the mean over places and a single place shows how far "
+      "the class is known "
+      "everywhere: networks that average over places make every place speak for the whole picture "
+      "in their last layers, "
+      "a class token takes this over alone (Raghu et al., 2021).";
+  const double spread =
+      100 * std::sqrt(0.25 / static_cast<double>(std::min(options.test, input.data->count)));
+  section.caveats = {
+      fmt::format("{} training, {} validation and {} test pictures without augmentation; a share "
+                  "of the test pictures is uncertain by up to {:.1f} points. Lambda is chosen per "
+                  "probe on the validation pictures.",
+                  options.train, options.validation, options.test, spread),
+      "Larger maps are averaged within the cells of the last map's "
+      "grid, split so far that the number of "
+      "features stays below that of the last layer."};
+  return section;
+}
+
+}  // namespace passband

@@ -1,0 +1,67 @@
+// Norms and angles of shortcut and branch.
+#include "analysis/places/skip.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/autograd/node.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
+
+namespace passband {
+
+void SkipStatistics::add(double skip_norm2, double branch_norm2, double product) {
+  tokens_ += 1;
+  const double output2 = skip_norm2 + 2 * product + branch_norm2;
+  if (skip_norm2 > 0 && branch_norm2 > 0) branch_ += product / std::sqrt(skip_norm2 * branch_norm2);
+  if (skip_norm2 > 0 && output2 > 0)
+    output_ += (skip_norm2 + product) / std::sqrt(skip_norm2 * output2);
+  if (branch_norm2 <= 0) return;
+  const double ratio = std::sqrt(skip_norm2 / branch_norm2);
+  finite_ += 1;
+  ratio_ += ratio;
+  const double bin = std::log(std::max(ratio, kLow) / kLow) / std::log(kGrowth);
+  histogram_[static_cast<size_t>(std::clamp(bin, 0.0, kBins - 1.0))] += 1;
+}
+
+double SkipStatistics::ratio() const { return finite_ > 0 ? ratio_ / finite_ : 0; }
+double SkipStatistics::cosine_branch() const { return tokens_ > 0 ? branch_ / tokens_ : 0; }
+double SkipStatistics::cosine_output() const { return tokens_ > 0 ? output_ / tokens_ : 0; }
+
+double SkipStatistics::median_ratio() const {
+  double below = 0;
+  for (int bin = 0; bin < kBins; ++bin) {
+    const double here = histogram_[static_cast<size_t>(bin)];
+    if (here > 0 && below + here >= 0.5 * finite_)
+      return kLow * std::pow(kGrowth, bin + (0.5 * finite_ - below) / here);
+    below += here;
+  }
+  return 0;
+}
+
+void SkipLayer::add(const Tensor& skip, const Tensor& branch) {
+  NoGrad no_grad;
+  const Tensor z = cast(skip.detach(), DType::f32), f = cast(branch.detach(), DType::f32);
+  const std::vector<double> skip2 = vecdot(z, z).values(), branch2 = vecdot(f, f).values(),
+                            product = vecdot(z, f).values();
+  const auto per_picture = static_cast<size_t>(site.prefix + site.height * site.width);
+  for (size_t t = 0; t < product.size(); ++t)
+    (t % per_picture < static_cast<size_t>(site.prefix) ? class_token : places)
+        .add(skip2[t], branch2[t], product[t]);
+}
+
+void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>& layers) {
+  NoGrad no_grad;
+  const ContextGuard mode({.training = false});
+  Tensor branch;
+  size_t at = 0;
+  const ProbeGuard probe({"branch", "skip"}, [&](const TapSite& site, const Tensor& buffer) {
+    if (site.name == "branch") return branch = buffer;
+    if (at == layers.size()) layers.push_back({.site = site});
+    layers[at++].add(buffer, branch);
+    return buffer;
+  });
+  model(images);
+}
+
+}  // namespace passband

@@ -1,0 +1,125 @@
+// Section: do layers represent the pictures alike?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/similarity/kernel_maps.h"
+#include "analysis/study/analysis.h"
+
+namespace passband {
+namespace {
+
+KernelMeasure chosen_measure(const AnalysisInput& input) {
+  KernelMeasure measure;
+  if (input.text("kernel") == "rbf") measure.kernel = KernelMeasure::Kernel::rbf;
+  if (input.text("estimator") == "biased") measure.estimator = HsicEstimator::biased;
+  if (input.text("rbf_width") == "kornblith") measure.width = RbfWidth::kornblith;
+  measure.fraction = input.number("rbf_fraction");
+  return measure;
+}
+
+std::string finding(const LayerMap& map) {
+  if (!std::isfinite(map.first_last()))
+    return "Fewer than two layers are alive: there is nothing to compare.";
+  std::string text = fmt::format("The first and the last of {} layers share {:.2f} of 1",
+                                 map.rows.size(), map.first_last());
+  const auto [within, across] = stage_contrast(map);
+  if (std::isfinite(across) && std::isfinite(within))
+    text += fmt::format(
+        "; layers of one stage agree by {:.2f} on average, of different stages by {:.2f}: {}",
+        within, across,
+        within - across > 0.2 ? "the stages show as blocks" : "no clear stage blocks");
+  else
+    text += fmt::format(
+        "; all layers agree by {:.2f} on average: {}", map.mean_off_diagonal(),
+        map.mean_off_diagonal() > 0.6 ? "a nearly uniform map" : "similarity fades with distance");
+  return text + ".";
+}
+
+// "Between alternet and vit, layers agree by 0.31 on average, at most by 0.55 (stage2.block1 with
+// ...)."
+std::string cross_finding(const LayerMap& map, const std::string& a, const std::string& b) {
+  size_t best = 0;
+  for (size_t i = 0; i < map.values.size(); ++i)
+    if (!(map.values[best] >= map.values[i])) best = i;
+  double total = 0, count = 0;
+  for (const double value : map.values)
+    if (std::isfinite(value)) {
+      total += value;
+      count += 1;
+    }
+  if (count == 0) return {};
+  return fmt::format(
+      " Between {} and {}, layers agree by {:.2f} on average, at most by {:.2f} ({} with {}).", a,
+      b, total / count, map.values[best], map.rows.labels()[best / map.columns.size()],
+      map.columns.labels()[best % map.columns.size()]);
+}
+
+std::string method(const KernelMeasure& measure, int64_t batch, int64_t images, int64_t passes) {
+  const bool biased = measure.estimator == HsicEstimator::biased;
+  std::string text =
+      measure.kernel == KernelMeasure::Kernel::rbf
+          ? fmt::format("Radial kernel, width {} of the median distance", measure.fraction)
+          : "Linear kernel";
+  text += fmt::format(", {} estimator summed over batches of {}, {} pictures",
+                      biased ? "biased" : "unbiased", batch, images);
+  if (passes > 1) text += fmt::format(", mean of {} shuffled passes", passes);
+  if (biased) return text + "; unrelated layers of p features read about p / (n + p), not 0.";
+  return text + fmt::format("; under independence a cell scatters by about {:.3f} around 0.",
+                            std::sqrt(2.0) / static_cast<double>(batch));
+}
+
+}  // namespace
+
+Section cka_section(const AnalysisInput& input) {
+  const std::vector<Subject>& subjects = input.subjects;
+  const int64_t images = std::min(input.images_or(1024), input.data->count);
+  const LockstepOptions pass{.images = images,
+                             .batch_size = std::min(images, input.whole("batch")),
+                             .passes = input.whole("passes"),
+                             .progress = input.progress};
+  const KernelMeasure measure = chosen_measure(input);
+  const FeatureView view =
+      input.text("features") == "pooled" ? FeatureView::pooled : FeatureView::flat;
+  const KernelMaps maps = measure_kernels(subjects, *input.data, pass, view, {measure});
+
+  Section section{.name = "cka", .title = "Similarity of layers", .order = 10};
+  plot::Figure figure{
+      .name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
+  for (size_t s = 0; s < subjects.size(); ++s)
+    figure.panels.push_back(
+        map_panel(maps.self[0][s].cka, subjects[s].label, "layer", "layer", "CKA"));
+  const KernelMap& first = maps.self[0][0];
+  section.finding = finding(first.cka);
+  for (size_t s = 1; s < subjects.size(); ++s) {
+    const LayerMap& cross = maps.cross[0][s - 1].cka;
+    figure.panels.push_back(map_panel(cross, subjects[0].label + " × " + subjects[s].label,
+                                      subjects[0].label, subjects[s].label, "CKA"));
+    section.finding += cross_finding(cross, subjects[0].label, subjects[s].label);
+  }
+  if (figure.panels.size() == 1) figure.columns = 1;
+  figure.alt = section.finding;
+  section.figures.push_back(std::move(figure));
+  section.reading =
+      "Each cell compares two layers: 1 (bright) means that the pictures lie in the same "
+      "arrangement up to rotation and scale, 0 that the arrangements are unrelated. Depth runs "
+      "from the lower left to the upper right. Bright squares are groups of layers that change "
+      "little; a network of stages shows one square a stage, a plain transformer one large square.";
+  section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
+  if (const std::string dead = dead_layers(maps, subjects); !dead.empty())
+    section.caveats.push_back(dead);
+  section.values = {
+      {.key = "mean_cka",
+       .label = "Mean CKA of two layers",
+       .value = first.cka.mean_off_diagonal()},
+      {.key = "first_last_cka", .label = "First and last layer", .value = first.cka.first_last()}};
+  const auto layers = static_cast<int64_t>(first.cka.rows.size());
+  section.arrays = {{.name = "cka", .shape = {layers, layers}, .values = first.cka.values}};
+  if (pass.passes > 1)
+    section.arrays.push_back(
+        {.name = "cka-deviation", .shape = {layers, layers}, .values = first.deviation});
+  return section;
+}
+
+}  // namespace passband

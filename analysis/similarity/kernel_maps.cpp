@@ -1,0 +1,179 @@
+#include "analysis/similarity/kernel_maps.h"
+
+#include <cmath>
+#include <optional>
+
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+
+namespace passband {
+namespace {
+
+// Kernels of the batch that is running, for each measure one a layer.
+struct BatchKernels {
+  std::vector<std::vector<Tensor>> layers;  // by measure, by layer: (1, n, n)
+};
+
+// CKA of each pass, and HSIC over all.
+class PassSums {
+ public:
+  PassSums(size_t rows, size_t columns, HsicEstimator estimator)
+      : rows_(static_cast<int64_t>(rows)),
+        columns_(static_cast<int64_t>(columns)),
+        estimator_(estimator) {}
+
+  void add(int64_t pass, const Tensor& rows, const Tensor& columns) {
+    if (static_cast<int64_t>(passes_.size()) <= pass)
+      passes_.emplace_back(rows_, columns_, estimator_);
+    passes_.back().add(rows, columns);
+  }
+
+  KernelMap result(const DepthAxis& rows, const DepthAxis& columns) const {
+    const auto cells = static_cast<size_t>(rows_ * columns_);
+    const std::vector<double> zeros(cells);
+    KernelMap map{{rows, columns, zeros}, {rows, columns, zeros}, zeros};
+    double batches = 0;
+    for (const MinibatchCka& pass : passes_) batches += static_cast<double>(pass.batches());
+    const double count = static_cast<double>(passes_.size());
+    for (const MinibatchCka& pass : passes_) {
+      const std::vector<double> values = pass.matrix(), hsic = pass.hsic_sum();
+      for (size_t i = 0; i < cells; ++i) {
+        map.hsic.values[i] += hsic[i] / batches;
+        map.cka.values[i] += values[i] / count;
+        map.deviation[i] += values[i] * values[i] / count;
+      }
+    }
+    for (size_t i = 0; i < cells; ++i) {
+      const double variance = map.deviation[i] - map.cka.values[i] * map.cka.values[i];
+      map.deviation[i] = count > 1 ? std::sqrt(std::max(0.0, variance) * count / (count - 1)) : 0;
+    }
+    return map;
+  }
+
+ private:
+  int64_t rows_, columns_;
+  HsicEstimator estimator_;
+  std::vector<MinibatchCka> passes_;
+};
+
+Tensor kernel_of(const Tensor& linear, const KernelMeasure& measure) {
+  const bool rbf = measure.kernel == KernelMeasure::Kernel::rbf;
+  const Tensor kernel = rbf ? rbf_kernel(linear, measure.fraction, measure.width) : linear;
+  return reshape(kernel, kernel.shape().inserted(0, 1));
+}
+
+class Collector {
+ public:
+  Collector(size_t networks, FeatureView view, const std::vector<KernelMeasure>& measures)
+      : view_(view), measures_(measures), kernels_(networks) {
+    maps_.axes.resize(networks);
+    maps_.dead.resize(networks);
+    for (BatchKernels& batch : kernels_) batch.layers.resize(measures.size());
+  }
+
+  void visit(size_t network, const TapSite& site, const Tensor& buffer) {
+    const size_t layer = maps_.axes[network].index_of(site);
+    const size_t layers = maps_.axes[network].size();
+    bool dead = false;
+    const Tensor linear = linear_kernel(view_features(site, buffer, view_), dead);
+    maps_.dead[network].resize(layers);
+    maps_.dead[network][layer] = maps_.dead[network][layer] || dead;
+    for (size_t m = 0; m < measures_.size(); ++m) {
+      kernels_[network].layers[m].resize(layers);
+      kernels_[network].layers[m][layer] = kernel_of(linear, measures_[m]);
+    }
+  }
+
+  void finish_batch(int64_t pass) {
+    if (self_.empty()) make_sums();
+    for (size_t m = 0; m < measures_.size(); ++m) {
+      const auto centred = [&](size_t network) {
+        return centred_kernels(concat(kernels_[network].layers[m], 0), measures_[m].estimator);
+      };
+      const Tensor first = centred(0);
+      for (size_t s = 0; s < kernels_.size(); ++s) {
+        const Tensor rows = s == 0 ? first : centred(s);
+        self_[m][s].add(pass, rows, rows);
+        if (s > 0) cross_[m][s - 1].add(pass, first, rows);
+      }
+    }
+  }
+
+  KernelMaps result() && {
+    const std::vector<DepthAxis>& axes = maps_.axes;
+    const auto finish = [&](const PassSums& sums, size_t rows, size_t columns) {
+      KernelMap map = sums.result(axes[rows], axes[columns]);
+      hide_dead(map.cka, maps_.dead[rows], maps_.dead[columns]);
+      return map;
+    };
+    for (size_t m = 0; m < measures_.size(); ++m) {
+      maps_.self.emplace_back();
+      maps_.cross.emplace_back();
+      for (size_t s = 0; s < axes.size(); ++s) {
+        maps_.self[m].push_back(finish(self_[m][s], s, s));
+        if (s > 0) maps_.cross[m].push_back(finish(cross_[m][s - 1], 0, s));
+      }
+    }
+    return std::move(maps_);
+  }
+
+ private:
+  void make_sums() {
+    for (const KernelMeasure& measure : measures_) {
+      self_.emplace_back();
+      cross_.emplace_back();
+      for (size_t s = 0; s < kernels_.size(); ++s) {
+        const size_t layers = maps_.axes[s].size();
+        self_.back().emplace_back(layers, layers, measure.estimator);
+        if (s > 0) cross_.back().emplace_back(maps_.axes[0].size(), layers, measure.estimator);
+      }
+    }
+  }
+
+  FeatureView view_;
+  std::vector<KernelMeasure> measures_;
+  std::vector<BatchKernels> kernels_;                // by network
+  std::vector<std::vector<PassSums>> self_, cross_;  // by measure, by network
+  KernelMaps maps_;
+};
+
+}  // namespace
+
+Tensor view_features(const TapSite& site, const Tensor& buffer, FeatureView view) {
+  const int64_t n = buffer.size(0);
+  if (view == FeatureView::flat)
+    return reshape(cast(buffer, DType::f32), Shape{n, buffer.numel() / n});
+  return mean(as_feature_map(site, buffer), {1, 2});
+}
+
+KernelMaps measure_kernels(const std::vector<Subject>& subjects, const Dataset& data,
+                           const LockstepOptions& options, FeatureView view,
+                           const std::vector<KernelMeasure>& measures, const LockstepVisitor& also,
+                           const std::function<void()>& also_after) {
+  Collector collector(subjects.size(), view, measures);
+  run_lockstep(
+      subjects, data, options, {"out"},
+      [&](size_t network, const TapSite& site, const Tensor& buffer) {
+        collector.visit(network, site, buffer);
+        if (also) also(network, site, buffer);
+      },
+      [&](int64_t pass, const std::vector<int64_t>&) {
+        collector.finish_batch(pass);
+        if (also_after) also_after();
+      });
+  return std::move(collector).result();
+}
+
+std::string dead_layers(const KernelMaps& maps, const std::vector<Subject>& subjects) {
+  std::string text;
+  for (size_t s = 0; s < subjects.size(); ++s) {
+    const std::vector<std::string> labels = maps.axes[s].labels();
+    for (size_t i = 0; i < labels.size(); ++i)
+      if (maps.dead[s][i]) text += (text.empty() ? "" : ", ") + subjects[s].label + " " + labels[i];
+  }
+  return text.empty()
+             ? text
+             : "Dead, constant over the pictures, and so without similarity: " + text + ".";
+}
+
+}  // namespace passband

@@ -1,0 +1,57 @@
+// Maps of kernel similarity (CKA, HSIC) of several networks from one pass over the pictures: every
+// layer of every network with itself, and the first network's layers with those of each other one.
+//
+// Time: a forward pass per picture and network; per batch of n, n^2 p for the kernel of a layer of
+// p features (once, whatever the number of measures), n^2 for each further measure, and one product
+// of n^2 L L' for all pairs of layers. Memory: n^2 doubles for each layer, network and measure;
+// none grows with the pictures.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "analysis/similarity/cka.h"
+#include "analysis/similarity/layer_map.h"
+#include "analysis/study/lockstep.h"
+
+namespace passband {
+
+struct KernelMeasure {
+  enum class Kernel : uint8_t { linear, rbf } kernel = Kernel::linear;
+  HsicEstimator estimator = HsicEstimator::unbiased;
+  double fraction = 0.4;  // width of the radial kernel
+  RbfWidth width = RbfWidth::median_distance;
+};
+
+struct KernelMap {
+  LayerMap cka;
+  LayerMap hsic;
+  std::vector<double> deviation;  // of CKA over the passes, per cell (zeros for one pass)
+};
+
+struct KernelMaps {
+  std::vector<DepthAxis> axes;                // by network
+  std::vector<std::vector<bool>> dead;        // by network, by layer
+  std::vector<std::vector<KernelMap>> self;   // by measure, by network
+  std::vector<std::vector<KernelMap>> cross;  // by measure, first network against network 1, 2, ...
+};
+
+// How a tapped buffer becomes the rows of one layer: flattened, or averaged over positions.
+enum class FeatureView : uint8_t { flat, pooled };
+// (N, p) f32. The class token, where there is one, is part of flat features and left out of pooled
+// ones.
+Tensor view_features(const TapSite& site, const Tensor& buffer, FeatureView view);
+
+// CKA is averaged over passes (each a sum over its batches). `also` sees every buffer too,
+// `also_after` every batch.
+KernelMaps measure_kernels(const std::vector<Subject>& subjects, const Dataset& data,
+                           const LockstepOptions& options, FeatureView view,
+                           const std::vector<KernelMeasure>& measures,
+                           const LockstepVisitor& also = {},
+                           const std::function<void()>& also_after = {});
+
+// "Dead (constant over the pictures): layer3.0, layer4.0." or nothing, for the caveats of a
+// section.
+std::string dead_layers(const KernelMaps& maps, const std::vector<Subject>& subjects);
+
+}  // namespace passband

@@ -1,0 +1,65 @@
+// Pictures and overlays for figures.
+#include "analysis/study/picture_maps.h"
+
+#include <algorithm>
+
+namespace passband {
+
+plot::Picture picture_of(const Dataset& data, int64_t index) {
+  plot::Picture picture{.width = data.width, .height = data.height};
+  picture.rgb.assign(data.image(index), data.image(index) + data.image_bytes());
+  return picture;
+}
+
+plot::Picture overlaid(plot::Picture picture, std::span<const double> map, int64_t height,
+                       int64_t width, std::string caption) {
+  picture.overlay_width = width;
+  picture.overlay_height = height;
+  picture.overlay.assign(map.begin(), map.end());
+  const auto [low, high] = std::ranges::minmax(picture.overlay);
+  const double range = high - low;
+  for (double& value : picture.overlay) value = range > 0 ? (value - low) / range : 0;
+  picture.caption = std::move(caption);
+  return picture;
+}
+
+std::string figure_name(const std::string& stem, size_t subject) {
+  return subject == 0 ? stem : stem + "-" + std::to_string(subject + 1);
+}
+
+plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& indices,
+                            std::string name, std::string title, std::string overlay_value) {
+  plot::Figure figure{.name = std::move(name), .title = std::move(title)};
+  plot::Pictures& grid = figure.pictures;
+  grid.columns = static_cast<int>(indices.size());
+  grid.fixed_columns = true;
+  grid.overlay_value = std::move(overlay_value);
+  grid.row_titles = {"picture"};
+  for (const int64_t index : indices) {
+    plot::Picture plain = picture_of(data, index);
+    plain.caption = class_name(data, data.labels[static_cast<size_t>(index)]);
+    plain.alt = "test picture " + std::to_string(index);
+    grid.cells.push_back(std::move(plain));
+  }
+  return figure;
+}
+
+void add_map_row(plot::Figure& figure, const std::string& title, std::span<const double> maps,
+                 int64_t height, int64_t width, const std::vector<std::string>& captions) {
+  plot::Pictures& grid = figure.pictures;
+  grid.row_titles.push_back(title);
+  const auto columns = static_cast<size_t>(grid.columns);
+  const auto cells = static_cast<size_t>(height * width);
+  for (size_t i = 0; i < columns; ++i) {
+    plot::Picture plain = grid.cells[i];
+    plain.alt = title + " over " + plain.alt;
+    grid.cells.push_back(overlaid(std::move(plain), maps.subspan(i * cells, cells), height, width,
+                                  i < captions.size() ? captions[i] : std::string()));
+  }
+}
+
+const std::string& class_name(const Dataset& data, int64_t label) {
+  return data.classes[static_cast<size_t>(label)];
+}
+
+}  // namespace passband

@@ -1,0 +1,237 @@
+#include "analysis/study/study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "analysis/report/text.h"
+#include "analysis/study/host.h"
+#include "models/weights.h"
+#include "tensor/autograd/node.h"
+#include "tensor/core/device_choice.h"
+#include "tensor/core/random.h"
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace fs = std::filesystem;
+namespace {
+
+std::string digest_of(const Model& model) {
+  std::string digest = model.name();
+  for (const Tensor& values : {model.store().values(), model.store().buffer_values()}) {
+    if (!values.defined()) continue;
+    const Tensor read = on_host(values);
+    const std::string_view bytes(static_cast<const char*>(read.raw()),
+                                 static_cast<size_t>(values.numel() * size_of(values.dtype())));
+    digest += fmt::format("-{:016x}", site_of(bytes));
+  }
+  return digest;
+}
+
+RunCard card_of(const RunDescription& run, const Model& model) {
+  return {
+      run.directory.filename().string(),
+      {{"model", run.model},
+       {"pattern", model.pattern().empty() ? "-" : model.pattern()},
+       {"parameters", format_number(static_cast<double>(model.store().parameter_count()), 12)},
+       {"multiply-accumulates", fmt::format("{:.1f} M", static_cast<double>(model.macs()) / 1e6)},
+       {"data", run.data},
+       {"share of the data", fmt::format("{:g} %", 100 * run.data_fraction)},
+       {"pictures", fmt::format("{0} × {0}", run.image_size)},
+       {"seed", std::to_string(run.seed)}}};
+}
+
+// ImageNet without its pictures: classes and normalisation, for an analysis that brings its own
+// pictures.
+DataSplits description_of(const DatasetInfo& info) {
+  Dataset data{.name = info.name, .split = "test", .height = info.height, .width = info.width};
+  for (int64_t c = 0; c < info.classes; ++c) data.classes.push_back(std::to_string(c));
+  data.mean = info.mean;
+  data.std = info.std;
+  return {.train = data, .test = data};
+}
+
+void load_pictures(Study& study, const DatasetRequest& request) {
+  study.data = request.name == "imagenet" ? description_of(dataset_info(request.name))
+                                          : load_dataset(request);
+  study.data_name = request.name;
+  study.input.data = &study.data.test;
+  study.input.train = &study.data.train;
+}
+
+// The pictures that the run was trained on, unless the command line names others.
+DatasetRequest pictures_of(const RunDescription& run, const StudyRequest& request) {
+  return {.name = request.data.empty() ? run.data : request.data,
+          .data_dir = request.data_dir.empty() ? run.data_dir : request.data_dir,
+          .image_size = run.image_size,
+          .shapes = shapes_options({.label = run.shapes_label,
+                                    .conflict = run.shapes_conflict,
+                                    .test_conflict = run.shapes_test_conflict,
+                                    .train_count = run.shapes_train,
+                                    .test_count = run.shapes_test,
+                                    .classes = run.shapes_classes,
+                                    .seed = static_cast<uint64_t>(run.shapes_seed)})};
+}
+
+void check_classes(const std::string& name, const Model& model, const Study& study) {
+  const int64_t known = model.options().classes, shown = study.data.test.num_classes();
+  if (known != shown)
+    throw UsageError(
+        fmt::format("{}: the network knows {} classes, {} has {}; analyse it by itself", name,
+                    known, study.data_name, shown));
+}
+
+// A label that no other subject has: the model's name, or the run's where that is taken.
+std::string label_of(const Study& study, const RunDescription& run) {
+  const auto taken = [&](const std::string& label) {
+    return std::ranges::find(study.input.subjects, label, &Subject::label) !=
+           study.input.subjects.end();
+  };
+  std::string label = run.model;
+  if (taken(label)) label = run.directory.filename().string();
+  for (int copy = 2; taken(label); ++copy)
+    label = fmt::format("{} ({})", run.directory.filename().string(), copy);
+  return label;
+}
+
+void add_run(Study& study, const StudyRequest& request, const std::string& name) {
+  const auto run = std::make_shared<RunDescription>(read_run(find_run(name)));
+  std::shared_ptr<Model> model = load_run_model(*run, request.which);
+  if (study.input.subjects.empty()) {
+    load_pictures(study, pictures_of(*run, request));
+    study.report = request.output.empty() ? run->directory / "report" : fs::path(request.output);
+    study.header.subtitle = run->directory.filename().string();
+  }
+  check_classes(name, *model, study);
+  study.header.runs.push_back(card_of(*run, *model));
+  study.input.subjects.push_back(make_subject(label_of(study, *run), model, run));
+}
+
+void add_weights(Study& study, const StudyRequest& request) {
+  const std::string data = request.data.empty() ? "cifar10" : request.data;
+  const DatasetInfo info = dataset_info(data);
+  std::shared_ptr<Model> model =
+      make_model(request.model, {.classes = info.classes, .image_size = info.height});
+  load_weights(request.weights, *model);
+  load_pictures(study, {.name = data, .data_dir = request.data_dir, .image_size = info.height});
+  const fs::path file = request.weights;
+  study.report = request.output.empty() ? file.parent_path() / (file.stem().string() + "-report")
+                                        : fs::path(request.output);
+  study.header.subtitle = file.filename().string();
+  study.input.subjects.push_back(make_subject(request.model, model));
+}
+
+// The network in a plain sentence, for the head of the page.
+std::string introduction(const Subject& subject) {
+  const Model& model = *subject.model;
+  const std::string& pattern = model.pattern();
+  std::string text = fmt::format(
+      "{} has {} parameters and spends {:.0f} million multiply-accumulates on a picture",
+      subject.label, format_number(static_cast<double>(model.store().parameter_count()), 12),
+      static_cast<double>(model.macs()) / 1e6);
+  if (!pattern.empty()) {
+    const auto blocks = [&](char letter) { return std::ranges::count(pattern, letter); };
+    text += fmt::format(
+        "; its {} blocks are {} convolution, {} self-attention and {} lambda blocks ({})",
+        blocks('C') + blocks('M') + blocks('L'), blocks('C'), blocks('M'), blocks('L'), pattern);
+  }
+  return text + ".";
+}
+
+}  // namespace
+
+Subject make_subject(std::string label, std::shared_ptr<Model> model,
+                     std::shared_ptr<const RunDescription> run) {
+  std::string digest = digest_of(*model);
+  return {std::move(label), std::move(model), std::move(digest), std::move(run)};
+}
+
+void make_study(const StudyRequest& request, Study& study) {
+  if (!request.weights.empty()) {
+    if (request.model.empty()) throw UsageError("--weights: name the network with --model");
+    if (!request.run.empty()) throw UsageError("--weights and --run exclude each other");
+    add_weights(study, request);
+  } else {
+    if (!request.model.empty())
+      throw UsageError("--model: give its --weights FILE.safetensors, or use --run");
+    add_run(study, request, request.run.empty() ? "last" : request.run);
+  }
+  study.input.images = request.images;
+  if (request.untrained) {
+    const Subject first = study.input.subjects.front();
+    std::shared_ptr<Model> random = make_model(first.model->name(), first.model->options());
+    study.input.subjects.push_back(make_subject(first.label + ", untrained", random));
+  }
+  for (const std::string& name : request.against) add_run(study, request, name);
+  const Device device = choose_device(request.device);
+  std::vector<std::string> labels;
+  for (const Subject& subject : study.input.subjects) {
+    subject.model->to(device);
+    labels.push_back(subject.label);
+    study.header.answer += (study.header.answer.empty() ? "" : " ") + introduction(subject);
+  }
+  study.header.title = join(labels, " beside ") + " on " + study.data_name;
+}
+
+namespace {
+
+// Names, sizes and times of what a setting names on disk, so that pictures put in or taken out
+// count; else nothing.
+std::string stamp_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return {};
+  std::vector<std::string> files;
+  const auto add = [&](const fs::path& file) {
+    std::error_code gone;
+    files.push_back(fmt::format("{} {} {}", file.string(), fs::file_size(file, gone),
+                                fs::last_write_time(file, gone).time_since_epoch().count()));
+  };
+  add(path);
+  for (fs::recursive_directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error))
+    add(entry->path());
+  std::ranges::sort(files);
+  return fmt::format("@{:016x}", site_of(join(files)));
+}
+
+}  // namespace
+
+std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
+  std::string key =
+      fmt::format("{} {:016x} {}", analysis.name, fingerprint(*input.data), input.images);
+  if (analysis.uses_train) key += fmt::format(" {:016x}", fingerprint(*input.train));
+  for (const auto& [name, value] : input.settings) {
+    key += " " + name + "=" + value;
+    const auto option = std::ranges::find(analysis.options, name, &AnalysisOption::name);
+    // A choice or a default is a word of the program, whatever the working directory holds under
+    // that name.
+    const bool free =
+        option != analysis.options.end() && option->choices.empty() && option->standard != value;
+    if (free) key += stamp_of(value);
+  }
+  for (const Subject& subject : input.subjects)
+    key += " " + subject.label + " " + subject.fingerprint;
+  return key;
+}
+
+double seconds_per_picture(const Model& model) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false, .compute = DType::f32});
+  const bool emulated = model.device().is_cuda() && cuda_backend() == CudaBackend::emulated;
+  const int64_t batch = emulated ? 1 : 16;
+  const int64_t side = model.options().image_size;
+  const Tensor images = Tensor::zeros({batch, side, side, 3}, DType::f32, model.device());
+  double best = 0;
+  for (int attempt = 0; attempt < (emulated ? 1 : 3);
+       ++attempt) {  // the first one also prepares kernels
+    const auto begin = std::chrono::steady_clock::now();
+    const Tensor logits = on_host(model(images));
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    best = attempt == 0 ? seconds : std::min(best, seconds);
+  }
+  return best / static_cast<double>(batch);
+}
+
+}  // namespace passband

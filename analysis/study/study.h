@@ -1,0 +1,50 @@
+// What `analyze` was asked to study: networks with their weights, pictures, and the directory of
+// the report.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "analysis/study/analysis.h"
+
+namespace passband {
+
+struct StudyRequest {
+  std::string run;             // empty: last
+  std::string which = "best";  // weights of the run
+  std::string model, weights;  // instead of a run: a network by name and a safetensors file
+  std::string data, data_dir;  // empty: the run's own
+  std::string output;          // empty: report/ in the run
+  std::vector<std::string> against;
+  bool untrained = false;
+  int64_t images = 0;
+  std::string device = "auto";                  // see choose_device; where the networks run
+  std::map<std::string, std::string> settings;  // "cka.estimator" -> "biased"
+};
+
+struct Study {
+  AnalysisInput input;
+  DataSplits data;
+  std::string data_name;
+  std::filesystem::path report;
+  ReportHeader header;
+};
+
+// Loads everything. `study.input` points into the study: it must stay where it is.
+void make_study(const StudyRequest& request, Study& study);
+
+// A network with the fingerprint of its weights.
+Subject make_subject(std::string label, std::shared_ptr<Model> model,
+                     std::shared_ptr<const RunDescription> run = {});
+
+// Names the weights, data and settings that a section is computed from: equal keys, equal sections.
+// `input` has the settings of the analysis; files and folders that they name count with their sizes
+// and times.
+std::string section_key(const Analysis& analysis, const AnalysisInput& input);
+
+// Seconds that one picture takes through the network forward, measured on a small batch; in the
+// emulator once, on one picture.
+double seconds_per_picture(const Model& model);
+
+}  // namespace passband

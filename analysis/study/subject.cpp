@@ -1,0 +1,54 @@
+#include "analysis/study/subject.h"
+
+#include "data/augment.h"
+#include "tensor/ops/shape.h"
+
+namespace passband {
+
+std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count) {
+  const int64_t taken = std::min(dataset_count, count);
+  std::vector<int64_t> indices(static_cast<size_t>(taken));
+  for (int64_t i = 0; i < taken; ++i) indices[static_cast<size_t>(i)] = i * dataset_count / taken;
+  return indices;
+}
+
+Tensor network_images(const Model& model, const Dataset& data,
+                      const std::vector<int64_t>& indices) {
+  const int64_t side = model.options().image_size;
+  const Tensor images = Tensor::empty({std::ssize(indices), side, side, 3});
+  make_eval_batch(data, indices, side, images.data<float>());
+  return images.to(model.device());
+}
+
+void run_pass(const Model& model, const Dataset& data, const PassOptions& options,
+              const std::vector<std::string>& taps, const TapVisitor& visit,
+              const BatchVisitor& after_batch) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false, .compute = DType::f32});
+  const ProbeGuard probe(taps, [&](const TapSite& site, const Tensor& buffer) {
+    visit(site, buffer);
+    return buffer;
+  });
+  const std::vector<int64_t> indices = spread_indices(data.count, options.images);
+  const auto total = static_cast<int64_t>(indices.size());
+  for (int64_t first = 0; first < total; first += options.batch_size) {
+    const int64_t batch = std::min(options.batch_size, total - first);
+    if (options.whole_batches && batch < options.batch_size && first > 0) break;
+    const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + batch);
+    const Tensor images = network_images(model, data, chosen);
+    const Tensor logits = model(images);
+    if (after_batch) after_batch(chosen, images, logits);
+    options.progress(first + batch, total, "pictures");
+  }
+}
+
+Tensor as_feature_map(const TapSite& site, const Tensor& buffer) {
+  Tensor map = buffer;
+  if (map.rank() == 3) {
+    if (site.prefix > 0) map = slice(map, 1, site.prefix, site.height * site.width);
+    map = reshape(map, Shape{map.size(0), site.height, site.width, map.size(2)});
+  }
+  return cast(map, DType::f32);
+}
+
+}  // namespace passband

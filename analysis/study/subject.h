@@ -1,0 +1,55 @@
+// What is analysed: a network with the pictures it is shown. And the pass that all analyses are
+// built on: run the network over pictures in evaluation mode and visit its tapped buffers.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analysis/study/progress.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "models/run.h"
+
+namespace passband {
+
+// A network under study. The first subject of a list is the run itself; others stand beside it.
+struct Subject {
+  std::string label;  // "alternet", "alternet, untrained"
+  std::shared_ptr<Model> model;
+  std::string fingerprint;  // of the weights, for caching
+  // how it was trained; none for --weights and random weights
+  std::shared_ptr<const RunDescription> run = {};
+};
+
+struct PassOptions {
+  int64_t images = 1000;  // taken evenly from the data set; all when it has fewer
+  int64_t batch_size = 200;
+  bool whole_batches = false;  // leave out an incomplete last batch
+  Progress progress = {};      // told after every batch
+};
+
+// Pictures `indices` of the data as the network sees them: (N, side, side, 3) f32, normalised, on
+// its device.
+Tensor network_images(const Model& model, const Dataset& data, const std::vector<int64_t>& indices);
+
+// Called for every tapped buffer, in forward order, activations in f32, on the network's device.
+using TapVisitor = std::function<void(const TapSite&, const Tensor&)>;
+// Called after each batch.
+using BatchVisitor = std::function<void(const std::vector<int64_t>& indices, const Tensor& images,
+                                        const Tensor& logits)>;
+
+// Runs `model` over pictures of `data`, showing the buffers named in `taps` to `visit`. No graph is
+// recorded; memory does not grow with the number of pictures. Time: one forward pass per picture
+// plus what `visit` does.
+void run_pass(const Model& model, const Dataset& data, const PassOptions& options,
+              const std::vector<std::string>& taps, const TapVisitor& visit,
+              const BatchVisitor& after_batch = {});
+
+// The pictures such a pass visits: `count` indices spread evenly over the data set.
+std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count);
+
+// A tapped buffer as a feature map (N, H, W, C) f32, without prefix tokens.
+Tensor as_feature_map(const TapSite& site, const Tensor& buffer);
+
+}  // namespace passband
