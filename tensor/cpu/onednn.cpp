@@ -7,12 +7,22 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tensor/cpu/parallel.h"
-
 namespace passband::cpu::onednn {
 namespace {
 
 constexpr size_t kMostPlans = 4096;
+
+// oneDNN makes and runs what it does for the threads that OpenMP offers to the calling one.
+class OnOneThread {
+ public:
+  OnOneThread() { omp_set_num_threads(1); }
+  ~OnOneThread() { omp_set_num_threads(before_); }
+  OnOneThread(const OnOneThread&) = delete;
+  OnOneThread& operator=(const OnOneThread&) = delete;
+
+ private:
+  int before_ = omp_get_max_threads();
+};
 
 dnnl::stream& stream() {
   thread_local dnnl::stream instance(engine());
@@ -120,11 +130,11 @@ dnnl::memory::data_type type_of(DType dtype) {
   throw Error(concat_text("oneDNN has no element type ", name_of(dtype)));
 }
 
+// An instruction set is numbered by the bits of all that it holds.
 bool has_bf16() {
   static const bool yes = [] {
-    const auto isa = dnnl::get_effective_cpu_isa();
-    return isa == dnnl::cpu_isa::avx512_core || isa == dnnl::cpu_isa::avx512_core_vnni ||
-           isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
+    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
   }();
   return yes;
 }
@@ -150,12 +160,10 @@ size_t Key::hash() const {
   return static_cast<size_t>(hash);
 }
 
-PlanRef plan_for(const char* operation, Key key, const std::function<Plan()>& make) {
-  // OpenMP keeps the thread count per calling thread; oneDNN compiles for the one it finds.
-  if (omp_get_max_threads() != thread_count()) omp_set_num_threads(thread_count());
-  key.add(thread_count());
+PlanRef plan_for(const char* operation, const Key& key, const std::function<Plan()>& make) {
   if (PlanRef found = plans().find(key)) return found;
   try {
+    const OnOneThread guard;
     return plans().insert(key, make());
   } catch (const dnnl::error& error) {
     rethrow(operation, error);
@@ -202,6 +210,7 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
     raw[count] = {name, memories[count].get()};
     ++count;
   };
+  const OnOneThread guard;
   try {
     for (const Argument& argument : arguments)
       if (argument.data) add(argument.name, argument.layout, const_cast<void*>(argument.data));

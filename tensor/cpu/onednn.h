@@ -1,6 +1,7 @@
 // oneDNN as the CPU kernels use it: primitives are made once per shape, scratch memory comes from
 // the caching allocator, and weights are packed into a primitive's own layout at most once per
-// version.
+// version. A primitive runs on one thread, as it would else cut its sums by the number of threads;
+// kernels cut the work by its shape and run the pieces in parallel (pieces.h).
 #pragma once
 #include <array>
 #include <functional>
@@ -17,8 +18,7 @@ dnnl::memory::data_type type_of(DType dtype);
 // This CPU computes bf16 products (AVX-512 or better); without it the kernels compute them in f32.
 bool has_bf16();
 
-// Which operation, and every number that shapes its primitive. The thread count is added by
-// `plan_for`.
+// Which operation, and every number that shapes its primitive.
 class Key {
  public:
   explicit Key(int64_t operation) { add(operation); }
@@ -62,10 +62,30 @@ using PlanRef = std::shared_ptr<const Plan>;
 
 // The plan of `key`, made by `make` on first use. Throws Error naming `operation` when oneDNN has
 // no such primitive.
-PlanRef plan_for(const char* operation, Key key, const std::function<Plan()>& make);
+PlanRef plan_for(const char* operation, const Key& key, const std::function<Plan()>& make);
 
 // Attributes every primitive is made with: the caller owns the scratchpad.
 dnnl::primitive_attr attributes();
+
+// oneDNN 2 makes a primitive's descriptor from a description, oneDNN 3 from all it is to hold.
+template <class Primitive, class... Description>
+typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attr,
+                                            const Description&... description) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), description..., attr};
+#else
+  return {typename Primitive::desc(description...), attr, engine()};
+#endif
+}
+template <class Primitive, class... Description>
+typename Primitive::primitive_desc describe_gradient(
+    const dnnl::convolution_forward::primitive_desc& forward, const Description&... description) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine(), description..., forward, attributes()};
+#else
+  return {typename Primitive::desc(description...), attributes(), engine(), forward};
+#endif
+}
 
 struct Argument {
   int name;  // DNNL_ARG_*

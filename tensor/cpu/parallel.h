@@ -30,6 +30,18 @@ bool splits_short_loops();
 // Elements below which starting threads costs more than it saves.
 constexpr int64_t kGrain = 32768;
 
+// The one place where a body is compiled: of two copies of it, the compiler may well round a * b in
+// one and not in the other, and the bits would depend on which of them got the work.
+#if defined(__clang__)
+#define PASSBAND_ONE_COPY [[gnu::noinline]]
+#else
+#define PASSBAND_ONE_COPY [[gnu::noipa]]
+#endif
+template <class Body> PASSBAND_ONE_COPY void run_piece(Body& body, int64_t begin, int64_t end) {
+  body(begin, end);
+}
+#undef PASSBAND_ONE_COPY
+
 // Calls body(begin, end) for pieces that cover [0, n), at most one per thread and none smaller than
 // `grain` unless it is the only one. Pieces of long loops start at multiples of 64. The pieces
 // depend on the thread count, so `body` must give each index the same result wherever it falls; and
@@ -38,7 +50,7 @@ template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
   const int64_t least = splits_short_loops() ? 1 : std::max<int64_t>(grain, 1);
   const int64_t wanted = std::min<int64_t>(thread_count(), n / least);
   if (wanted <= 1 || omp_in_parallel()) {
-    if (n > 0) body(int64_t{0}, n);
+    if (n > 0) run_piece(body, 0, n);
     return;
   }
 #pragma omp parallel num_threads(static_cast <int>(wanted))
@@ -47,7 +59,7 @@ template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
     const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;
     const int64_t begin = units * piece / pieces * unit;
     const int64_t end = std::min(n, units * (piece + 1) / pieces * unit);
-    if (begin < end) body(begin, end);
+    if (begin < end) run_piece(body, begin, end);
   }
 }
 

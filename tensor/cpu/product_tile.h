@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "tensor/cpu/pieces.h"
 #include "tensor/cpu/vector.h"
 
 namespace passband::cpu {
@@ -110,9 +111,5 @@ template <int RowStride> void multiply_tile(int64_t rows, const Tile& t) {
   (std::make_integer_sequence<int, kTileRows>{});
   table[static_cast<size_t>(rows - 1)](t);
 }
-
-constexpr int64_t pieces_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
-// The size of equal pieces of at most `most`.
-constexpr int64_t equal_piece(int64_t n, int64_t most) { return pieces_of(n, pieces_of(n, most)); }
 
 }  // namespace passband::cpu

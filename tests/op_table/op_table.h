@@ -72,9 +72,6 @@ struct Row {
   bool differentiable = true;  // false: values only
   // false: only for a piecewise linear op, whose second derivative is zero or undefined.
   bool second_order = true;
-  // false: a library chooses the order of its sums by the number of threads. Two runs must agree
-  // all the same.
-  bool same_on_any_threads = true;
 };
 
 // All rows, in the order of registration within each file.

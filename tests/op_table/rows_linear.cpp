@@ -161,8 +161,7 @@ Row conv_row(const ConvMap& map, const Layer& layer) {
                 naive::for_conv_products(layer.x, layer.y, layer.w, layer.options, add);
                 return result;
               },
-          .terms = [=](const Shapes&) { return products / shapes[map.result].numel() + 1; },
-          .same_on_any_threads = false};  // oneDNN picks its blocking by the number of threads
+          .terms = [=](const Shapes&) { return products / shapes[map.result].numel() + 1; }};
 }
 
 std::vector<Row> conv_rows() {
