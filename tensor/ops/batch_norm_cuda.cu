@@ -11,9 +11,9 @@ struct RunningStatistics {
   double momentum = 0;
 };
 
-__global__ void join_statistics_kernel(float* mean, float* rstd, RunningStatistics running,
-                                       const float* __restrict__ moments, double eps,
-                                       ColumnPass pass) {
+__global__ void __launch_bounds__(kJoinThreads)
+    join_statistics_kernel(float* mean, float* rstd, RunningStatistics running,
+                           const float* __restrict__ moments, double eps, ColumnPass pass) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   const bool active = column < pass.columns;
   double centre, squares;
@@ -31,9 +31,10 @@ __global__ void join_statistics_kernel(float* mean, float* rstd, RunningStatisti
 }
 
 // dgamma, dbeta, and the slopes and offsets of dx (zero when the statistics were constants).
-__global__ void join_gradients_kernel(float* dgamma, float* dbeta, float* slopes,
-                                      const float* __restrict__ sums, NormStatistics s,
-                                      bool training, ColumnPass pass) {
+__global__ void __launch_bounds__(kJoinThreads)
+    join_gradients_kernel(float* dgamma, float* dbeta, float* slopes,
+                          const float* __restrict__ sums, NormStatistics s, bool training,
+                          ColumnPass pass) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   double products[2];
   join_chunk_products(products, sums, pass.chunks, column, pass.columns);

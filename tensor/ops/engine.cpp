@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "tensor/core/device_choice.h"
 #include "tensor/core/error.h"
 
 namespace passband {
@@ -27,6 +28,10 @@ std::string_view name_of(Engine engine) {
     case Engine::automatic: return "auto";
   }
   return "?";
+}
+
+Engine engine_here(Engine wanted) {
+  return cuda_backend() == CudaBackend::native ? wanted : Engine::native;
 }
 
 Engine product_engine() { return products; }

@@ -25,6 +25,9 @@ void set_product_engine(Engine engine);
 Engine conv_engine();
 void set_conv_engine(Engine engine);
 
+// `wanted` on a GPU; native on the emulator, where plain loops stand in for the vendor's libraries.
+Engine engine_here(Engine wanted);
+
 // Whether f32 products and convolutions may round their operands to tf32 (10 bits of mantissa) and
 // use the tensor cores. At first: no.
 bool tf32_allowed();

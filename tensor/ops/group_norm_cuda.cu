@@ -6,10 +6,10 @@
 namespace passband::cuda {
 namespace {
 
-constexpr int kJoinThreads = 128;
+constexpr int kGroupThreads = 128;
 
 // Mean and rstd of group blockIdx.x of (samples * groups) from the moments of its channels' chunks.
-__global__ void __launch_bounds__(kJoinThreads)
+__global__ void __launch_bounds__(kGroupThreads)
     join_statistics_kernel(float* mean, float* rstd, const float* __restrict__ moments, int groups,
                            double eps, ColumnPass pass) {
   const int width = pass.columns / groups, sample = static_cast<int>(blockIdx.x) / groups;
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kJoinThreads)
   // Deviations from the first channel's mean: little cancels in the sum of their squares.
   const double base = own[0];
   double sums[3] = {};
-  for (int i = threadIdx.x; i < pass.chunks * width; i += kJoinThreads) {
+  for (int i = threadIdx.x; i < pass.chunks * width; i += kGroupThreads) {
     const int c = i / width, column = i % width;
     const double count = static_cast<double>(min(pass.rows, (c + 1) * pass.chunk) - c * pass.chunk);
     const double d = own[int64_t{2} * c * pass.columns + column] - base;
@@ -35,8 +35,8 @@ __global__ void __launch_bounds__(kJoinThreads)
 }
 
 // joined (samples, 2, columns): sums over the chunks of a sample; blocks of (32 columns, slices).
-__global__ void join_products_kernel(double* joined, const float* __restrict__ sums,
-                                     ColumnPass pass) {
+__global__ void __launch_bounds__(kJoinThreads)
+    join_products_kernel(double* joined, const float* __restrict__ sums, ColumnPass pass) {
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x);
   const int64_t sample = blockIdx.x;
   double products[2];
@@ -47,7 +47,7 @@ __global__ void join_products_kernel(double* joined, const float* __restrict__ s
 }
 
 // Slopes and offsets (samples, 2, columns) of dx for group blockIdx.x.
-__global__ void __launch_bounds__(kJoinThreads)
+__global__ void __launch_bounds__(kGroupThreads)
     find_slopes_kernel(float* slopes, const double* __restrict__ joined, NormStatistics s,
                        ColumnPass pass) {
   const int sample = static_cast<int>(blockIdx.x) / s.groups;
@@ -55,23 +55,23 @@ __global__ void __launch_bounds__(kJoinThreads)
   const double* own = joined + int64_t{sample} * 2 * pass.columns;
   const double rstd = s.rstd[blockIdx.x];
   double sums[2] = {};  // of gamma dy and gamma dy xhat
-  for (int c = first + threadIdx.x; c < first + s.width; c += kJoinThreads) {
+  for (int c = first + threadIdx.x; c < first + s.width; c += kGroupThreads) {
     sums[0] += s.gamma[c] * own[c];
     sums[1] += s.gamma[c] * own[pass.columns + c] * rstd;
   }
   for (double& sum : sums) sum = block_sum(sum);
   const double n = static_cast<double>(pass.rows * s.width);
   float* to = slopes + int64_t{sample} * 2 * pass.columns;
-  for (int c = first + threadIdx.x; c < first + s.width; c += kJoinThreads) {
+  for (int c = first + threadIdx.x; c < first + s.width; c += kGroupThreads) {
     to[c] = static_cast<float>(rstd * rstd * sums[1] / n);
     to[pass.columns + c] = static_cast<float>(rstd * sums[0] / n);
   }
 }
 
 // dgamma and dbeta: sums over the samples.
-__global__ void join_parameters_kernel(float* dgamma, float* dbeta,
-                                       const double* __restrict__ joined, NormStatistics s,
-                                       ColumnPass pass) {
+__global__ void __launch_bounds__(kJoinThreads)
+    join_parameters_kernel(float* dgamma, float* dbeta, const double* __restrict__ joined,
+                           NormStatistics s, ColumnPass pass) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   double sums[2] = {};
   for (int n = threadIdx.y; column < pass.columns && n < pass.samples; n += kJoinSlices) {
@@ -109,7 +109,7 @@ void group_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
     const StreamHandle stream = compute_stream();
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
            moments.data<float>(), x.data<T>(), pass);
-    launch({.grid = static_cast<unsigned>(mean.numel()), .block = kJoinThreads, .stream = stream},
+    launch({.grid = static_cast<unsigned>(mean.numel()), .block = kGroupThreads, .stream = stream},
            join_statistics_kernel, mean.data<float>(), rstd.data<float>(), moments.data<float>(),
            static_cast<int>(mean.size(1)), eps, pass);
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, normalise_kernel<T>,
@@ -142,7 +142,7 @@ void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
            s, pass);
     if (!dx_data) return;
     const Tensor slopes = Tensor::empty({N, 2, C}, DType::f32, x.device());
-    launch({.grid = static_cast<unsigned>(mean.numel()), .block = kJoinThreads, .stream = stream},
+    launch({.grid = static_cast<unsigned>(mean.numel()), .block = kGroupThreads, .stream = stream},
            find_slopes_kernel, slopes.data<float>(), joined.data<double>(), s, pass);
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
            norm_gradient_kernel<Gate::open, T>, dx_data, nullptr, nullptr, dy.data<T>(),

@@ -203,8 +203,9 @@ template <class T> __global__ void __launch_bounds__(kColumnThreads)
   store_wide(own + pass.columns, total[1], t.count, false);
 }
 
-__global__ void join_kernel(float* dgamma, float* dbeta, const float* __restrict__ sums, int chunks,
-                            int columns) {
+__global__ void __launch_bounds__(kJoinThreads)
+    join_kernel(float* dgamma, float* dbeta, const float* __restrict__ sums, int chunks,
+                int columns) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   double products[2];
   join_chunk_products(products, sums, chunks, column, columns);
