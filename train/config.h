@@ -54,8 +54,8 @@ struct TrainConfig {
   int64_t threads = 0;            // 0: the physical cores
   std::string device = "auto";    // auto, cpu, cuda, cuda:n, cuda-emulated
   bool graph = true;              // on a GPU: record the passes of a step once, launch them as one
-  std::string conv = "native";    // on a GPU: native, cudnn, auto (both are timed for each shape)
-  std::string matmul = "native";  // on a GPU: native, cublas, auto
+  std::string conv = "cudnn";     // on a GPU: native, cudnn, auto (both are timed for each shape)
+  std::string matmul = "cublas";  // on a GPU: native, cublas, auto
 };
 
 // One setting: where it is written, what it means, what it may be.

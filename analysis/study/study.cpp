@@ -12,6 +12,7 @@
 #include "tensor/core/device_choice.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
+#include "tensor/ops/engine.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -165,6 +166,8 @@ void make_study(const StudyRequest& request, Study& study) {
   }
   for (const std::string& name : request.against) add_run(study, request, name);
   const Device device = choose_device(request.device);
+  set_conv_engine(engine_here(Engine::library));
+  set_product_engine(engine_here(Engine::library));
   std::vector<std::string> labels;
   for (const Subject& subject : study.input.subjects) {
     subject.model->to(device);
