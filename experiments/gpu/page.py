@@ -123,7 +123,7 @@ def head(result):
         f"{key.replace('.', ' ').replace('_', ' ')} {value}" for key, value in device.items()
         if key != "name"
     ]
-    return lines + [f"`make gpu-check` at {', '.join(commits)}. {'; '.join(facts)}", ""]
+    return lines + [f"Measured at {', '.join(commits)}. {'; '.join(facts)}", ""]
 
 
 def tests(parts):
@@ -219,6 +219,8 @@ def torch_table(found):
 
 
 def operations(found):
+    if not found.operations:
+        return []
     rates = found.rates
     lines = [
         "## Operations",
