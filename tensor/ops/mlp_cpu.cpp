@@ -9,14 +9,9 @@
 namespace passband::cpu {
 namespace {
 
-template <class F> void with_gelu_and_slope(GeluForm form, const F& f) {
-  if (form == GeluForm::tanh) f(fn::GeluTanhAndSlope{});
-  else f(fn::GeluAndSlope{});
-}
-
-// y and slope = both of h, which may be one of them.
-template <class Both>
-void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const Both& both) {
+// y = gelu(h) and slope = gelu'(h); h may be one of them.
+template <class F>
+void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const F& gelu) {
   dispatch_floating(h.dtype(), "mlp", [&]<class T>() {
     T *py = y.data<T>(), *ps = slope.data<T>();
     const T* ph = h.data<T>();
@@ -24,7 +19,7 @@ void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const Both& bo
 #pragma omp simd
       for (int64_t i = begin; i < end; ++i) {
         Accumulate<T> active, by;
-        both(widen(ph[i]), active, by);
+        gelu.value_and_slope(widen(ph[i]), active, by);
         store(py[i], active);
         store(ps[i], by);
       }
@@ -48,10 +43,10 @@ void write(float* to, const Run& values, int64_t count, bool past_caches) {
   });
 }
 
-template <class Both> bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope,
-                                                  const Tensor& x, const Tensor& weight,
-                                                  const Tensor& bias, const ProductShape& s,
-                                                  const Both& both) {
+template <class F> bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope,
+                                               const Tensor& x, const Tensor& weight,
+                                               const Tensor& bias, const ProductShape& s,
+                                               const F& gelu) {
   const float* offset = bias.defined() ? bias.data<float>() : nullptr;
   float *py = y.data<float>(), *ps = slope.defined() ? slope.data<float>() : nullptr;
   const bool past_caches = may_stream(py, s.m, s.n) && (!ps || may_stream(ps, s.m, s.n));
@@ -59,7 +54,7 @@ template <class Both> bool forward_on_matrix_unit(const Tensor& y, const Tensor&
     alignas(kVectorBytes) Run before = {}, active, by;
     for (int64_t i = 0; i < count; ++i) before[i] = sums[i] + (offset ? offset[column + i] : 0.0f);
 #pragma omp simd
-    for (int i = 0; i < split::kSide; ++i) both(before[i], active[i], by[i]);
+    for (int i = 0; i < split::kSide; ++i) gelu.value_and_slope(before[i], active[i], by[i]);
     write(py + row * s.n + column, active, count, past_caches);
     if (ps) write(ps + row * s.n + column, by, count, past_caches);
   };
@@ -96,11 +91,11 @@ bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor
 void linear_gelu_forward(const Tensor& y, const Tensor& slope, const Tensor& x,
                          const Tensor& weight, const Tensor& bias, GeluForm form) {
   const ProductShape s = linear_shape(x, weight);
-  with_gelu_and_slope(form, [&](auto both) {
-    if (on_matrix_unit(x, s) && forward_on_matrix_unit(y, slope, x, weight, bias, s, both)) return;
+  with_gelu(form, [&](auto gelu, auto) {
+    if (on_matrix_unit(x, s) && forward_on_matrix_unit(y, slope, x, weight, bias, s, gelu)) return;
     matmul_forward(y, x, weight, {.bias = bias}, s);
-    if (slope.defined()) apply(y, slope, y, both);
-    else with_gelu(form, [&](auto gelu, auto) { map(y, y, gelu); });
+    if (slope.defined()) apply(y, slope, y, gelu);
+    else map(y, y, gelu);
   });
 }
 

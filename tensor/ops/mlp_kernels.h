@@ -8,8 +8,8 @@ namespace passband {
 
 // Calls f(GELU, its gradient) with the functors of the form.
 template <class F> decltype(auto) with_gelu(GeluForm form, F&& f) {
-  if (form == GeluForm::tanh) return f(fn::GeluTanh{}, fn::GeluTanhBackward{});
-  return f(fn::Gelu{}, fn::GeluBackward{});
+  if (form == GeluForm::tanh) return f(fn::GeluTanh{}, fn::Backward<fn::GeluTanh>{});
+  return f(fn::Gelu{}, fn::Backward<fn::Gelu>{});
 }
 
 namespace cpu {

@@ -55,50 +55,18 @@ void convert(const Tensor& y, const Tensor& x) {
   }
 }
 
-#define INSTANTIATE_MAP(F) template void map<fn::F>(const Tensor&, const Tensor&, const fn::F&);
+#define INSTANTIATE_MAP(F) template void map(const Tensor&, const Tensor&, const fn::F&);
 #define INSTANTIATE_ZIP(F) \
-  template void zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, const fn::F&);
+  template void zip(const Tensor&, const Tensor&, const Tensor&, const fn::F&);
+#define INSTANTIATE_FUNCTION(F) INSTANTIATE_MAP(F) INSTANTIATE_ZIP(Backward<fn::F>)
 
+PASSBAND_FUNCTIONS(INSTANTIATE_FUNCTION)
 INSTANTIATE_MAP(AddScalar)
 INSTANTIATE_MAP(MulScalar)
 INSTANTIATE_MAP(Fill)
-INSTANTIATE_MAP(Pow)
-INSTANTIATE_MAP(Clamp)
+INSTANTIATE_MAP(Positive)
 INSTANTIATE_MAP(Inside)
-INSTANTIATE_MAP(Exp)
-INSTANTIATE_MAP(Log)
-INSTANTIATE_MAP(Sqrt)
-INSTANTIATE_MAP(Rsqrt)
-INSTANTIATE_MAP(Reciprocal)
-INSTANTIATE_MAP(Square)
-INSTANTIATE_MAP(Abs)
 INSTANTIATE_MAP(Sign)
-INSTANTIATE_MAP(Sin)
-INSTANTIATE_MAP(Cos)
-INSTANTIATE_MAP(Tanh)
-INSTANTIATE_MAP(Erf)
-INSTANTIATE_MAP(Sigmoid)
-INSTANTIATE_MAP(Relu)
-INSTANTIATE_MAP(Gelu)
-INSTANTIATE_MAP(GeluTanh)
-INSTANTIATE_MAP(Silu)
-
 INSTANTIATE_ZIP(AddScaled)
-INSTANTIATE_ZIP(SqrtBackward)
-INSTANTIATE_ZIP(RsqrtBackward)
-INSTANTIATE_ZIP(ReciprocalBackward)
-INSTANTIATE_ZIP(SquareBackward)
-INSTANTIATE_ZIP(AbsBackward)
-INSTANTIATE_ZIP(SinBackward)
-INSTANTIATE_ZIP(CosBackward)
-INSTANTIATE_ZIP(TanhBackward)
-INSTANTIATE_ZIP(SigmoidBackward)
-INSTANTIATE_ZIP(ErfBackward)
-INSTANTIATE_ZIP(ReluBackward)
-INSTANTIATE_ZIP(GeluBackward)
-INSTANTIATE_ZIP(GeluTanhBackward)
-INSTANTIATE_ZIP(SiluBackward)
-INSTANTIATE_ZIP(PowBackward)
-INSTANTIATE_ZIP(ClampBackward)
 
 }  // namespace passband::cpu

@@ -1,6 +1,8 @@
-// The mathematics of pointwise operations, written once for the CPU loops and the CUDA kernels. T
-// is float or double. A functor called XBackward gives dx of X from what X saves and dy.
+// The mathematics of pointwise operations, written once for the CPU loops, the CUDA kernels and the
+// graph. T is float or double in operator(); in `backward`, the derivative, it is also Tensor.
 #pragma once
+#include <type_traits>
+
 #include "tensor/ops/pointwise_math.h"
 
 namespace passband::fn {
@@ -48,7 +50,7 @@ struct AddScaled {
   template <class T> PASSBAND_HD T operator()(T a, T b) const { return a + T(scale) * b; }
 };
 
-// --- one operand and a number ---
+// --- one operand, no derivative ---
 struct AddScalar {
   double c;
   template <class T> PASSBAND_HD T operator()(T x) const { return x + T(c); }
@@ -61,16 +63,8 @@ struct Fill {
   double c;
   template <class T> PASSBAND_HD T operator()(T) const { return T(c); }
 };
-struct Pow {
-  double p;
-  template <class T> PASSBAND_HD T operator()(T x) const { return std::pow(x, T(p)); }
-};
-struct Clamp {
-  double low, high;
-  template <class T> PASSBAND_HD T operator()(T x) const {
-    const T above = x < T(low) ? T(low) : x;
-    return above > T(high) ? T(high) : above;
-  }
+struct Positive {
+  template <class T> PASSBAND_HD T operator()(T x) const { return x > T(0) ? T(1) : T(0); }
 };
 struct Inside {
   double low, high;
@@ -78,150 +72,218 @@ struct Inside {
     return x > T(low) && x < T(high) ? T(1) : T(0);
   }
 };
+struct Sign {
+  template <class T> PASSBAND_HD T operator()(T x) const { return math::sign(x); }
+};
 
-// --- one operand ---
+// --- one operand and its derivative ---
+//
+// `backward` gives dx of dy and, as `derivative_of` says, of x or y. One text makes both the fused
+// kernel of first derivatives, with T a number, and the graph for higher ones, with T = Tensor: so
+// it calls functions by their bare names (of numbers from `math` or std, of tensors from
+// pointwise.h) and writes constants as N(c). A function listed in PASSBAND_FUNCTIONS below has its
+// kernels on every backend.
+enum class Of : uint8_t { x, y };
+
+template <class T> using Number = std::conditional_t<std::is_floating_point_v<T>, T, double>;
+
+using math::erf, math::exp, math::multiply_add, math::sigmoid, math::sign, math::square, math::tanh;
+using math::where_inside, math::where_positive;
+using std::cos, std::pow, std::sin;
+
 struct Exp {
-  template <class T> PASSBAND_HD T operator()(T x) const { return math::exp(x); }
+  static constexpr auto name = "exp";
+  static constexpr Of derivative_of = Of::y;
+  template <class T> PASSBAND_HD T operator()(T x) const { return exp(x); }
+  template <class T> PASSBAND_HD T backward(T y, T dy) const { return dy * y; }
 };
 struct Log {
+  static constexpr auto name = "log";
+  static constexpr Of derivative_of = Of::x;
   template <class T> PASSBAND_HD T operator()(T x) const { return std::log(x); }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const { return dy / x; }
 };
 struct Sqrt {
+  static constexpr auto name = "sqrt";
+  static constexpr Of derivative_of = Of::y;
   template <class T> PASSBAND_HD T operator()(T x) const { return std::sqrt(x); }
-};
-struct Rsqrt {
-  template <class T> PASSBAND_HD T operator()(T x) const { return T(1) / std::sqrt(x); }
-};
-struct Reciprocal {
-  template <class T> PASSBAND_HD T operator()(T x) const { return T(1) / x; }
-};
-struct Square {
-  template <class T> PASSBAND_HD T operator()(T x) const { return x * x; }
-};
-struct Abs {
-  template <class T> PASSBAND_HD T operator()(T x) const { return std::fabs(x); }
-};
-struct Sign {
-  template <class T> PASSBAND_HD T operator()(T x) const {
-    return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T y, T dy) const {
+    return dy / (N(2) * y);
   }
 };
+struct Rsqrt {
+  static constexpr auto name = "rsqrt";
+  static constexpr Of derivative_of = Of::y;
+  template <class T> PASSBAND_HD T operator()(T x) const { return T(1) / std::sqrt(x); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T y, T dy) const {
+    return N(-0.5) * dy * y * y * y;
+  }
+};
+struct Reciprocal {
+  static constexpr auto name = "reciprocal";
+  static constexpr Of derivative_of = Of::y;
+  template <class T> PASSBAND_HD T operator()(T x) const { return T(1) / x; }
+  template <class T> PASSBAND_HD T backward(T y, T dy) const { return -dy * y * y; }
+};
+struct Square {
+  static constexpr auto name = "square";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return square(x); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T x, T dy) const {
+    return N(2) * x * dy;
+  }
+};
+struct Pow {
+  static constexpr auto name = "pow";
+  static constexpr Of derivative_of = Of::x;
+  double p;
+  template <class T> PASSBAND_HD T operator()(T x) const { return std::pow(x, T(p)); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T x, T dy) const {
+    return N(p) * dy * pow(x, N(p - 1));
+  }
+};
+struct Clamp {
+  static constexpr auto name = "clamp";
+  static constexpr Of derivative_of = Of::x;
+  double low, high;
+  template <class T> PASSBAND_HD T operator()(T x) const {
+    const T above = x < T(low) ? T(low) : x;
+    return above > T(high) ? T(high) : above;
+  }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const {
+    return where_inside(x, low, high, dy);
+  }
+};
+struct Abs {
+  static constexpr auto name = "abs";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return std::fabs(x); }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const { return dy * sign(x); }
+};
 struct Sin {
-  template <class T> PASSBAND_HD T operator()(T x) const { return std::sin(x); }
+  static constexpr auto name = "sin";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return sin(x); }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const { return dy * cos(x); }
 };
 struct Cos {
-  template <class T> PASSBAND_HD T operator()(T x) const { return std::cos(x); }
+  static constexpr auto name = "cos";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return cos(x); }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const { return -dy * sin(x); }
 };
 struct Tanh {
-  template <class T> PASSBAND_HD T operator()(T x) const { return math::tanh(x); }
-};
-struct Erf {
-  template <class T> PASSBAND_HD T operator()(T x) const { return math::erf(x); }
+  static constexpr auto name = "tanh";
+  static constexpr Of derivative_of = Of::y;
+  template <class T> PASSBAND_HD T operator()(T x) const { return tanh(x); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T y, T dy) const {
+    return dy * (N(1) - square(y));
+  }
 };
 struct Sigmoid {
-  template <class T> PASSBAND_HD T operator()(T x) const { return T(1) / (T(1) + math::exp(-x)); }
+  static constexpr auto name = "sigmoid";
+  static constexpr Of derivative_of = Of::y;
+  template <class T> PASSBAND_HD T operator()(T x) const { return sigmoid(x); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T y, T dy) const {
+    return dy * y * (N(1) - y);
+  }
+};
+struct Erf {
+  static constexpr auto name = "erf";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return erf(x); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T x, T dy) const {
+    return N(kTwoInvSqrtPi) * dy * exp(-square(x));
+  }
 };
 // max(x, 0); NaN stays NaN.
 struct Relu {
+  static constexpr auto name = "relu";
+  static constexpr Of derivative_of = Of::y;
   template <class T> PASSBAND_HD T operator()(T x) const { return x < T(0) ? T(0) : x; }
+  template <class T> PASSBAND_HD T backward(T y, T dy) const { return where_positive(y, dy); }
 };
+// x Phi(x) with the normal distribution's Phi, exact.
 struct Gelu {
-  template <class T> PASSBAND_HD T operator()(T x) const {
-    return T(0.5) * x * (T(1) + math::erf(x * T(kSqrtHalf)));
+  static constexpr auto name = "gelu";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return x * cdf(x); }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const { return dy * slope(x, cdf(x)); }
+  // Value and slope share most of their work.
+  template <class T> PASSBAND_HD void value_and_slope(T x, T& y, T& dy_dx) const {
+    const T phi = cdf(x);
+    y = x * phi;
+    dy_dx = slope(x, phi);
+  }
+
+ private:
+  template <class T, class N = Number<T>> PASSBAND_HD static T cdf(T x) {
+    return N(0.5) * (N(1) + erf(x * N(kSqrtHalf)));
+  }
+  template <class T, class N = Number<T>> PASSBAND_HD static T slope(T x, T cdf) {
+    return multiply_add(x * N(kInvSqrt2Pi), exp(N(-0.5) * square(x)), cdf);
   }
 };
+// Its approximation x / 2 (1 + t) with t = tanh(sqrt(2 / pi) (x + 0.044715 x^3)).
 struct GeluTanh {
-  template <class T> PASSBAND_HD T operator()(T x) const {
-    return T(0.5) * x *
-           (T(1) + math::tanh(T(kGeluTanhScale) * x * (T(1) + T(kGeluTanhCubic) * x * x)));
+  static constexpr auto name = "gelu_tanh";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return value(x, t(x)); }
+  template <class T> PASSBAND_HD T backward(T x, T dy) const { return dy * slope(x, t(x)); }
+  template <class T> PASSBAND_HD void value_and_slope(T x, T& y, T& dy_dx) const {
+    const T of_x = t(x);
+    y = value(x, of_x);
+    dy_dx = slope(x, of_x);
+  }
+
+ private:
+  template <class T, class N = Number<T>> PASSBAND_HD static T t(T x) {
+    return tanh(N(kGeluTanhScale) * x * (N(1) + N(kGeluTanhCubic) * square(x)));
+  }
+  template <class T, class N = Number<T>> PASSBAND_HD static T value(T x, T t) {
+    return N(0.5) * x * (N(1) + t);
+  }
+  template <class T, class N = Number<T>> PASSBAND_HD static T slope(T x, T t) {
+    const T inner = N(kGeluTanhScale) * (N(1) + N(3 * kGeluTanhCubic) * square(x));
+    return N(0.5) * (N(1) + t + x * (N(1) - square(t)) * inner);
   }
 };
 struct Silu {
-  template <class T> PASSBAND_HD T operator()(T x) const { return x / (T(1) + math::exp(-x)); }
+  static constexpr auto name = "silu";
+  static constexpr Of derivative_of = Of::x;
+  template <class T> PASSBAND_HD T operator()(T x) const { return x / (T(1) + exp(-x)); }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T x, T dy) const {
+    const T s = sigmoid(x);
+    return dy * s * (N(1) + x * (N(1) - s));
+  }
 };
 
-// --- first derivatives ---
-struct SqrtBackward {
-  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return dy / (T(2) * y); }
-};
-struct RsqrtBackward {
-  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return T(-0.5) * dy * y * y * y; }
-};
-struct ReciprocalBackward {
-  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return -dy * y * y; }
-};
-struct SquareBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const { return T(2) * x * dy; }
-};
-struct AbsBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const { return dy * Sign{}(x); }
-};
-struct SinBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const { return dy * std::cos(x); }
-};
-struct CosBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const { return -dy * std::sin(x); }
-};
-struct TanhBackward {
-  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return dy * (T(1) - y * y); }
-};
-struct SigmoidBackward {
-  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return dy * y * (T(1) - y); }
-};
-struct ErfBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const {
-    return dy * T(kTwoInvSqrtPi) * math::exp(-x * x);
-  }
-};
-struct ReluBackward {
-  template <class T> PASSBAND_HD T operator()(T y, T dy) const { return y > T(0) ? dy : T(0); }
-};
-struct GeluBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const {
-    const T cdf = T(0.5) * (T(1) + math::erf(x * T(kSqrtHalf)));
-    return dy * math::multiply_add(x * T(kInvSqrt2Pi), math::exp(T(-0.5) * x * x), cdf);
-  }
-};
-struct GeluTanhBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const {
-    const T t = math::tanh(T(kGeluTanhScale) * x * (T(1) + T(kGeluTanhCubic) * x * x));
-    const T inner = T(kGeluTanhScale) * (T(1) + T(3 * kGeluTanhCubic) * x * x);
-    return dy * T(0.5) * (T(1) + t + x * (T(1) - t * t) * inner);
-  }
-};
-// Both the GELU and its slope, which share most of their work.
-struct GeluAndSlope {
-  template <class T> PASSBAND_HD void operator()(T x, T& y, T& slope) const {
-    const T cdf = T(0.5) * (T(1) + math::erf(x * T(kSqrtHalf)));
-    y = x * cdf;
-    slope = math::multiply_add(x * T(kInvSqrt2Pi), math::exp(T(-0.5) * x * x), cdf);
-  }
-};
-struct GeluTanhAndSlope {
-  template <class T> PASSBAND_HD void operator()(T x, T& y, T& slope) const {
-    const T t = math::tanh(T(kGeluTanhScale) * x * (T(1) + T(kGeluTanhCubic) * x * x));
-    const T inner = T(kGeluTanhScale) * (T(1) + T(3 * kGeluTanhCubic) * x * x);
-    y = T(0.5) * x * (T(1) + t);
-    slope = T(0.5) * (T(1) + t + x * (T(1) - t * t) * inner);
-  }
-};
-struct SiluBackward {
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const {
-    const T s = T(1) / (T(1) + math::exp(-x));
-    return dy * s * (T(1) + x * (T(1) - s));
-  }
-};
-struct PowBackward {
-  double p;
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const {
-    return dy * T(p) * std::pow(x, T(p - 1));
-  }
-};
-struct ClampBackward {
-  double low, high;
-  template <class T> PASSBAND_HD T operator()(T x, T dy) const {
-    return x > T(low) && x < T(high) ? dy : T(0);
-  }
+// clang-format off
+#define PASSBAND_FUNCTIONS(DO) \
+  DO(Exp) \
+  DO(Log) \
+  DO(Sqrt) \
+  DO(Rsqrt) \
+  DO(Reciprocal) \
+  DO(Square) \
+  DO(Pow) \
+  DO(Clamp) \
+  DO(Abs) \
+  DO(Sin) \
+  DO(Cos) \
+  DO(Tanh) \
+  DO(Sigmoid) \
+  DO(Erf) \
+  DO(Relu) \
+  DO(Gelu) \
+  DO(GeluTanh) \
+  DO(Silu)
+// clang-format on
+
+// The derivative of F as a kernel of two operands.
+template <class F> struct Backward {
+  F f{};
+  template <class T> PASSBAND_HD T operator()(T at, T dy) const { return f.backward(at, dy); }
 };
 
 }  // namespace passband::fn

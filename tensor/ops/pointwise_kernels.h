@@ -1,6 +1,6 @@
-// Kernel signatures of the pointwise family. F is a functor of pointwise_functors.h; the backends
-// instantiate the ones in use, so a new functor needs a line in pointwise_cpu.cpp and
-// pointwise_cuda.cu.
+// Kernel signatures of the pointwise family. F is a functor of pointwise_functors.h: one listed in
+// PASSBAND_FUNCTIONS or the `Backward` of one, or one that pointwise_cpu.cpp and pointwise_cuda.cu
+// instantiate by name.
 #pragma once
 #include "tensor/core/tensor.h"
 #include "tensor/ops/broadcast.h"

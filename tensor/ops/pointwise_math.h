@@ -1,6 +1,6 @@
-// exp, erf and tanh of f32 as straight polynomial code, so that loops over them vectorise and an
-// element gets the same bits in the body of a vector loop and in its tail. f64, and the GPU, use
-// the standard library.
+// Functions of numbers. exp, erf and tanh of f32 are straight polynomial code, so that loops over
+// them vectorise and an element gets the same bits in the body of a vector loop and in its tail;
+// f64, and the GPU, use the standard library.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -100,6 +100,16 @@ PASSBAND_HD inline float tanh(float x) {
   const float near = multiply_add(q, x, x);
   return t > 0.55f ? far : near;
 #endif
+}
+
+template <class T> PASSBAND_HD T square(T x) { return x * x; }
+template <class T> PASSBAND_HD T sign(T x) { return x > T(0) ? T(1) : x < T(0) ? T(-1) : x; }
+template <class T> PASSBAND_HD T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
+// `value` where x > 0, else 0.
+template <class T> PASSBAND_HD T where_positive(T x, T value) { return x > T(0) ? value : T(0); }
+// `value` where low < x < high, else 0.
+template <class T> PASSBAND_HD T where_inside(T x, double low, double high, T value) {
+  return x > T(low) && x < T(high) ? value : T(0);
 }
 
 }  // namespace passband::math

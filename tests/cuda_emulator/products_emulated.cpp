@@ -117,7 +117,7 @@ bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& 
       std::vector<double> sums(static_cast<size_t>(s.n));
       multiply<T>(dy, weight, {}, s, [&](int64_t i, auto sum) {
         const auto gradient =
-            fn::GeluTanhBackward{}(static_cast<decltype(sum)>(h.data<T>()[i]), sum);
+            fn::GeluTanh{}.backward(static_cast<decltype(sum)>(h.data<T>()[i]), sum);
         dh.data<T>()[i] = static_cast<T>(gradient);
         sums[static_cast<size_t>(i % s.n)] += static_cast<double>(gradient);
       });
