@@ -1,7 +1,8 @@
-// Rows by index and the adjoint: each is the other's gradient.
+// Rows and elements by index and the adjoints: of each pair, either is the other's gradient.
 #include "tensor/ops/gather.h"
 
 #include "tensor/ops/gather_kernels.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
@@ -47,13 +48,79 @@ struct ScatterAdd {
   Grads backward(const Saved&, const Tensor& dy) const { return {gather(dy, indices)}; }
 };
 
+AlongShape along_shape(const Shape& indices, int dim, int64_t size) {
+  return {indices.outer(dim), size, indices[dim], indices.inner(dim)};
+}
+
+struct TakeAlong {
+  static constexpr auto name = "take_along";
+  static constexpr auto saves = Save::none;
+  Tensor indices;
+  int dim;
+  Tensor forward(const Tensor& x) const {
+    const Tensor y = Tensor::empty(indices.shape(), x.dtype(), x.device());
+    const AlongShape shape = along_shape(indices.shape(), dim, x.size(dim));
+    DISPATCH(x.device(), take_along, y, x, indices, shape);
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {add_along(dy, indices, dim, s.edge(0).shape[dim])};
+  }
+};
+
+struct AddAlong {
+  static constexpr auto name = "add_along";
+  static constexpr auto saves = Save::none;
+  Tensor indices;
+  int dim;
+  int64_t size;
+  Tensor forward(const Tensor& x) const {
+    if (x.dtype() == DType::bf16)  // each sum is rounded once
+      return cast(forward(cast(x, DType::f32)), DType::bf16);
+    const Tensor y = Tensor::empty(indices.shape().with(dim, size), x.dtype(), x.device());
+    DISPATCH(x.device(), add_along, y, x, indices, along_shape(indices.shape(), dim, size));
+    return y;
+  }
+  Grads backward(const Saved&, const Tensor& dy) const { return {take_along(dy, indices, dim)}; }
+};
+
 }  // namespace
 
-Tensor gather(const Tensor& x, const Tensor& indices) {
+Tensor gather(const Tensor& x, const Tensor& indices, int dim) {
   CHECK(x.rank() >= 1, "gather: ", x, " has no rows");
   check_index_tensor("gather", x, indices);
-  DISPATCH(indices.device(), check_indices, "gather", indices, x.size(0));
-  return apply(Gather{indices}, x);
+  DISPATCH(indices.device(), check_indices, "gather", indices, x.size(dim));
+  const int at = x.shape().wrap(dim);
+  if (at == 0) return apply(Gather{indices}, x);
+  const int64_t outer = x.shape().outer(at), inner = x.shape().inner(at), count = indices.numel();
+  const Tensor rows = transpose(reshape(x, Shape{outer, x.size(at), inner}), 0, 1);
+  const Tensor taken =
+      apply(Gather{reshape(indices, Shape{count})}, rows);  // (count, outer, inner)
+  Shape shape;
+  for (int d = 0; d < at; ++d) shape.push_back(x.size(d));
+  for (const int64_t size : indices.shape()) shape.push_back(size);
+  for (int d = at + 1; d < x.rank(); ++d) shape.push_back(x.size(d));
+  return reshape(transpose(taken, 0, 1), shape);
+}
+
+Tensor take_along(const Tensor& x, const Tensor& indices, int dim) {
+  check_index_tensor("take_along", x, indices);
+  const int at = x.shape().wrap(dim);
+  CHECK(indices.rank() == x.rank() && indices.shape().with(at, 1) == x.shape().with(at, 1),
+        "take_along: indices ", indices, " and x ", x,
+        " must have the same sizes but along dimension ", dim);
+  DISPATCH(indices.device(), check_indices, "take_along", indices, x.size(at));
+  return apply(TakeAlong{indices, at}, x);
+}
+
+Tensor add_along(const Tensor& x, const Tensor& indices, int dim, int64_t size) {
+  check_index_tensor("add_along", x, indices);
+  CHECK(indices.shape() == x.shape(), "add_along: indices ", indices, " and x ", x,
+        " must have the same shape");
+  CHECK(is_floating(x.dtype()) && size >= 0,
+        "add_along: takes f32, bf16 or f64 and a size of 0 or ", "more, not ", x, " and ", size);
+  DISPATCH(indices.device(), check_indices, "add_along", indices, size);
+  return apply(AddAlong{indices, x.shape().wrap(dim), size}, x);
 }
 
 Tensor scatter_add(const Tensor& x, const Tensor& indices, int64_t rows) {

@@ -74,6 +74,41 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
   });
 }
 
+void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+  const int32_t* index = indices.data<int32_t>();
+  dispatch_width(x.dtype(), [&]<class T>() {
+    const T* from = static_cast<const T*>(x.raw());
+    T* to = static_cast<T*>(y.raw());
+    parallel_for(s.outer * s.count, grain_for(s.inner), [=](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        for (int64_t i = 0; i < s.inner; ++i) {
+          const int64_t at = row * s.inner + i;
+          to[at] = from[(row / s.count * s.size + index[at]) * s.inner + i];
+        }
+    });
+  });
+}
+
+void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+  const int32_t* index = indices.data<int32_t>();
+  dispatch_floating(x.dtype(), "add_along", [&]<class T>() {
+    const T* from = x.data<T>();
+    T* to = y.data<T>();
+    parallel_for(s.columns(), grain_for(s.count + s.size), [=](int64_t begin, int64_t end) {
+      for (int64_t column = begin; column < end; ++column) {
+        const int64_t outer = column / s.inner, i = column % s.inner;
+        T* sums = to + outer * s.size * s.inner + i;
+        for (int64_t k = 0; k < s.size; ++k) sums[k * s.inner] = T(0);
+        for (int64_t j = 0; j < s.count; ++j) {
+          const int64_t at = (outer * s.count + j) * s.inner + i;
+          T& sum = sums[index[at] * s.inner];
+          sum = static_cast<T>(widen(sum) + widen(from[at]));
+        }
+      }
+    });
+  });
+}
+
 void one_hot(const Tensor& y, const Tensor& labels) {
   const int64_t classes = y.size(-1);
   const int32_t* label = labels.data<int32_t>();

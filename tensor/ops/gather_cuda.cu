@@ -5,6 +5,8 @@
 // all indices: rows * count / 32 steps of a warp, which for the tables of a network (a few thousand
 // rows and indices at most) is less than sorting would take. Sums are made in index order within
 // eight fixed stretches, and those in order: no atomics, the same bits in two runs.
+// take_along has a thread for each element. add_along has one for each column, which walks along
+// it: enough threads where rows are many (labels, class scores), slow where few and long.
 // Considered: atomic additions (other bits in every run), and sorting the indices first (for
 // vocabularies of many thousand rows, which no network here has).
 #include "tensor/cuda/index_fault.h"
@@ -80,6 +82,29 @@ template <class T> __global__ void __launch_bounds__(kThreads)
   y[row * width + column] = static_cast<T>(sum);
 }
 
+// One thread per element of the result.
+template <class U> __global__ void __launch_bounds__(kThreads)
+    take_along_kernel(U* y, const U* x, const int32_t* index, AlongShape s, Divisor row,
+                      Divisor inner) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= s.outer * s.count * s.inner) return;
+  const int64_t outer = row.quotient(i), column = i - inner.quotient(i) * s.inner, k = index[i];
+  y[i] = k >= 0 && k < s.size ? x[(outer * s.size + k) * s.inner + column] : U{};
+}
+
+// One thread per (outer, inner): it alone adds to its column of y, which is zero before.
+template <class T> __global__ void __launch_bounds__(kThreads)
+    add_along_kernel(T* y, const T* x, const int32_t* index, AlongShape s, Divisor inner) {
+  const int64_t column = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (column >= s.outer * s.inner) return;
+  const int64_t outer = inner.quotient(column), i = column - outer * s.inner;
+  T* sums = y + outer * s.size * s.inner + i;
+  for (int64_t j = 0; j < s.count; ++j) {
+    const int64_t at = (outer * s.count + j) * s.inner + i, k = index[at];
+    if (k >= 0 && k < s.size) sums[k * s.inner] += x[at];
+  }
+}
+
 template <class T> __global__ void __launch_bounds__(kThreads)
     one_hot_kernel(T* y, const int32_t* label, int64_t n, Divisor classes) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -115,6 +140,28 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
            scatter_add_kernel<T>, y.data<T>(), x.data<T>(), indices.data<int32_t>(),
            indices.numel(), width, Divisor(tiles));
   });
+}
+
+void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+  if (y.numel() == 0) return;
+  dispatch_width(x.dtype(), [&]<class U>() {
+    launch({.grid = blocks_for(y.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
+           take_along_kernel<U>, static_cast<U*>(y.raw()), static_cast<const U*>(x.raw()),
+           indices.data<int32_t>(), s, Divisor(s.count * s.inner), Divisor(s.inner));
+  });
+}
+
+void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+  if (y.numel() == 0) return;
+  fill_async(y.raw(), 0, static_cast<size_t>(y.numel() * size_of(y.dtype())), compute_stream());
+  const auto add = [&]<class T>() {
+    launch(
+        {.grid = blocks_for(s.columns(), kThreads), .block = kThreads, .stream = compute_stream()},
+        add_along_kernel<T>, y.data<T>(), x.data<T>(), indices.data<int32_t>(), s,
+        Divisor(s.inner));
+  };
+  if (x.dtype() == DType::f64) add.operator()<double>();
+  else add.operator()<float>();
 }
 
 void one_hot(const Tensor& y, const Tensor& labels) {

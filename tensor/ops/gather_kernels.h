@@ -4,12 +4,22 @@
 
 namespace passband {
 
+// x (outer, size, inner) beside indices (outer, count, inner).
+struct AlongShape {
+  int64_t outer = 1, size = 1, count = 1, inner = 1;
+  int64_t columns() const { return outer * inner; }
+};
+
 namespace cpu {
 // Throws "op: index 7 is 10, outside [0, 10)" for the first index outside [0, bound).
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices);  // y[i] = x[index[i]], rows
 // y = 0, then y[index[i]] += x[i], in order
 void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);
+// y[o, j, i] = x[o, index[o, j, i], i], of any element type
+void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+// y[o, index[o, j, i], i] += x[o, j, i], in the order of j, f32 and f64
+void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
 void one_hot(const Tensor& y, const Tensor& labels);
 }  // namespace cpu
 
@@ -19,6 +29,8 @@ namespace cuda {
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
 void gather(const Tensor& y, const Tensor& x, const Tensor& indices);
 void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);
+void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
 void one_hot(const Tensor& y, const Tensor& labels);
 }  // namespace cuda
 

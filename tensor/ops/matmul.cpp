@@ -70,6 +70,23 @@ struct Linear {
   }
 };
 
+// The leading dimensions that those of a and b broadcast to, and two more.
+Shape common_leading(const Tensor& a, const Tensor& b) {
+  Shape shape = a.rank() >= b.rank() ? a.shape() : b.shape();
+  for (int d = 3; d <= std::min(a.rank(), b.rank()); ++d) {
+    CHECK(a.size(-d) == b.size(-d) || a.size(-d) == 1 || b.size(-d) == 1,
+          "matmul: leading dimensions do not broadcast: a is ", a, ", b is ", b);
+    shape[-d] = a.size(-d) == 1 ? b.size(-d) : a.size(-d);
+  }
+  return shape;
+}
+
+Tensor stretched(const Tensor& x, Shape batch) {
+  batch[-2] = x.size(-2);
+  batch[-1] = x.size(-1);
+  return expand(x, batch);
+}
+
 void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   CHECK(a.defined() && b.defined(), op, ": an operand is undefined");
   CHECK(is_floating(a.dtype()), op, ": takes f32, bf16 or f64, not ", a);
@@ -98,13 +115,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
         options.transpose_b ? " transposed" : "");
   if (b.rank() == 2 && (a.rank() == 2 || !options.transpose_a))
     return apply(Matmul{.options = options}, a, b);
-  Shape batch = a.shape();
-  batch[-2] = b.size(-2);
-  batch[-1] = b.size(-1);
-  if (b.rank() == 2) return apply(Matmul{.options = options}, a, expand(b, batch));
-  CHECK(batch == b.shape(), "matmul: leading dimensions differ: a is ", a, ", b is ", b,
-        "; b may also be a plain matrix");
-  return apply(Matmul{.options = options}, a, b);
+  const Shape batch = common_leading(a, b);
+  return apply(Matmul{.options = options}, stretched(a, batch), stretched(b, batch));
 }
 
 void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -10,8 +10,8 @@ struct MatmulOptions {
 };
 
 // (..., M, K) x (..., K, N) -> (..., M, N), after the transposes of the last two dimensions.
-// Leading dimensions are equal, or b is a plain matrix (then a's leading dimensions are rows). f32
-// accumulation for f32 and bf16.
+// Leading dimensions broadcast, aligned at the end; what is stretched is copied first, but for a
+// plain matrix b (then a's leading dimensions are rows). f32 accumulation for f32 and bf16.
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {});
 // x (..., in) * weight (out, in)^T + bias (out) + residual (..., out) -> (..., out). Bias and
 // residual may be undefined; both are added while the product is still in registers, before it is

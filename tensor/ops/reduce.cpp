@@ -178,8 +178,29 @@ Tensor max(const Tensor& x, int dim, bool keepdim) {
   return apply(TakeAlong{index, x.shape().wrap(dim), keepdim}, x);
 }
 
+Tensor min(const Tensor& x, int dim, bool keepdim) {
+  CHECK(x.size(dim) > 0, "min: dimension ", dim, " of ", x, " is empty");
+  return -max(-x, dim, keepdim);
+}
+
 Tensor argmax(const Tensor& x, int dim) {
   return poisoned("argmax", argmax_indices("argmax", x, dim), {x});
+}
+
+Tensor argmin(const Tensor& x, int dim) {
+  return poisoned("argmin", argmax_indices("argmin", -x.detach(), dim), {x});
+}
+
+Tensor prod(const Tensor& x, int dim, bool keepdim) {
+  const int along = x.shape().wrap(dim);
+  const Shape kept = x.shape().with(along, 1);
+  Tensor y = x.size(along) > 0 ? x : Tensor::full(kept, 1, x.dtype(), x.device());
+  while (y.size(along) > 1) {
+    const int64_t size = y.size(along), half = size / 2;
+    const Tensor pairs = slice(y, along, 0, half) * slice(y, along, half, half);
+    y = size % 2 == 0 ? pairs : concat({pairs, slice(y, along, size - 1, 1)}, along);
+  }
+  return keepdim ? y : reshape(y, kept.without(along));
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {

@@ -12,8 +12,15 @@ Tensor sum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = fa
 Tensor mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
 // Largest element along `dim`; the gradient goes to the first maximum.
 Tensor max(const Tensor& x, int dim, bool keepdim = false);
+// -max(-x), at the cost of two more passes; the gradient goes to the first minimum.
+Tensor min(const Tensor& x, int dim, bool keepdim = false);
 // Index of the first maximum along `dim`, i32. Not differentiable.
 Tensor argmax(const Tensor& x, int dim);
+Tensor argmin(const Tensor& x, int dim);
+// Product along `dim`, 1 where it is empty. dx_i = dy * product of the others, right also with any
+// number of zeros: halves are multiplied with one another, log2(n) times, and nothing is divided.
+// Some four passes over x in all.
+Tensor prod(const Tensor& x, int dim, bool keepdim = false);
 // Adjoint pair of broadcasting: `expand` stretches size-1 (or missing leading) dimensions to
 // `shape`; `sum_to` sums what was stretched, back to `shape`.
 Tensor expand(const Tensor& x, const Shape& shape);

@@ -6,6 +6,7 @@
 
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pointwise_kernels.h"
+#include "tensor/ops/reduce.h"
 #include "tensor/ops/shape_kernels.h"
 
 namespace passband {
@@ -59,36 +60,37 @@ struct Permute {
   }
 };
 
-struct Slice {
-  static constexpr auto name = "slice";
-  static constexpr auto saves = Save::none;
-  int dim;
-  int64_t start, length;
-  Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(x.shape().with(dim, length), x.dtype(), x.device());
-    DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, start, 0, length});
-    return y;
-  }
-  Grads backward(const Saved& s, const Tensor& dy) const {
-    return {pad(dy, dim, start, s.edge(0).shape[dim] - start - length)};
-  }
-};
-
+// Zeros, `size` of them along `dim`, but for x at start, start + step, ...
 struct Pad {
   static constexpr auto name = "pad";
   static constexpr auto saves = Save::none;
   int dim;
-  int64_t before, after;
+  int64_t size, start, step = 1;
   Tensor forward(const Tensor& x) const {
-    const int64_t length = x.size(dim);
-    const Tensor y =
-        Tensor::empty(x.shape().with(dim, before + length + after), x.dtype(), x.device());
+    const Tensor y = Tensor::empty(x.shape().with(dim, size), x.dtype(), x.device());
     DISPATCH(x.device(), clear, y);
-    DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, 0, before, length});
+    const CopyRange range{.dim = dim, .to = start, .length = x.size(dim), .to_step = step};
+    DISPATCH(x.device(), copy_range, y, x, range);
     return y;
   }
   Grads backward(const Saved& s, const Tensor& dy) const {
-    return {slice(dy, dim, before, s.edge(0).shape[dim])};
+    return {slice(dy, dim, start, s.edge(0).shape[dim], step)};
+  }
+};
+
+struct Slice {
+  static constexpr auto name = "slice";
+  static constexpr auto saves = Save::none;
+  int dim;
+  int64_t start, length, step;
+  Tensor forward(const Tensor& x) const {
+    const Tensor y = Tensor::empty(x.shape().with(dim, length), x.dtype(), x.device());
+    const CopyRange range{.dim = dim, .from = start, .length = length, .from_step = step};
+    DISPATCH(x.device(), copy_range, y, x, range);
+    return y;
+  }
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    return {apply(Pad{dim, s.edge(0).shape[dim], start, step}, dy)};
   }
 };
 
@@ -213,18 +215,48 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
   return apply_list(Concat{along}, parts);
 }
 
-Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length) {
-  CHECK(start >= 0 && length >= 0 && start + length <= x.size(dim), "slice: elements ", start,
-        " to ", start + length, " of dimension ", dim, " are outside ", x);
-  if (length == x.size(dim)) return x;
-  return apply(Slice{x.shape().wrap(dim), start, length}, x);
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length, int64_t step) {
+  const int64_t size = x.size(dim);
+  CHECK(step != 0, "slice: the step along dimension ", dim, " of ", x, " is 0");
+  if (step == 1) {
+    CHECK(start >= 0 && length >= 0 && start + length <= size, "slice: elements ", start, " to ",
+          start + length, " of dimension ", dim, " are outside ", x);
+    if (length == size) return x;
+  }
+  const int64_t last = start + (length - 1) * step;
+  CHECK(
+      length >= 0 && (length == 0 || (std::min(start, last) >= 0 && std::max(start, last) < size)),
+      "slice: ", length, " elements from ", start, " in steps of ", step, " along dimension ", dim,
+      " end at ", last, ", outside ", x);
+  return apply(Slice{x.shape().wrap(dim), start, length, step}, x);
 }
 
-Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after) {
+Tensor flip(const Tensor& x, int dim) {
+  return slice(x, dim, std::max<int64_t>(x.size(dim) - 1, 0), x.size(dim), -1);
+}
+
+Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after, PadMode mode) {
   CHECK(before >= 0 && after >= 0, "pad: negative padding (", before, ", ", after, ") for ", x,
         "; use slice");
   if (before == 0 && after == 0) return x;
-  return apply(Pad{x.shape().wrap(dim), before, after}, x);
+  const int along = x.shape().wrap(dim);
+  const int64_t size = x.size(along);
+  if (mode == PadMode::zeros) return apply(Pad{along, before + size + after, before}, x);
+  const bool reflects = mode == PadMode::reflect;
+  CHECK(size > (reflects ? std::max(before, after) : 0),
+        "pad: ", reflects ? "reflecting" : "repeating the edge by", " (", before, ", ", after,
+        ") elements along dimension ", dim, " needs ",
+        reflects ? "more than that many" : "at least one", " in ", x);
+  // `count` elements beside the edge at `end`, towards which they lie in direction `side`.
+  const auto outside = [&](int64_t count, int64_t end, int64_t side) {
+    if (!reflects) return expand(slice(x, along, end, 1), x.shape().with(along, count));
+    return slice(x, along, side < 0 ? count : end - 1, count, -1);
+  };
+  std::vector<Tensor> parts;
+  if (before > 0) parts.push_back(outside(before, 0, -1));
+  parts.push_back(x);
+  if (after > 0) parts.push_back(outside(after, size - 1, 1));
+  return concat(parts, along);
 }
 
 Tensor roll(const Tensor& x, int dim, int64_t shift) {

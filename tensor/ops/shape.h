@@ -14,10 +14,20 @@ Tensor reshape(const Tensor& x, const Shape& shape);
 Tensor permute(const Tensor& x, const std::vector<int>& order);
 Tensor transpose(const Tensor& x, int dim0, int dim1);
 Tensor concat(const std::vector<Tensor>& parts, int dim);
-// Elements [start, start + length) along `dim`.
-Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length);
-// Adds `before` and `after` zeros along `dim` (adjoint of slice).
-Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after);
+// `length` elements start, start + step, start + 2 step, ... along `dim`; a negative step walks
+// backwards. dx has dy at their places and zeros between.
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length, int64_t step = 1);
+// The elements along `dim` in reverse order.
+Tensor flip(const Tensor& x, int dim);
+
+// What stands outside the edges of a, b, c, d: zeros; c b | a b c d | c b (reflect: the edge itself
+// is not repeated); a a | a b c d | d d (edge, PyTorch's "replicate").
+enum class PadMode : uint8_t { zeros, reflect, edge };
+
+// Adds `before` and `after` elements along `dim`; reflect takes fewer of each than `dim` has.
+// Zeros: the adjoint of slice. The others are a concat of slices: one copy, and in backward one for
+// each side.
+Tensor pad(const Tensor& x, int dim, int64_t before, int64_t after, PadMode mode = PadMode::zeros);
 // Cyclic shift: y[(i + shift) mod n] = x[i] along `dim`.
 Tensor roll(const Tensor& x, int dim, int64_t shift);
 // The same values in another floating-point type; dx = cast(dy) back.

@@ -13,7 +13,32 @@ void clear(const Tensor& y) {
   });
 }
 
+namespace {
+
+// Where the copied elements lie one by one, or `inner` of them together.
+template <class T> void copy_steps(const Tensor& y, const Tensor& x, const CopyRange& r) {
+  const int64_t inner = x.shape().inner(r.dim), step_x = r.from_step * inner,
+                step_y = r.to_step * inner, row_x = x.size(r.dim) * inner,
+                row_y = y.size(r.dim) * inner;
+  const T* from = static_cast<const T*>(x.raw()) + r.from * inner;
+  T* to = static_cast<T*>(y.raw()) + r.to * inner;
+  parallel_for(x.shape().outer(r.dim) * r.length, grain_for(inner),
+               [=](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t row = i / r.length, k = i % r.length;
+                   const T* source = from + row * row_x + k * step_x;
+                   T* target = to + row * row_y + k * step_y;
+                   if (inner == 1) *target = *source;
+                   else std::memcpy(target, source, static_cast<size_t>(inner) * sizeof(T));
+                 }
+               });
+}
+
+}  // namespace
+
 void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
+  if (!range.contiguous())
+    return dispatch_width(x.dtype(), [&]<class T>() { copy_steps<T>(y, x, range); });
   const int64_t inner = x.shape().inner(range.dim) * size_of(x.dtype()),
                 outer = x.shape().outer(range.dim);
   const int64_t step_x = x.size(range.dim) * inner, step_y = y.size(range.dim) * inner,

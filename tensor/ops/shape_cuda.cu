@@ -141,6 +141,23 @@ template <class T> void permute_elements(T* y, const T* x, int64_t n, const Perm
 
 constexpr int64_t kThinPlane = 8;
 
+// A range whose elements along its dimension do not follow one another in x, or in y.
+void copy_steps(const Tensor& y, const Tensor& x, const CopyRange& r) {
+  const int64_t width = size_of(x.dtype()), inner = x.shape().inner(r.dim) * width;
+  const auto* from = static_cast<const std::byte*>(x.raw()) + r.from * inner;
+  auto* to = static_cast<std::byte*>(y.raw()) + r.to * inner;
+  const auto bytes = address_of(from) | address_of(to) | static_cast<uint64_t>(inner);
+  dispatch_unit(bytes, [&]<class U>() {
+    const int64_t units = inner / static_cast<int64_t>(sizeof(U));
+    StridedLoops<2> loops;
+    loops.push_back(x.shape().outer(r.dim), {y.size(r.dim) * units, x.size(r.dim) * units});
+    loops.push_back(r.length, {r.to_step * units, r.from_step * units});
+    loops.push_back(units, {1, 1});
+    launch_copy(reinterpret_cast<U*>(to), reinterpret_cast<const U*>(from),
+                x.shape().outer(r.dim) * r.length * units, loops);
+  });
+}
+
 }  // namespace
 
 void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
@@ -149,6 +166,7 @@ void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
   const int64_t step_x = x.size(range.dim) * inner, step_y = y.size(range.dim) * inner,
                 row = range.length * inner;
   if (outer * row == 0) return;
+  if (!range.contiguous()) return copy_steps(y, x, range);
   const auto* from = static_cast<const std::byte*>(x.raw()) + range.from * inner;
   auto* to = static_cast<std::byte*>(y.raw()) + range.to * inner;
   const auto bytes =

@@ -6,10 +6,14 @@
 
 namespace passband {
 
-// A part of one dimension, copied: y[:, to : to + length, :] = x[:, from : from + length, :].
+// A part of one dimension, copied: y[:, to + k to_step, :] = x[:, from + k from_step, :] for k <
+// length. A step may be negative.
 struct CopyRange {
   int dim = 0;
   int64_t from = 0, to = 0, length = 0;
+  int64_t from_step = 1, to_step = 1;
+
+  bool contiguous() const { return from_step == 1 && to_step == 1; }
 };
 
 // The loops of a permutation, with dimensions that stay neighbours merged: y is contiguous over

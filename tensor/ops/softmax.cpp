@@ -3,14 +3,11 @@
 
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
 #include "tensor/ops/softmax_kernels.h"
 
 namespace passband {
 namespace {
-
-void check_rows(const char* op, const Tensor& x) {
-  CHECK(x.rank() >= 1 && x.size(-1) > 0, op, ": needs a last dimension that is not empty, not ", x);
-}
 
 struct Softmax {
   static constexpr auto name = "softmax";
@@ -46,16 +43,16 @@ struct LogSoftmax {
   }
 };
 
+template <class Op> Tensor along(const Tensor& x, int dim) {
+  CHECK(x.rank() >= 1 && x.size(dim) > 0, Op::name, ": dimension ", dim, " of ", x, " is empty");
+  const int at = x.shape().wrap(dim);
+  if (at == x.rank() - 1) return apply(Op{}, x);
+  return transpose(apply(Op{}, transpose(x, at, -1)), at, -1);
+}
+
 }  // namespace
 
-Tensor softmax(const Tensor& x) {
-  check_rows("softmax", x);
-  return apply(Softmax{}, x);
-}
-
-Tensor log_softmax(const Tensor& x) {
-  check_rows("log_softmax", x);
-  return apply(LogSoftmax{}, x);
-}
+Tensor softmax(const Tensor& x, int dim) { return along<Softmax>(x, dim); }
+Tensor log_softmax(const Tensor& x, int dim) { return along<LogSoftmax>(x, dim); }
 
 }  // namespace passband

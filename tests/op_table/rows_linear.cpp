@@ -8,12 +8,10 @@
 #include "tensor/ops/mlp.h"
 #include "tensor/ops/pool.h"
 #include "tests/naive.h"
-#include "tests/op_table/op_table.h"
+#include "tests/op_table/references.h"
 
 namespace passband::op_table {
 namespace {
-
-using Values = std::vector<double>;
 
 // --- matrix products ---
 
@@ -80,6 +78,44 @@ const Register rows_products({
          },
      .terms = [](const Shapes& s) { return s[1][1] + 1; }},
     linear_row("linear_without_bias", false, {{{2, 3, 5}, {7, 5}}}),
+});
+
+// (..., 3, 4) times (..., 4, 2) with leading dimensions that broadcast to those of `shape`.
+Values stretched_products(const Shape& shape, const Arrays& x) {
+  const auto matrix = [](const Array& from, int64_t at) {
+    const int64_t size = from.shape[-2] * from.shape[-1];
+    return Values(from.values.begin() + at * size, from.values.begin() + (at + 1) * size);
+  };
+  Values y;
+  for (int64_t i = 0; i < shape.numel(); ++i) {
+    int64_t at[2];
+    for (size_t k = 0; k < 2; ++k) {
+      Shape leading;
+      for (int d = 0; d < x[k].shape.rank() - 2; ++d) leading.push_back(x[k].shape[d]);
+      at[k] = broadcast_index(shape, leading, i);
+    }
+    for (const double value :
+         naive::matmul(matrix(x[0], at[0]), matrix(x[1], at[1]), 1, 3, 2, 4, false, false))
+      y.push_back(value);
+  }
+  return y;
+}
+
+Row stretched_row(const std::string& name, const Shape& leading, std::vector<Shapes> cases) {
+  return {.name = name,
+          .op = [](const Tensors& x) { return matmul(x[0], x[1]); },
+          .cases = std::move(cases),
+          .reference = [=](const Arrays& x) { return stretched_products(leading, x); },
+          .terms = [](const Shapes&) { return int64_t{4 * 5}; }};
+}
+
+const Register rows_stretched_products({
+    stretched_row("matmul, b stretched", {2, 5},
+                  {{{2, 5, 3, 4}, {5, 4, 2}}, {{2, 5, 3, 4}, {1, 1, 4, 2}}}),
+    stretched_row("matmul, a stretched", {2, 5},
+                  {{{3, 4}, {2, 5, 4, 2}}, {{2, 1, 3, 4}, {2, 5, 4, 2}}}),
+    stretched_row("matmul, both stretched", {2, 5},
+                  {{{2, 1, 3, 4}, {1, 5, 4, 2}}, {{5, 3, 4}, {2, 1, 4, 2}}}),
 });
 
 // --- the MLP ---

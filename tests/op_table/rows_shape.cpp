@@ -1,7 +1,9 @@
 // Rows of reductions and of operations that move elements.
 #include <algorithm>
+#include <functional>
 
 #include "tensor/ops/gather.h"
+#include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 #include "tests/op_table/references.h"
@@ -76,6 +78,27 @@ Reference largest(int64_t outer, int64_t n, int64_t inner) {
   };
 }
 
+// f folded over one dimension.
+Reference folded(int dim, std::function<double(double, double)> f) {
+  return [dim, f = std::move(f)](const Arrays& x) {
+    const Shape& s = x[0].shape;
+    const int64_t n = s[dim], inner = s.inner(dim);
+    Values y;
+    for (int64_t i = 0; i < s.outer(dim) * inner; ++i) {
+      const int64_t first = i / inner * n * inner + i % inner;
+      double total = x[0][first];
+      for (int64_t k = 1; k < n; ++k) total = f(total, x[0][first + k * inner]);
+      y.push_back(total);
+    }
+    return y;
+  };
+}
+
+// 1 everywhere, but for one 0 in the second row and two in the third of (3, 5).
+Tensor zeros_in_rows(const Tensor& x) {
+  return Tensor::from({1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 0, 1}, {3, 5}, x.dtype(), x.device());
+}
+
 const Register extremes({
     {.name = "max of rows",
      .op = [](const Tensors& x) { return max(x[0], -1); },
@@ -87,6 +110,38 @@ const Register extremes({
      .cases = {{{3, 5, 4}}},
      .reference = largest(3, 5, 4),
      .inputs = {{Domain::distinct}}},
+    {.name = "min of rows",
+     .op = [](const Tensors& x) { return min(x[0], -1); },
+     .cases = {{{6, 7}}, {{6, 1}}},
+     .reference = folded(-1, [](double a, double b) { return std::min(a, b); }),
+     .inputs = {{Domain::distinct}}},
+    {.name = "min of the middle",
+     .op = [](const Tensors& x) { return min(x[0], 1, true); },
+     .cases = {{{3, 5, 4}}},
+     .reference = folded(1, [](double a, double b) { return std::min(a, b); }),
+     .inputs = {{Domain::distinct}}},
+    {.name = "prod of rows",
+     .op = [](const Tensors& x) { return prod(x[0], -1); },
+     .cases = {{{3, 7}}, {{5, 1}}, {{2, 3, 13}}},
+     .reference = folded(-1, std::multiplies<>()),
+     .inputs = {{Domain::away_from_zero}},
+     .terms = [](const Shapes& s) { return s[0][-1]; }},
+    {.name = "prod of the middle",
+     .op = [](const Tensors& x) { return prod(x[0], 1, true); },
+     .cases = {{{2, 6, 3}}},
+     .reference = folded(1, std::multiplies<>()),
+     .inputs = {{Domain::away_from_zero}},
+     .terms = [](const Shapes&) { return int64_t{6}; }},
+    // Differences around zeros: the gradient of a product with none, one and two of them.
+    {.name = "prod with zeros",
+     .op = [](const Tensors& x) { return prod(x[0] * zeros_in_rows(x[0]), -1); },
+     .cases = {{{3, 5}}},
+     .reference =
+         [](const Arrays& x) {
+           return Values{x[0][0] * x[0][1] * x[0][2] * x[0][3] * x[0][4], 0, 0};
+         },
+     .inputs = {{Domain::away_from_zero}},
+     .terms = [](const Shapes& s) { return s[0][-1]; }},
 });
 
 const Register stretching({

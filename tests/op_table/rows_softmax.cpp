@@ -47,6 +47,39 @@ const Register softmaxes({
      .terms = width},
 });
 
+// f along one dimension.
+Reference along(int dim, Values (*f)(const Values&)) {
+  return [=](const Arrays& x) {
+    const Shape& s = x[0].shape;
+    const int64_t n = s[dim], inner = s.inner(dim);
+    Values y(x[0].values.size());
+    for (int64_t i = 0; i < s.outer(dim) * inner; ++i) {
+      const int64_t first = i / inner * n * inner + i % inner;
+      Values line;
+      for (int64_t k = 0; k < n; ++k) line.push_back(x[0][first + k * inner]);
+      line = f(line);
+      for (int64_t k = 0; k < n; ++k)
+        y[static_cast<size_t>(first + k * inner)] = line[static_cast<size_t>(k)];
+    }
+    return y;
+  };
+}
+
+const Register softmaxes_along({
+    {.name = "softmax of columns",
+     .op = [](const Tensors& x) { return softmax(x[0], 0); },
+     .cases = {{{5, 7}}, {{1, 3}}, {{4}}, {{3, 2, 5}}},
+     .reference = along(0, softmax_of),
+     .gradient_tolerance = 32,
+     .terms = [](const Shapes& s) { return s[0][0]; }},
+    {.name = "log_softmax of the middle",
+     .op = [](const Tensors& x) { return log_softmax(x[0], 1); },
+     .cases = {{{2, 6, 3}}, {{1, 37, 5}}},
+     .reference = along(1, log_softmax_of),
+     .gradient_tolerance = 32,
+     .terms = [](const Shapes& s) { return s[0][1]; }},
+});
+
 int64_t label_of(int64_t row, int64_t classes) { return (7 * row + 3) % classes; }
 
 Tensor labels_for(const Tensor& logits) {
