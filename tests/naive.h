@@ -46,8 +46,8 @@ template <class F> void for_conv_products(const Shape& x, const Shape& y, const 
           for (int64_t ki = 0; ki < w[1]; ++ki)
             for (int64_t kj = 0; kj < w[2]; ++kj)
               for (int64_t in = 0; in < w[3]; ++in) {
-                const int64_t row = i * o.stride - o.padding + ki * o.dilation;
-                const int64_t column = j * o.stride - o.padding + kj * o.dilation;
+                const int64_t row = i * o.stride.height - o.padding.top + ki * o.dilation.height;
+                const int64_t column = j * o.stride.width - o.padding.left + kj * o.dilation.width;
                 if (row < 0 || row >= x[1] || column < 0 || column >= x[2]) continue;
                 f(((n * y[1] + i) * y[2] + j) * y[3] + out,
                   ((n * x[1] + row) * x[2] + column) * x[3] + out / co * w[3] + in,

@@ -133,11 +133,10 @@ struct Convolution {
   ConvOptions options;
 
   Shape y() const {
-    const auto side = [&](int dim) {
-      return (x[dim] + 2 * options.padding - options.dilation * (w[dim] - 1) - 1) / options.stride +
-             1;
-    };
-    return {x[0], side(1), side(2), w[0]};
+    const auto& [stride, padding, dilation, groups] = options;
+    const int64_t height = x[1] + padding.top + padding.bottom - dilation.height * (w[1] - 1) - 1,
+                  width = x[2] + padding.left + padding.right - dilation.width * (w[2] - 1) - 1;
+    return {x[0], height / stride.height + 1, width / stride.width + 1, w[0]};
   }
 };
 
@@ -201,6 +200,8 @@ const std::vector<Convolution>& convolutions() {
       {{1, 3, 2, 6}, {9, 3, 3, 2}, {.padding = 2, .groups = 3}},
       {{2, 16, 16, 8}, {16, 3, 3, 8}, {.padding = 1}},  // the sum of dw in parts
       {{2, 4, 4, 40}, {24, 1, 1, 40}, {}},
+      {{2, 8, 7, 16}, {8, 2, 5, 16}, {.stride = {1, 3}, .padding = {0, 1, 3, 2}}},
+      {{1, 11, 6, 5}, {6, 3, 2, 5}, {.stride = {3, 2}, .padding = {2, 0}, .dilation = {2, 3}}},
   };
   return list;
 }
@@ -211,6 +212,9 @@ const std::vector<Convolution>& depthwise() {
       {{1, 9, 8, 72}, {72, 5, 5, 1}, {.stride = 2, .padding = 2, .groups = 72}},
       {{2, 7, 7, 5}, {5, 3, 2, 1}, {.padding = 2, .dilation = 2, .groups = 5}},
       {{1, 24, 24, 8}, {8, 7, 7, 1}, {.padding = 3, .groups = 8}},
+      {{2, 8, 9, 12},
+       {12, 2, 3, 1},
+       {.stride = {1, 2}, .padding = {1, 0, 2, 3}, .dilation = {3, 1}, .groups = 12}},
       {{1, 6, 6, 4}, {8, 3, 3, 1}, {.padding = 1, .groups = 4}},  // two filters for each channel
   };
   return list;

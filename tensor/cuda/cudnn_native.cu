@@ -61,7 +61,7 @@ cudnnTensorDescriptor_t image(cudnnDataType_t type, int64_t n, int64_t c, int64_
   return made;
 }
 
-// False where cuDNN has no such convolution.
+// False where cuDNN has no such convolution: it pads both ends of an axis alike.
 bool describe(Plan& plan, const ConvGeometry& g, DType dtype) {
   const auto narrow = [](int64_t number) { return static_cast<int>(number); };
   const cudnnDataType_t type = type_of(dtype);
@@ -74,15 +74,16 @@ bool describe(Plan& plan, const ConvGeometry& g, DType dtype) {
   check(cudnnSetActivationDescriptor(plan.identity, CUDNN_ACTIVATION_IDENTITY, CUDNN_PROPAGATE_NAN,
                                      0),
         "describe");
-  const int padding = narrow(g.options.padding), stride = narrow(g.options.stride),
-            dilation = narrow(g.options.dilation);
+  const WindowAxis &rows = g.rows, &columns = g.columns;
+  if (rows.before != rows.after || columns.before != columns.after) return false;
   return cudnnSetFilter4dDescriptor(plan.w, type, CUDNN_TENSOR_NHWC, narrow(g.o), narrow(g.ci),
                                     narrow(g.kh), narrow(g.kw)) == CUDNN_STATUS_SUCCESS &&
          cudnnSetConvolution2dDescriptor(
-             plan.convolution, padding, padding, stride, stride, dilation, dilation,
+             plan.convolution, narrow(rows.before), narrow(columns.before), narrow(rows.stride),
+             narrow(columns.stride), narrow(rows.dilation), narrow(columns.dilation),
              CUDNN_CROSS_CORRELATION,
              dtype == DType::f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT) == CUDNN_STATUS_SUCCESS &&
-         cudnnSetConvolutionGroupCount(plan.convolution, narrow(g.options.groups)) ==
+         cudnnSetConvolutionGroupCount(plan.convolution, narrow(g.groups)) ==
              CUDNN_STATUS_SUCCESS &&
          cudnnSetConvolutionMathType(plan.convolution, math_of(dtype)) == CUDNN_STATUS_SUCCESS;
 }
@@ -148,21 +149,9 @@ Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
 
 const Plan& plan_for(Pass pass, const ConvGeometry& g, DType dtype) {
   static std::map<std::vector<int64_t>, Plan> plans;
-  const auto [stride, padding, dilation, groups] = g.options;
-  const std::vector<int64_t> key{static_cast<int64_t>(pass),
-                                 static_cast<int64_t>(dtype),
-                                 tf32_allowed(),
-                                 g.n,
-                                 g.h,
-                                 g.w,
-                                 g.c,
-                                 g.o,
-                                 g.kh,
-                                 g.kw,
-                                 stride,
-                                 padding,
-                                 dilation,
-                                 groups};
+  const auto numbers = g.numbers();
+  std::vector<int64_t> key(numbers.begin(), numbers.end());
+  key.insert(key.end(), {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), tf32_allowed()});
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   return plans.emplace(key, make_plan(pass, g, dtype)).first->second;

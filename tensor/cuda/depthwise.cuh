@@ -21,11 +21,15 @@
 
 namespace passband::cuda {
 
+struct DepthwiseAxis {
+  int stride, before, dilation;
+};
+
 struct DepthwiseShape {
   int height, width;  // of x
   int rows, columns;  // of y
   int channels, kernel_columns, taps;
-  int stride, padding, dilation;
+  DepthwiseAxis vertical, horizontal;
   Divisor tap_columns;
 };
 
@@ -37,12 +41,12 @@ inline constexpr int kDepthwiseThreads = 256,
 // Where tap (i, j) of pixel (row, column) of the result lies in the image read: x for y, dy for dx.
 // -1: nowhere.
 template <bool gradient>
-__device__ __forceinline__ int tap_side(int at, int tap, int side, const DepthwiseShape& s) {
+__device__ __forceinline__ int tap_side(int at, int tap, int side, const DepthwiseAxis& a) {
   if constexpr (gradient) {
-    const int reached = at + s.padding - tap * s.dilation, from = reached / s.stride;
-    return reached >= 0 && from < side && from * s.stride == reached ? from : -1;
+    const int reached = at + a.before - tap * a.dilation, from = reached / a.stride;
+    return reached >= 0 && from < side && from * a.stride == reached ? from : -1;
   } else {
-    const int from = at * s.stride - s.padding + tap * s.dilation;
+    const int from = at * a.stride - a.before + tap * a.dilation;
     return from >= 0 && from < side ? from : -1;
   }
 }
@@ -78,8 +82,8 @@ template <class T, bool gradient> __global__ void __launch_bounds__(kDepthwiseTh
     for (int tap = 0; tap < s.taps; ++tap) {
       int j = tap;
       const int i = s.tap_columns.split(j);
-      const int y = tap_side<gradient>(row, i, from_height, s),
-                x = tap_side<gradient>(column, j, from_width, s);
+      const int y = tap_side<gradient>(row, i, from_height, s.vertical),
+                x = tap_side<gradient>(column, j, from_width, s.horizontal);
       if (y < 0 || x < 0) continue;
       const int64_t at = (int64_t{image} * from_height + y) * from_width + x;
       const Wide value = load_wide(from + at * s.channels + channel, count, packed);
@@ -117,8 +121,8 @@ template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
       int j = first_tap + tap;
       if (j >= s.taps) break;
       const int i = s.tap_columns.split(j);
-      const int from_y = tap_side<false>(row, i, s.height, s),
-                from_x = tap_side<false>(column, j, s.width, s);
+      const int from_y = tap_side<false>(row, i, s.height, s.vertical),
+                from_x = tap_side<false>(column, j, s.width, s.horizontal);
       if (from_y < 0 || from_x < 0) continue;
       const int64_t at = (int64_t{image} * s.height + from_y) * s.width + from_x;
       const Wide value = load_wide(x + at * s.channels + channel, count, packed);
@@ -166,17 +170,11 @@ inline bool is_depthwise(const ConvGeometry& g, DType dtype) {
 
 inline DepthwiseShape depthwise_shape(const ConvGeometry& g) {
   const auto narrow = [](int64_t number) { return static_cast<int>(number); };
-  return {narrow(g.h),
-          narrow(g.w),
-          narrow(g.ho),
-          narrow(g.wo),
-          narrow(g.c),
-          narrow(g.kw),
-          narrow(g.kh * g.kw),
-          narrow(g.options.stride),
-          narrow(g.options.padding),
-          narrow(g.options.dilation),
-          Divisor(g.kw)};
+  const auto axis = [&](const WindowAxis& a) {
+    return DepthwiseAxis{narrow(a.stride), narrow(a.before), narrow(a.dilation)};
+  };
+  return {narrow(g.h),  narrow(g.w),         narrow(g.ho), narrow(g.wo),    narrow(g.c),
+          narrow(g.kw), narrow(g.kh * g.kw), axis(g.rows), axis(g.columns), Divisor(g.kw)};
 }
 
 template <class T, bool gradient> void run_depthwise(const ConvGeometry& g, const Tensor& to,

@@ -33,7 +33,7 @@ template <class T> struct Matrix {
 
 // The patches of an image: line i is a pixel (image, row, column) of a grid over the image, its
 // elements are the taps (tap row, tap column, channel) around it, at  row * stride + origin + tap *
-// step. A step may be negative.
+// step, with numbers for rows (y) and for columns (x). A step may be negative.
 template <class T> struct Patches {
   using Element = T;
   struct Line {
@@ -49,7 +49,7 @@ template <class T> struct Patches {
   int64_t pixel_stride = 0;       // elements from pixel to pixel
   int height = 0, row_width = 0;  // of the image
   int lines = 0, width = 0;       // grid pixels in all; elements of a patch
-  int stride = 1, step_y = 1, step_x = 1, origin_y = 0, origin_x = 0;
+  int stride_y = 1, stride_x = 1, step_y = 1, step_x = 1, origin_y = 0, origin_x = 0;
   Divisor grid_rows, grid_columns, channels, tap_columns;
 
   __device__ Line line(int i) const {
@@ -57,8 +57,8 @@ template <class T> struct Patches {
     int column = i;
     int row = grid_columns.split(column);
     const int image = grid_rows.split(row);
-    return {int64_t{image} * height * row_width, row * stride + origin_y,
-            column * stride + origin_x};
+    return {int64_t{image} * height * row_width, row * stride_y + origin_y,
+            column * stride_x + origin_x};
   }
   __device__ Place place(int j) const {
     if (j >= width) return {0, kOutside, 0};

@@ -2,14 +2,15 @@
 #include "tensor/ops/conv.h"
 
 #include "tensor/ops/conv_kernels.h"
+#include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
 
-int64_t output_side(int64_t side, int64_t kernel, const ConvOptions& o) {
-  const int64_t reach = side + 2 * o.padding - o.dilation * (kernel - 1) - 1;
-  return reach < 0 ? 0 : reach / o.stride + 1;
+Shape output_shape(const Shape& x, const Shape& w, const ConvOptions& o) {
+  return {x[0], o.rows().windows(x[1], w[1]), o.columns().windows(x[2], w[2]), w[0]};
 }
 
 // y = x (*) w + bias;   dx = input_gradient(dy, w),  dw = weight_gradient(dy, x),  dbias = sum of
@@ -20,9 +21,8 @@ struct Conv2d {
   ConvOptions options;
 
   Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
-    const Tensor y = Tensor::empty({x.size(0), output_side(x.size(1), w.size(1), options),
-                                    output_side(x.size(2), w.size(2), options), w.size(0)},
-                                   x.dtype(), x.device());
+    const Tensor y =
+        Tensor::empty(output_shape(x.shape(), w.shape(), options), x.dtype(), x.device());
     DISPATCH(x.device(), conv2d_forward, y, x, w, bias, options);
     return y;
   }
@@ -86,21 +86,51 @@ void check(const char* op, const Tensor& a, const Tensor& b, const Shape& x, con
   CHECK(a.device() == b.device(), op, ": devices differ: ", a, " and ", b);
   CHECK(x.rank() == 4, op, ": x is (N, H, W, C), not ", x);
   CHECK(w.rank() == 4, op, ": weight is (O, kh, kw, C / groups), not ", w);
-  CHECK(o.stride >= 1 && o.dilation >= 1 && o.groups >= 1 && o.padding >= 0, op, ": stride ",
-        o.stride, ", dilation ", o.dilation, " and groups ", o.groups,
+  CHECK(o.stride.least() >= 1 && o.dilation.least() >= 1 && o.groups >= 1 && o.padding.least() >= 0,
+        op, ": stride ", o.stride, ", dilation ", o.dilation, " and groups ", o.groups,
         " must be at least 1, padding ", o.padding, " at least 0");
   CHECK(x[3] == w[3] * o.groups, op, ": channels mismatch: x ", x, " has ", x[3], ", weight ", w,
         " takes ", w[3] * o.groups, " (", w[3], " in each of ", o.groups, " groups)");
   CHECK(w[0] % o.groups == 0, op, ": ", w[0], " output channels do not divide into ", o.groups,
         " groups");
-  CHECK(output_side(x[1], w[1], o) >= 1 && output_side(x[2], w[2], o) >= 1, op,
-        ": the kernel of weight ", w, " with dilation ", o.dilation, " does not fit into x ", x,
-        " with padding ", o.padding);
+  const Shape y = output_shape(x, w, o);
+  CHECK(y[1] >= 1 && y[2] >= 1, op, ": the kernel of weight ", w, " with dilation ", o.dilation,
+        " does not fit into x ", x, " with padding ", o.padding);
+}
+
+// One axis of a transposed convolution: the input gradient makes `side` pixels with padding `after`
+// at the end; `beyond` rows of zeros follow, which no window reaches.
+struct TransposedAxis {
+  int64_t side, after, beyond;
+
+  TransposedAxis(int64_t pixels, int64_t kernel, const WindowAxis& axis, int64_t extra)
+      : after(std::max<int64_t>(axis.after - extra, 0)),
+        beyond(std::max<int64_t>(extra - axis.after, 0)) {
+    side = (pixels - 1) * axis.stride + axis.span(kernel) - axis.before - after;
+  }
+};
+
+void check_transposed(const Tensor& x, const Tensor& w, const Tensor& bias,
+                      const ConvTransposeOptions& o) {
+  const char* const op = "conv_transpose2d";
+  CHECK(x.defined() && w.defined() && x.rank() == 4 && w.rank() == 4, op,
+        ": x is (N, H, W, C) and weight (C, kh, kw, O / groups), they are ", x, " and ", w);
+  CHECK(x.size(3) == w.size(0), op, ": channels mismatch: x ", x, " has ", x.size(3), ", weight ",
+        w, " takes ", w.size(0));
+  CHECK(o.output_padding.least() >= 0 &&
+            o.output_padding.height < std::max(o.stride.height, o.dilation.height) &&
+            o.output_padding.width < std::max(o.stride.width, o.dilation.width),
+        op, ": output padding ", o.output_padding, " must be less than the stride, ", o.stride,
+        ", or the dilation, ", o.dilation);
+  CHECK(
+      !bias.defined() || (bias.shape() == Shape{w.size(3) * o.groups} && bias.dtype() == x.dtype()),
+      op, ": bias is ", bias, ", weight is ", w, " in ", o.groups,
+      " groups; the bias has one element per output channel, of the same type");
 }
 
 void check_gradient(const char* op, const Tensor& dy, const Shape& x, const Shape& w,
                     const ConvOptions& o) {
-  const Shape wanted{x[0], output_side(x[1], w[1], o), output_side(x[2], w[2], o), w[0]};
+  const Shape wanted = output_shape(x, w, o);
   CHECK(dy.shape() == wanted, op, ": dy is ", dy, ", but x ", x, " and weight ", w, " give ",
         wanted);
 }
@@ -129,6 +159,23 @@ Tensor conv2d_weight_gradient(const Tensor& dy, const Tensor& x, const Shape& we
   check("conv2d_weight_gradient", dy, x, x.shape(), weight, options);
   check_gradient("conv2d_weight_gradient", dy, x.shape(), weight, options);
   return apply(ConvWeightGradient{options, weight}, dy, x);
+}
+
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const ConvTransposeOptions& o) {
+  check_transposed(x, weight, bias, o);
+  ConvOptions options{
+      .stride = o.stride, .padding = o.padding, .dilation = o.dilation, .groups = o.groups};
+  const TransposedAxis rows(x.size(1), weight.size(1), options.rows(), o.output_padding.height),
+      columns(x.size(2), weight.size(2), options.columns(), o.output_padding.width);
+  CHECK(rows.side >= 1 && columns.side >= 1, "conv_transpose2d: padding ", o.padding,
+        " leaves nothing of what x ", x, " and weight ", weight, " give");
+  options.padding.bottom = rows.after;
+  options.padding.right = columns.after;
+  const Shape result{x.size(0), rows.side, columns.side, weight.size(3) * o.groups};
+  Tensor y = conv2d_input_gradient(x, weight, result, options);
+  y = pad(pad(y, 1, 0, rows.beyond), 2, 0, columns.beyond);
+  return bias.defined() ? y + bias : y;
 }
 
 }  // namespace passband

@@ -11,11 +11,11 @@ namespace passband::cpu {
 // Calls f(patch element offset, pixel of x or -1 outside) for each tap of output pixel (row,
 // column) of an image.
 template <class F> void for_taps(const ConvGeometry& g, int64_t row, int64_t column, F&& f) {
-  const auto [stride, padding, dilation, groups] = g.options;
+  const int64_t top = row * g.rows.stride - g.rows.before,
+                left = column * g.columns.stride - g.columns.before;
   for (int64_t i = 0; i < g.kh; ++i)
     for (int64_t j = 0; j < g.kw; ++j) {
-      const int64_t y = row * stride - padding + i * dilation,
-                    x = column * stride - padding + j * dilation;
+      const int64_t y = top + i * g.rows.dilation, x = left + j * g.columns.dilation;
       const bool inside = y >= 0 && y < g.h && x >= 0 && x < g.w;
       f((i * g.kw + j) * g.ci, inside ? y * g.w + x : -1);
     }

@@ -33,7 +33,7 @@ Tensor columns_of(const ConvGeometry& g, int64_t group, const Tensor& x) {
 }
 
 Tensor group_of(const ConvGeometry& g, int64_t group, const Tensor& y) {
-  if (g.options.groups == 1) return y;
+  if (g.groups == 1) return y;
   const Tensor packed = Tensor::empty({g.pixels(), g.co}, y.dtype());
   dispatch_floating(y.dtype(), "conv2d",
                     [&]<class T>() { gather_group(g, group, y.data<T>(), packed.data<T>()); });
@@ -48,10 +48,9 @@ void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, co
                      const Tensor& bias) {
   const ProductShape shape{
       .m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
-  if (g.options.groups == 1)
-    return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
+  if (g.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
   const Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
-  for (int64_t group = 0; group < g.options.groups; ++group) {
+  for (int64_t group = 0; group < g.groups; ++group) {
     matmul_forward(part, columns_of(g, group, x), weight_of(g, group, w),
                    {.bias = bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}}, shape);
     dispatch_floating(y.dtype(), "conv2d",
@@ -65,7 +64,7 @@ void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tenso
   if (g.trivial()) return matmul_forward(dx, dy, w, {}, shape);
   fill_zero(dx);
   const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, dx.dtype());
-  for (int64_t group = 0; group < g.options.groups; ++group) {
+  for (int64_t group = 0; group < g.groups; ++group) {
     matmul_forward(columns, group_of(g, group, dy), weight_of(g, group, w), {}, shape);
     dispatch_floating(dx.dtype(), "conv2d_input_gradient", [&]<class T>() {
       scatter_columns(g, group, columns.data<T>(), dx.data<T>());
@@ -84,9 +83,9 @@ void backward_weight_tall(const ConvGeometry& g, const Tensor& dw, const Tensor&
 
 void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
                              const Tensor& x) {
-  if (g.options.groups == 1 && g.patch() >= 4 * g.co) return backward_weight_tall(g, dw, dy, x);
+  if (g.groups == 1 && g.patch() >= 4 * g.co) return backward_weight_tall(g, dw, dy, x);
   const ProductShape shape{.m = g.co, .n = g.patch(), .k = g.pixels(), .transpose_a = true};
-  for (int64_t group = 0; group < g.options.groups; ++group)
+  for (int64_t group = 0; group < g.groups; ++group)
     matmul_forward(weight_of(g, group, dw), group_of(g, group, dy), columns_of(g, group, x), {},
                    shape);
 }
@@ -95,9 +94,11 @@ void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tens
 // as fast as the direct sum, all three passes. In bf16 it would cost accuracy that bf16 cannot
 // spare, and the matrix unit is faster.
 ConvAlgorithm algorithm_for(const ConvGeometry& g, DType dtype) {
-  const auto [stride, padding, dilation, groups] = g.options;
-  const bool suits = dtype == DType::f32 && g.kh == 3 && g.kw == 3 && stride == 1 && padding == 1 &&
-                     dilation == 1 && groups == 1;
+  const auto dense = [](const WindowAxis& axis) {
+    return axis.stride == 1 && axis.dilation == 1 && axis.before == 1 && axis.after == 1;
+  };
+  const bool suits = dtype == DType::f32 && g.kh == 3 && g.kw == 3 && dense(g.rows) &&
+                     dense(g.columns) && g.groups == 1;
   const bool pays = g.ci >= 32 && g.co >= 32 && g.ci % 16 == 0 && g.co % 16 == 0 &&
                     g.ho * g.wo >= 16 && g.pixels() >= 1024;
   return suits && pays ? ConvAlgorithm::winograd : ConvAlgorithm::direct;
@@ -110,9 +111,8 @@ ConvAlgorithm algorithm_for(const ConvGeometry& g, DType dtype) {
 enum class Pass { forward, backward_input, backward_weight };
 bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
   if (dtype == DType::f64 || g.trivial()) return true;
-  if (g.options.groups > 1 || g.ci < 32 || algorithm_for(g, dtype) == ConvAlgorithm::winograd)
-    return false;
-  const bool small = g.ho * g.wo <= 16, half = dtype == DType::bf16, strided = g.options.stride > 1;
+  if (g.groups > 1 || g.ci < 32 || algorithm_for(g, dtype) == ConvAlgorithm::winograd) return false;
+  const bool small = g.ho * g.wo <= 16, half = dtype == DType::bf16, strided = g.strided();
   const bool cheap = g.pointwise() || g.ho * g.wo <= 64;  // to make patches of
   const bool unit = dtype == DType::f32 && strided && matrix_unit::available();
   switch (pass) {
@@ -123,14 +123,22 @@ bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
   return small || (unit && g.pointwise());
 }
 
+// The axis of the input gradient as a convolution of dy, which it is at stride 1 where no padding
+// is below 0.
+WindowAxis turned(const WindowAxis& axis, int64_t kernel) {
+  const int64_t reach = axis.span(kernel) - 1;
+  return {.dilation = axis.dilation, .before = reach - axis.before, .after = reach - axis.after};
+}
+
 // The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and
 // its channels swapped, and forward is the faster pass but for f32 on small maps.
 bool by_turned_weight(const ConvGeometry& g, DType dtype) {
   if (dtype == DType::f32 &&
       (g.ho * g.wo <= 16 || algorithm_for(g, dtype) == ConvAlgorithm::winograd))
     return false;
-  return dtype != DType::f64 && g.options.stride == 1 && g.options.groups == 1 && g.kh == g.kw &&
-         g.kh > 1 && g.options.dilation * (g.kh - 1) >= g.options.padding && g.ci >= 32;
+  const WindowAxis rows = turned(g.rows, g.kh), columns = turned(g.columns, g.kw);
+  return dtype != DType::f64 && !g.strided() && g.groups == 1 && g.kh * g.kw > 1 &&
+         std::min({rows.before, rows.after, columns.before, columns.after}) >= 0 && g.ci >= 32;
 }
 
 // (O, kh, kw, I) -> (I, kh, kw, O), rows and columns reversed; in tiles, so that both sides stay in
@@ -150,12 +158,13 @@ template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
 
 void backward_input_turned(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
                            const Tensor& w) {
-  const Tensor turned = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
+  const Tensor weight = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
   dispatch_floating(w.dtype(), "conv2d_input_gradient",
-                    [&]<class T>() { turn(g, w.data<T>(), turned.data<T>()); });
-  ConvOptions options = g.options;
-  options.padding = options.dilation * (g.kh - 1) - options.padding;
-  conv2d_forward(dx, dy, turned, {}, options);
+                    [&]<class T>() { turn(g, w.data<T>(), weight.data<T>()); });
+  const WindowAxis rows = turned(g.rows, g.kh), columns = turned(g.columns, g.kw);
+  conv2d_forward(dx, dy, weight, {},
+                 {.padding = {rows.before, rows.after, columns.before, columns.after},
+                  .dilation = {rows.dilation, columns.dilation}});
 }
 
 // On CPUs without bf16 products, everything runs in f32 and is rounded once.

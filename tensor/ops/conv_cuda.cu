@@ -6,9 +6,9 @@
 //     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight (taps O, I)
 //     weight gradient  dw (O, taps I)        = dy^T * patches of x (pixels, taps I)
 //
-// With a stride s the input gradient is s^2 products: pixels of dx whose row and column leave the
-// same remainder see the same taps, and only those that meet an output. So nothing is multiplied by
-// inserted zeros.
+// With a stride s the input gradient is s^2 products (one stride times the other): pixels of dx
+// whose row and column leave the same remainder see the same taps, and only those that meet an
+// output. So nothing is multiplied by inserted zeros.
 //
 // 1x1 kernels with stride 1 are plain products (matmul_cuda.cu); depthwise ones have kernels of
 // their own. The other engine is cuDNN.
@@ -45,7 +45,6 @@ int narrow(int64_t number) {
 // What the forward pass and the weight gradient see of x.
 template <class T, Major major>
 Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
-  const auto [stride, padding, dilation, groups] = g.options;
   Operand<Patches<T>, major> operand;
   operand.data = x.data<T>();
   operand.pixel_stride = g.c;
@@ -53,9 +52,12 @@ Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
   operand.row_width = narrow(g.w);
   operand.lines = narrow(g.pixels());
   operand.width = narrow(g.patch());
-  operand.stride = narrow(stride);
-  operand.step_y = operand.step_x = narrow(dilation);
-  operand.origin_y = operand.origin_x = -narrow(padding);
+  operand.stride_y = narrow(g.rows.stride);
+  operand.stride_x = narrow(g.columns.stride);
+  operand.step_y = narrow(g.rows.dilation);
+  operand.step_x = narrow(g.columns.dilation);
+  operand.origin_y = -narrow(g.rows.before);
+  operand.origin_x = -narrow(g.columns.before);
   operand.grid_rows = Divisor(g.ho);
   operand.grid_columns = Divisor(g.wo);
   operand.channels = Divisor(g.ci);
@@ -86,7 +88,7 @@ template <class T> void forward_product(const ConvGeometry& g, const Tensor& y, 
   out.bias = bias.defined() ? bias.data<T>() : nullptr;
   out.aligned = lines_are_aligned(out.data, g.co, g.o) && is_pack_aligned<kPackWidth<T>>(out.bias);
   run_product(patches<T, Major::k>(g, x), filters<T>(g, w), out,
-              {g.pixels(), g.co, g.patch(), g.options.groups}, y.device());
+              {g.pixels(), g.co, g.patch(), g.groups}, y.device());
 }
 
 template <class T> void weight_gradient_product(const ConvGeometry& g, const Tensor& dw,
@@ -103,8 +105,8 @@ template <class T> void weight_gradient_product(const ConvGeometry& g, const Ten
   out.stride = g.patch();
   out.batch_stride = g.co * g.patch();
   out.aligned = lines_are_aligned(out.data, g.patch(), g.patch());
-  run_product(gradient, patches<T, Major::side>(g, x), out,
-              {g.co, g.patch(), g.pixels(), g.options.groups}, dw.device());
+  run_product(gradient, patches<T, Major::side>(g, x), out, {g.co, g.patch(), g.pixels(), g.groups},
+              dw.device());
 }
 
 // One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the taps
@@ -116,14 +118,15 @@ struct Phase {
   // output row of the first pixel and tap; output rows from tap to tap
   int64_t origin = 0, reach = 0;
 
-  Phase(int64_t phase, int64_t side, int64_t kernel, const ConvOptions& o) {
-    pixels = (side - phase + o.stride - 1) / o.stride;
-    while (first < kernel && (phase + o.padding - first * o.dilation) % o.stride != 0) ++first;
+  Phase(int64_t phase, int64_t side, int64_t kernel, const WindowAxis& axis) {
+    const auto [stride, dilation, before, after] = axis;
+    pixels = (side - phase + stride - 1) / stride;
+    while (first < kernel && (phase + before - first * dilation) % stride != 0) ++first;
     if (first >= kernel) return;
-    step = o.stride / std::gcd(o.stride, o.dilation);
+    step = stride / std::gcd(stride, dilation);
     taps = (kernel - 1 - first) / step + 1;
-    origin = (phase + o.padding - first * o.dilation) / o.stride;
-    reach = step * o.dilation / o.stride;
+    origin = (phase + before - first * dilation) / stride;
+    reach = step * dilation / stride;
   }
 };
 
@@ -170,22 +173,22 @@ Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Ten
 template <class T> void input_gradient_phase(const ConvGeometry& g, const Tensor& dx,
                                              const Tensor& dy, const Tensor& w, int64_t row,
                                              int64_t column) {
-  const Phase rows(row, g.h, g.kh, g.options), columns(column, g.w, g.kw, g.options);
-  const int64_t pixels = g.n * rows.pixels * columns.pixels, stride = g.options.stride;
+  const Phase rows(row, g.h, g.kh, g.rows), columns(column, g.w, g.kw, g.columns);
+  const int64_t pixels = g.n * rows.pixels * columns.pixels;
   if (pixels == 0) return;
   ProductOutput<T> out;
   out.data = dx.data<T>() + (row * g.w + column) * g.c;
   out.stride = g.c;
   out.batch_stride = g.ci;
   out.aligned = lines_are_aligned(out.data, g.ci, g.c);
-  out.scattered = stride > 1;
+  out.scattered = g.strided();
   out.grid_rows = Divisor(rows.pixels);
   out.grid_columns = Divisor(columns.pixels);
   out.image_pixels = g.h * g.w;
-  out.row_pixels = stride * g.w;
-  out.column_pixels = stride;
+  out.row_pixels = g.rows.stride * g.w;
+  out.column_pixels = g.columns.stride;
   run_product(gradient_patches<T>(g, dy, rows, columns), weight_taps<T>(g, w, rows, columns), out,
-              {pixels, g.ci, rows.taps * columns.taps * g.co, g.options.groups}, dx.device());
+              {pixels, g.ci, rows.taps * columns.taps * g.co, g.groups}, dx.device());
 }
 
 void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w,
@@ -206,8 +209,8 @@ void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor
     return dispatch_f32_bf16(dy.dtype(), "conv2d",
                              [&]<class T>() { run_depthwise<T, true>(g, dx, dy, w, {}); });
   dispatch_floating(dy.dtype(), "conv2d_input_gradient", [&]<class T>() {
-    for (int64_t row = 0; row < g.options.stride; ++row)
-      for (int64_t column = 0; column < g.options.stride; ++column)
+    for (int64_t row = 0; row < g.rows.stride; ++row)
+      for (int64_t column = 0; column < g.columns.stride; ++column)
         input_gradient_phase<T>(g, dx, dy, w, row, column);
   });
 }
@@ -230,11 +233,11 @@ template <class Native, class Library> void run_engine(Pass pass, const ConvGeom
                                                        DType dtype, bool bias, Native&& native,
                                                        Library&& library) {
   static EngineChoice choice;
-  const auto [stride, padding, dilation, groups] = g.options;
-  choice.run(conv_engine(),
-             {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), bias, tf32_allowed(), g.n,
-              g.h, g.w, g.c, g.o, g.kh, g.kw, stride, padding, dilation, groups},
-             native, [&] { return g.n > 0 && library(); });
+  const auto numbers = g.numbers();
+  EngineChoice::Shape shape(numbers.begin(), numbers.end());
+  shape.insert(shape.end(),
+               {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), bias, tf32_allowed()});
+  choice.run(conv_engine(), shape, native, [&] { return g.n > 0 && library(); });
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ class Pieces {
   }
   void cut_channels(int64_t wanted) {
     constexpr int64_t kLeast = 64, kUnit = 16;
-    if (g_.options.groups > 1) return;
+    if (g_.groups > 1) return;
     while (count() < wanted && channels_.piece >= 2 * kLeast) channels_.halve(kUnit);
   }
 
@@ -80,20 +80,19 @@ class Pieces {
 // a primitive is asked to take.
 struct ConvLayouts {
   memory::desc own_x, own_y, own_weight, x, y, weight, sums, bias;
-  memory::dims strides, dilations, padding;
+  memory::dims strides, dilations, padding, padding_after;
   dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
 
   ConvLayouts(ConvAlgorithm chosen, const ConvGeometry& g, const ConvGeometry& whole, DType dtype) {
     const auto type = onednn::type_of(dtype);
-    const auto [stride, pad, dilation, groups] = g.options;
     const memory::dims x_sizes{g.n, g.c, g.h, g.w}, y_sizes{g.n, g.o, g.ho, g.wo};
     own_x = {x_sizes, type, memory::dims{g.h * g.w * whole.c, 1, g.w * whole.c, whole.c}};
     own_y = {y_sizes, type, memory::dims{g.ho * g.wo * whole.o, 1, g.wo * whole.o, whole.o}};
     // In memory (O, kh, kw, I / groups); oneDNN names the dimensions (G, O / G, I / G, kh, kw).
     memory::dims sizes{g.co, g.ci, g.kh, g.kw};
     memory::dims own{whole.patch(), 1, g.kw * whole.ci, whole.ci};
-    if (groups > 1) {
-      sizes.insert(sizes.begin(), groups);
+    if (g.groups > 1) {
+      sizes.insert(sizes.begin(), g.groups);
       own.insert(own.begin(), g.co * g.patch());
     }
     own_weight = {sizes, type, own};
@@ -105,9 +104,10 @@ struct ConvLayouts {
     x = {x_sizes, type, layout};
     y = {y_sizes, type, layout};
     bias = {memory::dims{g.o}, type, memory::format_tag::a};
-    strides = {stride, stride};
-    dilations = {dilation - 1, dilation - 1};
-    padding = {pad, pad};
+    strides = {g.rows.stride, g.columns.stride};
+    dilations = {g.rows.dilation - 1, g.columns.dilation - 1};
+    padding = {g.rows.before, g.columns.before};
+    padding_after = {g.rows.after, g.columns.after};
   }
 };
 
@@ -116,7 +116,7 @@ dnnl::convolution_forward::primitive_desc describe_forward(const ConvLayouts& l,
   const auto kind = dnnl::prop_kind::forward_training;
   const auto describe = [&](const auto&... layouts) {
     return onednn::describe<Forward>(onednn::attributes(), kind, l.algorithm, layouts..., l.strides,
-                                     l.dilations, l.padding, l.padding);
+                                     l.dilations, l.padding, l.padding_after);
   };
   return bias ? describe(l.x, l.weight, l.bias, l.y) : describe(l.x, l.weight, l.y);
 }
@@ -126,7 +126,8 @@ template <class Backward>
 typename Backward::primitive_desc describe_backward(const ConvLayouts& l,
                                                     const memory::desc& weight) {
   return onednn::describe_gradient<Backward>(describe_forward(l, false), l.algorithm, l.x, weight,
-                                             l.y, l.strides, l.dilations, l.padding, l.padding);
+                                             l.y, l.strides, l.dilations, l.padding,
+                                             l.padding_after);
 }
 
 onednn::Plan plan_forward(const ConvLayouts& l, bool bias) {
@@ -186,11 +187,9 @@ struct Convolution {
 
   onednn::PlanRef plan(const ConvGeometry& g) const {
     onednn::Key key(static_cast<int64_t>(pass));
-    for (const int64_t number :
-         {static_cast<int64_t>(algorithm), g.n, g.h, g.w, g.c, g.o, g.kh, g.kw, whole.c, whole.o,
-          g.options.stride, g.options.padding, g.options.dilation, g.options.groups,
-          static_cast<int64_t>(dtype), int64_t{bias}})
-      key.add(number);
+    key.add(static_cast<int64_t>(algorithm)).add(static_cast<int64_t>(dtype)).add(int64_t{bias});
+    key.add(whole.c).add(whole.o);
+    for (const int64_t number : g.numbers()) key.add(number);
     return onednn::plan_for("conv2d", key, [&] {
       try {
         return make_plan(pass, ConvLayouts(algorithm, g, whole, dtype), bias);

@@ -12,16 +12,30 @@ namespace {
 
 // As PyTorch: with ceil_mode the last window may overhang, but must start inside the image or its
 // leading padding.
-int64_t output_side(int64_t side, const PoolOptions& o) {
-  const int64_t reach = side + 2 * o.padding - o.kernel;
-  if (reach < 0) return 0;
-  int64_t size = (reach + (o.ceil_mode ? o.stride - 1 : 0)) / o.stride + 1;
-  if (o.ceil_mode && (size - 1) * o.stride >= side + o.padding) --size;
-  return size;
+int64_t windows(int64_t side, int64_t kernel, const WindowAxis& axis, bool ceil_mode) {
+  const int64_t whole = axis.windows(side, kernel),
+                room = side + axis.before + axis.after - axis.span(kernel);
+  const bool overhangs =
+      ceil_mode && whole > 0 && room % axis.stride != 0 && whole * axis.stride < side + axis.before;
+  return whole + (overhangs ? 1 : 0);
 }
 
 Shape output_shape(const Shape& x, const PoolOptions& o) {
-  return {x[0], output_side(x[1], o), output_side(x[2], o), x[3]};
+  return {x[0], windows(x[1], o.kernel.height, o.rows(), o.ceil_mode),
+          windows(x[2], o.kernel.width, o.columns(), o.ceil_mode), x[3]};
+}
+
+// The first of `count` windows none of whose taps lies in the image; `count` when there is none.
+int64_t first_empty(int64_t count, int64_t side, int64_t kernel, const WindowAxis& axis) {
+  for (int64_t i = 0; i < count; ++i) {
+    bool found = false;
+    for (int64_t tap = 0; tap < kernel && !found; ++tap) {
+      const int64_t pixel = i * axis.stride - axis.before + tap * axis.dilation;
+      found = pixel >= 0 && pixel < side;
+    }
+    if (!found) return i;
+  }
+  return count;
 }
 
 const Tensor& checked(const char* op, const Buffer& indices) {
@@ -152,12 +166,16 @@ void check_input(const char* op, const Tensor& x) {
 
 void check(const char* op, const Tensor& x, const PoolOptions& o) {
   check_input(op, x);
-  CHECK(o.kernel >= 1 && o.stride >= 1, op, ": kernel ", o.kernel, " and stride ", o.stride,
-        " must be at least 1");
-  CHECK(o.padding >= 0 && 2 * o.padding <= o.kernel, op, ": padding ", o.padding,
-        " must be between 0 and half the kernel, which is ", o.kernel);
-  CHECK(output_side(x.size(1), o) >= 1 && output_side(x.size(2), o) >= 1, op, ": a window of ",
-        o.kernel, " does not fit into ", x, " with padding ", o.padding);
+  CHECK(o.kernel.least() >= 1 && o.stride.least() >= 1 && o.dilation.least() >= 1, op, ": kernel ",
+        o.kernel, ", stride ", o.stride, " and dilation ", o.dilation, " must be at least 1");
+  CHECK(o.padding.least() >= 0, op, ": padding ", o.padding, " must be at least 0");
+  const Shape y = output_shape(x.shape(), o);
+  CHECK(y[1] >= 1 && y[2] >= 1, op, ": a window of ", o.kernel, " does not fit into ", x,
+        " with padding ", o.padding);
+  CHECK(first_empty(y[1], x.size(1), o.kernel.height, o.rows()) == y[1] &&
+            first_empty(y[2], x.size(2), o.kernel.width, o.columns()) == y[2],
+        op, ": with padding ", o.padding, " a window of ", o.kernel, " on ", x,
+        " holds no pixel; pad by less than the kernel");
 }
 
 }  // namespace
@@ -169,6 +187,8 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options) {
 
 Tensor avg_pool2d(const Tensor& x, const PoolOptions& options) {
   check("avg_pool2d", x, options);
+  CHECK(options.dilation.height == 1 && options.dilation.width == 1,
+        "avg_pool2d: windows have no dilation, not ", options.dilation);
   return apply(AvgPool{options}, x);
 }
 

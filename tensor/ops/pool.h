@@ -1,15 +1,21 @@
 // Pooling over the spatial dimensions of (N, H, W, C).
 #pragma once
 #include "tensor/autograd/node.h"
+#include "tensor/ops/window.h"
 
 namespace passband {
 
+// Windows may reach into the padding, but each must hold a pixel of the image.
 struct PoolOptions {
-  int64_t kernel = 2;
-  int64_t stride = 2;
-  int64_t padding = 0;
-  bool ceil_mode = false;
+  PerAxis kernel = 2;
+  PerAxis stride = 2;
+  Padding padding = 0;
+  PerAxis dilation = 1;           // maximum only
+  bool ceil_mode = false;         // a last window that overhangs counts too
   bool count_include_pad = true;  // average only
+
+  WindowAxis rows() const { return {stride.height, dilation.height, padding.top, padding.bottom}; }
+  WindowAxis columns() const { return {stride.width, dilation.width, padding.left, padding.right}; }
 };
 
 // Padding counts as -infinity; the gradient goes to the first maximum of each window.

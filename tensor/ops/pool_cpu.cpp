@@ -9,37 +9,58 @@
 namespace passband::cpu {
 namespace {
 
+// One axis of the image: `windows` of them over `size` pixels.
+struct Axis : WindowAxis {
+  int64_t size, windows, kernel;
+};
+
 struct PoolGeometry {
   int64_t n, h, w, c, ho, wo;
-  PoolOptions options;
+  Axis rows, columns;
+  bool count_include_pad;
 
-  PoolGeometry(const Shape& x, const Shape& y, const PoolOptions& given)
-      : n(x[0]), h(x[1]), w(x[2]), c(x[3]), ho(y[1]), wo(y[2]), options(given) {}
+  PoolGeometry(const Shape& x, const Shape& y, const PoolOptions& o)
+      : n(x[0]),
+        h(x[1]),
+        w(x[2]),
+        c(x[3]),
+        ho(y[1]),
+        wo(y[2]),
+        rows{o.rows(), h, ho, o.kernel.height},
+        columns{o.columns(), w, wo, o.kernel.width},
+        count_include_pad(o.count_include_pad) {}
 };
 
 struct Range {
-  int64_t begin, end;
+  int64_t begin, end, step = 1;
 };
 
-// Pixels of an axis of `size` that window `out` covers.
-Range covered(int64_t out, int64_t size, const PoolOptions& o) {
-  const int64_t start = out * o.stride - o.padding;
-  return {std::max<int64_t>(start, 0), std::min(start + o.kernel, size)};
+// Pixels that window `out` covers.
+Range covered(int64_t out, const Axis& a) {
+  const int64_t start = out * a.stride - a.before;
+  const int64_t outside = start < 0 ? (a.dilation - 1 - start) / a.dilation : 0;  // taps
+  return {start + outside * a.dilation, std::min(start + a.span(a.kernel), a.size), a.dilation};
 }
 
-// Windows of an axis of `windows` that cover pixel `in`.
-Range covering(int64_t in, int64_t windows, const PoolOptions& o) {
-  const int64_t last = (in + o.padding) / o.stride, beyond = in + o.padding - o.kernel;
-  return {beyond < 0 ? 0 : beyond / o.stride + 1, std::min(last + 1, windows)};
+// Windows that cover pixel `in`, or, with a dilation, reach over it.
+Range covering(int64_t in, const Axis& a) {
+  const int64_t last = (in + a.before) / a.stride, beyond = in + a.before - a.span(a.kernel);
+  return {beyond < 0 ? 0 : beyond / a.stride + 1, std::min(last + 1, a.windows)};
 }
 
 // What the sum over window `out` is divided by along one axis: as PyTorch, padding counts but
 // overhang does not.
-int64_t divisor(int64_t out, int64_t size, const PoolOptions& o) {
-  const Range range = covered(out, size, o);
-  if (!o.count_include_pad) return range.end - range.begin;
-  const int64_t start = out * o.stride - o.padding;
-  return std::min(start + o.kernel, size + o.padding) - start;
+int64_t divisor(int64_t out, const Axis& a, bool count_include_pad) {
+  const Range range = covered(out, a);
+  if (!count_include_pad) return range.end - range.begin;
+  const int64_t start = out * a.stride - a.before;
+  return std::min(start + a.kernel, a.size + a.after) - start;
+}
+
+// What the sum over window (row, column) is divided by.
+int64_t divisor(int64_t row, int64_t column, const PoolGeometry& g) {
+  return divisor(row, g.rows, g.count_include_pad) *
+         divisor(column, g.columns, g.count_include_pad);
 }
 
 // Calls f(image, row, column) for each pixel of n images of rows x columns, in parallel by rows.
@@ -51,12 +72,12 @@ template <class F> void for_pixels(int64_t n, int64_t rows, int64_t columns, int
 }
 
 template <class T> void max_forward(const PoolGeometry& g, const T* x, T* y, int32_t* indices) {
-  for_pixels(g.n, g.ho, g.wo, g.c * g.options.kernel, [&](int64_t n, int64_t row, int64_t column) {
-    const Range rows = covered(row, g.h, g.options), columns = covered(column, g.w, g.options);
+  for_pixels(g.n, g.ho, g.wo, g.c * g.rows.kernel, [&](int64_t n, int64_t row, int64_t column) {
+    const Range rows = covered(row, g.rows), columns = covered(column, g.columns);
     T* best = y + ((n * g.ho + row) * g.wo + column) * g.c;
     int32_t* index = indices + ((n * g.ho + row) * g.wo + column) * g.c;
-    for (int64_t i = rows.begin; i < rows.end; ++i)
-      for (int64_t j = columns.begin; j < columns.end; ++j) {
+    for (int64_t i = rows.begin; i < rows.end; i += rows.step)
+      for (int64_t j = columns.begin; j < columns.end; j += columns.step) {
         const auto pixel = static_cast<int32_t>(i * g.w + j);
         const T* in = x + ((n * g.h * g.w) + pixel) * g.c;
         if (i == rows.begin && j == columns.begin) {
@@ -81,9 +102,9 @@ template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& a
   parallel_for(g.n * g.h, grain_for(g.w * g.c), [&](int64_t begin, int64_t end) {
     std::vector<Accumulate<T>> sums(static_cast<size_t>(g.c));
     for (int64_t line = begin; line < end; ++line) {
-      const Range rows = covering(line % g.h, g.ho, g.options);
+      const Range rows = covering(line % g.h, g.rows);
       for (int64_t j = 0; j < g.w; ++j) {
-        const Range columns = covering(j, g.wo, g.options);
+        const Range columns = covering(j, g.columns);
         std::ranges::fill(sums, Accumulate<T>(0));
         for (int64_t row = rows.begin; row < rows.end; ++row)
           for (int64_t column = columns.begin; column < columns.end; ++column)
@@ -108,8 +129,7 @@ void max_scatter(const PoolGeometry& g, const T* dy, const int32_t* indices, T* 
 template <class T> void avg_backward(const PoolGeometry& g, const T* dy, T* dx) {
   using A = Accumulate<T>;
   sum_windows(g, dx, [&](int64_t n, int64_t row, int64_t column, int64_t, A* sums) {
-    const A scale =
-        A(1) / static_cast<A>(divisor(row, g.h, g.options) * divisor(column, g.w, g.options));
+    const A scale = A(1) / static_cast<A>(divisor(row, column, g));
     const T* in = dy + ((n * g.ho + row) * g.wo + column) * g.c;
 #pragma omp simd
     for (int64_t c = 0; c < g.c; ++c) sums[c] += scale * widen(in[c]);
@@ -118,30 +138,27 @@ template <class T> void avg_backward(const PoolGeometry& g, const T* dy, T* dx) 
 
 template <class T> void avg_forward(const PoolGeometry& g, const T* x, T* y) {
   using A = Accumulate<T>;
-  parallel_for(g.n * g.ho, grain_for(g.wo * g.c * g.options.kernel),
-               [&](int64_t begin, int64_t end) {
-                 std::vector<A> sums(static_cast<size_t>(g.c));
-                 for (int64_t line = begin; line < end; ++line) {
-                   const int64_t row = line % g.ho;
-                   const Range rows = covered(row, g.h, g.options);
-                   for (int64_t column = 0; column < g.wo; ++column) {
-                     const Range columns = covered(column, g.w, g.options);
-                     const A scale = A(1) / static_cast<A>(divisor(row, g.h, g.options) *
-                                                           divisor(column, g.w, g.options));
-                     std::ranges::fill(sums, A(0));
-                     for (int64_t i = rows.begin; i < rows.end; ++i)
-                       for (int64_t j = columns.begin; j < columns.end; ++j) {
-                         const T* in = x + ((line / g.ho * g.h + i) * g.w + j) * g.c;
+  parallel_for(g.n * g.ho, grain_for(g.wo * g.c * g.rows.kernel), [&](int64_t begin, int64_t end) {
+    std::vector<A> sums(static_cast<size_t>(g.c));
+    for (int64_t line = begin; line < end; ++line) {
+      const int64_t row = line % g.ho;
+      const Range rows = covered(row, g.rows);
+      for (int64_t column = 0; column < g.wo; ++column) {
+        const Range columns = covered(column, g.columns);
+        const A scale = A(1) / static_cast<A>(divisor(row, column, g));
+        std::ranges::fill(sums, A(0));
+        for (int64_t i = rows.begin; i < rows.end; i += rows.step)
+          for (int64_t j = columns.begin; j < columns.end; j += columns.step) {
+            const T* in = x + ((line / g.ho * g.h + i) * g.w + j) * g.c;
 #pragma omp simd
-                         for (int64_t c = 0; c < g.c; ++c)
-                           sums[static_cast<size_t>(c)] += widen(in[c]);
-                       }
-                     T* out = y + (line * g.wo + column) * g.c;
-                     for (int64_t c = 0; c < g.c; ++c)
-                       out[c] = static_cast<T>(scale * sums[static_cast<size_t>(c)]);
-                   }
-                 }
-               });
+            for (int64_t c = 0; c < g.c; ++c) sums[static_cast<size_t>(c)] += widen(in[c]);
+          }
+        T* out = y + (line * g.wo + column) * g.c;
+        for (int64_t c = 0; c < g.c; ++c)
+          out[c] = static_cast<T>(scale * sums[static_cast<size_t>(c)]);
+      }
+    }
+  });
 }
 
 // Sums of rows of pixels first, then of rows: long f32 sums lose less.

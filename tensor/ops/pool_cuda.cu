@@ -17,10 +17,26 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// One axis of the image: `windows` of them over `size` pixels, `span` pixels from first to last
+// tap.
+struct Axis {
+  int size, windows, kernel, stride, dilation, before, after, span;
+
+  Axis(int64_t size, int64_t windows, int64_t kernel, const WindowAxis& a)
+      : size(static_cast<int>(size)),
+        windows(static_cast<int>(windows)),
+        kernel(static_cast<int>(kernel)),
+        stride(static_cast<int>(a.stride)),
+        dilation(static_cast<int>(a.dilation)),
+        before(static_cast<int>(a.before)),
+        after(static_cast<int>(a.after)),
+        span(static_cast<int>(a.span(kernel))) {}
+};
+
 // Windows of (height, width) images, (ho, wo) of them, moved over `groups` eights of channels.
 struct Geometry {
   int h, w, c, ho, wo;
-  int kernel, stride, padding;
+  Axis rows, columns;
   bool count_include_pad;
   bool packed;
 
@@ -30,36 +46,42 @@ struct Geometry {
         c(static_cast<int>(x[3])),
         ho(static_cast<int>(y[1])),
         wo(static_cast<int>(y[2])),
-        kernel(static_cast<int>(o.kernel)),
-        stride(static_cast<int>(o.stride)),
-        padding(static_cast<int>(o.padding)),
+        rows(x[1], y[1], o.kernel.height, o.rows()),
+        columns(x[2], y[2], o.kernel.width, o.columns()),
         count_include_pad(o.count_include_pad),
         packed(packed) {}
 };
 
 struct Range {
-  int begin, end;
+  int begin, end, step;
 };
 
-// Pixels of an axis of `size` that window `out` covers.
-__device__ __forceinline__ Range covered(int out, int size, const Geometry& g) {
-  const int start = out * g.stride - g.padding;
-  return {max(start, 0), min(start + g.kernel, size)};
+// Pixels that window `out` covers.
+__device__ __forceinline__ Range covered(int out, const Axis& a) {
+  const int start = out * a.stride - a.before;
+  const int outside = start < 0 ? (a.dilation - 1 - start) / a.dilation : 0;  // taps
+  return {start + outside * a.dilation, min(start + a.span, a.size), a.dilation};
 }
 
-// Windows of an axis of `windows` that cover pixel `in`.
-__device__ __forceinline__ Range covering(int in, int windows, const Geometry& g) {
-  const int last = (in + g.padding) / g.stride, beyond = in + g.padding - g.kernel;
-  return {beyond < 0 ? 0 : beyond / g.stride + 1, min(last + 1, windows)};
+// Windows that cover pixel `in`, or, with a dilation, reach over it.
+__device__ __forceinline__ Range covering(int in, const Axis& a) {
+  const int last = (in + a.before) / a.stride, beyond = in + a.before - a.span;
+  return {beyond < 0 ? 0 : beyond / a.stride + 1, min(last + 1, a.windows), 1};
 }
 
 // What the sum over window `out` is divided by along one axis: as PyTorch, padding counts but
 // overhang does not.
-__device__ __forceinline__ int divisor(int out, int size, const Geometry& g) {
-  const Range range = covered(out, size, g);
-  if (!g.count_include_pad) return range.end - range.begin;
-  const int start = out * g.stride - g.padding;
-  return min(start + g.kernel, size + g.padding) - start;
+__device__ __forceinline__ int divisor(int out, const Axis& a, bool count_include_pad) {
+  const Range range = covered(out, a);
+  if (!count_include_pad) return range.end - range.begin;
+  const int start = out * a.stride - a.before;
+  return min(start + a.kernel, a.size + a.after) - start;
+}
+
+// One over the divisor of window (row, column).
+__device__ __forceinline__ float weight(int row, int column, const Geometry& g) {
+  return 1.0f / static_cast<float>(divisor(row, g.rows, g.count_include_pad) *
+                                   divisor(column, g.columns, g.count_include_pad));
 }
 
 // The eight channels of one pixel of images of (rows, columns), one per thread.
@@ -135,11 +157,11 @@ template <class T> __global__ void __launch_bounds__(kThreads)
                        Geometry g) {
   const Spot s(g.ho, g.wo, g.c);
   if (!s.inside) return;
-  const Range rows = covered(s.row, g.h, g), columns = covered(s.column, g.w, g);
+  const Range rows = covered(s.row, g.rows), columns = covered(s.column, g.columns);
   Wide best = {};
   WideIndex index = {};
-  for (int i = rows.begin; i < rows.end; ++i)
-    for (int j = columns.begin; j < columns.end; ++j) {
+  for (int i = rows.begin; i < rows.end; i += rows.step)
+    for (int j = columns.begin; j < columns.end; j += columns.step) {
       const bool first = i == rows.begin && j == columns.begin;
       const Wide v = load_wide(x + s.at(i, j, g.h, g.w, g.c), s.count, g.packed);
 #pragma unroll
@@ -175,7 +197,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
                        const int32_t* __restrict__ indices, Geometry g) {
   const Spot s(g.h, g.w, g.c);
   if (!s.inside) return;
-  const Range rows = covering(s.row, g.ho, g), columns = covering(s.column, g.wo, g);
+  const Range rows = covering(s.row, g.rows), columns = covering(s.column, g.columns);
   const int pixel = s.row * g.w + s.column;
   Wide sum = {};
   for (int i = rows.begin; i < rows.end; ++i)
@@ -193,7 +215,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
     avg_forward_kernel(T* __restrict__ y, const T* __restrict__ x, Geometry g) {
   const Spot s(g.ho, g.wo, g.c);
   if (!s.inside) return;
-  const Range rows = covered(s.row, g.h, g), columns = covered(s.column, g.w, g);
+  const Range rows = covered(s.row, g.rows), columns = covered(s.column, g.columns);
   Wide sum = {};
   for (int i = rows.begin; i < rows.end; ++i)
     for (int j = columns.begin; j < columns.end; ++j) {
@@ -201,7 +223,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int k = 0; k < kWide; ++k) sum[k] += v[k];
     }
-  const float scale = 1.0f / static_cast<float>(divisor(s.row, g.h, g) * divisor(s.column, g.w, g));
+  const float scale = weight(s.row, s.column, g);
 #pragma unroll
   for (int k = 0; k < kWide; ++k) sum[k] *= scale;
   store_wide(y + s.at(s.row, s.column, g.ho, g.wo, g.c), sum, s.count, g.packed);
@@ -211,13 +233,13 @@ template <class T> __global__ void __launch_bounds__(kThreads)
     avg_backward_kernel(T* __restrict__ dx, const T* __restrict__ dy, Geometry g) {
   const Spot s(g.h, g.w, g.c);
   if (!s.inside) return;
-  const Range rows = covering(s.row, g.ho, g), columns = covering(s.column, g.wo, g);
+  const Range rows = covering(s.row, g.rows), columns = covering(s.column, g.columns);
   Wide sum = {};
   for (int i = rows.begin; i < rows.end; ++i)
 #pragma unroll 1  // more at a time spills registers
     for (int j = columns.begin; j < columns.end; ++j) {
       const Wide v = load_wide(dy + s.at(i, j, g.ho, g.wo, g.c), s.count, g.packed);
-      const float scale = 1.0f / static_cast<float>(divisor(i, g.h, g) * divisor(j, g.w, g));
+      const float scale = weight(i, j, g);
 #pragma unroll
       for (int k = 0; k < kWide; ++k) sum[k] += scale * v[k];
     }

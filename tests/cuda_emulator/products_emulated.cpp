@@ -40,12 +40,14 @@ template <class T, class Put> void multiply(const Tensor& a, const Tensor& b, co
 // Calls product(element of y, element of x, element of w) for every product that a convolution
 // sums.
 template <class F> void for_products(const ConvGeometry& g, F&& product) {
-  const auto [stride, padding, dilation, groups] = g.options;
+  const WindowAxis &vertical = g.rows, &horizontal = g.columns;
   for (int64_t y = 0; y < g.pixels() * g.o; ++y) {
     const int64_t o = y % g.o, pixel = y / g.o, image = pixel / (g.ho * g.wo), group = o / g.co;
     for (int64_t j = 0; j < g.patch(); ++j) {
-      const int64_t row = pixel / g.wo % g.ho * stride - padding + j / g.ci / g.kw * dilation;
-      const int64_t column = pixel % g.wo * stride - padding + j / g.ci % g.kw * dilation;
+      const int64_t row = pixel / g.wo % g.ho * vertical.stride - vertical.before +
+                          j / g.ci / g.kw * vertical.dilation;
+      const int64_t column = pixel % g.wo * horizontal.stride - horizontal.before +
+                             j / g.ci % g.kw * horizontal.dilation;
       if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
       product(y, ((image * g.h + row) * g.w + column) * g.c + group * g.ci + j % g.ci,
               o * g.patch() + j);

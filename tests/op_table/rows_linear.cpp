@@ -1,12 +1,10 @@
-// Rows of the linear operations: matrix products, convolutions and pooling.
+// Rows of the linear operations: matrix products and convolutions.
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "tensor/ops/conv.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/mlp.h"
-#include "tensor/ops/pool.h"
 #include "tests/naive.h"
 #include "tests/op_table/references.h"
 
@@ -169,6 +167,17 @@ const std::vector<Layer>& layers() {
       {"groups", {1, 3, 4, 6}, {1, 3, 4, 4}, {4, 3, 3, 3}, {.padding = 1, .groups = 2}},
       {"depthwise", {1, 4, 4, 5}, {1, 4, 4, 5}, {5, 3, 3, 1}, {.padding = 1, .groups = 5}},
       {"depthwise_stride", {2, 5, 5, 3}, {2, 2, 2, 6}, {6, 3, 3, 1}, {.stride = 2, .groups = 3}},
+      {"per_axis",
+       {1, 7, 6, 2},
+       {1, 4, 4, 3},
+       {3, 2, 3, 2},
+       {.stride = {2, 1}, .padding = {1, 1, 0, 2}, .dilation = {2, 2}}},
+      {"one_sided", {2, 4, 3, 2}, {2, 4, 3, 2}, {2, 2, 3, 2}, {.padding = {1, 0, 2, 0}}},
+      {"depthwise_per_axis",
+       {1, 5, 6, 3},
+       {1, 3, 4, 3},
+       {3, 2, 3, 1},
+       {.stride = {2, 1}, .padding = {0, 2, 0, 2}, .dilation = {1, 2}, .groups = 3}},
   };
   return list;
 }
@@ -232,91 +241,6 @@ std::vector<Row> conv_rows() {
 }
 
 const Register rows_convolutions(conv_rows());
-
-// --- pooling ---
-
-// Calls window(values inside the image, number of pixels that count) for every element of the
-// result, in order.
-template <class F>
-void for_windows(const Array& x, const Shape& y, const PoolOptions& o, F&& window) {
-  const int64_t h = x.shape[1], w = x.shape[2];
-  for (int64_t n = 0; n < y[0]; ++n)
-    for (int64_t i = 0; i < y[1]; ++i)
-      for (int64_t j = 0; j < y[2]; ++j)
-        for (int64_t c = 0; c < y[3]; ++c) {
-          Values inside;
-          int64_t padded = 0;
-          for (int64_t row = i * o.stride - o.padding; row < i * o.stride - o.padding + o.kernel;
-               ++row)
-            for (int64_t column = j * o.stride - o.padding;
-                 column < j * o.stride - o.padding + o.kernel; ++column) {
-              padded += row < h + o.padding && column < w + o.padding;
-              if (row < 0 || row >= h || column < 0 || column >= w) continue;
-              inside.push_back(x[((n * h + row) * w + column) * y[3] + c]);
-            }
-          window(inside, o.count_include_pad ? padded : static_cast<int64_t>(inside.size()));
-        }
-}
-
-Row max_row(const std::string& name, const Shape& x, const Shape& y, const PoolOptions& options) {
-  return {.name = name,
-          .op = [=](const Tensors& t) { return max_pool2d(t[0], options); },
-          .cases = {{x}},
-          .reference =
-              [=](const Arrays& a) {
-                Values result;
-                for_windows(a[0], y, options, [&](const Values& inside, int64_t) {
-                  result.push_back(*std::ranges::max_element(inside));
-                });
-                return result;
-              },
-          .inputs = {{.domain = Domain::distinct}}};
-}
-
-Row avg_row(const std::string& name, const Shape& x, const Shape& y, const PoolOptions& options) {
-  return {.name = name,
-          .op = [=](const Tensors& t) { return avg_pool2d(t[0], options); },
-          .cases = {{x}},
-          .reference =
-              [=](const Arrays& a) {
-                Values result;
-                for_windows(a[0], y, options, [&](const Values& inside, int64_t count) {
-                  double sum = 0;
-                  for (const double value : inside) sum += value;
-                  result.push_back(sum / static_cast<double>(count));
-                });
-                return result;
-              },
-          .terms = [=](const Shapes&) { return options.kernel * options.kernel; }};
-}
-
-const Register rows_pooling({
-    max_row("max_pool2d", {2, 4, 6, 3}, {2, 2, 3, 3}, {}),
-    max_row("max_pool2d_overlap", {1, 5, 7, 2}, {1, 3, 4, 2},
-            {.kernel = 3, .stride = 2, .padding = 1}),
-    max_row("max_pool2d_ceil", {1, 5, 6, 2}, {1, 3, 3, 2},
-            {.kernel = 2, .stride = 2, .ceil_mode = true}),
-    avg_row("avg_pool2d", {2, 4, 6, 3}, {2, 2, 3, 3}, {}),
-    avg_row("avg_pool2d_overlap", {1, 5, 7, 2}, {1, 3, 4, 2},
-            {.kernel = 3, .stride = 2, .padding = 1}),
-    avg_row("avg_pool2d_without_padding", {1, 5, 7, 2}, {1, 3, 4, 2},
-            {.kernel = 3, .stride = 2, .padding = 1, .count_include_pad = false}),
-    avg_row("avg_pool2d_ceil", {1, 6, 5, 2}, {1, 4, 3, 2},
-            {.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true}),
-    {.name = "global_avg_pool",
-     .op = [](const Tensors& x) { return global_avg_pool(x[0]); },
-     .cases = {{{2, 3, 5, 4}}, {{1, 1, 1, 1}}, {{3, 7, 1, 17}}},
-     .reference =
-         [](const Arrays& a) {
-           const Shape& s = a[0].shape;
-           Values result(static_cast<size_t>(s[0] * s[3]));
-           for (int64_t i = 0; i < a[0].size(); ++i)
-             result[static_cast<size_t>(i / (s[1] * s[2] * s[3]) * s[3] + i % s[3])] +=
-                 a[0][i] / static_cast<double>(s[1] * s[2]);
-           return result;
-         },
-     .terms = [](const Shapes& s) { return s[0][1] * s[0][2]; }},
-});
 
 }  // namespace
 }  // namespace passband::op_table
