@@ -3,9 +3,7 @@
 #include "tensor/ops/broadcast.h"
 
 namespace passband {
-namespace {
 
-// Stride of each dimension of `shape` within an operand of shape `own`; 0 where it is stretched.
 std::array<int64_t, Shape::kMaxRank> strides_within(const Shape& shape, const Shape& own) {
   std::array<int64_t, Shape::kMaxRank> strides{};
   int64_t step = 1;
@@ -15,8 +13,6 @@ std::array<int64_t, Shape::kMaxRank> strides_within(const Shape& shape, const Sh
   }
   return strides;
 }
-
-}  // namespace
 
 Broadcast broadcast_loops(const Shape& shape, const Shape& a, const Shape& b) {
   const auto stride_a = strides_within(shape, a), stride_b = strides_within(shape, b);

@@ -26,6 +26,8 @@ struct Broadcast {
   }
 };
 
+// Stride of each dimension of `shape` within an operand of shape `own`; 0 where it is stretched.
+std::array<int64_t, Shape::kMaxRank> strides_within(const Shape& shape, const Shape& own);
 // `shape` is what the operand shapes broadcast to.
 Broadcast broadcast_loops(const Shape& shape, const Shape& a, const Shape& b);
 

@@ -7,6 +7,7 @@
 #include "tensor/ops/gather_kernels.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/reduce_kernels.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/softmax.h"
 
@@ -60,6 +61,70 @@ struct CrossEntropy {
   void release() { gradient = {}; }
 };
 
+// The weights of the rows' labels in f64, and the labels that count; both (N).
+struct LabelRows {
+  Tensor weights, labels;
+
+  LabelRows(const Tensor& given, const LabelTargets& targets, int64_t classes)
+      : weights(Tensor::empty(given.shape(), DType::f64, given.device())),
+        labels(Tensor::empty_like(given)) {
+    DISPATCH(given.device(), label_weights, weights, labels, given, targets, classes);
+  }
+};
+
+// Class weights, ignored labels and reductions. The mean divides by what depends on the labels
+// alone.
+struct LabelCrossEntropy {
+  static constexpr auto name = "cross_entropy";
+  static constexpr auto saves = Save::input;
+  LabelTargets targets;
+  LossReduction reduction;
+  LossGradient gradient;
+  Buffer divisor = {};
+
+  Tensor forward(const Tensor& logits, const Tensor& labels) {
+    const int64_t rows = logits.size(0);
+    const Device device = logits.device();
+    if (reduction == LossReduction::mean) {
+      divisor.memory = Tensor::empty({}, DType::f64, device);
+      const Tensor weights = LabelRows(labels, targets, logits.size(1)).weights;
+      DISPATCH(device, sum, divisor.memory, weights, Reduction{.n = rows}, 1.0);
+    }
+    const Tensor losses = Tensor::empty({rows}, DType::f64, device);
+    DISPATCH(device, label_losses, losses, gradient.values.memory, logits, labels, targets,
+             divisor.memory);
+    if (reduction == LossReduction::none) return cast(losses, loss_type(logits));
+    const Tensor loss = Tensor::empty({}, loss_type(logits), device);
+    DISPATCH(device, sum, loss, losses, Reduction{.n = rows}, 1.0);
+    return loss;
+  }
+
+  // t (N, K), constants.
+  Tensor composed_targets(const Tensor& logits, const Tensor& labels) const {
+    const int64_t rows = logits.size(0), classes = logits.size(1);
+    const DType dtype = logits.dtype();
+    const LabelRows counted(labels, {.ignored = targets.ignored}, classes);
+    const Tensor counts = reshape(cast(counted.weights, dtype), Shape{rows, 1});
+    const Tensor hot = one_hot(counted.labels, classes, dtype) * (1.0 - targets.smoothing) +
+                       targets.smoothing / static_cast<double>(classes);
+    return hot * counts * (targets.weights ? cast(targets.weights, dtype) : counts);
+  }
+  Grads backward(const Saved& s, const Tensor& dloss) const {
+    const Tensor& logits = s.input(0);
+    if (!recording()) return {gradient.scaled(dloss), {}};
+    const Tensor t = composed_targets(logits, s.input(1));
+    const Tensor scale = divisor.memory ? dloss / cast(divisor.memory, dloss.dtype()) : dloss;
+    const Tensor factor = cast(scale, logits.dtype());
+    const Tensor by_row =
+        reduction == LossReduction::none ? reshape(factor, Shape{logits.size(0), 1}) : factor;
+    return {(softmax(logits) * sum(t, {1}, true) - t) * by_row, {}};
+  }
+  void release() {
+    gradient = {};
+    divisor = {};
+  }
+};
+
 struct SoftCrossEntropy {
   static constexpr auto name = "soft_cross_entropy";
   static constexpr auto saves = Save::input;
@@ -100,6 +165,34 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double smoothin
         smoothing);
   DISPATCH(labels.device(), check_indices, "cross_entropy: labels", labels, logits.size(1));
   return apply(CrossEntropy{smoothing, make_gradient(logits)}, logits, labels);
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels,
+                     const CrossEntropyOptions& options) {
+  const char* const op = "cross_entropy";
+  CHECK(logits.defined() && logits.rank() >= 1 && logits.numel() > 0, op,
+        ": logits must be (..., classes), not ", logits);
+  CHECK(labels.defined() && labels.dtype() == DType::i32 &&
+            labels.shape() == logits.shape().without(-1) && labels.device() == logits.device(),
+        op, ": labels must be i32 of the shape of the logits ", logits,
+        " without their last dimension, on the same device, not ", labels);
+  CHECK(options.smoothing >= 0 && options.smoothing < 1, op, ": smoothing must be in [0, 1), not ",
+        options.smoothing);
+  const int64_t classes = logits.size(-1);
+  const Tensor& weights = options.class_weights;
+  CHECK(!weights.defined() ||
+            (weights.shape() == Shape{classes} && weights.dtype() == loss_type(logits) &&
+             weights.device() == logits.device()),
+        op, ": class weights are ", weights, ", for logits ", logits, " they must be ",
+        name_of(loss_type(logits)), "[", classes, "] on the same device");
+  CHECK(!weights.tracked(), op, ": class weights ", weights, " have no gradient; detach() them");
+  const LabelTargets targets{options.smoothing, weights, options.ignore_index};
+  const Tensor z = reshape(logits, Shape{labels.numel(), classes}),
+               y = reshape(labels, Shape{labels.numel()});
+  const Tensor counted = targets.ignored ? LabelRows(y, targets, classes).labels : y;
+  DISPATCH(labels.device(), check_indices, "cross_entropy: labels", counted, classes);
+  const Tensor loss = apply(LabelCrossEntropy{targets, options.reduction, make_gradient(z)}, z, y);
+  return options.reduction == LossReduction::none ? reshape(loss, labels.shape()) : loss;
 }
 
 Tensor soft_cross_entropy(const Tensor& logits, const Tensor& targets) {

@@ -96,12 +96,102 @@ void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor
   });
 }
 
+namespace {
+
+// The loss of one row in f64, and its gradient, both times `factor`. A row that is ignored has
+// neither.
+template <class T> struct LabelLoss {
+  using A = Accumulate<T>;
+  int64_t n;
+  A on_label, everywhere;  // of the target, before class weights
+  const A* weights;        // may be null
+  double total_weight;
+
+  A weight(int64_t k) const { return weights ? weights[k] : A(1); }
+
+  double operator()(const T* z, T* dz, int64_t label, double factor) const {
+    const RowStatistics<A> statistics = row_statistics(z, n);
+    const A shift = statistics.best + statistics.log_total;
+    const A hit = on_label * weight(label);
+    if (dz) {
+      const A mass = hit + everywhere * static_cast<A>(total_weight), f = static_cast<A>(factor);
+#pragma omp simd
+      for (int64_t k = 0; k < n; ++k)
+        store(dz[k], (mass * math::exp(widen(z[k]) - shift) - everywhere * weight(k)) * f);
+      const A p = math::exp(widen(z[label]) - shift);
+      store(dz[label], (mass * p - everywhere * weight(label) - hit) * f);
+    }
+    double loss = static_cast<double>(hit * (widen(z[label]) - shift));
+    if (everywhere != A(0))
+      loss +=
+          row_sum<A>(n, [&](int64_t k) { return everywhere * weight(k) * (widen(z[k]) - shift); });
+    return -loss * factor;
+  }
+};
+
+}  // namespace
+
+void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
+                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor) {
+  const int64_t n = logits.size(1);
+  const int32_t* label = labels.data<int32_t>();
+  double* loss = losses.data<double>();
+  const double factor = divisor.defined() ? 1 / *divisor.data<double>() : 1;
+  dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
+    using A = Accumulate<T>;
+    const A* weights = data_or_null<A>(targets.weights);
+    const double total =
+        weights ? row_sum<A>(n, [=](int64_t k) { return weights[k]; }) : static_cast<double>(n);
+    const LabelLoss<T> of_row{n, static_cast<A>(1 - targets.smoothing),
+                              static_cast<A>(targets.smoothing / static_cast<double>(n)), weights,
+                              total};
+    const T* z = logits.data<T>();
+    T* dz = data_or_null<T>(gradient);
+    parallel_for(logits.size(0), grain_for(n), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        T* const slope = dz ? dz + row * n : nullptr;
+        if (targets.ignored != label[row]) {
+          loss[row] = of_row(z + row * n, slope, label[row], factor);
+          continue;
+        }
+        loss[row] = 0 * factor;  // NaN where every row is ignored
+        if (slope) std::fill_n(slope, n, T(0));
+      }
+    });
+  });
+}
+
+void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+                   const LabelTargets& targets, int64_t classes) {
+  const int32_t* label = labels.data<int32_t>();
+  for (int64_t row = 0; row < labels.numel(); ++row) {
+    const bool ignored = targets.ignored == label[row];
+    const int32_t at = ignored ? 0 : label[row];
+    counted.data<int32_t>()[row] = at;
+    double weight = ignored ? 0 : 1;
+    if (!ignored && targets.weights.defined() && at >= 0 && at < classes)
+      weight = targets.weights.dtype() == DType::f64
+                   ? targets.weights.data<double>()[at]
+                   : static_cast<double>(targets.weights.data<float>()[at]);
+    weights.data<double>()[row] = weight;
+  }
+}
+
 void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss) {
+  const int64_t n = gradient.numel() / dloss.numel();  // elements that share a factor
   dispatch_floating(gradient.dtype(), "cross_entropy", [&]<class T>() {
-    const auto factor = *dloss.data<Accumulate<T>>();
-    map_elements(
-        gradient.numel(), [factor](auto x) { return x * factor; }, dlogits.data<T>(),
-        static_cast<const T*>(gradient.data<T>()));
+    const auto* factor = dloss.data<Accumulate<T>>();
+    const T* from = gradient.data<T>();
+    T* to = dlogits.data<T>();
+    parallel_for(gradient.numel(), kGrain, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end;) {
+        const int64_t stop = std::min(end, (i / n + 1) * n);
+        const auto f = factor[i / n];
+#pragma omp simd
+        for (int64_t k = i; k < stop; ++k) store(to[k], widen(from[k]) * f);
+        i = stop;
+      }
+    });
   });
 }
 

@@ -1,9 +1,18 @@
 // Kernel signatures of the cross-entropy losses. `loss` and `dloss` hold one f32 (f64 for f64
 // logits).
 #pragma once
+#include <optional>
+
 #include "tensor/core/tensor.h"
 
 namespace passband {
+
+// What a label stands for: weights (K), f32 or f64 as the kernels sum, or undefined.
+struct LabelTargets {
+  double smoothing = 0;
+  Tensor weights = {};
+  std::optional<int32_t> ignored = {};
+};
 
 namespace cpu {
 // `gradient` gets dloss / dlogits in the same pass; it may be undefined.
@@ -11,7 +20,15 @@ void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& log
                    const Tensor& labels, double smoothing);
 void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
                         const Tensor& targets);
-// dlogits = gradient * dloss, the factor in full precision.
+// losses (N) f64, and gradient (N, K) unless undefined, of each row for itself; both divided by
+// `divisor`, one f64, unless undefined.
+void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
+                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor);
+// For each row the weight of its label in f64, 0 where it is ignored, and the label itself, 0 where
+// it is ignored.
+void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+                   const LabelTargets& targets, int64_t classes);
+// dlogits = gradient * dloss, the factor in full precision; one dloss, or one for each row.
 void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss);
 }  // namespace cpu
 
@@ -20,6 +37,10 @@ void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& log
                    const Tensor& labels, double smoothing);
 void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
                         const Tensor& targets);
+void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
+                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor);
+void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+                   const LabelTargets& targets, int64_t classes);
 void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss);
 }  // namespace cuda
 

@@ -133,6 +133,78 @@ const Register losses({
      .terms = width},
 });
 
+// Every third row has the label that is ignored.
+constexpr int32_t kIgnored = -100;
+
+int64_t label_at(int64_t row, int64_t classes) {
+  return row % 3 == 1 ? kIgnored : (3 * row + 2) % classes;
+}
+
+// 0.5, 0.75, ... exact in every type.
+double weight_of(int64_t k) { return 0.5 + 0.25 * static_cast<double>(k % 8); }
+
+Tensor loss_by_options(const Tensor& logits, bool weighted, CrossEntropyOptions options) {
+  Values labels, weights;
+  const int64_t classes = logits.size(-1);
+  for (int64_t row = 0; row < logits.numel() / classes; ++row)
+    labels.push_back(static_cast<double>(label_at(row, classes)));
+  for (int64_t k = 0; k < classes; ++k) weights.push_back(weight_of(k));
+  options.ignore_index = kIgnored;
+  const DType type = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  if (weighted) options.class_weights = Tensor::from(weights, {classes}, type, logits.device());
+  return cross_entropy(
+      logits, Tensor::from(labels, logits.shape().without(-1), DType::i32, logits.device()),
+      options);
+}
+
+// PyTorch's documentation, term by term.
+Reference losses_by_options(bool weighted, double smoothing, LossReduction reduction) {
+  return [=](const Arrays& x) {
+    const int64_t classes = x[0].shape[-1];
+    const auto weight = [=](int64_t k) { return weighted ? weight_of(k) : 1.0; };
+    Values losses;
+    double total = 0, divisor = 0;
+    for (int64_t row = 0; row < x[0].size() / classes; ++row) {
+      const auto begin = x[0].values.begin() + row * classes;
+      const Values log_p = log_softmax_of(Values(begin, begin + classes));
+      const int64_t label = label_at(row, classes);
+      double loss = 0;
+      if (label != kIgnored) {
+        loss = -(1 - smoothing) * weight(label) * log_p[static_cast<size_t>(label)];
+        for (int64_t k = 0; k < classes; ++k)
+          loss -=
+              smoothing / static_cast<double>(classes) * weight(k) * log_p[static_cast<size_t>(k)];
+        divisor += weight(label);
+      }
+      losses.push_back(loss);
+      total += loss;
+    }
+    if (reduction == LossReduction::none) return losses;
+    return Values{reduction == LossReduction::sum ? total : total / divisor};
+  };
+}
+
+Row options_row(const char* name, bool weighted, double smoothing, LossReduction reduction) {
+  return {.name = std::string("cross_entropy, ") + name,
+          .op =
+              [=](const Tensors& x) {
+                return loss_by_options(x[0], weighted,
+                                       {.smoothing = smoothing, .reduction = reduction});
+              },
+          .cases = {{{7, 5}}, {{2, 3, 4}}, {{1, 3}}, {{3, 41}}, {{5}}},
+          .reference = losses_by_options(weighted, smoothing, reduction),
+          .terms = [](const Shapes& s) { return s[0].numel(); }};
+}
+
+const Register losses_with_options({
+    options_row("ignored labels", false, 0, LossReduction::mean),
+    options_row("weighted", true, 0, LossReduction::mean),
+    options_row("weighted and smoothed", true, 0.2, LossReduction::mean),
+    options_row("weighted sum", true, 0.1, LossReduction::sum),
+    options_row("smoothed, not reduced", false, 0.1, LossReduction::none),
+    options_row("weighted, not reduced", true, 0, LossReduction::none),
+});
+
 constexpr RandomKey kKey{.seed = 11, .step = 5, .site = 3};
 
 Reference removal(double p, bool whole_samples) {
