@@ -236,7 +236,7 @@ BlockKind kind_of(char letter) {
 
 }  // namespace
 
-Block::Block(const BlockPlan& plan) : name_(plan.name), drop_path_(plan.drop_path) {
+Block::Block(const BlockPlan& plan) : name_(plan.scope.path()), drop_path_(plan.drop_path) {
   const Grid out = plan.grid.strided(1, plan.stride, 0);
   site_.kind = kind_of(plan.letter);
   site_.height = out.height;

@@ -12,8 +12,8 @@ namespace passband {
 
 // Where a block stands and what it is to become.
 struct BlockPlan {
-  Scope scope;       // of its parameters: "layer3.1"
-  std::string name;  // while it runs: "block2"
+  // Of its parameters, and its name while it runs: "layer3.1", "stages.2.blocks.1".
+  Scope scope;
   char letter = 'C';
   int64_t in = 0, out = 0;  // channels of the residual stream before and after
   int64_t width = 0;        // of the 3x3, the lambda layer, or the input of the attention

@@ -119,9 +119,7 @@ class HybridNetwork final : public Model {
       const int64_t width = per_stage(spec.widths, s, 2);
       stages_.emplace_back();
       for (size_t b = 0; b < words[s].size(); ++b, ++index) {
-        BlockPlan plan{.scope = stage / std::to_string(b),
-                       .name = concat_text("block", b + 1),
-                       .letter = words[s][b]};
+        BlockPlan plan{.scope = stage / std::to_string(b), .letter = words[s][b]};
         plan.in = channels;
         plan.out = spec.bottleneck ? 4 * width : width;
         plan.width = width;
@@ -146,10 +144,8 @@ class HybridNetwork final : public Model {
 
   Tensor forward(const Tensor& images) const override {
     Tensor x = (*stem_)(images);  // (N, H, W, C)
-    for (size_t s = 0; s < stages_.size(); ++s) {
-      ScopeGuard guard(concat_text("stage", s + 1));
-      for (const auto& block : stages_[s]) x = (*block)(x);
-    }
+    for (const auto& stage : stages_)
+      for (const auto& block : stage) x = (*block)(x);
     ScopeGuard guard("head");
     if (norm_) x = norm_->relu(x);
     const Tensor features = tap("features", global_avg_pool(x), head_);  // (N, C)

@@ -30,7 +30,7 @@ class TransformerBlock {
         norm2_(scope / "norm2", spec.width),
         mlp_(scope / "mlp", spec.width, 4 * spec.width, site.prefix + site.height * site.width,
              kLinear),
-        name_(concat_text("block", number)),
+        name_(scope.path()),
         has_skip_(number != spec.no_skip),
         drop_path_{drop_path},
         msa_site_(site),

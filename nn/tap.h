@@ -16,7 +16,7 @@ std::string_view name_of(BlockKind kind);
 
 // Where a buffer lies in the network and in the picture.
 struct TapSite {
-  std::string path;  // "stage3.block2.attention": module path, then the tap's name
+  std::string path;  // "stages.2.blocks.1.attention": module path, then the tap's name
   std::string name;  // "attention"
   BlockKind kind = BlockKind::conv;
   // token grid the buffer lies on (of the whole image, not of a window)

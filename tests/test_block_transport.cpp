@@ -118,7 +118,7 @@ TEST_CASE(
   set(*model, "blocks.0.attn.proj.weight", identity);
   const std::vector<BlockTransport> blocks =
       block_transports(*model, random_images(1, 32, DType::f64));
-  REQUIRE(blocks[1].site.path == "block1.msa.out");
+  REQUIRE(blocks[1].site.path == "blocks.0.msa.out");
   std::vector<double> expected(static_cast<size_t>(tokens * tokens),
                                0.5 / static_cast<double>(tokens));
   for (int64_t i = 0; i < tokens; ++i) expected[static_cast<size_t>(i * tokens + i)] += 0.5;

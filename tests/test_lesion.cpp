@@ -60,8 +60,8 @@ const Lesion& named(const std::vector<Lesion>& lesions, const std::string& label
 
 TEST_CASE("a network has one branch a block, a transformer two, in forward order") {
   const DepthAxis hybrid_axis = branches_of(*hybrid());
-  CHECK(hybrid_axis.labels() == std::vector<std::string>{"stage1.block1", "stage1.block2",
-                                                         "stage2.block1", "stage2.block2"});
+  CHECK(hybrid_axis.labels() == std::vector<std::string>{"stages.0.blocks.0", "stages.0.blocks.1",
+                                                         "stages.1.blocks.0", "stages.1.blocks.1"});
   CHECK(!ends_stage(hybrid_axis, 0));
   CHECK(ends_stage(hybrid_axis, 1));
   CHECK(ends_stage(hybrid_axis, 3));
@@ -70,15 +70,15 @@ TEST_CASE("a network has one branch a block, a transformer two, in forward order
   const DepthAxis axis = branches_of(*vit);
   CHECK(axis.size() == 24);
   CHECK(block_lesions(axis).size() == 12);
-  CHECK(block_lesions(axis)[1].label == "block2");
+  CHECK(block_lesions(axis)[1].label == "blocks.1");
   CHECK(convolution_lesions(*vit, axis).empty());
 }
 
 TEST_CASE("removing a branch gives the logits of a network whose branch ends in zero weights") {
   const Tensor images = pictures(3);
   for (const auto& [label, weight] :
-       {std::pair{"stage1.block2", "stages.0.blocks.1.conv2.weight"},
-        std::pair{"stage2.block1", "stages.1.blocks.0.conv2.weight"}}) {
+       {std::pair{"stages.0.blocks.1", "stages.0.blocks.1.conv2.weight"},
+        std::pair{"stages.1.blocks.0", "stages.1.blocks.0.conv2.weight"}}) {
     const auto cut = hybrid(), whole = hybrid();
     set_zero(*cut, weight);
     const std::vector<double> before = logits(*whole, images);
@@ -103,13 +103,13 @@ TEST_CASE("attention and MLP of a transformer are removed apart, a whole block t
   set_zero(*cut, "blocks.2.mlp.fc2.bias");
   {
     const std::vector<Lesion> lesions = branch_lesions(axis);
-    const LesionGuard guard(*whole, named(lesions, "block3.mlp"), Removal::zero);
+    const LesionGuard guard(*whole, named(lesions, "blocks.2.mlp"), Removal::zero);
     CHECK(distance(logits(*whole, images), logits(*cut, images)) < 1e-5);
   }
   set_zero(*cut, "blocks.2.attn.proj.weight");
   set_zero(*cut, "blocks.2.attn.proj.bias");
   const std::vector<Lesion> lesions = block_lesions(axis);
-  const LesionGuard guard(*whole, named(lesions, "block3"), Removal::zero);
+  const LesionGuard guard(*whole, named(lesions, "blocks.2"), Removal::zero);
   CHECK(distance(logits(*whole, images), logits(*cut, images)) < 1e-5);
 }
 

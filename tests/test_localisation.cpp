@@ -114,14 +114,14 @@ TEST_CASE("a whole network shows each block's shortcut once, with the ratio of i
   add_skips(*model, images, layers);
   add_skips(*model, images, layers);
   REQUIRE(layers.size() == 7);  // C.CM.CM.CM
-  CHECK(layers[0].site.path == "stage1.block1.skip");
+  CHECK(layers[0].site.path == "stages.0.blocks.0.skip");
   CHECK(layers[0].places.tokens() == 4 * 256);
   double expected = 0;
   Tensor branch;
   const ContextGuard mode({.training = false});
   const ProbeGuard probe({"branch", "skip"}, [&](const TapSite& site, const Tensor& x) {
-    if (site.path == "stage1.block1.branch") branch = x;
-    if (site.path != "stage1.block1.skip") return x;
+    if (site.path == "stages.0.blocks.0.branch") branch = x;
+    if (site.path != "stages.0.blocks.0.skip") return x;
     const std::vector<double> a = sum(square(x), {3}).values(),
                               b = sum(square(branch), {3}).values();
     for (size_t i = 0; i < a.size(); ++i)

@@ -37,9 +37,10 @@ TEST_CASE("Taps name the blocks of a hybrid and know where they lie in the pictu
   const std::vector<Seen> outs = look("CC.CM.CL:width=8,heads=1,head_dim=8,scope=5", 16, {"out"});
   std::vector<std::string> paths;
   for (const Seen& s : outs) paths.push_back(s.site.path);
-  CHECK(paths == std::vector<std::string>{"stem.out", "stage1.block1.out", "stage1.block2.out",
-                                          "stage2.block1.out", "stage2.block2.out",
-                                          "stage3.block1.out", "stage3.block2.out"});
+  CHECK(paths == std::vector<std::string>{"stem.out", "stages.0.blocks.0.out",
+                                          "stages.0.blocks.1.out", "stages.1.blocks.0.out",
+                                          "stages.1.blocks.1.out", "stages.2.blocks.0.out",
+                                          "stages.2.blocks.1.out"});
   CHECK(outs[0].site.kind == BlockKind::stem);
   CHECK(outs[3].site.subsamples);
   CHECK(!outs[4].site.subsamples);
@@ -64,13 +65,13 @@ TEST_CASE("The ImageNet stem is a quarter of the picture") {
 TEST_CASE("Attention taps show probabilities with the geometry of their windows") {
   const std::vector<Seen> hybrid = look("C.CM.CM:width=8,heads=1,head_dim=8", 32, {"attention"});
   REQUIRE(hybrid.size() == 2);
-  CHECK(hybrid[0].site.path == "stage2.block2.attention");
+  CHECK(hybrid[0].site.path == "stages.1.blocks.1.attention");
   CHECK(hybrid[0].site.window == 4);
   CHECK(hybrid[0].shape == Shape{2 * 16, 2, 16, 16});
   CHECK(hybrid[1].shape == Shape{2 * 4, 4, 16, 16});
   const std::vector<Seen> vit = look("vit_tiny_patch8", 32, {"attention"});
   REQUIRE(vit.size() == 12);
-  CHECK(vit[2].site.path == "block3.msa.attention");
+  CHECK(vit[2].site.path == "blocks.2.msa.attention");
   CHECK(vit[2].site.prefix == 1);
   CHECK(vit[2].site.window == 0);
   CHECK(vit[2].site.patch == 8);
@@ -80,7 +81,7 @@ TEST_CASE("Attention taps show probabilities with the geometry of their windows"
 TEST_CASE("Lambda taps show signed weights over all positions") {
   const std::vector<Seen> seen = look("C.LL:width=8,scope=5", 16, {"lambda"});
   REQUIRE(seen.size() == 2);
-  CHECK(seen[0].site.path == "stage2.block1.lambda");
+  CHECK(seen[0].site.path == "layer2.0.lambda");
   CHECK(seen[0].site.height * seen[0].site.width == seen[0].shape[2]);
   CHECK(seen[1].shape == Shape{2, 4, 64, 64});
 }
@@ -131,8 +132,8 @@ TEST_CASE(
     {
       const ProbeGuard probe({"branch", "skip", "out"}, [&](const TapSite& site, const Tensor& x) {
         shortcuts += site.name == "skip";
-        if (site.path == "block2.mlp.branch") branch = x;
-        if (site.path == "block2.mlp.out") CHECK((x.values() == branch.values()) == !has_skip);
+        if (site.path == "blocks.1.mlp.branch") branch = x;
+        if (site.path == "blocks.1.mlp.out") CHECK((x.values() == branch.values()) == !has_skip);
         return x;
       });
       (*model)(images);
@@ -153,7 +154,7 @@ TEST_CASE("A lesion takes effect: a branch of zeros leaves the skip") {
   const auto model = make_model("CC.CC:preact,width=8", {.image_size = 16, .seed = 1});
   NoGrad guard;
   ProbeGuard lesion({"branch"}, [](const TapSite& site, const Tensor& buffer) {
-    return site.path == "stage1.block2.branch" ? Tensor::zeros_like(buffer) : buffer;
+    return site.path == "stages.0.blocks.1.branch" ? Tensor::zeros_like(buffer) : buffer;
   });
   std::vector<Tensor> outs;
   ProbeGuard probe({"out"}, [&](const TapSite&, const Tensor& buffer) {

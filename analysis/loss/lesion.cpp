@@ -9,7 +9,7 @@
 namespace passband {
 namespace {
 
-// "stage1.block2.branch" -> "stage1.block2"
+// "layer1.1.branch" -> "layer1.1"
 std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('.')); }
 
 Tensor replacement(const Tensor& branch, Removal removal) {

@@ -21,7 +21,7 @@ enum class Removal {
 
 // One part that can be taken out.
 struct Lesion {
-  std::string label;  // "stage1.block2", "block3.msa"
+  std::string label;  // "layer1.1", "blocks.2.msa"
   BlockKind kind = BlockKind::conv;
   size_t depth = 0;  // index of its (first) branch among the branches of the network
   std::vector<std::string> branches;  // taps that are replaced

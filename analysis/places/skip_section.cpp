@@ -56,7 +56,7 @@ struct SkipStudy {
   std::vector<double> blocks, without_blocks;
 };
 
-// "block3.msa.skip": "block3"
+// "blocks.2.msa.skip": "blocks.2"
 std::string block_of(const std::string& path) {
   const size_t name = path.rfind('.');
   const size_t part = name == std::string::npos || name == 0 ? name : path.rfind('.', name - 1);

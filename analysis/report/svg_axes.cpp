@@ -86,7 +86,7 @@ double chosen_height(const Drawing& drawing, const Panel& panel, double plot_wid
   return drawing.figure.columns > 1 ? std::clamp(0.68 * plot_width, 110.0, 240.0) : 170;
 }
 
-// "stage2.block3": names that share the part before the last dot with a neighbour keep the rest as
+// "layer2.3": names that share the part before the last dot with a neighbour keep the rest as
 // tick label, and the shared part becomes a bracket below. None when fewer than two brackets would
 // say something.
 std::vector<Heatmap::Group> prefix_groups(const std::vector<std::string>& names) {
@@ -254,8 +254,9 @@ PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double wid
 
 std::string group_label(const std::string& label, double room) {
   const std::string word = label.substr(label.rfind(' ') + 1);
-  const std::string digits = label.substr(label.find_last_not_of("0123456789") + 1);
-  for (const std::string& text : {label, word, digits})
+  const std::string numbered = label.substr(0, label.find_last_of("0123456789") + 1);
+  const std::string digits = numbered.substr(numbered.find_last_not_of("0123456789") + 1);
+  for (const std::string& text : {label, word, numbered, digits})
     if (text_width(text) * kSmallFont <= room - 2) return text;
   return "";
 }

@@ -61,8 +61,8 @@ void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const Pane
 void draw_axes(Canvas& canvas, const Panel& panel, const PanelLayout& layout, const Box& plot,
                const AxisMap& x, const AxisMap& y);
 
-// The label, what follows its last space ("stage 3": "3"), its trailing digits ("stage3": "3"), or
-// nothing: the longest that fits `room` pixels.
+// The label, what follows its last space ("stage 3": "3"), what ends with its last number
+// ("stages.2.blocks": "stages.2"), that number, or nothing: the first that fits `room` pixels.
 std::string group_label(const std::string& label, double room);
 
 double heatmap_left(const Heatmap& map);

@@ -37,7 +37,8 @@ std::string finding(const LayerMap& map) {
   return text + ".";
 }
 
-// "Between alternet and vit, layers agree by 0.31 on average, at most by 0.55 (stage2.block1 with
+// "Between alternet and vit, layers agree by 0.31 on average, at most by 0.55 (stages.1.blocks.0
+// with
 // ...)."
 std::string cross_finding(const LayerMap& map, const std::string& a, const std::string& b) {
   size_t best = 0;

@@ -33,7 +33,7 @@ class OutOfMemory : public Error {
   using Error::Error;
 };
 
-// Name of the module that is running, for messages, taps and random sites: "stage3.block2.msa".
+// Name of the module that is running, for messages, taps and random sites: "stages.2.blocks.1.msa".
 const std::string& current_scope();
 
 // Appends `name` to the current scope for the lifetime of the guard (thread local).
