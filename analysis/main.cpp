@@ -151,7 +151,7 @@ std::vector<const Analysis*> chosen(const Options& o) {
     if (o.only.empty() ? a.quick || o.full : named) result.push_back(&a);
   }
   for (const auto& [name, value] : o.study.settings) {
-    const Analysis& owner = find_analysis(name.substr(0, name.find('.')));
+    const Analysis& owner = find_analysis(std::string_view(name).substr(0, name.find('.')));
     with_settings({}, owner, o.study.settings);
     if (std::ranges::find(result, &owner) == result.end())
       throw UsageError(
@@ -286,7 +286,8 @@ void keep_earlier(const fs::path& report, ReportHeader& header) {
     const std::string name = run.value("name", "");
     if (std::ranges::find(header.runs, name, &RunCard::name) != header.runs.end()) continue;
     RunCard& card = header.runs.emplace_back(RunCard{.name = name});
-    for (const auto& [key, value] : run.value("settings", nlohmann::json::object()).items())
+    const nlohmann::json settings = run.value("settings", nlohmann::json::object());
+    for (const auto& [key, value] : settings.items())
       if (value.is_string()) card.settings.emplace_back(key, value);
   }
 }

@@ -133,7 +133,7 @@ std::optional<plot::Panel> check_panel(const MeasuredSimilarity& measured, size_
   return panel;
 }
 
-const Index& index_named(const MeasuredSimilarity& measured, const std::string& name) {
+const Index& index_named(const MeasuredSimilarity& measured, std::string_view name) {
   return *std::ranges::find(measured.indices, name, &Index::name);
 }
 

@@ -108,14 +108,14 @@ std::filesystem::path AnalysisInput::partial_file(const std::string& name) const
   return partial_directory.empty() ? std::filesystem::path() : partial_directory / name;
 }
 
-const Analysis& find_analysis(const std::string& name) {
+const Analysis& find_analysis(std::string_view name) {
   std::vector<std::string> names;
   for (const Analysis& analysis : analyses()) {
     if (analysis.name == name) return analysis;
     names.push_back(analysis.name);
   }
-  throw UsageError("unknown analysis '" + name + "' (--list shows all)" +
-                   did_you_mean(name, names));
+  throw UsageError(
+      fmt::format("unknown analysis '{}' (--list shows all){}", name, did_you_mean(name, names)));
 }
 
 AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "analysis/report/report.h"
@@ -80,7 +81,7 @@ struct Analysis {
 // In the order of the report.
 const std::vector<Analysis>& analyses();
 // Throws UsageError with near names.
-const Analysis& find_analysis(const std::string& name);
+const Analysis& find_analysis(std::string_view name);
 
 // `input` with the settings of `analysis`: its defaults, then `given` ("cka.estimator" -> "biased";
 // entries of other analyses are passed over). Throws UsageError for unknown options of it and for
