@@ -31,8 +31,8 @@ struct Normaliser {
 
 // Copies row `y` of the crop window, from column `left`, both possibly outside the picture.
 void copy_row(const Dataset& dataset, const uint8_t* image, int64_t y, int64_t left, int64_t size,
-              PadMode mode, uint8_t* out) {
-  const bool zero = mode == PadMode::zero;
+              CropMode mode, uint8_t* out) {
+  const bool zero = mode == CropMode::zero;
   if (zero && (y < 0 || y >= dataset.height)) {
     std::fill_n(out, size * 3, 0);
     return;
@@ -110,7 +110,7 @@ void augment_one(const Dataset& dataset, int64_t index, const AugmentOptions& op
   } else {
     crop = draw_crop(crops, key, index);
     for (int64_t y = 0; y < size; ++y)
-      copy_row(dataset, dataset.image(index), crop.top + y, crop.left, size, options.pad_mode,
+      copy_row(dataset, dataset.image(index), crop.top + y, crop.left, size, options.crop_mode,
                scratch.data() + y * size * 3);
   }
   for (int64_t y = 0; y < size; ++y) {
@@ -138,7 +138,7 @@ CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, 
           .width = dataset.width,
           .size = size,
           .pad = options.pad,
-          .reflect = options.pad_mode == PadMode::reflect,
+          .reflect = options.crop_mode == CropMode::reflect,
           .flip = options.flip,
           .cutout = options.cutout};
 }

@@ -12,14 +12,14 @@
 
 namespace passband {
 
-enum class PadMode {
+enum class CropMode {
   zero,     // black pixels, as torchvision's RandomCrop pads before normalising
   reflect,  // mirror without repeating the edge pixel
 };
 
 struct AugmentOptions {
   int64_t pad = 4;  // pixels added on each side before a random crop to the stored size
-  PadMode pad_mode = PadMode::zero;
+  CropMode crop_mode = CropMode::zero;
   float flip = 0.5f;  // probability of a horizontal flip
   // Side of a square set to 0 after normalising, its centre uniform (DeVries and Taylor 2017).
   int64_t cutout = 0;

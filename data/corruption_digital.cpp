@@ -39,7 +39,7 @@ Affine inverse_map(const std::array<Place, 3>& from, const std::array<Place, 3>&
 Raster displacement(CorruptionJob& job, double amount, double sigma) {
   Raster field(job.side(), job.side(), 1);
   for (double& v : field.values) v = -1 + 2 * static_cast<double>(job.random.uniform());
-  field = gaussian_filter(field, sigma, Edge::reflect, 3);
+  field = gaussian_filter(field, sigma, Border::reflect, 3);
   for (double& v : field.values) v *= amount;
   return field;
 }
@@ -145,7 +145,7 @@ void elastic_transform(CorruptionJob& job) {
     for (int64_t x = 0; x < job.side(); ++x) {
       const Place place = back(static_cast<double>(x), static_cast<double>(y));
       for (int64_t k = 0; k < 3; ++k)
-        turned.at(y, x, k) = sample(job.x, place.y, place.x, k, Edge::reflect101);
+        turned.at(y, x, k) = sample(job.x, place.y, place.x, k, Border::reflect101);
     }
   const Raster dx = displacement(job, c.amount * unit, c.sigma * unit);
   const Raster dy = displacement(job, c.amount * unit, c.sigma * unit);
@@ -153,7 +153,7 @@ void elastic_transform(CorruptionJob& job) {
     for (int64_t x = 0; x < job.side(); ++x)
       for (int64_t k = 0; k < 3; ++k)
         job.x.at(y, x, k) = sample(turned, static_cast<double>(y) + dy.at(y, x),
-                                   static_cast<double>(x) + dx.at(y, x), k, Edge::reflect);
+                                   static_cast<double>(x) + dx.at(y, x), k, Border::reflect);
 }
 
 void pixelate(CorruptionJob& job) {

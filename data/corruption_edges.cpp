@@ -15,7 +15,7 @@ Gradient sobel(const Raster& in) {
   Gradient g;
   const auto pixel = [&](int64_t y, int64_t x) {
     return static_cast<int>(
-        in.at(beyond(y, in.height, Edge::nearest), beyond(x, in.width, Edge::nearest)));
+        in.at(beyond(y, in.height, Border::nearest), beyond(x, in.width, Border::nearest)));
   };
   for (int64_t y = 0; y < in.height; ++y)
     for (int64_t x = 0; x < in.width; ++x) {

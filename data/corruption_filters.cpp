@@ -12,14 +12,14 @@ namespace {
 
 // One-dimensional correlation along rows or columns.
 Raster correlate_line(const Raster& in, const std::vector<double>& kernel, bool along_rows,
-                      Edge edge) {
+                      Border border) {
   const auto radius = (std::ssize(kernel) - 1) / 2;
   Raster out(in.height, in.width, in.channels);
   for (int64_t y = 0; y < in.height; ++y)
     for (int64_t x = 0; x < in.width; ++x)
       for (int64_t k = -radius; k <= radius; ++k) {
-        const int64_t from_y = along_rows ? y : beyond(y + k, in.height, edge);
-        const int64_t from_x = along_rows ? beyond(x + k, in.width, edge) : x;
+        const int64_t from_y = along_rows ? y : beyond(y + k, in.height, border);
+        const int64_t from_x = along_rows ? beyond(x + k, in.width, border) : x;
         const double weight = kernel[static_cast<size_t>(k + radius)];
         for (int64_t c = 0; c < in.channels; ++c)
           out.at(y, x, c) += weight * in.at(from_y, from_x, c);
@@ -41,22 +41,22 @@ std::vector<double> gaussian_kernel(int64_t radius, double sigma) {
 
 }  // namespace
 
-int64_t beyond(int64_t at, int64_t extent, Edge edge) {
-  if (edge == Edge::nearest) return std::clamp<int64_t>(at, 0, extent - 1);
+int64_t beyond(int64_t at, int64_t extent, Border border) {
+  if (border == Border::nearest) return std::clamp<int64_t>(at, 0, extent - 1);
   if (extent == 1) return 0;
-  const int64_t period = edge == Edge::reflect ? 2 * extent : 2 * extent - 2;
+  const int64_t period = border == Border::reflect ? 2 * extent : 2 * extent - 2;
   const int64_t folded = (at % period + period) % period;
-  return folded < extent ? folded : (edge == Edge::reflect ? period - 1 : period) - folded;
+  return folded < extent ? folded : (border == Border::reflect ? period - 1 : period) - folded;
 }
 
-Raster gaussian_filter(const Raster& in, double sigma, Edge edge, double truncate) {
+Raster gaussian_filter(const Raster& in, double sigma, Border border, double truncate) {
   const auto radius = static_cast<int64_t>(truncate * sigma + 0.5);
   if (radius == 0) return in;
   const std::vector<double> kernel = gaussian_kernel(radius, sigma);
-  return correlate_line(correlate_line(in, kernel, false, edge), kernel, true, edge);
+  return correlate_line(correlate_line(in, kernel, false, border), kernel, true, border);
 }
 
-Raster correlate(const Raster& in, const std::vector<double>& kernel, int64_t size, Edge edge) {
+Raster correlate(const Raster& in, const std::vector<double>& kernel, int64_t size, Border border) {
   const int64_t radius = size / 2;
   Raster out(in.height, in.width, in.channels);
   for (int64_t ky = 0; ky < size; ++ky)
@@ -64,9 +64,9 @@ Raster correlate(const Raster& in, const std::vector<double>& kernel, int64_t si
       const double weight = kernel[static_cast<size_t>(ky * size + kx)];
       if (weight == 0) continue;
       for (int64_t y = 0; y < in.height; ++y) {
-        const int64_t from_y = beyond(y + ky - radius, in.height, edge);
+        const int64_t from_y = beyond(y + ky - radius, in.height, border);
         for (int64_t x = 0; x < in.width; ++x) {
-          const int64_t from_x = beyond(x + kx - radius, in.width, edge);
+          const int64_t from_x = beyond(x + kx - radius, in.width, border);
           for (int64_t c = 0; c < in.channels; ++c)
             out.at(y, x, c) += weight * in.at(from_y, from_x, c);
         }
@@ -76,7 +76,7 @@ Raster correlate(const Raster& in, const std::vector<double>& kernel, int64_t si
 }
 
 Raster box_blur(const Raster& in) {
-  return correlate(in, std::vector<double>(9, 1.0 / 9), 3, Edge::reflect101);
+  return correlate(in, std::vector<double>(9, 1.0 / 9), 3, Border::reflect101);
 }
 
 std::vector<double> disk_kernel(double radius, double alias, int64_t& size) {
@@ -92,8 +92,8 @@ std::vector<double> disk_kernel(double radius, double alias, int64_t& size) {
     }
   for (double& v : disk.values) v /= total;
   const std::vector<double> soft = gaussian_kernel(radius <= 8 ? 1 : 2, alias);
-  return correlate_line(correlate_line(disk, soft, false, Edge::reflect101), soft, true,
-                        Edge::reflect101)
+  return correlate_line(correlate_line(disk, soft, false, Border::reflect101), soft, true,
+                        Border::reflect101)
       .values;
 }
 
@@ -116,17 +116,17 @@ Raster motion_filter(const Raster& in, double radius, double sigma, double angle
     for (int64_t y = 0; y < in.height; ++y)
       for (int64_t x = 0; x < in.width; ++x)
         for (int64_t c = 0; c < in.channels; ++c)
-          out.at(y, x, c) += weight * in.at(beyond(y + dy, in.height, Edge::nearest),
-                                            beyond(x + dx, in.width, Edge::nearest), c);
+          out.at(y, x, c) += weight * in.at(beyond(y + dy, in.height, Border::nearest),
+                                            beyond(x + dx, in.width, Border::nearest), c);
   }
   return out;
 }
 
-double sample(const Raster& in, double y, double x, int64_t c, Edge edge) {
+double sample(const Raster& in, double y, double x, int64_t c, Border border) {
   const double top = std::floor(y), left = std::floor(x), fy = y - top, fx = x - left;
   const auto row = static_cast<int64_t>(top), column = static_cast<int64_t>(left);
-  const int64_t y0 = beyond(row, in.height, edge), y1 = beyond(row + 1, in.height, edge);
-  const int64_t x0 = beyond(column, in.width, edge), x1 = beyond(column + 1, in.width, edge);
+  const int64_t y0 = beyond(row, in.height, border), y1 = beyond(row + 1, in.height, border);
+  const int64_t x0 = beyond(column, in.width, border), x1 = beyond(column + 1, in.width, border);
   return (1 - fy) * ((1 - fx) * in.at(y0, x0, c) + fx * in.at(y0, x1, c)) +
          fy * ((1 - fx) * in.at(y1, x0, c) + fx * in.at(y1, x1, c));
 }
@@ -144,7 +144,7 @@ Raster clipped_zoom(const Raster& in, double factor) {
       for (int64_t c = 0; c < in.channels; ++c)
         out.at(y, x, c) = sample(
             in, static_cast<double>(top) + static_cast<double>(y + trim) * step,
-            static_cast<double>(top) + static_cast<double>(x + trim) * step, c, Edge::nearest);
+            static_cast<double>(top) + static_cast<double>(x + trim) * step, c, Border::nearest);
   return out;
 }
 

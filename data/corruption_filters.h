@@ -29,18 +29,18 @@ struct Raster {
 };
 
 // How a picture goes on beyond its edge.
-enum class Edge {
+enum class Border {
   nearest,     // a a | a b c | c c
   reflect,     // b a | a b c | c b   (scipy's reflect)
   reflect101,  // c b | a b c | b a   (OpenCV's default)
 };
-int64_t beyond(int64_t at, int64_t extent, Edge edge);
+int64_t beyond(int64_t at, int64_t extent, Border border);
 
 // scipy.ndimage.gaussian_filter over height and width: radius int(truncate * sigma + 0.5).
-Raster gaussian_filter(const Raster& in, double sigma, Edge edge = Edge::nearest,
+Raster gaussian_filter(const Raster& in, double sigma, Border border = Border::nearest,
                        double truncate = 4);
 // Correlation with an odd square kernel of side `size`, anchored at its centre.
-Raster correlate(const Raster& in, const std::vector<double>& kernel, int64_t size, Edge edge);
+Raster correlate(const Raster& in, const std::vector<double>& kernel, int64_t size, Border border);
 // Mean over 3 x 3 pixels, edges reflected (OpenCV's blur).
 Raster box_blur(const Raster& in);
 // A disk of `radius` softened by a Gaussian of `alias`, sums to 1. `size`: its side.
@@ -52,7 +52,7 @@ Raster motion_filter(const Raster& in, double radius, double sigma, double angle
 // (scipy.ndimage.zoom).
 Raster clipped_zoom(const Raster& in, double factor);
 // Value at a fractional place, linear.
-double sample(const Raster& in, double y, double x, int64_t c, Edge edge);
+double sample(const Raster& in, double y, double x, int64_t c, Border border);
 
 // Plasma fractal of a power-of-two side by diamonds and squares on a torus, scaled to [0, 1].
 Raster plasma(int64_t side, double decay, RandomSequence& random);

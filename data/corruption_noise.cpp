@@ -57,7 +57,7 @@ void defocus_blur(CorruptionJob& job) {
                                 {{{3, .1}, {4, .5}, {6, .5}, {8, .5}, {10, .5}}});
   int64_t size = 0;
   const std::vector<double> kernel = disk_kernel(c.radius, c.alias, size);
-  job.x = correlate(job.x, kernel, size, Edge::reflect101);
+  job.x = correlate(job.x, kernel, size, Border::reflect101);
 }
 
 void glass_blur(CorruptionJob& job) {

@@ -45,7 +45,7 @@ Raster water(const Raster& liquid) {
   distance = box_blur(distance);
   for (double& v : distance.values) v = std::floor(v + 1e-9);
   Raster relief =
-      correlate(equalised(distance), {-2, -1, 0, -1, 1, 1, 0, 1, 2}, 3, Edge::reflect101);
+      correlate(equalised(distance), {-2, -1, 0, -1, 1, 1, 0, 1, 2}, 3, Border::reflect101);
   for (double& v : relief.values) v = std::clamp(v, 0.0, 255.0);
   relief = box_blur(relief);
   for (size_t i = 0; i < relief.values.size(); ++i)

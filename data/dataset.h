@@ -42,10 +42,11 @@ struct DatasetInfo {
 };
 
 struct DatasetRequest {
-  std::string name = "cifar10";    // of list_datasets(), or a folder with train/ and val/ or test/
-  std::filesystem::path data_dir;  // empty: $PASSBAND_DATA, then data/downloads/ of the repository
-  int64_t image_size = 0;          // side a network will see; 0: the set's own (dataset_info)
-  ShapesOptions shapes;            // for "shapes"; image_size, when given, wins over shapes.size
+  std::string name = "cifar10";  // of list_datasets(), or a folder with train/ and val/ or test/
+  std::filesystem::path data_dir =
+      {};                     // empty: $PASSBAND_DATA, then data/downloads/ of the repository
+  int64_t image_size = 0;     // side a network will see; 0: the set's own (dataset_info)
+  ShapesOptions shapes = {};  // for "shapes"; image_size, when given, wins over shapes.size
 };
 
 // Every known name, `imagenet` (a description only) included.

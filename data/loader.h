@@ -19,7 +19,7 @@ struct LoaderOptions {
   bool train = true;       // shuffle and augment; false: stored order, make_eval_batch
   bool drop_last = false;  // leave out an incomplete last batch
   bool pixels = true;      // false: indices and labels alone, for who makes the pictures elsewhere
-  AugmentOptions augment;
+  AugmentOptions augment = {};
   uint64_t seed = 0;
   int threads = 1;  // per batch: one suffices for small pictures and leaves the rest to the network
   bool prefetch = true;  // false: batches are made inside next(), on the caller's thread

@@ -56,9 +56,9 @@ struct ShapesOptions {
   int64_t size = 32;     // pixels, 28 to 512 (fx = 13 must stay below size / 2)
   int64_t classes = 10;  // 2 to 10
   int64_t train_count = 10000, test_count = 2000;
-  std::optional<double> conflict;       // in the training pictures, 0 to 1
-  std::optional<double> test_conflict;  // in the test pictures; empty: as in training
-  Cue label = Cue::shape;               // which cue the label names
+  std::optional<double> conflict = {};       // in the training pictures, 0 to 1
+  std::optional<double> test_conflict = {};  // in the test pictures; empty: as in training
+  Cue label = Cue::shape;                    // which cue the label names
   uint64_t seed = 0;  // pictures are a pure function of (options, index), whatever the thread count
 };
 

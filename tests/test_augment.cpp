@@ -55,7 +55,7 @@ struct Case {
 const std::vector<Case> kCases = {
     {8, 8, 8, {.pad = 0, .flip = 0}},
     {8, 8, 8, {.pad = 3, .flip = 0.5f, .cutout = 4}},
-    {9, 9, 9, {.pad = 4, .pad_mode = PadMode::reflect, .flip = 1}},
+    {9, 9, 9, {.pad = 4, .crop_mode = CropMode::reflect, .flip = 1}},
     {12, 11, 8, {.pad = 2, .flip = 0.5f, .cutout = 3}},
 };
 

@@ -212,7 +212,7 @@ TEST_CASE("batches made on the device of pictures that stay there train as batch
     TrainConfig config = config_for(kFamilies[0]);
     options.image_size = side;
     options.augment = {.pad = 2,
-                       .pad_mode = side == kSide ? PadMode::zero : PadMode::reflect,
+                       .crop_mode = side == kSide ? CropMode::zero : CropMode::reflect,
                        .flip = 0.5f,
                        .cutout = 3};
     for (const bool mixes : {false, true}) {

@@ -110,7 +110,7 @@ TEST_CASE("a padded crop is a shifted window of the picture with zeros around it
 TEST_CASE("reflection pads with the mirror image, the edge pixel once") {
   const Dataset data = counting_dataset(100, 8, 8);
   const std::vector<float> batch =
-      train_batch(data, {.pad = 3, .pad_mode = PadMode::reflect, .flip = 0}, 8);
+      train_batch(data, {.pad = 3, .crop_mode = CropMode::reflect, .flip = 0}, 8);
   const auto mirrored = [](int at) { return at < 0 ? -at : at > 7 ? 14 - at : at; };
   for (int64_t i = 0; i < data.count; ++i) {
     const float* out = &batch[i * 8 * 8 * 3];

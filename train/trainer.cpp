@@ -18,7 +18,7 @@ LoaderOptions loader_options(const TrainConfig& config, int64_t image_size, cons
   options.image_size = image_size;
   options.drop_last = true;
   options.augment.pad = config.crop_padding;
-  options.augment.pad_mode = config.crop_mode == "reflect" ? PadMode::reflect : PadMode::zero;
+  options.augment.crop_mode = config.crop_mode == "reflect" ? CropMode::reflect : CropMode::zero;
   options.augment.flip = static_cast<float>(config.hflip);
   options.augment.cutout = config.cutout;
   options.augment.resized_crop = train.height > image_size;

@@ -210,7 +210,7 @@ LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int
   result.indices.resize(static_cast<size_t>(std::min(count, result.data->count)));
   if (const RunDescription* run = run_of(input, subject)) {
     result.augment.pad = run->crop_padding;
-    result.augment.pad_mode = run->crop_mode == "reflect" ? PadMode::reflect : PadMode::zero;
+    result.augment.crop_mode = run->crop_mode == "reflect" ? CropMode::reflect : CropMode::zero;
     result.augment.flip = static_cast<float>(run->hflip);
     result.augment.cutout = run->cutout;
   }
