@@ -10,11 +10,11 @@
 #include "analysis/study/along.h"
 #include "analysis/study/console.h"
 #include "analysis/study/study.h"
-#include "tensor/core/device_choice.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/device_choice.h"
 
 namespace passband {
 namespace fs = std::filesystem;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# Checks the rules of the house on the source tree: who may include whom, size caps, file
-# beginnings, left-overs, layout.
+# Checks the rules of the house on the source tree: who may include whom, circles of includes, size
+# caps, file beginnings, left-overs, layout.
 #   check_style.py [ROOT]
 #       prints each violation as FILE:LINE: RULE and fails when there is any
 #   check_style.py --format ROOT
@@ -29,6 +29,10 @@ MAY_INCLUDE = {
     "experiments": ["tensor", "nn", "models", "data", "train", "analysis", "experiments"],
     "tests": ["tensor", "nn", "models", "data", "train", "analysis", "tests"],
 }
+# Inside tensor/ a folder may include its own level and those before it, but not its neighbour.
+TENSOR_LEVELS = {"tensor/core": 0, "tensor/autograd": 1, "tensor/cpu": 2, "tensor/cuda": 2,
+                 "tensor/ops": 3, "tensor": 4}
+PROGRAM = re.compile(r"(^|/)(main|test_\w+)\.cpp$")
 CUDA_HEADER = re.compile(
     r"<(cuda(?!_emulator)|cu(blas|dnn|fft|rand|solver)|nccl|nvrtc|nvtx|cooperative_groups|mma)")
 CODE = (".h", ".cpp", ".cu", ".cuh")
@@ -101,8 +105,12 @@ def check_includes(path, lines):
             yield number, f"{target} belongs in .cu, .cuh and tensor/cuda/ only"
         if target[0] == '"' or target[1:].split("/")[0] in MAY_INCLUDE:
             inner = target[1:-1]
+            here, there = os.path.dirname(path), os.path.dirname(inner)
+            level, other = (TENSOR_LEVELS.get(place, -1) for place in (here, there))
             if not any(inner.startswith(allowed + "/") for allowed in MAY_INCLUDE.get(folder, [])):
                 yield number, f"{folder}/ may not include {target}"
+            elif folder == "tensor" and (other > level or other == level and here != there):
+                yield number, f"{here}/ may not include {target}"
 
 
 def check_code(path, text, lines):
@@ -170,11 +178,54 @@ def source_files(root):
                 yield path
 
 
+def components(graph):
+    """The strongly connected components of {node: set of nodes} that have several nodes."""
+    index, lowest, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = lowest[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph.get(node, ())):
+            if other not in index:
+                visit(other)
+            if other in stack:
+                lowest[node] = min(lowest[node], lowest[other])
+        if lowest[node] == index[node]:
+            component = stack[stack.index(node):]
+            del stack[stack.index(node):]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def check_circles(root):
+    """Circles of includes between files, and between folders when programs are left out."""
+    files, folders = {}, {}
+    paths = {path for path in source_files(root) if path.endswith(CODE)}
+    for path in paths:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            included = re.findall(r'(?m)^\s*#\s*include\s+"([^"]+)"', file.read())
+        files[path] = paths.intersection(included)
+        if not PROGRAM.search(path):
+            here = os.path.dirname(path)
+            there = {os.path.dirname(other) for other in files[path]} - {here}
+            folders.setdefault(here, set()).update(there)
+    for circle in components(files):
+        yield f"{circle[0]}:1: files include one another in a circle: {', '.join(circle)}"
+    for circle in components(folders):
+        yield f"{circle[0]}/:1: folders include one another in a circle: {', '.join(circle)}"
+
+
 def check_tree(root):
-    return [
+    found = [
         f"{path}:{number}: {rule}" for path in source_files(root)
         for number, rule in check_file(root, path)
     ]
+    return found + list(check_circles(root))
 
 
 def check_headers(root, command):
@@ -227,6 +278,17 @@ PLANTED = {  # path: (text, what the only violation must say)
     "tensor/near.cpp": ("// x\n#include \"error.h\"\n", "tensor/ may not include"),
     "tensor/ops/c.cpp": ("// x\n#include <cuda_runtime.h>\n", "belongs in .cu"),
     "tensor/cuda/c.h": ("// x\n#pragma once\n#include <cuda_runtime.h>\n", None),
+    "tensor/core/up.h": ("// x\n#pragma once\n#include \"tensor/ops/o.h\"\n",
+                         "tensor/core/ may not include"),
+    "tensor/cpu/side.h": ("// x\n#pragma once\n#include \"tensor/cuda/c.h\"\n",
+                          "tensor/cpu/ may not include"),
+    "tensor/cuda/down.cu": ("// x\n#include \"tensor/autograd/n.h\"\n", None),
+    "models/a.h": ("// x\n#pragma once\n#include \"models/b.h\"\n", "files include one another"),
+    "models/b.h": ("// x\n#pragma once\n#include \"models/a.h\"\n", None),
+    "analysis/one/a.h": ("// x\n#pragma once\n#include \"analysis/two/b.h\"\n", None),
+    "analysis/two/b.h": ("// x\n#pragma once\n", None),
+    "analysis/two/c.cpp": ("// x\n#include \"analysis/one/a.h\"\n", None),
+    "analysis/two/test_b.cpp": ("// x\n#include \"nn/good.h\"\n", None),
     "nn/once.h": ("// x\nint f();\n", "#pragma once"),
     "nn/space.h": ("// x\n#pragma once\nusing namespace std;\n", "using namespace"),
     "nn/check.h": ("// x\n#pragma once\ninline void f(int a) { CHECK(a, 1); }  // CHECK(a)\n",
@@ -264,6 +326,8 @@ def self_test():
                 file.write(text)
         found = check_tree(root)
     wrong = []
+    if not any(line.startswith("analysis/one/:1: folders include one another") for line in found):
+        wrong.append("self-test: a circle of folders was not found")
     for path, (_, wanted) in PLANTED.items():
         rules = [line for line in found if line.startswith(path + ":")]
         if len(rules) != (wanted is not None) or (wanted and wanted not in rules[0]):

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstring>
 
-#include "tensor/ops/engine.h"
+#include "tensor/core/kernel_source.h"
 #include "tests/cuda_emulator/controls.h"
 #include "tests/numeric.h"
 
@@ -14,16 +14,16 @@ using numeric::Tensors;
 
 inline constexpr Device kDevice{DeviceType::cuda, 0};
 
-// Products and convolutions by this engine while it lives, and after it the settings that programs
-// begin with.
-struct EngineGuard {
-  explicit EngineGuard(Engine engine) {
-    set_product_engine(engine);
-    set_conv_engine(engine);
+// Products and convolutions by these kernels while it lives, and after it the settings that
+// programs begin with.
+struct KernelSourceGuard {
+  explicit KernelSourceGuard(KernelSource source) {
+    set_product_kernels(source);
+    set_conv_kernels(source);
   }
-  ~EngineGuard() {
-    set_product_engine(Engine::native);
-    set_conv_engine(Engine::native);
+  ~KernelSourceGuard() {
+    set_product_kernels(KernelSource::native);
+    set_conv_kernels(KernelSource::native);
     allow_tf32(false);
   }
 };

@@ -1,4 +1,4 @@
-// The MLP on the GPU, real or emulated: both forms of the GELU in the epilogues of both engines, at
+// The MLP on the GPU, real or emulated: both forms of the GELU in the epilogues of both sources, at
 // shapes the op table does not have (several tiles, tails, lines of whole runs), and the same bits
 // under any schedule.
 #include "tensor/ops/mlp.h"
@@ -52,10 +52,10 @@ const std::vector<Sizes>& sizes() {
 
 TEST_CASE(
     "the MLP on the GPU equals f64, result and gradients, "
-    "with both forms of GELU and both engines") {
-  for (const Engine engine : {Engine::native, Engine::library}) {
-    const EngineGuard guard(engine);
-    CAPTURE(name_of(engine));
+    "with both forms of GELU and both sources of kernels") {
+  for (const KernelSource source : {KernelSource::native, KernelSource::library}) {
+    const KernelSourceGuard guard(source);
+    CAPTURE(name_of(source));
     for (const GeluForm form : {GeluForm::erf, GeluForm::tanh})
       for (const Sizes& s : sizes()) {
         check(s, DType::f32, form);
@@ -64,14 +64,14 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("either engine may be chosen for the MLP") {
-  const EngineGuard guard(Engine::automatic);
+TEST_CASE("either source of kernels may be chosen for the MLP") {
+  const KernelSourceGuard guard(KernelSource::automatic);
   for (const GeluForm form : {GeluForm::erf, GeluForm::tanh})
     check({20, 16, 24, 8}, DType::bf16, form);
 }
 
 TEST_CASE("the MLP in tf32 is as exact as 10 bits of mantissa allow") {
-  const EngineGuard guard(Engine::native);
+  const KernelSourceGuard guard(KernelSource::native);
   allow_tf32(true);
   for (const Sizes& s : sizes()) check(s, DType::f32, GeluForm::erf, 0x1p-10 / 0x1p-23);
 }

@@ -1,7 +1,7 @@
 // Products and convolutions on the GPU, real or emulated: shapes the op table does not have (whole
-// tiles, tails, sums in parts, strides with dilation, groups of whole runs), every engine, and the
-// same bits under any schedule.
-#include "tensor/cuda/engine_choice.h"
+// tiles, tails, sums in parts, strides with dilation, groups of whole runs), every source of
+// kernels, and the same bits under any schedule.
+#include "tensor/cuda/kernel_choice.h"
 #include "tensor/ops/conv_kernels.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tests/device_check.h"
@@ -99,7 +99,7 @@ TEST_CASE("products of all layouts and tails equal the naive ones") {
 }
 
 TEST_CASE("products in tf32 are as exact as 10 bits of mantissa allow, and no more") {
-  const EngineGuard guard(Engine::native);
+  const KernelSourceGuard guard(KernelSource::native);
   allow_tf32(true);
   for (const Product& p : products()) {
     const ProductData data(p, DType::f32);
@@ -246,19 +246,18 @@ TEST_CASE("depthwise convolutions and their gradients equal the naive ones") {
 }
 
 TEST_CASE("convolutions in tf32 are as exact as 10 bits of mantissa allow") {
-  const EngineGuard guard(Engine::native);
+  const KernelSourceGuard guard(KernelSource::native);
   allow_tf32(true);
   for (const Convolution& c : convolutions())
     ConvolutionData(c, DType::f32).check(check_close_tf32);
 }
 
-// --- engines ---
+// --- sources of kernels ---
 
-TEST_CASE(
-    "the library's engine gives the same results, and auto chooses one of the two for each shape") {
-  for (const Engine engine : {Engine::library, Engine::automatic}) {
-    const EngineGuard guard(engine);
-    CAPTURE(name_of(engine));
+TEST_CASE("the library gives the same results, and auto chooses one of the two for each shape") {
+  for (const KernelSource source : {KernelSource::library, KernelSource::automatic}) {
+    const KernelSourceGuard guard(source);
+    CAPTURE(name_of(source));
     for (const DType dtype : {DType::f32, DType::bf16}) {
       for (const Product& p : products()) {
         const ProductData data(p, dtype);
@@ -271,13 +270,13 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "the choice of an engine is made once for each shape, and never while a graph is recorded") {
-  cuda::EngineChoice choice;
+    "the choice of a kernel is made once for each shape, and never while a graph is recorded") {
+  cuda::KernelChoice choice;
   int native = 0, library = 0;
   const auto run = [&](int64_t shape, bool possible) {
     native = library = 0;
     choice.run(
-        Engine::automatic, {shape}, [&] { ++native; },
+        KernelSource::automatic, {shape}, [&] { ++native; },
         [&] { return library += possible, possible; });
   };
   run(1, true);
@@ -295,12 +294,12 @@ TEST_CASE(
   CHECK(choice.size() == 2);
 }
 
-TEST_CASE("engines are known by name") {
-  CHECK(engine_from("native") == Engine::native);
-  CHECK(engine_from("cudnn") == Engine::library);
-  CHECK(engine_from("auto") == Engine::automatic);
-  CHECK_THROWS_WITH_AS(engine_from("fast"), doctest::Contains("there are native, library and auto"),
-                       UsageError);
+TEST_CASE("sources of kernels are known by name") {
+  CHECK(kernel_source_from("native") == KernelSource::native);
+  CHECK(kernel_source_from("cudnn") == KernelSource::library);
+  CHECK(kernel_source_from("auto") == KernelSource::automatic);
+  CHECK_THROWS_WITH_AS(kernel_source_from("fast"),
+                       doctest::Contains("there are native, library and auto"), UsageError);
 }
 
 // --- schedules ---

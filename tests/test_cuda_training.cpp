@@ -7,9 +7,9 @@
 #include <cstring>
 
 #include "tensor/core/asynchronous.h"
-#include "tensor/core/device_choice.h"
 #include "tensor/core/storage.h"
 #include "tensor/cuda/device_memory.h"
+#include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/score.h"
 #include "tensor/ops/shape.h"

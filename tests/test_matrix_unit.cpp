@@ -1,6 +1,6 @@
 // f32 products on the CPU's matrix unit, which multiplies bf16 numbers only, against f64 and
 // against what plain f32 arithmetic gives. On a CPU without the unit the products are refused, and
-// the rest goes by the other engines.
+// the rest goes by the other products.
 #include <doctest/doctest.h>
 
 #include <cmath>

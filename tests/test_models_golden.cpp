@@ -11,7 +11,7 @@
 #include "models/weights.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
-#include "tensor/core/device_choice.h"
+#include "tensor/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/golden_file.h"

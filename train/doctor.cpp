@@ -14,10 +14,10 @@
 #include <sstream>
 
 #include "data/dataset.h"
-#include "tensor/core/device_choice.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/matrix_unit.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/device_choice.h"
 
 namespace passband {
 namespace fs = std::filesystem;

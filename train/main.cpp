@@ -7,10 +7,10 @@
 
 #include "data/subset.h"
 #include "models/run.h"
-#include "tensor/core/device_choice.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/device_choice.h"
 #include "train/doctor.h"
 #include "train/listing.h"
 #include "train/trainer.h"

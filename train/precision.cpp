@@ -1,5 +1,5 @@
 // Which type activations have on a device.
-#include "tensor/core/device_choice.h"
+#include "tensor/device_choice.h"
 #include "train/config.h"
 
 namespace passband {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/core/device_choice.h"
+#include "tensor/device_choice.h"
 
 namespace passband {
 namespace {

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <cmath>
 
-#include "tensor/core/device_choice.h"
-#include "tensor/ops/engine.h"
+#include "tensor/core/kernel_source.h"
+#include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
 
 namespace passband {
@@ -75,8 +75,8 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
   model_ = make_model(config.model, model_options(config, info));
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
-  set_conv_engine(engine_here(engine_from(config.conv)));
-  set_product_engine(engine_here(engine_from(config.matmul)));
+  set_conv_kernels(kernel_source_here(kernel_source_from(config.conv)));
+  set_product_kernels(kernel_source_here(kernel_source_from(config.matmul)));
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
   optimizer_ = std::make_unique<Optimizer>(config, model_->store(), average_);
   const int64_t size = model_->options().image_size;

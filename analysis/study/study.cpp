@@ -9,10 +9,10 @@
 #include "analysis/study/host.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
-#include "tensor/core/device_choice.h"
+#include "tensor/core/kernel_source.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
-#include "tensor/ops/engine.h"
+#include "tensor/device_choice.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -166,8 +166,8 @@ void make_study(const StudyRequest& request, Study& study) {
   }
   for (const std::string& name : request.against) add_run(study, request, name);
   const Device device = choose_device(request.device);
-  set_conv_engine(engine_here(Engine::library));
-  set_product_engine(engine_here(Engine::library));
+  set_conv_kernels(kernel_source_here(KernelSource::library));
+  set_product_kernels(kernel_source_here(KernelSource::library));
   std::vector<std::string> labels;
   for (const Subject& subject : study.input.subjects) {
     subject.model->to(device);

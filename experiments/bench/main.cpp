@@ -4,10 +4,10 @@
 #include <CLI/CLI.hpp>
 
 #include "experiments/bench/bench.h"
-#include "tensor/core/device_choice.h"
+#include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
-#include "tensor/ops/engine.h"
+#include "tensor/device_choice.h"
 
 namespace passband::bench {
 
@@ -98,8 +98,8 @@ int main(int argc, char** argv) {
     measured_device = choose_device(options.device);
     if (options.precision == "tf32" && !measured_device.is_cuda())
       throw UsageError("--precision tf32 needs a GPU: try --device cuda, or --precision f32");
-    set_product_engine(engine_from(options.engine));
-    set_conv_engine(engine_from(options.engine));
+    set_product_kernels(kernel_source_from(options.engine));
+    set_conv_kernels(kernel_source_from(options.engine));
     run(options);
     return 0;
   } catch (const CLI::ParseError& error) {

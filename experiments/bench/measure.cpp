@@ -5,10 +5,10 @@
 
 #include "experiments/bench/bench.h"
 #include "experiments/bench/peak.h"
-#include "tensor/core/device_choice.h"
+#include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
-#include "tensor/ops/engine.h"
+#include "tensor/device_choice.h"
 
 namespace passband::bench {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "experiments/bench/bench.h"
 #include "experiments/bench/peak.h"
-#include "tensor/core/device_choice.h"
-#include "tensor/ops/engine.h"
+#include "tensor/core/kernel_source.h"
+#include "tensor/device_choice.h"
 #include "tensor/ops/matmul.h"
 
 namespace passband::bench {
@@ -12,8 +12,8 @@ namespace {
 
 bool is_emulated() { return cuda_backend() == CudaBackend::emulated; }
 
-double product_rate_of(Engine engine, const Tensor& a, const Tensor& b) {
-  set_product_engine(engine);
+double product_rate_of(KernelSource source, const Tensor& a, const Tensor& b) {
+  set_product_kernels(source);
   const auto n = static_cast<double>(a.size(0));
   return 2 * n * n * n / measure([&] { matmul(a, b); }).min_ms / 1e6;
 }
@@ -33,14 +33,14 @@ double device_copy_bandwidth() {
 double device_product_rate(const std::string& precision) {
   static std::map<std::string, double> rates;
   if (const auto known = rates.find(precision); known != rates.end()) return known->second;
-  const Engine engine = product_engine();
+  const KernelSource source = product_kernels();
   const bool tf32 = tf32_allowed();
   const DType dtype = use_precision(precision);
   const int64_t n = is_emulated() ? 64 : 8192;
   const Tensor a = random_operand({n, n}, dtype), b = random_operand({n, n}, dtype);
-  const double rate =
-      std::max(product_rate_of(Engine::native, a, b), product_rate_of(Engine::library, a, b));
-  set_product_engine(engine);
+  const double rate = std::max(product_rate_of(KernelSource::native, a, b),
+                               product_rate_of(KernelSource::library, a, b));
+  set_product_kernels(source);
   allow_tf32(tf32);
   return rates[precision] = rate;
 }

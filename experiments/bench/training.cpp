@@ -9,10 +9,10 @@
 #include "models/weights.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/core/asynchronous.h"
-#include "tensor/core/device_choice.h"
 #include "tensor/core/profile.h"
 #include "tensor/core/random.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/optimizer.h"
 

@@ -4,7 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "tensor/ops/pointwise.h"
+#include "tensor/autograd/sum.h"
 
 namespace passband {
 namespace {

@@ -26,6 +26,14 @@ class PoisonNode final : public Node {
 
 }  // namespace
 
+Tensor Tensor::leaf() const {
+  CHECK(defined() && is_floating(dtype_), "leaf: only a floating-point tensor has gradients, not ",
+        describe());
+  Tensor result = *this;
+  result.node_ = std::make_shared<Leaf>();
+  return result;
+}
+
 bool recording() { return recording_on; }
 RecordGuard::RecordGuard(bool on) : restore_(recording_on) { recording_on = on; }
 RecordGuard::~RecordGuard() { recording_on = restore_; }

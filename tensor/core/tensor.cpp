@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "tensor/autograd/node.h"
 #include "tensor/core/memory.h"
 
 namespace passband {
@@ -108,14 +107,6 @@ Tensor Tensor::viewed_as(const Shape& shape) const {
 Tensor Tensor::detach() const {
   Tensor result = *this;
   result.node_ = nullptr;
-  return result;
-}
-
-Tensor Tensor::leaf() const {
-  CHECK(defined() && is_floating(dtype_), "leaf: only a floating-point tensor has gradients, not ",
-        describe());
-  Tensor result = *this;
-  result.node_ = std::make_shared<Leaf>();
   return result;
 }
 

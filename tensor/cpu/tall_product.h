@@ -34,8 +34,8 @@ bool split_product(const TallProduct& shape, float* c, const float* a, const flo
 bool split_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
                               const float* b);
 
-// Where the matrix unit is 1.1 to 1.7 times as fast as the other engines: what is cut into parts is
-// used often.
+// Where the matrix unit is 1.1 to 1.7 times as fast as the other products: what is cut into parts
+// is used often.
 bool split_product_pays(int64_t m, int64_t n, int64_t k);
 bool split_transposed_product_pays(int64_t m, int64_t n, int64_t k);
 

@@ -9,7 +9,7 @@
 // Both addresses are multiples of the size. The source is not read where `valid` is false, but must
 // be an address.
 #pragma once
-#include "tensor/cuda/device.cuh"
+#include "tensor/cuda/launch.cuh"
 
 namespace passband::cuda {
 

@@ -12,7 +12,7 @@
 #pragma once
 #include <bit>
 
-#include "tensor/cuda/device.cuh"
+#include "tensor/cuda/launch.cuh"
 
 namespace passband::cuda {
 

@@ -8,12 +8,12 @@
 #pragma once
 #include <algorithm>
 
+#include "tensor/core/kernel_source.h"
 #include "tensor/core/tensor.h"
 #include "tensor/cuda/product_output.cuh"
 #include "tensor/cuda/simple_product.cuh"
 #include "tensor/cuda/stream.h"
 #include "tensor/cuda/tensor_core_product.cuh"
-#include "tensor/ops/engine.h"
 
 namespace passband::cuda {
 

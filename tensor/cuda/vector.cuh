@@ -1,6 +1,6 @@
 // Vector accesses: a Pack is a few neighbouring elements that move in one instruction.
 #pragma once
-#include "tensor/cuda/device.cuh"
+#include "tensor/cuda/launch.cuh"
 
 namespace passband::cuda {
 

@@ -11,7 +11,7 @@
 // output. So nothing is multiplied by inserted zeros.
 //
 // 1x1 kernels with stride 1 are plain products (matmul_cuda.cu); depthwise ones have kernels of
-// their own. The other engine is cuDNN.
+// their own. The other source of kernels is cuDNN.
 //
 // Bound, in bf16 on an H200 (790 TFLOP/s, 4.3 TB/s: 184 FLOP per byte). A 3x3 kernel on C = O = 64
 // channels does 73,728 FLOP for 256 bytes of a pixel, 288 per byte: the tensor cores, as with more
@@ -25,12 +25,12 @@
 // ties the tile to the image's shape).
 #include <numeric>
 
-#include "tensor/cuda/depthwise.cuh"
-#include "tensor/cuda/engine_choice.h"
-#include "tensor/cuda/library_products.h"
+#include "tensor/cuda/kernel_choice.h"
 #include "tensor/cuda/product.cuh"
+#include "tensor/ops/conv_depthwise.cuh"
 #include "tensor/ops/conv_geometry.h"
 #include "tensor/ops/conv_kernels.h"
+#include "tensor/ops/library_products.h"
 #include "tensor/ops/matmul_kernels.h"
 
 namespace passband::cuda {
@@ -229,15 +229,15 @@ void native_backward_weight(const ConvGeometry& g, const Tensor& dw, const Tenso
 
 enum class Pass : int64_t { forward, backward_input, backward_weight };
 
-template <class Native, class Library> void run_engine(Pass pass, const ConvGeometry& g,
+template <class Native, class Library> void run_chosen(Pass pass, const ConvGeometry& g,
                                                        DType dtype, bool bias, Native&& native,
                                                        Library&& library) {
-  static EngineChoice choice;
+  static KernelChoice choice;
   const auto numbers = g.numbers();
-  EngineChoice::Shape shape(numbers.begin(), numbers.end());
+  KernelChoice::Shape shape(numbers.begin(), numbers.end());
   shape.insert(shape.end(),
                {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), bias, tf32_allowed()});
-  choice.run(conv_engine(), shape, native, [&] { return g.n > 0 && library(); });
+  choice.run(conv_kernels(), shape, native, [&] { return g.n > 0 && library(); });
 }
 
 }  // namespace
@@ -246,7 +246,7 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
                     const ConvOptions& options) {
   if (y.numel() == 0) return;
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
-  run_engine(
+  run_chosen(
       Pass::forward, g, x.dtype(), bias.defined(), [&] { native_forward(g, y, x, w, bias); },
       [&] { return library_conv2d_forward(y, x, w, bias, g); });
 }
@@ -255,7 +255,7 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options) {
   if (dx.numel() == 0) return;
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
-  run_engine(
+  run_chosen(
       Pass::backward_input, g, dy.dtype(), false, [&] { native_backward_input(g, dx, dy, w); },
       [&] { return library_conv2d_backward_input(dx, dy, w, g); });
 }
@@ -264,7 +264,7 @@ void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options) {
   if (dw.numel() == 0) return;
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
-  run_engine(
+  run_chosen(
       Pass::backward_weight, g, dy.dtype(), false, [&] { native_backward_weight(g, dw, dy, x); },
       [&] { return library_conv2d_backward_weight(dw, dy, x, g); });
 }

@@ -1,9 +1,9 @@
 // Matrix products on the GPU: the kernels of tensor/cuda/product.cuh, or cuBLASLt. What bounds
 // them, and what was considered: tensor_core_product.cuh for bf16 and tf32, simple_product.cuh for
 // f32 and f64.
-#include "tensor/cuda/engine_choice.h"
-#include "tensor/cuda/library_products.h"
+#include "tensor/cuda/kernel_choice.h"
 #include "tensor/cuda/product.cuh"
+#include "tensor/ops/library_products.h"
 #include "tensor/ops/matmul_kernels.h"
 
 namespace passband::cuda {
@@ -58,10 +58,10 @@ bool library_rounds_once(const Tensor& c, const Epilogue& e, const ProductShape&
 
 void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
-  static EngineChoice choice;
+  static KernelChoice choice;
   if (c.numel() == 0) return;
   choice.run(
-      product_engine(),
+      product_kernels(),
       {s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b, e.bias.defined(), e.residual.defined(),
        static_cast<int64_t>(c.dtype()), tf32_allowed()},
       [&] { native_matmul(c, a, b, e, s); },

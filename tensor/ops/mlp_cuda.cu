@@ -12,9 +12,9 @@
 // Operations of the epilogue: some 25 an element (erf), beside 2 d of the product.
 // Considered: computing h again in backward, which saves 16 d of the 76 d bytes that the MLP moves
 // in a step and costs a seventh product.
-#include "tensor/cuda/engine_choice.h"
-#include "tensor/cuda/library_products.h"
+#include "tensor/cuda/kernel_choice.h"
 #include "tensor/cuda/product.cuh"
+#include "tensor/ops/library_products.h"
 #include "tensor/ops/mlp_kernels.h"
 #include "tensor/ops/pointwise_kernels.h"
 #include "tensor/ops/reduce_kernels.h"
@@ -101,7 +101,7 @@ bool library_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, c
 
 void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, GeluForm form) {
-  static EngineChoice choice;
+  static KernelChoice choice;
   if (y.numel() == 0) return;
   const ProductShape s = linear_shape(x, weight);
   const auto native = [&] {
@@ -110,7 +110,7 @@ void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, cons
                 [&]<class Gelu>(Gelu, auto) { native_forward<T, Gelu>(y, h, x, weight, bias); });
     });
   };
-  choice.run(product_engine(),
+  choice.run(product_kernels(),
              {s.m, s.n, s.k, h.defined(), bias.defined(), static_cast<int64_t>(form),
               static_cast<int64_t>(y.dtype()), tf32_allowed()},
              native, [&] { return s.k > 0 && library_forward(y, h, x, weight, bias, form); });
@@ -118,7 +118,7 @@ void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, cons
 
 void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
                           const Tensor& weight, const Tensor& h, GeluForm form) {
-  static EngineChoice choice;
+  static KernelChoice choice;
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (dh.numel() == 0) {
     if (dbias.defined()) sum(dbias, dh, {1, s.m, s.n}, 1.0);
@@ -131,7 +131,7 @@ void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& d
       });
     });
   };
-  choice.run(product_engine(),
+  choice.run(product_kernels(),
              {s.m, s.n, s.k, dbias.defined(), static_cast<int64_t>(form),
               static_cast<int64_t>(dh.dtype()), tf32_allowed()},
              native, [&] { return s.k > 0 && library_backward(dh, dbias, dy, weight, h, form); });

@@ -1,12 +1,12 @@
-// Pointwise operations. Binary ones broadcast like numpy (dimensions aligned at the end, size 1
-// stretches); both operands have the same element type. Gradients of stretched operands are summed
-// back (sum_to).
+// Pointwise operations (`add`, `add_` and `fill_`: autograd/sum.h). Binary ones broadcast like
+// numpy (dimensions aligned at the end, size 1 stretches); both operands have the same element
+// type. Gradients of stretched operands are summed back (sum_to).
 #pragma once
 #include "tensor/autograd/node.h"
+#include "tensor/autograd/sum.h"
 
 namespace passband {
 
-Tensor add(const Tensor& a, const Tensor& b);      // da = dy, db = dy
 Tensor sub(const Tensor& a, const Tensor& b);      // da = dy, db = -dy
 Tensor mul(const Tensor& a, const Tensor& b);      // da = dy * b, db = dy * a
 Tensor div(const Tensor& a, const Tensor& b);      // da = dy / b, db = -dy * a / b^2
@@ -51,10 +51,8 @@ Tensor clamp(const Tensor& x, double low, double high);  // dx = dy where low < 
 
 // In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type
 // and takes x from any device.
-void add_(const Tensor& y, const Tensor& x);                   // y += x
 void add_scaled_(const Tensor& y, const Tensor& x, double a);  // y += a * x
 void scale_(const Tensor& y, double a);                        // y *= a
-void fill_(const Tensor& y, double value);
 void copy_(const Tensor& y, const Tensor& x);
 
 }  // namespace passband

@@ -1,7 +1,7 @@
 // What stands in for cuBLASLt and cuDNN in the emulated build: the same functions as plain loops,
 // on the stream.
-#include "tensor/cuda/library_products.h"
 #include "tensor/cuda/stream.h"
+#include "tensor/ops/library_products.h"
 #include "tensor/ops/pointwise_functors.h"
 #include "tests/cuda_emulator/controls.h"
 

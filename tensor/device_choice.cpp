@@ -1,5 +1,5 @@
 // Devices by name, and the program that emulates one.
-#include "tensor/core/device_choice.h"
+#include "tensor/device_choice.h"
 
 #include <unistd.h>
 
@@ -142,6 +142,10 @@ Device choose_device(const std::string& name) { return device_named(name); }
 bool multiplies_bf16(Device device) {
   if (device.is_cuda() && cuda_backend() == CudaBackend::native) return true;
   return __builtin_cpu_supports("avx512bf16");
+}
+
+KernelSource kernel_source_here(KernelSource wanted) {
+  return cuda_backend() == CudaBackend::native ? wanted : KernelSource::native;
 }
 
 std::string emulated_sibling(const std::string& program) { return program + "-emulated"; }

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/cuda/library_products.h"
+#include "tensor/core/kernel_source.h"
 #include "tensor/cuda/stream.h"
-#include "tensor/ops/engine.h"
+#include "tensor/ops/library_products.h"
 
 namespace passband::cuda {
 namespace {

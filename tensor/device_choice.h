@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensor/core/device.h"
+#include "tensor/core/kernel_source.h"
 
 namespace passband {
 
@@ -28,6 +29,8 @@ std::string describe_device(Device device);
 std::string device_facts(Device device);
 // Whether bf16 is multiplied natively there; the emulator answers for the processor.
 bool multiplies_bf16(Device device);
+// `wanted` on a GPU; native on the emulator, where plain loops stand in for the vendor's libraries.
+KernelSource kernel_source_here(KernelSource wanted);
 // Bytes that a CUDA device has left for this program.
 int64_t free_memory(Device device);
 // Waits for the work given to a device.

@@ -1,6 +1,6 @@
 // Convolutions by cuDNN, in the layout of this project (NHWC, weights (O, kh, kw, I)). Without
 // cuDNN nothing is possible.
-#include "tensor/cuda/library_products.h"
+#include "tensor/ops/library_products.h"
 
 #ifdef PASSBAND_HAS_CUDNN
 #include <cudnn.h>
@@ -8,8 +8,8 @@
 #include <map>
 #include <vector>
 
+#include "tensor/core/kernel_source.h"
 #include "tensor/cuda/stream.h"
-#include "tensor/ops/engine.h"
 
 namespace passband::cuda {
 namespace {

@@ -1,17 +1,17 @@
-// Runs an operation by one of two engines; times both when asked to choose, and remembers the
-// choice for the shape.
+// The choice between two kernels of one operation: times both when asked to choose, and remembers
+// the faster for the shape.
 #pragma once
 #include <algorithm>
 #include <map>
 #include <vector>
 
+#include "tensor/core/kernel_source.h"
 #include "tensor/cuda/runtime.h"
 #include "tensor/cuda/stream.h"
-#include "tensor/ops/engine.h"
 
 namespace passband::cuda {
 
-class EngineChoice {
+class KernelChoice {
  public:
   // Everything that the time depends on: sizes, options, element type.
   using Shape = std::vector<int64_t>;
@@ -19,22 +19,22 @@ class EngineChoice {
   // `native()` and `library()` put the same result in the same place; `library()` returns false,
   // having done nothing, where it can not.
   template <class Native, class Library>
-  void run(Engine engine, const Shape& shape, Native&& native, Library&& library) {
-    if (engine == Engine::automatic) engine = remembered(shape, native, library);
-    if (engine == Engine::native || !library()) native();
+  void run(KernelSource source, const Shape& shape, Native&& native, Library&& library) {
+    if (source == KernelSource::automatic) source = remembered(shape, native, library);
+    if (source == KernelSource::native || !library()) native();
   }
 
   size_t size() const { return choices_.size(); }
 
  private:
   template <class Native, class Library>
-  Engine remembered(const Shape& shape, Native& native, Library& library) {
+  KernelSource remembered(const Shape& shape, Native& native, Library& library) {
     const auto found = choices_.find(shape);
     if (found != choices_.end()) return found->second;
-    if (is_recording()) return Engine::native;
+    if (is_recording()) return KernelSource::native;
     const bool possible = library();
     const bool faster = possible && milliseconds(library) < milliseconds(native);
-    return choices_[shape] = faster ? Engine::library : Engine::native;
+    return choices_[shape] = faster ? KernelSource::library : KernelSource::native;
   }
 
   // The best of three, after one run that the first may need to load its code.
@@ -52,7 +52,7 @@ class EngineChoice {
     return best;
   }
 
-  std::map<Shape, Engine> choices_;
+  std::map<Shape, KernelSource> choices_;
 };
 
 }  // namespace passband::cuda

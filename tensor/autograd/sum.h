@@ -1,0 +1,12 @@
+// Sums of gradients, for the graph's own use. tensor/ops, which lies above, defines them: the sum
+// of tracked gradients is an operation of the graph itself.
+#pragma once
+#include "tensor/core/tensor.h"
+
+namespace passband {
+
+Tensor add(const Tensor& a, const Tensor& b);  // broadcasts; da = dy, db = dy
+void add_(const Tensor& y, const Tensor& x);   // y += x, shapes equal
+void fill_(const Tensor& y, double value);
+
+}  // namespace passband
