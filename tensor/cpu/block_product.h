@@ -14,10 +14,26 @@ template <class A> struct Strided {
   int64_t row, column;
 };
 
+// A matrix of lines that begin `line` elements apart.
+template <class A> struct Lines {
+  A* data;
+  int64_t line;
+};
+
 // An inner dimension in `count` pieces: piece g continues at g * a in the left and g * b in the
 // right factor.
 struct Pieces {
   int64_t count = 1, a = 0, b = 0;
+};
+
+// c (m, n), summed over k.
+struct BlockShape {
+  int64_t m, n, k;
+};
+
+struct BlockSum {
+  bool add = false;  // to what c holds
+  Pieces pieces = {};
 };
 
 // `count` rounded up to whole vectors: the row length of the packed matrices below, zeros behind
@@ -41,21 +57,21 @@ template <class A> void block_transpose(A* to, int64_t ld_to, const A* from, int
 }
 
 // R rows and V vectors of c (+)= a b, in registers over the whole inner dimension.
-template <class A, int R, int V> inline void product_tile(A* c, int64_t ldc, Strided<A> a,
-                                                          const A* b, int64_t ldb, int64_t K,
-                                                          bool add, Pieces pieces) {
+template <class A, int R, int V>
+inline void product_tile(Lines<A> c, Strided<A> a, Lines<const A> b, int64_t K, BlockSum sum) {
   Vec<A> sums[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sums[r][v] = add ? load(c + r * ldc + v * kLanes<A>) : Vec<A>{};
-  for (int64_t g = 0; g < pieces.count; ++g) {
-    const A* left = a.data + g * pieces.a;
-    const A* right = b + g * pieces.b;
+    for (int v = 0; v < V; ++v)
+      sums[r][v] = sum.add ? load(c.data + r * c.line + v * kLanes<A>) : Vec<A>{};
+  for (int64_t g = 0; g < sum.pieces.count; ++g) {
+    const A* left = a.data + g * sum.pieces.a;
+    const A* right = b.data + g * sum.pieces.b;
     for (int64_t k = 0; k < K; ++k) {
       Vec<A> row[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) row[v] = load(right + k * ldb + v * kLanes<A>);
+      for (int v = 0; v < V; ++v) row[v] = load(right + k * b.line + v * kLanes<A>);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Vec<A> s = splat(left[r * a.row + k * a.column]);
@@ -67,18 +83,17 @@ template <class A, int R, int V> inline void product_tile(A* c, int64_t ldc, Str
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(c + r * ldc + v * kLanes<A>, sums[r][v]);
+    for (int v = 0; v < V; ++v) store(c.data + r * c.line + v * kLanes<A>, sums[r][v]);
 }
 
-// All M rows of V vectors of columns: tiles of R rows, then of 4, 2 and 1.
-template <class A, int R, int V> void product_panel(A* c, int64_t ldc, Strided<A> a, const A* b,
-                                                    int64_t ldb, int64_t M, int64_t K, bool add,
-                                                    Pieces pieces) {
+// All rows of V vectors of columns: tiles of R rows, then of 4, 2 and 1.
+template <class A, int R, int V> void product_panel(Lines<A> c, Strided<A> a, Lines<const A> b,
+                                                    const BlockShape& shape, BlockSum sum) {
   int64_t i = 0;
   const auto rows = [&]<int Rows>() {
-    for (; i + Rows <= M; i += Rows)
-      product_tile<A, Rows, V>(c + i * ldc, ldc, {a.data + i * a.row, a.row, a.column}, b, ldb, K,
-                               add, pieces);
+    for (; i + Rows <= shape.m; i += Rows)
+      product_tile<A, Rows, V>({c.data + i * c.line, c.line}, {a.data + i * a.row, a.row, a.column},
+                               b, shape.k, sum);
   };
   rows.template operator()<R>();
   if constexpr (R > 4) rows.template operator()<4>();
@@ -86,21 +101,21 @@ template <class A, int R, int V> void product_panel(A* c, int64_t ldc, Strided<A
   rows.template operator()<1>();
 }
 
-// c (M, N) = a (M, K) b (K, N), or += when `add`; summed over `pieces` of the inner dimension. N is
-// whole vectors.
-template <class A> void block_product(A* c, int64_t ldc, Strided<A> a, const A* b, int64_t ldb,
-                                      int64_t M, int64_t N, int64_t K, bool add,
-                                      Pieces pieces = {}) {
+// c (m, n) = a (m, k) b (k, n), or += when `sum.add`; summed over pieces of the inner dimension. n
+// is whole vectors.
+template <class A> void block_product(Lines<A> c, Strided<A> a, Lines<const A> b,
+                                      const BlockShape& shape, BlockSum sum = {}) {
   // Tiles fill the registers: 32 of them with AVX-512, 16 before.
   constexpr bool kMany = kVectorBytes == 64;
   int64_t j = 0;
-  if constexpr (kMany)
-    for (; j + 4 * kLanes<A> <= N; j += 4 * kLanes<A>)
-      product_panel<A, 6, 4>(c + j, ldc, a, b + j, ldb, M, K, add, pieces);
-  for (; j + 2 * kLanes<A> <= N; j += 2 * kLanes<A>)
-    product_panel<A, kMany ? 12 : 6, 2>(c + j, ldc, a, b + j, ldb, M, K, add, pieces);
-  for (; j < N; j += kLanes<A>)
-    product_panel<A, kMany ? 16 : 8, 1>(c + j, ldc, a, b + j, ldb, M, K, add, pieces);
+  const auto panels = [&]<int Rows, int Vectors>() {
+    constexpr int64_t kColumns = Vectors * kLanes<A>;
+    for (; j + kColumns <= shape.n; j += kColumns)
+      product_panel<A, Rows, Vectors>({c.data + j, c.line}, a, {b.data + j, b.line}, shape, sum);
+  };
+  if constexpr (kMany) panels.template operator()<6, 4>();
+  panels.template operator()<kMany ? 12 : 6, 2>();
+  panels.template operator()<kMany ? 16 : 8, 1>();
 }
 
 }  // namespace passband::cpu

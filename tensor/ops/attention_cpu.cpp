@@ -164,8 +164,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
   // logits = scale * q k^T + bias of `rows` queries from `first`; -infinity where the shift
   // forbids, and in the padding.
   void find_logits(int64_t first, int64_t rows, const A* bias) {
-    block_product(logits.row(0), logits.ld, q.plain(first), kt.row(0), kt.ld, rows, kt.ld, s.depth,
-                  false);
+    block_product({logits.row(0), logits.ld}, q.plain(first), {kt.row(0), kt.ld},
+                  {.m = rows, .n = kt.ld, .k = s.depth});
     for (int64_t i = 0; i < rows; ++i) {
       A* row = logits.row(i);
       if (bias)
@@ -203,8 +203,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
       find_logits(first, rows, bias);
       for (int64_t i = 0; i < rows; ++i)
         std::tie(softmax[first + i], softmax[tokens + first + i]) = softmax_row(logits.row(i));
-      block_product(out.row(0), out.ld, logits.plain(), v.row(0), v.ld, rows, out.ld, tokens,
-                    false);
+      block_product({out.row(0), out.ld}, logits.plain(), {v.row(0), v.ld},
+                    {.m = rows, .n = out.ld, .k = tokens});
       unpack(y, s.heads * s.depth, head * s.depth, out, first, rows, A(1));
     }
   }
@@ -252,16 +252,17 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
       const int64_t rows = std::min(block, tokens - first);
       const bool add = first > 0;
       Base::find_logits(first, rows, bias);
-      block_product(dlogits.row(0), dlogits.ld, dy.plain(first), vt.row(0), vt.ld, rows, vt.ld,
-                    s.depth, false);
+      block_product({dlogits.row(0), dlogits.ld}, dy.plain(first), {vt.row(0), vt.ld},
+                    {.m = rows, .n = vt.ld, .k = s.depth});
       for (int64_t i = 0; i < rows; ++i)
         gradient_row(logits.row(i), dlogits.row(i), softmax[first + i],
                      softmax[tokens + first + i]);
-      block_product(dv.row(0), dv.ld, logits.transposed(), dy.row(first), dy.ld, tokens, dy.ld,
-                    rows, add);
-      block_product(dk.row(0), dk.ld, dlogits.transposed(), q.row(first), q.ld, tokens, q.ld, rows,
-                    add);
-      block_product(dq.row(0), dq.ld, dlogits.plain(), k.row(0), k.ld, rows, k.ld, tokens, false);
+      block_product({dv.row(0), dv.ld}, logits.transposed(), {dy.row(first), dy.ld},
+                    {.m = tokens, .n = dy.ld, .k = rows}, {.add = add});
+      block_product({dk.row(0), dk.ld}, dlogits.transposed(), {q.row(first), q.ld},
+                    {.m = tokens, .n = q.ld, .k = rows}, {.add = add});
+      block_product({dq.row(0), dq.ld}, dlogits.plain(), {k.row(0), k.ld},
+                    {.m = rows, .n = k.ld, .k = tokens});
       Base::unpack(dqkv, 3 * width, head * s.depth, dq, first, rows, static_cast<A>(s.scale));
       if (sum_bias)
         for (int64_t i = 0; i < rows * dlogits.ld; ++i) bias_sum.row(first)[i] += dlogits.row(0)[i];

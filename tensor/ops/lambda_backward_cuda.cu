@@ -13,11 +13,22 @@
 namespace passband::cuda {
 namespace {
 
+// The tiles of the three kernels below.
+__host__ __device__ constexpr LambdaParts query_parts() {
+  return {.values = true, .gradients = true, .tables = true};
+}
+__host__ __device__ constexpr LambdaParts value_parts() {
+  return {.gradients = true, .queries = true, .tables = true};
+}
+__host__ __device__ constexpr LambdaParts table_parts() {
+  return {.values = true, .gradients = true, .queries = true};
+}
+
 template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_query_gradients_kernel(T* __restrict__ dq, LambdaInputs<T> in, LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
   DYNAMIC_SHARED(T, shared);
-  const LambdaMemory<T> memory(shared, s, true, true, false, true);
+  const LambdaMemory<T> memory(shared, s, query_parts());
   const int query_group = static_cast<int>(blockIdx.x) % s.query_groups();
   const LambdaPlace place(s, static_cast<int>(blockIdx.x) / s.query_groups(),
                           query_group * s.queries, static_cast<int>(blockIdx.z));
@@ -34,7 +45,9 @@ template <class T> __global__ void __launch_bounds__(kLambdaThreads)
       __syncthreads();  // the last tile has been read
       if (static_cast<int>(threadIdx.x) < s.contexts && first >= 0)
         contexts[threadIdx.x] = reach.context(s, first + threadIdx.x);
-      find_dscores(memory, in, contexts, u, content_row, used, content_row == 0, place, s);
+      find_dscores(memory, in, contexts,
+                   {.u = u, .content_row = content_row, .used = used, .first = content_row == 0},
+                   place, s);
 #pragma unroll
       for (int unit = 0; unit < kUnits; ++unit) {
         const int qi = warp + unit * kLambdaWarps;
@@ -105,8 +118,12 @@ __device__ __forceinline__ void fetch_content(const LambdaMemory<T>& memory,
     memory.scores[row * s.context_line + j] =
         inside ? T(in.keys[((b * s.positions() + m) * s.intra + u) * s.depth + k]) : T(0.0f);
   }
-  fill_rows(memory.gradients, kValueLine, s.images * s.rows, kValues / 8, s.value - first_value,
-            false, dcontent, [&](int i) -> const float* {
+  fill_rows(memory.gradients,
+            {.line = kValueLine,
+             .rows = s.images * s.rows,
+             .runs = kValues / 8,
+             .columns = s.value - first_value},
+            dcontent, [&](int i) -> const float* {
               const int64_t b = first_image + i / s.rows;
               const int k = first_k + i % s.rows;
               return b < s.batch && k < s.depth
@@ -123,7 +140,7 @@ template <class T> __global__ void __launch_bounds__(kLambdaThreads, 1)
                                   LambdaInputs<T> in, LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
   DYNAMIC_SHARED(T, shared);
-  const LambdaMemory<T> memory(shared, s, false, true, true, true);
+  const LambdaMemory<T> memory(shared, s, value_parts());
   const int image_group = static_cast<int>(blockIdx.x) % s.image_groups();
   const int tile = static_cast<int>(blockIdx.x) / s.image_groups();
   const int context_tiles = (s.positions() + s.contexts - 1) / s.contexts;
@@ -197,7 +214,7 @@ template <class T> __global__ void __launch_bounds__(kLambdaThreads)
                                   LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
   DYNAMIC_SHARED(T, shared);
-  const LambdaMemory<T> memory(shared, s, true, true, true, false);
+  const LambdaMemory<T> memory(shared, s, table_parts());
   const int tile = static_cast<int>(blockIdx.x) % t.tiles;
   const int query_group = static_cast<int>(blockIdx.x) / t.tiles % s.query_groups();
   const int chunk = static_cast<int>(blockIdx.x) / t.tiles / s.query_groups();
@@ -217,7 +234,8 @@ template <class T> __global__ void __launch_bounds__(kLambdaThreads)
       const LambdaPlace place(s, image_group, first_query, heads);
       __syncthreads();  // the last images' scores have been read
       fetch_queries(memory.queries, in.q, place, s);
-      find_dscores(memory, in, contexts, u, -1, used, true, place, s);
+      find_dscores(memory, in, contexts, {.u = u, .content_row = -1, .used = used, .first = true},
+                   place, s);
 #pragma unroll
       for (int unit = 0; unit < kUnits; ++unit) {
         const int qi = warp + unit * kLambdaWarps;
@@ -341,7 +359,7 @@ void embedding_gradient(const Tensor& dembedding, const LambdaInputs<T>& in, con
   launch({.grid = dim3(static_cast<unsigned>(t.tiles * s.query_groups() * t.chunks),
                        static_cast<unsigned>(s.intra), static_cast<unsigned>(s.depth_pad / kTile)),
           .block = kLambdaThreads,
-          .shared_bytes = LambdaMemory<T>::bytes(s, true, true, true, false),
+          .shared_bytes = LambdaMemory<T>::bytes(s, table_parts()),
           .stream = stream},
          lambda_table_gradients_kernel<T>, partial.data<float>(), in, t, s);
   dispatch_f32_bf16(dembedding.dtype(), "lambda_layer", [&]<class B>() {
@@ -395,7 +413,7 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
     launch({.grid = dim3(static_cast<unsigned>(s.image_groups() * s.query_groups()), 1,
                          static_cast<unsigned>(s.head_groups)),
             .block = kLambdaThreads,
-            .shared_bytes = LambdaMemory<T>::bytes(s, true, true, false, true),
+            .shared_bytes = LambdaMemory<T>::bytes(s, query_parts()),
             .stream = stream},
            lambda_query_gradients_kernel<T>, dx.q.data<T>(), in, s);
     const int context_tiles = (s.positions() + s.contexts - 1) / s.contexts;
@@ -403,7 +421,7 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
       launch({.grid = dim3(static_cast<unsigned>(s.image_groups() * tiles),
                            static_cast<unsigned>(s.value_chunks())),
               .block = kLambdaThreads,
-              .shared_bytes = LambdaMemory<T>::bytes(s, false, true, true, true),
+              .shared_bytes = LambdaMemory<T>::bytes(s, value_parts()),
               .stream = stream},
              lambda_value_gradients_kernel<T>, dvalues, dcontent.data<float>(), in, s);
     };

@@ -27,9 +27,9 @@ void forward_image(LambdaImage<T>& image, Order& order, const Tensor& y, const L
   image.open(x, index);
   for (int64_t row = 0; row < s.height; ++row) {
     image.pack(image.q, image.k_line, x.q, row, s.depth);
-    block_product(image.y.data(), image.v_line, Strided<A>{image.q.data(), image.k_line, 1},
-                  image.content.data(), image.v_line, s.heads * s.width, image.v_line, s.depth,
-                  false);
+    block_product({image.y.data(), image.v_line}, Strided<A>{image.q.data(), image.k_line, 1},
+                  {image.content.data(), image.v_line},
+                  {.m = s.heads * s.width, .n = image.v_line, .k = s.depth});
     order.forward(image, row);
     image.unpack(y, image.y, image.v_line, row, s.value);
   }
@@ -48,12 +48,13 @@ void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, const LambdaTen
     for (int64_t v = 0; v < s.value; ++v)
       dcontent_t[v * image.k_line + k] = g.dcontent[k * image.v_line + v];
   for (int64_t u = 0; u < s.intra; ++u) {
-    block_product(g.dvalues.data() + u * n * image.v_line, image.v_line,
-                  Strided<A>{image.softmax.data() + u * s.depth, columns, 1}, g.dcontent.data(),
-                  image.v_line, n, image.v_line, s.depth, true);
-    block_product(dsoftmax.data(), image.k_line,
+    block_product({g.dvalues.data() + u * n * image.v_line, image.v_line},
+                  Strided<A>{image.softmax.data() + u * s.depth, columns, 1},
+                  {g.dcontent.data(), image.v_line}, {.m = n, .n = image.v_line, .k = s.depth},
+                  {.add = true});
+    block_product({dsoftmax.data(), image.k_line},
                   Strided<A>{image.values.data() + u * n * image.v_line, image.v_line, 1},
-                  dcontent_t.data(), image.k_line, n, image.k_line, s.value, false);
+                  {dcontent_t.data(), image.k_line}, {.m = n, .n = image.k_line, .k = s.value});
     // dk = p (dp - sum over positions of p dp), per column.
     for_vectors<A>(0, s.depth, [&](int64_t c, int count) {
       const A* p = image.softmax.data() + u * s.depth + c;
@@ -84,10 +85,12 @@ void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g,
   for (int64_t row = 0; row < s.height; ++row) {
     image.pack(image.q, image.k_line, x.q, row, s.depth);
     image.pack(g.dy, image.v_line, dy, row, s.value);
-    block_product(g.dq.data(), image.k_line, Strided<A>{g.dy.data(), image.v_line, 1},
-                  g.content_t.data(), image.k_line, queries, image.k_line, s.value, false);
-    block_product(g.dcontent.data(), image.v_line, Strided<A>{image.q.data(), 1, image.k_line},
-                  g.dy.data(), image.v_line, s.depth, image.v_line, queries, row > 0);
+    block_product({g.dq.data(), image.k_line}, Strided<A>{g.dy.data(), image.v_line, 1},
+                  {g.content_t.data(), image.k_line},
+                  {.m = queries, .n = image.k_line, .k = s.value});
+    block_product({g.dcontent.data(), image.v_line}, Strided<A>{image.q.data(), 1, image.k_line},
+                  {g.dy.data(), image.v_line}, {.m = s.depth, .n = image.v_line, .k = queries},
+                  {.add = row > 0});
     order.backward(image, g, row);
     image.unpack(dx.q, g.dq, image.k_line, row, s.depth);
   }

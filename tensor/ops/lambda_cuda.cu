@@ -23,11 +23,15 @@
 namespace passband::cuda {
 namespace {
 
+__host__ __device__ constexpr LambdaParts forward_parts() {
+  return {.values = true, .queries = true, .tables = true};
+}
+
 template <class T> __global__ void __launch_bounds__(kLambdaThreads)
     lambda_forward_kernel(T* __restrict__ y, LambdaInputs<T> in, LambdaGrid s) {
   SHARED(Context, contexts, [kMostContexts]);
   DYNAMIC_SHARED(T, shared);
-  const LambdaMemory<T> memory(shared, s, true, false, true, true);
+  const LambdaMemory<T> memory(shared, s, forward_parts());
   const int query_group = static_cast<int>(blockIdx.x) % s.query_groups();
   const LambdaPlace place(s, static_cast<int>(blockIdx.x) / s.query_groups(),
                           query_group * s.queries, static_cast<int>(blockIdx.z));
@@ -245,7 +249,7 @@ void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& 
                 dim3(static_cast<unsigned>(s.image_groups() * s.query_groups()),
                      static_cast<unsigned>(s.value_chunks()), static_cast<unsigned>(s.head_groups)),
             .block = kLambdaThreads,
-            .shared_bytes = LambdaMemory<T>::bytes(s, true, false, true, true),
+            .shared_bytes = LambdaMemory<T>::bytes(s, forward_parts()),
             .stream = compute_stream()},
            lambda_forward_kernel<T>, y.data<T>(), in, s);
   });

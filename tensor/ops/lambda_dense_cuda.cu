@@ -159,13 +159,17 @@ template <class T> struct Dense {
   }
 };
 
+struct Transposed {
+  bool a = false, b = false;
+};
+
 // op(a) op(b) of two matrices.
-Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  const ProductShape shape{.m = a.size(transpose_a ? 1 : 0),
-                           .n = b.size(transpose_b ? 0 : 1),
-                           .k = a.size(transpose_a ? 0 : 1),
-                           .transpose_a = transpose_a,
-                           .transpose_b = transpose_b};
+Tensor product(const Tensor& a, const Tensor& b, Transposed transposed) {
+  const ProductShape shape{.m = a.size(transposed.a ? 1 : 0),
+                           .n = b.size(transposed.b ? 0 : 1),
+                           .k = a.size(transposed.a ? 0 : 1),
+                           .transpose_a = transposed.a,
+                           .transpose_b = transposed.b};
   const Tensor c = Tensor::empty({1, shape.m, shape.n}, a.dtype(), a.device());
   matmul_forward(c, a, b, {}, shape);
   return c.viewed_as({shape.m, shape.n});
@@ -176,24 +180,24 @@ Tensor product(const Tensor& a, const Tensor& b, bool transpose_a, bool transpos
 template <class T>
 void lambda_dense_forward(const Tensor& y, const LambdaInputs<T>& in, const LambdaGrid& s) {
   const Dense<T> dense(in, s, y);
-  const Tensor lambdas = product(dense.values, dense.embedding, false, true);  // (batch v, n k)
+  const Tensor lambdas = product(dense.values, dense.embedding, {.b = true});  // (batch v, n k)
   launch(elements(y.numel()), apply_kernel<T>, y.data<T>(), in, lambdas.data<T>(), s);
 }
 
 template <class T> void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
                                               const LambdaInputs<T>& in, const LambdaGrid& s) {
   const Dense<T> dense(in, s, dx.q);
-  const Tensor lambdas = product(dense.values, dense.embedding, false, true);
+  const Tensor lambdas = product(dense.values, dense.embedding, {.b = true});
   launch(elements(dx.q.numel()), query_gradients_kernel<T>, dx.q.data<T>(), in, lambdas.data<T>(),
          s);
   const Tensor& g = lambdas;  // in the same memory: the lambdas have been read
   launch(elements(g.numel()), lambda_gradients_kernel<T>, g.data<T>(), in, s);
   launch(elements(32 * dcontent.numel()), content_gradients_kernel<T>, dcontent.data<float>(), in,
          s);
-  const Tensor rows = product(g, dense.embedding, false, false);  // (batch v, u n)
+  const Tensor rows = product(g, dense.embedding, {});  // (batch v, u n)
   launch(elements(dx.values.numel()), value_gradients_kernel<T>, dx.values.data<T>(),
          rows.data<T>(), dcontent.data<float>(), in, s);
-  const Tensor ddense = product(g, dense.values, true, false);  // (n k, u n)
+  const Tensor ddense = product(g, dense.values, {.a = true});  // (n k, u n)
   dispatch_f32_bf16(dx.embedding.dtype(), "lambda_layer", [&]<class B>() {
     launch(elements(dx.embedding.numel()), table_gradient_kernel<T, B>, dx.embedding.data<B>(),
            ddense.data<T>(), s);

@@ -105,9 +105,10 @@ template <class T, class A = Accumulate<T>> struct LambdaImage {
                 n, s.value);
     find_softmax(x.keys.data<T>() + image * n * s.intra * s.depth);
     for (int64_t u = 0; u < s.intra; ++u)
-      block_product(content.data(), v_line,
+      block_product({content.data(), v_line},
                     Strided<A>{softmax.data() + u * s.depth, 1, s.intra * s.depth},
-                    values.data() + u * n * v_line, v_line, s.depth, v_line, n, u > 0);
+                    {values.data() + u * n * v_line, v_line}, {.m = s.depth, .n = v_line, .k = n},
+                    {.add = u > 0});
     for (size_t k = 0; k < bias.size(); ++k)
       for (int64_t v = 0; v < s.value; ++v) content[k * v_line + v] += bias[k];
   }

@@ -21,9 +21,10 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
   void forward(LambdaImage<T>& image, int64_t query_row) {
     for (int64_t x = 0; x < s_.width; ++x) {
       find_lambda(image, query_row, x);
-      block_product(image.y.data() + x * v_line_, s_.width * v_line_,
-                    Strided<A>{image.q.data() + x * k_line_, s_.width * k_line_, 1}, lambda_.data(),
-                    v_line_, s_.heads, v_line_, s_.depth, true);
+      block_product({image.y.data() + x * v_line_, s_.width * v_line_},
+                    Strided<A>{image.q.data() + x * k_line_, s_.width * k_line_, 1},
+                    {lambda_.data(), v_line_}, {.m = s_.heads, .n = v_line_, .k = s_.depth},
+                    {.add = true});
     }
   }
 
@@ -33,13 +34,15 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
     for (int64_t x = 0; x < s_.width; ++x) {
       find_lambda(image, query_row, x);
       block_transpose(transposed_.data(), k_line_, lambda_.data(), v_line_, s_.depth, v_line_);
-      block_product(grads.dq.data() + x * k_line_, s_.width * k_line_,
+      block_product({grads.dq.data() + x * k_line_, s_.width * k_line_},
                     Strided<A>{grads.dy.data() + x * v_line_, s_.width * v_line_, 1},
-                    transposed_.data(), k_line_, s_.heads, k_line_, s_.value, true);
+                    {transposed_.data(), k_line_}, {.m = s_.heads, .n = k_line_, .k = s_.value},
+                    {.add = true});
       // lambda_ becomes G, transposed_ its transpose.
-      block_product(
-          lambda_.data(), v_line_, Strided<A>{image.q.data() + x * k_line_, 1, s_.width * k_line_},
-          grads.dy.data() + x * v_line_, s_.width * v_line_, s_.depth, v_line_, s_.heads, false);
+      block_product({lambda_.data(), v_line_},
+                    Strided<A>{image.q.data() + x * k_line_, 1, s_.width * k_line_},
+                    {grads.dy.data() + x * v_line_, s_.width * v_line_},
+                    {.m = s_.depth, .n = v_line_, .k = s_.heads});
       block_transpose(transposed_.data(), k_line_, lambda_.data(), v_line_, s_.depth, v_line_);
       spread(image, grads, query_row, x);
     }
@@ -60,12 +63,13 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
     const Window w = window(row, x);
     for (int64_t u = 0; u < s_.intra; ++u)
       block_product(
-          lambda_.data(), v_line_,
+          {lambda_.data(), v_line_},
           Strided<A>{taps_.depth_block(u, w.top - row + s_.reach_y()) + w.left - x + s_.reach_x(),
                      taps_.line, 1},
-          image.values.data() + (u * s_.positions() + w.top * s_.width + w.left) * v_line_, v_line_,
-          s_.depth, v_line_, w.columns, u > 0,
-          Pieces{w.bottom - w.top, s_.depth * taps_.line, s_.width * v_line_});
+          {image.values.data() + (u * s_.positions() + w.top * s_.width + w.left) * v_line_,
+           v_line_},
+          {.m = s_.depth, .n = v_line_, .k = w.columns},
+          {.add = u > 0, .pieces = {w.bottom - w.top, s_.depth * taps_.line, s_.width * v_line_}});
   }
 
   void spread(const LambdaImage<T>& image, LambdaGradients<A>& grads, int64_t row, int64_t x) {
@@ -75,12 +79,14 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
       for (int64_t m = w.top; m < w.bottom; ++m) {
         const int64_t tap = m - row + s_.reach_y(),
                       at = (u * s_.positions() + m * s_.width + w.left) * v_line_;
-        block_product(grads.dvalues.data() + at, v_line_,
-                      Strided<A>{taps_.offset_block(u, tap) + skip, k_line_, 1}, lambda_.data(),
-                      v_line_, w.columns, v_line_, s_.depth, true);
-        block_product(grads.tap_block(u, tap, taps_.rows, taps_.columns, k_line_) + skip, k_line_,
-                      Strided<A>{image.values.data() + at, v_line_, 1}, transposed_.data(), k_line_,
-                      w.columns, k_line_, s_.value, true);
+        block_product({grads.dvalues.data() + at, v_line_},
+                      Strided<A>{taps_.offset_block(u, tap) + skip, k_line_, 1},
+                      {lambda_.data(), v_line_}, {.m = w.columns, .n = v_line_, .k = s_.depth},
+                      {.add = true});
+        block_product({grads.tap_block(u, tap, taps_.rows, taps_.columns, k_line_) + skip, k_line_},
+                      Strided<A>{image.values.data() + at, v_line_, 1},
+                      {transposed_.data(), k_line_}, {.m = w.columns, .n = k_line_, .k = s_.value},
+                      {.add = true});
       }
   }
 

@@ -29,9 +29,10 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
     each_piece(query_row, [&](int64_t u, int64_t first, int64_t count) {
       find_scores(image, u, query_row, first, count);
       for (int64_t h = 0; h < s_.heads; ++h)
-        block_product(image.y.data() + h * s_.width * v_line_, v_line_, by_query(scores_, h),
-                      values(image.values, u, first), v_line_, s_.width, v_line_, s_.width, true,
-                      Pieces{count, segment_, s_.width * v_line_});
+        block_product({image.y.data() + h * s_.width * v_line_, v_line_}, by_query(scores_, h),
+                      {values(image.values, u, first), v_line_},
+                      {.m = s_.width, .n = v_line_, .k = s_.width},
+                      {.add = true, .pieces = {count, segment_, s_.width * v_line_}});
     });
   }
 
@@ -58,17 +59,19 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
       const int64_t tap = first - query_row + s_.reach_y();
       // Pieces: the heads, whose rows of scores and of dy lie behind one another.
       for (int64_t r = 0; r < count; ++r)
-        block_product(values(grads.dvalues, u, first + r), v_line_,
+        block_product({values(grads.dvalues, u, first + r), v_line_},
                       Strided<A>{scores_.data() + r * segment_ + center_, 1, row_ - 1},
-                      grads.dy.data(), v_line_, s_.width, v_line_, s_.width, true,
-                      Pieces{s_.heads, s_.width * row_, s_.width * v_line_});
-      block_product(grads.dq.data(), k_line_, Strided<A>{dscores_.data() + left_, row_, 1},
-                    taps_.offset_block(u, tap), k_line_, queries_, k_line_, taps_.columns, true,
-                    Pieces{count, segment_, taps_.columns * k_line_});
+                      {grads.dy.data(), v_line_}, {.m = s_.width, .n = v_line_, .k = s_.width},
+                      {.add = true, .pieces = {s_.heads, s_.width * row_, s_.width * v_line_}});
+      block_product({grads.dq.data(), k_line_}, Strided<A>{dscores_.data() + left_, row_, 1},
+                    {taps_.offset_block(u, tap), k_line_},
+                    {.m = queries_, .n = k_line_, .k = taps_.columns},
+                    {.add = true, .pieces = {count, segment_, taps_.columns * k_line_}});
       for (int64_t r = 0; r < count; ++r)
-        block_product(grads.tap_block(u, tap + r, taps_.rows, taps_.columns, k_line_), k_line_,
-                      Strided<A>{dscores_.data() + r * segment_ + left_, 1, row_}, image.q.data(),
-                      k_line_, taps_.columns, k_line_, queries_, true);
+        block_product({grads.tap_block(u, tap + r, taps_.rows, taps_.columns, k_line_), k_line_},
+                      Strided<A>{dscores_.data() + r * segment_ + left_, 1, row_},
+                      {image.q.data(), k_line_}, {.m = taps_.columns, .n = k_line_, .k = queries_},
+                      {.add = true});
     });
   }
 
@@ -97,20 +100,21 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
   void find_scores(const LambdaImage<T>& image, int64_t u, int64_t query_row, int64_t first,
                    int64_t count) {
     for (int64_t r = 0; r < count; ++r)
-      block_product(scores_.data() + r * segment_ + left_, row_,
+      block_product({scores_.data() + r * segment_ + left_, row_},
                     Strided<A>{image.q.data(), k_line_, 1},
-                    taps_.depth_block(u, first + r - query_row + s_.reach_y()), taps_.line,
-                    queries_, taps_.line, s_.depth, false);
+                    {taps_.depth_block(u, first + r - query_row + s_.reach_y()), taps_.line},
+                    {.m = queries_, .n = taps_.line, .k = s_.depth});
   }
 
   void find_dscores(const LambdaGradients<A>& grads, int64_t u, int64_t first, int64_t count) {
     const int64_t line = padded<A>(s_.width);
     for (int64_t h = 0; h < s_.heads; ++h)
       for (int64_t r = 0; r < count; ++r)
-        block_product(dscores_.data() + h * s_.width * row_ + r * segment_ + center_, row_ - 1,
-                      Strided<A>{grads.dy.data() + h * s_.width * v_line_, v_line_, 1},
-                      values_t_.data() + (u * s_.value * s_.height + first + r) * line,
-                      s_.height * line, s_.width, line, s_.value, false);
+        block_product(
+            {dscores_.data() + h * s_.width * row_ + r * segment_ + center_, row_ - 1},
+            Strided<A>{grads.dy.data() + h * s_.width * v_line_, v_line_, 1},
+            {values_t_.data() + (u * s_.value * s_.height + first + r) * line, s_.height * line},
+            {.m = s_.width, .n = line, .k = s_.value});
   }
 
   const LambdaShape& s_;

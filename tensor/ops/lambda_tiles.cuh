@@ -59,30 +59,33 @@ template <class T> struct LambdaInputs {
 
 // --- tiles in dynamic shared memory ---
 
+// The tiles that a kernel uses beside the scores.
+struct LambdaParts {
+  bool values = false, gradients = false, queries = false, tables = false;
+};
+
 template <class T> struct LambdaMemory {
   T *scores, *values, *gradients, *queries, *tables;
 
-  // Lays out the parts that a kernel uses one behind the other; null elsewhere.
-  __device__ LambdaMemory(T* shared, const LambdaGrid& s, bool with_values, bool with_gradients,
-                          bool with_queries, bool with_tables) {
+  // Lays out the parts one after the other; null for those that the kernel does not use.
+  __device__ LambdaMemory(T* shared, const LambdaGrid& s, LambdaParts parts) {
     const auto take = [&](bool wanted, int rows, int line) {
       T* const part = wanted ? shared : nullptr;
       if (wanted) shared += rows * line;
       return part;
     };
     scores = take(true, s.images * s.rows + 1, s.context_line);  // and a row of zeros
-    values = take(with_values, s.images * s.contexts, kValueLine);
-    gradients = take(with_gradients, s.images * s.rows, kValueLine);
-    queries = take(with_queries, s.queries * kTile, s.depth_line);
-    tables = take(with_tables, kLambdaWarps * s.contexts, s.depth_line);
+    values = take(parts.values, s.images * s.contexts, kValueLine);
+    gradients = take(parts.gradients, s.images * s.rows, kValueLine);
+    queries = take(parts.queries, s.queries * kTile, s.depth_line);
+    tables = take(parts.tables, kLambdaWarps * s.contexts, s.depth_line);
   }
-  static size_t bytes(const LambdaGrid& s, bool with_values, bool with_gradients, bool with_queries,
-                      bool with_tables) {
+  static size_t bytes(const LambdaGrid& s, LambdaParts parts) {
     const int elements = (s.images * s.rows + 1) * s.context_line +
-                         with_values * s.images * s.contexts * kValueLine +
-                         with_gradients * s.images * s.rows * kValueLine +
-                         with_queries * s.queries * kTile * s.depth_line +
-                         with_tables * kLambdaWarps * s.contexts * s.depth_line;
+                         parts.values * s.images * s.contexts * kValueLine +
+                         parts.gradients * s.images * s.rows * kValueLine +
+                         parts.queries * s.queries * kTile * s.depth_line +
+                         parts.tables * kLambdaWarps * s.contexts * s.depth_line;
     return elements * sizeof(T);
   }
   __device__ T* table_of_warp(const LambdaGrid& s) const {
@@ -90,17 +93,24 @@ template <class T> struct LambdaMemory {
   }
 };
 
-// Fills rows of a tile, `columns` elements each (zeros up to whole runs of eight): source(row) is
-// their first element, or null for a row of zeros.
+// Rows of a tile that begin `line` elements apart: `columns` elements each, then zeros up to whole
+// runs of eight. packed: the source's rows can be read by packs.
+struct LambdaRows {
+  int line, rows, runs, columns;
+  bool packed = false;
+};
+
+// Fills such rows: source(row) is their first element, or null for a row of zeros. `any` is an
+// address that may be named where nothing is read.
 template <class T, class From, class Source>
-__device__ __forceinline__ void fill_rows(T* to, int line, int rows, int runs, int columns,
-                                          bool packed, const From* any, const Source& source) {
-  for (int i = threadIdx.x; i < rows * runs; i += kLambdaThreads) {
-    const int row = i / runs, c = i % runs * 8;
-    const From* from = c < columns ? source(row) : nullptr;
-    T* const target = to + row * line + c;
+__device__ __forceinline__ void fill_rows(T* to, const LambdaRows& shape, const From* any,
+                                          const Source& source) {
+  for (int i = threadIdx.x; i < shape.rows * shape.runs; i += kLambdaThreads) {
+    const int row = i / shape.runs, c = i % shape.runs * 8;
+    const From* from = c < shape.columns ? source(row) : nullptr;
+    T* const target = to + row * shape.line + c;
     if constexpr (std::is_same_v<T, From>) {
-      if (packed) {
+      if (shape.packed) {
 #pragma unroll
         for (int k = 0; k < 8; k += kPackWidth<T>)
           async_copy<16>(target + k, from ? from + c + k : any, from != nullptr);
@@ -109,7 +119,7 @@ __device__ __forceinline__ void fill_rows(T* to, int line, int rows, int runs, i
     }
 #pragma unroll
     for (int k = 0; k < 8; ++k)
-      target[k] = from && c + k < columns ? T(static_cast<float>(from[c + k])) : T(0.0f);
+      target[k] = from && c + k < shape.columns ? T(static_cast<float>(from[c + k])) : T(0.0f);
   }
 }
 
@@ -187,8 +197,13 @@ struct ScoreRows {
 template <class T> __device__ __forceinline__ void fetch_queries(T* to, const T* __restrict__ q,
                                                                  const LambdaPlace& place,
                                                                  const LambdaGrid& s) {
-  fill_rows(to, s.depth_line, s.queries * kTile, s.depth_pad / 8, s.depth, s.packed_depth, q,
-            [&](int i) -> const T* {
+  fill_rows(to,
+            {.line = s.depth_line,
+             .rows = s.queries * kTile,
+             .runs = s.depth_pad / 8,
+             .columns = s.depth,
+             .packed = s.packed_depth},
+            q, [&](int i) -> const T* {
               const int row = i % kTile, image = row / s.group;
               const int64_t at =
                   image < s.images ? place.row(s, image, i / kTile, row % s.group) : -1;
@@ -200,7 +215,12 @@ template <class T> __device__ __forceinline__ void fetch_queries(T* to, const T*
 template <class T>
 __device__ __forceinline__ void fetch_gradients(T* to, const T* __restrict__ dy, int first_value,
                                                 const LambdaPlace& place, const LambdaGrid& s) {
-  fill_rows(to, kValueLine, s.images * s.rows, kValues / 8, s.value - first_value, s.packed_values,
+  fill_rows(to,
+            {.line = kValueLine,
+             .rows = s.images * s.rows,
+             .runs = kValues / 8,
+             .columns = s.value - first_value,
+             .packed = s.packed_values},
             dy, [&](int i) -> const T* {
               const int row = i % s.rows;
               const int64_t at = place.row(s, i / s.rows, row / s.group, row % s.group);
@@ -216,7 +236,12 @@ template <class T> __device__ __forceinline__ void fetch_values(T* to, const Lam
                                                                 const LambdaPlace& place,
                                                                 const LambdaGrid& s) {
   fill_rows(
-      to, kValueLine, s.images * s.contexts, kValues / 8, s.value - first_value, s.packed_values,
+      to,
+      {.line = kValueLine,
+       .rows = s.images * s.contexts,
+       .runs = kValues / 8,
+       .columns = s.value - first_value,
+       .packed = s.packed_values},
       in.values, [&](int i) -> const T* {
         const int64_t b = place.first_image + i / s.contexts;
         const int j = i % s.contexts;
@@ -319,19 +344,25 @@ __device__ __forceinline__ void for_units(const LambdaGrid& s, int rows, const F
   }
 }
 
-// scores = dy v^T for the first `used` contexts, summed over the channels 64 at a time. Fetches
-// what it needs; dy stays from tile to tile when all its channels fit (`first` marks the first tile
-// of a place).
+// The contexts that a step looks at: of intra channel u, or rows of the content lambda from
+// `content_row` on when that is not negative; the first `used` of a tile.
+struct LambdaStep {
+  int u, content_row, used;
+  bool first;  // of a place: dy is not there yet
+};
+
+// scores = dy v^T for the contexts of a step, summed over the channels 64 at a time. Fetches what
+// it needs; dy stays from step to step when all its channels fit.
 template <class T>
 __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
                                              const LambdaInputs<T>& in, const Context* contexts,
-                                             int u, int content_row, int used, bool first,
-                                             const LambdaPlace& place, const LambdaGrid& s) {
+                                             const LambdaStep& step, const LambdaPlace& place,
+                                             const LambdaGrid& s) {
   TileSums sums[kUnits][kContextTiles] = {};
   for (int v = 0; v < s.value; v += kValues) {
     __syncthreads();  // the last chunk has been read
-    fetch_values(memory.values, in, contexts, u, content_row, v, place, s);
-    if (first || s.value > kValues) fetch_gradients(memory.gradients, in.dy, v, place, s);
+    fetch_values(memory.values, in, contexts, step.u, step.content_row, v, place, s);
+    if (step.first || s.value > kValues) fetch_gradients(memory.gradients, in.dy, v, place, s);
     async_copy_commit();
     async_copy_wait<0>();
     __syncthreads();
@@ -343,7 +374,7 @@ __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
         load(left, memory.gradients + (image * s.rows + row) * kValueLine + d * kTile, kValueLine);
 #pragma unroll
         for (int m = 0; m < kContextTiles; ++m) {
-          if (m * kTile >= used) break;
+          if (m * kTile >= step.used) break;
           RightTile<T> right;
           load_columns(right,
                        memory.values + (image * s.contexts + m * kTile) * kValueLine + d * kTile,
@@ -356,7 +387,7 @@ __device__ __forceinline__ void find_dscores(const LambdaMemory<T>& memory,
   for_units(s, s.rows, [&](int unit, int image, int row) {
 #pragma unroll
     for (int m = 0; m < kContextTiles; ++m)
-      if (m * kTile < used)
+      if (m * kTile < step.used)
         store(memory.scores + (image * s.rows + row) * s.context_line + m * kTile, s.context_line,
               sums[unit][m]);
   });
