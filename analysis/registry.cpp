@@ -5,8 +5,8 @@
 #include "analysis/loss/loss_sections.h"
 #include "analysis/places/spatial_sections.h"
 #include "analysis/relevance/rollout_sections.h"
-#include "analysis/representation_sections.h"
 #include "analysis/study/analysis.h"
+#include "analysis/study/representation_sections.h"
 
 namespace passband {
 namespace {

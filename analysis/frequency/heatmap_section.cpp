@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "analysis/frequency/frequency_noise.h"
-#include "analysis/representation_sections.h"
 #include "analysis/study/picture_batch.h"
+#include "analysis/study/representation_sections.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 

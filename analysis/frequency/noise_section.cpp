@@ -5,8 +5,8 @@
 #include <numbers>
 
 #include "analysis/frequency/frequency_noise.h"
-#include "analysis/representation_sections.h"
 #include "analysis/study/picture_batch.h"
+#include "analysis/study/representation_sections.h"
 #include "tensor/ops/pointwise.h"
 
 namespace passband {

@@ -6,9 +6,9 @@
 #include <numeric>
 
 #include "analysis/reach/attention_reach.h"
-#include "analysis/representation_sections.h"
 #include "analysis/study/analysis.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/representation_sections.h"
 #include "tensor/ops/pointwise.h"
 
 namespace passband {

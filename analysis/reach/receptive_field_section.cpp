@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "analysis/reach/receptive_field.h"
-#include "analysis/representation_sections.h"
+#include "analysis/study/representation_sections.h"
 
 namespace passband {
 namespace {

@@ -6,9 +6,9 @@
 #include <functional>
 #include <optional>
 
-#include "analysis/representation_sections.h"
 #include "analysis/similarity/kernel_maps.h"
 #include "analysis/similarity/subspace_maps.h"
+#include "analysis/study/representation_sections.h"
 
 namespace passband {
 namespace {
