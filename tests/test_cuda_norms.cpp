@@ -90,6 +90,7 @@ TEST_CASE("pooling on the GPU: windows that overlap, overhang, and are padded") 
          {PoolOptions{}, PoolOptions{.kernel = 3, .stride = 2, .padding = 1},
           PoolOptions{.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true},
           PoolOptions{.kernel = 2, .stride = 3, .ceil_mode = true, .count_include_pad = false},
+          PoolOptions{.kernel = {3, 2}, .stride = {1, 2}, .padding = {2, 0, 1, 1}},
           PoolOptions{.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = false}})
       for (const DType dtype : {DType::f32, DType::bf16}) {
         const Tensors x{random_tensor({2, 8, 7, channels}, 1, dtype)};

@@ -40,10 +40,14 @@ Tensor abs(const Tensor& x);                   // dx = dy * sign(x)
 Tensor sign(const Tensor& x);                  // -1, 0, 1; derivative 0 almost everywhere
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
-Tensor tanh(const Tensor& x);                            // dx = dy * (1 - y^2)
-Tensor sigmoid(const Tensor& x);                         // dx = dy * y * (1 - y)
-Tensor erf(const Tensor& x);                             // dx = dy * 2/sqrt(pi) * e^(-x^2)
-Tensor relu(const Tensor& x);                            // dx = dy where y > 0 (0 at x = 0)
+Tensor tanh(const Tensor& x);     // dx = dy * (1 - y^2)
+Tensor sigmoid(const Tensor& x);  // dx = dy * y * (1 - y)
+Tensor erf(const Tensor& x);      // dx = dy * 2/sqrt(pi) * e^(-x^2)
+Tensor relu(const Tensor& x);     // dx = dy where y > 0 (0 at x = 0)
+// x where x > 0, else slope * x;   dx = dy or slope * dy
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);
+// x where x > 0, else alpha * (e^x - 1);   dx = dy or dy * (y + alpha)
+Tensor elu(const Tensor& x, double alpha = 1);
 Tensor gelu(const Tensor& x);                            // x * Phi(x), exact (erf)
 Tensor gelu_tanh(const Tensor& x);                       // the tanh approximation of GELU
 Tensor silu(const Tensor& x);                            // x * sigmoid(x)

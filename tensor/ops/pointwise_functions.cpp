@@ -57,6 +57,13 @@ Tensor tanh(const Tensor& x) { return apply(Function<fn::Tanh>{}, x); }
 Tensor sigmoid(const Tensor& x) { return apply(Function<fn::Sigmoid>{}, x); }
 Tensor erf(const Tensor& x) { return apply(Function<fn::Erf>{}, x); }
 Tensor relu(const Tensor& x) { return apply(Function<fn::Relu>{}, x); }
+Tensor leaky_relu(const Tensor& x, double slope) {
+  return apply(Function<fn::LeakyRelu>{{slope}}, x);
+}
+Tensor elu(const Tensor& x, double alpha) {
+  CHECK(alpha >= 0, "elu: alpha must be at least 0, not ", alpha, ", for ", x);
+  return apply(Function<fn::Elu>{{alpha}}, x);
+}
 Tensor gelu(const Tensor& x) { return apply(Function<fn::Gelu>{}, x); }
 Tensor gelu_tanh(const Tensor& x) { return apply(Function<fn::GeluTanh>{}, x); }
 Tensor gelu_gradient(const Tensor& x, const Tensor& dy, GeluForm form) {

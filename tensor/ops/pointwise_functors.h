@@ -203,6 +203,29 @@ struct Relu {
   template <class T> PASSBAND_HD T operator()(T x) const { return x < T(0) ? T(0) : x; }
   template <class T> PASSBAND_HD T backward(T y, T dy) const { return where_positive(y, dy); }
 };
+struct LeakyRelu {
+  static constexpr auto name = "leaky_relu";
+  static constexpr Of derivative_of = Of::x;
+  double below;  // the slope there
+  template <class T> PASSBAND_HD T operator()(T x) const { return x > T(0) ? x : T(below) * x; }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T x, T dy) const {
+    const T above = where_positive(x, dy);
+    return above + N(below) * (dy - above);
+  }
+};
+// y has the sign of x, and y + alpha is the slope where it is not positive.
+struct Elu {
+  static constexpr auto name = "elu";
+  static constexpr Of derivative_of = Of::y;
+  double alpha;
+  template <class T> PASSBAND_HD T operator()(T x) const {
+    return x > T(0) ? x : T(alpha) * std::expm1(x);
+  }
+  template <class T, class N = Number<T>> PASSBAND_HD T backward(T y, T dy) const {
+    const T above = where_positive(y, dy);
+    return above + (dy - above) * (y + N(alpha));
+  }
+};
 // x Phi(x) with the normal distribution's Phi, exact.
 struct Gelu {
   static constexpr auto name = "gelu";
@@ -275,6 +298,8 @@ struct Silu {
   DO(Sigmoid) \
   DO(Erf) \
   DO(Relu) \
+  DO(LeakyRelu) \
+  DO(Elu) \
   DO(Gelu) \
   DO(GeluTanh) \
   DO(Silu)

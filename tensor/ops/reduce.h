@@ -19,7 +19,7 @@ Tensor argmax(const Tensor& x, int dim);
 Tensor argmin(const Tensor& x, int dim);
 // Product along `dim`, 1 where it is empty. dx_i = dy * product of the others, right also with any
 // number of zeros: halves are multiplied with one another, log2(n) times, and nothing is divided.
-// Some four passes over x in all.
+// In all some seven elements are moved for each of x.
 Tensor prod(const Tensor& x, int dim, bool keepdim = false);
 // Adjoint pair of broadcasting: `expand` stretches size-1 (or missing leading) dimensions to
 // `shape`; `sum_to` sums what was stretched, back to `shape`.

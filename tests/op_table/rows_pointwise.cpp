@@ -99,6 +99,12 @@ const Register functions({
     one("erf", erf, [](double x) { return std::erf(x); }),
     one(
         "relu", relu, [](double x) { return std::max(x, 0.0); }, Domain::away_from_zero),
+    one(
+        "leaky_relu", [](const Tensor& x) { return leaky_relu(x, 0.2); },
+        [](double x) { return x > 0 ? x : 0.2 * x; }, Domain::away_from_zero),
+    one(
+        "elu", [](const Tensor& x) { return elu(x, 1.5); },
+        [](double x) { return x > 0 ? x : 1.5 * (std::exp(x) - 1); }, Domain::away_from_zero),
     one("gelu", gelu, [](double x) { return x * normal_cdf(x); }),
     one("gelu_tanh", gelu_tanh,
         [](double x) {
