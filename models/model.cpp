@@ -1,9 +1,13 @@
 // What all networks share: the checked, cast, tapped way from images to logits.
 #include "models/model.h"
 
+#include <algorithm>
+
 #include "tensor/ops/shape.h"
 
 namespace passband {
+
+int64_t Model::count(BlockKind kind) const { return std::ranges::count(branches_, kind); }
 
 Tensor Model::operator()(const Tensor& images) const {
   const int64_t side = options_.image_size;

@@ -30,6 +30,11 @@ class Model {
   // "resnet", "preact_resnet", "lambda_resnet", "alternet" or "vit".
   const std::string& family() const { return family_; }
   const std::string& pattern() const { return pattern_; }  // "CCC.CCCM.CCCCCM.CMCM"; empty for vit
+  // What the residual branches compute, in forward order: what a network is made of is read here,
+  // not off its name or pattern.
+  const std::vector<BlockKind>& branches() const { return branches_; }
+  int64_t count(BlockKind kind) const;  // of branches
+  bool has(BlockKind kind) const { return count(kind) > 0; }
   const ModelOptions& options() const { return options_; }
   // Moves parameters and buffers; the images must come from there.
   void to(Device device) { store_.to(device); }
@@ -44,6 +49,7 @@ class Model {
   virtual Tensor forward(const Tensor& images) const = 0;
 
   std::string name_, family_, pattern_;
+  std::vector<BlockKind> branches_;
   ModelOptions options_;
   ParameterStore store_;
   int64_t macs_ = 0;

@@ -134,6 +134,7 @@ class HybridNetwork final : public Model {
                                    : 0;
         stages_.back().push_back(make_block(plan, spec));
         const TapSite& site = stages_.back().back()->site();
+        branches_.push_back(site.kind);
         channels = plan.out;
         grid = {site.height, site.width};
         patch = site.patch;

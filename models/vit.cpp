@@ -101,6 +101,7 @@ class VisionTransformer final : public Model {
       const double depth = static_cast<double>(std::max<int64_t>(spec.depth - 1, 1));
       const double rate = options.drop_path * static_cast<double>(i) / depth;
       blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, i + 1, rate, site_);
+      branches_.insert(branches_.end(), {BlockKind::msa, BlockKind::mlp});
     }
     norm_.emplace(root / "norm", spec.width);
     head_.emplace(root / "head", spec.width, options.classes, 1, kLinear);

@@ -2,6 +2,7 @@
 // training.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -188,6 +189,25 @@ TEST_CASE("Patterns say what is built, in the CIFAR and in the ImageNet form") {
   CHECK(model("CC.CC.CC.CL", 32)->family() == "lambda_resnet");
   CHECK(model("CC.CC.CC.CC", 32)->family() == "resnet");
   CHECK(model("CC.CC.CC.CC:preact", 32)->family() == "preact_resnet");
+}
+
+TEST_CASE("A network names its residual branches as a probe meets them") {
+  CHECK(make_model("C.L", {}, false)->branches() ==
+        std::vector<BlockKind>{BlockKind::conv, BlockKind::lambda});
+  for (const char* name : {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3", "vit"}) {
+    CAPTURE(name);
+    const auto model = make_model(name, {.image_size = 16});
+    std::vector<BlockKind> met;
+    const ProbeGuard probe({"branch"}, [&](const TapSite& site, const Tensor& buffer) {
+      met.push_back(site.kind);
+      return buffer;
+    });
+    (*model)(Tensor::zeros({1, 16, 16, 3}));
+    CHECK(model->branches() == met);
+    CHECK(model->has(BlockKind::mlp) == (met[1] == BlockKind::mlp));
+    CHECK(model->count(met[0]) == std::ranges::count(met, met[0]));
+    CHECK_FALSE(model->has(BlockKind::stem));
+  }
 }
 
 TEST_CASE("Windows tile every map: the wanted side, the next divisor above it, or the whole map") {
