@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "analysis/registry.h"
+#include "analysis/report/report.h"
 #include "analysis/study/along.h"
 #include "analysis/study/console.h"
 #include "analysis/study/study.h"
@@ -49,8 +51,7 @@ volatile std::sig_atomic_t stop_requested = 0;  // the signal
   throw UsageError("unknown option '" + name + "' (--help shows all)" + did_you_mean(name, known));
 }
 
-void add_assignments(const std::vector<std::string>& assignments,
-                     std::map<std::string, std::string>& settings) {
+void add_assignments(const std::vector<std::string>& assignments, OptionTexts& settings) {
   for (const std::string& text : assignments) {
     const size_t dot = text.find('.'), equals = text.find('=');
     if (dot == std::string::npos || equals == std::string::npos || equals < dot)
@@ -119,7 +120,7 @@ void print_json_list() {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Analysis& a : analyses()) {
     nlohmann::ordered_json options = nlohmann::ordered_json::array();
-    for (const AnalysisOption& option : a.options)
+    for (const AnalysisOption& option : a.options.rows())
       options.push_back({{"name", a.name + "." + option.name},
                          {"default", option.standard},
                          {"meaning", option.meaning},
@@ -137,7 +138,7 @@ void print_list() {
   for (const Analysis& a : analyses()) {
     fmt::print("{:<14} {}\n{:<14} cost: {}{}\n", a.name, a.question, "", a.cost,
                a.quick ? "" : " (with --full or --only)");
-    for (const AnalysisOption& option : a.options)
+    for (const AnalysisOption& option : a.options.rows())
       fmt::print("{:<14} --set {}.{}={}  {}{}\n", "", a.name, option.name, option.standard,
                  option.meaning, option.choices.empty() ? "" : ": " + join(option.choices));
   }
@@ -177,7 +178,7 @@ std::vector<Job> make_jobs(const Options& o, const Study& study) {
     if (o.only.empty() && !what_lacks(*analysis, input).empty()) continue;
     const auto subjects = static_cast<double>(input.subjects.size());
     if (o.along) {
-      jobs.push_back({analysis->name + "-along", along_key(*analysis, input), 0,
+      jobs.push_back({along_name(*analysis), along_key(*analysis, input), 0,
                       [analysis](const AnalysisInput& in) { return along_section(*analysis, in); },
                       input});
       for (const Subject& subject : input.subjects)
@@ -304,6 +305,14 @@ std::vector<std::string> stale_sections(const Study& study) {
   return stale;
 }
 
+// Sections as the table of analyses has them, then those along a training.
+std::vector<std::string> page_order() {
+  std::vector<std::string> names;
+  for (const Analysis& analysis : analyses()) names.push_back(analysis.name);
+  for (const Analysis& analysis : analyses()) names.push_back(along_name(analysis));
+  return names;
+}
+
 int run(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) return 0;
@@ -326,6 +335,7 @@ int run(int argc, char** argv) {
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   study.header.commands = {command};
+  study.header.order = page_order();
   keep_earlier(study.report, study.header);
   study.header.stale = stale_sections(study);
   std::vector<std::string> kept = study.header.stale;

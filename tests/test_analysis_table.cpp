@@ -2,10 +2,12 @@
 // comparisons, shared values.
 #include <doctest/doctest.h>
 
+#include <any>
 #include <cmath>
+#include <optional>
 #include <set>
 
-#include "analysis/study/analysis.h"
+#include "analysis/registry.h"
 #include "analysis/study/compare.h"
 #include "analysis/study/study.h"
 
@@ -13,17 +15,46 @@ using namespace passband;
 
 namespace {
 
+enum class Estimator { unbiased, biased };
+
+struct Shared {
+  double width = 0.4;
+};
+
+struct SampleOptions : Shared {
+  Estimator estimator = Estimator::unbiased;
+  int64_t count = 8;
+  bool shuffle = false;
+  std::vector<double> bands = {0.1, 0.5};
+  std::optional<double> decay;
+};
+
+Section sample_section(const AnalysisInput& input, const SampleOptions& options) {
+  return {.finding = std::to_string(input.subjects.size()) +
+                     (options.estimator == Estimator::biased ? ", biased" : "")};
+}
+
 Analysis sample() {
+  const Option<Shared> width = {"width", &Shared::width, "how wide"};
   return {.name = "sample",
+          .title = "A sample",
           .question = "What?",
           .cost = "time: none; memory: none",
-          .options = {{"estimator", "unbiased", "which", {"unbiased", "biased"}},
-                      {"count", "8", "how many"},
-                      {"shuffle", "false", "whether"},
-                      {"bands", "0.1,0.5", "where"}},
-          .run = [](const AnalysisInput& input) {
-            return Section{.name = "sample", .finding = std::to_string(input.subjects.size())};
-          }};
+          .options = options_of<SampleOptions>(
+              {{"estimator",
+                &SampleOptions::estimator,
+                "which",
+                {{"unbiased", Estimator::unbiased}, {"biased", Estimator::biased}}},
+               {"count", &SampleOptions::count, "how many"},
+               {"shuffle", &SampleOptions::shuffle, "whether"},
+               {"bands", &SampleOptions::bands, "where"},
+               {"decay", &SampleOptions::decay, "how much, or run", "run"},
+               width}),
+          .run = sample_section};
+}
+
+SampleOptions options_in(const AnalysisInput& input) {
+  return std::any_cast<SampleOptions>(input.options);
 }
 
 Subject subject(const std::string& label) { return {.label = label}; }
@@ -39,27 +70,50 @@ TEST_CASE("every analysis has a name of its own, a question, a cost and valid de
     CHECK(analysis.cost.starts_with("time: "));
     CHECK(analysis.cost.find("; memory: ") != std::string::npos);
     CHECK(analysis.work > 0);
+    CHECK(!analysis.title.empty());
     CHECK(analysis.run);
-    std::map<std::string, std::string> defaults;
-    for (const AnalysisOption& option : analysis.options) {
+    CHECK(analysis.run.options() == analysis.options.type());
+    OptionTexts defaults;
+    for (const AnalysisOption& option : analysis.options.rows()) {
       CHECK(!option.meaning.empty());
       defaults[analysis.name + "." + option.name] = option.standard;
     }
+    CHECK(defaults.size() == analysis.options.rows().size());
     CHECK_NOTHROW(with_settings({}, analysis, defaults));
   }
 }
 
-TEST_CASE("settings are the defaults, then what was given, by kind") {
+TEST_CASE("settings are the defaults, then what was given, as text and by kind") {
   const AnalysisInput plain = with_settings({}, sample());
-  CHECK(plain.text("estimator") == "unbiased");
-  CHECK(plain.whole("count") == 8);
-  CHECK(plain.numbers("bands") == std::vector<double>{0.1, 0.5});
-  const AnalysisInput given = with_settings(
-      {}, sample(),
-      {{"sample.count", "3"}, {"sample.shuffle", "on"}, {"other.count", "no number"}});
-  CHECK(given.whole("count") == 3);
-  CHECK(given.flag("shuffle"));
-  CHECK_THROWS_AS(given.text("undeclared"), Error);
+  CHECK(plain.settings == OptionTexts{{"estimator", "unbiased"},
+                                      {"count", "8"},
+                                      {"shuffle", "off"},
+                                      {"bands", "0.1,0.5"},
+                                      {"decay", "run"},
+                                      {"width", "0.4"}});
+  CHECK(options_in(plain).estimator == Estimator::unbiased);
+  CHECK(options_in(plain).count == 8);
+  CHECK(options_in(plain).bands == std::vector<double>{0.1, 0.5});
+  CHECK(!options_in(plain).decay);
+  const AnalysisInput given = with_settings({}, sample(),
+                                            {{"sample.count", "3e1"},
+                                             {"sample.shuffle", "true"},
+                                             {"sample.estimator", "biased"},
+                                             {"sample.bands", "1,-2.5"},
+                                             {"sample.decay", "0.5"},
+                                             {"sample.width", "2"},
+                                             {"other.count", "no number"}});
+  CHECK(given.settings.at("count") == "3e1");
+  CHECK(options_in(given).count == 30);
+  CHECK(options_in(given).shuffle);
+  CHECK(options_in(given).estimator == Estimator::biased);
+  CHECK(options_in(given).bands == std::vector<double>{1, -2.5});
+  CHECK(options_in(given).decay == 0.5);
+  CHECK(options_in(given).width == 2);
+  CHECK(run_analysis(sample(), with_settings({.subjects = {subject("vit")}}, sample(),
+                                             {{"sample.estimator", "biased"}}))
+            .finding == "1, biased");
+  CHECK_THROWS_AS(sample().run(AnalysisInput{}), Error);
 }
 
 TEST_CASE("an option that is unknown or does not fit names the nearest and the rule") {
@@ -69,12 +123,23 @@ TEST_CASE("an option that is unknown or does not fit names the nearest and the r
   };
   refuse("sample.estimater", "biased", "did you mean \"sample.estimator\"");
   refuse("sample.estimator", "biasd", "did you mean \"biased\"");
-  refuse("sample.count", "many", "not a number");
+  refuse("sample.count", "many", "--set sample.count: \"many\" is not a number (how many)");
+  refuse("sample.count", "2.5", "not a whole number");
   refuse("sample.shuffle", "perhaps", "not true or false");
-  const AnalysisInput fractional = with_settings({}, sample(), {{"sample.count", "2.5"}});
-  CHECK_THROWS_WITH_AS(fractional.whole("count"), doctest::Contains("whole"), UsageError);
+  refuse("sample.bands", "0.1,x", "not a list of numbers");
+  refuse("sample.decay", "x", "not run or a number");
   CHECK_THROWS_WITH_AS(find_analysis("calibratoin"), doctest::Contains("\"calibration\""),
                        UsageError);
+}
+
+TEST_CASE("a default in words that mean another value than the struct's is refused") {
+  const auto table = [](const std::string& words) {
+    return options_of<SampleOptions>(
+        {Option<SampleOptions>("shuffle", &SampleOptions::shuffle, "whether").written(words)});
+  };
+  CHECK(table("false").rows().at(0).standard == "false");
+  CHECK_THROWS_AS(table("true"), Error);
+  CHECK_THROWS_AS(table("none"), Error);
 }
 
 TEST_CASE("progress of parts adds up to the whole") {
@@ -116,8 +181,11 @@ TEST_CASE("a network an analysis does not apply to is left out, with the reason"
   };
   AnalysisInput input;
   input.subjects = {subject("vit"), subject("resnet")};
+  input = with_settings(std::move(input), analysis);
   const Section some = run_analysis(analysis, input);
   CHECK(some.finding == "1");
+  CHECK(some.name == "sample");
+  CHECK(some.title == "A sample");
   CHECK(some.question == analysis.question);
   CHECK(some.cost == analysis.cost);
   CHECK(some.caveats == std::vector<std::string>{"Left out: resnet: it has no attention."});

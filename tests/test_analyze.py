@@ -113,6 +113,19 @@ class Analyze(unittest.TestCase):
         self.assertIn("accuracy", [entry["key"] for entry in summary["headline"]])
         self.assertIn("shape_bias", summary["sections"]["shape-bias"]["values"])
 
+    def test_the_page_and_the_summary_have_the_order_of_the_list(self):
+        for only in ("confusion,lesion", "variance,calibration,cka"):
+            self.report("--only", only, "--images", 40)
+        self.report("--along", "--only", "variance", "--images", 40)
+        listed = [entry["name"] for entry in json.loads(self.analyze("--list", "--json").stdout)]
+        wanted = [name for name in listed
+                  if name in ("confusion", "lesion", "variance", "calibration", "cka")]
+        self.assertEqual(len(wanted), 5)
+        wanted.append("variance-along")
+        self.assertEqual(list(self.summary()["sections"]), wanted)
+        shown = re.findall(r'<section[^>]* id="([^"]+)"', self.page(self.run_dir))
+        self.assertEqual([name for name in shown if name in wanted], wanted)
+
     def test_a_second_call_keeps_what_is_there_and_computes_what_changed(self):
         only = ["--only", "calibration,shape-bias", "--images", 60]
         self.report(*only)

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "analysis/decisions/robustness.h"
-#include "analysis/loss/loss_sections.h"
+#include "analysis/registry.h"
 #include "data/augment.h"
 #include "models/weights.h"
 #include "tensor/cpu/parallel.h"

@@ -7,7 +7,7 @@
 #include <numbers>
 
 #include "analysis/loss/hessian.h"
-#include "analysis/loss/loss_sections.h"
+#include "analysis/registry.h"
 #include "models/vit.h"
 #include "nn/context.h"
 #include "tensor/ops/matmul.h"

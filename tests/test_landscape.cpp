@@ -7,7 +7,7 @@
 #include <numbers>
 
 #include "analysis/loss/landscape.h"
-#include "analysis/loss/loss_sections.h"
+#include "analysis/registry.h"
 #include "analysis/report/contour.h"
 #include "analysis/report/svg.h"
 #include "analysis/report/table.h"
@@ -156,14 +156,14 @@ TEST_CASE("an interrupted landscape goes on where it stopped") {
   const TemporaryFolder folder;
   const Dataset data = random_pictures(6, 2, 3, 4);
   LinearModel model = random_linear_model(2, 3, 8);
-  LandscapeOptions options{.first = landscape_direction(model.store(), 1, FilterNorm::filter),
-                           .partial = folder / "points"};
+  LandscapeTask options{.first = landscape_direction(model.store(), 1, FilterNorm::filter),
+                        .partial = folder / "points"};
   std::vector<LandscapePoint> whole = landscape_grid({-1, -0.5, 0, 0.5, 1}, {});
   measure_landscape(model, batches_of(data, 2, 6), options, whole);
   std::filesystem::remove(options.partial);
 
   const std::vector<double> before = model.store().values().values();
-  LandscapeOptions stopping = options;
+  LandscapeTask stopping = options;
   stopping.progress = Progress([](const Progress::Report& r) {
     if (r.count == 2) throw Interrupted();
   });
@@ -176,7 +176,7 @@ TEST_CASE("an interrupted landscape goes on where it stopped") {
   CHECK(std::ranges::count(rest, true, &LandscapePoint::done) == 2);
   rest = landscape_grid({-1, -0.5, 0, 0.5, 1}, {});
   std::vector<std::pair<int64_t, bool>> told;  // points done, and whether they were found
-  LandscapeOptions going_on = options;
+  LandscapeTask going_on = options;
   going_on.progress =
       Progress([&](const Progress::Report& r) { told.emplace_back(r.count, r.kept); });
   measure_landscape(model, batches_of(data, 2, 6), going_on, rest);

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "analysis/loss/lesion.h"
-#include "analysis/loss/loss_sections.h"
+#include "analysis/registry.h"
 #include "nn/context.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/test_analysis_models.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/registry.h"
 #include "analysis/relevance/lambda_maps.h"
-#include "analysis/study/analysis.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 

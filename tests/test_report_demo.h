@@ -92,7 +92,6 @@ inline Section variance_section() {
   return {
       .name = "variance",
       .title = "Variance of feature maps along depth",
-      .order = 30,
       .question = "Do attention blocks smooth their feature maps while convolutions sharpen them?",
       .figures = {{.name = "variance",
                    .title = "Spatial variance of each block\u2019s output, "
@@ -138,7 +137,6 @@ inline Section fourier_section() {
   return {
       .name = "fourier",
       .title = "Frequencies that each block passes",
-      .order = 20,
       .question = "Does self-attention behave like a low-pass filter?",
       .figures = {{.name = "fourier",
                    .title = "Log amplitude of feature maps relative to the zero frequency.",
@@ -193,7 +191,6 @@ inline Section cka_section() {
   small.heatmap->values[5 * 16 + 9] = std::nan("");
   return {.name = "cka",
           .title = "Similarity of layers",
-          .order = 10,
           .question =
               "Which layers represent the pictures alike: does the "
               "network work in stages, or uniformly?",
@@ -243,7 +240,6 @@ inline Section calibration_section() {
   return {
       .name = "calibration",
       .title = "Honesty of the confidences",
-      .order = 60,
       .question = "When the network says 80 %, is it right four times out of five?",
       .figures = {plot::reliability_figure("reliability",
                                            "Accuracy against confidence on 10\u202f000 test "
@@ -310,7 +306,6 @@ inline Section rollout_section() {
     }
   return {.name = "rollout",
           .title = "Where attention comes from",
-          .order = 50,
           .question = "Which places of the picture reach the decision?",
           .figures = {{.name = "rollout",
                        .title = "Attention rollout on test pictures, heads fused three ways.",
@@ -340,7 +335,6 @@ inline Section noise_section() {
   return {
       .name = "noise",
       .title = "Noise of one frequency",
-      .order = 40,
       .question = "Which frequencies hurt?",
       .figures = {{.name = "noise",
                    .title = "Loss of accuracy under noise limited to one frequency band.",
@@ -392,7 +386,6 @@ inline Section lesion_section() {
   return {
       .name = "lesion",
       .title = "What breaks when a unit goes",
-      .order = 70,
       .question = "Which units matter?",
       .figures =
           {{.name = "lesion",

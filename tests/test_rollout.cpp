@@ -67,7 +67,8 @@ std::vector<double> unit(int64_t size, int64_t at) {
 // What a layer does to relevance, as a matrix: the unit vectors are carried down side by side.
 Transport attention_transport(const TapSite& site, int64_t heads,
                               const std::vector<float>& probabilities,
-                              const std::vector<float>& gradients, const RolloutOptions& options) {
+                              const std::vector<float>& gradients,
+                              const AttentionStepOptions& options) {
   const int64_t places = site.prefix + site.height * site.width;
   const int64_t tokens =
       site.prefix + (site.window > 0 ? site.window * site.window : site.height * site.width);

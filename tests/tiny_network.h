@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "analysis/study/analysis.h"
+#include "analysis/registry.h"
 #include "models/model.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/conv.h"

@@ -1,11 +1,11 @@
-// Section: how does the network bear pictures that got worse?
+#include "analysis/decisions/robustness_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "analysis/decisions/robustness.h"
-#include "analysis/loss/loss_sections.h"
 
 namespace passband {
 namespace {
@@ -144,27 +144,20 @@ void add_results(const Subject& subject, const CorruptionScores& scores, size_t 
 
 }  // namespace
 
-std::vector<AnalysisOption> robustness_options() {
-  return {{"extra", "on", "also the four extra corruptions"},
-          {"files", "none",
-           "folder of CIFAR-10-C or CIFAR-100-C (.npy), in place of pictures made here"},
-          {"seed", "1", "of the random corruptions"}};
-}
-
-Section robustness_section(const AnalysisInput& input) {
-  Section section{.name = "robustness", .title = "Robustness to corruptions", .order = 240};
+Section robustness_section(const AnalysisInput& input, const RobustnessOptions& options) {
+  Section section;
   std::optional<CorruptionFiles> files;
-  if (input.text("files") != "none") files.emplace(input.text("files"));
-  const auto seed = static_cast<uint64_t>(input.whole("seed"));
-  const CorruptionOptions options{.images = input.images_or(100),
-                                  .seed = seed,
-                                  .extra = input.flag("extra"),
-                                  .files = files ? &*files : nullptr,
-                                  .progress = input.progress};
+  if (options.files) files.emplace(*options.files);
+  const int64_t images = input.images_or(100);
   const std::vector<CorruptionScores> scores =
-      measure_corruptions(input.subjects, *input.data, options);
+      measure_corruptions(input.subjects, *input.data,
+                          {.images = images,
+                           .seed = options.seed,
+                           .extra = options.extra,
+                           .files = files ? &*files : nullptr,
+                           .progress = input.progress});
   const auto pictures =
-      static_cast<double>(std::min(options.images, files ? files->count() : input.data->count));
+      static_cast<double>(std::min(images, files ? files->count() : input.data->count));
   section.figures = {kinds_figure(input.subjects, scores, pictures),
                      severity_figure(input.subjects, scores)};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
@@ -174,7 +167,7 @@ Section robustness_section(const AnalysisInput& input) {
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   if (!files) {
     section.figures.push_back(
-        gallery(*input.data, input.subjects.front().model->options().image_size, 0, seed));
+        gallery(*input.data, input.subjects.front().model->options().image_size, 0, options.seed));
     section.figures.back().alt = "What the corruptions look like.";
   }
   section.reading =
@@ -183,14 +176,14 @@ Section robustness_section(const AnalysisInput& input) {
       "frequencies, blur takes them away: convolutions suffer more from the former, attention from "
       "the latter, if the networks differ as published.";
   section.caveats.push_back(
-      files ? fmt::format("{} pictures of each kind and severity from {}.", pictures,
-                          input.text("files"))
-            : fmt::format(
-                  "{} test pictures, corrupted by our own code from the published parameters "
-                  "(Hendrycks and Dietterich, 2019). Frost is drawn, not photographed, so its "
-                  "numbers do not compare with published ones; the others use other random numbers "
-                  "than the published files.",
-                  pictures));
+      files
+          ? fmt::format("{} pictures of each kind and severity from {}.", pictures, *options.files)
+          : fmt::format(
+                "{} test pictures, corrupted by our own code from the published parameters "
+                "(Hendrycks and Dietterich, 2019). Frost is drawn, not photographed, so its "
+                "numbers do not compare with published ones; the others use other random numbers "
+                "than the published files.",
+                pictures));
   return section;
 }
 

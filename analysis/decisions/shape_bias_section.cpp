@@ -1,10 +1,9 @@
-// Section: does the network go by shape or by texture?
+#include "analysis/decisions/shape_bias_section.h"
+
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "analysis/decisions/shape_bias.h"
-#include "analysis/study/analysis.h"
 #include "analysis/study/compare.h"
 #include "tensor/ops/shape.h"
 
@@ -13,19 +12,14 @@ namespace {
 
 constexpr int64_t kExamples = 8;
 
-Pool pool_of(const std::string& word) {
-  return word == "sum" ? Pool::sum : word == "max" ? Pool::max : Pool::mean;
-}
-
 std::string share_text(double share) {
   return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "undecided";
 }
 
-ConflictPictures pictures_of(const AnalysisInput& input) {
-  if (!input.text("folder").empty())
-    return folder_conflicts(input.text("folder"), input.text("mapping"), *input.data);
-  return shapes_conflicts(*input.data, input.images_or(2000),
-                          static_cast<uint64_t>(input.whole("seed")));
+ConflictPictures pictures_of(const AnalysisInput& input, const ShapeBiasOptions& options) {
+  if (!options.folder.empty())
+    return folder_conflicts(options.folder, options.mapping, *input.data);
+  return shapes_conflicts(*input.data, input.images_or(2000), options.seed);
 }
 
 struct Answers {
@@ -159,27 +153,15 @@ void add_values(Section& section, const Subject& subject, const CueDecisions& co
 
 }  // namespace
 
-bool brings_stimuli(const AnalysisInput& input) {
-  const auto folder = input.settings.find("folder");
-  return folder != input.settings.end() && !folder->second.empty();
-}
-
-std::string lacks_conflicts(const AnalysisInput& input) {
-  if (input.data->name == "shapes" || brings_stimuli(input)) return {};
-  return "It needs networks trained on the built-in set shapes, or a folder of stimuli: --set "
-         "shape-bias.folder=PATH.";
-}
-
-Section shape_bias_section(const AnalysisInput& input) {
-  Section section{.name = "shape-bias", .title = "Shape or texture", .order = 75};
-  const ConflictPictures conflicts = pictures_of(input);
-  const Pool pool = pool_of(input.text("pool"));
+Section shape_bias_section(const AnalysisInput& input, const ShapeBiasOptions& options) {
+  Section section;
+  const ConflictPictures conflicts = pictures_of(input, options);
   std::vector<Answers> answers;
   std::vector<double> biases;
   const auto count = static_cast<int64_t>(input.subjects.size());
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    answers.push_back(answers_of(subject, conflicts, pool, input.part_of(s)));
+    answers.push_back(answers_of(subject, conflicts, options.pool, input.part_of(s)));
     biases.push_back(answers.back().counts.bias());
     add_values(section, subject, answers.back().counts);
   }

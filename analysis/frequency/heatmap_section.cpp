@@ -1,5 +1,5 @@
-// Section: the Fourier heat map of Yin et al. (NeurIPS 2019): error for each frequency of a fixed
-// perturbation.
+#include "analysis/frequency/heatmap_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +7,6 @@
 
 #include "analysis/frequency/frequency_noise.h"
 #include "analysis/study/picture_batch.h"
-#include "analysis/study/representation_sections.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
@@ -27,9 +26,9 @@ struct FrequencyGrid {
   }
 };
 
-FrequencyGrid grid_for(const AnalysisInput& input, int64_t image_side) {
-  FrequencyGrid grid{.step = std::max<int64_t>(1, input.whole("step"))};
-  const int64_t wanted = input.whole("reach");
+FrequencyGrid grid_for(const HeatmapOptions& options, int64_t image_side) {
+  FrequencyGrid grid{.step = std::max<int64_t>(1, options.step)};
+  const int64_t wanted = options.reach;
   grid.reach = (wanted > 0 ? std::min(wanted, image_side / 2) : image_side / 2) / grid.step;
   return grid;
 }
@@ -59,20 +58,19 @@ struct HeatmapResult {
   double clean = 0;           // %
 };
 
-HeatmapResult measure_heatmap(const Model& model, const AnalysisInput& input, int64_t images,
+HeatmapResult measure_heatmap(const Model& model, const Dataset& data,
+                              const std::vector<int64_t>& all, const FrequencyGrid& grid,
                               double norm, const Progress& progress) {
   const int64_t side = model.options().image_size;
-  HeatmapResult result{.grid = grid_for(input, side)};
-  const FrequencyGrid& grid = result.grid;
+  HeatmapResult result{.grid = grid};
   const int64_t cells = grid.side() * grid.side(), half = cells / 2 + 1;
-  const std::vector<int64_t> all = spread_indices(input.data->count, images);
   const auto total = static_cast<int64_t>(all.size());
   std::vector<int64_t> wrong(static_cast<size_t>(half));
   int64_t wrong_clean = 0;
   for (int64_t first = 0; first < total; first += kHeatmapBatch) {
     const int64_t size = std::min(kHeatmapBatch, total - first);
     const PictureBatch batch =
-        load_batch(model, *input.data, {all.begin() + first, all.begin() + first + size});
+        load_batch(model, data, {all.begin() + first, all.begin() + first + size});
     wrong_clean += size - count_correct(model, batch, batch.images);
     for (int64_t cell = 0; cell < half; ++cell) {
       const int64_t v = (cell / grid.side() - grid.reach) * grid.step,
@@ -81,7 +79,7 @@ HeatmapResult measure_heatmap(const Model& model, const AnalysisInput& input, in
       const Tensor wave =
           flipped(basis, batch.indices, norm, static_cast<uint64_t>(cell)).to(model.device());
       wrong[static_cast<size_t>(cell)] +=
-          size - count_correct(model, batch, add_clipped(*input.data, batch.images, wave));
+          size - count_correct(model, batch, add_clipped(data, batch.images, wave));
       progress(first * half + size * (cell + 1), total * half, "pictures");
     }
   }
@@ -153,9 +151,9 @@ std::string finding(const std::string& label, const Thirds& t, double clean) {
 
 }  // namespace
 
-Section heatmap_section(const AnalysisInput& input) {
-  const int64_t images = std::min(input.images_or(input.whole("images")), input.data->count);
-  Section section{.name = "heatmap", .title = "Fourier heat map", .order = 26};
+Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& options) {
+  const int64_t images = std::min(input.images_or(options.images), input.data->count);
+  Section section;
   plot::Figure figure{
       .name = "heatmap",
       .title = "Error on pictures with one wave added, for each of its frequencies.",
@@ -164,9 +162,11 @@ Section heatmap_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const int64_t side = subject.model->options().image_size;
-    norm = input.number("norm") > 0 ? input.number("norm") : standard_norm(side);
+    norm = options.norm > 0 ? options.norm : standard_norm(side);
     const Progress part = input.part_of(s);
-    const HeatmapResult result = measure_heatmap(*subject.model, input, images, norm, part);
+    const HeatmapResult result =
+        measure_heatmap(*subject.model, *input.data, spread_indices(input.data->count, images),
+                        grid_for(options, side), norm, part);
     figure.panels.push_back(heatmap_panel(subject.label, result));
     const Thirds t = thirds(result, side);
     section.finding += (s > 0 ? " " : "") + finding(subject.label, t, result.clean);
@@ -192,7 +192,7 @@ Section heatmap_section(const AnalysisInput& input) {
       "{} test pictures for each wave. A wave has L2 norm {:.1f} per channel in units of the pixel "
       "range, a random sign per picture and channel, and the sum is clipped to valid pixels. "
       "Measured in steps of {} frequencies; (u, v) and (-u, -v) are the same wave.",
-      images, norm, input.whole("step"))};
+      images, norm, options.step)};
   return section;
 }
 

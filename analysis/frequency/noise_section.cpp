@@ -1,29 +1,17 @@
-// Section: which frequencies of noise does the network stumble over?
+#include "analysis/frequency/noise_section.h"
+
 #include <fmt/format.h>
 
 #include <cmath>
 #include <numbers>
 
-#include "analysis/frequency/frequency_noise.h"
 #include "analysis/study/picture_batch.h"
-#include "analysis/study/representation_sections.h"
 #include "tensor/ops/pointwise.h"
 
 namespace passband {
 namespace {
 
 constexpr int64_t kNoiseBatch = 250;
-
-struct NoiseOptions {
-  std::vector<double> centres;  // in units of pi
-  double half_width, epsilon;
-  BandShape shape;
-};
-
-NoiseOptions noise_options(const AnalysisInput& input) {
-  return {input.numbers("frequencies"), input.number("half_width"), input.number("epsilon"),
-          input.text("ring") == "park_kim" ? BandShape::park_kim : BandShape::symmetric};
-}
 
 // Correct answers among `count` pictures.
 struct NoiseCounts {
@@ -133,10 +121,9 @@ std::string finding(const std::string& label, const NoiseOptions& options,
 
 }  // namespace
 
-Section noise_section(const AnalysisInput& input) {
+Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
   const int64_t images = std::min(input.images_or(1000), input.data->count);
-  const NoiseOptions options = noise_options(input);
-  Section section{.name = "noise", .title = "Noise of one frequency", .order = 24};
+  Section section;
   plot::Figure figure{.name = "noise",
                       .title = "Change of accuracy when noise of one frequency band is added.",
                       .columns = 2};

@@ -1,12 +1,9 @@
-// Section: how sharply is the loss curved, and in how many directions does it bend down?
+#include "analysis/loss/hessian_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-
-#include "analysis/loss/loss_sections.h"
-#include "data/loader.h"
 
 namespace passband {
 namespace {
@@ -35,50 +32,43 @@ struct Curvature {
   }
 };
 
-const RunDescription* run_of(const AnalysisInput& input, const Subject& subject) {
-  return subject.run ? subject.run.get() : input.subjects.front().run.get();
-}
-
-void measure_minibatches(const AnalysisInput& input, const Subject& subject,
-                         const Progress& progress, Curvature& result) {
-  const int64_t batches = input.whole("minibatches"), size = input.whole("batch");
-  const LossTerms terms = loss_terms(input, subject);
-  const LossBatches source =
-      loss_batches(input, subject, batches * size, size, input.flag("augment"), kSeed);
-  const bool power = input.text("method") == "power";
+void measure_minibatches(const AnalysisInput& input, const HessianOptions& options,
+                         const Subject& subject, const Progress& progress, Curvature& result) {
+  const LossTerms terms = loss_terms(input, options, subject);
+  const LossBatches source = loss_batches(input, subject, options.minibatches * options.batch,
+                                          options.batch, options.augment, kSeed);
+  const bool power = options.method == EigenvalueMethod::power;
   for (int64_t i = 0; i < source.count(); ++i) {
     const BatchHessian hessian(*subject.model, source.batch(i), terms);
-    const TopOptions options{.count = input.whole("top"),
-                             .steps = power ? 100 : input.whole("top_steps"),
-                             .tolerance = power ? 1e-3 : input.number("tolerance"),
-                             .seed = static_cast<uint64_t>(i)};
+    const TopOptions search{.count = options.top,
+                            .steps = power ? 100 : options.top_steps,
+                            .tolerance = power ? 1e-3 : options.tolerance,
+                            .seed = static_cast<uint64_t>(i)};
     const TopEigenvalues top =
-        power ? power_iteration(hessian.map(), options) : top_eigenvalues(hessian.map(), options);
+        power ? power_iteration(hessian.map(), search) : top_eigenvalues(hessian.map(), search);
     result.top.insert(result.top.end(), top.values.begin(), top.values.end());
     result.converged = result.converged && top.converged;
     progress(i + 1, source.count(), "minibatches");
   }
 }
 
-void measure_full_batch(const AnalysisInput& input, const Subject& subject,
-                        const Progress& progress, Curvature& result) {
-  const int64_t probes = input.whole("probes"), steps = input.whole("steps"),
-                more = input.whole("trace_probes");
-  const LossTerms terms = loss_terms(input, subject);
+void measure_full_batch(const AnalysisInput& input, const HessianOptions& options,
+                        const Subject& subject, const Progress& progress, Curvature& result) {
+  const LossTerms terms = loss_terms(input, options, subject);
   const LossBatches source =
       loss_batches(input, subject, input.images_or(256), kGraphPictures, false, kSeed);
-  const SymmetricMap map =
-      hessian_over(*subject.model, source, terms, progress, probes * steps + more);
+  const SymmetricMap map = hessian_over(*subject.model, source, terms, progress,
+                                        options.probes * options.steps + options.trace_probes);
   std::vector<double> samples;
-  for (int64_t i = 0; i < probes; ++i) {
+  for (int64_t i = 0; i < options.probes; ++i) {
     const RandomKey key{kSeed, static_cast<uint64_t>(i), site_of("hessian.probe")};
     const Krylov space =
-        lanczos(map, rademacher_vector(map.size, map.dtype, key, map.device), steps);
+        lanczos(map, rademacher_vector(map.size, map.dtype, key, map.device), options.steps);
     result.probes.push_back(ritz(space));
     // The first entry of T is the Rayleigh quotient of the probe.
     samples.push_back(static_cast<double>(map.size) * space.diagonal.front());
   }
-  const TraceEstimate further = trace(map, more, kSeed);
+  const TraceEstimate further = trace(map, options.trace_probes, kSeed);
   samples.insert(samples.end(), further.samples.begin(), further.samples.end());
   result.trace = estimate_of(std::move(samples));
 }
@@ -119,7 +109,7 @@ plot::Figure minibatch_figure(const std::vector<Curvature>& all) {
   return figure;
 }
 
-plot::Figure density_figure(const std::vector<Curvature>& all, const std::string& kernel) {
+plot::Figure density_figure(const std::vector<Curvature>& all, DensityWidth kernel) {
   plot::Panel panel{.x = {.label = "eigenvalue of the full batch"},
                     .y = {.label = "density", .scale = plot::Scale::log10}};
   double low = 0, high = 0, floor = 1;
@@ -128,7 +118,8 @@ plot::Figure density_figure(const std::vector<Curvature>& all, const std::string
   const double relative = std::max(1e-12, (high - low) / 100);
   const std::vector<double> x = spaced(low - 4 * relative, high + 4 * relative, 1000);
   for (size_t i = 0; i < all.size(); ++i) {
-    const double width = kernel == "pyhessian" ? pyhessian_width(all[i].probes) : relative;
+    const double width =
+        kernel == DensityWidth::pyhessian ? pyhessian_width(all[i].probes) : relative;
     std::vector<double> y = density_at(x, all[i].probes, width);
     floor = 1e-6 * std::ranges::max(y);
     for (double& value : y) value = std::max(value, floor);
@@ -185,70 +176,16 @@ void add_values(const Curvature& c, const std::string& subject, std::vector<Repo
 
 }  // namespace
 
-LossTerms loss_terms(const AnalysisInput& input, const Subject& subject) {
-  const RunDescription* run = run_of(input, subject);
-  LossTerms terms;
-  if (run) {
-    terms.smoothing = run->smoothing;
-    terms.decay = run->loss_decay;
-    terms.decay_all = run->decay_all;
-  }
-  if (input.text("decay") != "run") terms.decay = input.number("decay");
-  if (input.text("decay_rule") == "norms") terms.rule = LossTerms::Decay::norms;
-  return terms;
-}
-
-LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count,
-                         int64_t batch_size, bool augmented, uint64_t seed) {
-  LossBatches result{.data = input.train ? input.train : input.data,
-                     .batch_size = batch_size,
-                     .image_size = subject.model->options().image_size,
-                     .device = subject.model->device(),
-                     .augmented = augmented,
-                     .key = {seed, 0, site_of("loss.augment")}};
-  result.indices = epoch_order(result.data->count, seed, 0);
-  result.indices.resize(static_cast<size_t>(std::min(count, result.data->count)));
-  if (const RunDescription* run = run_of(input, subject)) {
-    result.augment.pad = run->crop_padding;
-    result.augment.crop_mode = run->crop_mode == "reflect" ? CropMode::reflect : CropMode::zero;
-    result.augment.flip = static_cast<float>(run->hflip);
-    result.augment.cutout = run->cutout;
-  }
-  return result;
-}
-
-std::vector<AnalysisOption> hessian_options() {
-  return {{"minibatches", "8", "minibatches of the spectrum of largest eigenvalues"},
-          {"batch", "16", "pictures of a minibatch"},
-          {"top", "5", "eigenvalues of each minibatch"},
-          {"method", "lanczos", "how they are found; power: as PyHessian", {"lanczos", "power"}},
-          {"top_steps", "24", "Lanczos steps for each minibatch at most"},
-          {"tolerance", "0.02", "residual of a minibatch eigenvalue relative to the largest"},
-          {"augment", "on", "minibatches are cropped and flipped as in training"},
-          {"decay", "run", "weight decay in the loss: run, or a number"},
-          {"decay_rule",
-           "squared",
-           "squared: half the sum of squares; norms: unsquared, as Park and Kim's script",
-           {"squared", "norms"}},
-          {"steps", "15", "Lanczos steps on the full batch"},
-          {"probes", "1", "random starts of the spectral density"},
-          {"trace_probes", "3", "further probes of the trace"},
-          {"kernel",
-           "relative",
-           "width of the density: a hundredth of the range, or as PyHessian",
-           {"relative", "pyhessian"}}};
-}
-
-Section hessian_section(const AnalysisInput& input) {
-  Section section{.name = "hessian", .title = "Curvature of the loss", .order = 200};
+Section hessian_section(const AnalysisInput& input, const HessianOptions& options) {
+  Section section;
   std::vector<Curvature> all;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const Progress progress = input.part_of(s);
     Curvature& c = all.emplace_back(
         Curvature{.label = subject.label, .parameters = subject.model->store().parameter_count()});
-    measure_minibatches(input, subject, progress.part(0, 2), c);
-    measure_full_batch(input, subject, progress.part(1, 2), c);
+    measure_minibatches(input, options, subject, progress.part(0, 2), c);
+    measure_full_batch(input, options, subject, progress.part(1, 2), c);
     add_values(c, s == 0 ? std::string() : subject.label, section.values);
     section.arrays.push_back({fmt::format("hessian-minibatches-{}", s + 1),
                               {static_cast<int64_t>(c.top.size())},
@@ -258,7 +195,7 @@ Section hessian_section(const AnalysisInput& input) {
       section.caveats.push_back(
           c.label + ": some minibatch eigenvalues had not settled; raise hessian.top_steps.");
   }
-  section.figures = {minibatch_figure(all), density_figure(all, input.text("kernel"))};
+  section.figures = {minibatch_figure(all), density_figure(all, options.kernel)};
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
       "An eigenvalue is the curvature of the loss along one direction of weight space. Large "
@@ -266,7 +203,7 @@ Section hessian_section(const AnalysisInput& input) {
       "away on both sides: a non-convex place. The upper figure shows only the few of largest "
       "magnitude of each minibatch, the lower one all of them, on "
       "a logarithmic scale: most lie at zero.";
-  const LossTerms terms = loss_terms(input, input.subjects.front());
+  const LossTerms terms = loss_terms(input, options, input.subjects.front());
   section.caveats.push_back(
       fmt::format("Cross-entropy with label smoothing {} plus weight decay {} ({}) of networks in "
                   "evaluation mode, on {} pictures. Minibatches of {} are dominated by noise: "
@@ -275,7 +212,7 @@ Section hessian_section(const AnalysisInput& input) {
                   "different networks do not compare exactly.",
                   terms.smoothing, terms.decay,
                   terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
-                  input.train ? "training" : "test", input.whole("batch")));
+                  input.train ? "training" : "test", options.batch));
   return section;
 }
 

@@ -62,7 +62,7 @@ class Displacement {
   Displacement(const Displacement&) = delete;
   Displacement& operator=(const Displacement&) = delete;
 
-  void move(const LandscapePoint& point, const LandscapeOptions& options) {
+  void move(const LandscapePoint& point, const LandscapeTask& options) {
     copy_(store_.values(), origin_);
     if (point.a != 0) add_scaled_(store_.values(), options.first, point.a);
     if (point.b != 0) add_scaled_(store_.values(), options.second, point.b);
@@ -146,7 +146,7 @@ std::vector<LandscapePoint> landscape_grid(const std::vector<double>& sides_a,
   return points;
 }
 
-void measure_landscape(Model& model, const LossBatches& batches, const LandscapeOptions& options,
+void measure_landscape(Model& model, const LossBatches& batches, const LandscapeTask& options,
                        std::vector<LandscapePoint>& points) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = model.options().dtype});

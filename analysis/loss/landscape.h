@@ -38,7 +38,7 @@ struct LandscapePoint {
 std::vector<LandscapePoint> landscape_grid(const std::vector<double>& sides_a,
                                            const std::vector<double>& sides_b);
 
-struct LandscapeOptions {
+struct LandscapeTask {
   Tensor first, second;  // directions (P); `second` undefined where all b are 0
   LossTerms terms;
   // where finished points are kept, so that a later call goes on; empty: nowhere
@@ -49,7 +49,7 @@ struct LandscapeOptions {
 // Fills in what is not done yet. Weights are restored also when it throws. Time: one forward pass
 // per picture and point; memory does not grow with either. Throws DataError when `partial` holds
 // another grid.
-void measure_landscape(Model& model, const LossBatches& batches, const LandscapeOptions& options,
+void measure_landscape(Model& model, const LossBatches& batches, const LandscapeTask& options,
                        std::vector<LandscapePoint>& points);
 
 // Finished points as text, and back: one line "index nll decay accuracy" a point, every digit.

@@ -1,11 +1,10 @@
-// Section: how does the loss rise around the trained network?
+#include "analysis/loss/landscape_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/loss/landscape.h"
-#include "analysis/loss/loss_sections.h"
 #include "analysis/report/contour.h"
 
 namespace passband {
@@ -39,26 +38,23 @@ std::vector<double> losses(const std::vector<LandscapePoint>& points) {
   return result;
 }
 
-Surfaces measure(const AnalysisInput& input, const Subject& subject, size_t index,
-                 const Progress& progress) {
-  const FilterNorm rule =
-      input.text("scaling") == "position" ? FilterNorm::position : FilterNorm::filter;
+Surfaces measure(const AnalysisInput& input, const LandscapeOptions& options,
+                 const Subject& subject, size_t index, const Progress& progress) {
   const ParameterStore& store = subject.model->store();
-  const double reach = input.number("reach");
   Surfaces result{.label = subject.label,
-                  .line = sides(input.whole("line_points"), reach),
-                  .side = sides(input.whole("side_points"), reach)};
+                  .line = sides(options.line_points, options.reach),
+                  .side = sides(options.side_points, options.reach)};
   // Both lines and the plane are places of one plane: one pass, one file of finished points.
   std::vector<LandscapePoint> points = landscape_grid(result.line, {});
   for (const double b : result.line) points.push_back({.b = b});
   const std::vector<LandscapePoint> grid = landscape_grid(result.side, result.side);
   points.insert(points.end(), grid.begin(), grid.end());
   const LossBatches batches = loss_batches(input, subject, input.images_or(128), kSurfaceBatch,
-                                           input.flag("augment"), kPictureSeed);
+                                           options.augment, kPictureSeed);
   measure_landscape(*subject.model, batches,
-                    {.first = landscape_direction(store, kFirstSeed, rule),
-                     .second = landscape_direction(store, kSecondSeed, rule),
-                     .terms = loss_terms(input, subject),
+                    {.first = landscape_direction(store, kFirstSeed, options.scaling),
+                     .second = landscape_direction(store, kSecondSeed, options.scaling),
+                     .terms = loss_terms(input, options, subject),
                      .partial = input.partial_file(fmt::format("landscape-{}", index + 1)),
                      .progress = progress},
                     points);
@@ -154,31 +150,13 @@ void add_results(const Surfaces& s, size_t index, Section& section) {
 
 }  // namespace
 
-std::vector<AnalysisOption> landscape_options() {
-  return {{"side_points", "11",
-           "points of a side of the surface, odd (published: 51, Park and Kim 21)"},
-          {"line_points", "21", "points of each line, odd"},
-          {"reach", "1", "distance from the centre to the sides"},
-          {"scaling",
-           "filter",
-           "filter: Li et al.; position: as Park and Kim's script",
-           {"filter", "position"}},
-          {"augment", "off",
-           "show pictures cropped and flipped as in training, as Park and Kim's script"},
-          {"decay", "run", "weight decay in the loss: run, or a number"},
-          {"decay_rule",
-           "squared",
-           "squared: half the sum of squares; norms: unsquared, as Park and Kim's script",
-           {"squared", "norms"}}};
-}
-
-Section landscape_section(const AnalysisInput& input) {
-  Section section{.name = "landscape", .title = "Loss landscape", .order = 210};
+Section landscape_section(const AnalysisInput& input, const LandscapeOptions& options) {
+  Section section;
   std::vector<Surfaces> all;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
-    all.push_back(measure(input, input.subjects[s], s, input.part_of(s)));
+    all.push_back(measure(input, options, input.subjects[s], s, input.part_of(s)));
     add_results(all.back(), s, section);
-    section.finding += (s > 0 ? " " : "") + sentence(all.back(), input.number("reach"));
+    section.finding += (s > 0 ? " " : "") + sentence(all.back(), options.reach);
   }
   plot::Figure planes{.name = "landscape",
                       .title = "Loss on a plane through the trained weights.",
@@ -198,8 +176,8 @@ Section landscape_section(const AnalysisInput& input) {
                   "not move. The loss includes "
                   "weight decay ({}), which lifts the rim of the surface.",
                   input.images_or(128), input.train ? "training" : "test",
-                  input.flag("augment") ? "augmented" : "not augmented",
-                  loss_terms(input, input.subjects.front()).decay)};
+                  options.augment ? "augmented" : "not augmented",
+                  loss_terms(input, options, input.subjects.front()).decay)};
   return section;
 }
 

@@ -1,11 +1,9 @@
-// Section: which parts does the network need?
+#include "analysis/loss/lesion_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
-
-#include "analysis/loss/lesion.h"
-#include "analysis/loss/loss_sections.h"
 
 namespace passband {
 namespace {
@@ -24,7 +22,8 @@ struct LesionStudy {
   std::vector<Group> groups;  // branches; then what else there is
 };
 
-LesionStudy study_of(const Subject& subject, const AnalysisInput& input, const Progress& progress) {
+LesionStudy study_of(const Subject& subject, const AnalysisInput& input, Removal removal,
+                     const Progress& progress) {
   LesionStudy study{.branches = branches_of(*subject.model)};
   study.groups.push_back({"branch removed", branch_lesions(study.branches), {}});
   study.groups.push_back({"whole block removed", block_lesions(study.branches), {}});
@@ -34,7 +33,6 @@ LesionStudy study_of(const Subject& subject, const AnalysisInput& input, const P
   std::vector<Lesion> all;
   for (const Group& group : study.groups)
     all.insert(all.end(), group.lesions.begin(), group.lesions.end());
-  const Removal removal = input.text("removal") == "mean" ? Removal::mean : Removal::zero;
   const std::vector<LesionResult> results =
       run_lesions(*subject.model, *input.data, all, removal,
                   {.images = input.images_or(500), .batch_size = 250, .progress = progress});
@@ -140,24 +138,13 @@ std::string sentence(const LesionStudy& study, const Subject& subject) {
 
 }  // namespace
 
-std::string without_branches(const Subject& subject) {
-  return branches_of(*subject.model).size() > 0 ? "" : "it has no residual branches.";
-}
-
-std::vector<AnalysisOption> lesion_options() {
-  return {{"removal",
-           "zero",
-           "what a branch contributes: nothing, or its mean over the pictures",
-           {"zero", "mean"}}};
-}
-
-Section lesion_section(const AnalysisInput& input) {
-  Section section{.name = "lesion", .title = "Lesions", .order = 220};
+Section lesion_section(const AnalysisInput& input, const LesionOptions& options) {
+  Section section;
   plot::Figure figure{.name = "lesion",
                       .title = "Change of the accuracy when one part is taken out, against depth."};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const LesionStudy study = study_of(subject, input, input.part_of(s));
+    const LesionStudy study = study_of(subject, input, options.removal, input.part_of(s));
     figure.panels.push_back(panel_of(study, subject.label));
     section.finding += (s > 0 ? " " : "") + sentence(study, subject);
     const Group& first = study.groups.front();

@@ -1,10 +1,10 @@
-// Section: do tokens still speak of their own patch?
+#include "analysis/places/localisation_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "analysis/places/localisation.h"
-#include "analysis/places/spatial_sections.h"
 #include "analysis/study/depth_axis.h"
 
 namespace passband {
@@ -123,7 +123,7 @@ std::string finding(const LayerMaps& last) {
 
 Section localisation_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(1024);
-  Section section{.name = "localisation", .title = "Position kept by tokens", .order = 60};
+  Section section;
   plot::Figure maps{.name = "localisation",
                     .title = "Similarity of tokens of the last layer to every patch.",
                     .columns = 3,

@@ -107,9 +107,10 @@ class ProbeStudy {
     }
   }
 
+  // After whole blocks: where they are pairs of mixing and MLP, after the pair.
   bool wanted(const TapSite& site) const {
-    const bool transformer = model_.pattern().empty();
-    return !transformer || site.kind == BlockKind::mlp || site.kind == BlockKind::embedding;
+    const bool in_pairs = model_.has(BlockKind::mlp);
+    return !in_pairs || site.kind == BlockKind::mlp || site.kind == BlockKind::embedding;
   }
 
   void survey() {

@@ -1,25 +1,13 @@
-// Section: what a linear probe reads from each layer, and from single places.
+#include "analysis/places/probes_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/places/probes.h"
-#include "analysis/places/spatial_sections.h"
 #include "analysis/study/depth_axis.h"
 
 namespace passband {
-
-std::vector<AnalysisOption> probe_options() {
-  return {
-      {"train", "2000", "training pictures that the probes are fitted to"},
-      {"validation", "500", "further training pictures that choose lambda"},
-      {"shots", "10", "pictures per class of the few-shot probes"},
-      {"lambdas", "1e-5,1e-4,1e-3,1e-2,1e-1,1,10", "penalties to choose from, per example"},
-      {"features", "standardised", "centred and scaled, or as they are", {"standardised", "raw"}},
-      {"megabytes", "512", "memory for probes of single places"}};
-}
-
 namespace {
 
 DepthAxis axis_of(const std::vector<ProbeLayer>& layers) {
@@ -98,24 +86,15 @@ std::string finding(const std::vector<ProbeLayer>& layers) {
   return text + ".";
 }
 
-ProbeOptions options_of(const AnalysisInput& input) {
-  return {.train = input.whole("train"),
-          .validation = input.whole("validation"),
-          .test = input.images_or(1000),
-          .shots = input.whole("shots"),
-          .token_megabytes = input.whole("megabytes"),
-          .standardise = input.text("features") == "standardised",
-          .lambdas = input.numbers("lambdas")};
-}
-
 }  // namespace
 
-Section probes_section(const AnalysisInput& input) {
-  const ProbeOptions options = options_of(input);
+Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
+  ProbeOptions options = given;
+  options.test = input.images_or(given.test);
   if (!input.train)
     throw UsageError("probes: the data set has no training pictures to fit probes to");
   if (options.lambdas.empty()) throw UsageError("--set probes.lambdas: give at least one number");
-  Section section{.name = "probes", .title = "Linear probes", .order = 62};
+  Section section;
   plot::Figure depth{.name = "probes", .title = "Accuracy of ridge probes against depth."};
   plot::Figure places{.name = "probes-places",
                       .title = "Accuracy of probes of single places.",

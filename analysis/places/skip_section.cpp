@@ -1,12 +1,11 @@
-// Section: what shortcuts carry, and what is lost without one.
+#include "analysis/places/skip_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "analysis/places/skip.h"
-#include "analysis/places/spatial_sections.h"
-#include "analysis/relevance/rollout.h"
 #include "analysis/study/depth_axis.h"
 #include "tensor/autograd/node.h"
 
@@ -176,7 +175,7 @@ std::string finding(const SkipStudy& study) {
 
 Section skip_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(512);
-  Section section{.name = "skip", .title = "What shortcuts carry", .order = 61};
+  Section section;
   plot::Figure ratio{.name = "skip-ratio",
                      .title = "Length of the shortcut relative to the branch, and their angle.",
                      .columns = 2,

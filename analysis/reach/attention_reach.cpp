@@ -128,7 +128,7 @@ std::vector<double> AttentionEntropy::class_entropy() const {
 }
 
 std::string why_no_attention(const std::string& label, const Model& model) {
-  if (model.pattern().find('L') != std::string::npos)
+  if (model.has(BlockKind::lambda))
     return label +
            " mixes positions by lambda layers: their effective weights are signed and do not sum "
            "to 1, so there is "

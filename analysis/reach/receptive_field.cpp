@@ -132,6 +132,8 @@ std::vector<double> ReceptiveField::field() const {
   return map;
 }
 
+std::string_view name_of(FieldTap tap) { return tap == FieldTap::branch ? "branch" : "out"; }
+
 ReceptiveFields measure_fields(const Model& model, const Dataset& data,
                                const FieldOptions& options) {
   ReceptiveFields result;
@@ -144,7 +146,7 @@ ReceptiveFields measure_fields(const Model& model, const Dataset& data,
     const auto begin = indices.begin() + first;
     const PictureBatch batch = load_batch(model, data, {begin, begin + size});
     const Tensor images = batch.images.leaf();
-    const std::vector<Tapped> layers = forward(model, images, options.tap);
+    const std::vector<Tapped> layers = forward(model, images, std::string(name_of(options.tap)));
     const auto count = static_cast<int64_t>(layers.size());
     for (int64_t i = 0; i < count; ++i) {
       measurement.add(layers[static_cast<size_t>(i)], images, static_cast<uint64_t>(first));

@@ -8,6 +8,7 @@
 // below and right of the middle.
 #pragma once
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "analysis/study/depth_axis.h"
@@ -40,12 +41,16 @@ enum class FieldEstimator : uint8_t {
   replknet,
 };
 
+// Where a layer's map is read.
+enum class FieldTap : uint8_t { out, branch };  // after the residual addition, or before it
+std::string_view name_of(FieldTap tap);
+
 struct FieldOptions {
   int64_t images = 32;  // taken evenly from the data set
   int64_t batch_size = 32;
   int64_t draws = 4;  // of signs
   FieldEstimator estimator = FieldEstimator::signs;
-  std::string tap = "out";  // "branch": before the residual addition
+  FieldTap tap = FieldTap::out;
   uint64_t seed = 0;
   Progress progress = {};
 };

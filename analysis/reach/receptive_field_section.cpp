@@ -1,35 +1,25 @@
-// Section: how much of the picture does a layer see?
+#include "analysis/reach/receptive_field_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/reach/receptive_field.h"
-#include "analysis/study/representation_sections.h"
-
 namespace passband {
 namespace {
 
-FieldOptions field_options(const AnalysisInput& input, const Progress& progress) {
-  FieldOptions options{.images = std::min(input.images_or(32), input.data->count),
-                       .progress = progress};
-  options.draws = input.whole("draws");
-  options.tap = input.text("tap");
-  const std::string& estimator = input.text("estimator");
-  options.estimator = estimator == "exact"      ? FieldEstimator::exact
-                      : estimator == "replknet" ? FieldEstimator::replknet
-                                                : FieldEstimator::signs;
-  return options;
-}
-
 // The maps that sizes are read from, one a layer.
-std::vector<std::vector<double>> maps_of(const ReceptiveFields& fields, const std::string& norm) {
+std::vector<std::vector<double>> maps_of(const ReceptiveFields& fields, FieldNorm norm) {
   std::vector<std::vector<double>> maps;
   for (const ReceptiveField& field : fields.fields)
-    maps.push_back(norm == "energy"     ? field.energy
-                   : norm == "absolute" ? field.absolute
-                                        : field.field());
+    maps.push_back(norm == FieldNorm::energy     ? field.energy
+                   : norm == FieldNorm::absolute ? field.absolute
+                                                 : field.field());
   return maps;
+}
+
+int64_t images_of(const AnalysisInput& input) {
+  return std::min(input.images_or(32), input.data->count);
 }
 
 struct Growth {
@@ -40,15 +30,19 @@ struct Growth {
 };
 
 Growth measure_growth(const Subject& subject, const AnalysisInput& input,
-                      const Progress& progress) {
-  const FieldOptions options = field_options(input, progress);
+                      const ReceptiveFieldOptions& options, const Progress& progress) {
   const bool script = options.estimator == FieldEstimator::replknet;
-  const std::string norm = script ? "absolute" : input.text("norm");
-  if (norm == "absolute" && !script && options.estimator != FieldEstimator::exact)
+  const FieldNorm norm = script ? FieldNorm::absolute : options.norm;
+  if (norm == FieldNorm::absolute && !script && options.estimator != FieldEstimator::exact)
     throw UsageError(
         "receptive-field: norm absolute needs --set "
         "receptive-field.estimator=exact (random signs give squares)");
-  Growth growth{.fields = measure_fields(*subject.model, *input.data, options),
+  Growth growth{.fields = measure_fields(*subject.model, *input.data,
+                                         {.images = images_of(input),
+                                          .draws = options.draws,
+                                          .estimator = options.estimator,
+                                          .tap = options.tap,
+                                          .progress = progress}),
                 .log_areas = script};
   growth.maps = maps_of(growth.fields, norm);
   for (size_t i = 0; i < growth.maps.size(); ++i) {
@@ -141,31 +135,30 @@ std::string finding(const Growth& growth, const std::string& label) {
       100 * full_depth(growth.width), 100 * growth.own.front(), 100 * growth.own.back());
 }
 
-std::string method(const AnalysisInput& input) {
-  const std::string &norm = input.text("norm"), &estimator = input.text("estimator");
+std::string method(const AnalysisInput& input, const ReceptiveFieldOptions& options) {
+  const bool script = options.estimator == FieldEstimator::replknet;
   const std::string how =
-      estimator == "replknet" ? "the published script of RepLKNet: gradient of the sum of active "
-                                "channels, negative part cut; areas on log10(1 + map)"
-      : estimator == "exact"
+      script ? "the published script of RepLKNet: gradient of the sum of active "
+               "channels, negative part cut; areas on log10(1 + map)"
+      : options.estimator == FieldEstimator::exact
           ? "every channel's gradient"
-          : fmt::format("{} draws of random signs over the channels", input.text("draws"));
-  const char* what = estimator == "replknet" ? "summed gradient"
-                     : norm == "energy"      ? "mean squared gradient"
-                     : norm == "absolute"    ? "mean absolute gradient (published)"
-                                             : "root mean squared gradient";
+          : fmt::format("{} draws of random signs over the channels", options.draws);
+  const char* what = script                                ? "summed gradient"
+                     : options.norm == FieldNorm::energy   ? "mean squared gradient"
+                     : options.norm == FieldNorm::absolute ? "mean absolute gradient (published)"
+                                                           : "root mean squared gradient";
   return fmt::format(
       "{} pictures of side {}; {}; {} at the centre of the map ((H/2, W/2): even maps have no "
       "middle) after {}. Width: root of the mean of the two axes' variances of the map. Sizes "
       "depend on the size of the input.",
-      std::min(input.images_or(32), input.data->count),
-      input.subjects.front().model->options().image_size, how, what,
-      input.text("tap") == "branch" ? "the branch, before the addition" : "the addition");
+      images_of(input), input.subjects.front().model->options().image_size, how, what,
+      options.tap == FieldTap::branch ? "the branch, before the addition" : "the addition");
 }
 
 }  // namespace
 
-Section receptive_field_section(const AnalysisInput& input) {
-  Section section{.name = "receptive-field", .title = "Effective receptive fields", .order = 46};
+Section receptive_field_section(const AnalysisInput& input, const ReceptiveFieldOptions& options) {
+  Section section;
   plot::Figure growth_figure{.name = "receptive-field",
                              .title = "Width and area of the effective receptive field.",
                              .columns = 2};
@@ -175,10 +168,10 @@ Section receptive_field_section(const AnalysisInput& input) {
   maps.share_axes = false;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const Growth growth = measure_growth(subject, input, input.part_of(s));
+    const Growth growth = measure_growth(subject, input, options, input.part_of(s));
     if (growth.maps.empty()) {
       section.caveats.push_back(
-          fmt::format("{} shows no buffer named {}.", subject.label, input.text("tap")));
+          fmt::format("{} shows no buffer named {}.", subject.label, name_of(options.tap)));
       continue;
     }
     growth_figure.panels.push_back(growth_panel(growth, subject.label));
@@ -207,7 +200,7 @@ Section receptive_field_section(const AnalysisInput& input) {
       "root of the depth; attention reaches across its window or the picture at once, and the "
       "shortcut keeps a bright spot at "
       "the centre. The squares say how much of the picture holds 20, 50 and 99 % of the gradient.";
-  section.caveats.push_back(method(input));
+  section.caveats.push_back(method(input, options));
   return section;
 }
 

@@ -17,7 +17,8 @@ namespace passband {
 namespace {
 
 // One matrix a window, (N * windows, T, T) f64.
-Tensor fused(const Tensor& probabilities, const Tensor& gradients, const RolloutOptions& options) {
+Tensor fused(const Tensor& probabilities, const Tensor& gradients,
+             const AttentionStepOptions& options) {
   const Tensor a = cast(probabilities.detach(), DType::f64);
   if (options.rule == RolloutRule::attention) {
     if (options.fusion == Fusion::mean) return mean(a, {1});
@@ -31,7 +32,7 @@ Tensor fused(const Tensor& probabilities, const Tensor& gradients, const Rollout
 // Sets the smallest entries of each picture's windows (N * windows, T, T) to 0: of equal ones those
 // of lower index, as many as asked for.
 Tensor without_smallest(const Tensor& matrices, int64_t windows, int64_t prefix,
-                        const RolloutOptions& options) {
+                        const AttentionStepOptions& options) {
   const auto tokens = static_cast<size_t>(matrices.size(1)),
              picture = static_cast<size_t>(windows) * tokens * tokens;
   const auto count = static_cast<int64_t>(static_cast<double>(picture) * options.discard);
@@ -56,7 +57,7 @@ Tensor without_smallest(const Tensor& matrices, int64_t windows, int64_t prefix,
 }
 
 // Rows of (A + I) / 2 with row sums 1, or of I + A for the class-specific rule.
-Tensor with_shortcut(const Tensor& matrices, const RolloutOptions& options) {
+Tensor with_shortcut(const Tensor& matrices, const AttentionStepOptions& options) {
   const int64_t tokens = matrices.size(1);
   std::vector<double> ones(static_cast<size_t>(tokens * tokens));
   for (int64_t i = 0; i < tokens; ++i) ones[static_cast<size_t>(i * (tokens + 1))] = 1;
@@ -74,7 +75,7 @@ Tensor indices(const std::vector<double>& values, Device device) {
 }  // namespace
 
 AttentionStep::AttentionStep(const TapSite& site, const Tensor& probabilities,
-                             const Tensor& gradients, const RolloutOptions& options) {
+                             const Tensor& gradients, const AttentionStepOptions& options) {
   NoGrad no_grad;
   const WindowGrid grid(site);
   const int64_t prefix = site.prefix, tokens = prefix + grid.tokens();

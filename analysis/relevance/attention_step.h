@@ -22,7 +22,7 @@ enum class RolloutRule : uint8_t {
   class_specific,
 };
 
-struct RolloutOptions {
+struct AttentionStepOptions {
   RolloutRule rule = RolloutRule::attention;
   Fusion fusion = Fusion::mean;  // of rule `attention`
   // Share of the smallest entries of a picture's fused matrix that is set to 0; columns of the
@@ -41,7 +41,7 @@ class AttentionStep {
   // rule needs, and for windows beside prefix tokens. Time: heads T^2 a window; memory: T^2 doubles
   // a window.
   AttentionStep(const TapSite& site, const Tensor& probabilities, const Tensor& gradients,
-                const RolloutOptions& options);
+                const AttentionStepOptions& options);
 
   // From the relevance of the layer's places, (N, places) f64, prefix tokens first and then the
   // grid row-major, that of the places below: a row vector times each picture's matrix, windows of

@@ -229,15 +229,6 @@ class TransportMeasurement {
   int64_t first_ = 0;
 };
 
-}  // namespace
-
-std::vector<BlockTransport> block_transports(const Model& model, const Tensor& image,
-                                             const BlockTransportOptions& options) {
-  return TransportMeasurement(model, image, options).run();
-}
-
-namespace {
-
 // d(logit_c - mean of the logits) for each picture.
 Tensor excess_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
   const int64_t count = logits.size(1);
@@ -248,6 +239,11 @@ Tensor excess_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
 }
 
 }  // namespace
+
+std::vector<BlockTransport> block_transports(const Model& model, const Tensor& image,
+                                             const BlockTransportOptions& options) {
+  return TransportMeasurement(model, image, options).run();
+}
 
 ReadOut read_out(const Model& model, const Tensor& images, const std::vector<int64_t>& classes,
                  int64_t groups) {

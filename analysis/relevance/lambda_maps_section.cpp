@@ -1,4 +1,5 @@
-// Section: what lambda layers connect, in place of attention maps.
+#include "analysis/relevance/lambda_maps_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,7 +7,6 @@
 
 #include "analysis/relevance/lambda_maps.h"
 #include "analysis/relevance/rollout.h"
-#include "analysis/relevance/rollout_sections.h"
 #include "analysis/study/depth_axis.h"
 #include "analysis/study/picture_maps.h"
 #include "tensor/autograd/node.h"
@@ -14,12 +14,6 @@
 #include "tensor/ops/shape.h"
 
 namespace passband {
-
-std::string without_lambda(const Subject& subject) {
-  if (subject.model->pattern().find('L') != std::string::npos) return "";
-  return subject.label + " has no lambda layer.";
-}
-
 namespace {
 
 constexpr int64_t kLambdaBatch = 2, kShownLayers = 3, kShownPictures = 6;
@@ -164,7 +158,7 @@ std::string lambda_finding(const LambdaStudy& study) {
 
 Section lambda_maps_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(16);
-  Section section{.name = "lambda-maps", .title = "What lambda layers connect", .order = 55};
+  Section section;
   plot::Figure depth{.name = "lambda-shares",
                      .title = "Effective weights of lambda layers.",
                      .columns = 2,

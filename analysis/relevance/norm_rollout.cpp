@@ -47,6 +47,15 @@ Movement movement(const BlockTransport& block, const TapSite& below) {
   return result;
 }
 
+std::vector<double> start_of(const ReadOut& read, bool for_class) {
+  std::vector<double> start = for_class ? read.contributions : read.norms;
+  for (double& value : start) value = std::max(value, 0.0);
+  const double total = std::accumulate(start.begin(), start.end(), 0.0);
+  for (double& value : start)
+    value = total > 0 ? value / total : 1.0 / static_cast<double>(start.size());
+  return start;
+}
+
 std::vector<std::vector<double>> relevance_by_layer(const std::vector<BlockTransport>& blocks,
                                                     std::vector<double> start) {
   std::vector<std::vector<double>> result(blocks.size());

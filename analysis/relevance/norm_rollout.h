@@ -16,6 +16,10 @@ struct Movement {
 // on both sides and the rest renormalised.
 Movement movement(const BlockTransport& block, const TapSite& below);
 
+// Where relevance starts: |P_g x_i| of what the classifier reads, or the positive part of its share
+// in the class.
+std::vector<double> start_of(const ReadOut& read, bool for_class);
+
 // Relevance of (place, group) at every layer, `start` at the last: result[l] belongs to blocks[l].
 std::vector<std::vector<double>> relevance_by_layer(const std::vector<BlockTransport>& blocks,
                                                     std::vector<double> start);

@@ -28,59 +28,6 @@ Tensor one_hot_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
                  logits.size(1), logits.dtype());
 }
 
-}  // namespace
-
-Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>& classes) {
-  const RecordGuard recording(!classes.empty());
-  const ContextGuard mode({.training = false});
-  const FrozenParameters frozen(model.store());
-  Trace result;
-  TracedLayer pending;
-  std::vector<Tensor> inner;  // probabilities as parts of the graph
-  const ProbeGuard probe({"attention", "out"}, [&](const TapSite& site, const Tensor& buffer) {
-    if (site.name == "out") {
-      pending.site = site;
-      result.layers.push_back(std::exchange(pending, {}));
-      return buffer;
-    }
-    const Tensor shown = classes.empty() || buffer.tracked() ? buffer : buffer.leaf();
-    pending.attention = site;
-    pending.probabilities = buffer.detach();
-    inner.push_back(shown);
-    return shown;
-  });
-  result.logits = model(images);
-  if (classes.empty() || inner.empty()) return result;
-  const std::vector<Tensor> gradients = grad(
-      result.logits, inner, {.seed = one_hot_seed(result.logits, classes), .allow_unused = true});
-  size_t next = 0;
-  for (TracedLayer& layer : result.layers)
-    if (layer.probabilities.defined()) layer.gradients = gradients[next++].detach();
-  result.logits = result.logits.detach();
-  return result;
-}
-
-std::vector<int64_t> predicted(const Tensor& logits, int64_t rank) {
-  const std::vector<double> values = logits.values();
-  const auto classes = static_cast<size_t>(logits.size(1));
-  std::vector<int64_t> result, order(classes);
-  for (size_t n = 0; n < values.size(); n += classes) {
-    std::iota(order.begin(), order.end(), 0);
-    std::ranges::stable_sort(order, std::greater<>{},
-                             [&](int64_t c) { return values[n + static_cast<size_t>(c)]; });
-    result.push_back(order[std::min(static_cast<size_t>(rank), classes - 1)]);
-  }
-  return result;
-}
-
-std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank) {
-  NoGrad no_grad;
-  const ContextGuard mode({.training = false});
-  return predicted(model(images), rank);
-}
-
-namespace {
-
 // Relevance in the highest layer: the places of positive weight, or what the classifier reads.
 std::vector<double> start_of(const TapSite& top, const double* weights) {
   const int64_t places = places_of(top), cells = places - top.prefix;
@@ -127,7 +74,7 @@ Tensor carried(const Tensor& relevance, const TransportOf& transport_of) {
 }
 
 // From the highest layer to the lowest. `convolutions` by picture; empty: ConvolutionStep::area.
-Tensor roll_down(const Trace& trace, Tensor relevance, const RolloutOptions& options,
+Tensor roll_down(const Trace& trace, Tensor relevance, const AttentionStepOptions& options,
                  const std::vector<Transports>& convolutions) {
   for (size_t l = trace.layers.size() - 1; l > 0; --l) {
     const TracedLayer& layer = trace.layers[l];
@@ -149,6 +96,36 @@ Tensor roll_down(const Trace& trace, Tensor relevance, const RolloutOptions& opt
 }
 
 }  // namespace
+
+Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>& classes) {
+  const RecordGuard recording(!classes.empty());
+  const ContextGuard mode({.training = false});
+  const FrozenParameters frozen(model.store());
+  Trace result;
+  TracedLayer pending;
+  std::vector<Tensor> inner;  // probabilities as parts of the graph
+  const ProbeGuard probe({"attention", "out"}, [&](const TapSite& site, const Tensor& buffer) {
+    if (site.name == "out") {
+      pending.site = site;
+      result.layers.push_back(std::exchange(pending, {}));
+      return buffer;
+    }
+    const Tensor shown = classes.empty() || buffer.tracked() ? buffer : buffer.leaf();
+    pending.attention = site;
+    pending.probabilities = buffer.detach();
+    inner.push_back(shown);
+    return shown;
+  });
+  result.logits = model(images);
+  if (classes.empty() || inner.empty()) return result;
+  const std::vector<Tensor> gradients = grad(
+      result.logits, inner, {.seed = one_hot_seed(result.logits, classes), .allow_unused = true});
+  size_t next = 0;
+  for (TracedLayer& layer : result.layers)
+    if (layer.probabilities.defined()) layer.gradients = gradients[next++].detach();
+  result.logits = result.logits.detach();
+  return result;
+}
 
 std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
                                     const std::vector<RolloutSettings>& settings,

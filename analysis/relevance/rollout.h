@@ -30,11 +30,6 @@ struct Trace {
 // of N pictures (with gradients also the graph).
 Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>& classes = {});
 
-// The largest logit of each picture; `rank` 1 gives the runner-up, and so on.
-std::vector<int64_t> predicted(const Tensor& logits, int64_t rank = 0);
-// The same of what the network says to images (N, H, W, 3), normalised, in evaluation mode.
-std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank = 0);
-
 // How relevance passes a convolution block.
 enum class ConvolutionStep : uint8_t {
   norms,  // by the norms of what it moves (block_transport.h)
@@ -49,7 +44,7 @@ enum class RolloutStart : uint8_t {
 };
 
 struct RolloutSettings {
-  RolloutOptions attention = {};
+  AttentionStepOptions attention = {};
   ConvolutionStep convolution = ConvolutionStep::norms;
   RolloutStart start = RolloutStart::read;
 };

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "analysis/report/sha256.h"
-#include "analysis/report/svg.h"
+#include "analysis/report/svg_theme.h"
 #include "analysis/report/text.h"
 
 namespace passband {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/report/report.h"
+#include "analysis/report/section.h"
 #include "analysis/report/section_store.h"
 
 namespace passband {

@@ -111,8 +111,9 @@ void Report::write(const std::string& directory) {
     write_section(report, sections_[i], fresh[i]);
     written_to_[i] = directory;
   }
-  std::sort(all.begin(), all.end(), [](const StoredSection& a, const StoredSection& b) {
-    return std::pair(a.order, a.name) < std::pair(b.order, b.name);
+  std::ranges::sort(all, {}, [&](const StoredSection& section) {
+    const auto place = std::ranges::find(header_.order, section.name) - header_.order.begin();
+    return std::pair(place, section.name);
   });
   write_file_atomically((report / "summary.json").string(), summary_json(header_, all));
   write_file_atomically((report / "index.html").string(), render_page(header_, all));

@@ -12,6 +12,7 @@ namespace passband {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 constexpr int kFormat = 1;
 constexpr size_t kTableRows = 200;
@@ -61,7 +62,7 @@ StoredFigure figure_from(const json& in) {
 }
 
 // Text from runs may hold bytes that are not UTF-8; they become U+FFFD rather than an exception.
-std::string dump(const json& value, int indent) {
+template <class Json> std::string dump(const Json& value, int indent) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -75,7 +76,6 @@ StoredSection drawn(const Section& section) {
                        .finding = section.finding,
                        .cost = section.cost,
                        .key = section.key,
-                       .order = section.order,
                        .caveats = section.caveats,
                        .values = section.values};
   for (const plot::Figure& figure : section.figures) {
@@ -96,19 +96,18 @@ std::string section_to_json(const StoredSection& section) {
   json values = json::array(), figures = json::array();
   for (const ReportValue& value : section.values) values.push_back(to_json(value));
   for (const StoredFigure& figure : section.figures) figures.push_back(to_json(figure));
-  return dump({{"format", kFormat},
-               {"name", section.name},
-               {"title", section.title},
-               {"order", section.order},
-               {"question", section.question},
-               {"reading", section.reading},
-               {"finding", section.finding},
-               {"caveats", section.caveats},
-               {"cost", section.cost},
-               {"key", section.key},
-               {"arrays", section.arrays},
-               {"values", values},
-               {"figures", figures}},
+  return dump(json{{"format", kFormat},
+                   {"name", section.name},
+                   {"title", section.title},
+                   {"question", section.question},
+                   {"reading", section.reading},
+                   {"finding", section.finding},
+                   {"caveats", section.caveats},
+                   {"cost", section.cost},
+                   {"key", section.key},
+                   {"arrays", section.arrays},
+                   {"values", values},
+                   {"figures", figures}},
               -1);
 }
 
@@ -126,7 +125,6 @@ StoredSection section_from_json(const std::string& text, const std::string& path
                           .finding = in.at("finding"),
                           .cost = in.value("cost", ""),
                           .key = in.at("key"),
-                          .order = in.at("order"),
                           .caveats = in.at("caveats"),
                           .arrays = in.at("arrays")};
     for (const json& value : in.at("values")) section.values.push_back(value_from(value));
@@ -139,7 +137,8 @@ StoredSection section_from_json(const std::string& text, const std::string& path
 }
 
 std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections) {
-  json headline = json::array(), runs = json::array(), parts = json::object();
+  json headline = json::array(), runs = json::array();
+  ordered_json parts = ordered_json::object();
   for (const ReportValue& value : header.headline) headline.push_back(to_json(value));
   for (const RunCard& run : header.runs) {
     json settings = json::object();
@@ -154,21 +153,21 @@ std::string summary_json(const ReportHeader& header, const std::vector<StoredSec
       if (value.headline && !section.stale) headline.push_back(to_json(value));
     }
     for (const StoredFigure& figure : section.figures) figures.push_back(figure.name);
-    parts[section.name] = {{"title", section.title},
-                           {"finding", section.finding},
-                           {"values", values},
-                           {"figures", figures},
-                           {"arrays", section.arrays}};
-    if (section.stale) parts[section.name]["stale"] = true;
-    if (networks.size() > 1) parts[section.name]["networks"] = networks;
+    ordered_json& part = parts[section.name] = {{"title", section.title},
+                                                {"finding", section.finding},
+                                                {"values", values},
+                                                {"figures", figures},
+                                                {"arrays", section.arrays}};
+    if (section.stale) part["stale"] = true;
+    if (networks.size() > 1) part["networks"] = networks;
   }
-  return dump({{"title", header.title},
-               {"subtitle", header.subtitle},
-               {"answer", header.answer},
-               {"commands", header.commands},
-               {"headline", headline},
-               {"runs", runs},
-               {"sections", parts}},
+  return dump(ordered_json{{"title", header.title},
+                           {"subtitle", header.subtitle},
+                           {"answer", header.answer},
+                           {"commands", header.commands},
+                           {"headline", headline},
+                           {"runs", runs},
+                           {"sections", parts}},
               2);
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/report/report.h"
+#include "analysis/report/section.h"
 #include "analysis/report/table.h"
 
 namespace passband {
@@ -19,7 +19,6 @@ struct StoredFigure {
 
 struct StoredSection {
   std::string name = {}, title = {}, question = {}, reading = {}, finding = {}, cost = {}, key = {};
-  int order = 0;
   bool stale = false;  // of this page, not stored: see ReportHeader::stale
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};

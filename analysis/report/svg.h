@@ -17,10 +17,6 @@ struct SvgOptions {
 // theme variables.
 std::string render_svg(const Figure& figure, const SvgOptions& options = {});
 
-// Style rules that inline drawings need once per page: the theme variables on :root, for both
-// themes, and the classes.
-std::string svg_theme();
-
 // The numbers behind a figure as JSON, for the page's read-out: per panel axes, series and heatmap
 // values.
 std::string hover_json(const Figure& figure);

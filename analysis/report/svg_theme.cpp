@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include "analysis/report/color.h"
-#include "analysis/report/svg.h"
 #include "analysis/report/svg_canvas.h"
 
 namespace passband::plot {

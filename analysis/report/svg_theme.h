@@ -10,4 +10,8 @@ namespace passband::plot {
 // colour.
 std::string theme_rules(std::string_view root);
 
+// Style rules that inline drawings need once per page: the theme variables on :root, for both
+// themes, and the classes.
+std::string svg_theme();
+
 }  // namespace passband::plot

@@ -1,23 +1,12 @@
-// Section: do layers represent the pictures alike?
+#include "analysis/similarity/cka_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/similarity/kernel_maps.h"
-#include "analysis/study/analysis.h"
-
 namespace passband {
 namespace {
-
-KernelMeasure chosen_measure(const AnalysisInput& input) {
-  KernelMeasure measure;
-  if (input.text("kernel") == "rbf") measure.kernel = KernelMeasure::Kernel::rbf;
-  if (input.text("estimator") == "biased") measure.estimator = HsicEstimator::biased;
-  if (input.text("rbf_width") == "kornblith") measure.width = RbfWidth::kornblith;
-  measure.fraction = input.number("rbf_fraction");
-  return measure;
-}
 
 std::string finding(const LayerMap& map) {
   if (!std::isfinite(map.first_last()))
@@ -73,19 +62,20 @@ std::string method(const KernelMeasure& measure, int64_t batch, int64_t images, 
 
 }  // namespace
 
-Section cka_section(const AnalysisInput& input) {
+Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   const std::vector<Subject>& subjects = input.subjects;
   const int64_t images = std::min(input.images_or(1024), input.data->count);
   const LockstepOptions pass{.images = images,
-                             .batch_size = std::min(images, input.whole("batch")),
-                             .passes = input.whole("passes"),
+                             .batch_size = std::min(images, options.batch),
+                             .passes = options.passes,
                              .progress = input.progress};
-  const KernelMeasure measure = chosen_measure(input);
-  const FeatureView view =
-      input.text("features") == "pooled" ? FeatureView::pooled : FeatureView::flat;
-  const KernelMaps maps = measure_kernels(subjects, *input.data, pass, view, {measure});
+  const KernelMeasure measure{.kernel = options.kernel,
+                              .estimator = options.estimator,
+                              .fraction = options.rbf_fraction,
+                              .width = options.rbf_width};
+  const KernelMaps maps = measure_kernels(subjects, *input.data, pass, options.features, {measure});
 
-  Section section{.name = "cka", .title = "Similarity of layers", .order = 10};
+  Section section;
   plot::Figure figure{
       .name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
   for (size_t s = 0; s < subjects.size(); ++s)

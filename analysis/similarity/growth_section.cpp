@@ -1,4 +1,5 @@
-// Section: what is learned from a share of the data, against the ceiling of another seed?
+#include "analysis/similarity/growth_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 
 #include "analysis/similarity/cka.h"
 #include "analysis/similarity/growth.h"
-#include "analysis/study/analysis.h"
 #include "analysis/study/depth_axis.h"
 #include "analysis/study/lockstep.h"
 #include "tensor/ops/shape.h"
@@ -18,11 +18,6 @@ namespace {
 constexpr int64_t kGrowthBatch = 256;
 
 double fraction_of(const Subject& subject) { return subject.run ? subject.run->data_fraction : 0; }
-
-bool is_sibling(const Subject& subject, const Subject& reference) {
-  return subject.model->name() == reference.model->name() &&
-         subject.fingerprint != reference.fingerprint;
-}
 
 // Trained on as much as the reference, from another seed: as alike as training makes two networks.
 bool is_ceiling(const Subject& subject, const Subject& reference) {
@@ -155,17 +150,13 @@ std::string finding_of(const std::vector<Subject>& family, const MeasuredGrowth&
 
 }  // namespace
 
-std::string lacks_siblings(const AnalysisInput& input) {
-  if (!input.subjects.empty())
-    for (const Subject& subject : input.subjects)
-      if (is_sibling(subject, input.subjects[0])) return {};
-  return "It compares runs of one model: train it with --data-fraction 0.1 and with another "
-         "--seed, and name those "
-         "runs with --against.";
+bool is_sibling(const Subject& subject, const Subject& reference) {
+  return subject.model->name() == reference.model->name() &&
+         subject.fingerprint != reference.fingerprint;
 }
 
 Section growth_section(const AnalysisInput& input) {
-  Section section{.name = "growth", .title = "Data scale", .order = 15};
+  Section section;
   const std::vector<Subject> family = family_of(input);
   const MeasuredGrowth measured = measure(family, input);
   section.finding = finding_of(family, measured);

@@ -38,6 +38,13 @@ struct KernelMaps {
 
 // How a tapped buffer becomes the rows of one layer: flattened, or averaged over positions.
 enum class FeatureView : uint8_t { flat, pooled };
+// What the sections on kernels have to choose.
+struct KernelOptions {
+  double rbf_fraction = 0.4;  // see KernelMeasure
+  RbfWidth rbf_width = RbfWidth::median_distance;
+  FeatureView features = FeatureView::flat;
+};
+
 // (N, p) f32. The class token, where there is one, is part of flat features and left out of pooled
 // ones.
 Tensor view_features(const TapSite& site, const Tensor& buffer, FeatureView view);

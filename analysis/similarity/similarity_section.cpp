@@ -1,14 +1,11 @@
-// Section: do the indices of similarity agree?
+#include "analysis/similarity/similarity_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <optional>
-
-#include "analysis/similarity/kernel_maps.h"
-#include "analysis/similarity/subspace_maps.h"
-#include "analysis/study/representation_sections.h"
 
 namespace passband {
 namespace {
@@ -27,11 +24,10 @@ struct KernelIndex {
   KernelMeasure measure;
 };
 
-std::vector<KernelIndex> kernel_indices(const AnalysisInput& input) {
-  const bool published = input.text("rbf_width") == "kornblith";
+std::vector<KernelIndex> kernel_indices(const KernelOptions& options) {
   const KernelMeasure rbf{.kernel = KernelMeasure::Kernel::rbf,
-                          .fraction = input.number("rbf_fraction"),
-                          .width = published ? RbfWidth::kornblith : RbfWidth::median_distance};
+                          .fraction = options.rbf_fraction,
+                          .width = options.rbf_width};
   return {{"cka", "CKA", false, {}},
           {"cka_biased", "CKA, biased", false, {.estimator = HsicEstimator::biased}},
           {"rbf", "CKA, radial kernel", false, rbf},
@@ -58,20 +54,17 @@ struct MeasuredSimilarity {
   int64_t widest = 0;  // features of a layer in the regressions
 };
 
-FeatureView view_of(const std::string& text) {
-  return text == "pooled" ? FeatureView::pooled : FeatureView::flat;
-}
-
-MeasuredSimilarity measure(const AnalysisInput& input, int64_t images, int64_t batch) {
-  const std::vector<KernelIndex> kernels = kernel_indices(input);
+MeasuredSimilarity measure(const AnalysisInput& input, const SimilarityOptions& options,
+                           int64_t images, int64_t batch) {
+  const std::vector<KernelIndex> kernels = kernel_indices(options);
   std::vector<KernelMeasure> measures;
   for (const KernelIndex& kernel : kernels) measures.push_back(kernel.measure);
   const int64_t used = images / batch * batch;
-  SubspaceMaps subspaces(input.subjects.size(), view_of(input.text("regression_features")), used);
+  SubspaceMaps subspaces(input.subjects.size(), options.regression_features, used);
   const KernelMaps maps = measure_kernels(
       input.subjects, *input.data,
       {.images = images, .batch_size = batch, .progress = input.progress.part(0, 2)},
-      view_of(input.text("features")), measures,
+      options.features, measures,
       [&](size_t s, const TapSite& site, const Tensor& buffer) {
         subspaces.visit(s, site, buffer);
       },
@@ -86,11 +79,7 @@ MeasuredSimilarity measure(const AnalysisInput& input, int64_t images, int64_t b
       index.cross.push_back(kernels[m].hsic ? map.hsic : map.cka);
     result.indices.push_back(std::move(index));
   }
-  const bool sigma = input.text("svcca_of") == "singular_values";
-  subspaces.finish({.svcca_share = input.number("svcca_share"),
-                    .svcca_of = sigma ? VarianceShare::singular_values : VarianceShare::squares,
-                    .centre = input.flag("centre")},
-                   input.progress.part(1, 2));
+  subspaces.finish(options, input.progress.part(1, 2));
   for (const SubspaceIndex& subspace : kSubspaceIndices) {
     Index index{subspace.name, subspace.label, {}, {}};
     for (const SubspaceMap& map : subspaces.self()) index.self.push_back(map.of(subspace.value));
@@ -172,16 +161,19 @@ std::string check_finding(const MeasuredSimilarity& measured, size_t cross, cons
       a.label, b.label, shares);
 }
 
-std::vector<std::string> caveats(const AnalysisInput& input, const MeasuredSimilarity& measured,
-                                 int64_t images, int64_t batch) {
+const char* word(FeatureView view) { return view == FeatureView::pooled ? "pooled" : "flat"; }
+
+std::vector<std::string> caveats(const SimilarityOptions& options,
+                                 const MeasuredSimilarity& measured, int64_t images,
+                                 int64_t batch) {
   std::vector<std::string> list = {
       fmt::format("{} pictures. Kernels: {} features, unbiased unless named, summed over batches "
                   "of {}; radial width {} of "
                   "the median distance. Regressions and correlations: {} features, centred, "
                   "divided by the smaller rank; "
                   "SVCCA keeps {} of the variance. Row explained by column.",
-                  images, input.text("features"), batch, input.text("rbf_fraction"),
-                  input.text("regression_features"), input.text("svcca_share")),
+                  images, word(options.features), batch, options.rbf_fraction,
+                  word(options.regression_features), options.svcca_share),
       fmt::format("Unrelated layers do not read 0 there: R² up to p / (n - "
                   "1), here {:.2f} for the widest layer.",
                   static_cast<double>(measured.widest) /
@@ -193,13 +185,13 @@ std::vector<std::string> caveats(const AnalysisInput& input, const MeasuredSimil
 
 }  // namespace
 
-Section similarity_section(const AnalysisInput& input) {
+Section similarity_section(const AnalysisInput& input, const SimilarityOptions& options) {
   const std::vector<Subject>& subjects = input.subjects;
   const int64_t wanted = std::min(input.images_or(2048), input.data->count);
-  const int64_t batch = std::min(wanted, input.whole("batch")), images = wanted / batch * batch;
-  const MeasuredSimilarity measured = measure(input, images, batch);
+  const int64_t batch = std::min(wanted, options.batch), images = wanted / batch * batch;
+  const MeasuredSimilarity measured = measure(input, options, images, batch);
 
-  Section section{.name = "similarity", .title = "Indices of similarity", .order = 12};
+  Section section;
   section.finding = finding(measured);
   section.figures.push_back(maps_figure(
       measured, "similarity",
@@ -226,7 +218,7 @@ Section similarity_section(const AnalysisInput& input) {
       "counts like signal; SVCCA drops the weak directions first, PWCCA weighs them by what they "
       "explain. An index that "
       "is to be trusted finds, between two trainings of one network, the layer at the same place.";
-  section.caveats = caveats(input, measured, images, batch);
+  section.caveats = caveats(options, measured, images, batch);
   for (const Index& index : measured.indices) {
     const LayerMap& map = index.self[0];
     section.values.push_back({.key = "mean_" + index.name,

@@ -99,6 +99,8 @@ std::string change(const plot::Panel& panel) {
 
 }  // namespace
 
+std::string along_name(const Analysis& analysis) { return analysis.name + "-along"; }
+
 Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   std::vector<std::vector<Moment>> runs;
   const auto count = static_cast<int64_t>(input.subjects.size());
@@ -113,9 +115,7 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
       moments.push_back({kept[c].epoch, values_at(analysis, input, subject, kept[c], part)});
     }
   }
-  Section section{.name = analysis.name + "-along",
-                  .title = analysis.name + " along the training",
-                  .order = 800};
+  Section section{.name = along_name(analysis), .title = analysis.name + " along the training"};
   section.question = "Along the training: " + analysis.question;
   section.cost = "at each of the kept weights " + analysis.cost;
   plot::Figure figure{.name = section.name, .columns = 2};

@@ -4,6 +4,9 @@
 
 namespace passband {
 
+// The name of its section.
+std::string along_name(const Analysis& analysis);
+
 // Runs `analysis` at every checkpoint of every subject's run, one network in memory at a time; one
 // panel a value, one line a run. Time: that of the analysis times the number of checkpoints. What
 // is done is kept in `partial_directory`. Throws UsageError when a run kept no checkpoints.

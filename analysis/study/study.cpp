@@ -126,18 +126,35 @@ void add_weights(Study& study, const StudyRequest& request) {
 // The network in a plain sentence, for the head of the page.
 std::string introduction(const Subject& subject) {
   const Model& model = *subject.model;
-  const std::string& pattern = model.pattern();
   std::string text = fmt::format(
       "{} has {} parameters and spends {:.0f} million multiply-accumulates on a picture",
       subject.label, format_number(static_cast<double>(model.store().parameter_count()), 12),
       static_cast<double>(model.macs()) / 1e6);
-  if (!pattern.empty()) {
-    const auto blocks = [&](char letter) { return std::ranges::count(pattern, letter); };
+  if (!model.pattern().empty())
     text += fmt::format(
         "; its {} blocks are {} convolution, {} self-attention and {} lambda blocks ({})",
-        blocks('C') + blocks('M') + blocks('L'), blocks('C'), blocks('M'), blocks('L'), pattern);
-  }
+        model.branches().size(), model.count(BlockKind::conv), model.count(BlockKind::msa),
+        model.count(BlockKind::lambda), model.pattern());
   return text + ".";
+}
+
+// Names, sizes and times of what a setting names on disk, so that pictures put in or taken out
+// count; else nothing.
+std::string stamp_of(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return {};
+  std::vector<std::string> files;
+  const auto add = [&](const fs::path& file) {
+    std::error_code gone;
+    files.push_back(fmt::format("{} {} {}", file.string(), fs::file_size(file, gone),
+                                fs::last_write_time(file, gone).time_since_epoch().count()));
+  };
+  add(path);
+  for (fs::recursive_directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error))
+    add(entry->path());
+  std::ranges::sort(files);
+  return fmt::format("@{:016x}", site_of(join(files)));
 }
 
 }  // namespace
@@ -177,40 +194,17 @@ void make_study(const StudyRequest& request, Study& study) {
   study.header.title = join(labels, " beside ") + " on " + study.data_name;
 }
 
-namespace {
-
-// Names, sizes and times of what a setting names on disk, so that pictures put in or taken out
-// count; else nothing.
-std::string stamp_of(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) return {};
-  std::vector<std::string> files;
-  const auto add = [&](const fs::path& file) {
-    std::error_code gone;
-    files.push_back(fmt::format("{} {} {}", file.string(), fs::file_size(file, gone),
-                                fs::last_write_time(file, gone).time_since_epoch().count()));
-  };
-  add(path);
-  for (fs::recursive_directory_iterator entry(path, error), end; !error && entry != end;
-       entry.increment(error))
-    add(entry->path());
-  std::ranges::sort(files);
-  return fmt::format("@{:016x}", site_of(join(files)));
-}
-
-}  // namespace
-
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
   std::string key =
       fmt::format("{} {:016x} {}", analysis.name, fingerprint(*input.data), input.images);
   if (analysis.uses_train) key += fmt::format(" {:016x}", fingerprint(*input.train));
   for (const auto& [name, value] : input.settings) {
     key += " " + name + "=" + value;
-    const auto option = std::ranges::find(analysis.options, name, &AnalysisOption::name);
+    const std::vector<AnalysisOption>& rows = analysis.options.rows();
+    const auto option = std::ranges::find(rows, name, &AnalysisOption::name);
     // A choice or a default is a word of the program, whatever the working directory holds under
     // that name.
-    const bool free =
-        option != analysis.options.end() && option->choices.empty() && option->standard != value;
+    const bool free = option != rows.end() && option->choices.empty() && option->standard != value;
     if (free) key += stamp_of(value);
   }
   for (const Subject& subject : input.subjects)

@@ -2,7 +2,6 @@
 // the report.
 #pragma once
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -19,8 +18,8 @@ struct StudyRequest {
   std::vector<std::string> against;
   bool untrained = false;
   int64_t images = 0;
-  std::string device = "auto";                  // see choose_device; where the networks run
-  std::map<std::string, std::string> settings;  // "cka.estimator" -> "biased"
+  std::string device = "auto";  // see choose_device; where the networks run
+  OptionTexts settings;         // "cka.estimator" -> "biased"
 };
 
 struct Study {

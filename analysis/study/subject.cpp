@@ -1,5 +1,9 @@
 #include "analysis/study/subject.h"
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
 #include "data/augment.h"
 #include "tensor/ops/shape.h"
 
@@ -40,6 +44,22 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
     if (after_batch) after_batch(chosen, images, logits);
     options.progress(first + batch, total, "pictures");
   }
+}
+
+std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false});
+  const Tensor logits = model(images);
+  const std::vector<double> values = logits.values();
+  const auto classes = static_cast<size_t>(logits.size(1));
+  std::vector<int64_t> result, order(classes);
+  for (size_t n = 0; n < values.size(); n += classes) {
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, std::greater<>{},
+                             [&](int64_t c) { return values[n + static_cast<size_t>(c)]; });
+    result.push_back(order[std::min(static_cast<size_t>(rank), classes - 1)]);
+  }
+  return result;
 }
 
 Tensor as_feature_map(const TapSite& site, const Tensor& buffer) {

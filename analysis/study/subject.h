@@ -49,6 +49,10 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
 // The pictures such a pass visits: `count` indices spread evenly over the data set.
 std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count);
 
+// The class of the largest logit that the network gives each of images (N, H, W, 3), normalised, in
+// evaluation mode; `rank` 1 gives the runner-up, and so on.
+std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank = 0);
+
 // A tapped buffer as a feature map (N, H, W, C) f32, without prefix tokens.
 Tensor as_feature_map(const TapSite& site, const Tensor& buffer);
 

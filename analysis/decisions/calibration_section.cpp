@@ -1,52 +1,16 @@
-// Sections: is the confidence honest, and what is taken for what?
+#include "analysis/decisions/calibration_section.h"
+
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
-#include "analysis/decisions/calibration.h"
+#include "analysis/decisions/calibration_pass.h"
 #include "analysis/report/text.h"
-#include "analysis/study/analysis.h"
 #include "analysis/study/compare.h"
 #include "tensor/core/text.h"
 
 namespace passband {
 namespace {
-
-// of the calibration section, unless it is given others: then they share no pass
-constexpr int64_t kBins = 15;
-
-CalibrationResult measure(const Subject& subject, const AnalysisInput& input, int64_t bins,
-                          const Progress& progress) {
-  const Dataset& data = *input.data;
-  Calibration sums(data.num_classes(), bins);
-  run_pass(
-      *subject.model, data,
-      {.images = input.images_or(data.count), .batch_size = 250, .progress = progress}, {"logits"},
-      [](const TapSite&, const Tensor&) {},
-      [&](const std::vector<int64_t>& indices, const Tensor&, const Tensor& logits) {
-        std::vector<int32_t> labels;
-        for (const int64_t index : indices)
-          labels.push_back(data.labels[static_cast<size_t>(index)]);
-        sums.add(logits, labels);
-      });
-  return sums.result();
-}
-
-// Both sections read the same pass; the second one to come finds it done.
-std::vector<CalibrationResult> measure_all(const AnalysisInput& input, int64_t bins) {
-  std::vector<CalibrationResult> results;
-  for (size_t s = 0; s < input.subjects.size(); ++s) {
-    const Subject& subject = input.subjects[s];
-    const std::string key =
-        fmt::format("calibration {} {} {} {}", subject.fingerprint,
-                    static_cast<const void*>(subject.model.get()), input.images, bins);
-    const Progress part = input.part_of(s);
-    results.push_back(input.memo->get<CalibrationResult>(
-        key, [&] { return measure(subject, input, bins, part); }));
-  }
-  return results;
-}
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
 
@@ -157,28 +121,14 @@ std::string comparison(const std::vector<Subject>& subjects,
          ". Calibration error: " + side_by_side(subjects, ece, percent) + ".";
 }
 
-struct Confusion {
-  int64_t truth = 0, answer = 0, count = 0;
-};
-
-Confusion worst_of(const CalibrationResult& r, int64_t classes) {
-  Confusion worst{0, 0, -1};
-  for (int64_t i = 0; i < classes * classes; ++i) {
-    const int64_t count = r.confusion[static_cast<size_t>(i)];
-    if (i / classes != i % classes && count > worst.count)
-      worst = {i / classes, i % classes, count};
-  }
-  return worst;
-}
-
 }  // namespace
 
-Section calibration_section(const AnalysisInput& input) {
-  Section section{.name = "calibration", .title = "Calibration", .order = 60};
-  const int64_t bins = input.whole("bins");
+Section calibration_section(const AnalysisInput& input, const CalibrationOptions& options) {
+  Section section;
+  const int64_t bins = options.bins;
   if (bins < 2 || bins > 1000)
     throw UsageError(fmt::format("--set calibration.bins: {} is outside 2 to 1000", bins));
-  const std::vector<CalibrationResult> results = measure_all(input, bins);
+  const std::vector<CalibrationResult> results = calibrations(input, bins);
   for (size_t s = 0; s < results.size(); ++s) {
     const std::string& label = input.subjects[s].label;
     const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
@@ -206,28 +156,6 @@ Section calibration_section(const AnalysisInput& input) {
                   "belongs to a bin of few pictures.",
                   bins),
       "The temperature is fitted on every second test picture and judged on the others."};
-  return section;
-}
-
-Section confusion_section(const AnalysisInput& input) {
-  Section section{.name = "confusion", .title = "Confusions", .order = 70};
-  const std::vector<std::string>& classes = input.data->classes;
-  const std::vector<CalibrationResult> results = measure_all(input, kBins);
-  for (size_t s = 0; s < results.size(); ++s) {
-    const std::string& label = input.subjects[s].label;
-    const std::string name = s == 0 ? "confusion" : fmt::format("confusion-{}", s + 1);
-    plot::Figure figure = plot::confusion_figure(name, "Confusion matrix, " + label + ".", classes,
-                                                 results[s].confusion);
-    const Confusion worst = worst_of(results[s], static_cast<int64_t>(classes.size()));
-    figure.alt =
-        fmt::format("The most frequent error of {}: {} taken for {} ({} of {} pictures).", label,
-                    classes[static_cast<size_t>(worst.truth)],
-                    classes[static_cast<size_t>(worst.answer)], worst.count, results[s].count);
-    section.finding += (s == 0 ? "" : " ") + figure.alt;
-    section.figures.push_back(std::move(figure));
-  }
-  section.reading =
-      "Rows are the true classes, columns what the network said; each row sums to 100 %.";
   return section;
 }
 

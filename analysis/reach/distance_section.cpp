@@ -1,40 +1,14 @@
-// Sections: how far do attention heads look, and on how many tokens?
+#include "analysis/reach/distance_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
-#include "analysis/reach/attention_reach.h"
-#include "analysis/study/analysis.h"
-#include "analysis/study/depth_axis.h"
-#include "analysis/study/representation_sections.h"
-#include "tensor/ops/pointwise.h"
+#include "analysis/reach/heads.h"
 
 namespace passband {
 namespace {
-
-// One accumulator for each attention layer. A lambda layer stands in by the absolute values of its
-// effective weights, where the accumulator can take them.
-template <class Accumulator> struct Heads {
-  DepthAxis axis;
-  std::vector<Accumulator> sums;
-};
-
-template <class Accumulator>
-Heads<Accumulator> measure_heads(const Subject& subject, const Dataset& data, int64_t images,
-                                 const Progress& progress, const std::vector<std::string>& taps,
-                                 const Accumulator& fresh) {
-  Heads<Accumulator> heads;
-  const bool lambda = std::ranges::find(taps, "lambda") != taps.end();
-  const PassOptions pass{.images = images, .batch_size = lambda ? 8 : 64, .progress = progress};
-  run_pass(*subject.model, data, pass, taps, [&](const TapSite& site, const Tensor& weights) {
-    const size_t i = heads.axis.index_of(site);
-    heads.sums.resize(heads.axis.size(), fresh);
-    heads.sums[i].add(site, site.name == "lambda" ? abs(weights) : weights);
-  });
-  return heads;
-}
 
 // What a head that ignores position would show: over the window, or the whole grid.
 double uniform_pixels(const TapSite& site) {
@@ -150,10 +124,9 @@ ReportArray reach_array(const Reach& reach) {
 
 }  // namespace
 
-Section distance_section(const AnalysisInput& input) {
+Section distance_section(const AnalysisInput& input, const DistanceOptions& options) {
   const int64_t images = std::min(input.images_or(256), input.data->count);
-  const bool drop = input.text("class_token") == "drop";
-  Section section{.name = "distance", .title = "Reach of attention heads", .order = 40};
+  Section section;
   plot::Figure figure{.name = "distance",
                       .title = "Mean attention distance of every head.",
                       .columns = 2,
@@ -163,13 +136,13 @@ Section distance_section(const AnalysisInput& input) {
   bool lambdas = false;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const bool lambda = subject.model->pattern().find('L') != std::string::npos;
+    const bool lambda = subject.model->has(BlockKind::lambda);
     const Progress part = input.part_of(s);
     const Reach reach =
         measure_heads(subject, *input.data, lambda ? std::min<int64_t>(images, 64) : images, part,
                       lambda ? std::vector<std::string>{"attention", "lambda"}
                              : std::vector<std::string>{"attention"},
-                      AttentionDistance(drop ? ClassToken::drop : ClassToken::renormalise));
+                      AttentionDistance(options.class_token));
     if (reach.sums.empty()) {
       section.caveats.push_back(why_no_attention(subject.label, *subject.model));
       if (section.finding.empty()) section.finding = section.caveats.back();
@@ -197,100 +170,12 @@ Section distance_section(const AnalysisInput& input) {
       "a head far below it is local. Shifted and partitioned windows bound the reach.";
   section.caveats.push_back(fmt::format(
       "{} test pictures. Attention to the class token is left out{}.", images,
-      drop ? " without renormalising: it counts as distance 0" : " and the rest renormalised"));
+      options.class_token == ClassToken::drop ? " without renormalising: it counts as distance 0"
+                                              : " and the rest renormalised"));
   if (lambdas)
     section.caveats.push_back(
         "Lambda layers have no attention: their signed effective weights stand in by absolute "
         "value, renormalised, on at most 64 pictures.");
-  return section;
-}
-
-namespace {
-
-using Spread = Heads<AttentionEntropy>;
-
-plot::Panel entropy_panel(const Spread& spread, const std::string& title) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "attention layer", .categories = spread.axis.labels()},
-                    .y = {.label = "effective tokens", .scale = plot::Scale::log10}};
-  plot::Points heads{.name = "heads"}, class_token{.name = "class token's heads", .style = 2};
-  plot::Line all{.name = "all tokens alike", .style = 1};
-  const auto add = [](plot::Points& points, size_t layer, const std::vector<double>& entropies) {
-    for (const double entropy : entropies) {
-      points.x.push_back(static_cast<double>(layer));
-      points.y.push_back(std::exp(entropy));
-    }
-  };
-  for (size_t i = 0; i < spread.sums.size(); ++i) {
-    add(heads, i, spread.sums[i].entropy());
-    add(class_token, i, spread.sums[i].class_entropy());
-    all.x.push_back(static_cast<double>(i));
-    all.y.push_back(static_cast<double>(spread.sums[i].keys()));
-  }
-  panel.points = {std::move(heads)};
-  if (!class_token.x.empty()) panel.points.push_back(std::move(class_token));
-  panel.lines = {std::move(all)};
-  return panel;
-}
-
-// Entropy of a layer's heads on average, as a share of the largest possible.
-double evenness(const AttentionEntropy& sums) {
-  double total = 0;
-  const std::vector<double> entropies = sums.entropy();
-  for (const double entropy : entropies) total += entropy;
-  return total /
-         (static_cast<double>(entropies.size()) * std::log(static_cast<double>(sums.keys())));
-}
-
-std::string entropy_finding(const Spread& spread) {
-  size_t sharpest = 0;
-  for (size_t i = 1; i < spread.sums.size(); ++i)
-    if (evenness(spread.sums[i]) < evenness(spread.sums[sharpest])) sharpest = i;
-  return fmt::format(
-      "Attention holds {:.0f} % of the largest entropy in the first layer and {:.0f} % in the "
-      "last; it is sharpest in {} ({:.0f} %).",
-      100 * evenness(spread.sums.front()), 100 * evenness(spread.sums.back()),
-      spread.axis.labels()[sharpest], 100 * evenness(spread.sums[sharpest]));
-}
-
-}  // namespace
-
-Section entropy_section(const AnalysisInput& input) {
-  const int64_t images = std::min(input.images_or(256), input.data->count);
-  Section section{.name = "entropy", .title = "Spread of attention heads", .order = 42};
-  plot::Figure figure{
-      .name = "entropy",
-      .title = "Effective number of tokens that a query gathers from, exp of the entropy."};
-  for (size_t s = 0; s < input.subjects.size(); ++s) {
-    const Subject& subject = input.subjects[s];
-    const Progress part = input.part_of(s);
-    const Spread spread =
-        measure_heads(subject, *input.data, images, part, {"attention"}, AttentionEntropy());
-    if (spread.sums.empty()) {
-      section.caveats.push_back(why_no_attention(subject.label, *subject.model));
-      if (section.finding.empty()) section.finding = section.caveats.back();
-      continue;
-    }
-    figure.panels.push_back(entropy_panel(spread, subject.label));
-    if (!section.values.empty()) continue;
-    section.finding =
-        (section.finding.empty() ? "" : section.finding + " ") + entropy_finding(spread);
-    section.values = {{.key = "first_layer_entropy",
-                       .label = "Entropy, first layer",
-                       .value = evenness(spread.sums.front())},
-                      {.key = "last_layer_entropy",
-                       .label = "Entropy, last layer",
-                       .value = evenness(spread.sums.back())}};
-  }
-  figure.alt = section.finding;
-  if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
-  section.reading =
-      "One dot a head. At the line a head weighs all tokens of its window alike, an average (a "
-      "low-pass filter); at 1 it copies a "
-      "single token. Sharp heads choose by content or position, flat ones blur.";
-  section.caveats.push_back(fmt::format(
-      "{} test pictures; entropy in nats over all keys, mean over pictures and queries, then exp.",
-      images));
   return section;
 }
 

@@ -1,0 +1,94 @@
+#include "analysis/loss/loss.h"
+
+#include "analysis/loss/hessian_section.h"
+#include "analysis/loss/landscape_section.h"
+#include "analysis/loss/lesion_section.h"
+
+namespace passband {
+namespace {
+
+const Option<LossOptions> kDecay = {"decay", &LossOptions::decay,
+                                    "weight decay in the loss: run, or a number", "run"};
+const Option<LossOptions> kDecayRule = {
+    "decay_rule",
+    &LossOptions::decay_rule,
+    "squared: half the sum of squares; norms: unsquared, as Park and Kim's script",
+    {{"squared", LossTerms::Decay::squared}, {"norms", LossTerms::Decay::norms}}};
+
+std::string without_branches(const Subject& subject) {
+  return subject.model->branches().empty() ? "it has no residual branches." : "";
+}
+
+const std::vector<Analysis> kLossTable = {
+    {.name = "hessian",
+     .title = "Curvature of the loss",
+     .question = "How sharp is the minimum, and in how many directions does the loss bend down?",
+     .cost = "time: 24 Hessian products for each of 8 minibatches of 16, and 18 over n pictures, a "
+             "product about 6 forward passes; memory: 24 parameter vectors and the graph of 64 "
+             "pictures",
+     .work = 50000,
+     .uses_train = true,
+     .options = options_of<HessianOptions>(
+         {{"minibatches", &HessianOptions::minibatches,
+           "minibatches of the spectrum of largest eigenvalues"},
+          {"batch", &HessianOptions::batch, "pictures of a minibatch"},
+          {"top", &HessianOptions::top, "eigenvalues of each minibatch"},
+          {"method",
+           &HessianOptions::method,
+           "how they are found; power: as PyHessian",
+           {{"lanczos", EigenvalueMethod::lanczos}, {"power", EigenvalueMethod::power}}},
+          {"top_steps", &HessianOptions::top_steps, "Lanczos steps for each minibatch at most"},
+          {"tolerance", &HessianOptions::tolerance,
+           "residual of a minibatch eigenvalue relative to the largest"},
+          {"augment", &HessianOptions::augment,
+           "minibatches are cropped and flipped as in training"},
+          kDecay,
+          kDecayRule,
+          {"steps", &HessianOptions::steps, "Lanczos steps on the full batch"},
+          {"probes", &HessianOptions::probes, "random starts of the spectral density"},
+          {"trace_probes", &HessianOptions::trace_probes, "further probes of the trace"},
+          {"kernel",
+           &HessianOptions::kernel,
+           "width of the density: a hundredth of the range, or as PyHessian",
+           {{"relative", DensityWidth::relative}, {"pyhessian", DensityWidth::pyhessian}}}}),
+     .run = hessian_section},
+    {.name = "landscape",
+     .title = "Loss landscape",
+     .question = "How wide and how smooth is the valley that training found?",
+     .cost = "time: n forward passes for each of 163 points, goes on where it was interrupted; "
+             "memory: two directions, a copy of the parameters, and n pictures up to 4096",
+     .work = 21000,
+     .uses_train = true,
+     .options = options_of<LandscapeOptions>(
+         {{"side_points", &LandscapeOptions::side_points,
+           "points of a side of the surface, odd (published: 51, Park and Kim 21)"},
+          {"line_points", &LandscapeOptions::line_points, "points of each line, odd"},
+          {"reach", &LandscapeOptions::reach, "distance from the centre to the sides"},
+          {"scaling",
+           &LandscapeOptions::scaling,
+           "filter: Li et al.; position: as Park and Kim's script",
+           {{"filter", FilterNorm::filter}, {"position", FilterNorm::position}}},
+          {"augment", &LandscapeOptions::augment,
+           "show pictures cropped and flipped as in training, as Park and Kim's script"},
+          kDecay,
+          kDecayRule}),
+     .run = landscape_section},
+    {.name = "lesion",
+     .title = "Lesions",
+     .question = "Which parts does the trained network need, and which can it do without?",
+     .cost = "time: n forward passes for each of L parts; memory: one batch",
+     .work = 12000,
+     .options = options_of<LesionOptions>(
+         {{"removal",
+           &LesionOptions::removal,
+           "what a branch contributes: nothing, or its mean over the pictures",
+           {{"zero", Removal::zero}, {"mean", Removal::mean}}}}),
+     .unsuited = without_branches,
+     .run = lesion_section},
+};
+
+}  // namespace
+
+const std::vector<Analysis>& loss_wing() { return kLossTable; }
+
+}  // namespace passband
