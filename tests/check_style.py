@@ -33,6 +33,8 @@ MAY_INCLUDE = {
 TENSOR_LEVELS = {"tensor/core": 0, "tensor/autograd": 1, "tensor/cpu": 2, "tensor/cuda": 2,
                  "tensor/ops": 3, "tensor": 4}
 PROGRAM = re.compile(r"(^|/)(main|test_\w+)\.cpp$")
+# A wing of analysis/ includes study/, report/ and itself; beyond them what is declared here.
+WING_MAY_INCLUDE = {"report": ["report"], "study": ["report", "study"], "places": ["similarity"]}
 CUDA_HEADER = re.compile(
     r"<(cuda(?!_emulator)|cu(blas|dnn|fft|rand|solver)|nccl|nvrtc|nvtx|cooperative_groups|mma)")
 CODE = (".h", ".cpp", ".cu", ".cuh")
@@ -93,6 +95,14 @@ def function_cap(path, name):
     return KERNEL_CAP if kernel or name == "main" else FUNCTION_CAP
 
 
+def check_wing(path, inner):
+    """What is wrong with the include of `inner` in a wing of analysis/; None when nothing is."""
+    wing, target = ((p.split("/") + [""])[1] for p in (path, inner))
+    own = wing in ("report", "study")
+    allowed = WING_MAY_INCLUDE.get(wing, []) + ([] if own else ["report", "study", wing])
+    return None if target in allowed else f"analysis/{wing}/ may not include analysis/{target}"
+
+
 def check_includes(path, lines):
     folder = path.split("/")[0]
     for number, line in enumerate(lines, 1):
@@ -111,6 +121,9 @@ def check_includes(path, lines):
                 yield number, f"{folder}/ may not include {target}"
             elif folder == "tensor" and (other > level or other == level and here != there):
                 yield number, f"{here}/ may not include {target}"
+            elif path.count("/") > 1 and inner.startswith("analysis/") and folder == "analysis":
+                if problem := check_wing(path, inner):
+                    yield number, problem
 
 
 def check_code(path, text, lines):
@@ -274,6 +287,15 @@ PLANTED = {  # path: (text, what the only violation must say)
     "data/ops.h": ("// x\n#pragma once\n#include \"tensor/ops/softmax.h\"\n",
                    "data/ may not include"),
     "analysis/t.cpp": ("// x\n#include \"train/trainer.h\"\n", "analysis/ may not include"),
+    "analysis/main.cpp": ("// x\n#include \"analysis/reach/r.h\"\n", None),
+    "analysis/reach/s.h": ("// x\n#pragma once\n#include \"analysis/study/s.h\"\n"
+                           "#include \"analysis/report/r.h\"\n", None),
+    "analysis/places/p.cpp": ("// x\n#include \"analysis/similarity/c.h\"\n", None),
+    "analysis/reach/o.cpp": ("// x\n#include \"analysis/loss/l.h\"\n",
+                             "analysis/reach/ may not include analysis/loss"),
+    "analysis/reach/r.cpp": ("// x\n#include \"analysis/registry.h\"\n", "may not include"),
+    "analysis/study/w.h": ("// x\n#pragma once\n#include \"analysis/reach/r.h\"\n",
+                           "may not include"),
     "train/e.cpp": ("// x\n#include \"experiments/e.h\"\n", "train/ may not include"),
     "tensor/near.cpp": ("// x\n#include \"error.h\"\n", "tensor/ may not include"),
     "tensor/ops/c.cpp": ("// x\n#include <cuda_runtime.h>\n", "belongs in .cu"),
@@ -285,10 +307,10 @@ PLANTED = {  # path: (text, what the only violation must say)
     "tensor/cuda/down.cu": ("// x\n#include \"tensor/autograd/n.h\"\n", None),
     "models/a.h": ("// x\n#pragma once\n#include \"models/b.h\"\n", "files include one another"),
     "models/b.h": ("// x\n#pragma once\n#include \"models/a.h\"\n", None),
-    "analysis/one/a.h": ("// x\n#pragma once\n#include \"analysis/two/b.h\"\n", None),
-    "analysis/two/b.h": ("// x\n#pragma once\n", None),
-    "analysis/two/c.cpp": ("// x\n#include \"analysis/one/a.h\"\n", None),
-    "analysis/two/test_b.cpp": ("// x\n#include \"nn/good.h\"\n", None),
+    "train/one/a.h": ("// x\n#pragma once\n#include \"train/two/b.h\"\n", None),
+    "train/two/b.h": ("// x\n#pragma once\n", None),
+    "train/two/c.cpp": ("// x\n#include \"train/one/a.h\"\n", None),
+    "train/two/test_b.cpp": ("// x\n#include \"nn/good.h\"\n", None),
     "nn/once.h": ("// x\nint f();\n", "#pragma once"),
     "nn/space.h": ("// x\n#pragma once\nusing namespace std;\n", "using namespace"),
     "nn/check.h": ("// x\n#pragma once\ninline void f(int a) { CHECK(a, 1); }  // CHECK(a)\n",
@@ -326,7 +348,7 @@ def self_test():
                 file.write(text)
         found = check_tree(root)
     wrong = []
-    if not any(line.startswith("analysis/one/:1: folders include one another") for line in found):
+    if not any(line.startswith("train/one/:1: folders include one another") for line in found):
         wrong.append("self-test: a circle of folders was not found")
     for path, (_, wanted) in PLANTED.items():
         rules = [line for line in found if line.startswith(path + ":")]
