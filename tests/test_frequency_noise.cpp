@@ -47,7 +47,7 @@ TEST_CASE("the rings of the published script have the published sides") {
                {32, 0.1, 4, 0},   {32, 0.5, 18, 12},   {32, 0.9, 30, 26}};
   for (const auto& c : cases) {
     const std::vector<double> mask =
-        band_mask({c.f * kPi, 0.2}, c.side, c.side, BandShape::park_kim);
+        band_mask({c.f * kPi, 0.2}, c.side, c.side, RingShape::park_kim);
     CHECK(total(mask) == c.outer * c.outer - c.inner * c.inner);
   }
 }
@@ -56,7 +56,7 @@ TEST_CASE("the published ring and what it leaves of known noise agree with numpy
   const nlohmann::json golden =
       nlohmann::json::parse(std::ifstream(golden_file("similarity.json")))["noise"];
   const auto mask = golden["mask"].get<std::vector<double>>();
-  CHECK(band_mask({0.5 * kPi, 0.4}, 16, 16, BandShape::park_kim) == mask);
+  CHECK(band_mask({0.5 * kPi, 0.4}, 16, 16, RingShape::park_kim) == mask);
   const auto signs = golden["signs"].get<std::vector<double>>();
   const Tensor white = Tensor::from(signs, {1, 16, 16, 1});
   const std::vector<double> band = BandNoise(white).in_band(mask).values();

@@ -40,7 +40,7 @@ const std::vector<Analysis> kFrequencyTable = {
           {"ring",
            &NoiseOptions::shape,
            "the band, or the bins of the published script",
-           {{"symmetric", BandShape::symmetric}, {"park_kim", BandShape::park_kim}}}}),
+           {{"symmetric", RingShape::symmetric}, {"park_kim", RingShape::park_kim}}}}),
      .run = noise_section},
     {.name = "heatmap",
      .title = "Fourier heat map",

@@ -54,13 +54,13 @@ Tensor sign_noise(RandomKey key, const std::vector<int64_t>& indices, Shape shap
 }  // namespace
 
 std::vector<double> band_mask(const FrequencyBand& band, int64_t height, int64_t width,
-                              BandShape shape) {
+                              RingShape shape) {
   std::vector<double> mask;
   for (int64_t i = 0; i < height; ++i) {
     for (int64_t j = 0; j < width; ++j) {
       const int64_t u = signed_bin(i, height), v = signed_bin(j, width);
       const bool inside =
-          shape == BandShape::park_kim
+          shape == RingShape::park_kim
               ? in_published(band, u, v, height, width)
               : in_symmetric(band, static_cast<double>(u), static_cast<double>(v),
                              static_cast<double>(height), static_cast<double>(width));

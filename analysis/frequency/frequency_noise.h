@@ -16,7 +16,7 @@ struct FrequencyBand {
   double half_width = 0.2;  // as published
 };
 
-enum class BandShape : uint8_t {
+enum class RingShape : uint8_t {
   symmetric,  // the ring as defined above; zero frequency belongs to no band with centre >
               // half_width
   // The script of the paper: bins [-b, b) less [-a, a) of both axes, a and b = int((centre -+
@@ -27,7 +27,7 @@ enum class BandShape : uint8_t {
 
 // 1 where bin (u, v) is in the band, (height, width), zero frequency at (0, 0).
 std::vector<double> band_mask(const FrequencyBand& band, int64_t height, int64_t width,
-                              BandShape shape = BandShape::symmetric);
+                              RingShape shape = RingShape::symmetric);
 
 // Noise eps * sign(normal) for one picture per index, only the bins of a mask kept: the real part
 // of the inverse transform. (N, H, W, C) f32. The same index and key give the same noise for every

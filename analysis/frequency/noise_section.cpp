@@ -159,7 +159,7 @@ Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
       "{} test pictures, bands of 95 % (Wilson). ε = {} of random sign, before the ring is cut "
       "out, in the units of the normalised input; rings ±{} rad wide, {}.",
       images, options.epsilon, options.half_width,
-      options.shape == BandShape::park_kim ? "as in the published script" : "symmetric")};
+      options.shape == RingShape::park_kim ? "as in the published script" : "symmetric")};
   return section;
 }
 

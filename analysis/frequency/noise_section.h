@@ -10,7 +10,7 @@ namespace passband {
 struct NoiseOptions {
   std::vector<double> centres = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};  // in units of pi
   double epsilon = 0.7, half_width = 0.2;
-  BandShape shape = BandShape::symmetric;
+  RingShape shape = RingShape::symmetric;
 };
 
 Section noise_section(const AnalysisInput& input, const NoiseOptions& options);
