@@ -125,7 +125,7 @@ class PostActivationBlock final : public Block {
     Tensor y = conv2_(bn1_.relu(conv1_(x)));
     if (conv3_) y = (*conv3_)(bn2_.relu(y));
     const BatchNorm& last = bn3_ ? *bn3_ : bn2_;
-    const bool dropping = drop_path_ > 0 && context().training;
+    const bool dropping = DropPath{drop_path_}.active();
     if (!se_ && !dropping && !tapped("branch") && !tapped("skip"))
       return tap("out", last.relu(y, skip), site_);
     y = last(y);
@@ -178,7 +178,7 @@ class PreActivationBlock final : public Block {
     Tensor y = conv2_(norm2_.relu(conv1_(active)));
     if (!conv3_) return tap("out", add_branch(y, skip), site_);
     y = norm3_->relu(y);
-    const bool dropping = drop_path_ > 0 && context().training;
+    const bool dropping = DropPath{drop_path_}.active();
     if (!dropping && !tapped("branch") && !tapped("skip"))
       return tap("out", (*conv3_)(y, skip), site_);
     return tap("out", add_branch((*conv3_)(y), skip), site_);

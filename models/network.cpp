@@ -99,7 +99,7 @@ class HybridNetwork final : public Model {
     const int64_t channels = add_stages(root, spec, split_pattern(pattern_), small ? 4 : 7);
     if (spec.preactivation) norm_.emplace(root / "norm", channels);
     fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / "fc", channels, options.classes,
-                1, LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
+                LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
     head_.kind = BlockKind::head;
     macs_ = store_.macs();
   }

@@ -16,8 +16,12 @@
 namespace passband {
 namespace {
 
-const LinearOptions kLinear = {.weight_init = Init::truncated_normal(0.02),
-                               .bias_init = Init::constant(0)};
+LinearOptions linear_options(int64_t rows = 1) {
+  return {
+      .weight_init = Init::truncated_normal(0.02), .bias_init = Init::constant(0), .rows = rows};
+}
+
+int64_t tokens_of(const TapSite& site) { return site.prefix + site.height * site.width; }
 
 // x + attention(norm1(x)), then x + mlp(norm2(x)): two residual sub-blocks, each with its taps.
 class TransformerBlock {
@@ -25,11 +29,13 @@ class TransformerBlock {
   TransformerBlock(const Scope& scope, const VitSpec& spec, int64_t number, double drop_path,
                    const TapSite& site)
       : norm1_(scope / "norm1", spec.width),
-        attn_(scope / "attn", spec.width, site.prefix + site.height * site.width,
-              {.heads = spec.heads, .qkv_bias = spec.qkv_bias, .linear = kLinear}),
+        attn_(scope / "attn", spec.width,
+              {.heads = spec.heads,
+               .qkv_bias = spec.qkv_bias,
+               .linear = linear_options(),
+               .tokens = tokens_of(site)}),
         norm2_(scope / "norm2", spec.width),
-        mlp_(scope / "mlp", spec.width, 4 * spec.width, site.prefix + site.height * site.width,
-             kLinear),
+        mlp_(scope / "mlp", spec.width, 4 * spec.width, linear_options(tokens_of(site))),
         name_(scope.path()),
         has_skip_(number != spec.no_skip),
         drop_path_{drop_path},
@@ -104,7 +110,7 @@ class VisionTransformer final : public Model {
       branches_.insert(branches_.end(), {BlockKind::msa, BlockKind::mlp});
     }
     norm_.emplace(root / "norm", spec.width);
-    head_.emplace(root / "head", spec.width, options.classes, 1, kLinear);
+    head_.emplace(root / "head", spec.width, options.classes, linear_options());
     macs_ = store_.macs();
   }
 

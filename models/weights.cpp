@@ -126,6 +126,18 @@ void replace(const Tensor& values, const Tensor& by) {
   values.bump_version();
 }
 
+void write_weights(const std::string& path, const ParameterStore& store, const Tensor& values,
+                   const Tensor& buffers, Metadata base, const Metadata& metadata) {
+  CHECK(values.defined() && values.numel() == store.parameter_count(), "save_weights: values are ",
+        values, ", the model has ", store.parameter_count(), " parameters");
+  CHECK(buffers.shape() == store.buffer_values().shape(), "save_weights: buffers are ", buffers,
+        ", the model's ", store.buffer_values());
+  base.insert({{"format", "pt"}, {"framework", "passband"}});
+  for (const auto& [key, value] : metadata) base[key] = value;
+  const auto items = items_of(store, values.to({}), buffers.to({}));
+  write_file_atomically(path, pack_safetensors(items, base));
+}
+
 }  // namespace
 
 void save_weights(const std::string& path, const Model& model, const Metadata& metadata) {
@@ -134,26 +146,27 @@ void save_weights(const std::string& path, const Model& model, const Metadata& m
 
 void save_weights(const std::string& path, const Model& model, const Tensor& values,
                   const Tensor& buffers, const Metadata& metadata) {
-  const ParameterStore& store = model.store();
-  CHECK(values.defined() && values.numel() == store.parameter_count(), "save_weights: values are ",
-        values, ", the model has ", store.parameter_count(), " parameters");
-  CHECK(buffers.shape() == store.buffer_values().shape(), "save_weights: buffers are ", buffers,
-        ", the model's ", store.buffer_values());
-  Metadata all = {{"format", "pt"},
-                  {"framework", "passband"},
-                  {"model", model.name()},
-                  {"classes", std::to_string(model.options().classes)},
-                  {"image_size", std::to_string(model.options().image_size)}};
-  for (const auto& [key, value] : metadata) all[key] = value;
-  const auto items = items_of(store, values.to({}), buffers.to({}));
-  write_file_atomically(path, pack_safetensors(items, all));
+  write_weights(path, model.store(), values, buffers,
+                {{"model", model.name()},
+                 {"classes", std::to_string(model.options().classes)},
+                 {"image_size", std::to_string(model.options().image_size)}},
+                metadata);
+}
+
+void save_weights(const std::string& path, const ParameterStore& store, const Metadata& metadata) {
+  write_weights(path, store, store.values(), store.buffer_values(), {}, metadata);
 }
 
 Metadata load_weights(const std::string& path, Model& model) {
-  SafetensorsFile file(path);
-  const ParameterStore& store = model.store();
-  CHECK(store.values().defined(), "load_weights: model ", model.name(),
+  CHECK(model.store().values().defined(), "load_weights: model ", model.name(),
         " was made without memory (build = false)");
+  return load_weights(path, model.store());
+}
+
+Metadata load_weights(const std::string& path, ParameterStore& store) {
+  CHECK(store.values().defined(),
+        "load_weights: the store has no memory yet; call its build() first");
+  SafetensorsFile file(path);
   check_names(path, file, store);
   const DType dtype = store.values().dtype();
   const Tensor values = Tensor::empty(store.values().shape(), dtype),

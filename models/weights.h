@@ -20,6 +20,10 @@ void save_weights(const std::string& path, const Model& model, const Tensor& val
 // or of another shape (with both shapes), or what is wrong with the file. Nothing is changed when
 // it throws.
 Metadata load_weights(const std::string& path, Model& model);
+// Both for a network of your own: all that its store holds.
+void save_weights(const std::string& path, const ParameterStore& store,
+                  const Metadata& metadata = {});
+Metadata load_weights(const std::string& path, ParameterStore& store);
 // The metadata alone.
 Metadata read_metadata(const std::string& path);
 

@@ -16,20 +16,21 @@ Tensor attend(const Tensor& qkv, const Tensor& bias, const AttentionOptions& opt
   return attention_output(tap("attention", probabilities, site), qkv, options);
 }
 
-LinearOptions with_bias(LinearOptions options, bool bias) {
-  options.bias = bias;
-  return options;
+LinearOptions projection(const SelfAttention::Options& options, bool bias) {
+  LinearOptions linear = options.linear;
+  linear.bias = bias;
+  linear.rows = options.tokens;
+  return linear;
 }
 
 }  // namespace
 
-SelfAttention::SelfAttention(const Scope& scope, int64_t width, int64_t tokens,
-                             const Options& options)
-    : qkv(scope / "qkv", width, 3 * width, tokens, with_bias(options.linear, options.qkv_bias)),
-      proj(scope / "proj", width, width, tokens, options.linear),
+SelfAttention::SelfAttention(const Scope& scope, int64_t width, const Options& options)
+    : qkv(scope / "qkv", width, 3 * width, projection(options, options.qkv_bias)),
+      proj(scope / "proj", width, width, projection(options, options.linear.bias)),
       heads(options.heads) {
   CHECK(width % heads == 0, scope.path(), ": ", heads, " heads do not divide a width of ", width);
-  scope.count_macs(2 * tokens * tokens * width);
+  scope.count_macs(2 * options.tokens * options.tokens * width);
 }
 
 Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
@@ -39,10 +40,10 @@ Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
 
 WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid,
                                  const Options& options)
-    : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim, grid.pixels(),
-          {.bias = options.qkv_bias, .layout = Layout::conv_1x1}),
-      proj(scope / "proj", options.heads * options.head_dim, out, grid.pixels(),
-           {.layout = Layout::conv_1x1}),
+    : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim,
+          {.bias = options.qkv_bias, .layout = Layout::conv_1x1, .rows = grid.pixels()}),
+      proj(scope / "proj", options.heads * options.head_dim, out,
+           {.layout = Layout::conv_1x1, .rows = grid.pixels()}),
       options(options) {
   const int64_t w = options.window;
   CHECK(w >= 1 && grid.height % w == 0 && grid.width % w == 0, scope.path(), ": windows of ", w,

@@ -13,10 +13,11 @@ struct SelfAttention {
     int64_t heads = 3;
     bool qkv_bias = true;
     LinearOptions linear = {};  // initial values
+    int64_t tokens = 1;         // per image: for ParameterStore::macs
   };
-  SelfAttention(const Scope& scope, int64_t width, int64_t tokens, const Options& options);
+  SelfAttention(const Scope& scope, int64_t width, const Options& options);
   // `site` describes the token grid for the tap "attention".
-  Tensor operator()(const Tensor& x, const TapSite& site, const Tensor& residual = {}) const;
+  Tensor operator()(const Tensor& x, const TapSite& site = {}, const Tensor& residual = {}) const;
 
   Linear qkv, proj;
   int64_t heads;

@@ -6,8 +6,21 @@
 
 namespace passband {
 
+// Training or evaluation, or neither, as long as nobody has said which. It is no condition by
+// itself: ask in_training().
+class Mode {
+ public:
+  constexpr Mode() = default;
+  constexpr Mode(bool training) : said_(true), training_(training) {}
+  constexpr bool said() const { return said_; }
+  constexpr bool is_training() const { return training_; }
+
+ private:
+  bool said_ = false, training_ = false;
+};
+
 struct Context {
-  bool training = false;
+  Mode training = {};
   uint64_t seed = 0;
   // Training step: with the seed and the module path it keys dropout and drop path.
   uint64_t step = 0;
@@ -21,6 +34,14 @@ struct Context {
 
 const Context& context();
 
+// Training was asked for. A layer that acts otherwise in training evaluates when nobody has said
+// anything, and passes its result through settled().
+inline bool in_training() { return context().training.is_training(); }
+
+// What `layer` made in evaluation. Where nobody has said that it is evaluation, a gradient through
+// it is an error that names the way out: such a pass would train the wrong network.
+Tensor settled(const char* layer, const Tensor& y);
+
 // Installs a context for a scope.
 class ContextGuard {
  public:
@@ -32,6 +53,21 @@ class ContextGuard {
  private:
   Context restore_;
 };
+
+// Training for a scope, all else as it is around it: batch norms normalise by their batch, dropout
+// and drop path drop. Made once, before the loop: Optimizer::step() brings the next random numbers.
+// Made anew in every step, it has to be given the step.
+struct TrainingGuard : ContextGuard {
+  explicit TrainingGuard(uint64_t seed = 0, uint64_t step = 0);
+};
+
+// Evaluation for a scope: batch norms use their running statistics, nothing is dropped.
+struct EvaluationGuard : ContextGuard {
+  EvaluationGuard();
+};
+
+// Counts the step of this thread's context up by one.
+void count_step();
 
 // Random key of this step for the module that is running (site = its path plus `what`).
 RandomKey random_key(std::string_view what);

@@ -8,7 +8,7 @@
 
 namespace passband {
 
-Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options)
+Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, const Conv2dOptions& options)
     : kernel(options.kernel),
       stride(options.stride),
       padding(options.padding.value_or(options.kernel / 2)),
@@ -16,15 +16,19 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Con
       name(scope.name()) {
   CHECK(in % groups == 0 && out % groups == 0, scope.path(), ": ", groups, " groups do not divide ",
         in, " and ", out, " channels");
-  out_grid = grid.strided(kernel, stride, padding);
-  CHECK(out_grid.height >= 1 && out_grid.width >= 1, scope.path(), ": a ", kernel, "x", kernel,
-        " kernel does not fit a ", grid.height, "x", grid.width, " map; use a larger image");
   const int64_t fan_in = kernel * kernel * in / groups;
   const Init fallback = Init::fan_in_uniform(fan_in);
   weight = scope.parameter("weight", {out, kernel, kernel, in / groups},
                            options.weight_init.value_or(fallback), Layout::conv);
   if (options.bias) bias = scope.parameter("bias", {out}, fallback, Layout::same, false);
-  scope.count_macs(out_grid.pixels() * out * fan_in);
+}
+
+Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options)
+    : Conv2d(scope, in, out, options) {
+  out_grid = grid.strided(kernel, stride, padding);
+  CHECK(out_grid.height >= 1 && out_grid.width >= 1, scope.path(), ": a ", kernel, "x", kernel,
+        " kernel does not fit a ", grid.height, "x", grid.width, " map; use a larger image");
+  scope.count_macs(out_grid.pixels() * weight->shape.numel());
 }
 
 Tensor Conv2d::operator()(const Tensor& x, const Tensor& residual) const {

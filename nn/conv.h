@@ -17,10 +17,12 @@ struct Conv2dOptions {
   std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
 };
 
-// x (N, H, W, in) -> (N, Ho, Wo, out). `grid` is the extent of the input; `out_grid` that of the
-// result. A 1x1 convolution of stride 1 runs as a matrix product.
+// x (N, H, W, in) -> (N, Ho, Wo, out). A 1x1 convolution of stride 1 runs as a matrix product.
 struct Conv2d {
+  // `grid` is the extent of the input; from it come `out_grid`, that of the result, the check that
+  // the kernel fits, and the multiply-accumulates. The layer does without it, and without these.
   Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options = {});
+  Conv2d(const Scope& scope, int64_t in, int64_t out, const Conv2dOptions& options = {});
   // `residual`, when given, is added to the result; a 1x1 convolution of stride 1 adds it on the
   // way.
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;

@@ -9,16 +9,21 @@ namespace passband {
 struct Dropout {
   double rate = 0;
   Tensor operator()(const Tensor& x) const {
-    return rate > 0 && context().training ? dropout(x, rate, random_key("dropout")) : x;
+    if (rate <= 0) return x;
+    return in_training() ? dropout(x, rate, random_key("dropout")) : settled("dropout", x);
   }
 };
 
 // Drops a residual branch for whole samples (Huang et al. 2016).
 struct DropPath {
   double rate = 0;
-  bool active() const { return rate > 0 && context().training; }
+  // Whether the layer does anything: it drops, or refuses a gradient as settled() does.
+  bool active() const {
+    return rate > 0 && (in_training() || (!context().training.said() && recording()));
+  }
   Tensor operator()(const Tensor& x) const {
-    return active() ? drop_path(x, rate, random_key("drop_path")) : x;
+    if (rate <= 0) return x;
+    return in_training() ? drop_path(x, rate, random_key("drop_path")) : settled("drop path", x);
   }
 };
 

@@ -21,7 +21,10 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
     : conv_qkv(
           scope / "conv_qkv", width,
           o.heads * o.depth + o.intra_depth * (o.depth + value_depth_of(scope, width, o.heads)),
-          grid.pixels(), {.bias = false, .weight_init = o.qkv_init, .layout = Layout::conv_1x1}),
+          {.bias = false,
+           .weight_init = o.qkv_init,
+           .layout = Layout::conv_1x1,
+           .rows = grid.pixels()}),
       norm_q(scope / "norm_q", o.heads * o.depth),
       norm_v(scope / "norm_v", o.intra_depth * width / o.heads),
       options(o),

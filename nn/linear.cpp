@@ -10,8 +10,7 @@
 
 namespace passband {
 
-Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
-               const LinearOptions& options)
+Linear::Linear(const Scope& scope, int64_t in, int64_t out, const LinearOptions& options)
     : name(scope.name()) {
   const Init fallback = Init::fan_in_uniform(in);
   weight =
@@ -19,7 +18,7 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
   if (options.bias)
     bias =
         scope.parameter("bias", {out}, options.bias_init.value_or(fallback), Layout::same, false);
-  scope.count_macs(rows * in * out);
+  scope.count_macs(options.rows * in * out);
 }
 
 Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
@@ -27,10 +26,9 @@ Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
   return linear(x, weight->as(x.dtype()), bias ? bias->as(x.dtype()) : Tensor{}, residual);
 }
 
-Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
-         const LinearOptions& options)
-    : fc1(scope / "fc1", width, hidden, rows, options),
-      fc2(scope / "fc2", hidden, width, rows, options),
+Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, const LinearOptions& options)
+    : fc1(scope / "fc1", width, hidden, options),
+      fc2(scope / "fc2", hidden, width, options),
       name(scope.name()) {}
 
 Tensor Mlp::operator()(const Tensor& x, const Tensor& residual) const {
@@ -44,8 +42,8 @@ Tensor Mlp::operator()(const Tensor& x, const Tensor& residual) const {
 }
 
 SqueezeExcite::SqueezeExcite(const Scope& scope, int64_t channels, int64_t reduced)
-    : fc1(scope / "fc1", channels, reduced, 1, {.layout = Layout::conv_1x1}),
-      fc2(scope / "fc2", reduced, channels, 1, {.layout = Layout::conv_1x1}),
+    : fc1(scope / "fc1", channels, reduced, {.layout = Layout::conv_1x1}),
+      fc2(scope / "fc2", reduced, channels, {.layout = Layout::conv_1x1}),
       name(scope.name()) {}
 
 Tensor SqueezeExcite::operator()(const Tensor& x) const {

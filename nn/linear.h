@@ -12,13 +12,12 @@ struct LinearOptions {
   std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
   std::optional<Init> bias_init = {};    // the same bound
   Layout layout = Layout::same;          // conv_1x1: the checkpoint holds (out, in, 1, 1)
+  int64_t rows = 1;                      // vectors that pass per image: for ParameterStore::macs
 };
 
-// y = x weight^T + bias (+ residual) over the last dimension: (..., in) -> (..., out). `rows`
-// vectors pass per image (MAC count).
+// y = x weight^T + bias (+ residual) over the last dimension: (..., in) -> (..., out).
 struct Linear {
-  Linear(const Scope& scope, int64_t in, int64_t out, int64_t rows,
-         const LinearOptions& options = {});
+  Linear(const Scope& scope, int64_t in, int64_t out, const LinearOptions& options = {});
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   ParameterRef weight;  // (out, in)
@@ -28,8 +27,7 @@ struct Linear {
 
 // fc2(gelu(fc1(x))) (+ residual), hidden width `hidden`.
 struct Mlp {
-  Mlp(const Scope& scope, int64_t width, int64_t hidden, int64_t rows,
-      const LinearOptions& options = {});
+  Mlp(const Scope& scope, int64_t width, int64_t hidden, const LinearOptions& options = {});
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   Linear fc1, fc2;

@@ -33,8 +33,10 @@ Tensor BatchNorm::relu(const Tensor& x, const Tensor& residual) const {
 
 Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const {
   ScopeGuard guard(name);
-  return batch_norm(x, weight->value, bias->value, running_mean->value, running_var->value,
-                    {.training = context().training, .relu = relu}, residual);
+  const bool training = in_training();
+  const Tensor y = batch_norm(x, weight->value, bias->value, running_mean->value,
+                              running_var->value, {.training = training, .relu = relu}, residual);
+  return training ? y : settled("batch norm", y);
 }
 
 LayerNorm::LayerNorm(const Scope& scope, int64_t channels, double eps)

@@ -41,7 +41,7 @@ std::vector<double> tensor_batch(const Dataset& data, const AugmentOptions& opti
   const auto count = static_cast<int64_t>(kIndices.size());
   const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
   std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
-  const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
+  const Tensor indices = Tensor::from(kIndices, {count}, DType::i32);
   const Tensor batch = Tensor::empty({count, size, size, 3});
   make_batch(batch, pictures, indices, crop_options(data, options, size), {data.mean, data.std},
              kKey, draw_mixing(size, size, mixing, kMixingKey));
@@ -84,7 +84,7 @@ TEST_CASE("centred batches of tensors are those of an evaluation") {
     const auto count = static_cast<int64_t>(kIndices.size());
     const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
     std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
-    const Tensor indices = Tensor::from({kIndices.begin(), kIndices.end()}, {count}, DType::i32);
+    const Tensor indices = Tensor::from(kIndices, {count}, DType::i32);
     const Tensor batch = Tensor::empty({count, c.size, c.size, 3}),
                  usual = Tensor::empty(batch.shape());
     const CropOptions crop{.height = c.height, .width = c.width, .size = c.size, .centred = true};

@@ -86,7 +86,8 @@ template <class NextBatch> Outcome train(const TrainConfig& config, Device devic
   const auto model = model_for(config, device, side);
   std::optional<WeightAverage> average;
   if (config.model_ema) average.emplace(model->store(), config.model_ema_decay);
-  Optimizer optimizer(config, model->store(), average);
+  Optimizer optimizer(model->store(), update_rule(config),
+                      optimizer_options(config, average ? &*average : nullptr));
   TrainingStep step(config, *model, optimizer, device, source);
   Outcome outcome;
   for (int64_t i = 0; i < steps; ++i)

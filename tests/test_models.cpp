@@ -294,6 +294,7 @@ TEST_CASE("Every parameter of every family receives a gradient and moves") {
     const Tensor images = noise({4, family.side, family.side, 3}, 2);
     // Running statistics: with those of the batch, shifts that the next norm removes would have no
     // gradient.
+    const EvaluationGuard evaluation;
     ParameterStore& store = model->store();
     backward(loss_of(*model, images));
     const std::vector<double> before = store.values().values(),

@@ -122,7 +122,7 @@ TEST_CASE("Layers count multiply-accumulates by the textbook formulas") {
   const Scope root(store);
   Conv2d(root / "conv", 6, 8, {10, 10}, {.kernel = 3, .stride = 2, .groups = 2});
   CHECK(store.macs() == 5 * 5 * 8 * 3 * 9);
-  Linear(root / "fc", 7, 11, 13);
+  Linear(root / "fc", 7, 11, {.rows = 13});
   CHECK(store.macs() == 5 * 5 * 8 * 3 * 9 + 13 * 7 * 11);
   ParameterStore lambda;
   LambdaLayer(Scope(lambda), 64, {8, 8}, {.heads = 4, .depth = 16, .scope = 5});
@@ -174,6 +174,76 @@ TEST_CASE("Drop path drops whole samples in training and nothing in evaluation")
   }
   CHECK(kept > 16);
   CHECK(kept < 48);
+}
+
+TEST_CASE("A gradient asks whether a layer trains or evaluates; values alone do not") {
+  ParameterStore store;
+  const Scope root(store);
+  const BatchNorm norm(root / "bn", 2);
+  const auto w = root.parameter("w", {2}, Init::constant(1));
+  store.build(1);
+  const Tensor x = noise({3, 2, 2, 2});
+  const auto refused = [&](const Tensor& y, const char* layer) {
+    const std::string message = concat_text(
+        layer,
+        ": is this training or evaluation? Before the forward pass, make a TrainingGuard, "
+        "or an EvaluationGuard for gradients of the network as it evaluates");
+    CHECK_THROWS_WITH_AS(backward(sum(y)), doctest::Contains(message.c_str()), Error);
+  };
+  refused(norm(x), "batch norm");
+  refused(Dropout{0.5}(x * w->value), "dropout");
+  refused(DropPath{0.5}(x * w->value), "drop path");
+  {
+    const ContextGuard other({.seed = 3});  // says other things
+    ScopeGuard scope("stage1");
+    CHECK_THROWS_WITH_AS(backward(sum(norm.relu(x))),
+                         doctest::Contains("evaluates\n  in stage1.bn"), Error);
+  }
+  backward(sum(Dropout{0}(x * w->value)));
+  const std::vector<double> evaluated = norm(x).values();
+  {
+    const EvaluationGuard evaluation;
+    const Tensor y = norm(x);
+    CHECK(y.values() == evaluated);
+    backward(sum(y));
+    const TrainingGuard training;
+    CHECK(norm(x).values() != evaluated);
+  }
+  const TrainingGuard training;
+  backward(sum(norm(x)));
+  NoGrad no_gradients;
+  const ContextGuard unsaid({});
+  CHECK(!norm(x).tracked());
+}
+
+TEST_CASE("A guard of training or evaluation leaves the rest of the context as it was") {
+  const ContextGuard outer({.training = true, .seed = 4, .step = 7, .compute = DType::bf16});
+  {
+    const EvaluationGuard evaluation;
+    CHECK(!in_training());
+    CHECK(context().training.said());
+    CHECK(context().compute == DType::bf16);
+    const TrainingGuard training(9, 2);
+    CHECK(in_training());
+    CHECK(context().seed == 9);
+    CHECK(context().step == 2);
+    CHECK(context().compute == DType::bf16);
+  }
+  CHECK(in_training());
+  CHECK(context().step == 7);
+}
+
+TEST_CASE("A convolution needs no grid to work; with one it knows its result and its cost") {
+  ParameterStore store, bare;
+  const Conv2d known(Scope(store) / "conv", 3, 4, Grid{9, 7}, {.stride = 2});
+  const Conv2d layer(Scope(bare) / "conv", 3, 4, {.stride = 2});
+  store.build(1);
+  bare.build(1);
+  const Tensor x = noise({2, 9, 7, 3});
+  CHECK(layer(x).values() == known(x).values());
+  CHECK(layer(x).shape() == Shape{2, 5, 4, 4});
+  CHECK(known.out_grid == Grid{5, 4});
+  CHECK(bare.macs() == 0);
 }
 
 TEST_CASE("Probes see what they asked for, in order, with path and name; others cost nothing") {

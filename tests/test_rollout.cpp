@@ -74,7 +74,7 @@ Transport attention_transport(const TapSite& site, int64_t heads,
       site.prefix + (site.window > 0 ? site.window * site.window : site.height * site.width);
   const auto copies = [&](const std::vector<float>& one) {
     const Shape shape{std::ssize(one) / (heads * tokens * tokens), heads, tokens, tokens};
-    const Tensor all = Tensor::from({one.begin(), one.end()}, shape, DType::f32);
+    const Tensor all = Tensor::from(one, shape);
     return one.empty() ? Tensor{}
                        : concat(std::vector<Tensor>(static_cast<size_t>(places), all), 0);
   };

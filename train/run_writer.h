@@ -7,9 +7,9 @@
 #include <string>
 
 #include "models/weights.h"
+#include "nn/optimizer.h"
 #include "train/config.h"
 #include "train/evaluation.h"
-#include "train/optimizer.h"
 
 namespace passband {
 

@@ -78,7 +78,9 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv)));
   set_product_kernels(kernel_source_here(kernel_source_from(config.matmul)));
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
-  optimizer_ = std::make_unique<Optimizer>(config, model_->store(), average_);
+  optimizer_ =
+      std::make_unique<Optimizer>(model_->store(), update_rule(config),
+                                  optimizer_options(config, average_ ? &*average_ : nullptr));
   const int64_t size = model_->options().image_size;
   LoaderOptions stream = loader_options(config, size, data.train);
   batch_size_ = stream.batch_size;

@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "data/loader.h"
+#include "nn/optimizer.h"
 #include "train/config.h"
-#include "train/optimizer.h"
 #include "train/progress.h"
 #include "train/run_writer.h"
 #include "train/schedule.h"

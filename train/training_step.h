@@ -7,10 +7,10 @@
 
 #include "data/loader.h"
 #include "models/model.h"
+#include "nn/optimizer.h"
 #include "tensor/core/asynchronous.h"
 #include "train/config.h"
 #include "train/mixing.h"
-#include "train/optimizer.h"
 #include "train/resident_pictures.h"
 
 namespace passband {
@@ -20,6 +20,10 @@ class NonFiniteLoss : public Error {
  public:
   using Error::Error;
 };
+
+// The optimiser that a configuration asks for. The average may be null.
+UpdateRule update_rule(const TrainConfig& config);
+OptimizerOptions optimizer_options(const TrainConfig& config, WeightAverage* average);
 
 struct StepResult {
   int64_t step = 0;  // as given to run()

@@ -10,18 +10,18 @@ thread_local bool recording_on = true;
 
 class PoisonNode final : public Node {
  public:
-  PoisonNode(const char* op, const std::vector<Tensor>& inputs) : op_(op) {
+  PoisonNode(const char* op, std::string message, const std::vector<Tensor>& inputs)
+      : op_(op), message_(std::move(message)) {
     for (const Tensor& input : inputs)
       edges_.push_back({input.node(), input.shape(), input.dtype()});
   }
   ~PoisonNode() override { release_references(); }
-  Grads backward(const Tensor&, Arrived&) override {
-    throw Error(concat_text(op_, " is not differentiable; detach() if that is meant"));
-  }
+  Grads backward(const Tensor&, Arrived&) override { throw Error(message_); }
   const char* name() const override { return op_; }
 
  private:
   const char* op_;
+  std::string message_;
 };
 
 }  // namespace
@@ -91,7 +91,16 @@ Tensor Saved::output() const {
 
 Tensor poisoned(const char* op, Tensor y, const std::vector<Tensor>& inputs) {
   const bool tracked = std::ranges::any_of(inputs, &Tensor::tracked);
-  if (recording() && tracked) y.set_node(std::make_shared<PoisonNode>(op, inputs));
+  if (recording() && tracked)
+    y.set_node(std::make_shared<PoisonNode>(
+        op, concat_text(op, " is not differentiable; detach() if that is meant"), inputs));
+  return y;
+}
+
+Tensor without_gradient(const Tensor& x, const char* name, std::string message) {
+  Tensor y = x;
+  if (recording() && x.tracked())
+    y.set_node(std::make_shared<PoisonNode>(name, std::move(message), std::vector<Tensor>{x}));
   return y;
 }
 

@@ -225,4 +225,7 @@ template <class Op> Tensor apply_list(Op op, const std::vector<Tensor>& inputs) 
 // "argmax is not differentiable; detach() if that is meant". Never drops a gradient silently.
 Tensor poisoned(const char* op, Tensor y, const std::vector<Tensor>& inputs);
 
+// The same tensor; backward through it throws an Error of this message.
+Tensor without_gradient(const Tensor& x, const char* name, std::string message);
+
 }  // namespace passband

@@ -74,6 +74,21 @@ PASSBAND_HD inline float random_normal(const RandomKey& key, uint64_t index) {
   return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * t));
 }
 
+// Hands out one key after another, so that every draw has a stream of its own:
+// `Generator random(42); Tensor::randn({64, 3}, random.next());`.
+class Generator {
+ public:
+  explicit Generator(uint64_t seed) : next_{seed, 0, site_of("generator")} {}
+  RandomKey next() {
+    const RandomKey key = next_;
+    ++next_.step;
+    return key;
+  }
+
+ private:
+  RandomKey next_;
+};
+
 // A sequence over one stream, for shuffles and drawn parameters.
 class RandomSequence {
  public:

@@ -1,6 +1,9 @@
 #include "tensor/core/tensor.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "tensor/core/memory.h"
 
@@ -21,6 +24,33 @@ template <class T> uint64_t pattern_of(T value) {
   uint64_t pattern = 0;
   std::memcpy(&pattern, &value, sizeof value);
   return pattern;
+}
+
+// A number as an element of a tensor. What an integer type can not hold, fractions and NaN too, is
+// an error.
+template <class T, class From> T element_from(From value) {
+  if constexpr (std::is_integral_v<T>) {
+    const auto number = static_cast<double>(value);
+    const auto lowest = static_cast<double>(std::numeric_limits<T>::lowest()),
+               highest = static_cast<double>(std::numeric_limits<T>::max());
+    CHECK(number >= lowest && number <= highest && number == std::trunc(number), "tensor: ", number,
+          " is no value of ", name_of(dtype_of<T>()));
+    return static_cast<T>(number);
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+// A tensor on the host whose element i is draw(i).
+template <class Draw> Tensor drawn(const char* op, const Shape& shape, DType dtype, Draw&& draw) {
+  Tensor result = Tensor::empty(shape, dtype);
+  dispatch_floating(dtype, op, [&]<class T>() {
+    T* const out = result.data<T>();
+    const int64_t count = result.numel();
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(draw(static_cast<uint64_t>(i)));
+  });
+  return result;
 }
 
 }  // namespace
@@ -44,16 +74,43 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
   return result;
 }
 
-Tensor Tensor::from(const std::vector<double>& values, const Shape& shape, DType dtype,
-                    Device device) {
+template <class From> Tensor Tensor::converted(std::span<const From> values, const Shape& shape,
+                                               DType dtype, Device device) {
   CHECK(static_cast<int64_t>(values.size()) == shape.numel(), "tensor: ", values.size(),
         " values do not fill ", shape);
   Tensor result = empty(shape, dtype);
   dispatch_any(dtype, [&]<class T>() {
-    std::ranges::transform(values, result.data<T>(),
-                           [](double value) { return static_cast<T>(value); });
+    std::ranges::transform(values, result.data<T>(), element_from<T, From>);
   });
   return result.to(device);
+}
+
+template Tensor Tensor::converted(std::span<const bool>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const char>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const signed char>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const unsigned char>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const short>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const unsigned short>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const int>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const unsigned>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const long>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const unsigned long>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const long long>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const unsigned long long>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const float>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const double>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const long double>, const Shape&, DType, Device);
+template Tensor Tensor::converted(std::span<const bf16>, const Shape&, DType, Device);
+
+Tensor Tensor::randn(const Shape& shape, const RandomKey& key, DType dtype, Device device) {
+  return drawn("randn", shape, dtype, [&](uint64_t i) { return double{random_normal(key, i)}; })
+      .to(device);
+}
+
+Tensor Tensor::uniform(const Shape& shape, double low, double high, const RandomKey& key,
+                       DType dtype, Device device) {
+  const auto draw = [&](uint64_t i) { return low + (high - low) * double{random_uniform(key, i)}; };
+  return drawn("uniform", shape, dtype, draw).to(device);
 }
 
 std::string Tensor::describe() const {

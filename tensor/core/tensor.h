@@ -3,17 +3,32 @@
 // NHWC: (N, H, W, C).
 #pragma once
 #include <cstdint>
+#include <initializer_list>
+#include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "tensor/core/dtype.h"
+#include "tensor/core/random.h"
 #include "tensor/core/shape.h"
 #include "tensor/core/storage.h"
 
 namespace passband {
 
 class Node;
+
+// What tensors are made from: arithmetic types and bf16.
+template <class T>
+concept Number = std::is_arithmetic_v<T> || std::is_same_v<T, bf16>;
+
+// Numbers that lie side by side: a vector, an array, a span.
+template <class C>
+concept Numbers = requires(const C& c) {
+  requires Number<std::remove_cvref_t<decltype(*std::data(c))>>;
+  std::size(c);
+};
 
 class Tensor {
  public:
@@ -26,9 +41,26 @@ class Tensor {
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = {});
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
                      Device device = {});
-  // A tensor with these values, converted to `dtype`. Throws when the count does not fit the shape.
-  static Tensor from(const std::vector<double>& values, const Shape& shape,
-                     DType dtype = DType::f32, Device device = {});
+  // A tensor with these values, numbers of any type, converted to `dtype`. Throws when their count
+  // does not fit the shape, or when an integer type has no such value.
+  template <Numbers Values> static Tensor from(const Values& values, const Shape& shape,
+                                               DType dtype = DType::f32, Device device = {}) {
+    return converted(std::span(std::data(values), std::size(values)), shape, dtype, device);
+  }
+  template <Number T> static Tensor from(std::initializer_list<T> values, const Shape& shape,
+                                         DType dtype = DType::f32, Device device = {}) {
+    return converted(std::span(values.begin(), values.size()), shape, dtype, device);
+  }
+  static Tensor from(std::initializer_list<double> values, const Shape& shape,
+                     DType dtype = DType::f32, Device device = {}) {
+    return converted(std::span(values.begin(), values.size()), shape, dtype, device);
+  }
+  // Standard normal numbers, and numbers uniform in [low, high) before they are rounded to `dtype`,
+  // a floating type. Element i is a function of (key, i) alone, on any device.
+  static Tensor randn(const Shape& shape, const RandomKey& key, DType dtype = DType::f32,
+                      Device device = {});
+  static Tensor uniform(const Shape& shape, double low, double high, const RandomKey& key,
+                        DType dtype = DType::f32, Device device = {});
   static Tensor empty_like(const Tensor& other) {
     return empty(other.shape_, other.dtype_, other.device());
   }
@@ -87,6 +119,9 @@ class Tensor {
   Tensor leaf() const;
 
  private:
+  // Defined for every number type, in tensor.cpp.
+  template <class T> static Tensor converted(std::span<const T> values, const Shape& shape,
+                                             DType dtype, Device device);
   void check_type(DType asked) const;
 
   std::shared_ptr<Storage> storage_;

@@ -9,6 +9,9 @@ namespace passband {
 // One dimension of `shape` may be -1: it takes what is left. Free: shares memory.
 Tensor reshape(const Tensor& x, const std::vector<int64_t>& shape);
 Tensor reshape(const Tensor& x, const Shape& shape);
+inline Tensor reshape(const Tensor& x, std::initializer_list<int64_t> shape) {
+  return reshape(x, std::vector<int64_t>(shape));
+}
 // y[i_perm[0], i_perm[1], ...] = x[i_0, i_1, ...]: dimension d of y is dimension order[d] of x (as
 // PyTorch).
 Tensor permute(const Tensor& x, const std::vector<int>& order);

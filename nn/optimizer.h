@@ -1,0 +1,82 @@
+// Optimisers: a rule of update over a store's flat vector of parameters, in one fused step.
+#pragma once
+#include <map>
+#include <string>
+#include <variant>
+
+#include "nn/module.h"
+
+namespace passband {
+
+// Stochastic gradient descent with momentum, as torch.optim.SGD.
+struct Sgd {
+  double lr = 0.1, momentum = 0.9;
+  double weight_decay = 0;  // L2: added to the gradient
+  bool nesterov = false;
+};
+
+// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), as torch.optim.AdamW.
+struct Adamw {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0;
+};
+
+using UpdateRule = std::variant<Sgd, Adamw>;
+
+// Exponential moving averages of weights and buffers, with the decay of step t limited to (1 + t) /
+// (10 + t).
+class WeightAverage {
+ public:
+  WeightAverage(const ParameterStore& store, double decay);
+  double decay_at(int64_t step) const;
+  Tensor values, buffers;
+
+ private:
+  double decay_;
+};
+
+struct OptimizerOptions {
+  double clip_norm = 0;              // most that the gradients' Euclidean norm may be; 0: anything
+  bool decay_all = false;            // weight decay takes norms, biases and position tables too
+  WeightAverage* average = nullptr;  // kept up to date in the same pass
+};
+
+// Optimizer optimizer(store, Sgd{.lr = 0.1});  and in each step:  backward(loss); optimizer.step();
+class Optimizer {
+ public:
+  // The store, built and on its device, and the average must outlive the optimiser.
+  Optimizer(ParameterStore& store, const UpdateRule& rule, const OptimizerOptions& options = {});
+
+  // Updates the parameters from the gradients that backward() has added up since the last step,
+  // sets these to zero, and moves the random numbers of this thread's context on. The learning rate
+  // is the rule's, or that of a schedule.
+  void step();
+  void step(double lr);
+
+  // The update alone, in three parts, for who records the middle one. `begin` counts the step and
+  // brings its numbers (learning rate, bias corrections, decay of the average) to the device.
+  // `update` is the device's work, always the same: the store's gradients, clipped where asked for,
+  // change values, state, average and bf16 copy. `end` tells the host's side that they have
+  // changed, which a launched recording does not.
+  void begin(double lr);
+  void update();
+  void end();
+
+  // State by name ("momentum", or "first" and "second"), and the number of steps taken: what a
+  // checkpoint holds.
+  const std::map<std::string, Tensor>& state() const { return state_; }
+  int64_t steps() const { return steps_; }
+  // Copies a saved state in. Throws DataError when a name is missing or a size differs.
+  void restore(const std::map<std::string, Tensor>& saved, int64_t steps);
+
+ private:
+  ParameterStore& store_;
+  UpdateRule rule_;
+  OptimizerOptions options_;
+  Tensor decay_mask_;
+  Tensor rates_;  // of the present step
+  std::map<std::string, Tensor> state_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace passband
