@@ -1,10 +1,11 @@
-# The CUDA backend, when there is something to build it from. Sets PASSBAND_CUDA_FOUND and
-# PASSBAND_CUDA_SOURCES and makes the target passband_cuda, which carries PASSBAND_HAS_CUDA (and
-# PASSBAND_HAS_CUDNN, the version) and the libraries.
+# The CUDA backend, when there is something to build it from. Sets PASSBAND_CUDA_FOUND,
+# PASSBAND_CUDA_SOURCES and PASSBAND_CUDA_LIBRARIES and makes the target passband_cuda: how to
+# compile them, PASSBAND_HAS_CUDA (and PASSBAND_HAS_CUDNN, the version).
 
 add_library(passband_cuda INTERFACE)
+set(PASSBAND_CUDA_LIBRARIES "")
 file(GLOB_RECURSE PASSBAND_CUDA_SOURCES CONFIGURE_DEPENDS
-  ${CMAKE_SOURCE_DIR}/tensor/*.cu ${CMAKE_SOURCE_DIR}/tensor/cuda/*.cpp)
+  ${PROJECT_SOURCE_DIR}/tensor/*.cu ${PROJECT_SOURCE_DIR}/tensor/cuda/*.cpp)
 set(PASSBAND_CUDA_FOUND OFF)
 
 # A macro, so that its return() leaves this file: without CUDA the rest has nothing to do.
@@ -51,7 +52,7 @@ if(NOT CMAKE_CUDA_COMPILER)
   passband_no_cuda("no nvcc" "install the CUDA toolkit 12.4 or later")
 endif()
 enable_language(CUDA)
-find_package(CUDAToolkit QUIET)
+find_package(CUDAToolkit QUIET GLOBAL)
 if(NOT CUDAToolkit_FOUND OR CUDAToolkit_VERSION VERSION_LESS 12.4)
   passband_no_cuda("toolkit ${CUDAToolkit_VERSION} is too old"
     "install the CUDA toolkit 12.4 or later")
@@ -75,7 +76,7 @@ target_compile_options(passband_cuda INTERFACE
     -Xcompiler=-Wall,-Wextra,-fopenmp>)
 target_compile_definitions(passband_cuda INTERFACE
   PASSBAND_HAS_CUDA=1 PASSBAND_CUDA_ARCHITECTURES="${archs}")
-target_link_libraries(passband_cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
+set(PASSBAND_CUDA_LIBRARIES CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
 
 # The packages of Python bring the library by its full name alone.
 find_path(PASSBAND_CUDNN_INCLUDE cudnn_version.h
@@ -90,7 +91,7 @@ if(PASSBAND_CUDNN_INCLUDE AND PASSBAND_CUDNN_LIBRARY)
   list(JOIN lines "." version)
   target_include_directories(passband_cuda SYSTEM INTERFACE ${PASSBAND_CUDNN_INCLUDE})
   target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_CUDNN="${version}")
-  target_link_libraries(passband_cuda INTERFACE ${PASSBAND_CUDNN_LIBRARY})
+  list(APPEND PASSBAND_CUDA_LIBRARIES ${PASSBAND_CUDNN_LIBRARY})
   passband_feature(cuDNN ON "${version}" "-DPASSBAND_CUDNN_LIBRARY=OFF")
 else()
   passband_feature(cuDNN OFF "not found" "install cuDNN 9, or -DCUDNN_ROOT=DIR")

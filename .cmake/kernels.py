@@ -24,7 +24,8 @@ ARCHITECTURES = ("80", "90")  # machine code for both, and PTX of the newest for
 COLD = re.compile(r"\bdouble\b")
 FLAGS = [
     "-std=c++20", "-O3", "--expt-relaxed-constexpr", "--extended-lambda", "-Werror=all-warnings",
-    "-Xcompiler=-Wall,-Wextra", "-Xptxas=-v", "-DPASSBAND_HAS_CUDA=1", f"-I{ROOT}"
+    "-Xcompiler=-Wall,-Wextra", "-Xptxas=-v", "-DPASSBAND_SOURCES", "-DPASSBAND_HAS_CUDA=1",
+    f"-I{ROOT}"
 ]
 
 

@@ -27,16 +27,17 @@ inline void check_on_cpu(const char* function, const Device& device) {
 
 }  // namespace passband
 
-// Calls the function of the device's backend.
+// Calls the function of the device's backend; sources write ON_DEVICE.
 #ifdef PASSBAND_HAS_CUDA
-#define ON_DEVICE(device, function, ...) \
+#define PASSBAND_ON_DEVICE(device, function, ...) \
   ((device).is_cuda() ? cuda::function(__VA_ARGS__) : cpu::function(__VA_ARGS__))
 #else
-#define ON_DEVICE(device, function, ...) \
+#define PASSBAND_ON_DEVICE(device, function, ...) \
   (::passband::check_on_cpu(#function, device), cpu::function(__VA_ARGS__))
 #endif
 
-// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x). The timer
-// lives until the end of the statement.
-#define DISPATCH(device, kernel, ...) \
-  (static_cast<void>(::passband::KernelTimer{#kernel}), ON_DEVICE(device, kernel, __VA_ARGS__))
+// Picks the kernel of the device's backend: DISPATCH(x.device(), softmax_forward, y, x) in sources.
+// The timer lives until the end of the statement.
+#define PASSBAND_DISPATCH(device, kernel, ...)          \
+  (static_cast<void>(::passband::KernelTimer{#kernel}), \
+   PASSBAND_ON_DEVICE(device, kernel, __VA_ARGS__))

@@ -59,13 +59,14 @@ std::string with_scope(std::string message);
 
 }  // namespace passband
 
-// A user's mistake: always checked. CHECK(a == b, "matmul: inner dimensions differ: a is ", a, ", b
-// is ", b) Headers spell it PASSBAND_CHECK, because in a test file CHECK is doctest's.
+// A user's mistake: always checked. PASSBAND_CHECK(a == b, "matmul: inner dimensions differ: a is
+// ", a, ", b is ", b)
 #define PASSBAND_CHECK(condition, ...)                                                       \
   do {                                                                                       \
     if (!(condition))                                                                        \
       throw ::passband::Error(::passband::with_scope(::passband::concat_text(__VA_ARGS__))); \
   } while (0)
-#ifndef CHECK
-#define CHECK PASSBAND_CHECK
+
+#ifdef PASSBAND_SOURCES  // defined where the project's own sources are compiled
+#include "tensor/core/short_macros.h"
 #endif

@@ -29,7 +29,7 @@ void convert(const Tensor& y, const Tensor& x);
 // A new tensor f(x).
 template <class F> Tensor map(const Tensor& x, const F& f = {}) {
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x.device(), map, y, x, f);
+  PASSBAND_DISPATCH(x.device(), map, y, x, f);
   return y;
 }
 
@@ -38,7 +38,7 @@ template <class F> Tensor zip(const Tensor& a, const Tensor& b, const F& f = {})
   PASSBAND_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype(), "pointwise: ", a, " and ", b,
                  " differ");
   Tensor y = Tensor::empty_like(a);
-  DISPATCH(a.device(), zip, y, a, b, f);
+  PASSBAND_DISPATCH(a.device(), zip, y, a, b, f);
   return y;
 }
 

@@ -1,0 +1,37 @@
+# The libraries that Passband links. Configuring reads this file, and so does the installed package,
+# whose static libraries leave them to whoever links.
+
+# passband_find_library(NAME PACKAGE LIBRARY [HEADER]): the target passband::NAME for a library of
+# which no CMake package is asked. (oneDNN's own demands the OpenCL development files, which Debian
+# only recommends.) Where it is missing, PASSBAND_MISSING says so.
+function(passband_find_library name package library)
+  find_library(PASSBAND_${name}_LIBRARY ${library})
+  mark_as_advanced(PASSBAND_${name}_LIBRARY)
+  set(include "")
+  if(ARGN)
+    find_path(PASSBAND_${name}_INCLUDE ${ARGN})
+    mark_as_advanced(PASSBAND_${name}_INCLUDE)
+    set(include ${PASSBAND_${name}_INCLUDE})
+  endif()
+  if(NOT PASSBAND_${name}_LIBRARY OR (ARGN AND NOT include))
+    list(APPEND PASSBAND_MISSING "${name} (${package})")
+    set(PASSBAND_MISSING ${PASSBAND_MISSING} PARENT_SCOPE)
+  elseif(NOT TARGET passband::${name})
+    add_library(passband::${name} INTERFACE IMPORTED GLOBAL)
+    target_include_directories(passband::${name} SYSTEM INTERFACE ${include})
+    target_link_libraries(passband::${name} INTERFACE ${PASSBAND_${name}_LIBRARY})
+  endif()
+endfunction()
+
+# passband_find_package(NAME PACKAGE): a CMake package, its targets known in the whole build.
+macro(passband_find_package name package)
+  find_package(${name} QUIET GLOBAL)
+  if(NOT ${name}_FOUND)
+    list(APPEND PASSBAND_MISSING "${name} (${package})")
+  endif()
+endmacro()
+
+set(PASSBAND_MISSING "")
+passband_find_package(OpenMP g++)
+passband_find_package(Threads libc6-dev)
+passband_find_package(fmt libfmt-dev)

@@ -1,0 +1,7 @@
+// Short names of macros, for the project's sources alone: headers write the long ones, because
+// whoever includes them has macros of their own (in a test file, CHECK is doctest's).
+#pragma once
+
+#define CHECK PASSBAND_CHECK
+#define ON_DEVICE PASSBAND_ON_DEVICE
+#define DISPATCH PASSBAND_DISPATCH
