@@ -53,35 +53,39 @@ Tensor causal_mask(int64_t queries, int64_t keys, Device device) {
   return mask.to(device);
 }
 
+// What a mask shows, u8.
+Tensor shown_by(const Tensor& mask) {
+  if (mask.dtype() == DType::u8) return mask;
+  return gt(mask.detach(), -std::numeric_limits<double>::infinity());
+}
+
+// Which pairs of `scores` see one another, u8; undefined where all do.
+Tensor visible_pairs(const Tensor& shown, const Tensor& scores, bool causal) {
+  if (!causal) return shown;
+  const Tensor before = causal_mask(scores.size(-2), scores.size(-1), scores.device());
+  return shown.defined() ? where(shown, before, 0.0) : before;
+}
+
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask, const DotAttentionOptions& options) {
   check(q, k, v);
-  const int64_t batch = q.size(0), heads = q.size(1), queries = q.size(2), depth = q.size(3),
-                groups = k.size(1), keys = k.size(2);
-  const Shape shape{batch, heads, queries, keys};
+  const int64_t batch = q.size(0), heads = q.size(1), groups = k.size(1), keys = k.size(2);
+  const int64_t rows = heads / groups * q.size(2);  // that share a key head
+  const Shape shape{batch, heads, q.size(2), keys};
   check_mask(mask, q, shape);
   const double scale =
-      options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(depth));
-  const int64_t rows = heads / groups * queries;  // that share a key head
-  Tensor scores =
-      matmul(reshape(q * scale, Shape{batch, groups, rows, depth}), k, {.transpose_b = true});
-  scores = reshape(scores, shape);
-  Tensor visible;
-  if (mask.defined()) {
-    const bool added = mask.dtype() != DType::u8;
-    visible = added ? gt(mask.detach(), -std::numeric_limits<double>::infinity()) : mask;
-    if (added) scores = scores + where(visible, mask, 0.0);
-  }
-  if (options.causal) {
-    const Tensor causal = causal_mask(queries, keys, q.device());
-    visible = visible.defined() ? where(visible, causal, 0.0) : causal;
-  }
+      options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(q.size(3)));
+  const Tensor queries = reshape(q * scale, Shape{batch, groups, rows, q.size(3)});
+  Tensor scores = reshape(matmul(queries, k, {.transpose_b = true}), shape);
+  const Tensor shown = mask.defined() ? shown_by(mask) : Tensor{};
+  if (mask.defined() && mask.dtype() != DType::u8) scores = scores + where(shown, mask, 0.0);
+  const Tensor visible = visible_pairs(shown, scores, options.causal);
   Tensor weights = softmax(visible.defined() ? where(visible, scores, kHidden) : scores);
   if (mask.defined()) weights = where(visible, weights, 0.0);  // rows that see nothing
   const Tensor y = matmul(reshape(weights, Shape{batch, groups, rows, keys}), v);
-  return reshape(y, Shape{batch, heads, queries, v.size(3)});
+  return reshape(y, Shape{batch, heads, q.size(2), v.size(3)});
 }
 
 }  // namespace passband
