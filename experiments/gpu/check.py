@@ -43,7 +43,7 @@ MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)),
 REHEARSED_MODELS = [("C.C:width=8", 8, (2,)), ("C.CL:width=8,scope=3", 8, (2,)),
                     ("C.CM:width=8,heads=1", 8, (2,))]
 REHEARSED_CASES = {"test_op_table": "*index outside*", "test_cuda_attention": "*fewer products*",
-                   "test_cuda_norms": "pooling*", "test_cuda_products": "engines are known*",
+                   "test_cuda_norms": "pooling*", "test_cuda_products": "*known by name*",
                    "test_cuda_training": "*memory*", "test_models_golden": "A small AlterNet*"}
 
 
