@@ -88,6 +88,13 @@ template <class F> decltype(auto) dispatch_floating(DType dtype, std::string_vie
   throw Error(with_scope(concat_text(op, ": takes f32, bf16 or f64, not ", name_of(dtype))));
 }
 
+// The same with any element type.
+template <class F> decltype(auto) dispatch_any(DType dtype, F&& f) {
+  if (dtype == DType::i32) return f.template operator()<int32_t>();
+  if (dtype == DType::u8) return f.template operator()<uint8_t>();
+  return dispatch_floating(dtype, "tensor", f);
+}
+
 // Calls f.template operator()<T>() with an unsigned type as wide as an element: for what moves bits
 // and reads none.
 template <class F> decltype(auto) dispatch_width(DType dtype, F&& f) {

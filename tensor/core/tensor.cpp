@@ -10,13 +10,6 @@
 namespace passband {
 namespace {
 
-// Calls f.template operator()<T>() for any element type.
-template <class F> decltype(auto) dispatch_any(DType dtype, F&& f) {
-  if (dtype == DType::i32) return f.template operator()<int32_t>();
-  if (dtype == DType::u8) return f.template operator()<uint8_t>();
-  return dispatch_floating(dtype, "tensor", f);
-}
-
 int64_t bytes_of(const Tensor& tensor) { return tensor.numel() * size_of(tensor.dtype()); }
 
 // The bits of a value in the low bytes.

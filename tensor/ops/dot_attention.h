@@ -20,7 +20,8 @@ struct DotAttentionOptions {
 // another. As PyTorch's scaled_dot_product_attention with enable_gqa. A query that sees no key at
 // all gets 0, and gives no gradient.
 // Cost: the (B, heads, T, S) scores are stored, once for each of softmax, its result, and, with a
-// mask, two choices.
+// mask, two choices. The causal mask is made on the host in each call, so a call with it can not be
+// part of a recorded step.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask = {},
                                     const DotAttentionOptions& options = {});

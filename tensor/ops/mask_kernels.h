@@ -22,13 +22,6 @@ template <class T> PASSBAND_HD bool holds(Comparison comparison, T a, T b) {
   return false;
 }
 
-// Calls f.template operator()<T>() with any element type.
-template <class F> void dispatch_any(DType dtype, F&& f) {
-  if (dtype == DType::i32) return f.template operator()<int32_t>();
-  if (dtype == DType::u8) return f.template operator()<uint8_t>();
-  dispatch_floating(dtype, "compare", f);
-}
-
 // The type in which elements are compared.
 template <class T> using Compared = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
