@@ -16,6 +16,9 @@ namespace passband::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+// Blocks that a multiprocessor is to hold of an average: told nothing, the compiler makes room for
+// one more and spills registers.
+constexpr int kAverageBlocks = 4;
 
 // One axis of the image: `windows` of them over `size` pixels, `span` pixels from first to last
 // tap.
@@ -211,7 +214,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
   store_wide(dx + s.at(s.row, s.column, g.h, g.w, g.c), sum, s.count, g.packed);
 }
 
-template <class T> __global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads, kAverageBlocks)
     avg_forward_kernel(T* __restrict__ y, const T* __restrict__ x, Geometry g) {
   const Spot s(g.ho, g.wo, g.c);
   if (!s.inside) return;
@@ -229,7 +232,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
   store_wide(y + s.at(s.row, s.column, g.ho, g.wo, g.c), sum, s.count, g.packed);
 }
 
-template <class T> __global__ void __launch_bounds__(kThreads)
+template <class T> __global__ void __launch_bounds__(kThreads, kAverageBlocks)
     avg_backward_kernel(T* __restrict__ dx, const T* __restrict__ dy, Geometry g) {
   const Spot s(g.h, g.w, g.c);
   if (!s.inside) return;
