@@ -16,7 +16,7 @@
 namespace passband::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 256, kBlocks = 4;
 constexpr int kPacks = 2;  // per thread
 
 template <class T, class F, class... X> __device__ __forceinline__ T evaluate(const F& f, X... x) {
@@ -24,8 +24,9 @@ template <class T, class F, class... X> __device__ __forceinline__ T evaluate(co
 }
 
 // y[i] = f(x[i]...). y may be the memory of an operand: an element is read and written by one
-// thread.
-template <class T, class F, class... X> __global__ void __launch_bounds__(kThreads)
+// thread. Room is made for four blocks: told nothing, the compiler makes room for more and spills
+// the registers of a long function (the slope of the GELU in its tanh form).
+template <class T, class F, class... X> __global__ void __launch_bounds__(kThreads, kBlocks)
     elements_kernel(T* y, int64_t n, bool aligned, F f, const X*... x) {
   constexpr int kWidth = kPackWidth<T>, kPerBlock = kThreads * kPacks * kWidth;
   const int64_t begin = int64_t{blockIdx.x} * kPerBlock, end = min(begin + kPerBlock, n);
