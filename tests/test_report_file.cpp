@@ -1,13 +1,18 @@
 // Whole-file writing under failure: the old file survives, nothing is left behind, the message says
 // what was wrong.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
@@ -115,4 +120,47 @@ TEST_CASE("a reader sees the old file or the new one, never a part of either") {
   reader.join();
   CHECK(reads > 0);
   CHECK(torn == 0);
+}
+
+TEST_CASE("what a killed program of the same process id left behind is in nobody's way") {
+  const Scratch scratch;
+  fs::create_directories(scratch("checkpoints"));
+  for (int i = 0; i < 100; ++i)
+    for (const std::string name : {"a", "checkpoints/b"})
+      std::ofstream(scratch(name + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(i)));
+  write_file_atomically(scratch("a"), "new");
+  CHECK(read_file(scratch("a")) == "new");
+  std::ofstream(scratch("last.safetensors.tmp-0123456789abcdef"));
+  const std::vector<std::string> own = {"a", "mine.tmp-", "notes.tmp-today", ".tmp-1-2",
+                                        "x.tmp-0123"};
+  for (const std::string& name : own) std::ofstream(scratch(name), std::ios::app);
+  CHECK(remove_stale_temporaries(scratch()) == 201);
+  for (const std::string& name : own) CHECK(fs::exists(scratch(name)));
+  CHECK(scratch.entries() == static_cast<long>(own.size()) + 1);
+  CHECK(remove_stale_temporaries(scratch("no such folder")) == 0);
+}
+
+TEST_CASE("a temporary file that a program is writing is not stale") {
+  const Scratch scratch;
+  const std::string name = scratch("a.tmp-0123456789abcdef");
+  const int writer = ::open(name.c_str(), O_WRONLY | O_CREAT, 0666);
+  REQUIRE(::flock(writer, LOCK_EX | LOCK_NB) == 0);
+  CHECK(remove_stale_temporaries(scratch()) == 0);
+  ::close(writer);
+  CHECK(remove_stale_temporaries(scratch()) == 1);
+}
+
+TEST_CASE("files are written whole while another program tidies up at every moment") {
+  const Scratch scratch;
+  std::atomic<bool> done{false};
+  std::thread tidy([&] {
+    while (!done) remove_stale_temporaries(scratch());
+  });
+  for (int i = 0; i < 300; ++i) {
+    write_file_atomically(scratch("a"), std::to_string(i));
+    CHECK(read_file(scratch("a")) == std::to_string(i));
+  }
+  done = true;
+  tidy.join();
+  CHECK(scratch.entries() == 1);
 }

@@ -127,6 +127,7 @@ RunWriter RunWriter::create(const fs::path& parent, const TrainConfig& config,
 }
 
 RunWriter RunWriter::reopen(const fs::path& run, int64_t step, int64_t epochs_done) {
+  remove_stale_temporaries(run.string());
   const auto early = [&](const std::string& line) {
     const json j = json::parse(line, nullptr, false);
     return !j.is_discarded() && j.value("step", int64_t{0}) <= step;

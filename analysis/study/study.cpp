@@ -9,6 +9,7 @@
 #include "analysis/study/host.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
+#include "tensor/core/file.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"
@@ -98,6 +99,7 @@ std::string label_of(const Study& study, const RunDescription& run) {
 
 void add_run(Study& study, const StudyRequest& request, const std::string& name) {
   const auto run = std::make_shared<RunDescription>(read_run(find_run(name)));
+  remove_stale_temporaries(run->directory.string());
   std::shared_ptr<Model> model = load_run_model(*run, request.which);
   if (study.input.subjects.empty()) {
     load_pictures(study, pictures_of(*run, request));
