@@ -30,7 +30,7 @@ struct Half {
   }
 };
 
-template <class From, class To> void convert(const std::string& bytes, const Tensor& out) {
+template <class From, class To> void convert(const std::string& bytes, Tensor& out) {
   To* to = out.data<To>();
   for (int64_t i = 0; i < out.numel(); ++i) {
     From value;
@@ -43,7 +43,7 @@ template <class From, class To> void convert(const std::string& bytes, const Ten
 }
 
 template <class To>
-bool convert_floating(const std::string& dtype, const std::string& bytes, const Tensor& out) {
+bool convert_floating(const std::string& dtype, const std::string& bytes, Tensor& out) {
   if (dtype == "F32") convert<float, To>(bytes, out);
   else if (dtype == "BF16") convert<bf16, To>(bytes, out);
   else if (dtype == "F16") convert<Half, To>(bytes, out);
@@ -113,7 +113,7 @@ Tensor SafetensorsFile::read(const std::string& name, DType target) {
     throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype,
                                 ", not F32, BF16, F16 or F64"));
   const std::string bytes = bytes_of(e);
-  const Tensor out = Tensor::empty(Shape(std::span(e.shape)), target);
+  Tensor out = Tensor::empty(Shape(std::span(e.shape)), target);
   dispatch_floating(target, "read", [&]<class T>() { convert_floating<T>(e.dtype, bytes, out); });
   return out;
 }
@@ -128,7 +128,7 @@ Tensor SafetensorsFile::read(const std::string& name) {
     throw DataError(
         concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype, ", a type unknown here"));
   const std::string bytes = bytes_of(e);
-  const Tensor out = Tensor::empty(shape, e.dtype[0] == 'I' ? DType::i32 : DType::u8);
+  Tensor out = Tensor::empty(shape, e.dtype[0] == 'I' ? DType::i32 : DType::u8);
   if (e.dtype != "I64") {
     bytes.copy(static_cast<char*>(out.raw()), bytes.size());
     return out;

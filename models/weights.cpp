@@ -115,13 +115,13 @@ void check_names(const std::string& path, const SafetensorsFile& file,
 }
 
 // Copies a tensor in file order to `offset` of the flat vector `values`, in memory order.
-void place(const Tensor& tensor, const Tensor& values, int64_t offset, const Transpose& t) {
+void place(const Tensor& tensor, Tensor values, int64_t offset, const Transpose& t) {
   dispatch_floating(values.dtype(), "load_weights", [&]<class T>() {
     transpose(tensor.data<T>(), values.data<T>() + offset, t.count, t.columns, t.rows);
   });
 }
 
-void replace(const Tensor& values, const Tensor& by) {
+void replace(Tensor values, const Tensor& by) {
   values.copy_from(by);
   values.bump_version();
 }
@@ -169,8 +169,8 @@ Metadata load_weights(const std::string& path, ParameterStore& store) {
   SafetensorsFile file(path);
   check_names(path, file, store);
   const DType dtype = store.values().dtype();
-  const Tensor values = Tensor::empty(store.values().shape(), dtype),
-               buffers = Tensor::empty(store.buffer_values().shape(), dtype);
+  Tensor values = Tensor::empty(store.values().shape(), dtype),
+         buffers = Tensor::empty(store.buffer_values().shape(), dtype);
   for (const ParameterRef& p : store.parameters())
     place(file.read(p->name, dtype), values, p->offset, transpose_of(*p));
   int64_t offset = 0;

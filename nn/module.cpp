@@ -27,7 +27,7 @@ double draw(const Init& init, RandomKey key, uint64_t index) {
   }
 }
 
-void initialise(const Tensor& value, const Init& init, const RandomKey& key) {
+void initialise(Tensor value, const Init& init, const RandomKey& key) {
   dispatch_floating(value.dtype(), "initialise", [&]<class T>() {
     T* out = value.data<T>();
     const int64_t count = value.numel();

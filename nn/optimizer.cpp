@@ -83,7 +83,7 @@ void Optimizer::begin(double lr) {
 void Optimizer::update() {
   StepExtras extras{.half = store_.half_values(), .rates = rates_};
   if (options_.clip_norm > 0) extras.scale = clip_scale(store_.gradients(), options_.clip_norm);
-  const WeightAverage* average = options_.average;
+  WeightAverage* average = options_.average;
   if (average) extras.average = average->values;
   if (const auto* adamw = std::get_if<Adamw>(&rule_)) {
     adamw_step(store_.values(), state_["first"], state_["second"], store_.gradients(), decay_mask_,
@@ -98,9 +98,9 @@ void Optimizer::update() {
 
 void Optimizer::end() {
   store_.touch_with_half();
-  for (const auto& [name, tensor] : state_) tensor.bump_version();
+  for (auto& [name, tensor] : state_) tensor.bump_version();
   if (store_.buffer_values()) store_.buffer_values().bump_version();
-  const WeightAverage* average = options_.average;
+  WeightAverage* average = options_.average;
   if (!average) return;
   average->values.bump_version();
   if (average->buffers) average->buffers.bump_version();

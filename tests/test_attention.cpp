@@ -135,14 +135,14 @@ TEST_CASE("attention with equal keys averages the values") {
 }
 
 TEST_CASE("attention that sees only itself returns the values") {
-  const Tensor qkv = random_tensor({2, 3, 3, 12}, 3);
+  Tensor qkv = random_tensor({2, 3, 3, 12}, 3);
   CHECK(max_error(attention(qkv, {}, {.heads = 2, .window = 1}), slice(qkv, 3, 8, 4)) < 1e-15);
 }
 
 TEST_CASE(
     "a shift by the whole window changes nothing, and one "
     "window without shift is global attention") {
-  const Tensor qkv = random_tensor({2, 6, 6, 12}, 3);
+  Tensor qkv = random_tensor({2, 6, 6, 12}, 3);
   const auto with = [&](int64_t window, int64_t shift) {
     return attention(qkv, {}, {.heads = 2, .window = window, .shift = shift});
   };
@@ -151,7 +151,7 @@ TEST_CASE(
 }
 
 TEST_CASE("attention survives logits of a thousand") {
-  const Tensor qkv = random_tensor({1, 20, 48}, 3, DType::f32, -60, 60);
+  Tensor qkv = random_tensor({1, 20, 48}, 3, DType::f32, -60, 60);
   CHECK(max_error(attention(qkv, {}, {.heads = 2}), reference::attention(qkv, {}, {.heads = 2})) <
         1e-3);
 }
@@ -183,7 +183,7 @@ TEST_CASE("attention takes an f32 bias with bf16 activations and returns its gra
 }
 
 TEST_CASE("attention names what is wrong with its operands") {
-  const Tensor qkv = random_tensor({2, 4, 4, 24}, 1, DType::f32);
+  Tensor qkv = random_tensor({2, 4, 4, 24}, 1, DType::f32);
   const auto message = [&](const AttentionOptions& o, const Tensor& bias = {}) {
     return error_of([&] { attention(qkv, bias, o); });
   };

@@ -30,7 +30,7 @@ Dataset random_pictures(int64_t height, int64_t width) {
 // The loader's batch, mixed by the trainer.
 std::vector<double> usual_batch(const Dataset& data, const AugmentOptions& options, int64_t size,
                                 const MixingOptions& mixing) {
-  const Tensor images = Tensor::empty({static_cast<int64_t>(kIndices.size()), size, size, 3});
+  Tensor images = Tensor::empty({static_cast<int64_t>(kIndices.size()), size, size, 3});
   make_train_batch(data, kIndices, options, kKey, size, images.data<float>());
   mix(images, draw_mixing(size, size, mixing, kMixingKey));
   return images.values();
@@ -39,10 +39,10 @@ std::vector<double> usual_batch(const Dataset& data, const AugmentOptions& optio
 std::vector<double> tensor_batch(const Dataset& data, const AugmentOptions& options, int64_t size,
                                  const MixingOptions& mixing) {
   const auto count = static_cast<int64_t>(kIndices.size());
-  const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
+  Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
   std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
   const Tensor indices = Tensor::from(kIndices, {count}, DType::i32);
-  const Tensor batch = Tensor::empty({count, size, size, 3});
+  Tensor batch = Tensor::empty({count, size, size, 3});
   make_batch(batch, pictures, indices, crop_options(data, options, size), {data.mean, data.std},
              kKey, draw_mixing(size, size, mixing, kMixingKey));
   return batch.values();
@@ -82,11 +82,10 @@ TEST_CASE("centred batches of tensors are those of an evaluation") {
   for (const Case& c : kCases) {
     const Dataset data = random_pictures(c.height, c.width);
     const auto count = static_cast<int64_t>(kIndices.size());
-    const Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
+    Tensor pictures = Tensor::empty({data.count, data.height, data.width, 3}, DType::u8);
     std::copy(data.images.begin(), data.images.end(), pictures.data<uint8_t>());
     const Tensor indices = Tensor::from(kIndices, {count}, DType::i32);
-    const Tensor batch = Tensor::empty({count, c.size, c.size, 3}),
-                 usual = Tensor::empty(batch.shape());
+    Tensor batch = Tensor::empty({count, c.size, c.size, 3}), usual = Tensor::empty(batch.shape());
     const CropOptions crop{.height = c.height, .width = c.width, .size = c.size, .centred = true};
     make_batch(batch, pictures, indices, crop, {data.mean, data.std}, {});
     make_eval_batch(data, kIndices, c.size, usual.data<float>());

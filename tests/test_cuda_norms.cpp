@@ -98,7 +98,7 @@ TEST_CASE("pooling on the GPU: windows that overlap, overhang, and are padded") 
         check_against_f64([o](const Tensors& t) { return max_pool2d(t[0], o); }, x, tolerance);
         check_against_f64([o](const Tensors& t) { return avg_pool2d(t[0], o); }, x, tolerance);
       }
-  const Tensor x = random_tensor({3, 17, 19, 40}, 1, DType::f32);
+  Tensor x = random_tensor({3, 17, 19, 40}, 1, DType::f32);
   CHECK(max_error(global_avg_pool(x.to(kDevice)), global_avg_pool(x)) < 1e-6);
 }
 
@@ -111,7 +111,7 @@ TEST_CASE("the maximum of a window with a NaN is NaN on the GPU as well") {
 
 TEST_CASE("norms on the GPU say what they take") {
   const Tensors t = norm_inputs({4, 6}, DType::f64);
-  const Tensor x = t[0].to(kDevice), one = Tensor::full({6}, 1, DType::f64).to(kDevice);
+  Tensor x = t[0].to(kDevice), one = Tensor::full({6}, 1, DType::f64).to(kDevice);
   CHECK(error_of([&] { layer_norm(x, one, one); }) ==
         "layer_norm: takes f32 or bf16 on a GPU, not f64; compute in f32, or on the CPU");
 }

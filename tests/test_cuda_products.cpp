@@ -60,7 +60,7 @@ struct ProductData {
 
   Tensor run() const {
     const auto there = [](const Tensor& x) { return x.defined() ? x.to(kDevice) : Tensor{}; };
-    const Tensor c = Tensor::empty({shape.batch, shape.m, shape.n}, a.dtype(), kDevice);
+    Tensor c = Tensor::empty({shape.batch, shape.m, shape.n}, a.dtype(), kDevice);
     cuda::matmul_forward(c, there(a), there(b), {there(bias), there(residual)}, shape);
     return c.to({});
   }
@@ -168,9 +168,8 @@ struct ConvolutionData {
 
   // y, dx and dw.
   std::vector<Tensor> run() const {
-    const Tensor y = Tensor::empty(c.y(), x.dtype(), kDevice),
-                 dx = Tensor::empty(c.x, x.dtype(), kDevice),
-                 dw = Tensor::empty(c.w, x.dtype(), kDevice);
+    Tensor y = Tensor::empty(c.y(), x.dtype(), kDevice),
+           dx = Tensor::empty(c.x, x.dtype(), kDevice), dw = Tensor::empty(c.w, x.dtype(), kDevice);
     cuda::conv2d_forward(y, x.to(kDevice), w.to(kDevice), bias.to(kDevice), c.options);
     cuda::conv2d_backward_input(dx, dy.to(kDevice), w.to(kDevice), c.options);
     cuda::conv2d_backward_weight(dw, dy.to(kDevice), x.to(kDevice), c.options);

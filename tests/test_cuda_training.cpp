@@ -330,9 +330,9 @@ TEST_CASE("what a recording writes to is its own also when cached memory is give
 
 TEST_CASE("memory that does not exist is refused with the modules that hold the most") {
   const ScopeGuard stage("stage3"), block("block2");
-  const Tensor held = Tensor::empty({1 << 20}, DType::f32, kDevice);
+  Tensor held = Tensor::empty({1 << 20}, DType::f32, kDevice);
   try {
-    const Tensor huge = Tensor::empty({int64_t{1} << 50}, DType::u8, kDevice);
+    Tensor huge = Tensor::empty({int64_t{1} << 50}, DType::u8, kDevice);
     FAIL("2^50 bytes were allocated");
   } catch (const OutOfMemory& error) {
     const std::string text = error.what();

@@ -111,7 +111,7 @@ TEST_CASE("the noise of a picture does not depend on the batch it is in") {
 }
 
 TEST_CASE("equal energy is equal for every picture") {
-  const Tensor noise =
+  Tensor noise =
       BandNoise({1, 0, 0}, {0, 1, 2}, 16, 16, 3, 0.7).in_band(band_mask({0.3 * kPi, 0.2}, 16, 16));
   const std::vector<double> means = mean(square(with_rms(noise, 0.25)), {1, 2, 3}).values();
   for (const double m : means) CHECK(m == doctest::Approx(0.0625).epsilon(1e-5));

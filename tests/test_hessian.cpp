@@ -26,7 +26,7 @@ namespace {
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 SymmetricMap map_of(const Matrix& a) {
-  const Tensor matrix = Tensor::empty({a.rows(), a.cols()}, DType::f64);
+  Tensor matrix = Tensor::empty({a.rows(), a.cols()}, DType::f64);
   std::copy_n(a.data(), a.size(), matrix.data<double>());
   return {a.rows(), DType::f64, [matrix](const Tensor& v) {
             return reshape(matmul(matrix, reshape(v, Shape{v.numel(), 1})), v.shape());

@@ -75,7 +75,7 @@ TEST_CASE("a network has one branch a block, a transformer two, in forward order
 }
 
 TEST_CASE("removing a branch gives the logits of a network whose branch ends in zero weights") {
-  const Tensor images = pictures(3);
+  Tensor images = pictures(3);
   for (const auto& [label, weight] :
        {std::pair{"stages.0.blocks.1", "stages.0.blocks.1.conv2.weight"},
         std::pair{"stages.1.blocks.0", "stages.1.blocks.0.conv2.weight"}}) {
@@ -93,7 +93,7 @@ TEST_CASE("removing a branch gives the logits of a network whose branch ends in 
 }
 
 TEST_CASE("attention and MLP of a transformer are removed apart, a whole block together") {
-  const Tensor images = pictures(2);
+  Tensor images = pictures(2);
   const auto make = [] {
     return make_model("vit_tiny_patch8", {.classes = 3, .image_size = 16, .seed = 9});
   };
@@ -114,7 +114,7 @@ TEST_CASE("attention and MLP of a transformer are removed apart, a whole block t
 }
 
 TEST_CASE("one convolution is removed by its weights, which come back") {
-  const Tensor images = pictures(2);
+  Tensor images = pictures(2);
   const auto whole = hybrid(), cut = hybrid();
   const std::vector<Lesion> lesions = convolution_lesions(*whole, branches_of(*whole));
   CHECK(lesions.size() == 6);  // two a convolution block, none in the attention block

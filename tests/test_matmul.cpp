@@ -144,7 +144,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a product over an empty dimension is zero, or the bias") {
-  const Tensor a = Tensor::empty({3, 0}), b = Tensor::empty({0, 2}), w = Tensor::empty({2, 0});
+  Tensor a = Tensor::empty({3, 0}), b = Tensor::empty({0, 2}), w = Tensor::empty({2, 0});
   CHECK(matmul(a, b).values() == std::vector<double>(6, 0.0));
   CHECK(linear(a, w, Tensor::from({1, 2}, {2})).values() == std::vector<double>{1, 2, 1, 2, 1, 2});
   CHECK(matmul(Tensor::empty({0, 4}), Tensor::empty({4, 2})).shape() == Shape{0, 2});

@@ -61,7 +61,7 @@ std::vector<double> by_multiply_adds(const Tensor& a, const Tensor& b) {
 
 TEST_CASE("where there is no unit, or it is switched off, its products are refused") {
   if (cpu::matrix_unit::available()) return;
-  const Tensor a = naive::random({300, 300}, DType::f32, 1), c = Tensor::empty({300, 300});
+  Tensor a = naive::random({300, 300}, DType::f32, 1), c = Tensor::empty({300, 300});
   CHECK_FALSE(
       cpu::split_product({300, 300, 300}, c.data<float>(), a.data<float>(), a.data<float>()));
   CHECK_FALSE(cpu::split_transposed_product(300, 300, 300, c.data<float>(), a.data<float>(),
@@ -79,10 +79,11 @@ TEST_CASE("three bf16 parts make up an f32 number: a product with the identity i
     a.data<float>()[at++] = number;
   std::vector<double> ones(static_cast<size_t>(k * k));
   for (int64_t i = 0; i < k; ++i) ones[i * k + i] = 1;
-  const Tensor identity = Tensor::from(ones, {k, k}, DType::f32), c = Tensor::empty({m, k});
+  const Tensor identity = Tensor::from(ones, {k, k}, DType::f32);
+  Tensor c = Tensor::empty({m, k});
   REQUIRE(cpu::split_product({m, k, k}, c.data<float>(), a.data<float>(), identity.data<float>()));
   CHECK(c.values() == a.values());
-  const Tensor turned = Tensor::empty({k, k}), square = spread({k, k}, 3);
+  Tensor turned = Tensor::empty({k, k}), square = spread({k, k}, 3);
   REQUIRE(cpu::split_transposed_product(k, k, k, turned.data<float>(), square.data<float>(),
                                         identity.data<float>()));
   CHECK(turned.values() == transpose(square, 0, 1).values());
@@ -92,7 +93,7 @@ TEST_CASE("a product on the matrix unit is as exact as one of f32 multiply-adds"
   if (!cpu::matrix_unit::available()) return;
   for (const int64_t k : {64, 200, 1000}) {
     const int64_t m = 70, n = 45;
-    const Tensor a = spread({m, k}, 1), b = spread({k, n}, 3), c = Tensor::empty({m, n});
+    Tensor a = spread({m, k}, 1), b = spread({k, n}, 3), c = Tensor::empty({m, n});
     const Errors plain(by_multiply_adds(a, b), a, b);
     REQUIRE(cpu::split_product({m, n, k}, c.data<float>(), a.data<float>(), b.data<float>()));
     const Errors rows(c.values(), a, b);
@@ -116,10 +117,10 @@ TEST_CASE(
                                {65, 97, 33},
                                {300, 300, 700},
                                {70, 1100, 2100}}) {
-    const Tensor a = naive::random({m, k}, DType::f32, 1), w = naive::random({n, k}, DType::f32, 2),
-                 bias = naive::random({n}, DType::f32, 3),
-                 residual = naive::random({m, n}, DType::f32, 4), c = Tensor::empty({m, n}),
-                 b = transpose(w, 0, 1);
+    Tensor a = naive::random({m, k}, DType::f32, 1), w = naive::random({n, k}, DType::f32, 2),
+           bias = naive::random({n}, DType::f32, 3),
+           residual = naive::random({m, n}, DType::f32, 4), c = Tensor::empty({m, n}),
+           b = transpose(w, 0, 1);
     const std::vector<double> wanted =
         linear(wide(a), wide(w), wide(bias), wide(residual)).values();
     REQUIRE(cpu::split_product({m, n, k, true, bias.data<float>(), residual.data<float>()},
@@ -135,8 +136,8 @@ TEST_CASE("sums over many rows on the matrix unit: parts, chunks and blocks of t
   if (!cpu::matrix_unit::available()) return;
   for (const auto [m, n, k] :
        {std::array<int64_t, 3>{5, 40, 3000}, {130, 97, 4500}, {700, 600, 550}}) {
-    const Tensor a = naive::random({k, m}, DType::f32, 1), b = naive::random({k, n}, DType::f32, 2),
-                 c = Tensor::empty({m, n});
+    Tensor a = naive::random({k, m}, DType::f32, 1), b = naive::random({k, n}, DType::f32, 2),
+           c = Tensor::empty({m, n});
     REQUIRE(
         cpu::split_transposed_product(m, n, k, c.data<float>(), a.data<float>(), b.data<float>()));
     naive::check_close(c, matmul(wide(a), wide(b), {.transpose_a = true}).values(), k);
@@ -148,8 +149,8 @@ TEST_CASE("numbers without bf16 parts are refused, and the product is IEEE's") {
   for (const float odd :
        {std::numeric_limits<float>::infinity(), std::nanf(""), std::numeric_limits<float>::max()})
     for (const bool left : {false, true}) {
-      const Tensor a = naive::random({m, k}, DType::f32, 1),
-                   b = naive::random({k, n}, DType::f32, 2), c = Tensor::empty({m, n});
+      Tensor a = naive::random({m, k}, DType::f32, 1), b = naive::random({k, n}, DType::f32, 2),
+             c = Tensor::empty({m, n});
       (left ? a : b).data<float>()[7] = odd;
       CHECK_FALSE(cpu::split_product({m, n, k}, c.data<float>(), a.data<float>(), b.data<float>()));
       const double at = matmul(a, b).values()[left ? 0 : 7];
@@ -158,8 +159,8 @@ TEST_CASE("numbers without bf16 parts are refused, and the product is IEEE's") {
       if (std::isnan(odd)) CHECK(std::isnan(at));
       if (std::isfinite(odd))
         CHECK(at == doctest::Approx(static_cast<double>(odd) * static_cast<double>(factor)));
-      const Tensor rows = naive::random({2000, m}, DType::f32, 3),
-                   others = naive::random({2000, n}, DType::f32, 4), sums = Tensor::empty({m, n});
+      Tensor rows = naive::random({2000, m}, DType::f32, 3),
+             others = naive::random({2000, n}, DType::f32, 4), sums = Tensor::empty({m, n});
       (left ? rows : others).data<float>()[1999 * (left ? m : n)] = odd;
       CHECK_FALSE(cpu::split_transposed_product(m, n, 2000, sums.data<float>(), rows.data<float>(),
                                                 others.data<float>()));

@@ -34,8 +34,7 @@ TEST_CASE("batch norm equals naive f64 loops for every type, with residual and r
                                Shape{4, 8, 8, 64}, Shape{9, 40, 40, 70}}) {
       CAPTURE(name_of(dtype));
       CAPTURE(shape.str());
-      const Tensor x = random_tensor(shape, 1, dtype, -2, 3),
-                   residual = random_tensor(shape, 2, dtype);
+      Tensor x = random_tensor(shape, 1, dtype, -2, 3), residual = random_tensor(shape, 2, dtype);
       const Affine a(shape[-1], dtype == DType::f64 ? DType::f64 : DType::f32);
       std::vector<double> expected = reference::batch_norm(x, a.gamma, a.beta);
       CHECK(max_error(norm_of({x, a.gamma, a.beta}, {}), expected) < tolerance(dtype));
@@ -47,8 +46,8 @@ TEST_CASE("batch norm equals naive f64 loops for every type, with residual and r
 }
 
 TEST_CASE("batch norm of a tensor too large for the caches equals naive f64 loops") {
-  const Tensor x = random_tensor({65600, 64}, 1, DType::f32, -2, 3),
-               residual = random_tensor(x.shape(), 2, DType::f32);
+  Tensor x = random_tensor({65600, 64}, 1, DType::f32, -2, 3),
+         residual = random_tensor(x.shape(), 2, DType::f32);
   const Affine a(64, DType::f32);
   std::vector<double> expected = reference::batch_norm(x, a.gamma, a.beta);
   const std::vector<double> r = residual.values();
@@ -57,7 +56,7 @@ TEST_CASE("batch norm of a tensor too large for the caches equals naive f64 loop
 }
 
 TEST_CASE("batch norm keeps its digits when the mean is far from zero") {
-  const Tensor x = random_tensor({8, 16, 16, 24}, 1, DType::f32, 9999, 10001);
+  Tensor x = random_tensor({8, 16, 16, 24}, 1, DType::f32, 9999, 10001);
   const Affine a(24, DType::f32);
   CHECK(max_error(norm_of({x, a.gamma, a.beta}, {}), reference::batch_norm(x, a.gamma, a.beta)) <
         2e-3);
@@ -65,7 +64,7 @@ TEST_CASE("batch norm keeps its digits when the mean is far from zero") {
 
 TEST_CASE("batch norm of a constant input is beta, and its gradient to x is zero") {
   const Affine a(3);
-  const Tensor x = Tensor::full({2, 4, 4, 3}, 7.5, DType::f64);
+  Tensor x = Tensor::full({2, 4, 4, 3}, 7.5, DType::f64);
   const Tensor y = norm_of({x, a.gamma, a.beta}, {});
   for (int64_t i = 0; i < y.numel(); ++i)
     CHECK(y.values()[i] == doctest::Approx(a.beta.values()[i % 3]));
@@ -75,7 +74,7 @@ TEST_CASE("batch norm of a constant input is beta, and its gradient to x is zero
 }
 
 TEST_CASE("batch norm moves the running statistics by the batch mean and the unbiased variance") {
-  const Tensor x = Tensor::from({1, 10, 2, 20, 3, 30, 6, 60}, {4, 2}, DType::f64);
+  Tensor x = Tensor::from({1, 10, 2, 20, 3, 30, 6, 60}, {4, 2}, DType::f64);
   const Affine a(2);
   const Tensor mean = Tensor::from({1, 1}, {2}, DType::f64),
                var = Tensor::from({2, 2}, {2}, DType::f64);
@@ -89,7 +88,7 @@ TEST_CASE("batch norm moves the running statistics by the batch mean and the unb
 }
 
 TEST_CASE("batch norm in evaluation reads the running statistics and leaves them alone") {
-  const Tensor x = random_tensor({3, 2, 2, 5}, 1), mean = random_tensor({5}, 2);
+  Tensor x = random_tensor({3, 2, 2, 5}, 1), mean = random_tensor({5}, 2);
   const Tensor var = random_tensor({5}, 3, DType::f64, 0.5, 2);
   const Affine a(5);
   const std::vector<double> before = mean.values();
@@ -107,7 +106,7 @@ TEST_CASE("batch norm in evaluation reads the running statistics and leaves them
 TEST_CASE(
     "batch norm's gradients are right to the third order, with and without relu and residual") {
   const Affine a(3);
-  const Tensor x = random_tensor({2, 2, 2, 3}, 1), residual = random_tensor({2, 2, 2, 3}, 2);
+  Tensor x = random_tensor({2, 2, 2, 3}, 1), residual = random_tensor({2, 2, 2, 3}, 2);
   const Tensor mean = random_tensor({3}, 5), var = random_tensor({3}, 6, DType::f64, 0.5, 2);
   for (const bool training : {true, false})
     for (const bool relu : {false, true})
@@ -154,7 +153,7 @@ TEST_CASE("layer norm equals naive f64 loops and its gradients are right to the 
     for (const Shape& shape : {Shape{1, 1}, Shape{3, 17}, Shape{2, 65, 192}, Shape{2, 3, 3, 130}}) {
       CAPTURE(name_of(dtype));
       CAPTURE(shape.str());
-      const Tensor x = random_tensor(shape, 1, dtype, 3, 5);
+      Tensor x = random_tensor(shape, 1, dtype, 3, 5);
       const Affine a(shape[-1], dtype == DType::f64 ? DType::f64 : DType::f32);
       CHECK(max_error(layer_norm(x, a.gamma, a.beta), reference::layer_norm(x, a.gamma, a.beta)) <
             tolerance(dtype) * 5);
@@ -183,7 +182,7 @@ TEST_CASE("group norm equals naive f64 loops and its gradients are right to the 
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16})
     for (const int64_t groups : {1, 3, 12}) {
       CAPTURE(groups);
-      const Tensor x = random_tensor({3, 5, 7, 12}, 1, dtype, -1, 3);
+      Tensor x = random_tensor({3, 5, 7, 12}, 1, dtype, -1, 3);
       const Affine a(12, dtype == DType::f64 ? DType::f64 : DType::f32);
       CHECK(max_error(group_norm(x, a.gamma, a.beta, groups),
                       reference::group_norm(x, a.gamma, a.beta, groups)) < tolerance(dtype));
@@ -266,7 +265,7 @@ TEST_CASE("a NaN in the input of batch norm reaches the output through the relu"
 }
 
 TEST_CASE("norms name what is wrong with their operands") {
-  const Tensor x = random_tensor({2, 2, 2, 6}, 1, DType::f32);
+  Tensor x = random_tensor({2, 2, 2, 6}, 1, DType::f32);
   const Affine a(6, DType::f32), wrong(5, DType::f32), wide(6);
   CHECK(error_of([&] {
           norm_of({x, wrong.gamma, a.beta}, {});

@@ -167,7 +167,7 @@ TEST_CASE("conversion keeps whole numbers, rounds bf16 to nearest even and keeps
 }
 
 TEST_CASE("NaN passes through, infinities have their limits") {
-  const Tensor x = vector_of({kNan, kInfinity, -kInfinity, 100, -100});
+  Tensor x = vector_of({kNan, kInfinity, -kInfinity, 100, -100});
   const auto limits = [&](Tensor (*op)(const Tensor&)) {
     const Values y = op(x).values();
     CHECK(std::isnan(y[0]));
@@ -188,7 +188,7 @@ TEST_CASE("NaN passes through, infinities have their limits") {
 
 TEST_CASE("gradients at the kinks are those the headers state") {
   const auto slope = [](const std::function<Tensor(const Tensor&)>& op, double at) {
-    const Tensor x = vector_of({at}).leaf();
+    Tensor x = vector_of({at}).leaf();
     return grad(op(x), {x})[0].item();
   };
   CHECK(slope(relu, 0) == 0);
@@ -206,7 +206,7 @@ TEST_CASE("gradients at the kinks are those the headers state") {
 
 TEST_CASE("a sum over millions of f32 values is right to the last bits") {
   const int64_t n = (int64_t{1} << 22) + 3;
-  const Tensor x = Tensor::empty({n});
+  Tensor x = Tensor::empty({n});
   double want = 0;
   for (int64_t i = 0; i < n; ++i) {
     x.data<float>()[i] = random_uniform({}, static_cast<uint64_t>(i));
@@ -247,7 +247,7 @@ TEST_CASE("the loss of bf16 logits is f32") {
 
 TEST_CASE(
     "dropout keeps a share of 1 - p, keeps the mean, and depends on seed, step and site alone") {
-  const Tensor x = Tensor::full({100'003}, 1.0);
+  Tensor x = Tensor::full({100'003}, 1.0);
   const RandomKey key{.seed = 3, .step = 4, .site = 5};
   const Tensor y = dropout(x, 0.25, key);
   CHECK(mean(y).item() == doctest::Approx(1).epsilon(0.01));
@@ -272,7 +272,7 @@ TEST_CASE("drop_path keeps or drops whole samples") {
 
 TEST_CASE("scatter_add is the adjoint of gather, empty rows are zero") {
   const Tensor index = Tensor::from({3, 0, 3, 1}, {4}, DType::i32);
-  const Tensor x = Tensor::from({1, 2, 3, 4, 5, 6, 7, 8}, {4, 2}, DType::f64);
+  Tensor x = Tensor::from({1, 2, 3, 4, 5, 6, 7, 8}, {4, 2}, DType::f64);
   const Tensor y = scatter_add(x, index, 5);
   CHECK(y.values() == Values{3, 4, 7, 8, 0, 0, 6, 8, 0, 0});
   const Tensor z = Tensor::from({2, 3, 5, 7, 11, 13, 17, 19, 23, 29}, {5, 2}, DType::f64);
@@ -281,7 +281,7 @@ TEST_CASE("scatter_add is the adjoint of gather, empty rows are zero") {
 
 TEST_CASE("the Fourier magnitude of a plane wave is one pair of peaks, and Parseval's sum holds") {
   const int64_t height = 12, width = 10;
-  const Tensor x = Tensor::empty({1, height, width, 1}, DType::f64);
+  Tensor x = Tensor::empty({1, height, width, 1}, DType::f64);
   for (int64_t i = 0; i < height * width; ++i) {
     const auto h = static_cast<double>(i / width), w = static_cast<double>(i % width);
     x.data<double>()[i] = std::cos(2 * M_PI * (3 * h / 12 + 2 * w / 10));

@@ -263,7 +263,8 @@ TEST_CASE("decompositions multiply out to their matrix, and refuse NaN by name")
     const std::vector<double> alone = singular_values(a);
     for (size_t i = 0; i < 4; ++i) CHECK(alone[i] == doctest::Approx(sigma[i]).epsilon(1e-13));
   }
-  const Tensor tall = random.matrix(7, 4), gram = matmul(tall, tall, {.transpose_a = true});
+  const Tensor tall = random.matrix(7, 4);
+  Tensor gram = matmul(tall, tall, {.transpose_a = true});
   const Tensor r = triangular_factor(tall);
   CHECK(apart(matmul(r, r, {.transpose_a = true}), gram) < 1e-13);
   const auto [values, vectors] = symmetric_eigen(gram);

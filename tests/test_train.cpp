@@ -151,7 +151,7 @@ TEST_CASE("the weight of mixup with alpha 1 is uniform") {
 
 TEST_CASE("mixed targets sum to one and carry smoothing and weight") {
   const Tensor labels = Tensor::from({2, 0}, {2}, DType::i32);
-  const Tensor targets = Tensor::empty({2, 4});
+  Tensor targets = Tensor::empty({2, 4});
   mix_targets(targets, labels, 0.75, 0.1);
   const std::vector<double> t = targets.values();
   CHECK(t[2] == doctest::Approx(0.025 + 0.9 * 0.75));

@@ -50,7 +50,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 // Gives running statistics values of their own.
 void disturb_buffers(Model& model) {
-  const Tensor buffers = model.store().buffer_values();
+  Tensor buffers = model.store().buffer_values();
   for (int64_t i = 0; i < buffers.numel(); ++i)
     buffers.data<float>()[i] += 0.001f * static_cast<float>(i % 977);
 }
@@ -84,7 +84,7 @@ TEST_CASE("An average of weights is saved in place of the model's own") {
   const TemporaryFolder folder;
   const auto model = make_model("resnet", {.seed = 1}), loaded = make_model("resnet", {.seed = 2});
   const Tensor values = Tensor::full(model->store().values().shape(), 0.25);
-  const Tensor buffers = Tensor::full(model->store().buffer_values().shape(), 0.5);
+  Tensor buffers = Tensor::full(model->store().buffer_values().shape(), 0.5);
   save_weights(folder.file("a.safetensors"), *model, values, buffers);
   load_weights(folder.file("a.safetensors"), *loaded);
   CHECK(loaded->store().values().values() == values.values());

@@ -30,16 +30,16 @@ class Pictures {
   Tensor images(Indices indices) {
     const auto count = static_cast<int64_t>(indices.size());
     if (resident_) {
-      const Tensor images = Tensor::empty({count, size_, size_, 3}, compute_, device_);
+      Tensor images = Tensor::empty({count, size_, size_, 3}, compute_, device_);
       resident_->make_batch(images, indices, centre_crop(), {});
       return images;
     }
-    const Tensor host = Tensor::empty({count, size_, size_, 3});
+    Tensor host = Tensor::empty({count, size_, size_, 3});
     make_eval_batch(dataset_, indices, size_, host.data<float>());
     return brought(host, image_upload_);
   }
   Tensor labels(Indices indices) {
-    const Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
+    Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
     std::ranges::transform(indices, host.data<int32_t>(),
                            [&](int64_t index) { return dataset_.labels[index]; });
     return brought(host, label_upload_);
@@ -51,7 +51,7 @@ class Pictures {
   }
   Tensor brought(const Tensor& host, Upload& upload) const {
     if (!device_.is_cuda()) return host;
-    const Tensor there = Tensor::empty(host.shape(), host.dtype(), device_);
+    Tensor there = Tensor::empty(host.shape(), host.dtype(), device_);
     upload(there, host);
     return there;
   }

@@ -27,7 +27,7 @@ double draw_beta(double alpha, RandomSequence& random) {
   return a / (a + b);
 }
 
-void blend(const Tensor& images, double lambda) {
+void blend(Tensor images, double lambda) {
   const int64_t batch = images.size(0), n = images.numel() / batch;
   float* x = images.data<float>();
   const float own = static_cast<float>(lambda), other = 1 - own;
@@ -58,7 +58,7 @@ Mixing draw_box(int64_t height, int64_t width, double lambda, RandomSequence& ra
   return box;
 }
 
-void paste(const Tensor& images, const Mixing& box) {
+void paste(Tensor images, const Mixing& box) {
   const int64_t batch = images.size(0), height = images.size(1), width = images.size(2);
   float* x = images.data<float>();
   for (int64_t i = 0; i < batch / 2; ++i) {

@@ -11,11 +11,10 @@ constexpr int64_t kPiece = int64_t{16}
                            << 20;  // bytes copied at a time: a second copy of the set may not fit
 
 Tensor bytes_on(const Dataset& dataset, Device device) {
-  const Tensor all =
-      Tensor::empty({dataset.count, dataset.height, dataset.width, 3}, DType::u8, device);
+  Tensor all = Tensor::empty({dataset.count, dataset.height, dataset.width, 3}, DType::u8, device);
   for (int64_t first = 0; first < all.numel(); first += kPiece) {
     const int64_t bytes = std::min(kPiece, all.numel() - first);
-    const Tensor piece = Tensor::empty({bytes}, DType::u8);
+    Tensor piece = Tensor::empty({bytes}, DType::u8);
     std::copy_n(dataset.images.data() + first, bytes, piece.data<uint8_t>());
     all.view(first, piece.shape()).copy_from(piece);
   }
@@ -36,10 +35,10 @@ ResidentPictures::ResidentPictures(const Dataset& dataset, Device device)
       normalisation_{dataset.mean, dataset.std},
       upload_(device) {}
 
-void ResidentPictures::make_batch(const Tensor& images, std::span<const int64_t> indices,
+void ResidentPictures::make_batch(Tensor images, std::span<const int64_t> indices,
                                   const CropOptions& crop, const RandomKey& key,
                                   const Mixing& mixing) {
-  const Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
+  Tensor host = Tensor::empty({static_cast<int64_t>(indices.size())}, DType::i32);
   std::ranges::transform(indices, host.data<int32_t>(),
                          [](int64_t index) { return static_cast<int32_t>(index); });
   const bool fits = indices_ && indices_.shape() == host.shape();

@@ -55,14 +55,14 @@ void TrainingStep::bring_images(const Batch& batch, const Mixing& mixing) {
     const RandomKey key = augment_key(static_cast<uint64_t>(config_.seed), batch.epoch);
     return source_.pictures->make_batch(images_, batch.indices, source_.crop, key, mixing);
   }
-  const Tensor host = Tensor::empty(images_.shape());
+  Tensor host = Tensor::empty(images_.shape());
   std::copy(batch.images.begin(), batch.images.end(), host.data<float>());
   mix(host, mixing);
   image_upload_(images_, host);
 }
 
 void TrainingStep::bring_answers(const Batch& batch, const Mixing& mixing) {
-  const Tensor host = Tensor::empty(labels_.shape(), DType::i32);
+  Tensor host = Tensor::empty(labels_.shape(), DType::i32);
   std::copy(batch.labels.begin(), batch.labels.end(), host.data<int32_t>());
   label_upload_(labels_, host);
   if (mixes_) mix_targets(targets_, labels_, mixing.label_weight, config_.smoothing);

@@ -27,7 +27,7 @@ class Source {
 
   Tensor images(Corruption kind, int severity, std::span<const int64_t> chosen) const {
     const auto n = std::ssize(chosen);
-    const Tensor result = Tensor::empty({n, size_, size_, 3});
+    Tensor result = Tensor::empty({n, size_, size_, 3});
     if (!options_.files) {
       make_corrupted_batch(data_, chosen, size_, kind, severity, options_.seed,
                            result.data<float>());
@@ -46,7 +46,7 @@ class Source {
   }
 
   Tensor clean_images(std::span<const int64_t> chosen) const {
-    const Tensor result = Tensor::empty({std::ssize(chosen), size_, size_, 3});
+    Tensor result = Tensor::empty({std::ssize(chosen), size_, size_, 3});
     make_eval_batch(data_, chosen, size_, result.data<float>());
     return result;
   }

@@ -38,7 +38,7 @@ bool in_published(const FrequencyBand& band, int64_t u, int64_t v, int64_t heigh
 Tensor sign_noise(RandomKey key, const std::vector<int64_t>& indices, Shape shape, double epsilon) {
   shape[0] = static_cast<int64_t>(indices.size());
   const int64_t values = shape.inner(0);
-  const Tensor white = Tensor::empty(shape);
+  Tensor white = Tensor::empty(shape);
   float* out = white.data<float>();
 #pragma omp parallel for
   for (int64_t n = 0; n < shape[0]; ++n) {
@@ -94,7 +94,7 @@ Tensor with_rms(const Tensor& noise, double rms) {
 }
 
 Tensor fourier_basis(int64_t u, int64_t v, int64_t height, int64_t width) {
-  const Tensor basis = Tensor::empty({height, width});
+  Tensor basis = Tensor::empty({height, width});
   const double scale = 1 / std::sqrt(static_cast<double>(height * width));
   for (int64_t y = 0; y < height; ++y) {
     for (int64_t x = 0; x < width; ++x) {

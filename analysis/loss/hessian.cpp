@@ -50,8 +50,8 @@ LossBatch LossBatches::batch(int64_t i) const {
   const int64_t begin = i * batch_size, n = std::min(batch_size, std::ssize(indices) - begin);
   CHECK(begin >= 0 && n > 0, "batch ", i, " of ", count(), " does not exist");
   const std::span<const int64_t> chosen(indices.data() + begin, static_cast<size_t>(n));
-  const Tensor images = Tensor::empty({n, image_size, image_size, 3}),
-               labels = Tensor::empty({n}, DType::i32);
+  Tensor images = Tensor::empty({n, image_size, image_size, 3}),
+         labels = Tensor::empty({n}, DType::i32);
   if (augmented) make_train_batch(*data, chosen, augment, key, image_size, images.data<float>());
   else make_eval_batch(*data, chosen, image_size, images.data<float>());
   for (int64_t k = 0; k < n; ++k)

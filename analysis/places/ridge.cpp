@@ -15,7 +15,7 @@ namespace passband {
 namespace {
 
 Tensor targets_of(const std::vector<int32_t>& labels, int64_t classes) {
-  const Tensor y = Tensor::full({static_cast<int64_t>(labels.size()), classes}, -1, DType::f64);
+  Tensor y = Tensor::full({static_cast<int64_t>(labels.size()), classes}, -1, DType::f64);
   for (size_t i = 0; i < labels.size(); ++i) {
     CHECK(labels[i] >= 0 && labels[i] < classes, "ridge: label ", labels[i], " of ", classes,
           " classes");

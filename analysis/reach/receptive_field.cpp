@@ -46,7 +46,7 @@ struct Centre {
 
 // A gradient for the buffer that is zero but at the centre of every picture.
 template <class F> Tensor seed_at(const Centre& centre, const Tensor& buffer, F&& value) {
-  const Tensor seed = Tensor::zeros(buffer.shape());
+  Tensor seed = Tensor::zeros(buffer.shape());
   for (int64_t n = 0; n < buffer.size(0); ++n) {
     float* out = seed.data<float>() + (n * centre.positions + centre.position) * centre.channels;
     for (int64_t c = 0; c < centre.channels; ++c) out[c] = value(n, c);
@@ -76,9 +76,9 @@ class FieldMeasurement {
     const bool script = options_.estimator == FieldEstimator::replknet;
     const int64_t passes = exact ? centre.channels : script ? 1 : options_.draws;
     for (int64_t pass = 0; pass < passes; ++pass) {
-      const Tensor seed = script  ? active_channels(centre, layer.buffer)
-                          : exact ? one_channel(centre, layer.buffer, pass)
-                                  : signs(centre, layer, first_picture, pass);
+      Tensor seed = script  ? active_channels(centre, layer.buffer)
+                    : exact ? one_channel(centre, layer.buffer, pass)
+                            : signs(centre, layer, first_picture, pass);
       const Tensor jacobian = grad(layer.buffer, {images}, {.seed = seed, .retain_graph = true})[0];
       NoGrad no_grad;
       const double scale = 1 / static_cast<double>(exact ? passes : passes * centre.channels);

@@ -38,7 +38,7 @@ std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
   NoGrad no_grad;
   const ContextGuard mode({.training = false});
   const int64_t count = images.size(0), side = images.size(1), cells = maps.height * maps.width;
-  const Tensor hidden = on_host(images) + 0.0;
+  Tensor hidden = on_host(images) + 0.0;
   std::vector<std::vector<int64_t>> orders;
   for (int64_t n = 0; n < count; ++n) orders.push_back(order_of(maps, n, most_relevant_first));
   std::vector<double> curve;

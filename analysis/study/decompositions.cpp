@@ -30,7 +30,7 @@ Tensor copy_of(const Tensor& a) {
 
 Svd svd(const Tensor& a) {
   const lapack_int m = dimension("svd", a, 0), n = dimension("svd", a, 1), r = std::min(m, n);
-  const Tensor work = copy_of(a);
+  Tensor work = copy_of(a);
   Svd result{Tensor::empty({m, r}, DType::f64), std::vector<double>(static_cast<size_t>(r)),
              Tensor::empty({r, n}, DType::f64)};
   check("svd",
@@ -41,7 +41,7 @@ Svd svd(const Tensor& a) {
 
 std::vector<double> singular_values(const Tensor& a) {
   const lapack_int m = dimension("singular_values", a, 0), n = dimension("singular_values", a, 1);
-  const Tensor work = copy_of(a);
+  Tensor work = copy_of(a);
   std::vector<double> sigma(static_cast<size_t>(std::min(m, n)));
   check("singular_values", LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'N', m, n, work.data<double>(), n,
                                           sigma.data(), nullptr, m, nullptr, n));
@@ -52,7 +52,7 @@ Tensor triangular_factor(const Tensor& a) {
   const lapack_int m = dimension("triangular_factor", a, 0),
                    n = dimension("triangular_factor", a, 1);
   CHECK(m >= n, "triangular_factor: takes at least as many rows as columns, got ", a);
-  const Tensor work = copy_of(a);  // R, and below its diagonal the reflections that make up Q
+  Tensor work = copy_of(a);  // R, and below its diagonal the reflections that make up Q
   std::vector<double> scales(static_cast<size_t>(n));
   check("triangular_factor",
         LAPACKE_dgeqrf(LAPACK_ROW_MAJOR, m, n, work.data<double>(), n, scales.data()));
@@ -77,7 +77,7 @@ SymmetricEigen tridiagonal_eigen(std::vector<double> diagonal, std::vector<doubl
         "tridiagonal_eigen: ", diagonal.size(), " values on the diagonal, ", beside.size(),
         " beside it");
   const auto n = static_cast<lapack_int>(diagonal.size());
-  const Tensor vectors = Tensor::empty({n, n}, DType::f64);
+  Tensor vectors = Tensor::empty({n, n}, DType::f64);
   check("tridiagonal_eigen", LAPACKE_dstevd(LAPACK_ROW_MAJOR, 'V', n, diagonal.data(),
                                             beside.data(), vectors.data<double>(), n));
   return {std::move(diagonal), vectors};

@@ -19,7 +19,7 @@ std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count) {
 Tensor network_images(const Model& model, const Dataset& data,
                       const std::vector<int64_t>& indices) {
   const int64_t side = model.options().image_size;
-  const Tensor images = Tensor::empty({std::ssize(indices), side, side, 3});
+  Tensor images = Tensor::empty({std::ssize(indices), side, side, 3});
   make_eval_batch(data, indices, side, images.data<float>());
   return images.to(model.device());
 }

@@ -216,7 +216,7 @@ Tensor random_operand(const Shape& shape, DType dtype) {
   float block[kBlock];
   for (int64_t i = 0; i < kBlock; ++i)
     block[i] = random_normal({.site = site_of("bench")}, static_cast<uint64_t>(i));
-  const Tensor x = Tensor::empty(shape, dtype);
+  Tensor x = Tensor::empty(shape, dtype);
   dispatch_floating(dtype, "bench", [&]<class T>() {
     T* p = x.data<T>();
     for (int64_t i = 0; i < x.numel(); ++i) p[i] = static_cast<T>(block[i % kBlock]);

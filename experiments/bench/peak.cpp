@@ -108,8 +108,8 @@ void tile_round() {
 // Best of five passes of `pass` over arrays of 64 MiB; `arrays` of them are read or written.
 template <class Pass> double bandwidth(int arrays, const Pass& pass) {
   constexpr int64_t kElements = int64_t{1} << 24;
-  const Tensor a = Tensor::full({kElements}, 1), b = Tensor::full({kElements}, 2),
-               c = Tensor::full({kElements}, 3);
+  Tensor a = Tensor::full({kElements}, 1), b = Tensor::full({kElements}, 2),
+         c = Tensor::full({kElements}, 3);
   double best = 0;
   for (int repeat = 0; repeat < 5; ++repeat) {
     const double begin = now();

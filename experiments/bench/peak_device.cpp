@@ -23,8 +23,8 @@ double product_rate_of(KernelSource source, const Tensor& a, const Tensor& b) {
 double device_copy_bandwidth() {
   static const double rate = [&] {
     const int64_t bytes = is_emulated() ? 1 << 20 : int64_t{1} << 30;
-    const Tensor from = Tensor::zeros({bytes}, DType::u8, measured_device),
-                 to = Tensor::empty_like(from);
+    const Tensor from = Tensor::zeros({bytes}, DType::u8, measured_device);
+    Tensor to = Tensor::empty_like(from);
     return 2 * static_cast<double>(bytes) / measure([&] { to.copy_from(from); }).min_ms / 1e6;
   }();
   return rate;

@@ -20,7 +20,7 @@ Tensor cosh(const Tensor& x);
 
 // The values, by a loop over f64 elements. Whoever wants speed and other types writes kernels.
 template <class F> Tensor elementwise(const Tensor& x, F&& f) {
-  const Tensor y = Tensor::empty_like(x);
+  Tensor y = Tensor::empty_like(x);
   for (int64_t i = 0; i < x.numel(); ++i) y.data<double>()[i] = f(x.data<double>()[i]);
   return y;
 }

@@ -6,7 +6,7 @@
 namespace passband {
 
 Tensor add(const Tensor& a, const Tensor& b);  // broadcasts; da = dy, db = dy
-void add_(const Tensor& y, const Tensor& x);   // y += x, shapes equal
-void fill_(const Tensor& y, double value);
+void add_(Tensor y, const Tensor& x);          // y += x, shapes equal
+void fill_(Tensor y, double value);
 
 }  // namespace passband

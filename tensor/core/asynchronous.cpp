@@ -61,7 +61,7 @@ Upload::~Upload() {
   for (const Slot& slot : slots_) slot.copied->wait_quietly();
 }
 
-void Upload::operator()(const Tensor& to, const Tensor& host) {
+void Upload::operator()(Tensor to, const Tensor& host) {
   CHECK(to.shape() == host.shape() && to.dtype() == host.dtype() && to.device() == device_,
         "upload: ", to, " can not take ", host);
   Slot& slot = slots_[next_++ % kSlots];

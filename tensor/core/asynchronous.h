@@ -78,7 +78,7 @@ class Upload {
   Upload& operator=(Upload&&) = delete;
   // to = host (same shape and type), later in the device's work; `host` may change as soon as this
   // returns.
-  void operator()(const Tensor& to, const Tensor& host);
+  void operator()(Tensor to, const Tensor& host);
 
  private:
   struct Slot {

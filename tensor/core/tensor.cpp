@@ -135,7 +135,7 @@ Tensor Tensor::to(Device device) const {
   return result;
 }
 
-void Tensor::copy_from(const Tensor& source) const {
+void Tensor::copy_from(const Tensor& source) {
   CHECK(defined() && source.defined() && source.shape_ == shape_ && source.dtype_ == dtype_,
         "copy_from: ", *this, " can not take ", source);
   const Device to = device(), from = source.device();

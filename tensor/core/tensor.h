@@ -1,6 +1,7 @@
 // Tensor: a handle to contiguous, row-major memory with a shape and an element type, and, when it
-// is part of a graph, the node that made it. Copying a Tensor copies the handle. Activations are
-// NHWC: (N, H, W, C).
+// is part of a graph, the node that made it. Copying a Tensor copies the handle. Through a const
+// Tensor nothing is written: a function that writes takes its result as `Tensor y`, by value, and
+// what it reads as `const Tensor& x`. Activations are NHWC: (N, H, W, C).
 #pragma once
 #include <cstdint>
 #include <initializer_list>
@@ -79,11 +80,19 @@ class Tensor {
   std::string describe() const;  // "f32[32, 784]@cpu"
 
   // The elements, in the memory of the device. Throws when T is not the element type.
-  template <class T> T* data() const {
+  template <class T> T* data() {
     check_type(dtype_of<T>());
-    return reinterpret_cast<T*>(raw());
+    return static_cast<T*>(raw());
   }
-  void* raw() const { return storage_ ? storage_->data() + byte_offset_ : nullptr; }
+  template <class T> const T* data() const {
+    check_type(dtype_of<T>());
+    return static_cast<const T*>(raw());
+  }
+  // The same, null when the tensor is undefined.
+  template <class T> T* data_or_null() { return defined() ? data<T>() : nullptr; }
+  template <class T> const T* data_or_null() const { return defined() ? data<T>() : nullptr; }
+  void* raw() { return storage_ ? storage_->data() + byte_offset_ : nullptr; }
+  const void* raw() const { return storage_ ? storage_->data() + byte_offset_ : nullptr; }
   // All values as doubles, for tests, tables and figures.
   std::vector<double> values() const;
   // The only element of a one-element tensor.
@@ -92,7 +101,7 @@ class Tensor {
   // Copies to the host wait for the device.
   Tensor to(Device device) const;
   // Overwrites the elements with those of `source` (same shape and type, any device).
-  void copy_from(const Tensor& source) const;
+  void copy_from(const Tensor& source);
 
   // A piece of `numel` elements starting at `element` of this tensor's memory, sharing it. Not
   // differentiable: it is how named parameters view the flat parameter vector.
@@ -103,7 +112,7 @@ class Tensor {
 
   const std::shared_ptr<Storage>& storage() const { return storage_; }
   uint64_t version() const { return storage_ ? storage_->version() : 0; }
-  void bump_version() const { storage_->bump_version(); }
+  void bump_version() { storage_->bump_version(); }
   bool shares_memory_with(const Tensor& other) const {
     return storage_ && storage_ == other.storage_;
   }

@@ -120,7 +120,7 @@ bool split_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const f
                               const float* b) {
   if (!matrix_unit::available()) return false;
   const SumBlocks blocks = blocks_of(m, n, k);
-  const Tensor sums = Tensor::empty({blocks.count() * blocks.size()});
+  Tensor sums = Tensor::empty({blocks.count() * blocks.size()});
   std::atomic<bool> whole = true;
   parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
     Worker worker(blocks, a, b);

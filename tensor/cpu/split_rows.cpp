@@ -8,8 +8,7 @@ namespace passband::cpu {
 
 Tensor split::cut_panels(const RowsProduct& p, const float* b) {
   const int64_t panels = pieces_of(p.n, kSide), steps = steps_of(p.k);
-  const Tensor parts =
-      Tensor::empty({panels * steps * static_cast<int64_t>(sizeof(Step))}, DType::u8);
+  Tensor parts = Tensor::empty({panels * steps * static_cast<int64_t>(sizeof(Step))}, DType::u8);
   std::atomic<bool> whole = true;
   parallel_for(panels, grain_for(kSide * p.k), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {

@@ -35,7 +35,7 @@ void pack_panel_transposed(float* panel, const float* b, int64_t depth) {
 
 // b as panels of kTileColumns columns.
 Tensor packed(const TallProduct& p, const float* b) {
-  const Tensor panels = Tensor::empty({p.n * p.k});
+  Tensor panels = Tensor::empty({p.n * p.k});
   parallel_for(p.n / kTileColumns, grain_for(kTileColumns * p.k), [&](int64_t begin, int64_t end) {
     for (int64_t j = begin; j < end; ++j) {
       float* panel = panels.data<float>() + j * kTileColumns * p.k;
@@ -59,7 +59,7 @@ void copy_rows(float* to, const float* from, int64_t rows, int64_t k) {
 int64_t tall_product_columns() { return kTileColumns; }
 
 void tall_product(const TallProduct& p, float* c, const float* a, const float* b) {
-  const Tensor panels = packed(p, b);
+  Tensor panels = packed(p, b);
   const int64_t count = p.n / kTileColumns, steps = count * p.k;
   const bool stream = p.m * p.n * 4 >= kLargeBytes && may_stream(c, p.m, p.n);
   parallel_for(

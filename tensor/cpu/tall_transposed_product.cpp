@@ -87,7 +87,7 @@ class Task {
 void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
                              const float* b) {
   const SumBlocks blocks = blocks_of(m, n, k);
-  const Tensor sums = Tensor::empty({blocks.count() * blocks.size()});
+  Tensor sums = Tensor::empty({blocks.count() * blocks.size()});
   parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       Task(blocks, i, sums.data<float>() + i * blocks.size(), a, b)();

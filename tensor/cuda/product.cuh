@@ -77,8 +77,7 @@ template <class Output, class Launch>
 void run_in_parts(const Output& out, const ProductGrid& grid, Device device, Launch&& kernel) {
   using A = Accumulate<typename Output::Element>;
   if (grid.parts == 1) return kernel(out, PartialSums<A>{});
-  const Tensor sums =
-      Tensor::empty({grid.parts, grid.batch, grid.m, grid.n}, dtype_of<A>(), device);
+  Tensor sums = Tensor::empty({grid.parts, grid.batch, grid.m, grid.n}, dtype_of<A>(), device);
   kernel(out, PartialSums<A>{sums.data<A>()});
   const int64_t runs = int64_t{grid.batch} * grid.m * ceil_divide(grid.n, 4);
   const auto blocks = static_cast<unsigned>(std::min<int64_t>(ceil_divide(runs, 256), 4096));
@@ -92,7 +91,7 @@ template <class Output, class Launch>
 Tensor run_blocks(Output out, const ProductGrid& grid, int rows, Device device, Launch&& kernel) {
   using A = Accumulate<typename Output::Element>;
   if constexpr (Output::Finish::kSumsColumns) {
-    const Tensor lines = Tensor::empty({ceil_divide(grid.m, rows), grid.n}, dtype_of<A>(), device);
+    Tensor lines = Tensor::empty({ceil_divide(grid.m, rows), grid.n}, dtype_of<A>(), device);
     out.column_sums = lines.data<A>();
     kernel(out, PartialSums<A>{});
     return lines;

@@ -263,7 +263,7 @@ int groups_of_chunk(const AttentionLayout& s, const AttentionBlocks& blocks) {
   return static_cast<int>((s.groups + chunks - 1) / chunks);
 }
 
-void sum_table(const Tensor& dbias, const Tensor& dlogits, const AttentionLayout& s) {
+void sum_table(Tensor dbias, Tensor dlogits, const AttentionLayout& s) {
   dispatch_f32_bf16(dbias.dtype(), "attention", [&]<class B>() {
     launch({.grid = static_cast<unsigned>((dbias.numel() + 3) / 4),
             .block = 128,
@@ -275,12 +275,11 @@ void sum_table(const Tensor& dbias, const Tensor& dlogits, const AttentionLayout
 
 }  // namespace
 
-void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy,
-                        const Tensor& qkv, const Tensor& bias, const Tensor& softmax,
-                        const AttentionShape& shape) {
+void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tensor& qkv,
+                        const Tensor& bias, const Tensor& softmax, const AttentionShape& shape) {
   if (dqkv.numel() == 0) return;
   const Tensor tables = attention_tables(bias);
-  const Tensor inners =
+  Tensor inners =
       Tensor::empty({shape.groups(), shape.heads, shape.tokens()}, DType::f32, qkv.device());
   dispatch_f32_bf16(qkv.dtype(), "attention", [&]<class T>() {
     const auto aligned = [](const Tensor& t) {

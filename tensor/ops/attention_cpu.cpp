@@ -152,8 +152,8 @@ template <class T, class A = Accumulate<T>> struct Forward {
       });
   }
 
-  void unpack(const Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin,
-              int64_t count, A scale) const {
+  void unpack(Tensor& to, int64_t stride, int64_t first, Packed<A>& m, int64_t begin, int64_t count,
+              A scale) const {
     T* data = to.data<T>() + image_row * stride + first;
     for (int64_t t = 0; t < count; ++t)
       for_vectors<A>(0, s.depth, [&](int64_t c, int n) {
@@ -197,7 +197,7 @@ template <class T, class A = Accumulate<T>> struct Forward {
     return {top, inverse};
   }
 
-  void run(const Tensor& y, A* softmax, int64_t head, const A* bias) {
+  void run(Tensor& y, A* softmax, int64_t head, const A* bias) {
     for (int64_t first = 0; first < tokens; first += block) {
       const int64_t rows = std::min(block, tokens - first);
       find_logits(first, rows, bias);
@@ -246,7 +246,7 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
       store(dp + j, load(p + j) * (load(dp + j) - inner));
   }
 
-  void run(const Tensor& dqkv, const A* softmax, int64_t head, const A* bias, bool sum_bias) {
+  void run(Tensor& dqkv, const A* softmax, int64_t head, const A* bias, bool sum_bias) {
     const int64_t width = s.heads * s.depth;
     for (int64_t first = 0; first < tokens; first += block) {
       const int64_t rows = std::min(block, tokens - first);
@@ -281,8 +281,8 @@ template <class T, class A = Accumulate<T>> struct Backward : Forward<T> {
 
 }  // namespace
 
-void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv,
-                       const Tensor& bias, const AttentionShape& s) {
+void attention_forward(Tensor y, Tensor softmax, const Tensor& qkv, const Tensor& bias,
+                       const AttentionShape& s) {
   dispatch_floating(qkv.dtype(), "attention", [&]<class T>() {
     using A = Accumulate<T>;
     const BiasMatrix<A> matrix(bias, s);
@@ -295,9 +295,8 @@ void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv
   });
 }
 
-void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy,
-                        const Tensor& qkv, const Tensor& bias, const Tensor& softmax,
-                        const AttentionShape& s) {
+void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tensor& qkv,
+                        const Tensor& bias, const Tensor& softmax, const AttentionShape& s) {
   dispatch_floating(qkv.dtype(), "attention", [&]<class T>() {
     using A = Accumulate<T>;
     const BiasMatrix<A> matrix(bias, s);

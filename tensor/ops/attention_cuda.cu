@@ -150,7 +150,7 @@ AttentionLayout attention_layout(const AttentionShape& shape, const Tensor& bias
 
 Tensor attention_tables(const Tensor& bias) {
   if (!bias.defined()) return {};
-  const Tensor tables = Tensor::empty({bias.size(1), bias.size(0)}, DType::f32, bias.device());
+  Tensor tables = Tensor::empty({bias.size(1), bias.size(0)}, DType::f32, bias.device());
   dispatch_f32_bf16(bias.dtype(), "attention", [&]<class B>() {
     launch({.grid = static_cast<unsigned>((bias.numel() + 255) / 256),
             .block = 256,
@@ -161,8 +161,8 @@ Tensor attention_tables(const Tensor& bias) {
   return tables;
 }
 
-void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv,
-                       const Tensor& bias, const AttentionShape& shape) {
+void attention_forward(Tensor y, Tensor softmax, const Tensor& qkv, const Tensor& bias,
+                       const AttentionShape& shape) {
   if (y.numel() == 0) return;
   const Tensor tables = attention_tables(bias);
   dispatch_f32_bf16(qkv.dtype(), "attention", [&]<class T>() {

@@ -43,20 +43,18 @@ struct AttentionShape {
 namespace cpu {
 // y (batch, tokens, heads * depth); softmax (groups, heads, 2, tokens): the largest logit of each
 // query and the inverse of the sum of exponentials, for backward.
-void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv,
-                       const Tensor& bias, const AttentionShape& shape);
+void attention_forward(Tensor y, Tensor softmax, const Tensor& qkv, const Tensor& bias,
+                       const AttentionShape& shape);
 // dbias may be undefined.
-void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy,
-                        const Tensor& qkv, const Tensor& bias, const Tensor& softmax,
-                        const AttentionShape& shape);
+void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tensor& qkv,
+                        const Tensor& bias, const Tensor& softmax, const AttentionShape& shape);
 }  // namespace cpu
 
 namespace cuda {
-void attention_forward(const Tensor& y, const Tensor& softmax, const Tensor& qkv,
-                       const Tensor& bias, const AttentionShape& shape);
-void attention_backward(const Tensor& dqkv, const Tensor& dbias, const Tensor& dy,
-                        const Tensor& qkv, const Tensor& bias, const Tensor& softmax,
-                        const AttentionShape& shape);
+void attention_forward(Tensor y, Tensor softmax, const Tensor& qkv, const Tensor& bias,
+                       const AttentionShape& shape);
+void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tensor& qkv,
+                        const Tensor& bias, const Tensor& softmax, const AttentionShape& shape);
 }  // namespace cuda
 
 }  // namespace passband

@@ -6,7 +6,7 @@
 
 namespace passband {
 
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
                 const Mixing& mixing) {
   const int64_t count = indices.numel();
@@ -29,7 +29,7 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
   batch.bump_version();
 }
 
-void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing) {
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing) {
   CHECK(targets.rank() == 2 && targets.dtype() == DType::f32 && labels.dtype() == DType::i32 &&
             labels.numel() == targets.size(0) && labels.device() == targets.device(),
         "mix_targets: targets must be f32 [B, K] and labels i32 [B] on one device, not ", targets,

@@ -26,12 +26,12 @@ struct Normalisation {
 // batch (B, size, size, 3) of a floating-point type from pictures (count, height, width, 3) u8 and
 // indices (B) i32, all on one device. An index outside throws, on a GPU at the next copy to the
 // host.
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
                 const Mixing& mixing = {});
 
 // targets (B, K) f32 from labels (B) i32: weight * t(label_i) + (1 - weight) * t(label_{B-1-i}),
 // t(y) = smoothing / K, plus 1 - smoothing at y.
-void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing);
 
 }  // namespace passband

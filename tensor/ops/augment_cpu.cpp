@@ -6,7 +6,7 @@
 
 namespace passband::cpu {
 
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& options, const Normalisation& normalisation,
                 const RandomKey& key, const Mixing& mixing) {
   const int64_t count = indices.numel(), size = options.size;
@@ -28,7 +28,7 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
   });
 }
 
-void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing) {
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing) {
   const int64_t count = targets.size(0), classes = targets.size(1);
   const int32_t* label = labels.data<int32_t>();
   float* t = targets.data<float>();

@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& options, const Normalisation& normalisation,
                 const RandomKey& key, const Mixing& mixing) {
   if (batch.numel() == 0) return;
@@ -64,7 +64,7 @@ void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indic
   });
 }
 
-void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing) {
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing) {
   if (targets.numel() == 0) return;
   const int64_t classes = targets.size(1);
   launch({.grid = blocks_for(targets.numel(), kThreads),

@@ -5,17 +5,17 @@
 namespace passband {
 
 namespace cpu {
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
                 const Mixing& mixing);
-void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing);
 }  // namespace cpu
 
 namespace cuda {
-void make_batch(const Tensor& batch, const Tensor& pictures, const Tensor& indices,
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
                 const Mixing& mixing);
-void mix_targets(const Tensor& targets, const Tensor& labels, double weight, double smoothing);
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing);
 }  // namespace cuda
 
 }  // namespace passband

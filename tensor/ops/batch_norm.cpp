@@ -17,7 +17,7 @@ std::vector<int> all_but_last(const Tensor& x) {
   return dims;
 }
 
-// y = relu(gamma * (x - mean) * rstd + beta + residual). The gradients of dy' = dy behind the relu:
+// y = relu(gamma * (x - mean) * rstd + beta + residual). The gradients of dy' = dy before the relu:
 // see norm_composed.h; with running statistics mean and rstd are constants and dx = gamma * rstd *
 // dy'. dresidual = dy'.
 struct BatchNorm {
@@ -33,7 +33,8 @@ struct BatchNorm {
     if (options.relu && residual.defined() && recorded)
       DISPATCH(x.device(), batch_norm_allocate_bits, relu_bits.memory, x);
     Tensor y = Tensor::empty_like(x);
-    DISPATCH(x.device(), batch_norm_forward, y, tensors(x, gamma, beta), residual);
+    DISPATCH(x.device(), batch_norm_forward, y, relu_bits.memory, tensors(x, gamma, beta),
+             residual);
     return y;
   }
 
@@ -110,9 +111,8 @@ void check_running(const char* which, const Tensor& running, const Tensor& x, bo
 
 }  // namespace
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor& running_mean, const Tensor& running_var,
-                  const BatchNormOptions& options, const Tensor& residual) {
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor running_mean,
+                  Tensor running_var, const BatchNormOptions& options, const Tensor& residual) {
   CHECK(x.rank() >= 2 && is_floating(x.dtype()),
         "batch_norm: x must be floating point of rank 2 or more (..., C), it is ", x);
   check_norm_parameter("batch_norm", "gamma", gamma, x);

@@ -9,8 +9,6 @@
 namespace passband::cpu {
 namespace {
 
-template <class T> T* data_or_null(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
-
 // gamma * rstd of each channel.
 template <class A> std::vector<A> scales(const BatchNormTensors& t) {
   const A* gamma = t.gamma.data<A>();
@@ -24,7 +22,7 @@ template <class T, class A = Accumulate<T>>
 NormBlock<T> block_of(const BatchNormTensors& t, const std::vector<A>& scale, const T* dy,
                       int64_t row, int64_t rows) {
   const int64_t columns = t.x.size(-1);
-  auto* bits = static_cast<uint16_t*>(t.relu_bits.raw());
+  const auto* bits = static_cast<const uint16_t*>(t.relu_bits.raw());
   return {.x = t.x.data<T>() + row * columns,
           .dy = dy ? dy + row * columns : nullptr,
           .mean = t.mean.data<A>(),
@@ -44,9 +42,8 @@ template <class F> void dispatch_gate(const BatchNormTensors& t, F&& f) {
 
 }  // namespace
 
-void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
-                           const Tensor& running_var, const Tensor& x, double momentum,
-                           double eps) {
+void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
+                           const Tensor& x, double momentum, double eps) {
   dispatch_floating(x.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
@@ -62,7 +59,7 @@ void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor&
       join_moments(means.data(), squares.data(), moments.data(), blocks.rows, blocks.block, C,
                    begin, end);
     });
-    const auto move = [momentum](const Tensor& running, int64_t c, double value) {
+    const auto move = [momentum](Tensor& running, int64_t c, double value) {
       if (!running.defined()) return;
       A& r = running.data<A>()[c];
       r = static_cast<A>((1 - momentum) * r + momentum * value);
@@ -82,15 +79,18 @@ void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x) {
   relu_bits = Tensor::empty({2 * x.shape().outer(-1) * words}, DType::u8);
 }
 
-void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual) {
+void batch_norm_forward(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
+                        const Tensor& residual) {
   dispatch_floating(y.dtype(), "batch_norm", [&]<class T>() {
     const auto scale = scales<Accumulate<T>>(t);
-    const T* added = data_or_null<T>(residual);
+    const T* added = residual.data_or_null<T>();
     const RowBlocks blocks(1, y.shape().outer(-1), y.size(-1));
     const bool streams = may_stream(y.data<T>(), blocks.rows, blocks.columns);
+    auto* bits = static_cast<uint16_t*>(relu_bits.raw());
     blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
       NormBlock<T> block = block_of<T>(t, scale, nullptr, row, rows);
       block.stream = streams;
+      if (bits) block.kept_bits = bits + row * bit_words<Accumulate<T>>(blocks.columns);
       const int64_t at = row * blocks.columns;
       if (t.relu) normalise_block<true>(y.data<T>() + at, block, added ? added + at : nullptr);
       else normalise_block<false>(y.data<T>() + at, block, added ? added + at : nullptr);
@@ -99,9 +99,8 @@ void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor
   });
 }
 
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dresidual, const Tensor& dy, const Tensor& added,
-                         const BatchNormTensors& t) {
+void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidual, const Tensor& dy,
+                         const Tensor& added, const BatchNormTensors& t) {
   dispatch_floating(dy.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const auto scale = scales<A>(t);
@@ -127,7 +126,7 @@ void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
       offset[c] = static_cast<A>(scale[c] * total[c] / n);
     }
     if (!dx.defined() && !dresidual.defined()) return;
-    const T* more = data_or_null<T>(added);
+    const T* more = added.data_or_null<T>();
     dispatch_gate(t, [&](auto gate) {
       blocks.each_again([&](int64_t, int64_t row, int64_t rows) {
         T* dx_rows = dx.defined() ? dx.data<T>() + row * C : nullptr;

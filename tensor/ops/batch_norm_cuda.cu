@@ -47,8 +47,6 @@ __global__ void __launch_bounds__(kJoinThreads)
   slopes[pass.columns + column] = training ? static_cast<float>(scale * products[0] / n) : 0.0f;
 }
 
-template <class T> T* data_or_null(const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; }
-
 NormStatistics statistics_of(const BatchNormTensors& t) {
   return {.mean = t.mean.data<float>(),
           .rstd = t.rstd.data<float>(),
@@ -62,18 +60,18 @@ Tensor scratch(const ColumnPass& pass, const Tensor& x) {
   return Tensor::empty({pass.chunks, 2, pass.columns}, DType::f32, x.device());
 }
 
-template <Gate gate, class T>
-void backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const Tensor& dresidual,
-              const Tensor& dy, const Tensor& added, const BatchNormTensors& t) {
-  T *const dx_data = data_or_null<T>(dx), *const dresidual_data = data_or_null<T>(dresidual);
-  const T *const x = t.x.data<T>(), *const g = dy.data<T>(), *const more = data_or_null<T>(added);
-  const uint8_t* bits = data_or_null<uint8_t>(t.relu_bits);
+template <Gate gate, class T> void backward(Tensor dx, Tensor dgamma, Tensor dbeta,
+                                            Tensor dresidual, const Tensor& dy, const Tensor& added,
+                                            const BatchNormTensors& t) {
+  T *const dx_data = dx.data_or_null<T>(), *const dresidual_data = dresidual.data_or_null<T>();
+  const T *const x = t.x.data<T>(), *const g = dy.data<T>(), *const more = added.data_or_null<T>();
+  const uint8_t* bits = t.relu_bits.data_or_null<uint8_t>();
   const int64_t C = dy.size(-1);
   const ColumnPass pass(1, dy.shape().outer(-1), C,
                         rows_are_packed(C, x, g, more, dx_data, dresidual_data));
   const StreamHandle stream = compute_stream();
-  const Tensor sums = scratch(pass, dy);
-  const Tensor slopes = Tensor::empty({2, C}, DType::f32, dy.device());
+  Tensor sums = scratch(pass, dy);
+  Tensor slopes = Tensor::empty({2, C}, DType::f32, dy.device());
   launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
          norm_products_kernel<gate, T>, sums.data<float>(), g, x, bits, statistics_of(t), pass);
   launch({.grid = join_blocks(pass.columns), .block = join_block(), .stream = stream},
@@ -87,18 +85,17 @@ void backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta, const
 
 }  // namespace
 
-void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
-                           const Tensor& running_var, const Tensor& x, double momentum,
-                           double eps) {
+void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
+                           const Tensor& x, double momentum, double eps) {
   dispatch_f32_bf16(x.dtype(), "batch_norm", [&]<class T>() {
     const int64_t C = x.size(-1);
     const ColumnPass pass(1, x.shape().outer(-1), C, rows_are_packed(C, x.data<T>()));
-    const Tensor moments = scratch(pass, x);
+    Tensor moments = scratch(pass, x);
     const StreamHandle stream = compute_stream();
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
            moments.data<float>(), x.data<T>(), pass);
-    const RunningStatistics running{data_or_null<float>(running_mean),
-                                    data_or_null<float>(running_var), momentum};
+    const RunningStatistics running{running_mean.data_or_null<float>(),
+                                    running_var.data_or_null<float>(), momentum};
     launch({.grid = join_blocks(pass.columns), .block = join_block(), .stream = stream},
            join_statistics_kernel, mean.data<float>(), rstd.data<float>(), running,
            moments.data<float>(), eps, pass);
@@ -110,21 +107,21 @@ void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x) {
   relu_bits = Tensor::empty({words}, DType::u8, x.device());
 }
 
-void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual) {
+void batch_norm_forward(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
+                        const Tensor& residual) {
   dispatch_f32_bf16(y.dtype(), "batch_norm", [&]<class T>() {
     const int64_t C = y.size(-1);
-    const T* added = data_or_null<T>(residual);
+    const T* added = residual.data_or_null<T>();
     const ColumnPass pass(1, y.shape().outer(-1), C,
                           rows_are_packed(C, y.data<T>(), t.x.data<T>(), added));
     launch({.grid = pass.grid(), .block = pass.block(), .stream = compute_stream()},
-           normalise_kernel<T>, y.data<T>(), data_or_null<uint8_t>(t.relu_bits), t.x.data<T>(),
+           normalise_kernel<T>, y.data<T>(), relu_bits.data_or_null<uint8_t>(), t.x.data<T>(),
            added, statistics_of(t), t.relu, pass);
   });
 }
 
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dresidual, const Tensor& dy, const Tensor& added,
-                         const BatchNormTensors& t) {
+void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidual, const Tensor& dy,
+                         const Tensor& added, const BatchNormTensors& t) {
   dispatch_f32_bf16(dy.dtype(), "batch_norm", [&]<class T>() {
     if (!t.relu) return backward<Gate::open, T>(dx, dgamma, dbeta, dresidual, dy, added, t);
     if (t.relu_bits.defined())

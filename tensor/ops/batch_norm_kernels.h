@@ -9,8 +9,8 @@ namespace passband {
 // statistics.
 struct BatchNormTensors {
   Tensor x, mean, rstd, gamma, beta;
-  Tensor relu_bits;  // signs of the result, one 16-bit word per register of a row; undefined:
-                     // computed again from x
+  Tensor relu_bits;  // for backward: signs of the result, one 16-bit word per register of a row;
+                     // undefined: computed again from x
   bool relu = false;
   bool training = true;
 };
@@ -18,26 +18,27 @@ struct BatchNormTensors {
 namespace cpu {
 // Mean and 1 / sqrt(biased variance + eps) of each channel of x; moves the running statistics (may
 // be undefined).
-void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
-                           const Tensor& running_var, const Tensor& x, double momentum, double eps);
+void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
+                           const Tensor& x, double momentum, double eps);
 // Allocates relu_bits for x.
 void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x);
-void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual);
+// relu_bits are written where they are defined.
+void batch_norm_forward(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
+                        const Tensor& residual);
 // dgamma and dbeta are always written; dx and dresidual when defined. `added`, like dx or
 // undefined, is a gradient from elsewhere that dx is to contain.
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dresidual, const Tensor& dy, const Tensor& added,
-                         const BatchNormTensors& t);
+void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidual, const Tensor& dy,
+                         const Tensor& added, const BatchNormTensors& t);
 }  // namespace cpu
 
 namespace cuda {
-void batch_norm_statistics(const Tensor& mean, const Tensor& rstd, const Tensor& running_mean,
-                           const Tensor& running_var, const Tensor& x, double momentum, double eps);
+void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
+                           const Tensor& x, double momentum, double eps);
 void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x);
-void batch_norm_forward(const Tensor& y, const BatchNormTensors& t, const Tensor& residual);
-void batch_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dresidual, const Tensor& dy, const Tensor& added,
-                         const BatchNormTensors& t);
+void batch_norm_forward(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
+                        const Tensor& residual);
+void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidual, const Tensor& dy,
+                         const Tensor& added, const BatchNormTensors& t);
 }  // namespace cuda
 
 }  // namespace passband

@@ -7,7 +7,7 @@ namespace passband {
 namespace {
 
 Tensor centred(const Tensor& x, const Centring& centring) {
-  const Tensor y = Tensor::empty_like(x);
+  Tensor y = Tensor::empty_like(x);
   DISPATCH(x.device(), centre, y, x, x.size(-1), centring);
   return y;
 }

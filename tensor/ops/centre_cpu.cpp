@@ -38,7 +38,7 @@ template <class T> void centre_one(T* y, const T* x, int64_t n, const Centring& 
 
 }  // namespace
 
-void centre(const Tensor& y, const Tensor& x, int64_t n, const Centring& centring) {
+void centre(Tensor y, const Tensor& x, int64_t n, const Centring& centring) {
   dispatch_floating(x.dtype(), "centre", [&]<class T>() {
     parallel_for(x.numel() / (n * n), grain_for(n * n), [&](int64_t begin, int64_t end) {
       for (int64_t m = begin; m < end; ++m)

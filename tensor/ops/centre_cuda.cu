@@ -51,11 +51,11 @@ template <class T> __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void centre(const Tensor& y, const Tensor& x, int64_t n, const Centring& centring) {
+void centre(Tensor y, const Tensor& x, int64_t n, const Centring& centring) {
   if (x.numel() == 0) return;
   const int64_t matrices = x.numel() / (n * n), lines = matrices * n;
   const auto f64 = [&](int64_t count) { return Tensor::empty({count}, DType::f64, x.device()); };
-  const Tensor rows = f64(lines), columns = f64(lines), totals = f64(matrices);
+  Tensor rows = f64(lines), columns = f64(lines), totals = f64(matrices);
   dispatch_floating(x.dtype(), "centre", [&]<class T>() {
     launch({.grid = blocks_for(lines, 1), .block = kThreads, .stream = compute_stream()},
            margins_kernel<T>, rows.data<double>(), columns.data<double>(), x.data<T>(), Divisor(n),

@@ -13,11 +13,11 @@ struct Centring {
 
 namespace cpu {
 // y, x (count, n, n).
-void centre(const Tensor& y, const Tensor& x, int64_t n, const Centring& centring);
+void centre(Tensor y, const Tensor& x, int64_t n, const Centring& centring);
 }  // namespace cpu
 
 namespace cuda {
-void centre(const Tensor& y, const Tensor& x, int64_t n, const Centring& centring);
+void centre(Tensor y, const Tensor& x, int64_t n, const Centring& centring);
 }  // namespace cuda
 
 }  // namespace passband

@@ -21,8 +21,7 @@ struct Conv2d {
   ConvOptions options;
 
   Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
-    const Tensor y =
-        Tensor::empty(output_shape(x.shape(), w.shape(), options), x.dtype(), x.device());
+    Tensor y = Tensor::empty(output_shape(x.shape(), w.shape(), options), x.dtype(), x.device());
     DISPATCH(x.device(), conv2d_forward, y, x, w, bias, options);
     return y;
   }
@@ -43,7 +42,7 @@ struct ConvInputGradient {
   Shape input;
 
   Tensor forward(const Tensor& dy, const Tensor& w) const {
-    const Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
+    Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
     DISPATCH(dy.device(), conv2d_backward_input, dx, dy, w, options);
     return dx;
   }
@@ -63,7 +62,7 @@ struct ConvWeightGradient {
   Shape weight;
 
   Tensor forward(const Tensor& dy, const Tensor& x) const {
-    const Tensor dw = Tensor::empty(weight, dy.dtype(), dy.device());
+    Tensor dw = Tensor::empty(weight, dy.dtype(), dy.device());
     DISPATCH(dy.device(), conv2d_backward_weight, dw, dy, x, options);
     return dw;
   }

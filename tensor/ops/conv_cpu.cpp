@@ -14,7 +14,7 @@
 namespace passband::cpu {
 namespace {
 
-void fill_zero(const Tensor& x) {
+void fill_zero(Tensor x) {
   auto* bytes = static_cast<std::byte*>(x.raw());
   parallel_for(x.numel() * size_of(x.dtype()), kGrain, [=](int64_t begin, int64_t end) {
     std::memset(bytes + begin, 0, static_cast<size_t>(end - begin));
@@ -26,7 +26,7 @@ void fill_zero(const Tensor& x) {
 // The patches of group `group`: x itself when the kernel is 1x1 with stride 1.
 Tensor columns_of(const ConvGeometry& g, int64_t group, const Tensor& x) {
   if (g.trivial()) return x;
-  const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, x.dtype());
+  Tensor columns = Tensor::empty({g.pixels(), g.patch()}, x.dtype());
   dispatch_floating(x.dtype(), "conv2d",
                     [&]<class T>() { gather_columns(g, group, x.data<T>(), columns.data<T>()); });
   return columns;
@@ -34,7 +34,7 @@ Tensor columns_of(const ConvGeometry& g, int64_t group, const Tensor& x) {
 
 Tensor group_of(const ConvGeometry& g, int64_t group, const Tensor& y) {
   if (g.groups == 1) return y;
-  const Tensor packed = Tensor::empty({g.pixels(), g.co}, y.dtype());
+  Tensor packed = Tensor::empty({g.pixels(), g.co}, y.dtype());
   dispatch_floating(y.dtype(), "conv2d",
                     [&]<class T>() { gather_group(g, group, y.data<T>(), packed.data<T>()); });
   return packed;
@@ -44,12 +44,12 @@ Tensor weight_of(const ConvGeometry& g, int64_t group, const Tensor& w) {
   return w.view(group * g.co * g.patch(), {g.co, g.patch()});
 }
 
-void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w,
+void forward_product(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
                      const Tensor& bias) {
   const ProductShape shape{
       .m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
   if (g.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
-  const Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
+  Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
   for (int64_t group = 0; group < g.groups; ++group) {
     matmul_forward(part, columns_of(g, group, x), weight_of(g, group, w),
                    {.bias = bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}}, shape);
@@ -58,12 +58,11 @@ void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x, co
   }
 }
 
-void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
-                            const Tensor& w) {
+void backward_input_product(const ConvGeometry& g, Tensor dx, const Tensor& dy, const Tensor& w) {
   const ProductShape shape{.m = g.pixels(), .n = g.patch(), .k = g.co, .weight_b = true};
   if (g.trivial()) return matmul_forward(dx, dy, w, {}, shape);
   fill_zero(dx);
-  const Tensor columns = Tensor::empty({g.pixels(), g.patch()}, dx.dtype());
+  Tensor columns = Tensor::empty({g.pixels(), g.patch()}, dx.dtype());
   for (int64_t group = 0; group < g.groups; ++group) {
     matmul_forward(columns, group_of(g, group, dy), weight_of(g, group, w), {}, shape);
     dispatch_floating(dx.dtype(), "conv2d_input_gradient", [&]<class T>() {
@@ -73,16 +72,14 @@ void backward_input_product(const ConvGeometry& g, const Tensor& dx, const Tenso
 }
 
 // dw^T = patches^T dy: oneDNN multiplies tall results 1.3 times as fast as wide ones.
-void backward_weight_tall(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
-                          const Tensor& x) {
-  const Tensor turned = Tensor::empty({g.patch(), g.co}, dw.dtype());
+void backward_weight_tall(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
+  Tensor turned = Tensor::empty({g.patch(), g.co}, dw.dtype());
   matmul_forward(turned, columns_of(g, 0, x), dy, {},
                  {.m = g.patch(), .n = g.co, .k = g.pixels(), .transpose_a = true});
   copy_(dw.viewed_as({g.co, g.patch()}), transpose(turned, 0, 1));
 }
 
-void backward_weight_product(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
-                             const Tensor& x) {
+void backward_weight_product(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
   if (g.groups == 1 && g.patch() >= 4 * g.co) return backward_weight_tall(g, dw, dy, x);
   const ProductShape shape{.m = g.co, .n = g.patch(), .k = g.pixels(), .transpose_a = true};
   for (int64_t group = 0; group < g.groups; ++group)
@@ -156,9 +153,8 @@ template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
   });
 }
 
-void backward_input_turned(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
-                           const Tensor& w) {
-  const Tensor weight = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
+void backward_input_turned(const ConvGeometry& g, Tensor dx, const Tensor& dy, const Tensor& w) {
+  Tensor weight = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
   dispatch_floating(w.dtype(), "conv2d_input_gradient",
                     [&]<class T>() { turn(g, w.data<T>(), weight.data<T>()); });
   const WindowAxis rows = turned(g.rows, g.kh), columns = turned(g.columns, g.kw);
@@ -174,7 +170,7 @@ Tensor wide_result(const Tensor& x) { return Tensor::empty(x.shape(), DType::f32
 
 }  // namespace
 
-void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const ConvOptions& options) {
   if (y.numel() == 0) return;
   if (needs_widening(x.dtype())) {
@@ -187,7 +183,7 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
   else forward_onednn(algorithm_for(g, x.dtype()), g, y, x, w, bias);
 }
 
-void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options) {
   if (dx.numel() == 0) return;
   if (needs_widening(dy.dtype())) {
@@ -201,7 +197,7 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
   else backward_input_onednn(algorithm_for(g, dy.dtype()), g, dx, dy, w);
 }
 
-void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options) {
   if (dw.numel() == 0) return;
   if (dy.numel() == 0) return fill_zero(dw);

@@ -79,7 +79,7 @@ template <class T> Operand<Matrix<T>, Major::k> filters(const ConvGeometry& g, c
   return operand;
 }
 
-template <class T> void forward_product(const ConvGeometry& g, const Tensor& y, const Tensor& x,
+template <class T> void forward_product(const ConvGeometry& g, Tensor y, const Tensor& x,
                                         const Tensor& w, const Tensor& bias) {
   ProductOutput<T> out;
   out.data = y.data<T>();
@@ -91,8 +91,8 @@ template <class T> void forward_product(const ConvGeometry& g, const Tensor& y, 
               {g.pixels(), g.co, g.patch(), g.groups}, y.device());
 }
 
-template <class T> void weight_gradient_product(const ConvGeometry& g, const Tensor& dw,
-                                                const Tensor& dy, const Tensor& x) {
+template <class T>
+void weight_gradient_product(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
   Operand<Matrix<T>, Major::side> gradient;
   gradient.data = dy.data<T>();
   gradient.stride = g.o;
@@ -170,9 +170,8 @@ Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Ten
   return operand;
 }
 
-template <class T> void input_gradient_phase(const ConvGeometry& g, const Tensor& dx,
-                                             const Tensor& dy, const Tensor& w, int64_t row,
-                                             int64_t column) {
+template <class T> void input_gradient_phase(const ConvGeometry& g, Tensor dx, const Tensor& dy,
+                                             const Tensor& w, int64_t row, int64_t column) {
   const Phase rows(row, g.h, g.kh, g.rows), columns(column, g.w, g.kw, g.columns);
   const int64_t pixels = g.n * rows.pixels * columns.pixels;
   if (pixels == 0) return;
@@ -191,7 +190,7 @@ template <class T> void input_gradient_phase(const ConvGeometry& g, const Tensor
               {pixels, g.ci, rows.taps * columns.taps * g.co, g.groups}, dx.device());
 }
 
-void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, const Tensor& w,
+void native_forward(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
                     const Tensor& bias) {
   if (g.trivial())
     return matmul_forward(y, x, w, {.bias = bias},
@@ -202,8 +201,7 @@ void native_forward(const ConvGeometry& g, const Tensor& y, const Tensor& x, con
   dispatch_floating(x.dtype(), "conv2d", [&]<class T>() { forward_product<T>(g, y, x, w, bias); });
 }
 
-void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor& dy,
-                           const Tensor& w) {
+void native_backward_input(const ConvGeometry& g, Tensor dx, const Tensor& dy, const Tensor& w) {
   if (g.trivial()) return matmul_forward(dx, dy, w, {}, {.m = g.pixels(), .n = g.ci, .k = g.co});
   if (is_depthwise(g, dy.dtype()))
     return dispatch_f32_bf16(dy.dtype(), "conv2d",
@@ -215,8 +213,7 @@ void native_backward_input(const ConvGeometry& g, const Tensor& dx, const Tensor
   });
 }
 
-void native_backward_weight(const ConvGeometry& g, const Tensor& dw, const Tensor& dy,
-                            const Tensor& x) {
+void native_backward_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
   if (g.trivial())
     return matmul_forward(dw, dy, x, {},
                           {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
@@ -242,7 +239,7 @@ template <class Native, class Library> void run_chosen(Pass pass, const ConvGeom
 
 }  // namespace
 
-void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const ConvOptions& options) {
   if (y.numel() == 0) return;
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
@@ -251,7 +248,7 @@ void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Ten
       [&] { return library_conv2d_forward(y, x, w, bias, g); });
 }
 
-void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options) {
   if (dx.numel() == 0) return;
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
@@ -260,7 +257,7 @@ void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
       [&] { return library_conv2d_backward_input(dx, dy, w, g); });
 }
 
-void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options) {
   if (dw.numel() == 0) return;
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);

@@ -177,7 +177,7 @@ inline DepthwiseShape depthwise_shape(const ConvGeometry& g) {
           narrow(g.kw), narrow(g.kh * g.kw), axis(g.rows), axis(g.columns), Divisor(g.kw)};
 }
 
-template <class T, bool gradient> void run_depthwise(const ConvGeometry& g, const Tensor& to,
+template <class T, bool gradient> void run_depthwise(const ConvGeometry& g, Tensor to,
                                                      const Tensor& from, const Tensor& w,
                                                      const Tensor& bias) {
   constexpr int64_t kPixelsOfBlock = 8 * kDepthwiseLanes;
@@ -195,15 +195,15 @@ template <class T, bool gradient> void run_depthwise(const ConvGeometry& g, cons
          static_cast<int>(kPixelsOfBlock), packed);
 }
 
-template <class T> void run_depthwise_weight(const ConvGeometry& g, const Tensor& dw,
-                                             const Tensor& dy, const Tensor& x) {
+template <class T>
+void run_depthwise_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
   constexpr int64_t kWantedBlocks = 528, kLeastPixels = 8 * kDepthwiseLanes;  // of a block
   const int64_t taps = g.kh * g.kw, slabs = ceil_divide(g.c, kDepthwiseChannels);
   const int64_t groups = ceil_divide(taps, kDepthwiseTaps);
   const int64_t parts =
       std::max<int64_t>(std::min(kWantedBlocks / (slabs * groups), g.pixels() / kLeastPixels), 1);
   const int64_t pixels_of_block = ceil_divide(g.pixels(), parts);
-  const Tensor partial = Tensor::empty({parts, taps, g.c}, DType::f32, dw.device());
+  Tensor partial = Tensor::empty({parts, taps, g.c}, DType::f32, dw.device());
   const bool packed = rows_are_packed(g.c, dy.data<T>(), x.data<T>());
   const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(slabs),
                   static_cast<unsigned>(groups));

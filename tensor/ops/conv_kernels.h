@@ -6,20 +6,20 @@ namespace passband {
 
 namespace cpu {
 // y = conv(x, w) + bias;  `bias` may be undefined.
-void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const ConvOptions& options);
-void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options);
-void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options);
 }  // namespace cpu
 
 namespace cuda {
-void conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const ConvOptions& options);
-void conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options);
-void conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options);
 }  // namespace cuda
 

@@ -10,11 +10,11 @@ namespace passband::cpu {
 // oneDNN has none for this CPU, direct.
 enum class ConvAlgorithm : int64_t { direct, winograd };
 
-void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& y,
-                    const Tensor& x, const Tensor& w, const Tensor& bias);
-void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dx,
+void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor y, const Tensor& x,
+                    const Tensor& w, const Tensor& bias);
+void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dx,
                            const Tensor& dy, const Tensor& w);
-void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dw,
+void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dw,
                             const Tensor& dy, const Tensor& x);
 
 }  // namespace passband::cpu

@@ -225,15 +225,15 @@ void pack(const Convolution& convolution, const Pieces& pieces, const Tensor& w,
 Tensor total(const Tensor& sums) {
   const Reduction over_images{sums.size(0), sums.size(1), sums.size(2)};
   if (over_images.n == 1) return sums.viewed_as({over_images.outer, over_images.inner});
-  const Tensor result = Tensor::empty({over_images.outer, over_images.inner}, DType::f32);
+  Tensor result = Tensor::empty({over_images.outer, over_images.inner}, DType::f32);
   sum(result, sums, over_images, 1.0);
   return result;
 }
 
 }  // namespace
 
-void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& y,
-                    const Tensor& x, const Tensor& w, const Tensor& bias) {
+void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor y, const Tensor& x,
+                    const Tensor& w, const Tensor& bias) {
   const Convolution convolution{Pass::forward, algorithm, g, x.dtype(), bias.defined()};
   const Pieces pieces(Pass::forward, algorithm, g);
   pack(convolution, pieces, w, g.patch());
@@ -253,7 +253,7 @@ void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor
   });
 }
 
-void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dx,
+void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dx,
                            const Tensor& dy, const Tensor& w) {
   const Convolution convolution{Pass::backward_input, algorithm, g, dy.dtype()};
   const Pieces pieces(Pass::backward_input, algorithm, g);
@@ -272,7 +272,7 @@ void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const
   });
 }
 
-void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, const Tensor& dw,
+void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dw,
                             const Tensor& dy, const Tensor& x) {
   const Convolution convolution{Pass::backward_weight, algorithm, g, dy.dtype()};
   const Pieces pieces(Pass::backward_weight, algorithm, g);
@@ -280,7 +280,7 @@ void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, cons
   // first.
   const int64_t bytes =
       static_cast<int64_t>(convolution.plan(pieces.at(0).g)->weights.from.get_size());
-  const Tensor sums =
+  Tensor sums =
       Tensor::empty({pieces.channels(), pieces.images(), bytes / size_of(DType::f32)}, DType::f32);
   for_pieces(pieces.count(), [&](int64_t i) {
     const int64_t channel = i / pieces.images();
@@ -300,8 +300,8 @@ void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, cons
   for_pieces(pieces.channels(), [&](int64_t i) {
     const Piece piece = pieces.at(0, i);
     const onednn::PlanRef plan = convolution.plan(piece.g);
-    const Tensor to = weight_from(dw, g, piece.channel),
-                 from = totals.view(i * totals.size(1), {1});
+    Tensor to = weight_from(dw, g, piece.channel);
+    const Tensor from = totals.view(i * totals.size(1), {1});
     if (plan->weights.needed()) plan->weights(to, from);
     else std::memcpy(to.raw(), from.raw(), plan->weights.from.get_size());
   });

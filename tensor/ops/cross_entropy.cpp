@@ -28,7 +28,7 @@ struct LossGradient {
   Buffer values;
 
   Tensor scaled(const Tensor& dloss) const {
-    const Tensor dlogits = Tensor::empty_like(values.memory);
+    Tensor dlogits = Tensor::empty_like(values.memory);
     DISPATCH(dlogits.device(), scale_gradient, dlogits, values.memory, dloss);
     return dlogits;
   }
@@ -45,7 +45,7 @@ struct CrossEntropy {
   LossGradient gradient;
 
   Tensor forward(const Tensor& logits, const Tensor& labels) const {
-    const Tensor loss = Tensor::empty({}, loss_type(logits), logits.device());
+    Tensor loss = Tensor::empty({}, loss_type(logits), logits.device());
     DISPATCH(logits.device(), cross_entropy, loss, gradient.values.memory, logits, labels,
              smoothing);
     return loss;
@@ -90,11 +90,11 @@ struct LabelCrossEntropy {
       const Tensor weights = LabelRows(labels, targets, logits.size(1)).weights;
       DISPATCH(device, sum, divisor.memory, weights, Reduction{.n = rows}, 1.0);
     }
-    const Tensor losses = Tensor::empty({rows}, DType::f64, device);
+    Tensor losses = Tensor::empty({rows}, DType::f64, device);
     DISPATCH(device, label_losses, losses, gradient.values.memory, logits, labels, targets,
              divisor.memory);
     if (reduction == LossReduction::none) return cast(losses, loss_type(logits));
-    const Tensor loss = Tensor::empty({}, loss_type(logits), device);
+    Tensor loss = Tensor::empty({}, loss_type(logits), device);
     DISPATCH(device, sum, loss, losses, Reduction{.n = rows}, 1.0);
     return loss;
   }
@@ -131,7 +131,7 @@ struct SoftCrossEntropy {
   LossGradient gradient;
 
   Tensor forward(const Tensor& logits, const Tensor& targets) const {
-    const Tensor loss = Tensor::empty({}, loss_type(logits), logits.device());
+    Tensor loss = Tensor::empty({}, loss_type(logits), logits.device());
     DISPATCH(logits.device(), soft_cross_entropy, loss, gradient.values.memory, logits, targets);
     return loss;
   }

@@ -19,8 +19,7 @@ template <class T> RowStatistics<Accumulate<T>> row_statistics(const T* z, int64
 }
 
 // loss = mean over rows of term(row, its logits), a double.
-template <class T, class F>
-void mean_over_rows(const Tensor& loss, const Tensor& logits, const F& term) {
+template <class T, class F> void mean_over_rows(Tensor loss, const Tensor& logits, const F& term) {
   const int64_t rows = logits.size(0), n = logits.size(1);
   const T* z = logits.data<T>();
   std::vector<double> terms(static_cast<size_t>(rows));
@@ -33,20 +32,16 @@ void mean_over_rows(const Tensor& loss, const Tensor& logits, const F& term) {
   *loss.data<Accumulate<T>>() = static_cast<Accumulate<T>>(total / static_cast<double>(rows));
 }
 
-template <class T> T* data_or_null(const Tensor& tensor) {
-  return tensor.defined() ? tensor.data<T>() : nullptr;
-}
-
 }  // namespace
 
 // -sum_k t_k (z_k - max - log total) with t = (1 - s) one_hot + s / n.
-void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                   const Tensor& labels, double smoothing) {
+void cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                   double smoothing) {
   const int64_t n = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
-    T* dz0 = data_or_null<T>(gradient);
+    T* dz0 = gradient.data_or_null<T>();
     const A scale = static_cast<A>(1.0 / static_cast<double>(logits.size(0)));
     const A everywhere = static_cast<A>(smoothing / static_cast<double>(n)),
             on_label = static_cast<A>(1 - smoothing);
@@ -71,13 +66,12 @@ void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& log
   });
 }
 
-void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                        const Tensor& targets) {
+void soft_cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& targets) {
   const int64_t n = logits.size(1);
   dispatch_floating(logits.dtype(), "soft_cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
     const T* t0 = targets.data<T>();
-    T* dz0 = data_or_null<T>(gradient);
+    T* dz0 = gradient.data_or_null<T>();
     const A scale = static_cast<A>(1.0 / static_cast<double>(logits.size(0)));
     mean_over_rows<T>(loss, logits, [=](int64_t row, const T* z) {
       const T* t = t0 + row * n;
@@ -131,22 +125,22 @@ template <class T> struct LabelLoss {
 
 }  // namespace
 
-void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
-                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor) {
+void label_losses(Tensor losses, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                  const LabelTargets& targets, const Tensor& divisor) {
   const int64_t n = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   double* loss = losses.data<double>();
   const double factor = divisor.defined() ? 1 / *divisor.data<double>() : 1;
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
-    const A* weights = data_or_null<A>(targets.weights);
+    const A* weights = targets.weights.data_or_null<A>();
     const double total =
         weights ? row_sum<A>(n, [=](int64_t k) { return weights[k]; }) : static_cast<double>(n);
     const LabelLoss<T> of_row{n, static_cast<A>(1 - targets.smoothing),
                               static_cast<A>(targets.smoothing / static_cast<double>(n)), weights,
                               total};
     const T* z = logits.data<T>();
-    T* dz = data_or_null<T>(gradient);
+    T* dz = gradient.data_or_null<T>();
     parallel_for(logits.size(0), grain_for(n), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         T* const slope = dz ? dz + row * n : nullptr;
@@ -161,7 +155,7 @@ void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& lo
   });
 }
 
-void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+void label_weights(Tensor weights, Tensor counted, const Tensor& labels,
                    const LabelTargets& targets, int64_t classes) {
   const int32_t* label = labels.data<int32_t>();
   for (int64_t row = 0; row < labels.numel(); ++row) {
@@ -177,7 +171,7 @@ void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& l
   }
 }
 
-void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss) {
+void scale_gradient(Tensor dlogits, const Tensor& gradient, const Tensor& dloss) {
   const int64_t n = gradient.numel() / dloss.numel();  // elements that share a factor
   dispatch_floating(gradient.dtype(), "cross_entropy", [&]<class T>() {
     const auto* factor = dloss.data<Accumulate<T>>();

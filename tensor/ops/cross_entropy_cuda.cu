@@ -85,7 +85,7 @@ template <class T, class Targets> __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <class T, class Targets> void row_losses(const Tensor& terms, const Tensor& gradient,
+template <class T, class Targets> void row_losses(Tensor terms, Tensor gradient,
                                                   const Tensor& logits, const Targets& targets,
                                                   double scale, const Tensor& divisor) {
   const int64_t rows = logits.size(0), n = logits.size(1);
@@ -95,11 +95,11 @@ template <class T, class Targets> void row_losses(const Tensor& terms, const Ten
          divisor ? divisor.data<double>() : nullptr);
 }
 
-template <class T, class Targets> void mean_loss(const Tensor& loss, const Tensor& gradient,
-                                                 const Tensor& logits, const Targets& targets) {
+template <class T, class Targets>
+void mean_loss(Tensor loss, Tensor gradient, const Tensor& logits, const Targets& targets) {
   const int64_t rows = logits.size(0);
   const double scale = 1.0 / static_cast<double>(rows);
-  const Tensor terms = Tensor::empty({rows}, DType::f64, logits.device());
+  Tensor terms = Tensor::empty({rows}, DType::f64, logits.device());
   row_losses<T>(terms, gradient, logits, targets, scale, {});
   sum(loss, terms, {.n = rows}, scale);
 }
@@ -127,8 +127,8 @@ template <class T> __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                   const Tensor& labels, double smoothing) {
+void cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                   double smoothing) {
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
     const A everywhere = static_cast<A>(smoothing / static_cast<double>(logits.size(1)));
@@ -137,15 +137,14 @@ void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& log
   });
 }
 
-void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                        const Tensor& targets) {
+void soft_cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& targets) {
   dispatch_floating(logits.dtype(), "soft_cross_entropy", [&]<class T>() {
     mean_loss<T>(loss, gradient, logits, SoftTargets<T>{targets.data<T>()});
   });
 }
 
-void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
-                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor) {
+void label_losses(Tensor losses, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                  const LabelTargets& targets, const Tensor& divisor) {
   const double n = static_cast<double>(logits.size(1));
   dispatch_floating(logits.dtype(), "cross_entropy", [&]<class T>() {
     using A = Accumulate<T>;
@@ -159,7 +158,7 @@ void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& lo
   });
 }
 
-void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+void label_weights(Tensor weights, Tensor counted, const Tensor& labels,
                    const LabelTargets& targets, int64_t classes) {
   const auto weigh = [&]<class A>(const A* of_class) {
     launch({.grid = blocks_for(labels.numel(), kThreads),
@@ -174,7 +173,7 @@ void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& l
   else weigh(targets.weights.data<float>());
 }
 
-void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss) {
+void scale_gradient(Tensor dlogits, const Tensor& gradient, const Tensor& dloss) {
   dispatch_floating(gradient.dtype(), "cross_entropy", [&]<class T>() {
     launch({.grid = blocks_for(gradient.numel(), kThreads),
             .block = kThreads,

@@ -16,32 +16,30 @@ struct LabelTargets {
 
 namespace cpu {
 // `gradient` gets dloss / dlogits in the same pass; it may be undefined.
-void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                   const Tensor& labels, double smoothing);
-void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                        const Tensor& targets);
+void cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                   double smoothing);
+void soft_cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& targets);
 // losses (N) f64, and gradient (N, K) unless undefined, of each row for itself; both divided by
 // `divisor`, one f64, unless undefined.
-void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
-                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor);
+void label_losses(Tensor losses, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                  const LabelTargets& targets, const Tensor& divisor);
 // For each row the weight of its label in f64, 0 where it is ignored, and the label itself, 0 where
 // it is ignored.
-void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+void label_weights(Tensor weights, Tensor counted, const Tensor& labels,
                    const LabelTargets& targets, int64_t classes);
 // dlogits = gradient * dloss, the factor in full precision; one dloss, or one for each row.
-void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss);
+void scale_gradient(Tensor dlogits, const Tensor& gradient, const Tensor& dloss);
 }  // namespace cpu
 
 namespace cuda {
-void cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                   const Tensor& labels, double smoothing);
-void soft_cross_entropy(const Tensor& loss, const Tensor& gradient, const Tensor& logits,
-                        const Tensor& targets);
-void label_losses(const Tensor& losses, const Tensor& gradient, const Tensor& logits,
-                  const Tensor& labels, const LabelTargets& targets, const Tensor& divisor);
-void label_weights(const Tensor& weights, const Tensor& counted, const Tensor& labels,
+void cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                   double smoothing);
+void soft_cross_entropy(Tensor loss, Tensor gradient, const Tensor& logits, const Tensor& targets);
+void label_losses(Tensor losses, Tensor gradient, const Tensor& logits, const Tensor& labels,
+                  const LabelTargets& targets, const Tensor& divisor);
+void label_weights(Tensor weights, Tensor counted, const Tensor& labels,
                    const LabelTargets& targets, int64_t classes);
-void scale_gradient(const Tensor& dlogits, const Tensor& gradient, const Tensor& dloss);
+void scale_gradient(Tensor dlogits, const Tensor& gradient, const Tensor& dloss);
 }  // namespace cuda
 
 }  // namespace passband

@@ -161,7 +161,7 @@ const Plan& plan_for(const ProductShape& s, DType dtype, const Finish& finish,
   return plans.emplace(std::move(key), make_plan(s, dtype, finish, alignments)).first->second;
 }
 
-bool multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& residual,
+bool multiply(Tensor c, const Tensor& a, const Tensor& b, const Tensor& residual,
               const Finish& finish, const ProductShape& s) {
   const void* const added = residual.defined() ? residual.raw() : c.raw();
   const Alignments alignments{alignment_of(a.raw()),     alignment_of(b.raw()),
@@ -170,7 +170,7 @@ bool multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Tensor& r
   const Plan& plan = plan_for(s, c.dtype(), finish, alignments);
   if (!plan.possible) return false;
   set_finish(plan, finish);
-  const Tensor workspace =
+  Tensor workspace =
       Tensor::empty({static_cast<int64_t>(plan.workspace_bytes)}, DType::u8, c.device());
   const double one_f64 = 1, residual_f64 = residual.defined() ? 1 : 0;
   const auto one_f32 = static_cast<float>(one_f64), residual_f32 = static_cast<float>(residual_f64);
@@ -194,14 +194,14 @@ const void* raw_or_null(const Tensor& x) { return x.defined() ? x.raw() : nullpt
 
 }  // namespace
 
-bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+bool library_matmul(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
   const Finish finish{e.bias.defined() ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT,
                       raw_or_null(e.bias)};
   return multiply(c, a, b, e.residual, finish, s);
 }
 
-bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
+bool library_linear_gelu(Tensor y, Tensor h, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, const ProductShape& s) {
   if (!is_possible_before(h.defined() ? h : y)) return false;
   const cublasLtEpilogue_t plain =
@@ -212,8 +212,8 @@ bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, cons
                   {h.defined() ? keeping : plain, raw_or_null(bias), raw_or_null(h)}, s);
 }
 
-bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                           const Tensor& weight, const Tensor& h, const ProductShape& s) {
+bool library_gelu_gradient(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                           const Tensor& h, const ProductShape& s) {
   if (!is_possible_before(h)) return false;
   const cublasLtEpilogue_t kind =
       dbias.defined() ? CUBLASLT_EPILOGUE_DGELU_BGRAD : CUBLASLT_EPILOGUE_DGELU;

@@ -163,7 +163,7 @@ template <class F>
 bool run(Pass pass, const ConvGeometry& g, const Tensor& result, const char* what, F&& call) {
   const Plan& plan = plan_for(pass, g, result.dtype());
   if (!plan.possible) return false;
-  const Tensor workspace =
+  Tensor workspace =
       Tensor::empty({static_cast<int64_t>(plan.workspace_bytes)}, DType::u8, result.device());
   const double one_f64 = 1, zero_f64 = 0;
   const float one_f32 = 1, zero_f32 = 0;
@@ -176,7 +176,7 @@ bool run(Pass pass, const ConvGeometry& g, const Tensor& result, const char* wha
 
 }  // namespace
 
-bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+bool library_conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                             const ConvGeometry& g) {
   const Pass pass = bias.defined() ? Pass::forward_with_bias : Pass::forward;
   return run(
@@ -192,7 +192,7 @@ bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, c
       });
 }
 
-bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+bool library_conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                                    const ConvGeometry& g) {
   return run(Pass::backward_input, g, dx, "conv2d_input_gradient",
              [&](const Plan& p, const void* one, const void* zero, void* workspace) {
@@ -203,7 +203,7 @@ bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Ten
              });
 }
 
-bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+bool library_conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                                     const ConvGeometry& g) {
   return run(Pass::backward_weight, g, dw, "conv2d_weight_gradient",
              [&](const Plan& p, const void* one, const void* zero, void* workspace) {
@@ -220,16 +220,14 @@ bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Te
 
 namespace passband::cuda {
 
-bool library_conv2d_forward(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+bool library_conv2d_forward(Tensor, const Tensor&, const Tensor&, const Tensor&,
                             const ConvGeometry&) {
   return false;
 }
-bool library_conv2d_backward_input(const Tensor&, const Tensor&, const Tensor&,
-                                   const ConvGeometry&) {
+bool library_conv2d_backward_input(Tensor, const Tensor&, const Tensor&, const ConvGeometry&) {
   return false;
 }
-bool library_conv2d_backward_weight(const Tensor&, const Tensor&, const Tensor&,
-                                    const ConvGeometry&) {
+bool library_conv2d_backward_weight(Tensor, const Tensor&, const Tensor&, const ConvGeometry&) {
   return false;
 }
 

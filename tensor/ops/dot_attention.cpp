@@ -47,7 +47,7 @@ void check_mask(const Tensor& mask, const Tensor& q, const Shape& scores) {
 
 // (T, S) u8: 1 where key s <= query t.
 Tensor causal_mask(int64_t queries, int64_t keys, Device device) {
-  const Tensor mask = Tensor::empty({queries, keys}, DType::u8);
+  Tensor mask = Tensor::empty({queries, keys}, DType::u8);
   for (int64_t i = 0; i < queries * keys; ++i)
     mask.data<uint8_t>()[i] = i % keys <= i / keys ? 1 : 0;
   return mask.to(device);

@@ -12,7 +12,7 @@ struct Dropout {
   double p;
   RandomKey key;
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty_like(x);
+    Tensor y = Tensor::empty_like(x);
     DISPATCH(x.device(), dropout, y, x, p, key);
     return y;
   }
@@ -25,7 +25,7 @@ struct DropPath {
   double p;
   RandomKey key;
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty_like(x);
+    Tensor y = Tensor::empty_like(x);
     DISPATCH(x.device(), drop_groups, y, x, p, key, x.shape().inner(0));
     return y;
   }

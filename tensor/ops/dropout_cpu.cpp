@@ -20,7 +20,7 @@ template <class A> void factors(A* factor, const RandomKey& key, int64_t first, 
 
 }  // namespace
 
-void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
+void dropout(Tensor y, const Tensor& x, double p, const RandomKey& key) {
   const int64_t n = x.numel(), spans = (n + kSpan - 1) / kSpan;
   dispatch_floating(x.dtype(), "dropout", [&]<class T>() {
     using A = Accumulate<T>;
@@ -39,7 +39,7 @@ void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
   });
 }
 
-void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& key, int64_t group) {
+void drop_groups(Tensor y, const Tensor& x, double p, const RandomKey& key, int64_t group) {
   const int64_t groups = group ? x.numel() / group : 0;
   dispatch_floating(x.dtype(), "drop_path", [&]<class T>() {
     using A = Accumulate<T>;

@@ -58,7 +58,7 @@ template <int Width, class T> __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
+void dropout(Tensor y, const Tensor& x, double p, const RandomKey& key) {
   const int64_t n = x.numel();
   if (n == 0) return;
   dispatch_floating(x.dtype(), "dropout", [&]<class T>() {
@@ -71,7 +71,7 @@ void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key) {
   });
 }
 
-void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& key, int64_t group) {
+void drop_groups(Tensor y, const Tensor& x, double p, const RandomKey& key, int64_t group) {
   const int64_t n = x.numel();
   if (n == 0) return;
   dispatch_floating(x.dtype(), "drop_path", [&]<class T>() {

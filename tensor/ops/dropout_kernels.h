@@ -8,13 +8,13 @@ namespace passband {
 namespace cpu {
 // y[i] = x[i] / (1 - p) where random_uniform(key, i / group) >= p, else 0: elements of one group
 // share their fate.
-void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key);  // group 1
-void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& key, int64_t group);
+void dropout(Tensor y, const Tensor& x, double p, const RandomKey& key);  // group 1
+void drop_groups(Tensor y, const Tensor& x, double p, const RandomKey& key, int64_t group);
 }  // namespace cpu
 
 namespace cuda {
-void dropout(const Tensor& y, const Tensor& x, double p, const RandomKey& key);
-void drop_groups(const Tensor& y, const Tensor& x, double p, const RandomKey& key, int64_t group);
+void dropout(Tensor y, const Tensor& x, double p, const RandomKey& key);
+void drop_groups(Tensor y, const Tensor& x, double p, const RandomKey& key, int64_t group);
 }  // namespace cuda
 
 }  // namespace passband

@@ -10,7 +10,7 @@ namespace passband {
 namespace {
 
 Tensor transform(const Tensor& x, FourierPart part) {
-  const Tensor y = Tensor::empty_like(x);
+  Tensor y = Tensor::empty_like(x);
   DISPATCH(x.device(), fft2, y, x, part);
   return y;
 }

@@ -51,7 +51,7 @@ double part_of(const Complex& value, FourierPart part) {
 
 }  // namespace
 
-void fft2(const Tensor& y, const Tensor& x, FourierPart part) {
+void fft2(Tensor y, const Tensor& x, FourierPart part) {
   const int64_t images = x.size(0), height = x.size(1), width = x.size(2), channels = x.size(3);
   const int64_t pairs = (channels + 1) / 2, area = height * width;
   dispatch_floating(x.dtype(), "fft2", [&]<class T>() {

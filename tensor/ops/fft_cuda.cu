@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void fft2(const Tensor& y, const Tensor& x, FourierPart part) {
+void fft2(Tensor y, const Tensor& x, FourierPart part) {
   CHECK(x.dtype() != DType::f64, "fft2: f64 is for the CPU; the GPU transforms f32 and bf16, not ",
         x);
   if (x.numel() == 0) return;
@@ -52,7 +52,7 @@ void fft2(const Tensor& y, const Tensor& x, FourierPart part) {
 
   Tensor maps = x;  // (N, HW, C), then planes (N, C, HW)
   if (x.dtype() != DType::f32) convert(maps = f32(x.shape()), x);
-  const Tensor planes = f32({count, area}), half = f32({count, height, width / 2 + 1, 2});
+  Tensor planes = f32({count, area}), half = f32({count, height, width / 2 + 1, 2});
   permute(planes, maps, {3, {images, channels, area}, {area * channels, 1, channels}});
   fft2_planes(half.data<float>(), planes.data<float>(), count, height, width, compute_stream());
   launch({.grid = blocks_for(x.numel(), kThreads), .block = kThreads, .stream = compute_stream()},

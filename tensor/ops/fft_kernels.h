@@ -8,11 +8,11 @@ enum class FourierPart : uint8_t { real, imaginary, magnitude };
 
 namespace cpu {
 // y = part of F[u, v] of each channel of x (N, H, W, C).
-void fft2(const Tensor& y, const Tensor& x, FourierPart part);
+void fft2(Tensor y, const Tensor& x, FourierPart part);
 }  // namespace cpu
 
 namespace cuda {
-void fft2(const Tensor& y, const Tensor& x, FourierPart part);
+void fft2(Tensor y, const Tensor& x, FourierPart part);
 }  // namespace cuda
 
 }  // namespace passband

@@ -24,7 +24,7 @@ struct Gather {
   Tensor forward(const Tensor& x) const {
     Shape shape = indices.shape();
     for (int d = 1; d < x.rank(); ++d) shape.push_back(x.size(d));
-    const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
     DISPATCH(x.device(), gather, y, x, indices);
     return y;
   }
@@ -41,7 +41,7 @@ struct ScatterAdd {
   Tensor forward(const Tensor& x) const {
     Shape shape{rows};
     for (int d = indices.rank(); d < x.rank(); ++d) shape.push_back(x.size(d));
-    const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
     DISPATCH(x.device(), scatter_add, y, x, indices);
     return y;
   }
@@ -58,7 +58,7 @@ struct TakeAlong {
   Tensor indices;
   int dim;
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(indices.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(indices.shape(), x.dtype(), x.device());
     const AlongShape shape = along_shape(indices.shape(), dim, x.size(dim));
     DISPATCH(x.device(), take_along, y, x, indices, shape);
     return y;
@@ -77,7 +77,7 @@ struct AddAlong {
   Tensor forward(const Tensor& x) const {
     if (x.dtype() == DType::bf16)  // each sum is rounded once
       return cast(forward(cast(x, DType::f32)), DType::bf16);
-    const Tensor y = Tensor::empty(indices.shape().with(dim, size), x.dtype(), x.device());
+    Tensor y = Tensor::empty(indices.shape().with(dim, size), x.dtype(), x.device());
     DISPATCH(x.device(), add_along, y, x, indices, along_shape(indices.shape(), dim, size));
     return y;
   }
@@ -138,7 +138,7 @@ Tensor one_hot(const Tensor& labels, int64_t classes, DType dtype) {
   check_index_tensor("one_hot", labels);
   CHECK(is_floating(dtype), "one_hot: makes floating-point tensors, not ", name_of(dtype));
   DISPATCH(labels.device(), check_indices, "one_hot", labels, classes);
-  const Tensor y = Tensor::empty(labels.shape().inserted(-1, classes), dtype, labels.device());
+  Tensor y = Tensor::empty(labels.shape().inserted(-1, classes), dtype, labels.device());
   DISPATCH(labels.device(), one_hot, y, labels);
   return y;
 }

@@ -15,7 +15,7 @@ void check_indices(const char* op, const Tensor& indices, int64_t bound) {
           bound, ")");
 }
 
-void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
+void gather(Tensor y, const Tensor& x, const Tensor& indices) {
   const int64_t count = indices.numel(), width = x.shape().inner(0),
                 bytes = width * size_of(x.dtype());
   const auto* from = static_cast<const std::byte*>(x.raw());
@@ -48,7 +48,7 @@ Sources sources_by_row(const int32_t* index, int64_t count, int64_t rows) {
 
 }  // namespace
 
-void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
+void scatter_add(Tensor y, const Tensor& x, const Tensor& indices) {
   const int64_t rows = y.size(0), width = y.shape().inner(0), count = indices.numel();
   const Sources sources = sources_by_row(indices.data<int32_t>(), count, rows);
   dispatch_floating(x.dtype(), "scatter_add", [&]<class T>() {
@@ -74,7 +74,7 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
   });
 }
 
-void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+void take_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
   const int32_t* index = indices.data<int32_t>();
   dispatch_width(x.dtype(), [&]<class T>() {
     const T* from = static_cast<const T*>(x.raw());
@@ -89,7 +89,7 @@ void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const A
   });
 }
 
-void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+void add_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
   const int32_t* index = indices.data<int32_t>();
   dispatch_floating(x.dtype(), "add_along", [&]<class T>() {
     const T* from = x.data<T>();
@@ -109,7 +109,7 @@ void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const Al
   });
 }
 
-void one_hot(const Tensor& y, const Tensor& labels) {
+void one_hot(Tensor y, const Tensor& labels) {
   const int64_t classes = y.size(-1);
   const int32_t* label = labels.data<int32_t>();
   dispatch_floating(y.dtype(), "one_hot", [&]<class T>() {

@@ -47,7 +47,7 @@ template <class U> __global__ void __launch_bounds__(kThreads)
 }
 
 template <class U>
-void gather_units(const Tensor& y, const Tensor& x, const Tensor& indices, int64_t bytes) {
+void gather_units(Tensor y, const Tensor& x, const Tensor& indices, int64_t bytes) {
   const int64_t width = bytes / static_cast<int64_t>(sizeof(U)), n = indices.numel() * width;
   launch({.grid = blocks_for(n, kThreads), .block = kThreads, .stream = compute_stream()},
          gather_kernel<U>, static_cast<U*>(y.raw()), static_cast<const U*>(x.raw()),
@@ -121,7 +121,7 @@ void check_indices(const char* op, const Tensor& indices, int64_t bound) {
          index_fault_slot(), op, indices.data<int32_t>(), indices.numel(), bound);
 }
 
-void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
+void gather(Tensor y, const Tensor& x, const Tensor& indices) {
   if (y.numel() == 0) return;
   const int64_t bytes = x.shape().inner(0) * size_of(x.dtype());
   const auto all = reinterpret_cast<uintptr_t>(y.raw()) | reinterpret_cast<uintptr_t>(x.raw()) |
@@ -132,7 +132,7 @@ void gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
   else gather_units<uint8_t>(y, x, indices, bytes);
 }
 
-void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
+void scatter_add(Tensor y, const Tensor& x, const Tensor& indices) {
   if (y.numel() == 0) return;
   const int64_t rows = y.size(0), width = y.shape().inner(0), tiles = (width + 31) / 32;
   dispatch_floating(x.dtype(), "scatter_add", [&]<class T>() {
@@ -142,7 +142,7 @@ void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices) {
   });
 }
 
-void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+void take_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
   if (y.numel() == 0) return;
   dispatch_width(x.dtype(), [&]<class U>() {
     launch({.grid = blocks_for(y.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
@@ -151,7 +151,7 @@ void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const A
   });
 }
 
-void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
+void add_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s) {
   if (y.numel() == 0) return;
   fill_async(y.raw(), 0, static_cast<size_t>(y.numel() * size_of(y.dtype())), compute_stream());
   const auto add = [&]<class T>() {
@@ -164,7 +164,7 @@ void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const Al
   else add.operator()<float>();
 }
 
-void one_hot(const Tensor& y, const Tensor& labels) {
+void one_hot(Tensor y, const Tensor& labels) {
   if (y.numel() == 0) return;
   dispatch_floating(y.dtype(), "one_hot", [&]<class T>() {
     launch({.grid = blocks_for(y.numel(), kThreads), .block = kThreads, .stream = compute_stream()},

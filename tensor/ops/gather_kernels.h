@@ -13,25 +13,25 @@ struct AlongShape {
 namespace cpu {
 // Throws "op: index 7 is 10, outside [0, 10)" for the first index outside [0, bound).
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
-void gather(const Tensor& y, const Tensor& x, const Tensor& indices);  // y[i] = x[index[i]], rows
+void gather(Tensor y, const Tensor& x, const Tensor& indices);  // y[i] = x[index[i]], rows
 // y = 0, then y[index[i]] += x[i], in order
-void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);
+void scatter_add(Tensor y, const Tensor& x, const Tensor& indices);
 // y[o, j, i] = x[o, index[o, j, i], i], of any element type
-void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+void take_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s);
 // y[o, index[o, j, i], i] += x[o, j, i], in the order of j, f32 and f64
-void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
-void one_hot(const Tensor& y, const Tensor& labels);
+void add_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+void one_hot(Tensor y, const Tensor& labels);
 }  // namespace cpu
 
 namespace cuda {
 // Does not wait: the next copy to the host throws (tensor/cuda/index_fault.h). `op` must stay
 // valid.
 void check_indices(const char* op, const Tensor& indices, int64_t bound);
-void gather(const Tensor& y, const Tensor& x, const Tensor& indices);
-void scatter_add(const Tensor& y, const Tensor& x, const Tensor& indices);
-void take_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
-void add_along(const Tensor& y, const Tensor& x, const Tensor& indices, const AlongShape& s);
-void one_hot(const Tensor& y, const Tensor& labels);
+void gather(Tensor y, const Tensor& x, const Tensor& indices);
+void scatter_add(Tensor y, const Tensor& x, const Tensor& indices);
+void take_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+void add_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+void one_hot(Tensor y, const Tensor& labels);
 }  // namespace cuda
 
 }  // namespace passband

@@ -28,9 +28,9 @@ template <class A> struct ChannelStatistics {
 RowBlocks blocks_of(const Tensor& x) { return {x.size(0), x.size(1) * x.size(2), x.size(3)}; }
 
 // Mean and rstd of the groups of sample n from the moments of its channels.
-template <class A> void join_groups(const Tensor& mean, const Tensor& rstd, int64_t n,
-                                    const double* means, const double* squares, int64_t rows,
-                                    int64_t channels, double eps) {
+template <class A> void join_groups(Tensor mean, Tensor rstd, int64_t n, const double* means,
+                                    const double* squares, int64_t rows, int64_t channels,
+                                    double eps) {
   const int64_t G = mean.size(1), width = channels / G;
   for (int64_t g = 0; g < G; ++g) {
     double centre = 0, sum = 0;
@@ -46,10 +46,9 @@ template <class A> void join_groups(const Tensor& mean, const Tensor& rstd, int6
 
 // dgamma and dbeta, and the slopes and offsets (N, C) of dx = scale * dy - slope * (x - mean) -
 // offset, from the sums (N, 2, C) of dy and dy * (x - mean).
-template <class A> void join_products(const Tensor& dgamma, const Tensor& dbeta,
-                                      std::vector<A>& slope, std::vector<A>& offset,
-                                      const std::vector<double>& sums, const Tensor& rstd,
-                                      const Tensor& gamma, int64_t rows) {
+template <class A> void join_products(Tensor dgamma, Tensor dbeta, std::vector<A>& slope,
+                                      std::vector<A>& offset, const std::vector<double>& sums,
+                                      const Tensor& rstd, const Tensor& gamma, int64_t rows) {
   const int64_t N = rstd.size(0), G = rstd.size(1), C = gamma.numel(), width = C / G;
   const double count = static_cast<double>(rows * width);
   std::vector<double> products(static_cast<size_t>(2 * C), 0.0);
@@ -75,8 +74,8 @@ template <class A> void join_products(const Tensor& dgamma, const Tensor& dbeta,
 
 }  // namespace
 
-void group_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
-                        const Tensor& gamma, const Tensor& beta, double eps) {
+void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, double eps) {
   dispatch_floating(x.dtype(), "group_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks = blocks_of(x);
@@ -109,9 +108,8 @@ void group_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
   });
 }
 
-void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
-                         const Tensor& gamma) {
+void group_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy, const Tensor& x,
+                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
   dispatch_floating(x.dtype(), "group_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks = blocks_of(x);

@@ -98,14 +98,14 @@ NormStatistics statistics_of(const Tensor& mean, const Tensor& rstd, const Tenso
 
 }  // namespace
 
-void group_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
-                        const Tensor& gamma, const Tensor& beta, double eps) {
+void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, double eps) {
   if (x.numel() == 0) return;
   dispatch_f32_bf16(x.dtype(), "group_norm", [&]<class T>() {
     const int64_t N = x.size(0), C = x.size(3);
     const ColumnPass pass(N, x.size(1) * x.size(2), C,
                           rows_are_packed(C, x.data<T>(), y.data<T>()));
-    const Tensor moments = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
+    Tensor moments = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
     const StreamHandle stream = compute_stream();
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
            moments.data<float>(), x.data<T>(), pass);
@@ -118,17 +118,16 @@ void group_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
   });
 }
 
-void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& x, const Tensor& mean, const Tensor& rstd,
-                         const Tensor& gamma) {
+void group_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy, const Tensor& x,
+                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
   dispatch_f32_bf16(x.dtype(), "group_norm", [&]<class T>() {
     const int64_t N = x.size(0), C = x.size(3);
     T* const dx_data = dx.defined() ? dx.data<T>() : nullptr;
     const ColumnPass pass(N, x.size(1) * x.size(2), C,
                           rows_are_packed(C, x.data<T>(), dy.data<T>(), dx_data));
     const NormStatistics s = statistics_of(mean, rstd, gamma, nullptr);
-    const Tensor sums = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
-    const Tensor joined = Tensor::empty({N, 2, C}, DType::f64, x.device());
+    Tensor sums = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
+    Tensor joined = Tensor::empty({N, 2, C}, DType::f64, x.device());
     const StreamHandle stream = compute_stream();
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
            norm_products_kernel<Gate::open, T>, sums.data<float>(), dy.data<T>(), x.data<T>(),
@@ -141,7 +140,7 @@ void group_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
            join_parameters_kernel, dgamma.data<float>(), dbeta.data<float>(), joined.data<double>(),
            s, pass);
     if (!dx_data) return;
-    const Tensor slopes = Tensor::empty({N, 2, C}, DType::f32, x.device());
+    Tensor slopes = Tensor::empty({N, 2, C}, DType::f32, x.device());
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kGroupThreads, .stream = stream},
            find_slopes_kernel, slopes.data<float>(), joined.data<double>(), s, pass);
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},

@@ -126,7 +126,7 @@ struct ApplyBand {
 
   Tensor forward(const Tensor& x) const {
     const auto outputs = static_cast<int64_t>(band->rows.size());
-    const Tensor y = Tensor::empty(x.shape().with(dim, outputs), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape().with(dim, outputs), x.dtype(), x.device());
     const BandShape shape{x.shape().outer(dim), x.size(dim), outputs, x.shape().inner(dim),
                           band->width()};
     const auto [start, weights] = tables_of(*band, x);

@@ -5,7 +5,7 @@
 
 namespace passband::cpu {
 
-void apply_band(const Tensor& y, const Tensor& x, const Tensor& start, const Tensor& weights,
+void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& weights,
                 const BandShape& s) {
   constexpr int64_t kStretch = 256;  // columns whose sums stay in the first-level cache
   const int32_t* first = start.data<int32_t>();

@@ -30,7 +30,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void apply_band(const Tensor& y, const Tensor& x, const Tensor& start, const Tensor& weights,
+void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& weights,
                 const BandShape& s) {
   if (y.numel() == 0) return;
   dispatch_floating(x.dtype(), "interpolate", [&]<class T>() {

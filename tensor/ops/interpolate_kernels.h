@@ -13,12 +13,12 @@ struct BandShape {
 namespace cpu {
 // y[o, i, c] = sum over k < width of weights[i, k] * x[o, start[i] + k, c];  start (outputs) i32,
 // weights (outputs, width) f32, f64 for f64.
-void apply_band(const Tensor& y, const Tensor& x, const Tensor& start, const Tensor& weights,
+void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& weights,
                 const BandShape& s);
 }  // namespace cpu
 
 namespace cuda {
-void apply_band(const Tensor& y, const Tensor& x, const Tensor& start, const Tensor& weights,
+void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& weights,
                 const BandShape& s);
 }  // namespace cuda
 

@@ -351,11 +351,11 @@ TableSums table_sums(const LambdaGrid& s) {
 }
 
 template <class T>
-void embedding_gradient(const Tensor& dembedding, const LambdaInputs<T>& in, const LambdaGrid& s) {
+void embedding_gradient(Tensor dembedding, const LambdaInputs<T>& in, const LambdaGrid& s) {
   const TableSums t = table_sums(s);
   const StreamHandle stream = compute_stream();
-  const Tensor partial = Tensor::empty({t.chunks, s.intra, s.positions(), t.span(s), s.depth_pad},
-                                       DType::f32, dembedding.device());
+  Tensor partial = Tensor::empty({t.chunks, s.intra, s.positions(), t.span(s), s.depth_pad},
+                                 DType::f32, dembedding.device());
   launch({.grid = dim3(static_cast<unsigned>(t.tiles * s.query_groups() * t.chunks),
                        static_cast<unsigned>(s.intra), static_cast<unsigned>(s.depth_pad / kTile)),
           .block = kLambdaThreads,
@@ -370,11 +370,10 @@ void embedding_gradient(const Tensor& dembedding, const LambdaInputs<T>& in, con
   });
 }
 
-template <class T> void content_gradients(const LambdaTensors& dx, const Tensor& dcontent,
-                                          const Tensor& keys, const LambdaInputs<T>& in,
-                                          const LambdaGrid& s) {
+template <class T> void content_gradients(LambdaTensors dx, Tensor dcontent, const Tensor& keys,
+                                          const LambdaInputs<T>& in, const LambdaGrid& s) {
   const StreamHandle stream = compute_stream();
-  const Tensor dp = Tensor::empty_like(keys);
+  Tensor dp = Tensor::empty_like(keys);
   launch({.grid = dim3(static_cast<unsigned>(s.batch), static_cast<unsigned>(s.intra)),
           .block = kLambdaThreads,
           .stream = stream},
@@ -389,7 +388,7 @@ template <class T> void content_gradients(const LambdaTensors& dx, const Tensor&
 
 }  // namespace
 
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
                      const LambdaShape& shape) {
   if (dy.numel() == 0) return;
   dispatch_f32_bf16(x.q.dtype(), "lambda_layer", [&]<class T>() {
@@ -404,7 +403,7 @@ void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTens
     const Tensor content = lambda_content(keys, x.values, x.embedding_bias, s);
     const LambdaInputs<T> in{x.q.data<T>(),   x.values.data<T>(), dy.data<T>(),
                              table.data<T>(), content.data<T>(),  keys.data<float>()};
-    const Tensor dcontent = Tensor::empty({s.batch, s.depth, s.value}, DType::f32, x.q.device());
+    Tensor dcontent = Tensor::empty({s.batch, s.depth, s.value}, DType::f32, x.q.device());
     if (shape.order == LambdaOrder::lambda_first) {
       lambda_dense_backward(dx, dcontent, in, s);
       return content_gradients(dx, dcontent, keys, in, s);

@@ -21,7 +21,7 @@ template <class T, class F> void dispatch_order(const LambdaShape& s, F&& f) {
 }
 
 template <class T, class Order, class A = Accumulate<T>>
-void forward_image(LambdaImage<T>& image, Order& order, const Tensor& y, const LambdaTensors& x,
+void forward_image(LambdaImage<T>& image, Order& order, Tensor& y, const LambdaTensors& x,
                    int64_t index) {
   const LambdaShape& s = image.s;
   image.open(x, index);
@@ -37,7 +37,7 @@ void forward_image(LambdaImage<T>& image, Order& order, const Tensor& y, const L
 
 // dcontent is complete: adds its part to dvalues and dbias and writes dkeys.
 template <class T, class A = Accumulate<T>>
-void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, const LambdaTensors& dx) {
+void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, LambdaTensors& dx) {
   const LambdaShape& s = image.s;
   const int64_t n = image.n, columns = s.intra * s.depth;
   for (int64_t k = 0; k < s.depth; ++k)
@@ -71,9 +71,8 @@ void close_content(LambdaImage<T>& image, LambdaGradients<A>& g, const LambdaTen
 }
 
 template <class T, class Order, class A = Accumulate<T>>
-void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g,
-                    const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
-                    int64_t index) {
+void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g, LambdaTensors& dx,
+                    const Tensor& dy, const LambdaTensors& x, int64_t index) {
   const LambdaShape& s = image.s;
   const int64_t queries = s.heads * s.width;
   image.open(x, index);
@@ -103,7 +102,7 @@ void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g,
       });
 }
 
-void write(const Tensor& to, const std::vector<double>& values) {
+void write(Tensor to, const std::vector<double>& values) {
   if (!to.defined()) return;
   dispatch_floating(to.dtype(), "lambda_layer", [&]<class T>() {
     for (int64_t i = 0; i < to.numel(); ++i) to.data<T>()[i] = static_cast<T>(values[i]);
@@ -116,7 +115,7 @@ int64_t image_work(const LambdaShape& s) {
 
 }  // namespace
 
-void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& s) {
+void lambda_forward(Tensor y, const LambdaTensors& x, const LambdaShape& s) {
   dispatch_floating(x.q.dtype(), "lambda_layer", [&]<class T>() {
     dispatch_order<T>(s, [&]<class Order>() {
       const Taps<Accumulate<T>> taps(x.embedding, s);
@@ -129,7 +128,7 @@ void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& 
   });
 }
 
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
                      const LambdaShape& s) {
   dispatch_floating(x.q.dtype(), "lambda_layer", [&]<class T>() {
     using A = Accumulate<T>;

@@ -191,8 +191,7 @@ LambdaGrid lambda_grid(const LambdaShape& shape, DType dtype) {
 }
 
 Tensor lambda_table(const Tensor& embedding, const LambdaGrid& s, DType dtype) {
-  const Tensor table =
-      Tensor::empty({s.intra, s.table_size, s.depth_pad}, dtype, embedding.device());
+  Tensor table = Tensor::empty({s.intra, s.table_size, s.depth_pad}, dtype, embedding.device());
   dispatch_f32_bf16(dtype, "lambda_layer", [&]<class T>() {
     dispatch_f32_bf16(embedding.dtype(), "lambda_layer", [&]<class B>() {
       launch({.grid = static_cast<unsigned>((table.numel() + 255) / 256),
@@ -205,7 +204,7 @@ Tensor lambda_table(const Tensor& embedding, const LambdaGrid& s, DType dtype) {
 }
 
 Tensor lambda_keys(const Tensor& keys, const LambdaGrid& s) {
-  const Tensor softmax = Tensor::empty(keys.shape(), DType::f32, keys.device());
+  Tensor softmax = Tensor::empty(keys.shape(), DType::f32, keys.device());
   dispatch_f32_bf16(keys.dtype(), "lambda_layer", [&]<class T>() {
     launch({.grid = static_cast<unsigned>(s.batch),
             .block = kLambdaThreads,
@@ -217,8 +216,7 @@ Tensor lambda_keys(const Tensor& keys, const LambdaGrid& s) {
 
 Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& embedding_bias,
                       const LambdaGrid& s) {
-  const Tensor content =
-      Tensor::empty({s.batch, s.depth, s.value}, values.dtype(), values.device());
+  Tensor content = Tensor::empty({s.batch, s.depth, s.value}, values.dtype(), values.device());
   const DType bias_type = embedding_bias.defined() ? embedding_bias.dtype() : DType::f32;
   dispatch_f32_bf16(values.dtype(), "lambda_layer", [&]<class T>() {
     dispatch_f32_bf16(bias_type, "lambda_layer", [&]<class B>() {
@@ -233,7 +231,7 @@ Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& em
   return content;
 }
 
-void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& shape) {
+void lambda_forward(Tensor y, const LambdaTensors& x, const LambdaShape& shape) {
   if (y.numel() == 0) return;
   dispatch_f32_bf16(x.q.dtype(), "lambda_layer", [&]<class T>() {
     LambdaGrid s = lambda_grid(shape, x.q.dtype());

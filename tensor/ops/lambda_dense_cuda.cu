@@ -170,7 +170,7 @@ Tensor product(const Tensor& a, const Tensor& b, Transposed transposed) {
                            .k = a.size(transposed.a ? 0 : 1),
                            .transpose_a = transposed.a,
                            .transpose_b = transposed.b};
-  const Tensor c = Tensor::empty({1, shape.m, shape.n}, a.dtype(), a.device());
+  Tensor c = Tensor::empty({1, shape.m, shape.n}, a.dtype(), a.device());
   matmul_forward(c, a, b, {}, shape);
   return c.viewed_as({shape.m, shape.n});
 }
@@ -178,19 +178,19 @@ Tensor product(const Tensor& a, const Tensor& b, Transposed transposed) {
 }  // namespace
 
 template <class T>
-void lambda_dense_forward(const Tensor& y, const LambdaInputs<T>& in, const LambdaGrid& s) {
+void lambda_dense_forward(Tensor y, const LambdaInputs<T>& in, const LambdaGrid& s) {
   const Dense<T> dense(in, s, y);
   const Tensor lambdas = product(dense.values, dense.embedding, {.b = true});  // (batch v, n k)
   launch(elements(y.numel()), apply_kernel<T>, y.data<T>(), in, lambdas.data<T>(), s);
 }
 
-template <class T> void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
+template <class T> void lambda_dense_backward(LambdaTensors dx, Tensor dcontent,
                                               const LambdaInputs<T>& in, const LambdaGrid& s) {
   const Dense<T> dense(in, s, dx.q);
-  const Tensor lambdas = product(dense.values, dense.embedding, {.b = true});
+  Tensor lambdas = product(dense.values, dense.embedding, {.b = true});
   launch(elements(dx.q.numel()), query_gradients_kernel<T>, dx.q.data<T>(), in, lambdas.data<T>(),
          s);
-  const Tensor& g = lambdas;  // in the same memory: the lambdas have been read
+  Tensor& g = lambdas;  // in the same memory: the lambdas have been read
   launch(elements(g.numel()), lambda_gradients_kernel<T>, g.data<T>(), in, s);
   launch(elements(32 * dcontent.numel()), content_gradients_kernel<T>, dcontent.data<float>(), in,
          s);
@@ -204,13 +204,11 @@ template <class T> void lambda_dense_backward(const LambdaTensors& dx, const Ten
   });
 }
 
-template void lambda_dense_forward<float>(const Tensor&, const LambdaInputs<float>&,
+template void lambda_dense_forward<float>(Tensor, const LambdaInputs<float>&, const LambdaGrid&);
+template void lambda_dense_forward<bf16>(Tensor, const LambdaInputs<bf16>&, const LambdaGrid&);
+template void lambda_dense_backward<float>(LambdaTensors, Tensor, const LambdaInputs<float>&,
+                                           const LambdaGrid&);
+template void lambda_dense_backward<bf16>(LambdaTensors, Tensor, const LambdaInputs<bf16>&,
                                           const LambdaGrid&);
-template void lambda_dense_forward<bf16>(const Tensor&, const LambdaInputs<bf16>&,
-                                         const LambdaGrid&);
-template void lambda_dense_backward<float>(const LambdaTensors&, const Tensor&,
-                                           const LambdaInputs<float>&, const LambdaGrid&);
-template void lambda_dense_backward<bf16>(const LambdaTensors&, const Tensor&,
-                                          const LambdaInputs<bf16>&, const LambdaGrid&);
 
 }  // namespace passband::cuda

@@ -121,8 +121,7 @@ template <class T, class A = Accumulate<T>> struct LambdaImage {
       copy_rows(to.data() + h * s.width * ld, ld, data + h * length, s.heads * length, s.width,
                 length);
   }
-  void unpack(const Tensor& to, const Memory<A>& from, int64_t ld, int64_t row,
-              int64_t length) const {
+  void unpack(Tensor& to, const Memory<A>& from, int64_t ld, int64_t row, int64_t length) const {
     T* data = to.data<T>() + (image * n + row * s.width) * s.heads * length;
     for (int64_t h = 0; h < s.heads; ++h)
       for (int64_t x = 0; x < s.width; ++x)

@@ -28,14 +28,14 @@ struct LambdaTensors {
 };
 
 namespace cpu {
-void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& shape);
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+void lambda_forward(Tensor y, const LambdaTensors& x, const LambdaShape& shape);
+void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
                      const LambdaShape& shape);
 }  // namespace cpu
 
 namespace cuda {
-void lambda_forward(const Tensor& y, const LambdaTensors& x, const LambdaShape& shape);
-void lambda_backward(const LambdaTensors& dx, const Tensor& dy, const LambdaTensors& x,
+void lambda_forward(Tensor y, const LambdaTensors& x, const LambdaShape& shape);
+void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
                      const LambdaShape& shape);
 }  // namespace cuda
 

@@ -419,8 +419,8 @@ Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& em
 // The published order as dense products (lambda_dense_cuda.cu): y; and every gradient but the keys'
 // and the bias', which follow from dcontent (batch, depth, value).
 template <class T>
-void lambda_dense_forward(const Tensor& y, const LambdaInputs<T>& in, const LambdaGrid& s);
-template <class T> void lambda_dense_backward(const LambdaTensors& dx, const Tensor& dcontent,
+void lambda_dense_forward(Tensor y, const LambdaInputs<T>& in, const LambdaGrid& s);
+template <class T> void lambda_dense_backward(LambdaTensors dx, Tensor dcontent,
                                               const LambdaInputs<T>& in, const LambdaGrid& s);
 
 }  // namespace passband::cuda

@@ -76,8 +76,8 @@ void backward_row(T* dx, A* sums, const T* dy, const T* added, const T* x, const
 
 }  // namespace
 
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
-                        const Tensor& gamma, const Tensor& beta, double eps) {
+void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, double eps) {
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const int64_t C = x.size(-1);
@@ -100,8 +100,8 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
   });
 }
 
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& added, const Tensor& x, const Tensor& mean,
+void layer_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy,
+                         const Tensor& added, const Tensor& x, const Tensor& mean,
                          const Tensor& rstd, const Tensor& gamma) {
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;

@@ -225,8 +225,8 @@ unsigned row_blocks(int64_t rows) { return static_cast<unsigned>((rows + kWarps 
 
 }  // namespace
 
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
-                        const Tensor& gamma, const Tensor& beta, double eps) {
+void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, double eps) {
   dispatch_f32_bf16(x.dtype(), "layer_norm", [&]<class T>() {
     const int64_t C = x.size(-1);
     const float *scale = gamma.data<float>(), *shift = beta.data<float>();
@@ -241,8 +241,8 @@ void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd,
   });
 }
 
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& added, const Tensor& x, const Tensor& mean,
+void layer_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy,
+                         const Tensor& added, const Tensor& x, const Tensor& mean,
                          const Tensor& rstd, const Tensor& gamma) {
   dispatch_f32_bf16(x.dtype(), "layer_norm", [&]<class T>() {
     const int64_t C = x.size(-1);
@@ -258,7 +258,7 @@ void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& d
         fits ? static_cast<unsigned>(std::min<int64_t>(row_blocks(rows.count), kSummedBlocks))
              : row_blocks(rows.count);
     const int chunks = fits ? static_cast<int>(blocks) : pass.chunks;
-    const Tensor sums = Tensor::empty({chunks, 2, C}, DType::f32, x.device());
+    Tensor sums = Tensor::empty({chunks, 2, C}, DType::f32, x.device());
     const StreamHandle stream = compute_stream();
     dispatch_held(C, [&](auto held) {
       if (!fits && !dx_data) return;

@@ -6,20 +6,20 @@
 namespace passband {
 
 namespace cpu {
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
-                        const Tensor& gamma, const Tensor& beta, double eps);
+void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, double eps);
 // dx may be undefined; `added`, like dx or undefined, is a gradient from elsewhere that dx is to
 // contain.
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& added, const Tensor& x, const Tensor& mean,
+void layer_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy,
+                         const Tensor& added, const Tensor& x, const Tensor& mean,
                          const Tensor& rstd, const Tensor& gamma);
 }  // namespace cpu
 
 namespace cuda {
-void layer_norm_forward(const Tensor& y, const Tensor& mean, const Tensor& rstd, const Tensor& x,
-                        const Tensor& gamma, const Tensor& beta, double eps);
-void layer_norm_backward(const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                         const Tensor& dy, const Tensor& added, const Tensor& x, const Tensor& mean,
+void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
+                        const Tensor& beta, double eps);
+void layer_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy,
+                         const Tensor& added, const Tensor& x, const Tensor& mean,
                          const Tensor& rstd, const Tensor& gamma);
 }  // namespace cuda
 

@@ -11,22 +11,22 @@
 
 namespace passband::cuda {
 
-bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+bool library_matmul(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
                     const ProductShape& shape);
 
 // y = gelu(h), h = x weight^T + bias, the GELU in its tanh form; h and bias may be undefined.
-bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
+bool library_linear_gelu(Tensor y, Tensor h, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, const ProductShape& shape);
 // dh = gelu'(h) * (dy weight), dbias = the sum of its rows (may be undefined), the GELU in its tanh
 // form.
-bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                           const Tensor& weight, const Tensor& h, const ProductShape& shape);
+bool library_gelu_gradient(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                           const Tensor& h, const ProductShape& shape);
 
-bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+bool library_conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                             const ConvGeometry& g);
-bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+bool library_conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                                    const ConvGeometry& g);
-bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+bool library_conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                                     const ConvGeometry& g);
 
 }  // namespace passband::cuda

@@ -13,7 +13,7 @@ Tensor compared(const char* op, const Tensor& a, const Tensor& b, Comparison com
   CHECK(a.dtype() == b.dtype(), op, ": element types differ: a is ", a, ", b is ", b);
   CHECK(a.device() == b.device(), op, ": devices differ: a is ", a, ", b is ", b);
   const Shape shape = broadcast_shape(op, a, b);
-  const Tensor mask = Tensor::empty(shape, DType::u8, a.device());
+  Tensor mask = Tensor::empty(shape, DType::u8, a.device());
   const Broadcast loops = broadcast_loops(shape, a.shape(), b.shape());
   DISPATCH(a.device(), compare, mask, a, b, loops, comparison);
   return mask;
@@ -67,7 +67,7 @@ struct Where {
   Shape shape;
 
   Tensor forward(const Tensor& a, const Tensor& b) const {
-    const Tensor y = Tensor::empty(shape, a.dtype(), a.device());
+    Tensor y = Tensor::empty(shape, a.dtype(), a.device());
     DISPATCH(y.device(), choose, y, mask, a, b, choice_loops(shape, mask, a, b));
     return y;
   }

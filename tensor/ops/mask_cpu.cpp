@@ -33,7 +33,7 @@ template <class T> void compare_elements(uint8_t* mask, const T* a, const T* b, 
 
 }  // namespace
 
-void compare(const Tensor& mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
+void compare(Tensor mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
              Comparison comparison) {
   dispatch_any(a.dtype(), [&]<class T>() {
     compare_elements(mask.data<uint8_t>(), a.data<T>(), b.data<T>(), mask.numel(), loops,
@@ -41,7 +41,7 @@ void compare(const Tensor& mask, const Tensor& a, const Tensor& b, const Broadca
   });
 }
 
-void choose(const Tensor& y, const Tensor& mask, const Tensor& a, const Tensor& b,
+void choose(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b,
             const ChoiceLoops& loops) {
   const auto last = static_cast<size_t>(loops.rank - 1);
   const int64_t step_mask = loops.mask[last], step_a = loops.a[last], step_b = loops.b[last];

@@ -39,7 +39,7 @@ Launch one_per_element(int64_t n) {
 
 }  // namespace
 
-void compare(const Tensor& mask, const Tensor& a, const Tensor& b, const Broadcast& by,
+void compare(Tensor mask, const Tensor& a, const Tensor& b, const Broadcast& by,
              Comparison comparison) {
   if (mask.numel() == 0) return;
   StridedLoops<2> loops;
@@ -51,8 +51,7 @@ void compare(const Tensor& mask, const Tensor& a, const Tensor& b, const Broadca
   });
 }
 
-void choose(const Tensor& y, const Tensor& mask, const Tensor& a, const Tensor& b,
-            const ChoiceLoops& by) {
+void choose(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b, const ChoiceLoops& by) {
   if (y.numel() == 0) return;
   StridedLoops<3> loops;
   for (size_t d = 0; d < static_cast<size_t>(by.rank); ++d)

@@ -31,17 +31,17 @@ struct ChoiceLoops : Broadcast {
 };
 
 namespace cpu {
-void compare(const Tensor& mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
+void compare(Tensor mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
              Comparison comparison);
 // y = a where the mask is not 0, else b; elements of any type.
-void choose(const Tensor& y, const Tensor& mask, const Tensor& a, const Tensor& b,
+void choose(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b,
             const ChoiceLoops& loops);
 }  // namespace cpu
 
 namespace cuda {
-void compare(const Tensor& mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
+void compare(Tensor mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
              Comparison comparison);
-void choose(const Tensor& y, const Tensor& mask, const Tensor& a, const Tensor& b,
+void choose(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b,
             const ChoiceLoops& loops);
 }  // namespace cuda
 

@@ -28,7 +28,7 @@ struct Matmul {
     result[-1] = shape.n;
     if (b.rank() == 2) shape.m *= a.shape().outer(-2);
     else shape.batch = a.shape().outer(-2);
-    const Tensor c = Tensor::empty(result, a.dtype(), a.device());
+    Tensor c = Tensor::empty(result, a.dtype(), a.device());
     DISPATCH(a.device(), matmul_forward, c, a, b, Epilogue{}, shape);
     return c;
   }
@@ -53,7 +53,7 @@ struct Linear {
 
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                  const Tensor& residual) const {
-    const Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape().with(-1, weight.size(0)), x.dtype(), x.device());
     const Epilogue epilogue{bias, residual};
     DISPATCH(x.device(), matmul_forward, y, x, weight, epilogue, linear_shape(x, weight));
     return y;

@@ -28,11 +28,12 @@ bool is_tall_transposed(const ProductShape& s) {
 }
 
 // An f32 product of our own, where one suits; false if oneDNN is to make it.
-bool matmul_own(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+bool matmul_own(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                 const ProductShape& s) {
-  const auto floats = [](const Tensor& x) { return x.defined() ? x.data<float>() : nullptr; };
-  float *pc = floats(c), *pa = floats(a), *pb = floats(b);
-  const TallProduct rows{s.m, s.n, s.k, s.transpose_b, floats(e.bias), floats(e.residual)};
+  float* pc = c.data<float>();
+  const float *pa = a.data<float>(), *pb = b.data<float>();
+  const TallProduct rows{
+      s.m, s.n, s.k, s.transpose_b, e.bias.data_or_null<float>(), e.residual.data_or_null<float>()};
   const bool bare = !e.bias.defined() && !e.residual.defined();
   if (s.batch == 1 && !s.transpose_a && split_product_pays(s.m, s.n, s.k) &&
       split_product(rows, pc, pa, pb))
@@ -53,10 +54,10 @@ bool matmul_own(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogu
 }
 
 // On CPUs without bf16 products: the same product of widened operands, rounded once.
-void matmul_widened(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+void matmul_widened(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
   const auto wide = [](const Tensor& x) { return x.defined() ? cast(x, DType::f32) : Tensor{}; };
-  const Tensor result = Tensor::empty(c.shape(), DType::f32);
+  Tensor result = Tensor::empty(c.shape(), DType::f32);
   matmul_onednn(result, wide(a), wide(b), {wide(e.bias), wide(e.residual)}, s);
   copy_(c, result);
 }
@@ -72,7 +73,7 @@ ConstMatrix eigen_matrix(const double* data, int64_t rows, int64_t columns, bool
 // Bands of all results of the batch in parallel, cut across the longer side: Eigen packs the other
 // operand anew for each, and the last stage of a network has few rows. Always the same bands: the
 // bits do not depend on the threads.
-void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+void matmul_f64(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                 const ProductShape& s) {
   constexpr int64_t kBand = 128;
   const bool by_rows = s.m >= s.n;
@@ -105,7 +106,7 @@ void matmul_f64(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogu
 }
 
 // An empty sum is zero: what is added alone.
-void fill_with_epilogue(const Tensor& c, const Epilogue& e) {
+void fill_with_epilogue(Tensor c, const Epilogue& e) {
   std::memset(c.raw(), 0, static_cast<size_t>(c.numel() * size_of(c.dtype())));
   if (e.bias.defined()) copy_(c, expand(e.bias, c.shape()));
   if (e.residual.defined()) add_(c, e.residual);
@@ -113,7 +114,7 @@ void fill_with_epilogue(const Tensor& c, const Epilogue& e) {
 
 }  // namespace
 
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
   if (c.numel() == 0) return;
   if (s.k == 0) fill_with_epilogue(c, e);

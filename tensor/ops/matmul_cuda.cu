@@ -9,8 +9,7 @@
 namespace passband::cuda {
 namespace {
 
-template <class T>
-ProductOutput<T> output(const Tensor& c, const Epilogue& e, const ProductShape& s) {
+template <class T> ProductOutput<T> output(Tensor& c, const Epilogue& e, const ProductShape& s) {
   ProductOutput<T> out;
   out.data = c.data<T>();
   out.stride = s.n;
@@ -22,7 +21,7 @@ ProductOutput<T> output(const Tensor& c, const Epilogue& e, const ProductShape& 
   return out;
 }
 
-template <class T, Major major_a, Major major_b> void multiply(const Tensor& c, const Tensor& a,
+template <class T, Major major_a, Major major_b> void multiply(Tensor c, const Tensor& a,
                                                                const Tensor& b, const Epilogue& e,
                                                                const ProductShape& s) {
   const auto left = major_a == Major::k ? matrix_operand<T, major_a>(a, s.m, s.k, s.batch)
@@ -32,7 +31,7 @@ template <class T, Major major_a, Major major_b> void multiply(const Tensor& c, 
   run_product(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
 }
 
-void native_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+void native_matmul(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                    const ProductShape& s) {
   dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
     if (s.transpose_a)
@@ -56,7 +55,7 @@ bool library_rounds_once(const Tensor& c, const Epilogue& e, const ProductShape&
 
 }  // namespace
 
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
   static KernelChoice choice;
   if (c.numel() == 0) return;

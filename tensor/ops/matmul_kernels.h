@@ -46,12 +46,12 @@ void check_linear(const char* op, const Tensor& x, const Tensor& weight, const T
 
 namespace cpu {
 // The operands' own shapes are not looked at.
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
                     const ProductShape& shape);
 }  // namespace cpu
 
 namespace cuda {
-void matmul_forward(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
                     const ProductShape& shape);
 }  // namespace cuda
 

@@ -6,7 +6,7 @@ namespace passband::cpu {
 
 // The product is cut into pieces by its shape alone, and so the order of every sum is the same on
 // any number of threads.
-void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
+void matmul_onednn(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
                    const ProductShape& shape);
 
 }  // namespace passband::cpu

@@ -159,8 +159,8 @@ const std::byte* at(const Tensor& x, int64_t element) {
   return static_cast<const std::byte*>(x.raw()) + element * size_of(x.dtype());
 }
 
-void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
-              const ProductShape& s, const Pieces& pieces) {
+void multiply(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e, const ProductShape& s,
+              const Pieces& pieces) {
   const Product product{s,
                         {s.m, s.k, s.transpose_a, a.dtype()},
                         {s.k, s.n, s.transpose_b, b.dtype()},
@@ -193,12 +193,12 @@ void multiply(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue&
 
 }  // namespace
 
-void matmul_onednn(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+void matmul_onednn(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                    const ProductShape& s) {
   const bool bare = !e.bias.defined() && !e.residual.defined();
   const Pieces pieces(s, bare || c.dtype() == DType::f32);
   if (pieces.parts() == 1) return multiply(c, a, b, e, s, pieces);
-  const Tensor parts = Tensor::empty({pieces.parts() * c.numel()}, DType::f32);
+  Tensor parts = Tensor::empty({pieces.parts() * c.numel()}, DType::f32);
   multiply(parts, a, b, {}, s, pieces);
   sum(c, parts, {1, pieces.parts(), c.numel()}, 1.0);
   if (e.bias.defined()) add_(c, expand(e.bias, c.shape()));

@@ -20,7 +20,7 @@ struct Mlp {
 
   Tensor forward(const Tensor& x, const Tensor& w1, const Tensor& b1, const Tensor& w2,
                  const Tensor& b2, const Tensor& residual) {
-    const Tensor hidden = Tensor::empty(x.shape().with(-1, w1.size(0)), x.dtype(), x.device());
+    Tensor hidden = Tensor::empty(x.shape().with(-1, w1.size(0)), x.dtype(), x.device());
     if (recorded) kept.memory = Tensor::empty_like(hidden);
     DISPATCH(x.device(), linear_gelu_forward, hidden, kept.memory, x, w1, b1, form);
     if (recorded) active.memory = hidden;

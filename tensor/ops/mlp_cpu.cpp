@@ -10,8 +10,7 @@ namespace passband::cpu {
 namespace {
 
 // y = gelu(h) and slope = gelu'(h); h may be one of them.
-template <class F>
-void apply(const Tensor& y, const Tensor& slope, const Tensor& h, const F& gelu) {
+template <class F> void apply(Tensor y, Tensor slope, const Tensor& h, const F& gelu) {
   dispatch_floating(h.dtype(), "mlp", [&]<class T>() {
     T *py = y.data<T>(), *ps = slope.data<T>();
     const T* ph = h.data<T>();
@@ -43,10 +42,9 @@ void write(float* to, const Run& values, int64_t count, bool past_caches) {
   });
 }
 
-template <class F> bool forward_on_matrix_unit(const Tensor& y, const Tensor& slope,
-                                               const Tensor& x, const Tensor& weight,
-                                               const Tensor& bias, const ProductShape& s,
-                                               const F& gelu) {
+template <class F> bool forward_on_matrix_unit(Tensor y, Tensor slope, const Tensor& x,
+                                               const Tensor& weight, const Tensor& bias,
+                                               const ProductShape& s, const F& gelu) {
   const float* offset = bias.defined() ? bias.data<float>() : nullptr;
   float *py = y.data<float>(), *ps = slope.defined() ? slope.data<float>() : nullptr;
   const bool past_caches = may_stream(py, s.m, s.n) && (!ps || may_stream(ps, s.m, s.n));
@@ -63,9 +61,9 @@ template <class F> bool forward_on_matrix_unit(const Tensor& y, const Tensor& sl
 }
 
 // dbias is summed over squares of rows first, which one thread has in its hands.
-bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                             const Tensor& weight, const Tensor& slope, const ProductShape& s) {
-  const Tensor totals = Tensor::empty({pieces_of(s.m, split::kSide), s.n});
+bool backward_on_matrix_unit(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                             const Tensor& slope, const ProductShape& s) {
+  Tensor totals = Tensor::empty({pieces_of(s.m, split::kSide), s.n});
   float *to = dh.data<float>(), *total = totals.data<float>();
   const float* by = slope.data<float>();
   const bool past_caches = may_stream(to, s.m, s.n);
@@ -88,8 +86,8 @@ bool backward_on_matrix_unit(const Tensor& dh, const Tensor& dbias, const Tensor
 
 }  // namespace
 
-void linear_gelu_forward(const Tensor& y, const Tensor& slope, const Tensor& x,
-                         const Tensor& weight, const Tensor& bias, GeluForm form) {
+void linear_gelu_forward(Tensor y, Tensor slope, const Tensor& x, const Tensor& weight,
+                         const Tensor& bias, GeluForm form) {
   const ProductShape s = linear_shape(x, weight);
   with_gelu(form, [&](auto gelu, auto) {
     if (on_matrix_unit(x, s) && forward_on_matrix_unit(y, slope, x, weight, bias, s, gelu)) return;
@@ -99,8 +97,8 @@ void linear_gelu_forward(const Tensor& y, const Tensor& slope, const Tensor& x,
   });
 }
 
-void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                          const Tensor& weight, const Tensor& slope, GeluForm) {
+void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                          const Tensor& slope, GeluForm) {
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (on_matrix_unit(dy, s) && backward_on_matrix_unit(dh, dbias, dy, weight, slope, s)) return;
   matmul_forward(dh, dy, weight, {}, s);

@@ -34,7 +34,7 @@ template <class Slope> struct SlopeTimesSum {
   template <class A> static __device__ A finish(A sum, A before) { return Slope{}(before, sum); }
 };
 
-template <class T, class Finish> ProductOutput<T, Finish> rows_of(const Tensor& y) {
+template <class T, class Finish> ProductOutput<T, Finish> rows_of(Tensor& y) {
   ProductOutput<T, Finish> out;
   out.data = y.data<T>();
   out.stride = y.size(-1);
@@ -46,9 +46,8 @@ template <class T> bool aligned_rows(int64_t width, std::initializer_list<const 
                              [=](const T* data) { return lines_are_aligned(data, width, width); });
 }
 
-template <class T, class Gelu> void native_forward(const Tensor& y, const Tensor& h,
-                                                   const Tensor& x, const Tensor& weight,
-                                                   const Tensor& bias) {
+template <class T, class Gelu>
+void native_forward(Tensor y, Tensor h, const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const ProductShape s = linear_shape(x, weight);
   auto out = rows_of<T, GeluOfSum<Gelu>>(y);
   out.kept_sum = h.defined() ? h.data<T>() : nullptr;
@@ -58,9 +57,8 @@ template <class T, class Gelu> void native_forward(const Tensor& y, const Tensor
               matrix_operand<T, Major::k>(weight, s.n, s.k), out, {s.m, s.n, s.k}, y.device());
 }
 
-template <class T, class Slope> void native_backward(const Tensor& dh, const Tensor& dbias,
-                                                     const Tensor& dy, const Tensor& weight,
-                                                     const Tensor& h) {
+template <class T, class Slope> void native_backward(Tensor dh, Tensor dbias, const Tensor& dy,
+                                                     const Tensor& weight, const Tensor& h) {
   const ProductShape s = linear_gradient_shape(dy, weight);
   auto out = rows_of<T, SlopeTimesSum<Slope>>(dh);
   out.residual = h.data<T>();
@@ -77,8 +75,8 @@ bool library_has_gelu(GeluForm form, DType dtype) {
   return form == GeluForm::tanh && dtype == DType::bf16;
 }
 
-bool library_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
-                     const Tensor& bias, GeluForm form) {
+bool library_forward(Tensor y, Tensor h, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     GeluForm form) {
   const ProductShape s = linear_shape(x, weight);
   if (library_has_gelu(form, y.dtype())) return library_linear_gelu(y, h, x, weight, bias, s);
   const Tensor& sums = h.defined() ? h : y;
@@ -87,7 +85,7 @@ bool library_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Te
   return true;
 }
 
-bool library_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, const Tensor& weight,
+bool library_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
                       const Tensor& h, GeluForm form) {
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (library_has_gelu(form, dh.dtype())) return library_gelu_gradient(dh, dbias, dy, weight, h, s);
@@ -99,7 +97,7 @@ bool library_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy, c
 
 }  // namespace
 
-void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
+void linear_gelu_forward(Tensor y, Tensor h, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, GeluForm form) {
   static KernelChoice choice;
   if (y.numel() == 0) return;
@@ -116,8 +114,8 @@ void linear_gelu_forward(const Tensor& y, const Tensor& h, const Tensor& x, cons
              native, [&] { return s.k > 0 && library_forward(y, h, x, weight, bias, form); });
 }
 
-void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                          const Tensor& weight, const Tensor& h, GeluForm form) {
+void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                          const Tensor& h, GeluForm form) {
   static KernelChoice choice;
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (dh.numel() == 0) {

@@ -17,19 +17,19 @@ namespace cpu {
 // be undefined. `kept` (rows, out), undefined where nobody needs it, is for linear_gelu_backward of
 // the same backend: h on a GPU, which is quick at the slope, gelu'(h) on the CPU, which gets it at
 // half the price beside gelu(h).
-void linear_gelu_forward(const Tensor& y, const Tensor& kept, const Tensor& x, const Tensor& weight,
+void linear_gelu_forward(Tensor y, Tensor kept, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, GeluForm form);
 // dh = gelu'(h) * (dy weight), dbias = the sum of its rows: dy (rows, out), weight (out, in), dh
 // and kept (rows, in).
-void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                          const Tensor& weight, const Tensor& kept, GeluForm form);
+void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                          const Tensor& kept, GeluForm form);
 }  // namespace cpu
 
 namespace cuda {
-void linear_gelu_forward(const Tensor& y, const Tensor& kept, const Tensor& x, const Tensor& weight,
+void linear_gelu_forward(Tensor y, Tensor kept, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, GeluForm form);
-void linear_gelu_backward(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                          const Tensor& weight, const Tensor& kept, GeluForm form);
+void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                          const Tensor& kept, GeluForm form);
 }  // namespace cuda
 
 }  // namespace passband

@@ -15,9 +15,9 @@ struct BatchNormOptions {
 // when given, then relu when asked: one pass over memory for statistics, one for the result.
 // `running_mean` and `running_var` (unbiased) are updated in place when training, where they may be
 // undefined, and read when not.
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor& running_mean, const Tensor& running_var,
-                  const BatchNormOptions& options = {}, const Tensor& residual = {});
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tensor running_mean,
+                  Tensor running_var, const BatchNormOptions& options = {},
+                  const Tensor& residual = {});
 
 // Over the last dimension.
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-6);

@@ -161,12 +161,13 @@ template <class T, class A = Accumulate<T>> struct NormBlock {
   const A* mean = nullptr;
   const A* scale = nullptr;
   const A* beta = nullptr;
-  uint16_t* bits = nullptr;
-  bool stream = false;  // the result bypasses the caches
+  const uint16_t* bits = nullptr;  // of a forward pass, for its gradient
+  uint16_t* kept_bits = nullptr;   // to write
+  bool stream = false;             // the result bypasses the caches
   int64_t rows = 0;
   int64_t columns = 0;
 
-  // dy behind the relu.
+  // dy before the relu.
   template <Gate gate> Vec<A> gradient(int64_t r, int64_t c, int count) const {
     const Vec<A> g = load(dy + r * columns + c, count);
     if constexpr (gate == Gate::open) return g;
@@ -177,7 +178,7 @@ template <class T, class A = Accumulate<T>> struct NormBlock {
   }
 };
 
-// y = norm(x) [+ residual], then relu when asked, keeping the signs when `bits` is given. NaN
+// y = norm(x) [+ residual], then relu when asked, keeping the signs in `kept_bits` when given. NaN
 // passes through.
 template <bool relu, class T, class A = Accumulate<T>>
 void normalise_block(T* y, const NormBlock<T>& b, const T* residual) {
@@ -186,7 +187,8 @@ void normalise_block(T* y, const NormBlock<T>& b, const T* residual) {
       const int64_t at = r * b.columns + c;
       Vec<A> v = normalised<A>(load(b.x + at, count), b.mean, b.scale, b.beta, c, count);
       if (residual) v += load(residual + at, count);
-      if (relu && b.bits) b.bits[r * bit_words<A>(b.columns) + c / kLanes<A>] = positive_bits<A>(v);
+      if (relu && b.kept_bits)
+        b.kept_bits[r * bit_words<A>(b.columns) + c / kLanes<A>] = positive_bits<A>(v);
       if (relu) v = v < Vec<A>{} ? Vec<A>{} : v;
       if (b.stream) stream(y + at, v);
       else store(y + at, v, count);

@@ -40,16 +40,16 @@ void check_extras(const char* op, const Tensor& values, const StepExtras& extras
   check_rates(op, values.device(), extras.rates);
 }
 
-void bump_versions(std::initializer_list<Tensor> changed, const StepExtras& extras) {
-  for (const Tensor& tensor : changed) tensor.bump_version();
+void bump_versions(std::vector<Tensor> changed, StepExtras& extras) {
+  for (Tensor& tensor : changed) tensor.bump_version();
   if (extras.average) extras.average.bump_version();
   if (extras.half) extras.half.bump_version();
 }
 
 }  // namespace
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
-              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
+void sgd_step(Tensor values, Tensor momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options, StepExtras extras) {
   check_flat("sgd_step", values, momentum, "the momentum");
   check_flat("sgd_step", values, gradients, "the gradient");
   check_mask("sgd_step", values, decay_mask);
@@ -58,9 +58,8 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
   bump_versions({values, momentum}, extras);
 }
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
-                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
-                const StepExtras& extras) {
+void adamw_step(Tensor values, Tensor first, Tensor second, const Tensor& gradients,
+                const Tensor& decay_mask, const AdamwOptions& options, StepExtras extras) {
   check_flat("adamw_step", values, first, "the first moment");
   check_flat("adamw_step", values, second, "the second moment");
   check_flat("adamw_step", values, gradients, "the gradient");
@@ -72,7 +71,7 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
   bump_versions({values, first, second}, extras);
 }
 
-void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates) {
+void average_step(Tensor average, const Tensor& values, double decay, const Tensor& rates) {
   check_flat("average_step", average, values, "the values");
   check_rates("average_step", values.device(), rates);
   CHECK(decay >= 0 && decay <= 1, "average_step: decay must be in [0, 1], got ", decay);
@@ -82,18 +81,18 @@ void average_step(const Tensor& average, const Tensor& values, double decay, con
 
 Tensor empty_rates(Device device) { return Tensor::empty({kRates}, DType::f64, device); }
 
-void set_rates(const Tensor& rates, const SgdOptions& options, double average_decay) {
+void set_rates(Tensor rates, const SgdOptions& options, double average_decay) {
   DISPATCH(rates.device(), set_rates, rates, rates_of(options, average_decay));
 }
 
-void set_rates(const Tensor& rates, const AdamwOptions& options, double average_decay) {
+void set_rates(Tensor rates, const AdamwOptions& options, double average_decay) {
   CHECK(options.step >= 1, "adamw_step: step counts from 1, got ", options.step);
   DISPATCH(rates.device(), set_rates, rates, rates_of(options, average_decay));
 }
 
 Tensor clip_scale(const Tensor& gradients, double most) {
   CHECK(most > 0, "clip_scale: the largest norm must be positive, got ", most);
-  const Tensor scale = Tensor::empty({2}, DType::f64, gradients.device());
+  Tensor scale = Tensor::empty({2}, DType::f64, gradients.device());
   DISPATCH(gradients.device(), clip_scale, scale, gradients, most);
   return scale;
 }

@@ -27,8 +27,8 @@ struct SgdOptions {
 
 // g = scale * gradient + weight_decay * w;  m = momentum * m + g;  w -= lr * (nesterov ? g +
 // momentum * m : m)
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
-              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras = {});
+void sgd_step(Tensor values, Tensor momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options, StepExtras extras = {});
 
 struct AdamwOptions {
   double lr = 1e-3;
@@ -39,19 +39,17 @@ struct AdamwOptions {
   double gradient_scale = 1;
 };
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
-                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
-                const StepExtras& extras = {});
+void adamw_step(Tensor values, Tensor first, Tensor second, const Tensor& gradients,
+                const Tensor& decay_mask, const AdamwOptions& options, StepExtras extras = {});
 
 // average = decay * average + (1 - decay) * values; with `rates`, by the decay that they hold.
-void average_step(const Tensor& average, const Tensor& values, double decay,
-                  const Tensor& rates = {});
+void average_step(Tensor average, const Tensor& values, double decay, const Tensor& rates = {});
 
 // The numbers of an update that change from step to step, as f64 [4] on a device.
 Tensor empty_rates(Device device);
 // Sets them for the work given to the device from now on, without waiting for it.
-void set_rates(const Tensor& rates, const SgdOptions& options, double average_decay = 0);
-void set_rates(const Tensor& rates, const AdamwOptions& options, double average_decay = 0);
+void set_rates(Tensor rates, const SgdOptions& options, double average_decay = 0);
+void set_rates(Tensor rates, const AdamwOptions& options, double average_decay = 0);
 
 // f64 [2] where the gradients live: their Euclidean norm, summed in f64 in a fixed order, and what
 // scales them to at most `most`, min(1, most / (norm + 1e-6)) as in PyTorch's clip_grad_norm_. Does

@@ -14,7 +14,7 @@ template <class F> void dispatch_parameters(const Tensor& values, const char* op
   throw Error(concat_text(op, ": parameters are f32 or f64, not ", values.describe()));
 }
 
-double scale_of(double gradient_scale, const StepExtras& extras) {
+double scale_of(double gradient_scale, StepExtras extras) {
   return extras.scale ? gradient_scale * extras.scale.data<double>()[1] : gradient_scale;
 }
 
@@ -27,13 +27,13 @@ StepRates chosen_rates(const Tensor& rates, const StepRates& of_options) {
 // w = update(i, scaled gradient, mask) for all i, then what else a step does, while a piece is in
 // the cache.
 template <class T, class F>
-void update_values(const Tensor& values, const Tensor& gradients, const Tensor& decay_mask,
-                   double scale, const StepExtras& extras, double averaging, const F& update) {
+void update_values(Tensor values, const Tensor& gradients, const Tensor& decay_mask, double scale,
+                   StepExtras extras, double averaging, const F& update) {
   T* w = values.data<T>();
   const T* g = gradients.data<T>();
   const float* mask = decay_mask.data<float>();
-  T* average = extras.average ? extras.average.data<T>() : nullptr;
-  bf16* half = extras.half ? extras.half.data<bf16>() : nullptr;
+  T* average = extras.average.data_or_null<T>();
+  bf16* half = extras.half.data_or_null<bf16>();
   const T factor = static_cast<T>(scale), rate = static_cast<T>(averaging);
   constexpr int64_t kPiece = 2048;
   const int64_t n = values.numel(), pieces = (n + kPiece - 1) / kPiece;
@@ -57,8 +57,8 @@ void update_values(const Tensor& values, const Tensor& gradients, const Tensor& 
 
 }  // namespace
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
-              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
+void sgd_step(Tensor values, Tensor momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options, StepExtras extras) {
   dispatch_parameters(values, "sgd_step", [&]<class T>() {
     const StepRates rates = chosen_rates(extras.rates, rates_of(options, extras.average_decay));
     SgdRule<T> rule(options);
@@ -71,9 +71,8 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
   });
 }
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
-                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
-                const StepExtras& extras) {
+void adamw_step(Tensor values, Tensor first, Tensor second, const Tensor& gradients,
+                const Tensor& decay_mask, const AdamwOptions& options, StepExtras extras) {
   dispatch_parameters(values, "adamw_step", [&]<class T>() {
     const StepRates rates = chosen_rates(extras.rates, rates_of(options, extras.average_decay));
     AdamwRule<T> rule(options);
@@ -86,7 +85,7 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
   });
 }
 
-void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates) {
+void average_step(Tensor average, const Tensor& values, double decay, const Tensor& rates) {
   dispatch_parameters(values, "average_step", [&]<class T>() {
     const T rate = static_cast<T>(rates ? rates.data<double>()[3] : 1 - decay);
     map_elements(
@@ -95,7 +94,7 @@ void average_step(const Tensor& average, const Tensor& values, double decay, con
   });
 }
 
-void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
+void clip_scale(Tensor scale, const Tensor& gradients, double most) {
   double total = 0;
   dispatch_parameters(gradients, "clip_scale", [&]<class T>() {
     const T* x = gradients.data<T>();
@@ -114,7 +113,7 @@ void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
   scale.data<double>()[1] = clipping_scale(std::sqrt(total), most);
 }
 
-void set_rates(const Tensor& rates, const StepRates& values) {
+void set_rates(Tensor rates, const StepRates& values) {
   double* r = rates.data<double>();
   r[0] = values.rate, r[1] = values.correction, r[2] = values.shrink, r[3] = values.averaging;
 }

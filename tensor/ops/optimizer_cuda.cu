@@ -80,7 +80,7 @@ template <class T, class Rule> __global__ void __launch_bounds__(kThreads)
 
 template <class T, class Rule, class Options>
 void launch_step(StepMemory<T, Rule::kStates> memory, int64_t n, Rule rule, const Options& options,
-                 const StepExtras& extras) {
+                 StepExtras extras) {
   if (n == 0) return;
   constexpr int kWidth = kPackWidth<T>;
   const StepRates rates = rates_of(options, extras.average_decay);
@@ -146,8 +146,8 @@ template <class F> void dispatch_parameters(const Tensor& values, const char* op
 
 }  // namespace
 
-void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradients,
-              const Tensor& decay_mask, const SgdOptions& options, const StepExtras& extras) {
+void sgd_step(Tensor values, Tensor momentum, const Tensor& gradients, const Tensor& decay_mask,
+              const SgdOptions& options, StepExtras extras) {
   dispatch_parameters(values, "sgd_step", [&]<class T>() {
     launch_step<T>(
         {values.data<T>(), {momentum.data<T>()}, gradients.data<T>(), decay_mask.data<float>()},
@@ -155,9 +155,8 @@ void sgd_step(const Tensor& values, const Tensor& momentum, const Tensor& gradie
   });
 }
 
-void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
-                const Tensor& gradients, const Tensor& decay_mask, const AdamwOptions& options,
-                const StepExtras& extras) {
+void adamw_step(Tensor values, Tensor first, Tensor second, const Tensor& gradients,
+                const Tensor& decay_mask, const AdamwOptions& options, StepExtras extras) {
   dispatch_parameters(values, "adamw_step", [&]<class T>() {
     launch_step<T>({values.data<T>(),
                     {first.data<T>(), second.data<T>()},
@@ -167,7 +166,7 @@ void adamw_step(const Tensor& values, const Tensor& first, const Tensor& second,
   });
 }
 
-void average_step(const Tensor& average, const Tensor& values, double decay, const Tensor& rates) {
+void average_step(Tensor average, const Tensor& values, double decay, const Tensor& rates) {
   if (values.numel() == 0) return;
   dispatch_parameters(values, "average_step", [&]<class T>() {
     launch({.grid = blocks_for(values.numel(), kThreads),
@@ -178,9 +177,9 @@ void average_step(const Tensor& average, const Tensor& values, double decay, con
   });
 }
 
-void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
+void clip_scale(Tensor scale, const Tensor& gradients, double most) {
   const int64_t n = gradients.numel(), chunks = (n + kChunk - 1) / kChunk;
-  const Tensor sums = Tensor::empty({chunks}, DType::f64, gradients.device());
+  Tensor sums = Tensor::empty({chunks}, DType::f64, gradients.device());
   dispatch_parameters(gradients, "clip_scale", [&]<class T>() {
     if (n > 0)
       launch({.grid = blocks_for(chunks, 1), .block = kThreads, .stream = compute_stream()},
@@ -190,7 +189,7 @@ void clip_scale(const Tensor& scale, const Tensor& gradients, double most) {
   });
 }
 
-void set_rates(const Tensor& rates, const StepRates& values) {
+void set_rates(Tensor rates, const StepRates& values) {
   launch({.grid = 1, .block = 1, .stream = compute_stream()}, rates_kernel,
          static_cast<StepRates*>(rates.raw()), values);
 }

@@ -120,26 +120,26 @@ Tensor minimum(const Tensor& a, const Tensor& b) {
 Tensor add(const Tensor& a, double c) { return apply(AddNumber{c}, a); }
 Tensor mul(const Tensor& a, double c) { return apply(MulNumber{c}, a); }
 
-void add_(const Tensor& y, const Tensor& x) { add_scaled_(y, x, 1.0); }
+void add_(Tensor y, const Tensor& x) { add_scaled_(y, x, 1.0); }
 
-void add_scaled_(const Tensor& y, const Tensor& x, double a) {
+void add_scaled_(Tensor y, const Tensor& x, double a) {
   check_in_place("add_", y, x);
   CHECK(y.dtype() == x.dtype(), "add_: element types differ: y is ", y, ", x is ", x);
   DISPATCH(y.device(), zip, y, y, x, fn::AddScaled{a});
   y.bump_version();
 }
 
-void scale_(const Tensor& y, double a) {
+void scale_(Tensor y, double a) {
   DISPATCH(y.device(), map, y, y, fn::MulScalar{a});
   y.bump_version();
 }
 
-void fill_(const Tensor& y, double value) {
+void fill_(Tensor y, double value) {
   DISPATCH(y.device(), map, y, y, fn::Fill{value});
   y.bump_version();
 }
 
-void copy_(const Tensor& y, const Tensor& x) {
+void copy_(Tensor y, const Tensor& x) {
   const Tensor source = x.to(y.device());
   check_in_place("copy_", y, source);
   DISPATCH(y.device(), convert, y, source);

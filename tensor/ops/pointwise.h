@@ -55,8 +55,8 @@ Tensor clamp(const Tensor& x, double low, double high);  // dx = dy where low < 
 
 // In-place, outside graphs; bump the version of y. Shapes equal; `copy_` converts the element type
 // and takes x from any device.
-void add_scaled_(const Tensor& y, const Tensor& x, double a);  // y += a * x
-void scale_(const Tensor& y, double a);                        // y *= a
-void copy_(const Tensor& y, const Tensor& x);
+void add_scaled_(Tensor y, const Tensor& x, double a);  // y += a * x
+void scale_(Tensor y, double a);                        // y *= a
+void copy_(Tensor y, const Tensor& x);
 
 }  // namespace passband

@@ -40,20 +40,21 @@ void zip_rows(T* y, const T* a, const T* b, int64_t n, const Broadcast& loops, c
 
 }  // namespace
 
-template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
-                                      const Broadcast& loops, const F& f) {
+template <class F>
+void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f) {
   const auto last = static_cast<size_t>(loops.rank - 1);
   dispatch_floating(y.dtype(), "pointwise", [&]<class T>() {
-    T *to = y.data<T>(), *left = a.data<T>(), *right = b.data<T>();
+    T* to = y.data<T>();
+    const T *left = a.data<T>(), *right = b.data<T>();
     if (loops.a[last] == 0) return zip_rows<false, true, T>(to, left, right, y.numel(), loops, f);
     if (loops.b[last] == 0) return zip_rows<true, false, T>(to, left, right, y.numel(), loops, f);
     zip_rows<true, true, T>(to, left, right, y.numel(), loops, f);
   });
 }
 
-#define INSTANTIATE_BROADCAST_ZIP(F)                                              \
-  template void broadcast_zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, \
-                                     const Broadcast&, const fn::F&);
+#define INSTANTIATE_BROADCAST_ZIP(F)                                                         \
+  template void broadcast_zip<fn::F>(Tensor, const Tensor&, const Tensor&, const Broadcast&, \
+                                     const fn::F&);
 
 INSTANTIATE_BROADCAST_ZIP(Add)
 INSTANTIATE_BROADCAST_ZIP(Sub)

@@ -49,9 +49,8 @@ template <int Width, class T, class F> __global__ void __launch_bounds__(kThread
   }
 }
 
-template <int Width, class T, class F> void launch_broadcast(const Tensor& y, const Tensor& a,
-                                                             const Tensor& b, const Broadcast& by,
-                                                             const F& f) {
+template <int Width, class T, class F>
+void launch_broadcast(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& by, const F& f) {
   StridedLoops<2> loops;
   for (int d = 0; d < by.rank; ++d) {
     const auto at = static_cast<size_t>(d);
@@ -67,8 +66,8 @@ template <int Width, class T, class F> void launch_broadcast(const Tensor& y, co
 
 }  // namespace
 
-template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
-                                      const Broadcast& by, const F& f) {
+template <class F>
+void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& by, const F& f) {
   if (y.numel() == 0) return;
   dispatch_floating(y.dtype(), "pointwise", [&]<class T>() {
     constexpr int kWidth = kPackWidth<T>;
@@ -81,9 +80,9 @@ template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Te
   });
 }
 
-#define INSTANTIATE_BROADCAST_ZIP(F)                                              \
-  template void broadcast_zip<fn::F>(const Tensor&, const Tensor&, const Tensor&, \
-                                     const Broadcast&, const fn::F&);
+#define INSTANTIATE_BROADCAST_ZIP(F)                                                         \
+  template void broadcast_zip<fn::F>(Tensor, const Tensor&, const Tensor&, const Broadcast&, \
+                                     const fn::F&);
 
 INSTANTIATE_BROADCAST_ZIP(Add)
 INSTANTIATE_BROADCAST_ZIP(Sub)

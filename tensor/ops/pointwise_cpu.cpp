@@ -4,13 +4,13 @@
 
 namespace passband::cpu {
 
-template <class F> void map(const Tensor& y, const Tensor& x, const F& f) {
+template <class F> void map(Tensor y, const Tensor& x, const F& f) {
   dispatch_floating(x.dtype(), "pointwise", [&]<class T>() {
     map_elements(x.numel(), f, y.data<T>(), static_cast<const T*>(x.data<T>()));
   });
 }
 
-template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f) {
+template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f) {
   dispatch_floating(a.dtype(), "pointwise", [&]<class T>() {
     map_elements(a.numel(), f, y.data<T>(), static_cast<const T*>(a.data<T>()),
                  static_cast<const T*>(b.data<T>()));
@@ -19,7 +19,7 @@ template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, c
 
 namespace {
 
-template <class To, class From> void convert_elements(const Tensor& y, const Tensor& x) {
+template <class To, class From> void convert_elements(Tensor y, const Tensor& x) {
   To* to = y.data<To>();
   const From* from = x.data<From>();
   parallel_for(x.numel(), kGrain, [=](int64_t begin, int64_t end) {
@@ -33,7 +33,7 @@ template <class To, class From> void convert_elements(const Tensor& y, const Ten
   });
 }
 
-template <class To> void convert_to(const Tensor& y, const Tensor& x) {
+template <class To> void convert_to(Tensor y, const Tensor& x) {
   switch (x.dtype()) {
     case DType::f32: return convert_elements<To, float>(y, x);
     case DType::bf16: return convert_elements<To, bf16>(y, x);
@@ -45,7 +45,7 @@ template <class To> void convert_to(const Tensor& y, const Tensor& x) {
 
 }  // namespace
 
-void convert(const Tensor& y, const Tensor& x) {
+void convert(Tensor y, const Tensor& x) {
   switch (y.dtype()) {
     case DType::f32: return convert_to<float>(y, x);
     case DType::bf16: return convert_to<bf16>(y, x);
@@ -55,9 +55,8 @@ void convert(const Tensor& y, const Tensor& x) {
   }
 }
 
-#define INSTANTIATE_MAP(F) template void map(const Tensor&, const Tensor&, const fn::F&);
-#define INSTANTIATE_ZIP(F) \
-  template void zip(const Tensor&, const Tensor&, const Tensor&, const fn::F&);
+#define INSTANTIATE_MAP(F) template void map(Tensor, const Tensor&, const fn::F&);
+#define INSTANTIATE_ZIP(F) template void zip(Tensor, const Tensor&, const Tensor&, const fn::F&);
 #define INSTANTIATE_FUNCTION(F) INSTANTIATE_MAP(F) INSTANTIATE_ZIP(Backward<fn::F>)
 
 PASSBAND_FUNCTIONS(INSTANTIATE_FUNCTION)

@@ -62,14 +62,14 @@ void evaluate_elements(int64_t n, const F& f, T* y, const X*... x) {
 
 }  // namespace
 
-template <class F> void map(const Tensor& y, const Tensor& x, const F& f) {
+template <class F> void map(Tensor y, const Tensor& x, const F& f) {
   dispatch_floating(x.dtype(), "pointwise", [&]<class T>() {
     evaluate_elements<T, F, T>(x.numel(), f, y.data<T>(), x.data<T>());
   });
 }
 
 // A constant has no operand to read.
-template <> void map(const Tensor& y, const Tensor&, const fn::Fill& f) {
+template <> void map(Tensor y, const Tensor&, const fn::Fill& f) {
   dispatch_floating(y.dtype(), "pointwise", [&]<class T>() {
     const T value = static_cast<T>(f.c);
     uint64_t pattern = 0;
@@ -78,7 +78,7 @@ template <> void map(const Tensor& y, const Tensor&, const fn::Fill& f) {
   });
 }
 
-template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f) {
+template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f) {
   dispatch_floating(a.dtype(), "pointwise", [&]<class T>() {
     evaluate_elements<T, F, T, T>(a.numel(), f, y.data<T>(), a.data<T>(), b.data<T>());
   });
@@ -110,7 +110,7 @@ template <class To, class From> __global__ void __launch_bounds__(kThreads)
   for (int64_t i = first; i < min(first + kWidth, n); ++i) y[i] = converted<To>(x[i]);
 }
 
-template <class To, class From> void convert_elements(const Tensor& y, const Tensor& x) {
+template <class To, class From> void convert_elements(Tensor y, const Tensor& x) {
   constexpr int kWidth = kCommonWidth<To, From>;
   if (x.numel() == 0) return;
   const bool aligned =
@@ -121,7 +121,7 @@ template <class To, class From> void convert_elements(const Tensor& y, const Ten
          convert_kernel<To, From>, y.data<To>(), x.data<From>(), x.numel(), aligned);
 }
 
-template <class To> void convert_to(const Tensor& y, const Tensor& x) {
+template <class To> void convert_to(Tensor y, const Tensor& x) {
   switch (x.dtype()) {
     case DType::f32: return convert_elements<To, float>(y, x);
     case DType::bf16: return convert_elements<To, bf16>(y, x);
@@ -133,7 +133,7 @@ template <class To> void convert_to(const Tensor& y, const Tensor& x) {
 
 }  // namespace
 
-void convert(const Tensor& y, const Tensor& x) {
+void convert(Tensor y, const Tensor& x) {
   switch (y.dtype()) {
     case DType::f32: return convert_to<float>(y, x);
     case DType::bf16: return convert_to<bf16>(y, x);
@@ -143,9 +143,8 @@ void convert(const Tensor& y, const Tensor& x) {
   }
 }
 
-#define INSTANTIATE_MAP(F) template void map(const Tensor&, const Tensor&, const fn::F&);
-#define INSTANTIATE_ZIP(F) \
-  template void zip(const Tensor&, const Tensor&, const Tensor&, const fn::F&);
+#define INSTANTIATE_MAP(F) template void map(Tensor, const Tensor&, const fn::F&);
+#define INSTANTIATE_ZIP(F) template void zip(Tensor, const Tensor&, const Tensor&, const fn::F&);
 #define INSTANTIATE_FUNCTION(F) INSTANTIATE_MAP(F) INSTANTIATE_ZIP(Backward<fn::F>)
 
 PASSBAND_FUNCTIONS(INSTANTIATE_FUNCTION)

@@ -10,20 +10,20 @@ namespace passband {
 
 namespace cpu {
 // y = f(x), and y = f(a, b) for equal shapes. y may be one of the operands.
-template <class F> void map(const Tensor& y, const Tensor& x, const F& f);
-template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f);
+template <class F> void map(Tensor y, const Tensor& x, const F& f);
+template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f);
 // y = f(a, b) with a and b read as `loops` says.
-template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
-                                      const Broadcast& loops, const F& f);
-void convert(const Tensor& y, const Tensor& x);  // any element type to any other
+template <class F>
+void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f);
+void convert(Tensor y, const Tensor& x);  // any element type to any other
 }  // namespace cpu
 
 namespace cuda {
-template <class F> void map(const Tensor& y, const Tensor& x, const F& f);
-template <class F> void zip(const Tensor& y, const Tensor& a, const Tensor& b, const F& f);
-template <class F> void broadcast_zip(const Tensor& y, const Tensor& a, const Tensor& b,
-                                      const Broadcast& loops, const F& f);
-void convert(const Tensor& y, const Tensor& x);
+template <class F> void map(Tensor y, const Tensor& x, const F& f);
+template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f);
+template <class F>
+void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f);
+void convert(Tensor y, const Tensor& x);
 }  // namespace cuda
 
 // A new tensor f(x).

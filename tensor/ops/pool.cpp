@@ -56,7 +56,7 @@ struct MaxGather {
   PoolOptions options;
 
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(indices.memory.shape(), x.dtype(), x.device());
+    Tensor y = Tensor::empty(indices.memory.shape(), x.dtype(), x.device());
     DISPATCH(x.device(), max_pool_gather, y, x, indices.memory);
     return y;
   }
@@ -76,7 +76,7 @@ struct MaxScatter {
   Shape input;
 
   Tensor forward(const Tensor& dy) const {
-    const Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
+    Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
     DISPATCH(dy.device(), max_pool_scatter, dx, dy, indices.memory, options);
     return dx;
   }
@@ -100,7 +100,7 @@ struct MaxPool {
   Buffer indices = {};
 
   Tensor forward(const Tensor& x) {
-    const Tensor y = Tensor::empty(output_shape(x.shape(), options), x.dtype(), x.device());
+    Tensor y = Tensor::empty(output_shape(x.shape(), options), x.dtype(), x.device());
     indices.memory = Tensor::empty(y.shape(), DType::i32, x.device());
     DISPATCH(x.device(), max_pool_forward, y, indices.memory, x, options);
     return y;
@@ -121,7 +121,7 @@ struct AvgPoolAdjoint {
   Shape input;
 
   Tensor forward(const Tensor& dy) const {
-    const Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
+    Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
     DISPATCH(dy.device(), avg_pool_backward, dx, dy, options);
     return dx;
   }
@@ -134,7 +134,7 @@ struct AvgPool {
   PoolOptions options;
 
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(output_shape(x.shape(), options), x.dtype(), x.device());
+    Tensor y = Tensor::empty(output_shape(x.shape(), options), x.dtype(), x.device());
     DISPATCH(x.device(), avg_pool_forward, y, x, options);
     return y;
   }
@@ -149,7 +149,7 @@ struct GlobalAvgPool {
   static constexpr auto saves = Save::none;
 
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty({x.size(0), x.size(3)}, x.dtype(), x.device());
+    Tensor y = Tensor::empty({x.size(0), x.size(3)}, x.dtype(), x.device());
     DISPATCH(x.device(), global_avg_pool_forward, y, x);
     return y;
   }

@@ -187,8 +187,7 @@ void global_forward(int64_t n, int64_t h, int64_t w, int64_t channels, const T* 
 
 }  // namespace
 
-void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
-                      const PoolOptions& options) {
+void max_pool_forward(Tensor y, Tensor indices, const Tensor& x, const PoolOptions& options) {
   CHECK(x.size(1) * x.size(2) <= std::numeric_limits<int32_t>::max(), "max_pool2d: ", x,
         " has too many pixels");
   dispatch_floating(x.dtype(), "max_pool2d", [&]<class T>() {
@@ -197,7 +196,7 @@ void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
   });
 }
 
-void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
+void max_pool_gather(Tensor y, const Tensor& x, const Tensor& indices) {
   const int64_t channels = x.size(3), pixels = x.size(1) * x.size(2),
                 outputs = y.size(1) * y.size(2);
   dispatch_floating(x.dtype(), "max_pool2d", [&]<class T>() {
@@ -213,7 +212,7 @@ void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
   });
 }
 
-void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
+void max_pool_scatter(Tensor dx, const Tensor& dy, const Tensor& indices,
                       const PoolOptions& options) {
   dispatch_floating(dy.dtype(), "max_pool2d", [&]<class T>() {
     max_scatter(PoolGeometry(dx.shape(), dy.shape(), options), dy.data<T>(),
@@ -221,19 +220,19 @@ void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
   });
 }
 
-void avg_pool_forward(const Tensor& y, const Tensor& x, const PoolOptions& options) {
+void avg_pool_forward(Tensor y, const Tensor& x, const PoolOptions& options) {
   dispatch_floating(x.dtype(), "avg_pool2d", [&]<class T>() {
     avg_forward(PoolGeometry(x.shape(), y.shape(), options), x.data<T>(), y.data<T>());
   });
 }
 
-void avg_pool_backward(const Tensor& dx, const Tensor& dy, const PoolOptions& options) {
+void avg_pool_backward(Tensor dx, const Tensor& dy, const PoolOptions& options) {
   dispatch_floating(dy.dtype(), "avg_pool2d", [&]<class T>() {
     avg_backward(PoolGeometry(dx.shape(), dy.shape(), options), dy.data<T>(), dx.data<T>());
   });
 }
 
-void global_avg_pool_forward(const Tensor& y, const Tensor& x) {
+void global_avg_pool_forward(Tensor y, const Tensor& x) {
   dispatch_floating(x.dtype(), "global_avg_pool", [&]<class T>() {
     global_forward(x.size(0), x.size(1), x.size(2), x.size(3), x.data<T>(), y.data<T>());
   });

@@ -275,8 +275,7 @@ Launch pixel_launch(const Shape& shape) {
 
 }  // namespace
 
-void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
-                      const PoolOptions& options) {
+void max_pool_forward(Tensor y, Tensor indices, const Tensor& x, const PoolOptions& options) {
   if (y.numel() == 0) return;
   dispatch_f32_bf16(x.dtype(), "max_pool2d", [&]<class T>() {
     int32_t* const index = indices.data<int32_t>();
@@ -286,7 +285,7 @@ void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
   });
 }
 
-void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
+void max_pool_gather(Tensor y, const Tensor& x, const Tensor& indices) {
   if (y.numel() == 0) return;
   dispatch_f32_bf16(x.dtype(), "max_pool2d", [&]<class T>() {
     const int32_t* const index = indices.data<int32_t>();
@@ -296,7 +295,7 @@ void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices) {
   });
 }
 
-void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
+void max_pool_scatter(Tensor dx, const Tensor& dy, const Tensor& indices,
                       const PoolOptions& options) {
   if (dx.numel() == 0) return;
   dispatch_f32_bf16(dy.dtype(), "max_pool2d", [&]<class T>() {
@@ -307,7 +306,7 @@ void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
   });
 }
 
-void avg_pool_forward(const Tensor& y, const Tensor& x, const PoolOptions& options) {
+void avg_pool_forward(Tensor y, const Tensor& x, const PoolOptions& options) {
   if (y.numel() == 0) return;
   dispatch_f32_bf16(x.dtype(), "avg_pool2d", [&]<class T>() {
     const bool packed = rows_are_packed(x.size(3), x.data<T>(), y.data<T>());
@@ -316,7 +315,7 @@ void avg_pool_forward(const Tensor& y, const Tensor& x, const PoolOptions& optio
   });
 }
 
-void avg_pool_backward(const Tensor& dx, const Tensor& dy, const PoolOptions& options) {
+void avg_pool_backward(Tensor dx, const Tensor& dy, const PoolOptions& options) {
   if (dx.numel() == 0) return;
   dispatch_f32_bf16(dy.dtype(), "avg_pool2d", [&]<class T>() {
     const bool packed = rows_are_packed(dx.size(3), dx.data<T>(), dy.data<T>());
@@ -325,7 +324,7 @@ void avg_pool_backward(const Tensor& dx, const Tensor& dy, const PoolOptions& op
   });
 }
 
-void global_avg_pool_forward(const Tensor& y, const Tensor& x) {
+void global_avg_pool_forward(Tensor y, const Tensor& x) {
   if (y.numel() == 0) return;
   dispatch_f32_bf16(x.dtype(), "global_avg_pool", [&]<class T>() {
     const int64_t C = x.size(3);

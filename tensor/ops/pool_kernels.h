@@ -6,26 +6,24 @@ namespace passband {
 
 namespace cpu {
 // `indices` (i32, shape of y): pixel row * W + column of the first maximum of each window.
-void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
-                      const PoolOptions& options);
+void max_pool_forward(Tensor y, Tensor indices, const Tensor& x, const PoolOptions& options);
 // y = x at the indices, and its adjoint: dx = sum of the dy whose index is the pixel.
-void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices);
-void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
+void max_pool_gather(Tensor y, const Tensor& x, const Tensor& indices);
+void max_pool_scatter(Tensor dx, const Tensor& dy, const Tensor& indices,
                       const PoolOptions& options);
-void avg_pool_forward(const Tensor& y, const Tensor& x, const PoolOptions& options);
-void avg_pool_backward(const Tensor& dx, const Tensor& dy, const PoolOptions& options);
-void global_avg_pool_forward(const Tensor& y, const Tensor& x);
+void avg_pool_forward(Tensor y, const Tensor& x, const PoolOptions& options);
+void avg_pool_backward(Tensor dx, const Tensor& dy, const PoolOptions& options);
+void global_avg_pool_forward(Tensor y, const Tensor& x);
 }  // namespace cpu
 
 namespace cuda {
-void max_pool_forward(const Tensor& y, const Tensor& indices, const Tensor& x,
+void max_pool_forward(Tensor y, Tensor indices, const Tensor& x, const PoolOptions& options);
+void max_pool_gather(Tensor y, const Tensor& x, const Tensor& indices);
+void max_pool_scatter(Tensor dx, const Tensor& dy, const Tensor& indices,
                       const PoolOptions& options);
-void max_pool_gather(const Tensor& y, const Tensor& x, const Tensor& indices);
-void max_pool_scatter(const Tensor& dx, const Tensor& dy, const Tensor& indices,
-                      const PoolOptions& options);
-void avg_pool_forward(const Tensor& y, const Tensor& x, const PoolOptions& options);
-void avg_pool_backward(const Tensor& dx, const Tensor& dy, const PoolOptions& options);
-void global_avg_pool_forward(const Tensor& y, const Tensor& x);
+void avg_pool_forward(Tensor y, const Tensor& x, const PoolOptions& options);
+void avg_pool_backward(Tensor dx, const Tensor& dy, const PoolOptions& options);
+void global_avg_pool_forward(Tensor y, const Tensor& x);
 }  // namespace cuda
 
 }  // namespace passband

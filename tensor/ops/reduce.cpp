@@ -75,8 +75,7 @@ struct Sum {
   double scale;
 
   Tensor forward(const Tensor& x) const {
-    const Tensor y =
-        Tensor::empty(reduced_shape(x.shape(), reduced, keepdim), x.dtype(), x.device());
+    Tensor y = Tensor::empty(reduced_shape(x.shape(), reduced, keepdim), x.dtype(), x.device());
     sum_runs(y, x, merged_runs(x.shape(), reduced), scale);
     return y;
   }
@@ -102,7 +101,7 @@ struct TakeAlong {
 
   Tensor forward(const Tensor& x) const {
     const Shape shape = keepdim ? x.shape().with(dim, 1) : x.shape().without(dim);
-    const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
     DISPATCH(x.device(), take_along, y, x, index.memory, reduction_along(x.shape(), dim));
     return y;
   }
@@ -119,7 +118,7 @@ struct PutAlong {
   int dim;
 
   Tensor forward(const Tensor& y) const {
-    const Tensor x = Tensor::empty(shape, y.dtype(), y.device());
+    Tensor x = Tensor::empty(shape, y.dtype(), y.device());
     DISPATCH(y.device(), put_along, x, y, index.memory, reduction_along(shape, dim));
     return x;
   }
@@ -134,7 +133,7 @@ Tensor put_along(const Tensor& y, const Buffer& index, const Shape& shape, int d
 
 Tensor argmax_indices(const char* op, const Tensor& x, int dim) {
   CHECK(x.size(dim) > 0, op, ": dimension ", dim, " of ", x, " is empty");
-  const Tensor index = Tensor::empty(x.shape().without(dim), DType::i32, x.device());
+  Tensor index = Tensor::empty(x.shape().without(dim), DType::i32, x.device());
   DISPATCH(x.device(), argmax, index, x, reduction_along(x.shape(), dim));
   return index;
 }
@@ -144,7 +143,7 @@ struct Expand {
   static constexpr auto saves = Save::none;
   Shape shape;
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
     DISPATCH(x.device(), expand, y, x, broadcast_loops(shape, x.shape(), x.shape()));
     return y;
   }

@@ -96,11 +96,14 @@ void sum_columns(To* y, const From* x, const Reduction& r, double scale) {
   }
 }
 
-template <class T> T* raw(const Tensor& tensor) { return static_cast<T*>(tensor.raw()); }
+template <class T> T* raw(Tensor& tensor) { return static_cast<T*>(tensor.raw()); }
+template <class T> const T* raw(const Tensor& tensor) {
+  return static_cast<const T*>(tensor.raw());
+}
 
 }  // namespace
 
-void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+void sum(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   dispatch_floating(y.dtype(), "sum", [&]<class To>() {
     dispatch_floating(x.dtype(), "sum", [&]<class From>() {
       if (r.inner == 1) sum_rows<To, From>(y.data<To>(), x.data<From>(), r.outer, r.n, scale);
@@ -109,7 +112,7 @@ void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
   });
 }
 
-void argmax(const Tensor& index, const Tensor& x, const Reduction& r) {
+void argmax(Tensor index, const Tensor& x, const Reduction& r) {
   dispatch_floating(x.dtype(), "argmax", [&]<class T>() {
     const T* from = x.data<T>();
     int32_t* to = index.data<int32_t>();
@@ -127,7 +130,7 @@ void argmax(const Tensor& index, const Tensor& x, const Reduction& r) {
   });
 }
 
-void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Reduction& r) {
+void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r) {
   dispatch_width(x.dtype(), [&]<class T>() {
     const T* from = raw<T>(x);
     T* to = raw<T>(y);
@@ -139,7 +142,7 @@ void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Red
   });
 }
 
-void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Reduction& r) {
+void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r) {
   dispatch_width(x.dtype(), [&]<class T>() {
     const T* from = raw<T>(y);
     T* to = raw<T>(x);
@@ -152,7 +155,7 @@ void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Redu
   });
 }
 
-void expand(const Tensor& y, const Tensor& x, const Broadcast& loops) {
+void expand(Tensor y, const Tensor& x, const Broadcast& loops) {
   const auto last = static_cast<size_t>(loops.rank - 1);
   const int64_t width = loops.size[last], step = loops.a[last];
   dispatch_width(x.dtype(), [&]<class T>() {

@@ -114,7 +114,7 @@ template <int Width, class To, class From> __global__ void __launch_bounds__(kTh
 }
 
 template <class To, class From>
-void sum_short_rows(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+void sum_short_rows(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   const int lanes = power_of_two((r.n + kPackWidth<From> - 1) / kPackWidth<From>, 32);
   launch({.grid = blocks_for(r.outer, kThreads / lanes),
           .block = kThreads,
@@ -123,9 +123,8 @@ void sum_short_rows(const Tensor& y, const Tensor& x, const Reduction& r, double
 }
 
 // One level of a sum over long rows, into `chunks` results per row.
-template <class To, class From> void sum_long_rows(const Tensor& y, const Tensor& x,
-                                                   const Reduction& r, int64_t chunks,
-                                                   double scale) {
+template <class To, class From>
+void sum_long_rows(Tensor y, const Tensor& x, const Reduction& r, int64_t chunks, double scale) {
   launch({.grid = blocks_for(r.outer * chunks, 1), .block = kThreads, .stream = compute_stream()},
          sum_long_rows_kernel<To, From>, y.data<To>(), x.data<From>(), r.n, Divisor(chunks), scale);
 }
@@ -136,7 +135,7 @@ template <class From> ColumnTile column_tile(const Reduction& r, int width) {
 }
 
 // One level of a sum over columns, into `chunks` results per column.
-template <int Width, class To, class From> void sum_columns(const Tensor& y, const Tensor& x,
+template <int Width, class To, class From> void sum_columns(Tensor y, const Tensor& x,
                                                             const Reduction& r, ColumnTile tile,
                                                             int64_t chunks, double scale) {
   const int columns = tile.lanes * Width;
@@ -150,19 +149,18 @@ template <int Width, class To, class From> void sum_columns(const Tensor& y, con
 }
 
 template <class To, class From>
-void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
+void sum_level(Tensor y, const Tensor& x, const Reduction& r, double scale);
 
 // Sums in `chunks` pieces per result to f64, and those with another level.
-template <class To, class Level> void sum_in_chunks(const Tensor& y, const Reduction& r,
-                                                    int64_t chunks, double scale,
-                                                    const Level& level) {
-  const Tensor partial = Tensor::empty({r.outer, chunks, r.inner}, DType::f64, y.device());
+template <class To, class Level>
+void sum_in_chunks(Tensor y, const Reduction& r, int64_t chunks, double scale, const Level& level) {
+  Tensor partial = Tensor::empty({r.outer, chunks, r.inner}, DType::f64, y.device());
   level(partial);
   sum_level<To, double>(y, partial, {r.outer, chunks, r.inner}, scale);
 }
 
 template <class To, class From>
-void sum_rows(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+void sum_rows(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   const int64_t chunks = (r.n + kRowChunk - 1) / kRowChunk;
   if (r.n <= kShortRow) return sum_short_rows<To, From>(y, x, r, scale);
   if (chunks == 1) return sum_long_rows<To, From>(y, x, r, 1, scale);
@@ -172,7 +170,7 @@ void sum_rows(const Tensor& y, const Tensor& x, const Reduction& r, double scale
 }
 
 template <int Width, class To, class From>
-void sum_column_levels(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+void sum_column_levels(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   const ColumnTile tile = column_tile<From>(r, Width);
   const int64_t rows = tile.height * kThreadRows,
                 chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
@@ -183,7 +181,7 @@ void sum_column_levels(const Tensor& y, const Tensor& x, const Reduction& r, dou
 }
 
 template <class To, class From>
-void sum_level(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+void sum_level(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   constexpr int kWidth = kPackWidth<From>;
   if (r.inner == 1) return sum_rows<To, From>(y, x, r, scale);
   const bool packs = r.inner % kWidth == 0 && is_pack_aligned<kWidth>(x.data<From>());
@@ -270,18 +268,21 @@ void launch_expand(T* y, const T* x, int64_t n, const StridedLoops<1>& loops, bo
          expand_kernel<Width, T>, y, x, n, loops, moves);
 }
 
-template <class T> T* raw(const Tensor& tensor) { return static_cast<T*>(tensor.raw()); }
+template <class T> T* raw(Tensor& tensor) { return static_cast<T*>(tensor.raw()); }
+template <class T> const T* raw(const Tensor& tensor) {
+  return static_cast<const T*>(tensor.raw());
+}
 
 }  // namespace
 
-void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale) {
+void sum(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   if (y.numel() == 0) return;
   dispatch_floating(y.dtype(), "sum", [&]<class To>() {
     dispatch_floating(x.dtype(), "sum", [&]<class From>() { sum_level<To, From>(y, x, r, scale); });
   });
 }
 
-void argmax(const Tensor& index, const Tensor& x, const Reduction& r) {
+void argmax(Tensor index, const Tensor& x, const Reduction& r) {
   if (index.numel() == 0) return;
   const int lanes = r.inner == 1 ? power_of_two(r.n, 32) : 1;
   dispatch_floating(x.dtype(), "argmax", [&]<class T>() {
@@ -292,7 +293,7 @@ void argmax(const Tensor& index, const Tensor& x, const Reduction& r) {
   });
 }
 
-void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Reduction& r) {
+void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r) {
   if (y.numel() == 0) return;
   dispatch_width(x.dtype(), [&]<class T>() {
     launch({.grid = blocks_for(y.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
@@ -300,7 +301,7 @@ void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Red
   });
 }
 
-void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Reduction& r) {
+void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r) {
   if (x.numel() == 0) return;
   dispatch_width(x.dtype(), [&]<class T>() {
     launch({.grid = blocks_for(x.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
@@ -309,7 +310,7 @@ void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Redu
   });
 }
 
-void expand(const Tensor& y, const Tensor& x, const Broadcast& by) {
+void expand(Tensor y, const Tensor& x, const Broadcast& by) {
   if (y.numel() == 0) return;
   StridedLoops<1> loops;
   for (size_t d = 0; d < static_cast<size_t>(by.rank); ++d) loops.push_back(by.size[d], {by.a[d]});

@@ -12,23 +12,23 @@ struct Reduction {
 
 namespace cpu {
 // y (outer, inner) = scale * sum over n; y and x may be of different floating-point types.
-void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
+void sum(Tensor y, const Tensor& x, const Reduction& r, double scale);
 // index (outer, inner) i32 of the first largest element; NaN counts as the largest.
-void argmax(const Tensor& index, const Tensor& x, const Reduction& r);
+void argmax(Tensor index, const Tensor& x, const Reduction& r);
 // y[o, i] = x[o, index[o, i], i], and the adjoint: x is zero but for x[o, index[o, i], i] = y[o,
 // i].
-void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Reduction& r);
-void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Reduction& r);
+void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r);
+void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r);
 // y[position] = x at the strides `loops.a`.
-void expand(const Tensor& y, const Tensor& x, const Broadcast& loops);
+void expand(Tensor y, const Tensor& x, const Broadcast& loops);
 }  // namespace cpu
 
 namespace cuda {
-void sum(const Tensor& y, const Tensor& x, const Reduction& r, double scale);
-void argmax(const Tensor& index, const Tensor& x, const Reduction& r);
-void take_along(const Tensor& y, const Tensor& x, const Tensor& index, const Reduction& r);
-void put_along(const Tensor& x, const Tensor& y, const Tensor& index, const Reduction& r);
-void expand(const Tensor& y, const Tensor& x, const Broadcast& loops);
+void sum(Tensor y, const Tensor& x, const Reduction& r, double scale);
+void argmax(Tensor index, const Tensor& x, const Reduction& r);
+void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r);
+void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r);
+void expand(Tensor y, const Tensor& x, const Broadcast& loops);
 }  // namespace cuda
 
 }  // namespace passband

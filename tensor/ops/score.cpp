@@ -8,8 +8,7 @@ namespace passband {
 
 Tensor empty_score(Device device) { return Tensor::zeros({4}, DType::f64, device); }
 
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
-                  const Tensor& labels) {
+void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels) {
   const Device device = logits.device();
   CHECK(score.dtype() == DType::f64 && score.numel() == 4 && score.device() == device,
         "add_to_score: the score is ", score, ", it must come from empty_score on ", device.str());

@@ -11,8 +11,7 @@ Tensor empty_score(Device device);
 // Adds a batch: `loss` the mean over the rows (f32, or f64 as the logits), logits (N, K), labels
 // (N) i32. A label is among the k largest when fewer than k other logits are larger, or equal to it
 // and of a smaller class.
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
-                  const Tensor& labels);
+void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels);
 
 // A score that has come to the host.
 struct Score {

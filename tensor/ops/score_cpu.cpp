@@ -3,8 +3,7 @@
 
 namespace passband::cpu {
 
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
-                  const Tensor& labels) {
+void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels) {
   const int64_t rows = logits.size(0), classes = logits.size(1);
   const int32_t* label = labels.data<int32_t>();
   int64_t top1 = 0, top5 = 0;

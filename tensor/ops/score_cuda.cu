@@ -51,11 +51,10 @@ template <class L> __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
-                  const Tensor& labels) {
+void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels) {
   const int64_t rows = logits.size(0);
   if (rows == 0) return;
-  const Tensor place = Tensor::empty({rows}, DType::i32, logits.device());
+  Tensor place = Tensor::empty({rows}, DType::i32, logits.device());
   dispatch_floating(logits.dtype(), "add_to_score", [&]<class T>() {
     launch({.grid = blocks_for(rows, kRows), .block = kThreads, .stream = compute_stream()},
            place_kernel<T>, place.data<int32_t>(), logits.data<T>(), labels.data<int32_t>(), rows,

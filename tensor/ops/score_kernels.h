@@ -5,13 +5,11 @@
 namespace passband {
 
 namespace cpu {
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
-                  const Tensor& labels);
+void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels);
 }  // namespace cpu
 
 namespace cuda {
-void add_to_score(const Tensor& score, const Tensor& loss, const Tensor& logits,
-                  const Tensor& labels);
+void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels);
 }  // namespace cuda
 
 // Whether class k comes before the label when logits are sorted.

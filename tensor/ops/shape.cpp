@@ -48,7 +48,7 @@ struct Permute {
     for (const int dim : order) shape.push_back(x.size(dim));
     const Permutation loops = permutation_loops(x.shape(), order);
     if (loops.rank == 1) return x.viewed_as(shape);  // nothing moves
-    const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
     DISPATCH(x.device(), permute, y, x, loops);
     return y;
   }
@@ -67,7 +67,7 @@ struct Pad {
   int dim;
   int64_t size, start, step = 1;
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(x.shape().with(dim, size), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape().with(dim, size), x.dtype(), x.device());
     DISPATCH(x.device(), clear, y);
     const CopyRange range{.dim = dim, .to = start, .length = x.size(dim), .to_step = step};
     DISPATCH(x.device(), copy_range, y, x, range);
@@ -84,7 +84,7 @@ struct Slice {
   int dim;
   int64_t start, length, step;
   Tensor forward(const Tensor& x) const {
-    const Tensor y = Tensor::empty(x.shape().with(dim, length), x.dtype(), x.device());
+    Tensor y = Tensor::empty(x.shape().with(dim, length), x.dtype(), x.device());
     const CopyRange range{.dim = dim, .from = start, .length = length, .from_step = step};
     DISPATCH(x.device(), copy_range, y, x, range);
     return y;
@@ -101,7 +101,7 @@ struct Concat {
   Tensor forward(const std::vector<Tensor>& parts) const {
     int64_t total = 0;
     for (const Tensor& part : parts) total += part.size(dim);
-    const Tensor y =
+    Tensor y =
         Tensor::empty(parts[0].shape().with(dim, total), parts[0].dtype(), parts[0].device());
     int64_t at = 0;
     for (const Tensor& part : parts) {
@@ -129,7 +129,7 @@ struct Roll {
   int64_t shift;  // in [0, size)
   Tensor forward(const Tensor& x) const {
     const int64_t size = x.size(dim);
-    const Tensor y = Tensor::empty_like(x);
+    Tensor y = Tensor::empty_like(x);
     DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, 0, shift, size - shift});
     DISPATCH(x.device(), copy_range, y, x, CopyRange{dim, size - shift, 0, shift});
     return y;
@@ -144,7 +144,7 @@ struct Cast {
   Tensor made;  // the result, if somebody has it
   Tensor forward(const Tensor& x) const {
     if (made) return made;
-    const Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+    Tensor y = Tensor::empty(x.shape(), dtype, x.device());
     DISPATCH(x.device(), convert, y, x);
     return y;
   }

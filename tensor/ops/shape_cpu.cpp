@@ -6,7 +6,7 @@
 
 namespace passband::cpu {
 
-void clear(const Tensor& y) {
+void clear(Tensor y) {
   auto* bytes = static_cast<std::byte*>(y.raw());
   parallel_for(y.numel() * size_of(y.dtype()), 4 * kGrain, [=](int64_t begin, int64_t end) {
     std::memset(bytes + begin, 0, static_cast<size_t>(end - begin));
@@ -16,7 +16,7 @@ void clear(const Tensor& y) {
 namespace {
 
 // Where the copied elements lie one by one, or `inner` of them together.
-template <class T> void copy_steps(const Tensor& y, const Tensor& x, const CopyRange& r) {
+template <class T> void copy_steps(Tensor y, const Tensor& x, const CopyRange& r) {
   const int64_t inner = x.shape().inner(r.dim), step_x = r.from_step * inner,
                 step_y = r.to_step * inner, row_x = x.size(r.dim) * inner,
                 row_y = y.size(r.dim) * inner;
@@ -36,7 +36,7 @@ template <class T> void copy_steps(const Tensor& y, const Tensor& x, const CopyR
 
 }  // namespace
 
-void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
+void copy_range(Tensor y, const Tensor& x, const CopyRange& range) {
   if (!range.contiguous())
     return dispatch_width(x.dtype(), [&]<class T>() { copy_steps<T>(y, x, range); });
   const int64_t inner = x.shape().inner(range.dim) * size_of(x.dtype()),
@@ -110,7 +110,7 @@ void permute_blocks(T* y, const T* x, int64_t n, const Permutation& p, int along
   });
 }
 
-template <class T> void permute_elements(const Tensor& y, const Tensor& x, const Permutation& p) {
+template <class T> void permute_elements(Tensor y, const Tensor& x, const Permutation& p) {
   T* to = static_cast<T*>(y.raw());
   const T* from = static_cast<const T*>(x.raw());
   if (y.numel() == 0) return;
@@ -121,7 +121,7 @@ template <class T> void permute_elements(const Tensor& y, const Tensor& x, const
 
 }  // namespace
 
-void permute(const Tensor& y, const Tensor& x, const Permutation& p) {
+void permute(Tensor y, const Tensor& x, const Permutation& p) {
   dispatch_width(x.dtype(), [&]<class T>() { permute_elements<T>(y, x, p); });
 }
 

@@ -59,7 +59,7 @@ std::array<int64_t, Shape::kMaxRank> steps_of(const Permutation& p) {
 }
 
 // The last dimension of y is contiguous in x: rows move whole.
-void permute_rows(const Tensor& y, const Tensor& x, const Permutation& p) {
+void permute_rows(Tensor y, const Tensor& x, const Permutation& p) {
   const int64_t width = size_of(x.dtype());
   const auto last = static_cast<size_t>(p.rank - 1);
   const auto steps = steps_of(p);
@@ -142,7 +142,7 @@ template <class T> void permute_elements(T* y, const T* x, int64_t n, const Perm
 constexpr int64_t kThinPlane = 8;
 
 // A range whose elements along its dimension do not follow one another in x, or in y.
-void copy_steps(const Tensor& y, const Tensor& x, const CopyRange& r) {
+void copy_steps(Tensor y, const Tensor& x, const CopyRange& r) {
   const int64_t width = size_of(x.dtype()), inner = x.shape().inner(r.dim) * width;
   const auto* from = static_cast<const std::byte*>(x.raw()) + r.from * inner;
   auto* to = static_cast<std::byte*>(y.raw()) + r.to * inner;
@@ -160,7 +160,7 @@ void copy_steps(const Tensor& y, const Tensor& x, const CopyRange& r) {
 
 }  // namespace
 
-void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
+void copy_range(Tensor y, const Tensor& x, const CopyRange& range) {
   const int64_t inner = x.shape().inner(range.dim) * size_of(x.dtype()),
                 outer = x.shape().outer(range.dim);
   const int64_t step_x = x.size(range.dim) * inner, step_y = y.size(range.dim) * inner,
@@ -181,7 +181,7 @@ void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range) {
   });
 }
 
-void permute(const Tensor& y, const Tensor& x, const Permutation& p) {
+void permute(Tensor y, const Tensor& x, const Permutation& p) {
   if (y.numel() == 0) return;
   const auto fast = static_cast<size_t>(std::find(p.stride.begin(), p.stride.begin() + p.rank, 1) -
                                         p.stride.begin());
@@ -195,7 +195,7 @@ void permute(const Tensor& y, const Tensor& x, const Permutation& p) {
   });
 }
 
-void clear(const Tensor& y) {
+void clear(Tensor y) {
   fill_async(y.raw(), 0, static_cast<size_t>(y.numel() * size_of(y.dtype())), compute_stream());
 }
 

@@ -24,15 +24,15 @@ struct Permutation {
 };
 
 namespace cpu {
-void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range);
-void permute(const Tensor& y, const Tensor& x, const Permutation& p);
-void clear(const Tensor& y);  // all bytes zero
+void copy_range(Tensor y, const Tensor& x, const CopyRange& range);
+void permute(Tensor y, const Tensor& x, const Permutation& p);
+void clear(Tensor y);  // all bytes zero
 }  // namespace cpu
 
 namespace cuda {
-void copy_range(const Tensor& y, const Tensor& x, const CopyRange& range);
-void permute(const Tensor& y, const Tensor& x, const Permutation& p);
-void clear(const Tensor& y);
+void copy_range(Tensor y, const Tensor& x, const CopyRange& range);
+void permute(Tensor y, const Tensor& x, const Permutation& p);
+void clear(Tensor y);
 }  // namespace cuda
 
 }  // namespace passband

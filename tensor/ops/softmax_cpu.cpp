@@ -20,7 +20,7 @@ template <class T, class F> void for_rows(const Tensor& x, const F& row) {
 
 }  // namespace
 
-void softmax_forward(const Tensor& y, const Tensor& x) {
+void softmax_forward(Tensor y, const Tensor& x) {
   const int64_t n = x.size(-1);
   dispatch_floating(x.dtype(), "softmax", [&]<class T>() {
     using A = Accumulate<T>;
@@ -37,7 +37,7 @@ void softmax_forward(const Tensor& y, const Tensor& x) {
   });
 }
 
-void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
+void softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy) {
   const int64_t n = y.size(-1);
   dispatch_floating(y.dtype(), "softmax", [&]<class T>() {
     using A = Accumulate<T>;
@@ -53,7 +53,7 @@ void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
   });
 }
 
-void log_softmax_forward(const Tensor& y, const Tensor& x) {
+void log_softmax_forward(Tensor y, const Tensor& x) {
   const int64_t n = x.size(-1);
   dispatch_floating(x.dtype(), "log_softmax", [&]<class T>() {
     using A = Accumulate<T>;
@@ -69,7 +69,7 @@ void log_softmax_forward(const Tensor& y, const Tensor& x) {
   });
 }
 
-void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
+void log_softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy) {
   const int64_t n = y.size(-1);
   dispatch_floating(y.dtype(), "log_softmax", [&]<class T>() {
     using A = Accumulate<T>;

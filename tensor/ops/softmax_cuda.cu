@@ -163,7 +163,7 @@ void dispatch_rows(const Tensor& x, bool aligned, const F& f, const Long& long_r
   else f.template operator()<kMostValues, 1>(32);
 }
 
-template <class Rule> void forward(const char* op, const Tensor& y, const Tensor& x) {
+template <class Rule> void forward(const char* op, Tensor y, const Tensor& x) {
   if (x.numel() == 0) return;
   const int64_t n = x.size(-1), rows = x.numel() / n;
   dispatch_floating(x.dtype(), op, [&]<class T>() {
@@ -184,8 +184,7 @@ template <class Rule> void forward(const char* op, const Tensor& y, const Tensor
   });
 }
 
-template <class Rule>
-void backward(const char* op, const Tensor& dx, const Tensor& y, const Tensor& dy) {
+template <class Rule> void backward(const char* op, Tensor dx, const Tensor& y, const Tensor& dy) {
   if (y.numel() == 0) return;
   const int64_t n = y.size(-1), rows = y.numel() / n;
   dispatch_floating(y.dtype(), op, [&]<class T>() {
@@ -209,14 +208,12 @@ void backward(const char* op, const Tensor& dx, const Tensor& y, const Tensor& d
 
 }  // namespace
 
-void softmax_forward(const Tensor& y, const Tensor& x) { forward<Softmax>("softmax", y, x); }
-void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
+void softmax_forward(Tensor y, const Tensor& x) { forward<Softmax>("softmax", y, x); }
+void softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy) {
   backward<Softmax>("softmax", dx, y, dy);
 }
-void log_softmax_forward(const Tensor& y, const Tensor& x) {
-  forward<LogSoftmax>("log_softmax", y, x);
-}
-void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy) {
+void log_softmax_forward(Tensor y, const Tensor& x) { forward<LogSoftmax>("log_softmax", y, x); }
+void log_softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy) {
   backward<LogSoftmax>("log_softmax", dx, y, dy);
 }
 

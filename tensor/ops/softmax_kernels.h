@@ -5,17 +5,17 @@
 namespace passband {
 
 namespace cpu {
-void softmax_forward(const Tensor& y, const Tensor& x);
-void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
-void log_softmax_forward(const Tensor& y, const Tensor& x);
-void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
+void softmax_forward(Tensor y, const Tensor& x);
+void softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy);
+void log_softmax_forward(Tensor y, const Tensor& x);
+void log_softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy);
 }  // namespace cpu
 
 namespace cuda {
-void softmax_forward(const Tensor& y, const Tensor& x);
-void softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
-void log_softmax_forward(const Tensor& y, const Tensor& x);
-void log_softmax_backward(const Tensor& dx, const Tensor& y, const Tensor& dy);
+void softmax_forward(Tensor y, const Tensor& x);
+void softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy);
+void log_softmax_forward(Tensor y, const Tensor& x);
+void log_softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy);
 }  // namespace cuda
 
 }  // namespace passband

@@ -13,7 +13,7 @@ struct Vecdot {
   static constexpr auto name = "vecdot";
   static constexpr auto saves = Save::input;
   Tensor forward(const Tensor& a, const Tensor& b) const {
-    const Tensor y = Tensor::empty(a.shape().without(-1), a.dtype(), a.device());
+    Tensor y = Tensor::empty(a.shape().without(-1), a.dtype(), a.device());
     DISPATCH(y.device(), vecdot, y, a, b);
     return y;
   }

@@ -14,7 +14,7 @@ template <class T> double dot_block(const T* a, const T* b, int64_t n) {
 
 }  // namespace
 
-void vecdot(const Tensor& y, const Tensor& a, const Tensor& b) {
+void vecdot(Tensor y, const Tensor& a, const Tensor& b) {
   const int64_t n = a.size(-1), rows = y.numel(), periods = b.shape().without(-1).numel();
   const int64_t blocks = std::max<int64_t>(1, (n + kBlock - 1) / kBlock);
   dispatch_floating(a.dtype(), "vecdot", [&]<class T>() {

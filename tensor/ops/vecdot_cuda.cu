@@ -66,7 +66,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void vecdot(const Tensor& y, const Tensor& a, const Tensor& b) {
+void vecdot(Tensor y, const Tensor& a, const Tensor& b) {
   const int64_t n = a.size(-1), rows = y.numel(), periods = b.shape().without(-1).numel();
   if (rows == 0) return;
   dispatch_floating(a.dtype(), "vecdot", [&]<class T>() {
@@ -81,7 +81,7 @@ void vecdot(const Tensor& y, const Tensor& a, const Tensor& b) {
       return;
     }
     const int64_t chunks = (n + kChunk - 1) / kChunk;
-    const Tensor partial = Tensor::empty({rows, chunks}, DType::f64, y.device());
+    Tensor partial = Tensor::empty({rows, chunks}, DType::f64, y.device());
     launch({.grid = blocks_for(rows * chunks, 1), .block = kThreads, .stream = compute_stream()},
            dot_chunks_kernel<T>, partial.data<double>(), a.data<T>(), b.data<T>(), n,
            Divisor(periods), Divisor(chunks));

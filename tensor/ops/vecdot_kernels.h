@@ -7,11 +7,11 @@ namespace passband {
 namespace cpu {
 // y (rows) = sum over columns of a (rows, columns) * b (rows of b, columns); row i meets row i mod
 // rows of b.
-void vecdot(const Tensor& y, const Tensor& a, const Tensor& b);
+void vecdot(Tensor y, const Tensor& a, const Tensor& b);
 }  // namespace cpu
 
 namespace cuda {
-void vecdot(const Tensor& y, const Tensor& a, const Tensor& b);
+void vecdot(Tensor y, const Tensor& a, const Tensor& b);
 }  // namespace cuda
 
 }  // namespace passband

@@ -9,10 +9,10 @@ namespace passband::cuda {
 namespace {
 
 // Calls `work` when the stream gets there; it fills those of `results` that are defined.
-template <class F> void on_stream(const std::vector<Tensor>& results, F work) {
-  emulator::enqueue_library_call(compute_stream(), [=] {
+template <class F> void on_stream(std::vector<Tensor> results, F work) {
+  emulator::enqueue_library_call(compute_stream(), [=]() mutable {
     work();
-    for (const Tensor& result : results)
+    for (Tensor& result : results)
       if (result.defined())
         emulator::mark_written(result.raw(),
                                static_cast<size_t>(result.numel() * size_of(result.dtype())));
@@ -58,7 +58,7 @@ template <class F> void for_products(const ConvGeometry& g, F&& product) {
 enum class Role : uint8_t { y, x, w };
 
 // result[its element] += left * right over all products, where the roles say which tensor is which.
-template <class T> void sum_products(const ConvGeometry& g, const Tensor& result, Role role,
+template <class T> void sum_products(const ConvGeometry& g, Tensor result, Role role,
                                      const Tensor& left, Role left_role, const Tensor& right,
                                      Role right_role, const Tensor& bias) {
   using A = Accumulate<T>;
@@ -79,7 +79,7 @@ template <class T> void sum_products(const ConvGeometry& g, const Tensor& result
 
 bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tensor& left,
               Role left_role, const Tensor& right, Role right_role, const Tensor& bias = {}) {
-  on_stream({result}, [=] {
+  on_stream({result}, [=]() mutable {
     dispatch_floating(result.dtype(), "conv2d", [&]<class T>() {
       sum_products<T>(g, result, role, left, left_role, right, right_role, bias);
     });
@@ -89,9 +89,9 @@ bool convolve(const ConvGeometry& g, const Tensor& result, Role role, const Tens
 
 }  // namespace
 
-bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epilogue& e,
+bool library_matmul(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
-  on_stream({c}, [=] {
+  on_stream({c}, [=]() mutable {
     dispatch_floating(c.dtype(), "matmul", [&]<class T>() {
       multiply<T>(a, b, e, s, [&](int64_t i, auto sum) { c.data<T>()[i] = static_cast<T>(sum); });
     });
@@ -99,9 +99,9 @@ bool library_matmul(const Tensor& c, const Tensor& a, const Tensor& b, const Epi
   return true;
 }
 
-bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, const Tensor& weight,
+bool library_linear_gelu(Tensor y, Tensor h, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, const ProductShape& s) {
-  on_stream({y, h}, [=] {
+  on_stream({y, h}, [=]() mutable {
     dispatch_floating(y.dtype(), "mlp", [&]<class T>() {
       multiply<T>(x, weight, {.bias = bias}, s, [&](int64_t i, auto sum) {
         if (h.defined()) h.data<T>()[i] = static_cast<T>(sum);
@@ -112,9 +112,9 @@ bool library_linear_gelu(const Tensor& y, const Tensor& h, const Tensor& x, cons
   return true;
 }
 
-bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& dy,
-                           const Tensor& weight, const Tensor& h, const ProductShape& s) {
-  on_stream({dh, dbias}, [=] {
+bool library_gelu_gradient(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                           const Tensor& h, const ProductShape& s) {
+  on_stream({dh, dbias}, [=]() mutable {
     dispatch_floating(dh.dtype(), "mlp", [&]<class T>() {
       std::vector<double> sums(static_cast<size_t>(s.n));
       multiply<T>(dy, weight, {}, s, [&](int64_t i, auto sum) {
@@ -131,17 +131,17 @@ bool library_gelu_gradient(const Tensor& dh, const Tensor& dbias, const Tensor& 
   return true;
 }
 
-bool library_conv2d_forward(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias,
+bool library_conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                             const ConvGeometry& g) {
   return convolve(g, y, Role::y, x, Role::x, w, Role::w, bias);
 }
 
-bool library_conv2d_backward_input(const Tensor& dx, const Tensor& dy, const Tensor& w,
+bool library_conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                                    const ConvGeometry& g) {
   return convolve(g, dx, Role::x, dy, Role::y, w, Role::w);
 }
 
-bool library_conv2d_backward_weight(const Tensor& dw, const Tensor& dy, const Tensor& x,
+bool library_conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                                     const ConvGeometry& g) {
   return convolve(g, dw, Role::w, dy, Role::y, x, Role::x);
 }

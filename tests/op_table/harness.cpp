@@ -50,7 +50,7 @@ Input input_of(const Row& row, size_t i) { return i < row.inputs.size() ? row.in
 // Bytes of the block that holds `bytes` bytes, as the allocator counts them.
 int64_t block_bytes(int64_t bytes) {
   const int64_t before = memory_statistics().live_bytes;
-  const Tensor probe = Tensor::empty({bytes}, DType::u8);
+  Tensor probe = Tensor::empty({bytes}, DType::u8);
   return memory_statistics().live_bytes - before;
 }
 

@@ -138,7 +138,7 @@ constexpr RandomKey kKey{3, 1, 4};
 
 Tensor batch_of(const Tensor& x, const CropOptions& crop, const Mixing& mixing) {
   const Tensor pixels = cast(clamp(mul(cast(x, DType::f32), 20), 0, 255), DType::u8);
-  const Tensor batch = Tensor::empty({kBatch, crop.size, crop.size, 3}, x.dtype(), x.device());
+  Tensor batch = Tensor::empty({kBatch, crop.size, crop.size, 3}, x.dtype(), x.device());
   make_batch(batch, pixels, Tensor::from(kIndices, {kBatch}, DType::i32, x.device()), crop, kNormal,
              kKey, mixing);
   return batch;
