@@ -1,4 +1,4 @@
-// Image operations behind the corruptions, each as the library the published programs call defines
+// Image operations of the corruptions, each as the library the published programs call defines
 // it.
 #pragma once
 #include <array>

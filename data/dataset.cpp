@@ -21,8 +21,8 @@ namespace {
 constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
                                kImageNetStd = {0.229f, 0.224f, 0.225f};
 
-// A known set: its description, the folder it usually lies in, files that tell it, its reader,
-// how to get it.
+// A known set: its description, the folder it usually lies in, files that it is known by, its
+// reader, how to get it.
 struct Known {
   DatasetInfo info;
   std::string folder;

@@ -1,4 +1,4 @@
-// stb_image behind limits, the triangle-filter resize, and gzip framing around stb's inflate.
+// stb_image within limits, the triangle-filter resize, and gzip framing around stb's inflate.
 #include "data/image.h"
 
 #include <algorithm>
@@ -201,7 +201,7 @@ uint32_t crc32(std::span<const uint8_t> bytes) {
   return ~crc;
 }
 
-// Where the deflate stream starts behind the gzip header and its optional fields; nothing if there
+// Where the deflate stream starts after the gzip header and its optional fields; nothing if there
 // is no such header.
 std::optional<size_t> gzip_header_size(std::span<const uint8_t> file) {
   enum Flag { header_crc = 2, extra = 4, name = 8, comment = 16 };

@@ -18,7 +18,8 @@ struct LoaderOptions {
   int64_t image_size = 0;  // output side; 0: the stored size
   bool train = true;       // shuffle and augment; false: stored order, make_eval_batch
   bool drop_last = false;  // leave out an incomplete last batch
-  bool pixels = true;      // false: indices and labels alone, for who makes the pictures elsewhere
+  bool pixels =
+      true;  // false: indices and labels alone, for a caller that makes the pictures elsewhere
   AugmentOptions augment = {};
   uint64_t seed = 0;
   int threads = 1;  // per batch: one suffices for small pictures and leaves the rest to the network

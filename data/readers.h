@@ -1,4 +1,4 @@
-// The file formats behind load_dataset: each reader is given the folder that holds its files.
+// The file formats of load_dataset: each reader is given the folder that holds its files.
 #pragma once
 #include <filesystem>
 #include <string>

@@ -22,7 +22,7 @@ struct VitSpec {
 // instead of using a class token. Queries, keys and values have a bias as in timm, except at patch
 // 2, the form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
 // explicitly. "_noskip7" leaves out the shortcuts of block 7, to train what Raghu et al. (2021,
-// figure 8) did. Nothing when the name is no such name.
+// figure 8) did. Nothing when it is not such a name.
 std::optional<VitSpec> vit_spec(const std::string& name);
 
 // Throws UsageError when the patch does not divide the image.

@@ -1,4 +1,4 @@
-// What a forward pass runs under: training or evaluation, the random key, the compute type. Thread
+// The context of a forward pass: training or evaluation, the random key, the compute type. Thread
 // local.
 #pragma once
 #include "tensor/core/random.h"

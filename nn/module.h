@@ -40,7 +40,7 @@ enum class Layout : uint8_t {
   lambda_local,  // memory (r, r, k, u), file (k, u, 1, r, r)
 };
 
-// A bf16 copy of a store's flat values, true to one version of them.
+// A bf16 copy of a store's flat values, valid for one version of them.
 struct HalfCopy {
   Tensor values;
   uint64_t version = 0;

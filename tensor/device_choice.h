@@ -1,4 +1,4 @@
-// Which devices this program can compute on, and the choice of one by name.
+// The devices that this program can compute on, and the choice of one by name.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-// What the tests of operations on a GPU, real or emulated, share: an operation's result and
+// Shared by the tests of operations on a GPU, real or emulated: an operation's result and
 // gradients there, against the same in f64 on the CPU, and under every schedule of the emulator.
 #pragma once
 #include <cstring>

@@ -162,7 +162,7 @@ TEST_CASE("weights that change in place are packed anew") {
     CHECK(conv2d(x, w, {}, {.padding = 1}).values() == y.values());
     scale_(w, 2);
     CHECK(conv2d(x, w, {}, {.padding = 1}).values() == mul(y, 2).values());
-    // Other weights in the memory that the first ones leave behind.
+    // Other weights in the memory that the first ones leave.
     for (int i = 0; i < 5; ++i) {
       const Tensor other = Tensor::full({64, 3, 3, 64}, i, dtype);
       CHECK(conv2d(Tensor::full({1, 3, 3, 64}, 1, dtype), other).values() ==

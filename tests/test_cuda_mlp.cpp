@@ -45,7 +45,7 @@ const std::vector<Sizes>& sizes() {
       {1, 1, 1, 1},
       {150, 40, 136, 24},        // tiles that end in the middle, of whole runs of 16 bytes
       {65, 33, 70, 9},           // runs that do not line up
-      {40, 24, 72, 520, false},  // a long sum behind the gradient, which is not split
+      {40, 24, 72, 520, false},  // a long sum in the gradient, which is not split
   };
   return list;
 }

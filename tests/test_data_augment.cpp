@@ -28,7 +28,7 @@ std::vector<float> train_batch(const Dataset& data, const AugmentOptions& option
   return out;
 }
 
-// The byte behind a float of a counting_dataset (mean 0, std 1).
+// The byte that a float of a counting_dataset (mean 0, std 1) was made from.
 int byte_of(float value) { return static_cast<int>(std::lround(value * 255)); }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the data tests share: a folder that vanishes, files from bytes, messages, real CIFAR.
+// Shared by the tests of data: a folder that vanishes, files from bytes, messages, real CIFAR.
 #pragma once
 #include <cstdint>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-// Whole-file writing under failure: the old file survives, nothing is left behind, the message says
+// Whole-file writing under failure: the old file survives, nothing is left over, the message says
 // what was wrong.
 #include <doctest/doctest.h>
 #include <fcntl.h>

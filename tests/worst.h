@@ -5,8 +5,8 @@
 
 namespace passband::numeric {
 
-// The larger of the worst difference so far and the next one. What is no number is infinitely far
-// off: std::max alone would pass over it, and a result of NaN would pass every bound.
+// The larger of the worst difference so far and the next one. A NaN counts as infinitely far off:
+// std::max alone would pass over it, and a result of NaN would pass every bound.
 inline double worse(double worst, double difference) {
   return std::isnan(difference) ? INFINITY : std::max(worst, difference);
 }

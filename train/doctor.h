@@ -1,5 +1,5 @@
-// What `train --doctor` finds out: what of this machine Passband uses, what is missing, and what to
-// do about it.
+// The findings of `train --doctor`: what of this machine Passband uses, what is missing, and what
+// to do about it.
 #pragma once
 #include <string>
 #include <vector>

@@ -13,7 +13,7 @@ struct Evaluation {
 };
 
 struct EvaluationOptions {
-  int64_t pictures = 0;  // so many, the same draw in every run; 0: all
+  int64_t pictures = 0;  // as many as this, the same ones in every run; 0: all
   int64_t batch_size = 500;
   DType compute = DType::f32;  // of activations
   // the data set on the model's device: batches are made there

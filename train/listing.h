@@ -1,4 +1,4 @@
-// What `train --list` prints.
+// The lists that `train --list` prints.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-// What the person at the terminal sees: one line that is redrawn on a terminal, plain lines now and
-// then elsewhere.
+// The progress of a run for the person at the terminal: one line that is redrawn on a terminal,
+// plain lines now and then elsewhere.
 #pragma once
 #include <chrono>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What the parts of the bench program share: options, timing, the rows they print.
+// Shared by the parts of the bench program: options, timing, the rows they print.
 #pragma once
 #include <functional>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// What this machine can do at best, measured by loops that do nothing else: the yardstick beside
+// The best that this machine can do, measured by loops that do nothing else: the yardstick beside
 // every benchmark.
 #pragma once
 #include <string>

@@ -1,4 +1,4 @@
-// Where a training picture is cropped, flipped and cut out: drawn from its key alone, by the same
+// The crop, flip and cut-out of a training picture: drawn from its key alone, by the same
 // lines on the CPU and on a GPU.
 #pragma once
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Where a tensor lives.
+// The device that a tensor lives on.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-// What each backend does with raw memory, one signature per backend; ON_DEVICE picks. Storage and
+// Raw memory as each backend handles it, one signature per backend; ON_DEVICE picks. Storage and
 // Tensor stand on it.
 #pragma once
 #include <cstddef>
@@ -12,7 +12,6 @@ namespace cpu {
 std::byte* allocate(int64_t bytes, Device device);
 void release(std::byte* block, int64_t bytes, Device device);
 MemoryStatistics statistics(Device device);
-void reset_peak(Device device);
 void fill_fresh(bool on, Device device);
 void release_cached(Device device);
 void clear_bytes(void* memory, int64_t bytes);
@@ -25,7 +24,6 @@ namespace cuda {
 std::byte* allocate(int64_t bytes, Device device);
 void release(std::byte* block, int64_t bytes, Device device);
 MemoryStatistics statistics(Device device);
-void reset_peak(Device device);
 void fill_fresh(bool on, Device device);
 void release_cached(Device device);
 void clear_bytes(void* memory, int64_t bytes);

@@ -54,11 +54,6 @@ class Allocator {
     return statistics_;
   }
 
-  void reset_peak() {
-    std::lock_guard lock(mutex_);
-    statistics_.peak_bytes = statistics_.live_bytes;
-  }
-
   void fill(bool on) {
     std::lock_guard lock(mutex_);
     fill_ = on;
@@ -132,7 +127,6 @@ namespace cpu {
 std::byte* allocate(int64_t bytes, Device) { return allocator().allocate(bytes); }
 void release(std::byte* block, int64_t bytes, Device) { allocator().free(block, bytes); }
 MemoryStatistics statistics(Device) { return allocator().statistics(); }
-void reset_peak(Device) { allocator().reset_peak(); }
 void fill_fresh(bool on, Device) { allocator().fill(on); }
 void release_cached(Device) { allocator().release_cached(); }
 
@@ -161,7 +155,6 @@ Storage::Storage(int64_t bytes, Device device)
 Storage::~Storage() { ON_DEVICE(device_, release, data_, bytes_, device_); }
 
 MemoryStatistics memory_statistics(Device device) { return ON_DEVICE(device, statistics, device); }
-void reset_peak_memory(Device device) { ON_DEVICE(device, reset_peak, device); }
 void fill_fresh_memory(bool on, Device device) { ON_DEVICE(device, fill_fresh, on, device); }
 void release_cached_memory(Device device) { ON_DEVICE(device, release_cached, device); }
 

@@ -33,16 +33,15 @@ class Storage {
 
 struct MemoryStatistics {
   int64_t live_bytes = 0;      // held by tensors now
-  int64_t peak_bytes = 0;      // the largest live_bytes since the last reset
+  int64_t peak_bytes = 0;      // the largest live_bytes so far
   int64_t reserved_bytes = 0;  // taken from the system: live plus cached
   int64_t allocations = 0;     // blocks handed out so far
   int64_t cache_hits = 0;      // of these, served without asking the system
 };
 
 MemoryStatistics memory_statistics(Device device = {});
-void reset_peak_memory(Device device = {});
 // While on, every block is handed out filled with 0xff bytes (NaN), so that reading what was never
-// written, or writing behind the end, shows. For tests.
+// written, or writing past the end, shows. For tests.
 void fill_fresh_memory(bool on, Device device = {});
 // Gives cached blocks back to the system.
 void release_cached_memory(Device device = {});

@@ -36,7 +36,7 @@ struct BlockSum {
   Pieces pieces = {};
 };
 
-// `count` rounded up to whole vectors: the row length of the packed matrices below, zeros behind
+// `count` rounded up to whole vectors: the row length of the packed matrices below, zeros after
 // the last column.
 template <class A> constexpr int64_t padded(int64_t count) {
   return (count + kLanes<A> - 1) / kLanes<A> * kLanes<A>;

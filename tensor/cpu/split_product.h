@@ -31,7 +31,7 @@ struct Panel {
   int64_t width, depth;
 };
 
-// to, steps_of(depth) long = the parts of a panel, zeros behind its ends. False if a number is
+// to, steps_of(depth) long = the parts of a panel, zeros past its ends. False if a number is
 // infinite or NaN, or rounds to infinity in bf16: its parts do not add up to it.
 bool pack_left_rows(Step* to, const Panel& panel);
 bool pack_left_columns(Step* to, const Panel& panel);

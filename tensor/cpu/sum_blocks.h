@@ -1,4 +1,4 @@
-// How a product that sums over many rows is cut into tasks: into blocks of the result, small ones
+// The tasks of a product that sums over many rows: it is cut into blocks of the result, small ones
 // into sums over parts of the rows as well.
 #pragma once
 #include "tensor/cpu/loops.h"

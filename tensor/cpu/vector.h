@@ -101,7 +101,7 @@ template <class T> inline bool may_stream(const T* p, int64_t rows, int64_t colu
          reinterpret_cast<uintptr_t>(p) % kVectorBytes == 0 && columns % kLanes<Accumulate<T>> == 0;
 }
 
-// The first `count` elements, zeros behind them: the tail of a row. A count of kLanes is the plain
+// The first `count` elements, zeros after them: the tail of a row. A count of kLanes is the plain
 // load.
 template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
   using A = Accumulate<T>;

@@ -1,4 +1,4 @@
-// What a device is given beside the memory of tensors, and who gives it back.
+// Memory of a device other than that of tensors, and its owners.
 #pragma once
 #include "tensor/cuda/runtime.h"
 

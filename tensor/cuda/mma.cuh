@@ -73,20 +73,6 @@ __device__ __forceinline__ void load_matrix_x4_transposed(uint32_t (&r)[4], cons
                : "r"(address)
                : "memory");
 }
-__device__ __forceinline__ void load_matrix_x2(uint32_t (&r)[2], const void* row) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1])
-               : "r"(address)
-               : "memory");
-}
-__device__ __forceinline__ void load_matrix_x2_transposed(uint32_t (&r)[2], const void* row) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
-               : "=r"(r[0]), "=r"(r[1])
-               : "r"(address)
-               : "memory");
-}
 
 #else
 
@@ -105,14 +91,6 @@ inline void load_matrix_x4(uint32_t (&r)[4], const void* row,
 inline void load_matrix_x4_transposed(uint32_t (&r)[4], const void* row,
                                       std::source_location at = std::source_location::current()) {
   emulator::load_matrix(r, 4, true, row, at);
-}
-inline void load_matrix_x2(uint32_t (&r)[2], const void* row,
-                           std::source_location at = std::source_location::current()) {
-  emulator::load_matrix(r, 2, false, row, at);
-}
-inline void load_matrix_x2_transposed(uint32_t (&r)[2], const void* row,
-                                      std::source_location at = std::source_location::current()) {
-  emulator::load_matrix(r, 2, true, row, at);
 }
 
 #endif

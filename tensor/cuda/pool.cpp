@@ -78,10 +78,6 @@ class Pool {
     std::lock_guard lock(mutex_);
     return statistics_;
   }
-  void reset_peak() {
-    std::lock_guard lock(mutex_);
-    statistics_.peak_bytes = statistics_.live_bytes;
-  }
   void fill(bool on) { fill_ = on; }
   void keep_segments(bool on) { keep_ = on ? Keep::yes : Keep::no; }
   void release_cached() {
@@ -257,7 +253,6 @@ std::byte* allocate(int64_t bytes, Device device) {
 }
 void release(std::byte* block, int64_t, Device device) { pools()[device.index].free(block); }
 MemoryStatistics statistics(Device device) { return pools()[device.index].statistics(); }
-void reset_peak(Device device) { pools()[device.index].reset_peak(); }
 void fill_fresh(bool on, Device device) { pools()[device.index].fill(on); }
 void release_cached(Device device) { pools()[device.index].release_cached(); }
 

@@ -1,5 +1,5 @@
-// Where the tiles of a matrix product come from and go to: the work of a block, and what becomes of
-// a sum before it is rounded and stored (the epilogue).
+// The tiles of a matrix product, where they come from and go to: the work of a block, and what
+// becomes of a sum before it is rounded and stored (the epilogue).
 #pragma once
 #include "tensor/cuda/product_operands.cuh"
 

@@ -65,7 +65,7 @@ void check_launches(const char* what);
 
 class Event;
 
-// A stream that does not wait for the default stream, nor it for this one.
+// A stream that neither waits for the default stream nor makes it wait.
 class Stream {
  public:
   Stream();

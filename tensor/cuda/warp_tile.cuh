@@ -173,7 +173,7 @@ __device__ __forceinline__ void multiply(TileSums& sums, const LeftTile<bf16>& l
   }
 }
 
-// A number as the sum of two tf32 numbers, nearly. What the 13 bits behind tf32's own hold after a
+// A number as the sum of two tf32 numbers, nearly. What the 13 bits below tf32's own hold after a
 // conversion is up to the device: to be read as f32 they are cleared.
 struct Tf32Parts {
   uint32_t high, low;

@@ -24,7 +24,7 @@ template <class... T> bool rows_are_packed(int64_t columns, const T*... addresse
   return columns % kWide == 0 && (is_pack_aligned<kPackWidth<T>>(addresses) && ...);
 }
 
-// The first `count` of eight elements; zeros behind them.
+// The first `count` of eight elements; zeros after them.
 template <class T>
 __device__ __forceinline__ Wide load_wide(const T* __restrict__ from, int count, bool packed) {
   Wide wide;

@@ -8,7 +8,7 @@
 // Bound. Nine products of T^2 d where one kernel with atomic additions needs five (seven up to 64
 // tokens, where inner needs no pass of its own); memory 10 d bytes read of each kernel and 6 d
 // written per token in bf16, the second reading of a pair mostly from the cache. So below some 300
-// tokens memory bounds it as it does forward, and the two extra products hide behind it.
+// tokens memory bounds it as it does forward, and the two extra products cost no more time.
 // The gradient of the bias: a block goes through the windows of its share and adds their dS to a
 // matrix (T, T) of its own, in the cache; a warp per entry of the table then adds up the pairs of
 // that entry, in a fixed order.

@@ -88,7 +88,7 @@ template <class A> class BiasMatrix {
   std::vector<A> data_;
 };
 
-// A matrix of the buffer: whole vectors in both directions, zeros behind the last row and column.
+// A matrix of the buffer: whole vectors in both directions, zeros after the last row and column.
 template <class A> struct Packed {
   int64_t rows, columns, ld;
   std::vector<A> data;

@@ -9,7 +9,7 @@
 // everything once: one block has all queries of a pair (group, head) up to 128 tokens, and
 // windows of up to 32 tokens share a block, 4 or 2 pairs at a time, so that no warp idles.
 // Per 16 x 16 tile of logits and 16 channels: 4 mma.sync, 3 ldmatrix.
-// Tiles of 16 keys behind the last token are skipped, so 65 tokens (8 x 8 patches and a class
+// Tiles of 16 keys after the last token are skipped, so 65 tokens (8 x 8 patches and a class
 // token) cost 80, not 128.
 // Considered: the probabilities in memory for backward (2 T^2 bytes written and read, more than q,
 // k and v from T = 3 d on), and f32 on the ordinary units: three tf32 products of split numbers

@@ -1,4 +1,4 @@
-// What attention's kernels share: where tokens lie, tiles of them in shared memory, logits.
+// Shared by attention's kernels: where tokens lie, tiles of them in shared memory, logits.
 #pragma once
 #include <algorithm>
 #include <limits>

@@ -1,4 +1,4 @@
-// How one pixel of an augmented batch comes about, written once for the CPU loops and the CUDA
+// One pixel of an augmented batch, written once for the CPU loops and the CUDA
 // kernel.
 #pragma once
 #include "tensor/ops/augment.h"

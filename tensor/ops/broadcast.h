@@ -1,5 +1,5 @@
-// How two operands stretch to one result: the loops of a broadcast, with neighbouring dimensions
-// merged.
+// The loops of a broadcast, which stretches two operands to one result, with neighbouring
+// dimensions merged.
 #pragma once
 #include <array>
 

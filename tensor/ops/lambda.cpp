@@ -68,7 +68,7 @@ LambdaShape resolve(const LambdaTensors& x, const LambdaOptions& o) {
 }
 
 // Row of the flattened embedding (offsets, k * u) for each (query, context), i32 (n * n); pairs
-// beyond the window point behind the last row.
+// beyond the window point past the last row.
 Tensor embedding_rows(const LambdaShape& s) {
   const int64_t n = s.positions();
   Tensor rows = Tensor::empty({n * n}, DType::i32);

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// One thread for each of `count` numbers of a result; kernels return for those behind the last.
+// One thread for each of `count` numbers of a result; kernels return for those past the last.
 Launch elements(int64_t count) {
   return {.grid = blocks_for(count, kThreads), .block = kThreads, .stream = compute_stream()};
 }

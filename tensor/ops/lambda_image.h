@@ -1,4 +1,4 @@
-// What both orders of the lambda layer share on the CPU: the embedding laid out for the products,
+// Shared by both orders of the lambda layer on the CPU: the embedding laid out for the products,
 // one image widened to the computing type, and the content lambda, which does not depend on the
 // position.
 #pragma once

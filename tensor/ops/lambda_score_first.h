@@ -57,7 +57,7 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
       find_scores(image, u, query_row, first, count);
       find_dscores(grads, u, first, count);
       const int64_t tap = first - query_row + s_.reach_y();
-      // Pieces: the heads, whose rows of scores and of dy lie behind one another.
+      // Pieces: the heads, whose rows of scores and of dy follow one another.
       for (int64_t r = 0; r < count; ++r)
         block_product({values(grads.dvalues, u, first + r), v_line_},
                       Strided<A>{scores_.data() + r * segment_ + center_, 1, row_ - 1},

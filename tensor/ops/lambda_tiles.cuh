@@ -1,4 +1,4 @@
-// What the lambda layer's kernels share: a block's images, queries and contexts, tiles of them in
+// Shared by the lambda layer's kernels: a block's images, queries and contexts, tiles of them in
 // shared memory, and the two products that every kernel begins with.
 //
 // A block has `images` images and `queries` neighbouring positions of them. The scores of a query
@@ -52,7 +52,7 @@ struct LambdaGrid {
 // The inputs as the kernels read them.
 template <class T> struct LambdaInputs {
   const T *q, *values, *dy;
-  const T* table;     // (u, table size, depth_pad): the embedding, zeros behind the depth
+  const T* table;     // (u, table size, depth_pad): the embedding, zeros after the depth
   const T* content;   // (batch, depth, value): the content lambda and the embedding's bias
   const float* keys;  // (batch, positions, u, depth): softmax over the positions
 };
@@ -178,7 +178,7 @@ __device__ __forceinline__ int table_row(const LambdaGrid& s, int query, const C
   return (dy + s.radius_y) * s.table_width + dx + s.radius_x;
 }
 
-// Rows of scores, for the row (image, head) of a query's product. Rows behind the last image are
+// Rows of scores, for the row (image, head) of a query's product. Rows past the last image are
 // the row of zeros when read.
 struct ScoreRows {
   int base, count;  // of query 0; -1: none

@@ -29,7 +29,7 @@ template <int K, class A, class Term> std::array<A, K> sum_row(int64_t columns, 
   return total;
 }
 
-// `count` lanes of a tail: lanes behind the row's end would otherwise count as -mean.
+// `count` lanes of a tail: lanes past the row's end would otherwise count as -mean.
 template <class A> inline Vec<A> first_lanes(Vec<A> v, int count) {
   return count == kLanes<A> ? v : keep_bits<A>(v, static_cast<uint16_t>((1u << count) - 1));
 }

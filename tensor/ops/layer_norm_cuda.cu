@@ -2,7 +2,7 @@
 // direction.
 //
 // Bound: memory. Per element of bf16 forward reads 2 bytes and writes 2, backward reads 4 and
-// writes 2, for about 8 and 14 operations in f32; the sums behind dgamma and dbeta add 8 bytes for
+// writes 2, for about 8 and 14 operations in f32; the sums for dgamma and dbeta add 8 bytes for
 // each column and block, under 3 % from 20,000 rows on.
 // `held` is how many times 256 columns a warp keeps: 1 for rows up to 256 (fewer registers, more
 // warps to hide the latency of memory), 2 up to 512, 4 beyond. Rows of more than 1024 columns are
@@ -68,7 +68,7 @@ template <int held, class T> __global__ void __launch_bounds__(kWarps * 32)
   float sum = 0.0f, squares = 0.0f;
   for_row(kept, row, rows, [&](int, int, const Wide& v) {
 #pragma unroll
-    for (int k = 0; k < kWide; ++k) sum += v[k];  // zeros behind the row's end
+    for (int k = 0; k < kWide; ++k) sum += v[k];  // zeros past the row's end
   });
   const float mean = warp_sum(sum) / n;
   for_row(kept, row, rows, [&](int, int count, const Wide& v) {
@@ -106,7 +106,7 @@ __device__ __forceinline__ void gradient_row(T* __restrict__ dx, const T* __rest
       const Wide scale = load_wide(gamma + c, rows.columns - c, rows.packed_parameters);
 #pragma unroll
       for (int k = 0; k < kWide; ++k) {
-        g[k] *= scale[k];  // zero behind the row's end
+        g[k] *= scale[k];  // zero past the row's end
         v[k] = (v[k] - mean) * rstd;
       }
       f(c, rows.columns - c, g, v);

@@ -28,7 +28,7 @@ template <class Gelu> struct GeluOfSum {
   template <class A> static __device__ A finish(A sum, A) { return Gelu{}(sum); }
 };
 
-// The sum is a gradient behind the GELU, the residual what went into it.
+// The sum is the gradient of the GELU, the residual what went into it.
 template <class Slope> struct SlopeTimesSum {
   static constexpr bool kKeepsSum = false, kSumsColumns = true;
   template <class A> static __device__ A finish(A sum, A before) { return Slope{}(before, sum); }

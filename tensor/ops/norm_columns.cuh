@@ -1,4 +1,4 @@
-// What batch and group norm share on the GPU: passes over (samples, rows, columns), each column of
+// Shared by batch and group norm on the GPU: passes over (samples, rows, columns), each column of
 // a sample with its own statistics. A thread has eight columns and every so many rows of a block.
 // Sums of a block are f32; blocks are joined in f64 in a fixed order, so a run is repeatable.
 //
@@ -60,7 +60,7 @@ struct ColumnPass {
 };
 
 // What one thread of a pass works on: columns [column, column + count) of rows first, first +
-// blockDim.y, ... below end. `count` is 0 or less behind the last column.
+// blockDim.y, ... below end. `count` is 0 or less past the last column.
 struct ColumnThread {
   int sample, chunk, column, count;
   int64_t begin, first, end;  // begin: of the block
@@ -221,7 +221,7 @@ template <class T> __global__ void __launch_bounds__(kColumnThreads)
   }
 }
 
-// The gradient behind the relu, of eight columns of a row.
+// The gradient before the relu, of eight columns of a row.
 template <Gate gate> __device__ __forceinline__ Wide gated(Wide dy, const Wide& x, const Wide& mean,
                                                            const Wide& scale, const Wide& beta,
                                                            const uint8_t* bits, int64_t word) {
@@ -320,7 +320,7 @@ template <int K> __device__ __forceinline__ void join_slices(double (&sums)[K]) 
 }
 
 // Mean and sum of squared deviations of one column of a sample from its chunks' moments; `active`
-// is false behind the last column. All threads of the block call.
+// is false past the last column. All threads of the block call.
 __device__ __forceinline__ void join_chunk_moments(double& mean, double& squares,
                                                    const float* __restrict__ moments, int sample,
                                                    int column, bool active,

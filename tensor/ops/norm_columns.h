@@ -1,4 +1,4 @@
-// What batch and group norm share on the CPU: passes over a block of rows of (rows, columns), each
+// Shared by batch and group norm on the CPU: passes over a block of rows of (rows, columns), each
 // column with its own statistics. Sums run over four rows at a time, in f32 (f64 for f64), and are
 // joined in f64 by the callers.
 #pragma once

@@ -1,4 +1,4 @@
-// How well a classifier does, added up where its logits live, so that nobody waits for a batch.
+// The score of a classifier, added up where its logits live, so that nobody waits for a batch.
 #pragma once
 #include "tensor/core/tensor.h"
 

@@ -13,7 +13,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kRows = kThreads / 32;  // of a block
 
-// place[row] = how many classes come before the label; behind all of them for a label outside,
+// place[row] = how many classes come before the label; after all of them for a label outside,
 // which check_indices reports.
 template <class T> __global__ void __launch_bounds__(kThreads)
     place_kernel(int32_t* place, const T* logits, const int32_t* labels, int64_t rows,

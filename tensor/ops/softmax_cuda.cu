@@ -51,7 +51,7 @@ template <int Width> struct RowSlots {
 
 template <int Values, int Width, class T>
 __device__ __forceinline__ void load_row(Accumulate<T> (&values)[Values], const T* row,
-                                         const RowSlots<Width>& slots, Accumulate<T> behind_end) {
+                                         const RowSlots<Width>& slots, Accumulate<T> past_end) {
 #pragma unroll
   for (int i = 0; i < Values; i += Width) {
     const bool inside = slots[i] < slots.n;  // n is a multiple of Width
@@ -59,7 +59,7 @@ __device__ __forceinline__ void load_row(Accumulate<T> (&values)[Values], const 
     if (inside) pack = load_pack<Width>(row + slots[i]);
 #pragma unroll
     for (int k = 0; k < Width; ++k)
-      values[i + k] = inside ? static_cast<Accumulate<T>>(pack[k]) : behind_end;
+      values[i + k] = inside ? static_cast<Accumulate<T>>(pack[k]) : past_end;
   }
 }
 

@@ -1,4 +1,5 @@
-// What tests and programs may set and ask of the CUDA emulator. Kernels never see this header.
+// The settings and questions that the CUDA emulator has for tests and programs. Kernels never see
+// this header.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -62,7 +63,7 @@ std::vector<std::string> live_allocations();
 // Finishes all streams, then throws Fault if any device allocation is left.
 void check_no_leaks();
 
-// Lets host code read and write device memory while it lives: for the reference code behind library
+// Lets host code read and write device memory while it lives: for the reference code of library
 // calls.
 class DeviceAccess {
  public:

@@ -1,4 +1,5 @@
-// What the CUDA names of emulator.h, and the wrappers in tensor/cuda/*.cuh, call in the emulator.
+// The functions of the emulator that the CUDA names of emulator.h, and the wrappers in
+// tensor/cuda/*.cuh, call.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -17,7 +17,7 @@ void prepare_fiber(Fiber& fiber, void (*entry)());
 // Stands still in `from` until something switches back to it.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 extern "C" void passband_switch_stack(void** save, void* load);
-// Inline, as are its callers where they can be: behind a switch the processor mispredicts every
+// Inline, as are its callers where they can be: after a switch the processor mispredicts every
 // return.
 inline void switch_fiber(Fiber& from, Fiber& to) {
   passband_switch_stack(&from.stack_pointer, to.stack_pointer);

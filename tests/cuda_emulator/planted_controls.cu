@@ -166,7 +166,7 @@ const std::vector<PlantedFault>& controls() {
       clean("neighbours of two bytes in one word", run_neighbours),
       clean("threads that return before a barrier", run_early_return),
       clean("blocks that read the same", run_shared_reads),
-      clean("the last block adds up behind a fence", run_last_block),
+      clean("the last block adds up after a fence", run_last_block),
       clean("double buffering", run_double_buffer),
       clean("streams joined by an event", run_streams_with_event),
       clean("a constant table", run<reads_a_constant, 32>),

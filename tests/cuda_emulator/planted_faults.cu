@@ -480,7 +480,7 @@ const std::vector<PlantedFault> kFaults = {
      "used before async_copy_wait", kPoisoned},
     {"a wait for one group too few", run_with_input<one_group_too_few, 32, 64>, kPoisoned,
      "used before async_copy_wait", kPoisoned},
-    {"a wait without the barrier behind it", run_with_input<waits_without_barrier, 64, 64>,
+    {"a wait without the barrier after it", run_with_input<waits_without_barrier, 64, 64>,
      kPoisoned, kUnwritten, kPoisoned},
     {"a buffer refilled while others read it", run_with_input<buffer_refilled_too_early, 64, 192>,
      kOrderDependent, "race with a read", kOrderDependent},

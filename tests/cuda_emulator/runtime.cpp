@@ -67,7 +67,7 @@ void must_not_record(const char* operation) {
     throw Fault(with_scope(std::string(operation) + ": not while a graph is being recorded"));
 }
 
-// As on a GPU, nothing that was queued behind a fault is done.
+// As on a GPU, nothing that was queued after a fault is done.
 void drop_all_work() {
   for (CUstream_st* each : runtime().streams) each->queue.clear();
 }

@@ -210,7 +210,7 @@ TEST_CASE("after a fault the device can be used again") {
 }
 
 TEST_CASE(
-    "a fault behind a deferred launch is thrown where the stream "
+    "a fault in a deferred launch is thrown where the stream "
     "is waited for, and drops what follows") {
   const WithOptions restore;
   emulator::options().deferred_streams = true;

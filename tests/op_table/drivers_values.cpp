@@ -78,7 +78,7 @@ Tensors in_filled_memory(const Row& row, const Tensors& inputs) {
 }
 
 TEST_CASE(
-    "no op changes its inputs, writes behind its results or reads memory that was never written") {
+    "no op changes its inputs, writes past its results or reads memory that was never written") {
   for_each_case(any, [](const Row& row, size_t at) {
     const Tensors inputs = make_inputs(row, at, DType::f32), before = in_f64(inputs);
     const Tensors results = in_filled_memory(row, inputs);
@@ -89,7 +89,7 @@ TEST_CASE(
                     "NaN in result ", i);
       const bool own = std::ranges::none_of(
           inputs, [&](const Tensor& x) { return x.shares_memory_with(results[i]); });
-      if (own) CHECK_MESSAGE(padding_untouched(results[i]), "bytes behind result ", i, " changed");
+      if (own) CHECK_MESSAGE(padding_untouched(results[i]), "bytes past result ", i, " changed");
     }
   });
 }

@@ -1,4 +1,4 @@
-// Draws inputs, compares with tolerances, looks at the bytes behind a tensor.
+// Draws inputs, compares with tolerances, looks at the bytes past a tensor.
 #include "tests/op_table/harness.h"
 
 #include <algorithm>

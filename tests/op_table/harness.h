@@ -1,4 +1,4 @@
-// What the drivers share: inputs for a case, comparison with tolerances, and memory that shows
+// Shared by the drivers: inputs for a case, comparison with tolerances, and memory that shows
 // stray writes.
 #pragma once
 #include <doctest/doctest.h>

@@ -6,7 +6,7 @@
 //        .op = [](const Tensors& x) { return softmax(x[0]); },
 //        .cases = {{{3, 7}}, {{1, 1}}, {{2, 3, 17}}},  // per case: the shapes of the inputs
 //        .reference = [](const Arrays& x) { ... naive f64 loops ... },
-//        // K, the length of the sums behind one result
+//        // K, the length of the sums of one result
 //        .terms = [](const Shapes& s) { return s[0][-1]; }},
 //   });
 //
