@@ -22,14 +22,17 @@ constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
                                kImageNetStd = {0.229f, 0.224f, 0.225f};
 
 // A known set: its description, the folder it usually lies in, files that it is known by, its
-// reader, how to get it.
+// reader or what is left to do once its folders are read, how to get it.
 struct Known {
   DatasetInfo info;
   std::string folder;
-  std::vector<std::string> markers;  // any one of them makes a folder a candidate
+  std::vector<std::string> markers;  // of files: any one of them makes a folder a candidate
   std::function<DataSplits(const fs::path&)> read;
+  std::function<void(Dataset&)> finish;
   std::string remedy;
 };
+
+void name_imagenette_classes(Dataset& data);
 
 const std::vector<Known> kKnownSets = {
     {.info = {.name = "cifar10",
@@ -67,7 +70,8 @@ const std::vector<Known> kKnownSets = {
               .std = {0.19f, 0.19f, 0.19f},
               .train_count = ShapesOptions{}.train_count,
               .test_count = ShapesOptions{}.test_count,
-              .source = "built in: figures filled with textures, drawn when asked for"}},
+              .source = "built in: figures filled with textures, drawn when asked for",
+              .form = DataForm::drawn}},
     {.info = {.name = "fashion-mnist",
               .classes = 10,
               .height = 32,
@@ -89,8 +93,10 @@ const std::vector<Known> kKnownSets = {
               .std = kImageNetStd,
               .train_count = 9469,
               .test_count = 3925,
-              .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)"},
+              .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)",
+              .form = DataForm::folders},
      .folder = "imagenette",
+     .finish = name_imagenette_classes,
      .remedy = "`data/fetch.sh imagenette`"},
     {.info = {.name = "imagenet",
               .classes = 1000,
@@ -100,7 +106,8 @@ const std::vector<Known> kKnownSets = {
               .std = kImageNetStd,
               .train_count = 1281167,
               .test_count = 50000,
-              .source = "image-net.org, by hand; here a description only"}}};
+              .source = "image-net.org, by hand; here a description only",
+              .form = DataForm::described}}};
 
 const Known* find_known(const std::string& name) {
   for (const Known& set : kKnownSets)
@@ -140,7 +147,7 @@ std::vector<fs::path> search_roots(const fs::path& data_dir) {
 }
 
 bool holds(const Known& set, const fs::path& folder) {
-  if (set.info.name == "imagenette") return is_image_folder(folder);
+  if (set.info.form == DataForm::folders) return is_image_folder(folder);
   return std::ranges::any_of(set.markers,
                              [&](const std::string& file) { return fs::exists(folder / file); });
 }
@@ -197,24 +204,19 @@ void resize_all(Dataset& data, int64_t side) {
   data.height = data.width = side;
 }
 
-DataSplits load_known(const Known& set, const DatasetRequest& request) {
-  if (set.info.name == "shapes") {
-    ShapesOptions options = request.shapes;
-    if (request.image_size > 0) options.size = request.image_size;
-    return make_shapes(options);
-  }
-  if (set.info.name == "imagenet")
-    throw UsageError(
-        "imagenet: only its description is built in; pass the "
-        "folder that holds train/ and val/ as --data");
-  const fs::path folder = find_files(set, request.data_dir);
-  const int64_t side = request.image_size > 0 ? request.image_size : set.info.height;
-  if (set.info.name == "imagenette") {
-    DataSplits splits = read_image_folder(folder, stored_size(side));
-    name_imagenette_classes(splits.train);
-    name_imagenette_classes(splits.test);
-    return splits;
-  }
+DataSplits draw(const DatasetRequest& request) {
+  ShapesOptions options = request.shapes;
+  if (request.image_size > 0) options.size = request.image_size;
+  return make_shapes(options);
+}
+
+DataSplits read_folders(const Known& set, const fs::path& folder, int64_t side) {
+  DataSplits splits = read_image_folder(folder, stored_size(side));
+  for (Dataset* const split : {&splits.train, &splits.test}) set.finish(*split);
+  return splits;
+}
+
+DataSplits read_files(const Known& set, const fs::path& folder, int64_t side) {
   DataSplits splits = set.read(folder);
   if (side != set.info.height) {
     check_memory(set.info.name, splits.train.count + splits.test.count, side);
@@ -222,6 +224,18 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
     resize_all(splits.test, side);
   }
   return splits;
+}
+
+DataSplits load_known(const Known& set, const DatasetRequest& request) {
+  if (set.info.form == DataForm::drawn) return draw(request);
+  if (set.info.form == DataForm::described)
+    throw UsageError(concat_text(set.info.name,
+                                 ": only its description is built in; pass the folder that holds "
+                                 "train/ and val/ as --data"));
+  const fs::path folder = find_files(set, request.data_dir);
+  const int64_t side = request.image_size > 0 ? request.image_size : set.info.height;
+  return set.info.form == DataForm::folders ? read_folders(set, folder, side)
+                                            : read_files(set, folder, side);
 }
 
 }  // namespace
@@ -254,7 +268,27 @@ DatasetInfo dataset_info(const std::string& name) {
           .std = kImageNetStd,
           .train_count = summary.train_count,
           .test_count = summary.test_count,
-          .source = "a folder of pictures"};
+          .source = "a folder of pictures",
+          .form = DataForm::folders};
+}
+
+DatasetInfo dataset_info(const DatasetRequest& request) {
+  DatasetInfo info = dataset_info(request.name);
+  if (request.image_size > 0) info.height = info.width = request.image_size;
+  if (info.form == DataForm::drawn) {
+    info.classes = request.shapes.classes;
+    info.train_count = request.shapes.train_count;
+    info.test_count = request.shapes.test_count;
+  }
+  return info;
+}
+
+DataSplits described_dataset(const DatasetInfo& info) {
+  Dataset data{.name = info.name, .split = "test", .height = info.height, .width = info.width};
+  for (int64_t c = 0; c < info.classes; ++c) data.classes.push_back(std::to_string(c));
+  data.mean = info.mean;
+  data.std = info.std;
+  return {.train = data, .test = data};
 }
 
 fs::path find_dataset(const std::string& name, const fs::path& data_dir) {

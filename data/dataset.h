@@ -26,10 +26,20 @@ struct Dataset {
   int64_t image_bytes() const { return height * width * 3; }
   const uint8_t* image(int64_t index) const { return images.data() + index * image_bytes(); }
   int64_t num_classes() const { return static_cast<int64_t>(classes.size()); }
+  // Each picture shows two cues that may disagree.
+  bool has_cues() const { return !shape_ids.empty(); }
 };
 
 struct DataSplits {
   Dataset train, test;
+};
+
+// How the pictures of a data set come.
+enum class DataForm : uint8_t {
+  files,      // in a format of the set's own
+  folders,    // one picture a file, one folder a class
+  drawn,      // made when asked for
+  described,  // not at all: classes and normalisation, for who brings other pictures
 };
 
 // What is known about a data set without opening any file.
@@ -39,6 +49,7 @@ struct DatasetInfo {
   std::array<float, 3> mean{}, std{};
   int64_t train_count = 0, test_count = 0;
   std::string source;  // where the pictures come from, one phrase
+  DataForm form = DataForm::files;
 };
 
 struct DatasetRequest {
@@ -55,6 +66,10 @@ std::vector<DatasetInfo> list_datasets();
 // Description of a known name, without files; of a folder, from its class folders and file names
 // (no picture is opened). Throws UsageError with the nearest known name when `name` is neither.
 DatasetInfo dataset_info(const std::string& name);
+// The same with what the request says about the pictures: their size, the classes that are drawn.
+DatasetInfo dataset_info(const DatasetRequest& request);
+// The classes and the normalisation of a set as splits without a picture.
+DataSplits described_dataset(const DatasetInfo& info);
 
 // Reads both splits into memory. Pictures of fixed-size sets are resized to image_size when it
 // differs from their own. Pictures of folders are stored as squares of stored_size(image_size), so

@@ -61,6 +61,9 @@ class Model {
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {},
                                   bool build = true);
 
+// The family of a model by name, without making the model. Throws as make_model does.
+std::string family_of(const std::string& name);
+
 struct ModelInfo {
   std::string name, family, pattern;
   int64_t parameters = 0, macs = 0;

@@ -1,5 +1,6 @@
 // Every network by name: a table of presets, vision transformers, and patterns with options.
 #include <charconv>
+#include <variant>
 
 #include "models/network.h"
 #include "models/vit.h"
@@ -214,16 +215,31 @@ NetworkSpec parse_pattern(const std::string& name) {
   return spec;
 }
 
-std::unique_ptr<Model> construct(const std::string& name, const ModelOptions& options) {
-  if (const NetworkSpec* spec = find_preset(name)) return make_network(name, *spec, options);
-  if (name == "vit") return make_vit(name, kSmallVit, options);
-  if (const auto spec = vit_spec(name)) return make_vit(name, *spec, options);
-  if (is_pattern(name)) return make_network(name, parse_pattern(name), options);
+using Spec = std::variant<NetworkSpec, VitSpec>;
+
+Spec spec_of(const std::string& name) {
+  if (const NetworkSpec* spec = find_preset(name)) return *spec;
+  if (name == "vit") return kSmallVit;
+  if (const auto spec = vit_spec(name)) return *spec;
+  if (is_pattern(name)) return parse_pattern(name);
   throw UsageError(concat_text("unknown model ", quote(name), did_you_mean(name, model_names()),
                                " (a pattern such as CCC.CCCM.CCCCCM.CMCM is a model too)"));
 }
 
+std::unique_ptr<Model> construct(const std::string& name, const ModelOptions& options) {
+  const Spec spec = spec_of(name);
+  if (const auto* network = std::get_if<NetworkSpec>(&spec))
+    return make_network(name, *network, options);
+  return make_vit(name, std::get<VitSpec>(spec), options);
+}
+
 }  // namespace
+
+std::string family_of(const std::string& name) {
+  const Spec spec = spec_of(name);
+  const auto* network = std::get_if<NetworkSpec>(&spec);
+  return network ? network->family : kVitFamily;
+}
 
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options,
                                   bool build) {

@@ -89,7 +89,7 @@ class VisionTransformer final : public Model {
   VisionTransformer(const std::string& name, const VitSpec& spec, const ModelOptions& options)
       : spec_(spec) {
     name_ = name;
-    family_ = "vit";
+    family_ = kVitFamily;
     options_ = options;
     const Scope root(store_);
     const int64_t side = options.image_size / spec.patch, prefix = spec.pooled ? 0 : 1;

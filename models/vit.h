@@ -25,6 +25,8 @@ struct VitSpec {
 // figure 8) did. Nothing when it is not such a name.
 std::optional<VitSpec> vit_spec(const std::string& name);
 
+inline constexpr const char* kVitFamily = "vit";
+
 // Throws UsageError when the patch does not divide the image.
 std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec,
                                 const ModelOptions& options);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <tuple>
 
 // PNG files of these tests hold stored blocks (made below): stb's own compressor takes seconds for
 // the large ones.
@@ -234,6 +235,14 @@ TEST_CASE("known sets are described without files") {
   CHECK(dataset_info("imagenet").classes == 1000);
   CHECK(dataset_info("imagenet").height == 224);
   CHECK(dataset_info("cifar100").classes == 100);
+  const DatasetInfo drawn = dataset_info(DatasetRequest{
+      .name = "shapes", .image_size = 48, .shapes = {.classes = 4, .test_count = 7}});
+  CHECK(std::tuple(drawn.form, drawn.classes, drawn.height, drawn.width, drawn.test_count) ==
+        std::tuple(DataForm::drawn, int64_t{4}, int64_t{48}, int64_t{48}, int64_t{7}));
+  const DataSplits described = described_dataset(dataset_info("imagenet"));
+  CHECK(described.test.num_classes() == 1000);
+  CHECK(described.test.count == 0);
+  CHECK_FALSE(described.test.has_cues());
   for (const DatasetInfo& info : list_datasets()) {
     CHECK(info.classes >= 10);
     CHECK(info.channels == 3);

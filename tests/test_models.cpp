@@ -210,6 +210,13 @@ TEST_CASE("A network names its residual branches as a probe meets them") {
   }
 }
 
+TEST_CASE("the family of a network is known without making it") {
+  for (const char* const name :
+       {"resnet18", "lambda_resnet50", "alternet_18", "vit", "CC.CM.LL.CC"})
+    CHECK(family_of(name) == make_model(name, {.image_size = 32}, false)->family());
+  CHECK_THROWS_AS(family_of("resnet19"), UsageError);
+}
+
 TEST_CASE("Windows tile every map: the wanted side, the next divisor above it, or the whole map") {
   CHECK(fit_window(16, 4) == 4);
   CHECK(fit_window(14, 4) == 7);

@@ -17,8 +17,7 @@ const std::vector<Setting> kSettings = {
     {"model", "drop_path", &C::drop_path, "stochastic depth of the last block, linear over depth",
      0, 0.99},
     {"model", "dropout", &C::dropout, "dropout before the classifier", 0, 0.99},
-    {"data", "data", &C::data,
-     "cifar10, cifar100, shapes, fashion-mnist, imagenette, or a folder of class folders"},
+    {"data", "data", &C::data, "a data set (see --list data), or a folder of class folders"},
     {"data", "data_dir", &C::data_dir,
      "where the data set lies (else $PASSBAND_DATA, else data/downloads)"},
     {"data", "img_size", &C::img_size, "side of the pictures in pixels; 0 = the data set's own", 0,
@@ -162,10 +161,8 @@ void set_value(TrainConfig& config, const std::string& key, const std::string& t
 TrainConfig resolve(const Values& given) {
   TrainConfig config;
   for (const auto& [key, text] : given) set_value(config, key, text);
-  const ModelOptions tiny{.classes = 2, .image_size = 32};
-  const std::string family = make_model(config.model, tiny, /*build=*/false)->family();
   TrainConfig resolved;
-  for (const auto& [key, text] : recipe_values(config.recipe, family))
+  for (const auto& [key, text] : recipe_values(config.recipe, family_of(config.model)))
     set_value(resolved, key, text);
   for (const auto& [key, text] : given) set_value(resolved, key, text);
   dataset_request(resolved);

@@ -162,7 +162,7 @@ Finding libraries() {
 std::vector<Finding> data_sets() {
   std::vector<Finding> findings;
   for (const DatasetInfo& info : list_datasets()) {
-    if (info.name == "shapes" || info.name == "imagenet") continue;
+    if (info.form == DataForm::drawn || info.form == DataForm::described) continue;
     try {
       findings.push_back({info.name, find_dataset(info.name).string(), ""});
     } catch (const DataError& error) {

@@ -172,8 +172,7 @@ int run(int argc, char** argv) {
   if (config.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
     run_emulated_sibling(argv);
   if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
-  DatasetInfo info = dataset_info(config.data);
-  if (config.data == "shapes") info.classes = config.shapes_classes;
+  const DatasetInfo info = dataset_info(dataset_request(config));
   if (options.dry_run) {
     fmt::print("{}", to_toml(config, info.classes, model_options(config, info).image_size));
     return 0;

@@ -61,7 +61,7 @@ class SwappedWeights {
 
 ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info) {
   return {.classes = info.classes,
-          .image_size = config.img_size > 0 ? config.img_size : info.height,
+          .image_size = info.height,
           .drop_path = config.drop_path,
           .dropout = config.dropout,
           .seed = static_cast<uint64_t>(config.seed)};
@@ -70,7 +70,7 @@ ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info) {
 Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
                  const std::filesystem::path& parent, const std::filesystem::path& resume)
     : config_(config), data_(data), device_(choose_device(config.device)) {
-  DatasetInfo info = dataset_info(config.data);
+  DatasetInfo info = dataset_info(dataset_request(config));
   info.classes = data.train.num_classes();
   model_ = make_model(config.model, model_options(config, info));
   model_->to(device_);

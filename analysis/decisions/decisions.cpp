@@ -13,7 +13,7 @@ bool brings_stimuli(const AnalysisInput&, const ShapeBiasOptions& options) {
 }
 
 std::string lacks_conflicts(const AnalysisInput& input, const ShapeBiasOptions& options) {
-  if (input.data->name == "shapes" || brings_stimuli(input, options)) return {};
+  if (input.data->has_cues() || brings_stimuli(input, options)) return {};
   return "It needs networks trained on the built-in set shapes, or a folder of stimuli: --set "
          "shape-bias.folder=PATH.";
 }

@@ -44,19 +44,10 @@ RunCard card_of(const RunDescription& run, const Model& model) {
        {"seed", std::to_string(run.seed)}}};
 }
 
-// ImageNet without its pictures: classes and normalisation, for an analysis that brings its own
-// pictures.
-DataSplits description_of(const DatasetInfo& info) {
-  Dataset data{.name = info.name, .split = "test", .height = info.height, .width = info.width};
-  for (int64_t c = 0; c < info.classes; ++c) data.classes.push_back(std::to_string(c));
-  data.mean = info.mean;
-  data.std = info.std;
-  return {.train = data, .test = data};
-}
-
 void load_pictures(Study& study, const DatasetRequest& request) {
-  study.data = request.name == "imagenet" ? description_of(dataset_info(request.name))
-                                          : load_dataset(request);
+  // An analysis may bring pictures of its own for a set that is only described.
+  const DatasetInfo info = dataset_info(request.name);
+  study.data = info.form == DataForm::described ? described_dataset(info) : load_dataset(request);
   study.data_name = request.name;
   study.input.data = &study.data.test;
   study.input.train = &study.data.train;
