@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "tensor/core/checksum.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 
@@ -90,6 +91,35 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
     throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
   body_ = 8 + length;
   header_ = parse_safetensors_header(path, json, size - body_);
+  const auto has = [this](std::string_view key) {
+    return header_.metadata.contains(std::string(key));
+  };
+  if (has(kChecksumKey) || has(kChecksumOfKey)) check_checksum(std::move(json));
+}
+
+void SafetensorsFile::check_checksum(std::string header) {
+  constexpr size_t kDigits = 16;
+  const size_t at = find_checksum_digits(header);
+  const std::string stated = at == std::string::npos ? "" : header.substr(at, kDigits);
+  Checksum checksum;
+  if (stated.size() == kDigits) {
+    const uint64_t length = header.size();
+    header.replace(at, kDigits, kDigits, '0');
+    checksum.add({reinterpret_cast<const char*>(&length), sizeof length});
+    checksum.add(header);
+    std::vector<char> block(size_t{1} << 20);
+    while (file_.read(block.data(), std::ssize(block)) || file_.gcount() > 0)
+      checksum.add({block.data(), static_cast<size_t>(file_.gcount())});
+    file_.clear();
+  }
+  if (stated != checksum_text(checksum.value()))
+    throw DataError(concat_text(path_,
+                                ": is damaged: it does not have the checksum that its metadata "
+                                "state; take a copy of it (a program that rewrote the file on "
+                                "purpose should drop the metadata ",
+                                kChecksumKey, " and ", kChecksumOfKey, ")"));
+  for (const std::string_view key : {kChecksumKey, kChecksumOfKey})
+    header_.metadata.erase(std::string(key));
 }
 
 const SafetensorsEntry& SafetensorsFile::entry(const std::string& name) const {

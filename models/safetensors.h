@@ -1,6 +1,8 @@
 // The safetensors container: u64 header length, JSON header, bytes
 // (github.com/huggingface/safetensors). Everything a file claims is checked before memory is taken
-// for it; what is wrong is a one-line DataError naming file and tensor.
+// for it; what is wrong is a one-line DataError naming file and tensor. What is written here
+// carries a checksum in its metadata, and is read only if it agrees; a file without one is read as
+// it is.
 #pragma once
 #include <cstdint>
 #include <fstream>
@@ -32,7 +34,7 @@ struct SafetensorsHeader {
 SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json,
                                            uint64_t body_bytes);
 
-// An open file whose header has been checked.
+// An open file whose header, and checksum if it has one, have been checked.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
@@ -46,6 +48,7 @@ class SafetensorsFile {
   Tensor read(const std::string& name);
 
  private:
+  void check_checksum(std::string header);
   const SafetensorsEntry& entry(const std::string& name) const;
   std::string bytes_of(const SafetensorsEntry& entry);
 
@@ -63,8 +66,17 @@ struct SafetensorsItem {
   std::function<void(char*)> fill;
 };
 
+// Keys of __metadata__ that a file written here has: XXH64 of the whole file while its 16 digits
+// are zeros, and a sentence that says so. Two keys, so that no single damaged byte makes the file
+// look as if it had none. They are not among the metadata that are read.
+inline constexpr std::string_view kChecksumKey = "passband_checksum", kChecksumPrefix = "xxh64:",
+                                  kChecksumOfKey = "passband_checksum_of",
+                                  kChecksumOf = "this file with the 16 digits as zeros";
+// Where the digits stand in a header; npos when it has none.
+size_t find_checksum_digits(std::string_view header);
+
 // The bytes of a file: tensors by element size descending, then name; header padded with spaces to
 // a multiple of 8.
-std::string pack_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata);
+std::string pack_safetensors(std::vector<SafetensorsItem> items, Metadata metadata);
 
 }  // namespace passband

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "models/safetensors.h"
+#include "tensor/core/checksum.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -181,8 +182,8 @@ void check_offsets(const std::string& path, const SafetensorsHeader& header, uin
       order, {}, [](const auto& item) { return std::pair(item.second->begin, item.second->end); });
   uint64_t expected = 0;
   for (const auto& [name, entry] : order) {
-    const auto fail = [&](const std::string& what) {
-      throw DataError(concat_text(path, ": tensor ", quote(*name), " ", what));
+    const auto fail = [&, &name = *name](const std::string& what) {
+      throw DataError(concat_text(path, ": tensor ", quote(name), " ", what));
     };
     if (entry->end < entry->begin)
       fail(concat_text("ends at byte ", entry->end, " before it begins at ", entry->begin));
@@ -214,13 +215,22 @@ SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_
   return header;
 }
 
-std::string pack_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata) {
+size_t find_checksum_digits(std::string_view header) {
+  // Within a name or a value the quotes would be escaped.
+  const std::string before = concat_text('"', kChecksumKey, "\":\"", kChecksumPrefix);
+  const size_t at = header.find(before);
+  return at == std::string_view::npos ? at : at + before.size();
+}
+
+std::string pack_safetensors(std::vector<SafetensorsItem> items, Metadata metadata) {
   std::ranges::sort(items, [](const SafetensorsItem& a, const SafetensorsItem& b) {
     const uint64_t bits_a = find_type(a.dtype)->bits, bits_b = find_type(b.dtype)->bits;
     return bits_a != bits_b ? bits_a > bits_b : a.name < b.name;
   });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  metadata[std::string(kChecksumKey)] = std::string(kChecksumPrefix) + checksum_text(0);
+  metadata[std::string(kChecksumOfKey)] = kChecksumOf;
+  header["__metadata__"] = metadata;
   uint64_t offset = 0;
   std::vector<uint64_t> begins;
   for (const SafetensorsItem& item : items) {
@@ -238,6 +248,7 @@ std::string pack_safetensors(std::vector<SafetensorsItem> items, const Metadata&
   for (size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(length >> (8 * i));
   text.copy(file.data() + 8, text.size());
   for (size_t i = 0; i < items.size(); ++i) items[i].fill(file.data() + 8 + length + begins[i]);
+  checksum_text(checksum_of(file)).copy(&file[8 + find_checksum_digits(text)], 16);
   return file;
 }
 

@@ -1,11 +1,15 @@
-// Safetensors files made to mislead: every broken promise of a header is refused in one line,
-// whatever the bytes.
+// Files made to mislead, or damaged: every broken promise of a safetensors header is refused in one
+// line, and so is each flipped bit and each cut of the files of a run.
 #include <doctest/doctest.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 
+#include "models/run_files.h"
 #include "models/safetensors.h"
+#include "tensor/core/checksum.h"
 #include "tensor/core/file.h"
 
 namespace passband {
@@ -152,6 +156,134 @@ TEST_CASE("A file whose length field lies is refused before memory is taken for 
     }
   }
   CHECK(memory_statistics().peak_bytes == peak);
+}
+
+TEST_CASE("XXH64 as its author's program computes it") {
+  CHECK(checksum_text(checksum_of("")) == "ef46db3751d8e999");
+  CHECK(checksum_text(checksum_of("abc")) == "44bc2cf5ad770999");
+  for (const auto& [size, digits] :
+       std::vector<std::pair<size_t, std::string>>{{31, "2fd3d6a9848e978e"},
+                                                   {32, "d64d05cde4e6fd61"},
+                                                   {33, "b8349b79d9b3425e"},
+                                                   {65, "e6c30ea731c34898"},
+                                                   {1000, "cae86109f50def4c"},
+                                                   {65537, "65c32ae2b323ab8e"}}) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 7 + i / 13);
+    CHECK(checksum_text(checksum_of(bytes)) == digits);
+    Checksum in_pieces;
+    for (size_t at = 0, piece = 1; at < size; at += piece, piece = (piece * 31 + 7) % 47)
+      in_pieces.add(std::string_view(bytes).substr(at, piece));
+    CHECK(checksum_text(in_pieces.value()) == digits);
+  }
+}
+
+// Whether `read` refuses, in one line that names the file.
+bool refuses(const std::string& path, const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const DataError& error) {
+    const std::string message = error.what();
+    return message.find(path) != std::string::npos && message.find('\n') == std::string::npos;
+  }
+  return false;
+}
+
+// How many of all single flipped bits and of all cuts of a file `read` lets through.
+int64_t unnoticed_damages(const std::string& path, const std::function<void()>& read) {
+  const std::string right = read_file(path);
+  int64_t unnoticed = 0;
+  const auto damaged = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    unnoticed += !refuses(path, read);
+  };
+  for (size_t bit = 0; bit < 8 * right.size(); ++bit) {
+    std::string bytes = right;
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+    damaged(bytes);
+  }
+  for (size_t size = 0; size < right.size(); ++size) damaged(right.substr(0, size));
+  std::ofstream(path, std::ios::binary) << right;
+  read();
+  return unnoticed;
+}
+
+TEST_CASE("Each flipped bit and each cut of a file of weights is refused") {
+  const File file;
+  write_safetensors(
+      file.path,
+      {{"w", Tensor::from({1, -2, 0.5}, {3})}, {"n", Tensor::from({7, 8}, {2}, DType::u8)}},
+      {{"state", "{\"step\":3}"}});
+  CHECK(unnoticed_damages(file.path, [&] { read_safetensors(file.path); }) == 0);
+  CHECK(read_metadata(file.path) == Metadata{{"state", "{\"step\":3}"}});
+}
+
+// As a program elsewhere writes it: the same tensors, other metadata.
+std::string written_elsewhere(const std::string& metadata) {
+  const std::string json = "{" + metadata + kGood.substr(1);
+  return with_length(json.size(), json + "12345678");
+}
+
+TEST_CASE("A file without a checksum is read, one that lost its own is not") {
+  const File file;
+  const auto accepts = [&](const std::string& metadata) {
+    write_file_atomically(file.path, written_elsewhere(metadata));
+    return !refuses(file.path, [&] { read_safetensors(file.path); });
+  };
+  CHECK(accepts(""));
+  CHECK(accepts(R"("__metadata__":{"format":"pt","checksum":"sha256:1234"},)"));
+  CHECK(!accepts(R"("__metadata__":{"passband_checksum":"xxh64:0123456789abcdef"},)"));
+  CHECK(!accepts(R"("__metadata__":{"passband_checksum_of":"this file"},)"));
+  CHECK(!accepts(R"("__metadata__":{"passband_checksum":"xxh64:01"},)"));
+}
+
+struct Folder {
+  Folder()
+      : path(std::filesystem::temp_directory_path() / concat_text("passband-run-", ::getpid())) {
+    std::filesystem::create_directories(path);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+TEST_CASE("Each flipped bit and each cut of a text of a run is refused") {
+  const Folder run;
+  replace_run_file(run.path, "config.toml", "[train]\nepochs = 3\n");
+  replace_run_file(run.path, "config.toml", "[train]\nepochs = 5\n");
+  const std::string log = "{\"step\":1}\n{\"step\":2}\n";
+  replace_run_file(run.path, "metrics.jsonl", "", /*grows=*/true);
+  {
+    LogFile file((run.path / "metrics.jsonl").string());
+    file.append(log);
+  }
+  record_run_log(run.path, "metrics.jsonl", log.size(), checksum_of(log));
+  std::string config, metrics;
+  const auto read_both = [&] {
+    config = read_run_file(run.path, "config.toml");
+    metrics = read_run_file(run.path, "metrics.jsonl");
+  };
+  for (const std::string name : {"config.toml", "metrics.jsonl", "checksums.txt"}) {
+    INFO(name);
+    CHECK(unnoticed_damages((run.path / name).string(), read_both) == 0);
+    CHECK(config == "[train]\nepochs = 5\n");
+    CHECK(metrics == log);
+  }
+}
+
+TEST_CASE("A text of a run that grew, or was not replaced yet, or never had a checksum, is read") {
+  const Folder run;
+  replace_run_file(run.path, "metrics.jsonl", "{}\n", /*grows=*/true);
+  std::ofstream(run.path / "metrics.jsonl", std::ios::app) << "{\"cut";
+  CHECK(read_run_file(run.path, "metrics.jsonl") == "{}\n{\"cut");
+  replace_run_file(run.path, "config.toml", "old");
+  const std::string before = read_file((run.path / "config.toml").string());
+  replace_run_file(run.path, "config.toml", "new");
+  write_file_atomically((run.path / "config.toml").string(), before);
+  CHECK(read_run_file(run.path, "config.toml") == "old");
+  std::filesystem::remove(run.path / "checksums.txt");
+  write_file_atomically((run.path / "config.toml").string(), "of an earlier version");
+  CHECK(read_run_file(run.path, "config.toml") == "of an earlier version");
+  CHECK_THROWS_AS(read_run_file(run.path, "none.toml"), DataError);
 }
 
 // Mutates headers by replacing, inserting, deleting and repeating pieces, with the words of the

@@ -1,0 +1,108 @@
+#include "models/run_files.h"
+
+#include <algorithm>
+#include <sstream>
+#include <vector>
+
+#include "tensor/core/checksum.h"
+#include "tensor/core/error.h"
+#include "tensor/core/file.h"
+
+namespace passband {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kHeadline =
+    "# XXH64 of the texts of this run: name, bytes (+: of more), digits\n";
+constexpr std::string_view kLastLine = "# of the lines above: ";
+
+struct TextChecksum {
+  std::string name;
+  uint64_t bytes = 0;
+  bool grows = false;
+  std::string digits;
+
+  bool agrees_with(std::string_view text) const {
+    return (grows ? bytes <= text.size() : bytes == text.size()) &&
+           digits == checksum_text(checksum_of(text.substr(0, bytes)));
+  }
+};
+
+std::string file_text(const std::vector<TextChecksum>& checksums) {
+  std::string text = kHeadline;
+  for (const TextChecksum& c : checksums)
+    text += concat_text(c.name, ' ', c.bytes, c.grows ? "+ " : " ", c.digits, '\n');
+  return text + std::string(kLastLine) + checksum_text(checksum_of(text)) + '\n';
+}
+
+std::vector<TextChecksum> parse(std::string_view text) {
+  std::istringstream lines{std::string(text)};
+  std::vector<TextChecksum> checksums;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    TextChecksum c;
+    if (line.starts_with('#') || !(words >> c.name >> c.bytes)) continue;
+    c.grows = words.peek() == '+';
+    if (c.grows) words.get();
+    words >> c.digits;
+    checksums.push_back(c);
+  }
+  return checksums;
+}
+
+std::vector<TextChecksum> read_checksums(const fs::path& run) {
+  const fs::path path = run / kChecksumsFile;
+  std::error_code error;
+  if (!fs::exists(path, error)) return {};
+  const std::string text = read_file(path.string());
+  std::vector<TextChecksum> checksums = parse(text);
+  // The one way to write them: then no byte of the file goes unchecked.
+  if (text != file_text(checksums))
+    throw DataError(concat_text(path.string(),
+                                ": is damaged; take a copy of it, or delete it to go on without "
+                                "checking the texts of this run"));
+  return checksums;
+}
+
+void write_checksums(const fs::path& run, const std::vector<TextChecksum>& checksums) {
+  write_file_atomically((run / kChecksumsFile).string(), file_text(checksums));
+}
+
+}  // namespace
+
+std::string read_run_file(const fs::path& run, const std::string& name) {
+  const fs::path path = run / name;
+  std::string text = read_file(path.string());
+  std::vector<TextChecksum> checksums = read_checksums(run);
+  std::erase_if(checksums, [&](const TextChecksum& c) { return c.name != name; });
+  if (checksums.empty() ||
+      std::ranges::any_of(checksums, [&](const TextChecksum& c) { return c.agrees_with(text); }))
+    return text;
+  throw DataError(concat_text(
+      path.string(), ": is not what was written: it does not have its checksum in ", kChecksumsFile,
+      "; take a copy of it, or, if it was changed on purpose, delete ", kChecksumsFile));
+}
+
+void replace_run_file(const fs::path& run, const std::string& name, std::string_view text,
+                      bool grows) {
+  const fs::path path = run / name;
+  std::error_code error;
+  const std::string before = fs::exists(path, error) ? read_file(path.string()) : "";
+  std::vector<TextChecksum> checksums = read_checksums(run);
+  std::erase_if(checksums,
+                [&](const TextChecksum& c) { return c.name == name && !c.agrees_with(before); });
+  checksums.push_back({name, text.size(), grows, checksum_text(checksum_of(text))});
+  write_checksums(run, checksums);
+  write_file_atomically(path.string(), text);
+}
+
+void record_run_log(const fs::path& run, const std::string& name, uint64_t bytes,
+                    uint64_t checksum) {
+  std::vector<TextChecksum> checksums = read_checksums(run);
+  std::erase_if(checksums, [&](const TextChecksum& c) { return c.name == name; });
+  checksums.push_back({name, bytes, true, checksum_text(checksum)});
+  write_checksums(run, checksums);
+}
+
+}  // namespace passband
