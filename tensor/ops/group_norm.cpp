@@ -28,11 +28,10 @@ struct GroupNorm {
   Grads backward(const Saved& s, const Tensor& dy) const {
     const Tensor &x = s.input(0), &gamma = s.input(1);
     if (recording()) return composed(x, gamma, dy);
-    Tensor dx = s.needs(0) ? Tensor::empty_like(x) : Tensor{};
-    Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
-    DISPATCH(x.device(), group_norm_backward, dx, dgamma, dbeta, dy, x, mean.memory, rstd.memory,
-             gamma);
-    return {dx, dgamma, dbeta};
+    const NormGradients g{s.needs(0) ? Tensor::empty_like(x) : Tensor{}, Tensor::empty_like(gamma),
+                          Tensor::empty_like(gamma)};
+    DISPATCH(x.device(), group_norm_backward, g, dy, NormSaved{x, mean.memory, rstd.memory, gamma});
+    return {g.dx, g.dgamma, g.dbeta};
   }
 
   void release() { mean = rstd = {}; }

@@ -108,8 +108,9 @@ void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
   });
 }
 
-void group_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
+void group_norm_backward(NormGradients results, const Tensor& dy, const NormSaved& tensors) {
+  const Tensor &x = tensors.x, &mean = tensors.mean, &rstd = tensors.rstd, &gamma = tensors.gamma;
+  Tensor &dx = results.dx, &dgamma = results.dgamma, &dbeta = results.dbeta;
   dispatch_floating(x.dtype(), "group_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks = blocks_of(x);

@@ -118,8 +118,9 @@ void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
   });
 }
 
-void group_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma) {
+void group_norm_backward(NormGradients results, const Tensor& dy, const NormSaved& tensors) {
+  const Tensor &x = tensors.x, &mean = tensors.mean, &rstd = tensors.rstd, &gamma = tensors.gamma;
+  Tensor &dx = results.dx, &dgamma = results.dgamma, &dbeta = results.dbeta;
   dispatch_f32_bf16(x.dtype(), "group_norm", [&]<class T>() {
     const int64_t N = x.size(0), C = x.size(3);
     T* const dx_data = dx.defined() ? dx.data<T>() : nullptr;

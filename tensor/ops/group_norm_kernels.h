@@ -1,22 +1,20 @@
 // Kernels of group norm over (N, H, W, C), one signature per backend. mean and rstd are (N,
 // groups).
 #pragma once
-#include "tensor/core/tensor.h"
+#include "tensor/ops/norm_composed.h"
 
 namespace passband {
 
 namespace cpu {
 void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
                         const Tensor& beta, double eps);
-void group_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma);
+void group_norm_backward(NormGradients results, const Tensor& dy, const NormSaved& tensors);
 }  // namespace cpu
 
 namespace cuda {
 void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, const Tensor& gamma,
                         const Tensor& beta, double eps);
-void group_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy, const Tensor& x,
-                         const Tensor& mean, const Tensor& rstd, const Tensor& gamma);
+void group_norm_backward(NormGradients results, const Tensor& dy, const NormSaved& tensors);
 }  // namespace cuda
 
 }  // namespace passband

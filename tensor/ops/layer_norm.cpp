@@ -31,12 +31,12 @@ struct LayerNorm {
           composed_norm_gradients(cast(x, wide), gamma, cast(dy, wide), {x.rank() - 1}, eps);
       return {cast(g.dx, x.dtype()), g.dgamma, g.dbeta};
     }
-    Tensor dx = s.needs(0) ? Tensor::empty_like(x) : Tensor{};
-    Tensor dgamma = Tensor::empty_like(gamma), dbeta = Tensor::empty_like(gamma);
+    const NormGradients g{s.needs(0) ? Tensor::empty_like(x) : Tensor{}, Tensor::empty_like(gamma),
+                          Tensor::empty_like(gamma)};
     const Tensor added = s.needs(0) ? arrived.take(0) : Tensor{};
-    DISPATCH(x.device(), layer_norm_backward, dx, dgamma, dbeta, dy, added, x, mean.memory,
-             rstd.memory, gamma);
-    return {dx, dgamma, dbeta};
+    DISPATCH(x.device(), layer_norm_backward, g, dy, added,
+             NormSaved{x, mean.memory, rstd.memory, gamma});
+    return {g.dx, g.dgamma, g.dbeta};
   }
 
   void release() { mean = rstd = {}; }

@@ -100,9 +100,10 @@ void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
   });
 }
 
-void layer_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, const Tensor& dy,
-                         const Tensor& added, const Tensor& x, const Tensor& mean,
-                         const Tensor& rstd, const Tensor& gamma) {
+void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& added,
+                         const NormSaved& tensors) {
+  const Tensor &x = tensors.x, &mean = tensors.mean, &rstd = tensors.rstd, &gamma = tensors.gamma;
+  Tensor &dx = results.dx, &dgamma = results.dgamma, &dbeta = results.dbeta;
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));

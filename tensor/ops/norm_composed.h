@@ -1,4 +1,5 @@
-// The gradients of a normalisation as tensor algebra, for derivatives of the second order and up.
+// Gradients of a normalisation: what they are made from, and how by tensor algebra, for derivatives
+// of the second order and up.
 #pragma once
 #include <vector>
 
@@ -8,6 +9,12 @@ namespace passband {
 
 struct NormGradients {
   Tensor dx, dgamma, dbeta;
+};
+
+// What the backward pass needs of the forward pass. mean and rstd are in the type of the
+// statistics.
+struct NormSaved {
+  const Tensor &x, &mean, &rstd, &gamma;
 };
 
 // Of y = gamma * (x - mean) * rstd + beta with mean and variance of x over `dims`; x, dy and gamma
