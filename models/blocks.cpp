@@ -40,7 +40,7 @@ struct Spatial {
                                 spec.lambda_intra * (spec.lambda_depth + out / spec.lambda_heads);
       lambda.emplace(scope, out, grid,
                      LambdaLayer::Options{spec.lambda_heads, spec.lambda_depth, spec.lambda_intra,
-                                          spec.lambda_scope, conv_init(spec, projected, 1)});
+                                          spec.lambda_window, conv_init(spec, projected, 1)});
       site = {.kind = BlockKind::lambda, .height = grid.height, .width = grid.width};
       site.patch =
           plan.patch * static_cast<double>(plan.grid.height) / static_cast<double>(grid.height);

@@ -5,7 +5,7 @@
 
 #include "models/network.h"
 #include "nn/grid.h"
-#include "nn/module.h"
+#include "nn/parameters.h"
 #include "nn/tap.h"
 
 namespace passband {

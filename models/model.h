@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/module.h"
+#include "nn/parameters.h"
 #include "nn/tap.h"
 
 namespace passband {

@@ -15,7 +15,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kMostStages = 6;
+constexpr int64_t kMaxStages = 6;
 
 // Entry `stage` of a per-stage list; beyond the end the last entry is multiplied by `growth` for
 // each further stage.
@@ -182,9 +182,9 @@ std::vector<std::string> split_pattern(const std::string& pattern) {
   }
   for (const std::string& word : words)
     if (word.empty()) throw UsageError(concat_text("pattern ", pattern, ": a stage has no block"));
-  if (static_cast<int64_t>(words.size()) > kMostStages)
+  if (static_cast<int64_t>(words.size()) > kMaxStages)
     throw UsageError(
-        concat_text("pattern ", pattern, ": ", words.size(), " stages; at most ", kMostStages));
+        concat_text("pattern ", pattern, ": ", words.size(), " stages; at most ", kMaxStages));
   return words;
 }
 

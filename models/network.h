@@ -27,7 +27,7 @@ struct NetworkSpec {
   // Of M blocks; 0: 4 for images up to kCifarSize, 7 above. See fit_window.
   int64_t window = 0;
   // h, k, u, r of L blocks.
-  int64_t lambda_heads = 4, lambda_depth = 16, lambda_intra = 1, lambda_scope = 23;
+  int64_t lambda_heads = 4, lambda_depth = 16, lambda_intra = 1, lambda_window = 23;
   // The last norm of a residual branch starts at 0 (post-activation only).
   bool zero_last_gamma = false;
   // ResNet-RS trunk: deep stem, pooled shortcuts, squeeze-and-excitation in C blocks.

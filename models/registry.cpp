@@ -87,7 +87,7 @@ NetworkSpec small(const std::string& family, const std::string& pattern, bool pr
   spec.widths = {32, 64, 128, 256};
   spec.heads = {1, 2, 4, 8};
   spec.head_dim = 32;
-  spec.lambda_scope = 7;
+  spec.lambda_window = 7;
   return spec;
 }
 
@@ -179,7 +179,7 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
   } else if (key == "window") {
     spec.window = number(1);
   } else if (key == "scope") {
-    spec.lambda_scope = number(0);
+    spec.lambda_window = number(0);
   } else {
     throw UsageError(concat_text("model ", name, ": unknown option ", quote(key),
                                  did_you_mean(key, kPatternOptions)));
@@ -190,7 +190,8 @@ void apply_option(const std::string& name, const std::string& option, NetworkSpe
 // blocks need, and so choose, a pre-activation trunk; without them the trunk is post-activation,
 // and with L blocks the last norms of its branches start at 0. Options: basic, bottleneck, preact,
 // postact; rs (the ResNet-RS trunk); width and heads (of the first stage, doubled from stage to
-// stage); stride (of the first stage); head_dim, window, scope (of lambda layers, 0 = global).
+// stage); stride (of the first stage); head_dim, window, scope (the window of lambda layers, 0 =
+// global).
 NetworkSpec parse_pattern(const std::string& name) {
   NetworkSpec spec;
   const size_t colon = name.find(':');

@@ -2,7 +2,7 @@
 #include "nn/attention.h"
 
 #include "nn/linearise.h"
-#include "tensor/ops/attention.h"
+#include "tensor/ops/attention/attention.h"
 
 namespace passband {
 namespace {

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "nn/grid.h"
-#include "nn/module.h"
+#include "nn/parameters.h"
 
 namespace passband {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "nn/linearise.h"
-#include "tensor/ops/lambda.h"
+#include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -29,8 +29,8 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
       norm_v(scope / "norm_v", o.intra_depth * width / o.heads),
       options(o),
       value_depth(width / o.heads) {
-  const int64_t k = o.depth, u = o.intra_depth, r = o.scope;
-  CHECK(r == 0 || r % 2 == 1, scope.path(), ": the local scope must be odd, not ", r);
+  const int64_t k = o.depth, u = o.intra_depth, r = o.window;
+  CHECK(r == 0 || r % 2 == 1, scope.path(), ": the local window must be odd, not ", r);
   if (r > 0) {
     const Scope conv = scope / "lambda_conv";
     const Init init = Init::fan_in_uniform(u * r * r);
@@ -40,7 +40,7 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
     embedding = scope.parameter("pos_emb", {2 * grid.height - 1, 2 * grid.width - 1, k, u},
                                 Init::normal(1));
   }
-  // As published: form the content and the position lambdas (all taps of the scope), then apply
+  // As published: form the content and the position lambdas (all cells of the window), then apply
   // each to the queries.
   const int64_t n = grid.pixels(), v = value_depth, reach = r > 0 ? r * r : n;
   scope.count_macs(n * k * v * u * (1 + reach) + 2 * o.heads * n * k * v);
@@ -56,7 +56,7 @@ Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
   const LambdaOptions o = {.heads = options.heads,
                            .depth = options.depth,
                            .intra_depth = options.intra_depth,
-                           .window = options.scope};
+                           .window = options.window};
   const Tensor e = embedding->as(x.dtype());
   if (tapped("lambda")) tap("lambda", lambda_weights(q, keys, e, o), site);
   if (tapped("lambda_content"))

@@ -11,13 +11,13 @@ namespace passband {
 // (N, H, W, width) -> the same. Queries, keys and values come from one 1x1 convolution without
 // bias, in the order [q (heads k), k (u k), v (u v)], v = width / heads; batch norms on q and v,
 // none on k. Names follow the public PyTorch ports: conv_qkv, norm_q, norm_v, and lambda_conv
-// (local scope: a kernel with bias) or pos_emb (global scope: a table).
+// (local window: a kernel with bias) or pos_emb (global: a table).
 struct LambdaLayer {
   struct Options {
     int64_t heads = 4;
     int64_t depth = 16;       // k
     int64_t intra_depth = 1;  // u
-    int64_t scope = 23;       // r, odd side of the local scope; 0 = global
+    int64_t window = 23;      // r, odd side of the local window, the paper's scope; 0 = global
     std::optional<Init> qkv_init = {};
   };
   LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Options& options);
@@ -26,7 +26,7 @@ struct LambdaLayer {
   Linear conv_qkv;
   BatchNorm norm_q, norm_v;
   ParameterRef embedding;       // (r, r, k, u) or (2H-1, 2W-1, k, u)
-  ParameterRef embedding_bias;  // (k), local scope only
+  ParameterRef embedding_bias;  // (k), local window only
   Options options;
   int64_t value_depth;  // v
 };

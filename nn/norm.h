@@ -1,7 +1,7 @@
 // Normalisation layers. Scale and shift stay f32 (f64 in an f64 model) whatever the activations
 // are.
 #pragma once
-#include "nn/module.h"
+#include "nn/parameters.h"
 
 namespace passband {
 

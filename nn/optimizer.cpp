@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "tensor/ops/optimizer.h"
 #include "tensor/ops/pointwise.h"
+#include "tensor/ops/training/optimizer.h"
 
 namespace passband {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <variant>
 
-#include "nn/module.h"
+#include "nn/parameters.h"
 
 namespace passband {
 

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/ops/attention.h"
-#include "tensor/ops/lambda.h"
+#include "tensor/ops/attention/attention.h"
+#include "tensor/ops/attention/lambda.h"
 
 namespace passband::reference {
 

@@ -3,7 +3,7 @@
 #include "tests/numeric.h"
 
 #include "tensor/cpu/parallel.h"
-#include "tensor/ops/attention.h"
+#include "tensor/ops/attention/attention.h"
 #include "tensor/ops/shape.h"
 #include "tests/nn_reference.h"
 

@@ -1,9 +1,9 @@
-// Batches made from stored pictures as tensors (tensor/ops/augment.h), against the loader's and the
-// trainer's own code.
+// Batches made from stored pictures as tensors (tensor/ops/training/make_batch.h), against the
+// loader's and the trainer's own code.
 #include <doctest/doctest.h>
 
 #include "data/augment.h"
-#include "tensor/ops/augment.h"
+#include "tensor/ops/training/make_batch.h"
 #include "tests/numeric.h"
 #include "train/mixing.h"
 

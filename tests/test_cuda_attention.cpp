@@ -2,8 +2,8 @@
 // have: several tiles of tokens, odd depths, windows that share a block, scopes of the lambda
 // layer, more heads than a tile has rows; the same bits under any schedule.
 #include "tensor/core/device.h"
-#include "tensor/ops/attention.h"
-#include "tensor/ops/lambda.h"
+#include "tensor/ops/attention/attention.h"
+#include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/norm.h"
 #include "tests/device_check.h"
 #include "tests/nn_reference.h"

@@ -3,7 +3,7 @@
 #include "tests/numeric.h"
 
 #include "tensor/cpu/parallel.h"
-#include "tensor/ops/lambda.h"
+#include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/shape.h"
 #include "tests/nn_reference.h"

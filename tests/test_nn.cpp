@@ -125,7 +125,7 @@ TEST_CASE("Layers count multiply-accumulates by the textbook formulas") {
   Linear(root / "fc", 7, 11, {.rows = 13});
   CHECK(store.macs() == 5 * 5 * 8 * 3 * 9 + 13 * 7 * 11);
   ParameterStore lambda;
-  LambdaLayer(Scope(lambda), 64, {8, 8}, {.heads = 4, .depth = 16, .scope = 5});
+  LambdaLayer(Scope(lambda), 64, {8, 8}, {.heads = 4, .depth = 16, .window = 5});
   const int64_t n = 64, k = 16, v = 16, h = 4;
   CHECK(lambda.macs() ==
         n * 64 * (h * k + k + v) + n * k * v + h * n * k * v + n * 25 * k * v + h * n * k * v);
@@ -274,7 +274,7 @@ TEST_CASE("Shapes that can not be built are refused where they are asked for") {
   CHECK_THROWS_AS(Conv2d(root / "a", 6, 8, {8, 8}, {.groups = 4}), Error);
   CHECK_THROWS_AS(Conv2d(root / "b", 3, 8, {2, 2}, {.kernel = 7, .padding = 0}), Error);
   CHECK_THROWS_AS(LambdaLayer(root / "c", 30, {8, 8}, {.heads = 4}), Error);
-  CHECK_THROWS_AS(LambdaLayer(root / "d", 32, {8, 8}, {.heads = 4, .scope = 4}), Error);
+  CHECK_THROWS_AS(LambdaLayer(root / "d", 32, {8, 8}, {.heads = 4, .window = 4}), Error);
   CHECK_THROWS_AS(GroupNorm(root / "e", 10, 3), Error);
 }
 

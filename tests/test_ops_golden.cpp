@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "models/weights.h"
-#include "tensor/ops/attention.h"
-#include "tensor/ops/lambda.h"
+#include "tensor/ops/attention/attention.h"
+#include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/norm.h"
 #include "tests/golden_file.h"
 #include "tests/numeric.h"

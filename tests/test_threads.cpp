@@ -4,11 +4,11 @@
 #include <cstring>
 
 #include "tensor/cpu/parallel.h"
-#include "tensor/ops/attention.h"
+#include "tensor/ops/attention/attention.h"
+#include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/fft.h"
-#include "tensor/ops/lambda.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/mlp.h"
 #include "tensor/ops/norm.h"

@@ -5,12 +5,12 @@
 #include <filesystem>
 
 #include "tensor/core/file.h"
-#include "tensor/ops/optimizer.h"
-#include "tensor/ops/score.h"
+#include "tensor/ops/training/optimizer.h"
+#include "tensor/ops/training/score.h"
 #include "train/config.h"
 #include "train/evaluation.h"
 #include "train/mixing.h"
-#include "train/progress.h"
+#include "train/progress_line.h"
 #include "train/schedule.h"
 
 using namespace passband;

@@ -8,10 +8,10 @@
 #include <string>
 
 #include "tensor/autograd/engine.h"
-#include "tensor/ops/attention.h"
+#include "tensor/ops/attention/attention.h"
+#include "tensor/ops/attention/dot_attention.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/cross_entropy.h"
-#include "tensor/ops/dot_attention.h"
 #include "tensor/ops/gather.h"
 #include "tensor/ops/interpolate.h"
 #include "tensor/ops/mask.h"

@@ -8,7 +8,7 @@
 #include "data/loader.h"
 #include "tensor/core/asynchronous.h"
 #include "tensor/ops/cross_entropy.h"
-#include "tensor/ops/score.h"
+#include "tensor/ops/training/score.h"
 
 namespace passband {
 namespace {

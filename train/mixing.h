@@ -6,7 +6,7 @@
 
 #include "tensor/core/random.h"
 #include "tensor/core/tensor.h"
-#include "tensor/ops/augment.h"
+#include "tensor/ops/training/make_batch.h"
 
 namespace passband {
 
@@ -17,8 +17,8 @@ struct MixingOptions {
 };
 
 // What a batch of pictures of this size is given at a step, for make_batch and mix_targets
-// (tensor/ops/augment.h) or mix(). CutMix pastes a box of area about (1 - lambda) S^2, clipped at
-// the borders, and corrects the weight of the labels to the pasted area.
+// (tensor/ops/training/make_batch.h) or mix(). CutMix pastes a box of area about (1 - lambda) S^2,
+// clipped at the borders, and corrects the weight of the labels to the pasted area.
 Mixing draw_mixing(int64_t height, int64_t width, const MixingOptions& options,
                    const RandomKey& key);
 

@@ -26,7 +26,7 @@ Tensor bytes_on(const Dataset& dataset, Device device) {
 std::unique_ptr<ResidentPictures> ResidentPictures::upload(const Dataset& dataset, Device device) {
   if (!device.is_cuda() || dataset.count > INT32_MAX) return nullptr;
   const auto bytes = static_cast<double>(dataset.images.size());
-  if (bytes > kMostShare * static_cast<double>(free_memory(device))) return nullptr;
+  if (bytes > kMaxShare * static_cast<double>(free_memory(device))) return nullptr;
   return std::unique_ptr<ResidentPictures>(new ResidentPictures(dataset, device));
 }
 

@@ -5,14 +5,14 @@
 
 #include "data/dataset.h"
 #include "tensor/core/asynchronous.h"
-#include "tensor/ops/augment.h"
+#include "tensor/ops/training/make_batch.h"
 
 namespace passband {
 
 class ResidentPictures {
  public:
   // The most that the pictures may take of the device's free memory: the rest is for activations.
-  static constexpr double kMostShare = 0.25;
+  static constexpr double kMaxShare = 0.25;
 
   // Nothing on the CPU, and where the pictures would take more than that.
   static std::unique_ptr<ResidentPictures> upload(const Dataset& dataset, Device device);

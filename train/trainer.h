@@ -6,7 +6,7 @@
 #include "data/loader.h"
 #include "nn/optimizer.h"
 #include "train/config.h"
-#include "train/progress.h"
+#include "train/progress_line.h"
 #include "train/run_writer.h"
 #include "train/schedule.h"
 #include "train/signals.h"

@@ -9,7 +9,7 @@
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
-#include "tensor/ops/score.h"
+#include "tensor/ops/training/score.h"
 
 namespace passband {
 

@@ -73,7 +73,7 @@ class TrainingStep {
   Upload image_upload_, label_upload_;
   std::unique_ptr<Recording> recording_;  // absent: every step runs as it is
   Tensor images_, labels_, targets_;      // of the batch; the same memory in every step
-  Tensor score_;                          // of the step (tensor/ops/score.h)
+  Tensor score_;                          // of the step (tensor/ops/training/score.h)
   std::deque<Pending> pending_;
 };
 

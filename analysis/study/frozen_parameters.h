@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "nn/module.h"
+#include "nn/parameters.h"
 
 namespace passband {
 

@@ -14,7 +14,7 @@
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
-#include "tensor/ops/optimizer.h"
+#include "tensor/ops/training/optimizer.h"
 
 namespace passband::bench {
 namespace {

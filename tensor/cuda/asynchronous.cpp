@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "tensor/cuda/pool.h"
+#include "tensor/cuda/allocator.h"
 #include "tensor/cuda/stream.h"
 
 namespace passband::cuda {
@@ -27,7 +27,7 @@ class GraphRecording : public Recording {
  public:
   // The rehearsal fills the arena, so that nothing is asked of the driver while the graph is
   // recorded.
-  GraphRecording() : arena_(make_arena()) { pool_keep_segments(true); }
+  GraphRecording() : arena_(make_arena()) { keep_segments(true); }
 
   void run(const std::function<void()>& work) override {
     if (runs_ < 2) {
@@ -83,7 +83,7 @@ class PinnedBlocks {
   std::map<int64_t, std::vector<std::byte*>> free_;
 };
 
-// Never destroyed: as the pool of device memory.
+// Never destroyed: as the allocator of device memory.
 PinnedBlocks& pinned_blocks() {
   static auto* const instance = new PinnedBlocks;
   return *instance;

@@ -32,8 +32,8 @@ template <class T> struct Matrix {
 };
 
 // The patches of an image: line i is a pixel (image, row, column) of a grid over the image, its
-// elements are the taps (tap row, tap column, channel) around it, at  row * stride + origin + tap *
-// step, with numbers for rows (y) and for columns (x). A step may be negative.
+// elements are the cells (cell row, cell column, channel) around it, at  row * stride + origin +
+// cell * step, with numbers for rows (y) and for columns (x). A step may be negative.
 template <class T> struct Patches {
   using Element = T;
   struct Line {
@@ -50,7 +50,7 @@ template <class T> struct Patches {
   int height = 0, row_width = 0;  // of the image
   int lines = 0, width = 0;       // grid pixels in all; elements of a patch
   int stride_y = 1, stride_x = 1, step_y = 1, step_x = 1, origin_y = 0, origin_x = 0;
-  Divisor grid_rows, grid_columns, channels, tap_columns;
+  Divisor grid_rows, grid_columns, channels, cell_columns;
 
   __device__ Line line(int i) const {
     if (i >= lines) return {0, kOutside, 0};
@@ -64,7 +64,7 @@ template <class T> struct Patches {
     if (j >= width) return {0, kOutside, 0};
     int channel = j;
     int column = channels.split(channel);
-    const int row = tap_columns.split(column);
+    const int row = cell_columns.split(column);
     return {channel, row * step_y, column * step_x};
   }
   __device__ const T* find(const Line& line, const Place& place) const {
@@ -77,24 +77,24 @@ template <class T> struct Patches {
   }
 };
 
-// A weight (O, kh, kw, I) read by lines (tap row, tap column, o) of input channels; only the taps
-// first + n * step.
-template <class T> struct WeightTaps {
+// A weight (O, kh, kw, I) read by lines (cell row, cell column, o) of input channels; only the
+// cells first + n * step.
+template <class T> struct WeightCells {
   using Element = T;
   using Line = const T*;
   using Place = int;
 
-  const T* data = nullptr;                    // the first tap
+  const T* data = nullptr;                    // the first cell
   int64_t filter_stride = 0;                  // elements from output channel to output channel
-  int64_t row_stride = 0, column_stride = 0;  // from tap to tap
+  int64_t row_stride = 0, column_stride = 0;  // from cell to cell
   int lines = 0, width = 0;
-  Divisor outputs, tap_columns;
+  Divisor outputs, cell_columns;
 
   __device__ Line line(int i) const {
     if (i >= lines) return nullptr;
     int output = i;
     int column = outputs.split(output);
-    const int row = tap_columns.split(column);
+    const int row = cell_columns.split(column);
     return data + output * filter_stride + row * row_stride + column * column_stride;
   }
   __device__ Place place(int j) const { return j; }

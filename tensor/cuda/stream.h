@@ -1,9 +1,9 @@
 // The stream that every kernel and every library call of this project runs on. One stream is why
 // memory can be reused the moment a tensor dies: what reads it next runs later.
 //
-// Scratch memory of a kernel is a tensor, `Tensor::empty(shape, DType::f32, x.device())`: the pool
-// (pool.h) hands it out without asking the driver, and takes it back when the tensor dies, although
-// the kernel may not have run yet.
+// Scratch memory of a kernel is a tensor, `Tensor::empty(shape, DType::f32, x.device())`: the
+// allocator (allocator.h) hands it out without asking the driver, and takes it back when the tensor
+// dies, although the kernel may not have run yet.
 #pragma once
 #include <cstdint>
 

@@ -8,9 +8,9 @@
 
 namespace passband::cpu {
 
-// Calls f(patch element offset, pixel of x or -1 outside) for each tap of output pixel (row,
+// Calls f(patch element offset, pixel of x or -1 outside) for each cell of output pixel (row,
 // column) of an image.
-template <class F> void for_taps(const ConvGeometry& g, int64_t row, int64_t column, F&& f) {
+template <class F> void for_cells(const ConvGeometry& g, int64_t row, int64_t column, F&& f) {
   const int64_t top = row * g.rows.stride - g.rows.before,
                 left = column * g.columns.stride - g.columns.before;
   for (int64_t i = 0; i < g.kh; ++i)
@@ -31,7 +31,7 @@ void gather_columns(const ConvGeometry& g, int64_t group, const T* x, T* columns
       const T* image = x + line / g.ho * g.h * g.w * g.c + group * g.ci;
       T* out = columns + line * g.wo * g.patch();
       for (int64_t column = 0; column < g.wo; ++column, out += g.patch())
-        for_taps(g, line % g.ho, column, [&](int64_t offset, int64_t pixel) {
+        for_cells(g, line % g.ho, column, [&](int64_t offset, int64_t pixel) {
           if (pixel < 0) std::memset(static_cast<void*>(out + offset), 0, bytes);
           else std::memcpy(static_cast<void*>(out + offset), image + pixel * g.c, bytes);
         });
@@ -50,7 +50,7 @@ void scatter_columns(const ConvGeometry& g, int64_t group, const T* columns, T* 
       T* image = dx + n * g.h * g.w * g.c + group * g.ci;
       for (int64_t p = 0; p < g.ho * g.wo; ++p) {
         const T* patch = columns + (n * g.ho * g.wo + p) * g.patch();
-        for_taps(g, p / g.wo, p % g.wo, [&](int64_t offset, int64_t pixel) {
+        for_cells(g, p / g.wo, p % g.wo, [&](int64_t offset, int64_t pixel) {
           if (pixel < 0) return;
           T* out = image + pixel * g.c;
           if (disjoint) return static_cast<void>(std::copy_n(patch + offset, g.ci, out));

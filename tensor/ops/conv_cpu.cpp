@@ -105,17 +105,16 @@ ConvAlgorithm algorithm_for(const ConvGeometry& g, DType dtype) {
 // ResNet-50 at 32x32. 1x1 kernels: up to 1.3 times in f32, 8 times in bf16 (weight gradient with
 // matrix unit), with a stride only in bf16 and not forward. Any kernel on maps up to 4x4: 1.3 (f32)
 // to 4 times. With a stride in f32 on the matrix unit: 1.1 to 1.9 times, 3x3 kernels not forward.
-enum class Pass { forward, backward_input, backward_weight };
-bool by_product(Pass pass, const ConvGeometry& g, DType dtype) {
+bool by_product(ConvPass pass, const ConvGeometry& g, DType dtype) {
   if (dtype == DType::f64 || g.trivial()) return true;
   if (g.groups > 1 || g.ci < 32 || algorithm_for(g, dtype) == ConvAlgorithm::winograd) return false;
   const bool small = g.ho * g.wo <= 16, half = dtype == DType::bf16, strided = g.strided();
   const bool cheap = g.pointwise() || g.ho * g.wo <= 64;  // to make patches of
   const bool unit = dtype == DType::f32 && strided && matrix_unit::available();
   switch (pass) {
-    case Pass::backward_input: return (g.pointwise() && (small || half)) || (unit && cheap);
-    case Pass::backward_weight: return small || ((unit || (half && strided)) && cheap);
-    case Pass::forward: break;
+    case ConvPass::backward_input: return (g.pointwise() && (small || half)) || (unit && cheap);
+    case ConvPass::backward_weight: return small || ((unit || (half && strided)) && cheap);
+    case ConvPass::forward: break;
   }
   return small || (unit && g.pointwise());
 }
@@ -142,14 +141,14 @@ bool by_turned_weight(const ConvGeometry& g, DType dtype) {
 // the cache.
 template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
   constexpr int64_t kTile = 32;
-  const int64_t taps = g.kh * g.kw;
+  const int64_t cells = g.kh * g.kw;
   parallel_for((g.ci + kTile - 1) / kTile, 1, [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile)
       for (int64_t o = 0; o < g.o; o += kTile)
-        for (int64_t tap = 0; tap < taps; ++tap)
+        for (int64_t cell = 0; cell < cells; ++cell)
           for (int64_t i = tile * kTile; i < std::min(g.ci, (tile + 1) * kTile); ++i)
             for (int64_t j = o; j < std::min(g.o, o + kTile); ++j)
-              turned[(i * taps + taps - 1 - tap) * g.o + j] = w[(j * taps + tap) * g.ci + i];
+              turned[(i * cells + cells - 1 - cell) * g.o + j] = w[(j * cells + cell) * g.ci + i];
   });
 }
 
@@ -179,7 +178,7 @@ void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bi
     return copy_(y, result);
   }
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
-  if (by_product(Pass::forward, g, x.dtype())) forward_product(g, y, x, w, bias);
+  if (by_product(ConvPass::forward, g, x.dtype())) forward_product(g, y, x, w, bias);
   else forward_onednn(algorithm_for(g, x.dtype()), g, y, x, w, bias);
 }
 
@@ -192,7 +191,7 @@ void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
     return copy_(dx, result);
   }
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
-  if (by_product(Pass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
+  if (by_product(ConvPass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
   else if (by_turned_weight(g, dy.dtype())) backward_input_turned(g, dx, dy, w);
   else backward_input_onednn(algorithm_for(g, dy.dtype()), g, dx, dy, w);
 }
@@ -207,7 +206,7 @@ void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
     return copy_(dw, result);
   }
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
-  if (by_product(Pass::backward_weight, g, dy.dtype())) backward_weight_product(g, dw, dy, x);
+  if (by_product(ConvPass::backward_weight, g, dy.dtype())) backward_weight_product(g, dw, dy, x);
   else backward_weight_onednn(algorithm_for(g, dy.dtype()), g, dw, dy, x);
 }
 

@@ -2,12 +2,12 @@
 // looked up in the image (implicit GEMM; Chetlur et al., "cuDNN: efficient primitives for deep
 // learning", 2014, section 3).
 //
-//     forward          y  (pixels, O)        = patches of x (pixels, taps I) * weight^T
-//     input gradient   dx (pixels, I)        = patches of dy (pixels, taps O) * weight (taps O, I)
-//     weight gradient  dw (O, taps I)        = dy^T * patches of x (pixels, taps I)
+//     forward          y  (pixels, O)        = patches of x (pixels, cells I) * weight^T
+//     input gradient   dx (pixels, I)        = patches of dy (pixels, cells O) * weight (cells O,
+//     I) weight gradient  dw (O, cells I)        = dy^T * patches of x (pixels, cells I)
 //
 // With a stride s the input gradient is s^2 products (one stride times the other): pixels of dx
-// whose row and column leave the same remainder see the same taps, and only those that meet an
+// whose row and column leave the same remainder see the same cells, and only those that meet an
 // output. So nothing is multiplied by inserted zeros.
 //
 // 1x1 kernels with stride 1 are plain products (matmul_cuda.cu); depthwise ones have kernels of
@@ -16,11 +16,11 @@
 // Bound, in bf16 on an H200 (790 TFLOP/s, 4.3 TB/s: 184 FLOP per byte). A 3x3 kernel on C = O = 64
 // channels does 73,728 FLOP for 256 bytes of a pixel, 288 per byte: the tensor cores, as with more
 // channels. A 1x1 kernel from 64 to 256 channels does 32,768 FLOP for 640 bytes, 51 per byte:
-// memory. Patches overlap, so of their elements only the first tap comes from memory; the other kh
+// memory. Patches overlap, so of their elements only the first cell comes from memory; the other kh
 // kw - 1 come from the second-level cache, since neighbouring blocks work on neighbouring pixels.
 // Looking an element up costs about 15 integer instructions for each 16 bytes, divisions being
 // multiplications; a warp of a 128 x 128 tile spends some 200 of them in a stage, beside 128 mma
-// of 6.5 cycles. Considered: storing the patches (9 times the image, written and read), taps
+// of 6.5 cycles. Considered: storing the patches (9 times the image, written and read), cells
 // outermost with one tile of the image in shared memory for all of them (saves cache traffic, but
 // ties the tile to the image's shape).
 #include <numeric>
@@ -61,13 +61,13 @@ Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
   operand.grid_rows = Divisor(g.ho);
   operand.grid_columns = Divisor(g.wo);
   operand.channels = Divisor(g.ci);
-  operand.tap_columns = Divisor(g.kw);
+  operand.cell_columns = Divisor(g.kw);
   operand.batch_stride = g.ci;
   operand.aligned = lines_are_aligned(operand.data, g.ci, g.c);
   return operand;
 }
 
-// The filters as rows of (taps, I), or dw.
+// The filters as rows of (cells, I), or dw.
 template <class T> Operand<Matrix<T>, Major::k> filters(const ConvGeometry& g, const Tensor& w) {
   Operand<Matrix<T>, Major::k> operand;
   operand.data = w.data<T>();
@@ -109,13 +109,13 @@ void weight_gradient_product(const ConvGeometry& g, Tensor dw, const Tensor& dy,
               dw.device());
 }
 
-// One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the taps
-// that reach them: row r of dx is touched by tap i of output row (r + padding - i dilation) /
+// One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the cells
+// that reach them: row r of dx is touched by cell i of output row (r + padding - i dilation) /
 // stride, where that is whole.
 struct Phase {
-  int64_t pixels = 0;                     // how many
-  int64_t first = 0, step = 1, taps = 0;  // of the kernel
-  // output row of the first pixel and tap; output rows from tap to tap
+  int64_t pixels = 0;                      // how many
+  int64_t first = 0, step = 1, cells = 0;  // of the kernel
+  // output row of the first pixel and cell; output rows from cell to cell
   int64_t origin = 0, reach = 0;
 
   Phase(int64_t phase, int64_t side, int64_t kernel, const WindowAxis& axis) {
@@ -124,7 +124,7 @@ struct Phase {
     while (first < kernel && (phase + before - first * dilation) % stride != 0) ++first;
     if (first >= kernel) return;
     step = stride / std::gcd(stride, dilation);
-    taps = (kernel - 1 - first) / step + 1;
+    cells = (kernel - 1 - first) / step + 1;
     origin = (phase + before - first * dilation) / stride;
     reach = step * dilation / stride;
   }
@@ -139,7 +139,7 @@ Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tens
   operand.height = narrow(g.ho);
   operand.row_width = narrow(g.wo);
   operand.lines = narrow(g.n * rows.pixels * columns.pixels);
-  operand.width = narrow(rows.taps * columns.taps * g.co);
+  operand.width = narrow(rows.cells * columns.cells * g.co);
   operand.step_y = -narrow(rows.reach);
   operand.step_x = -narrow(columns.reach);
   operand.origin_y = narrow(rows.origin);
@@ -147,24 +147,24 @@ Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tens
   operand.grid_rows = Divisor(rows.pixels);
   operand.grid_columns = Divisor(columns.pixels);
   operand.channels = Divisor(g.co);
-  operand.tap_columns = Divisor(std::max<int64_t>(columns.taps, 1));
+  operand.cell_columns = Divisor(std::max<int64_t>(columns.cells, 1));
   operand.batch_stride = g.co;
   operand.aligned = lines_are_aligned(operand.data, g.co, g.o);
   return operand;
 }
 
 template <class T>
-Operand<WeightTaps<T>, Major::side> weight_taps(const ConvGeometry& g, const Tensor& w,
-                                                const Phase& rows, const Phase& columns) {
-  Operand<WeightTaps<T>, Major::side> operand;
+Operand<WeightCells<T>, Major::side> weight_cells(const ConvGeometry& g, const Tensor& w,
+                                                  const Phase& rows, const Phase& columns) {
+  Operand<WeightCells<T>, Major::side> operand;
   operand.data = w.data<T>() + (rows.first * g.kw + columns.first) * g.ci;
   operand.filter_stride = g.patch();
   operand.row_stride = rows.step * g.kw * g.ci;
   operand.column_stride = columns.step * g.ci;
-  operand.lines = narrow(rows.taps * columns.taps * g.co);
+  operand.lines = narrow(rows.cells * columns.cells * g.co);
   operand.width = narrow(g.ci);
   operand.outputs = Divisor(g.co);
-  operand.tap_columns = Divisor(std::max<int64_t>(columns.taps, 1));
+  operand.cell_columns = Divisor(std::max<int64_t>(columns.cells, 1));
   operand.batch_stride = g.co * g.patch();
   operand.aligned = lines_are_aligned(operand.data, g.ci, g.ci);
   return operand;
@@ -186,8 +186,8 @@ template <class T> void input_gradient_phase(const ConvGeometry& g, Tensor dx, c
   out.image_pixels = g.h * g.w;
   out.row_pixels = g.rows.stride * g.w;
   out.column_pixels = g.columns.stride;
-  run_product(gradient_patches<T>(g, dy, rows, columns), weight_taps<T>(g, w, rows, columns), out,
-              {pixels, g.ci, rows.taps * columns.taps * g.co, g.groups}, dx.device());
+  run_product(gradient_patches<T>(g, dy, rows, columns), weight_cells<T>(g, w, rows, columns), out,
+              {pixels, g.ci, rows.cells * columns.cells * g.co, g.groups}, dx.device());
 }
 
 void native_forward(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
@@ -224,9 +224,7 @@ void native_backward_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, 
                     [&]<class T>() { weight_gradient_product<T>(g, dw, dy, x); });
 }
 
-enum class Pass : int64_t { forward, backward_input, backward_weight };
-
-template <class Native, class Library> void run_chosen(Pass pass, const ConvGeometry& g,
+template <class Native, class Library> void run_chosen(ConvPass pass, const ConvGeometry& g,
                                                        DType dtype, bool bias, Native&& native,
                                                        Library&& library) {
   static KernelChoice choice;
@@ -244,7 +242,7 @@ void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bi
   if (y.numel() == 0) return;
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
   run_chosen(
-      Pass::forward, g, x.dtype(), bias.defined(), [&] { native_forward(g, y, x, w, bias); },
+      ConvPass::forward, g, x.dtype(), bias.defined(), [&] { native_forward(g, y, x, w, bias); },
       [&] { return library_conv2d_forward(y, x, w, bias, g); });
 }
 
@@ -253,7 +251,7 @@ void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
   if (dx.numel() == 0) return;
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
   run_chosen(
-      Pass::backward_input, g, dy.dtype(), false, [&] { native_backward_input(g, dx, dy, w); },
+      ConvPass::backward_input, g, dy.dtype(), false, [&] { native_backward_input(g, dx, dy, w); },
       [&] { return library_conv2d_backward_input(dx, dy, w, g); });
 }
 
@@ -262,7 +260,8 @@ void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
   if (dw.numel() == 0) return;
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
   run_chosen(
-      Pass::backward_weight, g, dy.dtype(), false, [&] { native_backward_weight(g, dw, dy, x); },
+      ConvPass::backward_weight, g, dy.dtype(), false,
+      [&] { native_backward_weight(g, dw, dy, x); },
       [&] { return library_conv2d_backward_weight(dw, dy, x, g); });
 }
 

@@ -1,13 +1,13 @@
 // Depthwise convolution: every channel has a filter of its own. f32 and bf16, sums in f32.
 //
-// Bound by memory: 2 taps FLOP for an element read and one written (3x3 in bf16: 4.5 FLOP a byte;
+// Bound by memory: 2 cells FLOP for an element read and one written (3x3 in bf16: 4.5 FLOP a byte;
 // the H200's f32 units need 14 to be busy). A warp covers 4 pixels x 64 channels, so each access is
-// 128 bytes of a pixel in bf16. The taps of neighbouring pixels overlap; that they are read from
+// 128 bytes of a pixel in bf16. The cells of neighbouring pixels overlap; that they are read from
 // memory once is left to the first-level cache, which holds the few rows that a block works on. The
 // filters of a block's channels lie in shared memory, widened.
 //
-// The weight gradient sums over all pixels: each thread keeps 9 taps x 8 channels in registers
-// while it walks over its pixels, so dy is read once for every 9 taps; lanes, warps and blocks are
+// The weight gradient sums over all pixels: each thread keeps 9 cells x 8 channels in registers
+// while it walks over its pixels, so dy is read once for every 9 cells; lanes, warps and blocks are
 // then added in a fixed order.
 #pragma once
 #include <algorithm>
@@ -28,9 +28,9 @@ struct DepthwiseAxis {
 struct DepthwiseShape {
   int height, width;  // of x
   int rows, columns;  // of y
-  int channels, kernel_columns, taps;
+  int channels, kernel_columns, cells;
   DepthwiseAxis vertical, horizontal;
-  Divisor tap_columns;
+  Divisor cell_columns;
 };
 
 inline constexpr int kDepthwiseGroups = 8;  // of eight channels, in a block
@@ -38,15 +38,15 @@ inline constexpr int kDepthwiseChannels = kDepthwiseGroups * kWide;  // of a blo
 inline constexpr int kDepthwiseThreads = 256,
                      kDepthwiseLanes = kDepthwiseThreads / kDepthwiseGroups;
 
-// Where tap (i, j) of pixel (row, column) of the result lies in the image read: x for y, dy for dx.
-// -1: nowhere.
+// Where cell (i, j) of pixel (row, column) of the result lies in the image read: x for y, dy for
+// dx. -1: nowhere.
 template <bool gradient>
-__device__ __forceinline__ int tap_side(int at, int tap, int side, const DepthwiseAxis& a) {
+__device__ __forceinline__ int cell_side(int at, int cell, int side, const DepthwiseAxis& a) {
   if constexpr (gradient) {
-    const int reached = at + a.before - tap * a.dilation, from = reached / a.stride;
+    const int reached = at + a.before - cell * a.dilation, from = reached / a.stride;
     return reached >= 0 && from < side && from * a.stride == reached ? from : -1;
   } else {
-    const int from = at * a.stride - a.before + tap * a.dilation;
+    const int from = at * a.stride - a.before + cell * a.dilation;
     return from >= 0 && from < side ? from : -1;
   }
 }
@@ -58,12 +58,12 @@ template <class T, bool gradient> __global__ void __launch_bounds__(kDepthwiseTh
                      const T* __restrict__ bias, T* __restrict__ to, DepthwiseShape s,
                      Divisor to_rows, Divisor to_columns, int pixels, int pixels_of_block,
                      bool packed) {
-  DYNAMIC_SHARED(float, filters);  // (taps, channels of the block)
+  DYNAMIC_SHARED(float, filters);  // (cells, channels of the block)
   const int first = blockIdx.y * kDepthwiseChannels;
-  for (int i = threadIdx.x; i < s.taps * kDepthwiseChannels; i += blockDim.x) {
-    const int tap = i / kDepthwiseChannels, channel = first + i % kDepthwiseChannels;
+  for (int i = threadIdx.x; i < s.cells * kDepthwiseChannels; i += blockDim.x) {
+    const int cell = i / kDepthwiseChannels, channel = first + i % kDepthwiseChannels;
     filters[i] =
-        channel < s.channels ? static_cast<float>(weight[int64_t{channel} * s.taps + tap]) : 0.0f;
+        channel < s.channels ? static_cast<float>(weight[int64_t{channel} * s.cells + cell]) : 0.0f;
   }
   __syncthreads();
   const int group = threadIdx.x % kDepthwiseGroups, channel = first + group * kWide,
@@ -79,15 +79,15 @@ template <class T, bool gradient> __global__ void __launch_bounds__(kDepthwiseTh
     int row = to_columns.split(column);
     const int image = to_rows.split(row);
     Wide sum = start;
-    for (int tap = 0; tap < s.taps; ++tap) {
-      int j = tap;
-      const int i = s.tap_columns.split(j);
-      const int y = tap_side<gradient>(row, i, from_height, s.vertical),
-                x = tap_side<gradient>(column, j, from_width, s.horizontal);
+    for (int cell = 0; cell < s.cells; ++cell) {
+      int j = cell;
+      const int i = s.cell_columns.split(j);
+      const int y = cell_side<gradient>(row, i, from_height, s.vertical),
+                x = cell_side<gradient>(column, j, from_width, s.horizontal);
       if (y < 0 || x < 0) continue;
       const int64_t at = (int64_t{image} * from_height + y) * from_width + x;
       const Wide value = load_wide(from + at * s.channels + channel, count, packed);
-      const float* const filter = filters + tap * kDepthwiseChannels + group * kWide;
+      const float* const filter = filters + cell * kDepthwiseChannels + group * kWide;
 #pragma unroll
       for (int c = 0; c < kWide; ++c) sum[c] += value[c] * filter[c];
     }
@@ -97,7 +97,7 @@ template <class T, bool gradient> __global__ void __launch_bounds__(kDepthwiseTh
 
 inline constexpr int kDepthwiseTaps = 9;  // that a thread keeps sums of
 
-// partial (parts, taps, channels) = sums of dy x over the pixels of a part.
+// partial (parts, cells, channels) = sums of dy x over the pixels of a part.
 template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
     depthwise_weight_kernel(const T* __restrict__ dy, const T* __restrict__ x,
                             float* __restrict__ partial, DepthwiseShape s, Divisor rows,
@@ -107,7 +107,7 @@ template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
             lane = threadIdx.x % 32;
   const int first = blockIdx.y * kDepthwiseChannels, channel = first + group * kWide,
             count = s.channels - channel;
-  const int first_tap = blockIdx.z * kDepthwiseTaps;
+  const int first_cell = blockIdx.z * kDepthwiseTaps;
   const int end = min(pixels, static_cast<int>(blockIdx.x + 1) * pixels_of_block);
   Wide sums[kDepthwiseTaps] = {};
   for (int pixel = blockIdx.x * pixels_of_block + threadIdx.x / kDepthwiseGroups;
@@ -117,49 +117,50 @@ template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
     const int image = rows.split(row);
     const Wide gradient = load_wide(dy + int64_t{pixel} * s.channels + channel, count, packed);
 #pragma unroll
-    for (int tap = 0; tap < kDepthwiseTaps; ++tap) {
-      int j = first_tap + tap;
-      if (j >= s.taps) break;
-      const int i = s.tap_columns.split(j);
-      const int from_y = tap_side<false>(row, i, s.height, s.vertical),
-                from_x = tap_side<false>(column, j, s.width, s.horizontal);
+    for (int cell = 0; cell < kDepthwiseTaps; ++cell) {
+      int j = first_cell + cell;
+      if (j >= s.cells) break;
+      const int i = s.cell_columns.split(j);
+      const int from_y = cell_side<false>(row, i, s.height, s.vertical),
+                from_x = cell_side<false>(column, j, s.width, s.horizontal);
       if (from_y < 0 || from_x < 0) continue;
       const int64_t at = (int64_t{image} * s.height + from_y) * s.width + from_x;
       const Wide value = load_wide(x + at * s.channels + channel, count, packed);
 #pragma unroll
-      for (int c = 0; c < kWide; ++c) sums[tap][c] += gradient[c] * value[c];
+      for (int c = 0; c < kWide; ++c) sums[cell][c] += gradient[c] * value[c];
     }
   }
 #pragma unroll
-  for (int tap = 0; tap < kDepthwiseTaps; ++tap) {
+  for (int cell = 0; cell < kDepthwiseTaps; ++cell) {
 #pragma unroll
     for (int c = 0; c < kWide; ++c) {
       // The four pixels of a warp, then the warps.
-      float sum = sums[tap][c];
+      float sum = sums[cell][c];
       sum += __shfl_xor_sync(0xffffffffu, sum, kDepthwiseGroups);
       sum += __shfl_xor_sync(0xffffffffu, sum, 2 * kDepthwiseGroups);
       if (lane < kDepthwiseGroups) of_warp[warp][group * kWide + c] = sum;
     }
     __syncthreads();
     const int mine = threadIdx.x;
-    if (mine < kDepthwiseChannels && first + mine < s.channels && first_tap + tap < s.taps) {
+    if (mine < kDepthwiseChannels && first + mine < s.channels && first_cell + cell < s.cells) {
       float sum = 0.0f;
       for (int w = 0; w < kDepthwiseThreads / 32; ++w) sum += of_warp[w][mine];
-      partial[(int64_t{blockIdx.x} * s.taps + first_tap + tap) * s.channels + first + mine] = sum;
+      partial[(int64_t{blockIdx.x} * s.cells + first_cell + cell) * s.channels + first + mine] =
+          sum;
     }
     __syncthreads();
   }
 }
 
-// dw (channels, taps) = the sum of partial (parts, taps, channels).
+// dw (channels, cells) = the sum of partial (parts, cells, channels).
 template <class T> __global__ void depthwise_sum_kernel(const float* __restrict__ partial,
-                                                        T* __restrict__ dw, int parts, int taps,
+                                                        T* __restrict__ dw, int parts, int cells,
                                                         int channels) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x, count = taps * channels;
+  const int i = blockIdx.x * blockDim.x + threadIdx.x, count = cells * channels;
   if (i >= count) return;
   float sum = 0.0f;
   for (int part = 0; part < parts; ++part) sum += partial[int64_t{part} * count + i];
-  dw[int64_t{i % channels} * taps + i / channels] = T(sum);
+  dw[int64_t{i % channels} * cells + i / channels] = T(sum);
 }
 
 // The kernels above do this convolution: one input and one output channel in each group, filters
@@ -198,12 +199,12 @@ template <class T, bool gradient> void run_depthwise(const ConvGeometry& g, Tens
 template <class T>
 void run_depthwise_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
   constexpr int64_t kWantedBlocks = 528, kLeastPixels = 8 * kDepthwiseLanes;  // of a block
-  const int64_t taps = g.kh * g.kw, slabs = ceil_divide(g.c, kDepthwiseChannels);
-  const int64_t groups = ceil_divide(taps, kDepthwiseTaps);
+  const int64_t cells = g.kh * g.kw, slabs = ceil_divide(g.c, kDepthwiseChannels);
+  const int64_t groups = ceil_divide(cells, kDepthwiseTaps);
   const int64_t parts =
       std::max<int64_t>(std::min(kWantedBlocks / (slabs * groups), g.pixels() / kLeastPixels), 1);
   const int64_t pixels_of_block = ceil_divide(g.pixels(), parts);
-  Tensor partial = Tensor::empty({parts, taps, g.c}, DType::f32, dw.device());
+  Tensor partial = Tensor::empty({parts, cells, g.c}, DType::f32, dw.device());
   const bool packed = rows_are_packed(g.c, dy.data<T>(), x.data<T>());
   const dim3 grid(static_cast<unsigned>(parts), static_cast<unsigned>(slabs),
                   static_cast<unsigned>(groups));
@@ -211,9 +212,9 @@ void run_depthwise_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, co
          depthwise_weight_kernel<T>, dy.data<T>(), x.data<T>(), partial.data<float>(),
          depthwise_shape(g), Divisor(g.ho), Divisor(g.wo), static_cast<int>(g.pixels()),
          static_cast<int>(pixels_of_block), packed);
-  launch({.grid = blocks_for(taps * g.c, 256), .block = 256, .stream = compute_stream()},
+  launch({.grid = blocks_for(cells * g.c, 256), .block = 256, .stream = compute_stream()},
          depthwise_sum_kernel<T>, partial.data<float>(), dw.data<T>(), static_cast<int>(parts),
-         static_cast<int>(taps), static_cast<int>(g.c));
+         static_cast<int>(cells), static_cast<int>(g.c));
 }
 
 }  // namespace passband::cuda

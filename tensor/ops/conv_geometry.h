@@ -6,6 +6,9 @@
 
 namespace passband {
 
+// The three products of a convolution.
+enum class ConvPass : int64_t { forward = 'f', backward_input = 'i', backward_weight = 'w' };
+
 // All numbers of a convolution. `c` and `o` are channels of x and y, `ci` and `co` those of one
 // group.
 struct ConvGeometry {

@@ -13,8 +13,6 @@ namespace {
 
 using dnnl::memory;
 
-enum class Pass : int64_t { forward = 'f', backward_input = 'i', backward_weight = 'w' };
-
 // --- the pieces ---
 
 struct Piece {
@@ -26,14 +24,14 @@ struct Piece {
 // weight is a sum over the pieces of images.
 class Pieces {
  public:
-  Pieces(Pass pass, ConvAlgorithm algorithm, const ConvGeometry& g)
+  Pieces(ConvPass pass, ConvAlgorithm algorithm, const ConvGeometry& g)
       : g_(g),
-        of_x_(pass == Pass::backward_input),
+        of_x_(pass == ConvPass::backward_input),
         images_{g.n, g.n},
         channels_{of_x_ ? g.c : g.o, of_x_ ? g.c : g.o} {
     constexpr int64_t kMost = 32, kMostSums = 16, kEnough = 8, kLeastProducts = 1 << 18;
     const int64_t wanted = std::min(kMost, g.pixels() * g.o * g.patch() / kLeastProducts);
-    if (pass == Pass::backward_weight) {
+    if (pass == ConvPass::backward_weight) {
       cut_channels(std::min(wanted, kEnough));
       cut_images(std::min(wanted, kMostSums) / channels(), kLongSum);
     } else {
@@ -168,18 +166,18 @@ onednn::Plan plan_backward_weight(const ConvLayouts& l) {
           .y = {l.own_y, made.diff_dst_desc()}};
 }
 
-onednn::Plan make_plan(Pass pass, const ConvLayouts& layouts, bool bias) {
+onednn::Plan make_plan(ConvPass pass, const ConvLayouts& layouts, bool bias) {
   switch (pass) {
-    case Pass::backward_input: return plan_backward_input(layouts);
-    case Pass::backward_weight: return plan_backward_weight(layouts);
-    case Pass::forward: break;
+    case ConvPass::backward_input: return plan_backward_input(layouts);
+    case ConvPass::backward_weight: return plan_backward_weight(layouts);
+    case ConvPass::forward: break;
   }
   return plan_forward(layouts, bias);
 }
 
 // A convolution whose pieces are asked for.
 struct Convolution {
-  Pass pass;
+  ConvPass pass;
   ConvAlgorithm algorithm;
   const ConvGeometry& whole;
   DType dtype;
@@ -234,8 +232,8 @@ Tensor total(const Tensor& sums) {
 
 void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor y, const Tensor& x,
                     const Tensor& w, const Tensor& bias) {
-  const Convolution convolution{Pass::forward, algorithm, g, x.dtype(), bias.defined()};
-  const Pieces pieces(Pass::forward, algorithm, g);
+  const Convolution convolution{ConvPass::forward, algorithm, g, x.dtype(), bias.defined()};
+  const Pieces pieces(ConvPass::forward, algorithm, g);
   pack(convolution, pieces, w, g.patch());
   for_pieces(pieces.count(), [&](int64_t i) {
     const Piece piece = pieces.at(i);
@@ -255,8 +253,8 @@ void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor y, co
 
 void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dx,
                            const Tensor& dy, const Tensor& w) {
-  const Convolution convolution{Pass::backward_input, algorithm, g, dy.dtype()};
-  const Pieces pieces(Pass::backward_input, algorithm, g);
+  const Convolution convolution{ConvPass::backward_input, algorithm, g, dy.dtype()};
+  const Pieces pieces(ConvPass::backward_input, algorithm, g);
   pack(convolution, pieces, w, 1);
   for_pieces(pieces.count(), [&](int64_t i) {
     const Piece piece = pieces.at(i);
@@ -274,8 +272,8 @@ void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tenso
 
 void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dw,
                             const Tensor& dy, const Tensor& x) {
-  const Convolution convolution{Pass::backward_weight, algorithm, g, dy.dtype()};
-  const Pieces pieces(Pass::backward_weight, algorithm, g);
+  const Convolution convolution{ConvPass::backward_weight, algorithm, g, dy.dtype()};
+  const Pieces pieces(ConvPass::backward_weight, algorithm, g);
   // Of each piece of channels: its sums over each piece of images, all laid out as those of the
   // first.
   const int64_t bytes =

@@ -29,7 +29,7 @@ cudnnHandle_t handle() {
   return made;
 }
 
-enum class Pass : int64_t { forward, forward_with_bias, backward_input, backward_weight };
+enum class CudnnCall : int64_t { forward, forward_with_bias, backward_input, backward_weight };
 
 struct Plan {
   bool possible = false;
@@ -109,34 +109,34 @@ void choose_algorithm(Plan& plan, cudnnMathType_t math, Propose&& propose) {
   }
 }
 
-Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
+Plan make_plan(CudnnCall pass, const ConvGeometry& g, DType dtype) {
   Plan plan;
   if (!describe(plan, g, dtype)) return plan;
   const cudnnHandle_t h = handle();
   const cudnnMathType_t math = math_of(dtype);
   switch (pass) {
-    case Pass::forward:
+    case CudnnCall::forward:
       choose_algorithm<cudnnConvolutionFwdAlgoPerf_t>(
           plan, math, [&](int most, int* count, auto* proposals) {
             return cudnnGetConvolutionForwardAlgorithm_v7(h, plan.x, plan.w, plan.convolution,
                                                           plan.y, most, count, proposals);
           });
       break;
-    case Pass::forward_with_bias:  // without an activation it takes this algorithm alone
+    case CudnnCall::forward_with_bias:  // without an activation it takes this algorithm alone
       plan.algorithm = static_cast<int>(CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM);
       plan.possible =
           cudnnGetConvolutionForwardWorkspaceSize(h, plan.x, plan.w, plan.convolution, plan.y,
                                                   CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
                                                   &plan.workspace_bytes) == CUDNN_STATUS_SUCCESS;
       break;
-    case Pass::backward_input:
+    case CudnnCall::backward_input:
       choose_algorithm<cudnnConvolutionBwdDataAlgoPerf_t>(
           plan, math, [&](int most, int* count, auto* proposals) {
             return cudnnGetConvolutionBackwardDataAlgorithm_v7(h, plan.w, plan.y, plan.convolution,
                                                                plan.x, most, count, proposals);
           });
       break;
-    case Pass::backward_weight:
+    case CudnnCall::backward_weight:
       choose_algorithm<cudnnConvolutionBwdFilterAlgoPerf_t>(
           plan, math, [&](int most, int* count, auto* proposals) {
             return cudnnGetConvolutionBackwardFilterAlgorithm_v7(
@@ -147,7 +147,7 @@ Plan make_plan(Pass pass, const ConvGeometry& g, DType dtype) {
   return plan;
 }
 
-const Plan& plan_for(Pass pass, const ConvGeometry& g, DType dtype) {
+const Plan& plan_for(CudnnCall pass, const ConvGeometry& g, DType dtype) {
   static std::map<std::vector<int64_t>, Plan> plans;
   const auto numbers = g.numbers();
   std::vector<int64_t> key(numbers.begin(), numbers.end());
@@ -160,7 +160,7 @@ const Plan& plan_for(Pass pass, const ConvGeometry& g, DType dtype) {
 // Calls `run(plan, 1, 0, workspace)` with the factors of the new and the old result in the type
 // cuDNN wants.
 template <class F>
-bool run(Pass pass, const ConvGeometry& g, const Tensor& result, const char* what, F&& call) {
+bool run(CudnnCall pass, const ConvGeometry& g, const Tensor& result, const char* what, F&& call) {
   const Plan& plan = plan_for(pass, g, result.dtype());
   if (!plan.possible) return false;
   Tensor workspace =
@@ -178,7 +178,7 @@ bool run(Pass pass, const ConvGeometry& g, const Tensor& result, const char* wha
 
 bool library_conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                             const ConvGeometry& g) {
-  const Pass pass = bias.defined() ? Pass::forward_with_bias : Pass::forward;
+  const CudnnCall pass = bias.defined() ? CudnnCall::forward_with_bias : CudnnCall::forward;
   return run(
       pass, g, y, "conv2d", [&](const Plan& p, const void* one, const void* zero, void* workspace) {
         const auto algorithm = static_cast<cudnnConvolutionFwdAlgo_t>(p.algorithm);
@@ -194,7 +194,7 @@ bool library_conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Te
 
 bool library_conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                                    const ConvGeometry& g) {
-  return run(Pass::backward_input, g, dx, "conv2d_input_gradient",
+  return run(CudnnCall::backward_input, g, dx, "conv2d_input_gradient",
              [&](const Plan& p, const void* one, const void* zero, void* workspace) {
                return cudnnConvolutionBackwardData(
                    handle(), one, p.w, w.raw(), p.y, dy.raw(), p.convolution,
@@ -205,7 +205,7 @@ bool library_conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
 
 bool library_conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                                     const ConvGeometry& g) {
-  return run(Pass::backward_weight, g, dw, "conv2d_weight_gradient",
+  return run(CudnnCall::backward_weight, g, dw, "conv2d_weight_gradient",
              [&](const Plan& p, const void* one, const void* zero, void* workspace) {
                return cudnnConvolutionBackwardFilter(
                    handle(), one, p.x, x.raw(), p.y, dy.raw(), p.convolution,

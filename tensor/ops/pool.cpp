@@ -25,12 +25,12 @@ Shape output_shape(const Shape& x, const PoolOptions& o) {
           windows(x[2], o.kernel.width, o.columns(), o.ceil_mode), x[3]};
 }
 
-// The first of `count` windows none of whose taps lies in the image; `count` when there is none.
+// The first of `count` windows none of whose cells lies in the image; `count` when there is none.
 int64_t first_empty(int64_t count, int64_t side, int64_t kernel, const WindowAxis& axis) {
   for (int64_t i = 0; i < count; ++i) {
     bool found = false;
-    for (int64_t tap = 0; tap < kernel && !found; ++tap) {
-      const int64_t pixel = i * axis.stride - axis.before + tap * axis.dilation;
+    for (int64_t cell = 0; cell < kernel && !found; ++cell) {
+      const int64_t pixel = i * axis.stride - axis.before + cell * axis.dilation;
       found = pixel >= 0 && pixel < side;
     }
     if (!found) return i;

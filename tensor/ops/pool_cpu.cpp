@@ -38,7 +38,7 @@ struct Range {
 // Pixels that window `out` covers.
 Range covered(int64_t out, const Axis& a) {
   const int64_t start = out * a.stride - a.before;
-  const int64_t outside = start < 0 ? (a.dilation - 1 - start) / a.dilation : 0;  // taps
+  const int64_t outside = start < 0 ? (a.dilation - 1 - start) / a.dilation : 0;  // cells
   return {start + outside * a.dilation, std::min(start + a.span(a.kernel), a.size), a.dilation};
 }
 

@@ -21,7 +21,7 @@ constexpr int kThreads = 256;
 constexpr int kAverageBlocks = 4;
 
 // One axis of the image: `windows` of them over `size` pixels, `span` pixels from first to last
-// tap.
+// cell.
 struct Axis {
   int size, windows, kernel, stride, dilation, before, after, span;
 
@@ -62,7 +62,7 @@ struct Range {
 // Pixels that window `out` covers.
 __device__ __forceinline__ Range covered(int out, const Axis& a) {
   const int start = out * a.stride - a.before;
-  const int outside = start < 0 ? (a.dilation - 1 - start) / a.dilation : 0;  // taps
+  const int outside = start < 0 ? (a.dilation - 1 - start) / a.dilation : 0;  // cells
   return {start + outside * a.dilation, min(start + a.span, a.size), a.dilation};
 }
 

@@ -34,11 +34,11 @@ struct Padding {
 std::ostream& operator<<(std::ostream& out, const PerAxis& numbers);
 std::ostream& operator<<(std::ostream& out, const Padding& padding);
 
-// Windows along one axis: tap k of window i lies at pixel  i * stride - before + k * dilation.
+// Windows along one axis: cell k of window i lies at pixel  i * stride - before + k * dilation.
 struct WindowAxis {
   int64_t stride = 1, dilation = 1, before = 0, after = 0;
 
-  // Pixels from the first tap of `kernel` to the last.
+  // Pixels from the first cell of `kernel` to the last.
   int64_t span(int64_t kernel) const { return dilation * (kernel - 1) + 1; }
   // Windows that fit into `side` pixels and the padding.
   int64_t windows(int64_t side, int64_t kernel) const {

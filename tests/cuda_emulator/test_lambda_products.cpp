@@ -1,6 +1,6 @@
 // What the order of products saves in the lambda layer: counted pair by pair, and as the emulator's
 // tensor cores execute them.
-#include "tensor/ops/lambda.h"
+#include "tensor/ops/attention/lambda.h"
 #include "tests/cuda_emulator/controls.h"
 #include "tests/device_check.h"
 

@@ -12,7 +12,7 @@ namespace passband::op_table {
 namespace {
 
 constexpr double kStep = 1e-5;
-constexpr size_t kMostElements = 24;  // per input; more are sampled
+constexpr size_t kMaxElements = 24;  // per input; more are sampled
 
 bool is_differentiable(const Row& row) { return row.differentiable; }
 bool is_twice_differentiable(const Row& row) { return row.differentiable && row.second_order; }
@@ -21,10 +21,10 @@ bool is_twice_differentiable(const Row& row) { return row.differentiable && row.
 std::vector<size_t> elements_to_check(const Tensor& x) {
   std::vector<size_t> elements(static_cast<size_t>(x.numel()));
   std::iota(elements.begin(), elements.end(), size_t{0});
-  if (elements.size() <= kMostElements) return elements;
+  if (elements.size() <= kMaxElements) return elements;
   RandomSequence random({.seed = 4, .step = 0, .site = elements.size()});
   std::vector<size_t> chosen;
-  while (chosen.size() < kMostElements)
+  while (chosen.size() < kMaxElements)
     chosen.push_back(static_cast<size_t>(random.below(x.numel())));
   return chosen;
 }

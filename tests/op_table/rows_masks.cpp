@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "tensor/ops/dot_attention.h"
+#include "tensor/ops/attention/dot_attention.h"
 #include "tensor/ops/mask.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/op_table/references.h"

@@ -2,17 +2,17 @@
 // pictures. The tensors that an optimiser changes come back in one vector.
 #include <algorithm>
 
-#include "tensor/ops/augment.h"
-#include "tensor/ops/optimizer.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/training/make_batch.h"
+#include "tensor/ops/training/optimizer.h"
 #include "tests/op_table/references.h"
 
 namespace passband::op_table {
 namespace {
 
 constexpr int kSteps = 3;
-constexpr double kMostNorm = 0.5, kAverageDecay = 0.75;
+constexpr double kMaxNorm = 0.5, kAverageDecay = 0.75;
 
 Tensor copy_of(const Tensor& x) { return x + 0.0; }
 
@@ -39,7 +39,7 @@ struct Extras {
       : average(copy_of(average)),
         half(Tensor::zeros(average.shape(), DType::bf16, average.device())) {}
   StepExtras with_scale_of(const Tensor& gradients) const {
-    return {clip_scale(gradients, kMostNorm), average, kAverageDecay, half};
+    return {clip_scale(gradients, kMaxNorm), average, kAverageDecay, half};
   }
   Tensor average, half;
 };
@@ -69,7 +69,7 @@ Tensor adamw(const Tensors& x) {
 double clipping(const Array& gradients) {
   double squares = 0;
   for (const double g : gradients.values) squares += g * g;
-  return std::min(1.0, kMostNorm / (std::sqrt(squares) + 1e-6));
+  return std::min(1.0, kMaxNorm / (std::sqrt(squares) + 1e-6));
 }
 
 Values joined(const std::vector<Values>& parts) {

@@ -1,0 +1,21 @@
+// Kernel signatures of batch augmentation.
+#pragma once
+#include "tensor/ops/training/make_batch.h"
+
+namespace passband {
+
+namespace cpu {
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
+                const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
+                const Mixing& mixing);
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing);
+}  // namespace cpu
+
+namespace cuda {
+void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
+                const CropOptions& crop, const Normalisation& normalisation, const RandomKey& key,
+                const Mixing& mixing);
+void mix_targets(Tensor targets, const Tensor& labels, double weight, double smoothing);
+}  // namespace cuda
+
+}  // namespace passband
