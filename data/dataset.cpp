@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "data/image.h"
+#include "data/published_sums.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
@@ -28,6 +29,7 @@ struct Known {
   std::string folder;
   std::vector<std::string> markers;  // of files: any one of them makes a folder a candidate
   std::function<DataSplits(const fs::path&)> read;
+  std::vector<PublishedSum> sums;  // of its files, where they are published
   std::function<void(Dataset&)> finish;
   std::string remedy;
 };
@@ -48,6 +50,12 @@ const std::vector<Known> kKnownSets = {
      .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                  "data_batch_5.bin", "test_batch.bin"},
      .read = read_cifar10,
+     .sums = {{"data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"},
+              {"data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"},
+              {"data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"},
+              {"data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"},
+              {"data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"},
+              {"test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"}},
      .remedy = "`make data` (data/fetch.sh cifar10)"},
     {.info = {.name = "cifar100",
               .classes = 100,
@@ -61,6 +69,8 @@ const std::vector<Known> kKnownSets = {
      .folder = "cifar-100-binary",
      .markers = {"train.bin", "test.bin"},
      .read = read_cifar100,
+     .sums = {{"train.bin", "6172c7755cfe09b2fe270c85cebc1b15"},
+              {"test.bin", "4499cfba6c016c1be1438163640a0898"}},
      .remedy = "`data/fetch.sh cifar100`"},
     {.info = {.name = "shapes",
               .classes = kShapeCues,
@@ -218,6 +228,7 @@ DataSplits read_folders(const Known& set, const fs::path& folder, int64_t side) 
 
 DataSplits read_files(const Known& set, const fs::path& folder, int64_t side) {
   DataSplits splits = set.read(folder);
+  check_published_sums(folder, set.sums, set.remedy);
   if (side != set.info.height) {
     check_memory(set.info.name, splits.train.count + splits.test.count, side);
     resize_all(splits.train, side);

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <tuple>
 
+#include <sys/stat.h>
+
 // PNG files of these tests hold stored blocks (made below): stb's own compressor takes seconds for
 // the large ones.
 static unsigned char* store_zlib(unsigned char* data, int length, int* out_length, int quality);
@@ -21,6 +23,7 @@ static unsigned char* store_zlib(unsigned char* data, int length, int* out_lengt
 
 #include "data/cifar_png.h"
 #include "data/image.h"
+#include "data/published_sums.h"
 #include "data/readers.h"
 #include "tests/test_data_support.h"
 
@@ -89,6 +92,25 @@ void write_cifar10(const fs::path& folder) {
   }
 }
 
+// As if the sums of these files had been compared with the published ones.
+void count_as_checked(const fs::path& folder, const std::vector<PublishedSum>& sums) {
+  std::ofstream memory(folder / ".md5-checked");
+  for (const PublishedSum& sum : sums) {
+    struct stat status {};
+    REQUIRE(::stat((folder / sum.file).c_str(), &status) == 0);
+    memory << sum.md5 << ' ' << status.st_size << ' ' << status.st_mtim.tv_sec << '.'
+           << status.st_mtim.tv_nsec << ' ' << sum.file << '\n';
+  }
+}
+
+const std::vector<PublishedSum> kCifar10Sums = {
+    {"data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"},
+    {"data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"},
+    {"data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"},
+    {"data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"},
+    {"data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"},
+    {"test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"}};
+
 std::vector<uint8_t> colour(int width, int height, std::array<uint8_t, 3> rgb) {
   std::vector<uint8_t> pixels;
   for (int i = 0; i < width * height; ++i) pixels.insert(pixels.end(), rgb.begin(), rgb.end());
@@ -156,6 +178,11 @@ TEST_CASE("real CIFAR-10 has the published moments, counts and first pictures") 
 TEST_CASE("CIFAR-10 records become NHWC pictures") {
   const TemporaryFolder folder;
   write_cifar10(folder / "cifar-10-batches-bin");
+  CHECK(contains(
+      message_of<DataError>([&] { load_dataset({.name = "cifar10", .data_dir = folder.path()}); }),
+      "data_batch_1.bin: its MD5 sum is ec158df3ceaf55ddfb96f8d60d331c10, the "
+      "published one 5dd7e06a14cb22eb9f671a540d1b7c25"));
+  count_as_checked(folder / "cifar-10-batches-bin", kCifar10Sums);
   for (const fs::path& place : {folder.path(), folder / "cifar-10-batches-bin"}) {
     const DataSplits splits = load_dataset({.name = "cifar10", .data_dir = place});
     REQUIRE(splits.train.count == 50000);
@@ -190,6 +217,35 @@ TEST_CASE("a cut, missing or wrong CIFAR file is named with expected and actual 
   write_bytes(files / "data_batch_3.bin", bytes);
   CHECK(contains(error(), "data_batch_3.bin: record 42 has label 10, labels are 0 to 9"));
   CHECK(!contains(error(), "\n"));
+}
+
+TEST_CASE("MD5 sums are those of RFC 1321") {
+  const auto sum = [](const std::string& text) {
+    return md5_of({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  };
+  CHECK(sum("") == "d41d8cd98f00b204e9800998ecf8427e");
+  CHECK(sum("abc") == "900150983cd24fb0d6963f7d28e17f72");
+  CHECK(sum("12345678901234567890123456789012345678901234567890123456789012345678901234567890") ==
+        "57edf4a22be3c955ac49da2e2107b67a");
+}
+
+TEST_CASE("a file is compared with its published sum once, and again when it changes") {
+  const TemporaryFolder folder;
+  const std::vector<PublishedSum> sums = {{"a", "900150983cd24fb0d6963f7d28e17f72"}};
+  const auto error = [&] {
+    return message_of<DataError>([&] { check_published_sums(folder.path(), sums, "`make data`"); });
+  };
+  CHECK(contains(error(), "a: cannot be read"));
+  write_bytes(folder / "a", {'a', 'b', 'c'});
+  CHECK(error().empty());
+  const fs::file_time_type then = fs::last_write_time(folder / "a");
+  write_bytes(folder / "a", {'a', 'b', 'd'});
+  fs::last_write_time(folder / "a", then);
+  CHECK(error().empty());
+  fs::last_write_time(folder / "a", then + std::chrono::seconds(1));
+  CHECK(contains(error(),
+                 "a: its MD5 sum is 4911e516e5aa21d327512e0c8b197616, the published one "
+                 "900150983cd24fb0d6963f7d28e17f72: damaged"));
 }
 
 TEST_CASE("CIFAR-100 files are checked like those of CIFAR-10") {
@@ -279,7 +335,7 @@ TEST_CASE("PNG pictures of CIFAR-10 become the official files, byte for byte") {
   import_cifar10_png(folder / "png", folder / "made");
   for (const std::string& name : names)
     CHECK(read_bytes(folder / "made" / (name + ".bin")) == read_bytes(official / (name + ".bin")));
-  CHECK(load_dataset({.name = "cifar10", .data_dir = folder / "made"}).train.classes[9] == "truck");
+  CHECK(read_cifar10(folder / "made").train.classes[9] == "truck");
 
   std::ofstream(folder / "png" / "test_lables.json") << "[1, 2";
   const auto error = [&] {
@@ -288,6 +344,14 @@ TEST_CASE("PNG pictures of CIFAR-10 become the official files, byte for byte") {
   CHECK(contains(error(), "test_lables.json: not a JSON list of labels"));
   std::ofstream(folder / "png" / "test_lables.json") << "[1, 2]";
   CHECK(contains(error(), "test_lables.json: expected 10000 labels, found 2"));
+  for (const std::string& text :
+       {std::string(300000, '['), std::string("\"7\""), std::string("true"), std::string("[{}]"),
+        std::string("[1.5]"), std::string("[null]")}) {
+    std::ofstream(folder / "png" / "test_lables.json") << text;
+    CHECK(contains(error(), "test_lables.json: not a JSON list of labels"));
+  }
+  std::ofstream(folder / "png" / "test_lables.json") << "[[[99999999999999999999999]]]";
+  CHECK(contains(error(), "test_lables.json: "));
   std::ofstream(folder / "png" / "test_lables.json") << test << "]";
   write_png(folder / "png" / "data_batch_1.png", 10, 10, 3, colour(10, 10, {1, 2, 3}));
   CHECK(contains(error(), "data_batch_1.png: expected 1024 x 10000 pixels, found 10 x 10"));
@@ -336,6 +400,12 @@ TEST_CASE("unreadable pictures are errors that name the file") {
   std::fill(counts, counts + 16, uint8_t{255});
   write_bytes(bad, file);
   CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: the Huffman tables"));
+  for (const size_t fill : {1, 2, 5}) {
+    std::vector<uint8_t> filled = file;
+    filled.insert(filled.begin(), fill, uint8_t{0xFF});
+    write_bytes(bad, filled);
+    CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: neither PNG nor JPEG"));
+  }
   write_png(bad, 64, 64, 3, noise);
   file = read_bytes(bad);
   for (const ptrdiff_t share : {2, 3, 5}) {
