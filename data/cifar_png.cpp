@@ -1,6 +1,7 @@
 // Pictures in PNG rows and labels in JSON, rewritten as records of a label and three planes.
 #include "data/cifar_png.h"
 
+#include <algorithm>
 #include <fstream>
 #include <span>
 #include <string>
@@ -19,13 +20,16 @@ constexpr int64_t kPixels = 32 * 32, kRecords = 10000, kRecordBytes = 1 + 3 * kP
 constexpr const char* kNames =
     "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n";
 
+constexpr int kDeepestList = 4;
+
 // A row of ten numbers with a single 1 stands for the position of that 1; any other list is
 // flattened.
 void append_labels(const nlohmann::json& node, std::vector<int>& labels) {
-  if (node.is_number()) {
-    labels.push_back(node.get<int>());
+  if (node.is_number_integer()) {
+    labels.push_back(static_cast<int>(std::clamp<int64_t>(node.get<int64_t>(), -1, 255)));
     return;
   }
+  if (!node.is_array()) throw DataError(concat_text("holds ", node.type_name(), " for a label"));
   std::vector<int> nested;
   for (const nlohmann::json& element : node) append_labels(element, nested);
   int sum = 0, hot = 0;
@@ -40,9 +44,14 @@ void append_labels(const nlohmann::json& node, std::vector<int>& labels) {
 std::vector<int> read_labels(const fs::path& path, size_t expected) {
   const std::vector<uint8_t> text = read_file_bytes(path, int64_t{16} << 20);
   std::vector<int> labels;
+  const auto not_deep = [](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+    if (depth > kDeepestList)
+      throw DataError(concat_text("lists in lists, more than ", kDeepestList, " deep"));
+    return true;
+  };
   try {
-    append_labels(nlohmann::json::parse(text), labels);
-  } catch (const nlohmann::json::exception& error) {
+    append_labels(nlohmann::json::parse(text, not_deep), labels);
+  } catch (const std::exception& error) {
     throw DataError(concat_text(path.string(), ": not a JSON list of labels: ", error.what()));
   }
   if (labels.size() != expected)

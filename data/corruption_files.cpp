@@ -1,7 +1,10 @@
 // The .npy files of CIFAR-10-C and CIFAR-100-C: headers are checked, pixels are read when they are
 // asked for.
 #include <charconv>
+#include <cstring>
 #include <fstream>
+#include <functional>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -25,6 +28,10 @@ struct NpyHeader {
   }
 };
 
+// Larger than any such file: beyond it the sizes could not be multiplied.
+constexpr int64_t kMostBytes = int64_t{1} << 50;
+constexpr int64_t kMostClasses = 65536;
+
 [[noreturn]] void refuse(const fs::path& path, const std::string& what) {
   throw DataError(concat_text(path.string(), ": ", what));
 }
@@ -47,6 +54,9 @@ std::vector<int64_t> parse_shape(const fs::path& path, std::string_view text) {
     if (error != std::errc{} || n < 0 || n > int64_t{1} << 31 || shape.size() == 4)
       refuse(path, "the shape in the .npy header is malformed");
     shape.push_back(n);
+    if (std::accumulate(shape.begin(), shape.end(), 1.0, std::multiplies<>()) >
+        static_cast<double>(kMostBytes))
+      refuse(path, "the shape in the .npy header is larger than any file");
     at = next;
     while (at < end && (*at == ',' || *at == ' ')) ++at;
   }
@@ -97,10 +107,15 @@ std::vector<int32_t> read_labels(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   file.seekg(header.begin);
   std::vector<int32_t> labels;
-  std::array<unsigned char, 8> bytes{};
   for (int64_t i = 0; i < header.elements(); ++i) {
-    if (!file.read(reinterpret_cast<char*>(bytes.data()), element)) refuse(path, "cannot be read");
-    labels.push_back(bytes[0] | (element > 1 ? bytes[1] << 8 : 0));
+    int64_t label = 0;  // little-endian, as the file is
+    std::array<char, 8> bytes{};
+    if (!file.read(bytes.data(), element)) refuse(path, "cannot be read");
+    std::memcpy(&label, bytes.data(), sizeof label);
+    if (element == 4) label = static_cast<int32_t>(label);
+    if (label < 0 || label >= kMostClasses)
+      refuse(path, concat_text("label ", i, " is ", label, "; labels are 0 to ", kMostClasses - 1));
+    labels.push_back(static_cast<int32_t>(label));
   }
   return labels;
 }

@@ -50,6 +50,11 @@ bool is_jpeg(std::span<const uint8_t> file) {
   return file.size() > 3 && file[0] == 0xFF && file[1] == 0xD8;
 }
 
+bool is_png(std::span<const uint8_t> file) {
+  constexpr std::array<uint8_t, 8> signature = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+  return file.size() > signature.size() && std::ranges::equal(file.first<8>(), signature);
+}
+
 // Do the Huffman tables of a DHT segment stay within 256 codes each? The decoder does not ask.
 bool huffman_tables_fit(std::span<const uint8_t> tables) {
   while (tables.size() > 16) {
@@ -101,7 +106,10 @@ Image read_image(const fs::path& path) {
   if (is_jpeg(file))
     if (const std::string fault = jpeg_fault(file); !fault.empty()) fail(fault);
   int width = 0, height = 0, channels = 0;
-  if (!stbi_info_from_memory(file.data(), length, &width, &height, &channels))
+  // The decoder's own idea of a JPEG is wider: fill bytes before its start would lead past the
+  // checks above.
+  if (!(is_jpeg(file) || is_png(file)) ||
+      !stbi_info_from_memory(file.data(), length, &width, &height, &channels))
     fail(file.empty() ? "the file is empty" : "neither PNG nor JPEG, or its header is damaged");
   if (width > kMaxImageSide || height > kMaxImageSide || int64_t{width} * height > kMaxImagePixels)
     fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels,

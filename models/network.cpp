@@ -188,6 +188,38 @@ std::vector<std::string> split_pattern(const std::string& pattern) {
   return words;
 }
 
+namespace {
+
+// Parameters, and multiplications for one picture, as if every layer had the size of the largest:
+// no count that is made of a network exceeds them.
+struct Bounds {
+  double parameters, macs;
+};
+
+Bounds bounds_of(const NetworkSpec& spec, const ModelOptions& options) {
+  const std::string& pattern = pattern_for(spec, options.image_size);
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  const auto last = static_cast<size_t>(std::ranges::count(pattern, '.'));
+  const double blocks = 2 + static_cast<double>(pattern.size());  // with stem and head
+  const double inner = number(per_stage(spec.widths, last, 2));
+  const double width = inner * (spec.bottleneck ? 4 : 1);
+  const double groups = std::max(1.0, number(spec.groups * spec.group_width) / 64);
+  const double attended = number(per_stage(spec.heads, last, 2)) * number(spec.head_dim);
+  const double side = number(options.image_size);
+  const double map = side * side / (options.image_size <= kCifarSize ? 1 : 16);
+  const double layer = 9 * width * width * groups + 4 * width * attended;
+  const bool attends = pattern.find('M') != std::string::npos;
+  const double scope = number(spec.lambda_scope * spec.lambda_scope);
+  const double reach = spec.lambda_scope > 0 ? std::min(scope, map) : map;
+  const double lambda = number(spec.lambda_depth * spec.lambda_intra) * inner * (3 + reach);
+  const double stem = 49 * 3 * width, head = width * number(options.classes);
+  return {blocks * (layer + stem + head),
+          blocks * (map * (layer + (attends ? 2 * map * attended : 0) + lambda) +
+                    stem * side * side + head)};
+}
+
+}  // namespace
+
 std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec,
                                     const ModelOptions& options) {
   const std::string& used = pattern_for(spec, options.image_size);
@@ -197,6 +229,12 @@ std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& 
   if (options.image_size < 8 || options.image_size > 4096)
     throw UsageError(
         concat_text("model ", name, ": image size ", options.image_size, " is outside 8 to 4096"));
+  const Bounds bounds = bounds_of(spec, options);
+  if (bounds.parameters > 0x1p56 || bounds.macs > 0x1p62)
+    throw UsageError(concat_text("model ", name, ": with ", options.classes, " classes on ",
+                                 options.image_size, " x ", options.image_size,
+                                 " pixels it is larger than can be counted; choose a smaller "
+                                 "width, heads or head_dim"));
   return std::make_unique<HybridNetwork>(name, spec, options);
 }
 

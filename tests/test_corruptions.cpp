@@ -238,6 +238,17 @@ TEST_CASE("damaged corruption files are refused by name and reason") {
   CHECK(contains(message(npy("|u1", "(10, 16, 16, 3)", pixels)), "its header says"));
   CHECK(contains(message(npy("|u1", "(5, 16, -6, 3)", pixels)), "malformed"));
   CHECK(contains(message(npy("|u1", "(99999999999999999999,)", pixels)), "malformed"));
+  for (const std::string shape : {"(2147483648, 2147483648, 2147483648, 2147483648)",
+                                  "(4294967295,)", "(2147483648, 2147483648, 4, 0)"})
+    CHECK(!message(npy("|u1", shape, pixels)).empty());
+  CHECK(message(npy("|u1", "(5, 16, 16, 3)", pixels)).empty());
+  for (const std::vector<uint8_t>& label :
+       {std::vector<uint8_t>{3, 0, 1, 0}, std::vector<uint8_t>{255, 255, 255, 255}}) {
+    write_bytes(folder / "labels.npy", npy("<i4", "(1,)", label));
+    CHECK(contains(message_of<DataError>([&] { CorruptionFiles files(folder.path()); }),
+                   "labels.npy: label 0 is "));
+  }
+  write_bytes(folder / "labels.npy", npy("|u1", "(1,)", {0}));
   std::vector<uint8_t> cut = npy("|u1", "(5, 16, 16, 3)", pixels);
   cut.resize(40);
   CHECK(contains(message(cut), "ends within"));

@@ -1,5 +1,5 @@
 // data/fetch.sh without a network: curl and npm are replaced by scripts that fail as the real ones
-// do.
+// do. And the published sums of what was fetched.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include <sys/wait.h>
 
+#include "data/published_sums.h"
 #include "tests/test_data_support.h"
 
 using namespace passband;
@@ -85,4 +86,33 @@ TEST_CASE("wrong use is exit code 2") {
   const TemporaryFolder folder;
   CHECK(fetch(folder, "mnist").code == 2);
   CHECK(fetch(folder, "--dir").code == 2);
+}
+
+TEST_CASE("MD5 sums are those of RFC 1321") {
+  const auto sum = [](const std::string& text) {
+    return md5_of({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  };
+  CHECK(sum("") == "d41d8cd98f00b204e9800998ecf8427e");
+  CHECK(sum("abc") == "900150983cd24fb0d6963f7d28e17f72");
+  CHECK(sum("12345678901234567890123456789012345678901234567890123456789012345678901234567890") ==
+        "57edf4a22be3c955ac49da2e2107b67a");
+}
+
+TEST_CASE("a file is compared with its published sum once, and again when it changes") {
+  const TemporaryFolder folder;
+  const std::vector<PublishedSum> sums = {{"a", "900150983cd24fb0d6963f7d28e17f72"}};
+  const auto error = [&] {
+    return message_of<DataError>([&] { check_published_sums(folder.path(), sums, "`make data`"); });
+  };
+  CHECK(contains(error(), "a: cannot be read"));
+  write_bytes(folder / "a", {'a', 'b', 'c'});
+  CHECK(error().empty());
+  const fs::file_time_type then = fs::last_write_time(folder / "a");
+  write_bytes(folder / "a", {'a', 'b', 'd'});
+  fs::last_write_time(folder / "a", then);
+  CHECK(error().empty());
+  fs::last_write_time(folder / "a", then + std::chrono::seconds(1));
+  CHECK(contains(error(),
+                 "a: its MD5 sum is 4911e516e5aa21d327512e0c8b197616, the published one "
+                 "900150983cd24fb0d6963f7d28e17f72: damaged"));
 }

@@ -252,6 +252,26 @@ TEST_CASE("A name that is no model is answered with the nearest names") {
   CHECK(message(std::string(10'000, 'C')).size() < 300);
 }
 
+TEST_CASE("A network larger than can be counted is refused, the largest real ones are not") {
+  for (const std::string options :
+       {"bottleneck,width=65536,heads=65536,head_dim=65536", "width=65536,heads=65536",
+        "heads=65536,head_dim=65536,window=65536"}) {
+    const std::string name = "C.C.CM.CM.CM.CM:" + options;
+    std::string message;
+    try {
+      make_model(name, {.classes = 10, .image_size = 32}, /*build=*/false);
+    } catch (const UsageError& error) {
+      message = error.what();
+    }
+    CHECK_MESSAGE(message.find("larger than can be counted") != std::string::npos, message);
+  }
+  CHECK_THROWS_AS(make_model("resnet50", {.classes = int64_t{1} << 60}, false), UsageError);
+  for (const char* const name : {"lambda_resnet420", "alternet_152", "resnet152"})
+    CHECK(make_model(name, {.classes = 21841, .image_size = 4096}, false)->macs() > 0);
+  CHECK(make_model("CCM.CCM.CCM.CCM:width=1024", {.classes = 1000, .image_size = 1024}, false)
+            ->macs() > 0);
+}
+
 TEST_CASE("All models are listed in well under a second, without memory for parameters") {
   const auto start = std::chrono::steady_clock::now();
   const int64_t live = memory_statistics().live_bytes;

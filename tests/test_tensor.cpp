@@ -31,6 +31,14 @@ double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
 
 }  // namespace
 
+TEST_CASE("a shape with more elements than any memory is refused in words") {
+  const int64_t large = int64_t{1} << 40;
+  CHECK_THROWS_WITH_AS(Tensor::empty({large, large}), doctest::Contains("more elements than"),
+                       Error);
+  CHECK_THROWS_AS(Tensor::empty({large}), OutOfMemory);
+  CHECK(Shape{large, large, 0}.numel() == 0);
+}
+
 TEST_CASE("tensors are made from numbers of any type, in braces or side by side in memory") {
   const Doubles expected = {1, 2, 3};
   const int n = 1;

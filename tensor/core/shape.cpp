@@ -14,8 +14,14 @@ void Shape::push_back(int64_t size) {
 }
 
 int64_t Shape::numel() const {
+  constexpr int64_t kMost = int64_t{1} << 60;  // so that their bytes can be counted too
   int64_t count = 1;
-  for (const int64_t size : *this) count *= size;
+  bool most = false;
+  for (const int64_t size : *this) {
+    if (size == 0) return 0;
+    most |= __builtin_mul_overflow(count, size, &count) || count > kMost;
+  }
+  CHECK(!most, "shape: ", *this, " has more elements than any memory");
   return count;
 }
 

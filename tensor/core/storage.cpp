@@ -42,11 +42,18 @@ class Allocator {
     return block;
   }
 
-  void free(std::byte* block, int64_t bytes) {
+  // Called by destructors: where the list of free blocks cannot grow, the block goes back to the
+  // system.
+  void free(std::byte* block, int64_t bytes) noexcept {
     const int64_t size = size_class(bytes);
     std::lock_guard lock(mutex_);
     statistics_.live_bytes -= size;
-    free_[size].push_back(block);
+    try {
+      free_[size].push_back(block);
+    } catch (const std::bad_alloc&) {
+      std::free(block);
+      statistics_.reserved_bytes -= size;
+    }
   }
 
   MemoryStatistics statistics() {
