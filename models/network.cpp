@@ -209,8 +209,8 @@ Bounds bounds_of(const NetworkSpec& spec, const ModelOptions& options) {
   const double map = side * side / (options.image_size <= kCifarSize ? 1 : 16);
   const double layer = 9 * width * width * groups + 4 * width * attended;
   const bool attends = pattern.find('M') != std::string::npos;
-  const double scope = number(spec.lambda_scope * spec.lambda_scope);
-  const double reach = spec.lambda_scope > 0 ? std::min(scope, map) : map;
+  const double scope = number(spec.lambda_window * spec.lambda_window);
+  const double reach = spec.lambda_window > 0 ? std::min(scope, map) : map;
   const double lambda = number(spec.lambda_depth * spec.lambda_intra) * inner * (3 + reach);
   const double stem = 49 * 3 * width, head = width * number(options.classes);
   return {blocks * (layer + stem + head),
