@@ -1,13 +1,16 @@
 // Devices by name, and the program that emulates one.
 #include "tensor/device_choice.h"
 
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #ifdef PASSBAND_HAS_CUDA
 #include "tensor/cuda/stream.h"
@@ -59,6 +62,23 @@ fs::path build_folder(const fs::path& program) {
   return fs::exists(folder / "CMakeCache.txt") ? folder : fs::path();
 }
 
+// Runs a program with these words, without a shell, its output on stderr. Returns whether it ended
+// well.
+bool run_program(std::vector<std::string> words) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  pid_t child = 0;
+  const int failed =
+      ::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  return failed == 0 && ::waitpid(child, &status, 0) == child && status == 0;
+}
+
 void build_sibling(const fs::path& program, const fs::path& sibling) {
   const fs::path folder = build_folder(program);
   const std::string target = sibling.filename().string();
@@ -69,11 +89,9 @@ void build_sibling(const fs::path& program, const fs::path& sibling) {
   std::cerr << program.filename().string() << ": building " << target << " in " << folder.string()
             << ": the tensor layer and its kernels for the emulator, some minutes, once"
             << std::endl;
-  const std::string command =
-      "cmake --build '" + folder.string() + "' --target " + target + " 1>&2";
-  if (std::system(command.c_str()) != 0)
-    throw UsageError("--device cuda-emulated: building " + target +
-                     " failed; see above, then: " + command);
+  if (!run_program({"cmake", "--build", folder.string(), "--target", target}))
+    throw UsageError("--device cuda-emulated: building " + target + " in " + folder.string() +
+                     " with cmake --build failed; see above");
 }
 
 }  // namespace
