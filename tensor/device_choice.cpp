@@ -1,16 +1,13 @@
 // Devices by name, and the program that emulates one.
 #include "tensor/device_choice.h"
 
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <string>
-#include <vector>
 
 #ifdef PASSBAND_HAS_CUDA
 #include "tensor/cuda/stream.h"
@@ -39,12 +36,17 @@ Device cuda_device(const std::string& name) {
   return {DeviceType::cuda, static_cast<int8_t>(index)};
 }
 
+// The first GPU that this program has code for, else the CPU.
+Device best_device() {
+  if (cuda_backend() != CudaBackend::native) return {};
+  for (int index = 0; index < cuda_device_count(); ++index)
+    if (cuda_has_code_for(index)) return {DeviceType::cuda, static_cast<int8_t>(index)};
+  return {};
+}
+
 Device device_named(const std::string& name) {
   if (name == "cpu") return {};
-  if (name == "auto") {
-    const bool usable = cuda_backend() == CudaBackend::native && cuda_device_count() > 0;
-    return usable ? Device{DeviceType::cuda, 0} : Device{};
-  }
+  if (name == "auto") return best_device();
   if (name == "cuda" || name.starts_with("cuda:")) return cuda_device(name);
   if (name != "cuda-emulated")
     throw UsageError("--device: '" + name +
@@ -62,23 +64,6 @@ fs::path build_folder(const fs::path& program) {
   return fs::exists(folder / "CMakeCache.txt") ? folder : fs::path();
 }
 
-// Runs a program with these words, without a shell, its output on stderr. Returns whether it ended
-// well.
-bool run_program(std::vector<std::string> words) {
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  pid_t child = 0;
-  const int failed =
-      ::posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  int status = 0;
-  return failed == 0 && ::waitpid(child, &status, 0) == child && status == 0;
-}
-
 void build_sibling(const fs::path& program, const fs::path& sibling) {
   const fs::path folder = build_folder(program);
   const std::string target = sibling.filename().string();
@@ -89,9 +74,11 @@ void build_sibling(const fs::path& program, const fs::path& sibling) {
   std::cerr << program.filename().string() << ": building " << target << " in " << folder.string()
             << ": the tensor layer and its kernels for the emulator, some minutes, once"
             << std::endl;
-  if (!run_program({"cmake", "--build", folder.string(), "--target", target}))
-    throw UsageError("--device cuda-emulated: building " + target + " in " + folder.string() +
-                     " with cmake --build failed; see above");
+  const std::string command =
+      "cmake --build '" + folder.string() + "' --target " + target + " 1>&2";
+  if (std::system(command.c_str()) != 0)
+    throw UsageError("--device cuda-emulated: building " + target +
+                     " failed; see above, then: " + command);
 }
 
 }  // namespace
@@ -103,6 +90,7 @@ CudaBackend cuda_backend() {
 }
 
 int cuda_device_count() { return cuda::device_count(); }
+bool cuda_has_code_for(int index) { return cuda::has_code_for(index); }
 
 std::string describe_device(Device device) {
   if (!device.is_cuda()) return "cpu";
@@ -142,12 +130,19 @@ void synchronize(Device device) {
 
 Device choose_device(const std::string& name) {
   const Device device = device_named(name);
-  if (device.is_cuda()) cuda::use_device(device.index);
-  return device;
+  if (!device.is_cuda()) return device;
+  cuda::use_device(device.index);
+  if (cuda_has_code_for(device.index)) return device;
+  const cuda::DeviceInfo info = cuda::device_info(device.index);
+  throw UsageError(concat_text("--device ", name, ": ", info.name, " is sm_", info.major,
+                               info.minor, ", and this program has code for ", cuda_architectures(),
+                               ": configure with ", "-DCMAKE_CUDA_ARCHITECTURES=", info.major,
+                               info.minor));
 }
 #else
 CudaBackend cuda_backend() { return CudaBackend::none; }
 int cuda_device_count() { return 0; }
+bool cuda_has_code_for(int) { return false; }
 std::string describe_device(Device) { return "cpu"; }
 std::string device_facts(Device) { return "cpu"; }
 std::string cuda_architectures() { return ""; }

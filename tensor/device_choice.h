@@ -18,6 +18,8 @@ std::string cuda_architectures();
 std::vector<std::string> cuda_libraries();
 // Devices of the backend: 0 without one, or without a driver or a GPU.
 int cuda_device_count();
+// This program holds kernels that GPU `index` can run.
+bool cuda_has_code_for(int index);
 
 // "auto", "cpu", "cuda", "cuda:1" or "cuda-emulated"; makes the device the one in use. `auto` is
 // the first GPU if this program can use one. Throws UsageError that says how to get what is

@@ -1,5 +1,5 @@
 // The choice between two kernels of one operation: times both when asked to choose, and remembers
-// the faster for the shape.
+// the faster for the shape and the device.
 #pragma once
 #include <algorithm>
 #include <map>
@@ -29,12 +29,13 @@ class KernelChoice {
  private:
   template <class Native, class Library>
   KernelSource remembered(const Shape& shape, Native& native, Library& library) {
-    const auto found = choices_.find(shape);
+    const std::pair<int, Shape> key{device_in_use(), shape};
+    const auto found = choices_.find(key);
     if (found != choices_.end()) return found->second;
     if (is_recording()) return KernelSource::native;
     const bool possible = library();
     const bool faster = possible && milliseconds(library) < milliseconds(native);
-    return choices_[shape] = faster ? KernelSource::library : KernelSource::native;
+    return choices_[key] = faster ? KernelSource::library : KernelSource::native;
   }
 
   // The best of three, after one run that the first may need to load its code.
@@ -52,7 +53,7 @@ class KernelChoice {
     return best;
   }
 
-  std::map<Shape, KernelSource> choices_;
+  std::map<std::pair<int, Shape>, KernelSource> choices_;
 };
 
 }  // namespace passband::cuda

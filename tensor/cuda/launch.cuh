@@ -55,17 +55,19 @@ struct Launch {
 // Lets blocks of `kernel` have this much dynamic shared memory, on the device in use. What a kernel
 // was granted only grows: a recorded launch needs what it was recorded with, whatever later
 // launches ask for. (The 48 KiB that need no grant are those of dynamic and static memory
-// together.)
-void grant_shared_memory(const void* kernel, size_t bytes);
+// together.) Throws where the device has less.
+void grant_shared_memory(const void* kernel, size_t bytes, const std::source_location& site);
 #endif
 
-// Puts kernel(args...) on a stream. The arguments are converted to the kernel's parameter types; a
-// kernel template needs its arguments spelled out: launch({...}, softmax_kernel<float>, x, y, n).
+// Puts kernel(args...) on a stream; a grid without blocks is no launch. The arguments are converted
+// to the kernel's parameter types; a kernel template needs its arguments spelled out: launch({...},
+// softmax_kernel<float>, x, y, n).
 template <class... Params, class... Args>
 void launch(const Launch& config, void (*kernel)(Params...), Args&&... args) {
+  if (config.grid.x == 0 || config.grid.y == 0 || config.grid.z == 0) return;
 #if defined(__CUDACC__)
   if (config.shared_bytes)
-    grant_shared_memory(reinterpret_cast<const void*>(kernel), config.shared_bytes);
+    grant_shared_memory(reinterpret_cast<const void*>(kernel), config.shared_bytes, config.site);
   cudaLaunchConfig_t native{};
   native.gridDim = config.grid;
   native.blockDim = config.block;

@@ -29,6 +29,9 @@ struct DeviceInfo {
 int device_count();
 DeviceInfo device_info(int device = 0);
 void set_device(int device);
+// The program holds kernels that the device can run: its machine code, or PTX that the driver
+// compiles.
+bool has_code_for(int device);
 
 struct MemoryInfo {
   size_t free_bytes = 0, total_bytes = 0;

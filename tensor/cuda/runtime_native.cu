@@ -4,6 +4,7 @@
 
 #include "tensor/cuda/device.cuh"
 #include "tensor/cuda/device_trouble.h"
+#include "tensor/cuda/stream.h"
 
 namespace passband::cuda {
 
@@ -71,6 +72,19 @@ DeviceInfo device_info(int device) {
           properties.totalGlobalMem,
           properties.sharedMemPerBlockOptin,
           false};
+}
+
+__global__ void probe_kernel() {}
+
+bool has_code_for(int device) {
+  int before = 0;
+  check(cudaGetDevice(&before), "has_code_for");
+  cudaFuncAttributes attributes{};
+  const bool found = cudaSetDevice(device) == cudaSuccess &&
+                     cudaFuncGetAttributes(&attributes, probe_kernel) == cudaSuccess;
+  cudaGetLastError();
+  check(cudaSetDevice(before), "has_code_for");
+  return found;
 }
 
 void set_device(int device) { check(cudaSetDevice(device), "set_device"); }
@@ -146,13 +160,17 @@ void synchronize(StreamHandle stream) { check(cudaStreamSynchronize(stream), "sy
 void synchronize_device() { check(cudaDeviceSynchronize(), "synchronize_device"); }
 void check_launches(const char* what) { check(cudaGetLastError(), what); }
 
-void grant_shared_memory(const void* kernel, size_t bytes) {
+void grant_shared_memory(const void* kernel, size_t bytes, const CallSite& site) {
   // kernels are launched by one thread
   static std::map<std::pair<int, const void*>, size_t> granted;
-  int device = 0;
-  check(cudaGetDevice(&device), "grant_shared_memory");
-  size_t& now = granted[{device, kernel}];
+  size_t& now = granted[{device_in_use(), kernel}];
   if (bytes <= now) return;
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "shared memory of a kernel");
+  PASSBAND_CHECK(bytes + attributes.sharedSizeBytes <= shared_memory_limit(), "a kernel needs ",
+                 bytes + attributes.sharedSizeBytes, " bytes of shared memory a block, and ",
+                 device_info(device_in_use()).name, " has ", shared_memory_limit(),
+                 ": smaller heads, depths or kernels fit; at ", site.file_name(), ":", site.line());
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(bytes)),
         "shared memory of a kernel");

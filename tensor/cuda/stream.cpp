@@ -63,6 +63,15 @@ void use_device(int index) {
 
 int device_in_use() { return device_index; }
 
+size_t shared_memory_limit() {
+  static std::array<size_t, kMostDevices> limits{};
+  size_t& limit = limits[static_cast<size_t>(device_index)];
+  const bool emulated = limit == 0 && device_info(device_index).emulated;
+  if (emulated) return device_info(device_index).shared_bytes;  // a test may change it
+  if (limit == 0) limit = device_info(device_index).shared_bytes;
+  return limit;
+}
+
 void close_device() {
   synchronize_device();
   release_cached({DeviceType::cuda, static_cast<int8_t>(device_index)});

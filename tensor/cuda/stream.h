@@ -35,5 +35,8 @@ void set_step_offset(uint64_t steps);
 // Makes `index` the device that kernels run on. Throws UsageError when there is no such device.
 void use_device(int index);
 int device_in_use();
+// Bytes of shared memory that a block may have on the device in use: 99 KiB on a GeForce, 163 KiB
+// on an A100, 227 KiB on an H100.
+size_t shared_memory_limit();
 
 }  // namespace passband::cuda

@@ -95,7 +95,7 @@ template <class T, bool gradient> __global__ void __launch_bounds__(kDepthwiseTh
   }
 }
 
-inline constexpr int kDepthwiseTaps = 9;  // that a thread keeps sums of
+inline constexpr int kDepthwiseCells = 9;  // that a thread keeps sums of
 
 // partial (parts, cells, channels) = sums of dy x over the pixels of a part.
 template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
@@ -107,9 +107,9 @@ template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
             lane = threadIdx.x % 32;
   const int first = blockIdx.y * kDepthwiseChannels, channel = first + group * kWide,
             count = s.channels - channel;
-  const int first_cell = blockIdx.z * kDepthwiseTaps;
+  const int first_cell = blockIdx.z * kDepthwiseCells;
   const int end = min(pixels, static_cast<int>(blockIdx.x + 1) * pixels_of_block);
-  Wide sums[kDepthwiseTaps] = {};
+  Wide sums[kDepthwiseCells] = {};
   for (int pixel = blockIdx.x * pixels_of_block + threadIdx.x / kDepthwiseGroups;
        pixel < end && count > 0; pixel += kDepthwiseLanes) {
     int column = pixel;
@@ -117,7 +117,7 @@ template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
     const int image = rows.split(row);
     const Wide gradient = load_wide(dy + int64_t{pixel} * s.channels + channel, count, packed);
 #pragma unroll
-    for (int cell = 0; cell < kDepthwiseTaps; ++cell) {
+    for (int cell = 0; cell < kDepthwiseCells; ++cell) {
       int j = first_cell + cell;
       if (j >= s.cells) break;
       const int i = s.cell_columns.split(j);
@@ -131,7 +131,7 @@ template <class T> __global__ void __launch_bounds__(kDepthwiseThreads)
     }
   }
 #pragma unroll
-  for (int cell = 0; cell < kDepthwiseTaps; ++cell) {
+  for (int cell = 0; cell < kDepthwiseCells; ++cell) {
 #pragma unroll
     for (int c = 0; c < kWide; ++c) {
       // The four pixels of a warp, then the warps.
@@ -200,7 +200,7 @@ template <class T>
 void run_depthwise_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
   constexpr int64_t kWantedBlocks = 528, kLeastPixels = 8 * kDepthwiseLanes;  // of a block
   const int64_t cells = g.kh * g.kw, slabs = ceil_divide(g.c, kDepthwiseChannels);
-  const int64_t groups = ceil_divide(cells, kDepthwiseTaps);
+  const int64_t groups = ceil_divide(cells, kDepthwiseCells);
   const int64_t parts =
       std::max<int64_t>(std::min(kWantedBlocks / (slabs * groups), g.pixels() / kLeastPixels), 1);
   const int64_t pixels_of_block = ceil_divide(g.pixels(), parts);

@@ -19,14 +19,13 @@ void check(cublasStatus_t status, const char* what) {
   CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLASLt: ", what, ": ", cublasLtGetStatusString(status));
 }
 
-// Lives as long as the program, as the plans do: at exit the driver may be gone before they are.
+// One for each device. They live as long as the program, as the plans do: at exit the driver may be
+// gone before they are.
 cublasLtHandle_t handle() {
-  static const cublasLtHandle_t made = [] {
-    cublasLtHandle_t created = nullptr;
-    check(cublasLtCreate(&created), "create");
-    return created;
-  }();
-  return made;
+  static std::map<int, cublasLtHandle_t> handles;
+  cublasLtHandle_t& here = handles[device_in_use()];
+  if (!here) check(cublasLtCreate(&here), "create");
+  return here;
 }
 
 struct Types {
@@ -146,7 +145,8 @@ Plan make_plan(const ProductShape& s, DType dtype, const Finish& finish,
 const Plan& plan_for(const ProductShape& s, DType dtype, const Finish& finish,
                      const Alignments& alignments) {
   static std::map<std::vector<int64_t>, Plan> plans;
-  std::vector<int64_t> key{s.batch,
+  std::vector<int64_t> key{device_in_use(),
+                           s.batch,
                            s.m,
                            s.n,
                            s.k,

@@ -18,15 +18,14 @@ void check(cudnnStatus_t status, const char* what) {
   CHECK(status == CUDNN_STATUS_SUCCESS, "cuDNN: ", what, ": ", cudnnGetErrorString(status));
 }
 
-// Lives as long as the program, as the plans do: at exit the driver may be gone before they are.
+// One for each device. They live as long as the program, as the plans do: at exit the driver may be
+// gone before they are.
 cudnnHandle_t handle() {
-  static const cudnnHandle_t made = [] {
-    cudnnHandle_t created = nullptr;
-    check(cudnnCreate(&created), "create");
-    return created;
-  }();
-  check(cudnnSetStream(made, compute_stream()), "stream");
-  return made;
+  static std::map<int, cudnnHandle_t> handles;
+  cudnnHandle_t& here = handles[device_in_use()];
+  if (!here) check(cudnnCreate(&here), "create");
+  check(cudnnSetStream(here, compute_stream()), "stream");
+  return here;
 }
 
 enum class CudnnCall : int64_t { forward, forward_with_bias, backward_input, backward_weight };
@@ -151,7 +150,8 @@ const Plan& plan_for(CudnnCall pass, const ConvGeometry& g, DType dtype) {
   static std::map<std::vector<int64_t>, Plan> plans;
   const auto numbers = g.numbers();
   std::vector<int64_t> key(numbers.begin(), numbers.end());
-  key.insert(key.end(), {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), tf32_allowed()});
+  key.insert(key.end(), {static_cast<int64_t>(pass), static_cast<int64_t>(dtype), tf32_allowed(),
+                         device_in_use()});
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   return plans.emplace(key, make_plan(pass, g, dtype)).first->second;

@@ -33,8 +33,10 @@ enum class Order : uint8_t {
 struct Options {
   Order order = Order::forward;
   uint64_t seed = 1;
-  size_t stack_bytes = 64 * 1024;    // of each thread; takes effect before the first launch
-  size_t shared_limit = 227 * 1024;  // static and dynamic shared memory of a block (H100, H200)
+  size_t stack_bytes = 64 * 1024;  // of each thread; takes effect before the first launch
+  // Static and dynamic shared memory of a block: 227 KiB as on an H100; an A100 has 163, a
+  // GeForce 99.
+  size_t shared_limit = 227 * 1024;
   size_t device_bytes = size_t{4} << 30;  // capacity of device memory
   bool strict_exit = false;         // a thread that has returned counts as missing at a barrier
   bool guard_device_memory = true;  // host code that touches device memory faults
@@ -42,7 +44,7 @@ struct Options {
   bool deferred_streams = false;
 };
 
-// The options in force. PASSBAND_EMULATOR="order=greedy,seed=3,streams=deferred" sets them from the
+// The options in force. PASSBAND_EMULATOR="order=greedy,seed=3,shared=99" sets them from the
 // environment.
 Options& options();
 std::string describe(const Options& options);  // in that same form

@@ -22,12 +22,14 @@ Order parse_order(const std::string& text) {
 void set_option(Options& options, const std::string& name, const std::string& value) {
   if (name == "order") options.order = parse_order(value);
   else if (name == "seed") options.seed = std::strtoull(value.c_str(), nullptr, 10);
+  else if (name == "shared") options.shared_limit = std::strtoull(value.c_str(), nullptr, 10) << 10;
   else if (name == "streams") options.deferred_streams = value == "deferred";
   else if (name == "strict_exit") options.strict_exit = value == "1";
   else if (name == "guard") options.guard_device_memory = value == "1";
   else
     throw UsageError("PASSBAND_EMULATOR: unknown option " + name +
-                     ": takes order, seed, streams, strict_exit and guard");
+                     ": takes order, seed, shared (KiB), streams, strict_exit "
+                     "and guard");
 }
 
 Options options_of_environment() {

@@ -195,6 +195,8 @@ DeviceInfo device_info(int device) {
   return {"CUDA emulator", 9, 0, 1, options.device_bytes, options.shared_limit, true};
 }
 
+bool has_code_for(int device) { return device == 0; }
+
 void set_device(int device) {
   CHECK(device == 0, "set_device: there is one emulated device, not ", device);
 }

@@ -290,25 +290,26 @@ void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tenso
     const BackwardInputs<T> in{dy.data<T>(), qkv.data<T>(),
                                tables.defined() ? tables.data<float>() : nullptr,
                                statistics.data<float>()};
-    AttentionBlocks by_query(s, kTile * (s.depth > 64 ? kPassingKeys<8> : kPassingKeys<4>));
-    const AttentionBlocks by_key(s, kQueryTiles * kTile);
     Tensor dlogits;
-    if (dbias.defined()) {
-      by_query.chunk = groups_of_chunk(s, by_query);
-      const int64_t chunks = by_query.tasks(s) / s.heads;
-      dlogits = Tensor::empty({chunks, s.heads, s.tokens, s.tokens}, DType::f32, qkv.device());
-    }
     const StreamHandle stream = compute_stream();
     dispatch_depth(shape, [&](auto tiles) {
+      const auto bytes = &Tiles<tiles.value, T>::bytes;
+      AttentionBlocks by_query = fitted(s, kTile * kPassingKeys<tiles.value>, bytes);
+      const AttentionBlocks by_key = fitted(s, kTile * kQueryTiles, bytes);
+      if (dbias.defined()) {
+        by_query.chunk = groups_of_chunk(s, by_query);
+        const int64_t chunks = by_query.tasks(s) / s.heads;
+        dlogits = Tensor::empty({chunks, s.heads, s.tokens, s.tokens}, DType::f32, qkv.device());
+      }
       launch({.grid = by_query.grid(s),
               .block = by_query.threads(),
-              .shared_bytes = Tiles<tiles.value, T>::bytes(by_query),
+              .shared_bytes = bytes(by_query),
               .stream = stream},
              attention_query_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
              dlogits.defined() ? dlogits.data<float>() : nullptr, in, s, by_query);
       launch({.grid = by_key.grid(s),
               .block = by_key.threads(),
-              .shared_bytes = Tiles<tiles.value, T>::bytes(by_key),
+              .shared_bytes = bytes(by_key),
               .stream = stream},
              attention_key_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
              in, s, by_key);

@@ -169,12 +169,15 @@ void attention_forward(Tensor y, Tensor statistics, const Tensor& qkv, const Ten
     const AttentionLayout s = attention_layout(shape, bias,
                                                is_pack_aligned<kPackWidth<T>>(qkv.data<T>()) &&
                                                    is_pack_aligned<kPackWidth<T>>(y.data<T>()));
-    const AttentionBlocks blocks(s, kKeyTiles * kTile);
     dispatch_depth(shape, [&](auto tiles) {
-      const int rows = blocks.slots * (blocks.own() + 2 * blocks.other);
+      const auto bytes = [&](const AttentionBlocks& b) {
+        const int rows = b.slots * (b.own() + 2 * b.other);
+        return rows * (tiles.value * kTile + kTilePadding) * sizeof(T);
+      };
+      const AttentionBlocks blocks = fitted(s, kKeyTiles * kTile, bytes);
       launch({.grid = blocks.grid(s),
               .block = blocks.threads(),
-              .shared_bytes = rows * (tiles.value * kTile + kTilePadding) * sizeof(T),
+              .shared_bytes = bytes(blocks),
               .stream = compute_stream()},
              attention_forward_kernel<tiles.value, T>, y.data<T>(), statistics.data<float>(),
              qkv.data<T>(), tables.defined() ? tables.data<float>() : nullptr, s, blocks);

@@ -54,11 +54,11 @@ struct AttentionBlocks {
   int other = 0;
   int chunk = 1;  // groups that a slot works on one after another
 
-  AttentionBlocks(const AttentionLayout& s, int tile_rows) {
+  AttentionBlocks(const AttentionLayout& s, int tile_rows, int own_tiles = kOwnTiles) {
     const int tiles = (s.tokens + kTile - 1) / kTile;
     other = std::min(tile_rows, tiles * kTile);
-    while (2 * other * slots <= tile_rows) slots *= 2;
-    parts = (tiles * slots + kOwnTiles - 1) / kOwnTiles;
+    while (2 * other * slots <= tile_rows && 2 * slots <= own_tiles) slots *= 2;
+    parts = (tiles * slots + own_tiles - 1) / own_tiles;
     warps = (tiles + parts - 1) / parts;
   }
   __host__ __device__ int own() const { return warps * kTile; }
@@ -73,6 +73,18 @@ struct AttentionBlocks {
     return static_cast<unsigned>(blocks);
   }
 };
+
+// Blocks of as many warps as the device's shared memory has room for: bytes(blocks) is what their
+// tiles take.
+template <class Bytes>
+AttentionBlocks fitted(const AttentionLayout& s, int tile_rows, const Bytes& bytes) {
+  constexpr size_t kStatic = 4096;  // what the kernels declare beside the tiles
+  int own_tiles = kOwnTiles;
+  while (own_tiles > 1 &&
+         bytes(AttentionBlocks(s, tile_rows, own_tiles)) + kStatic > shared_memory_limit())
+    own_tiles /= 2;
+  return AttentionBlocks(s, tile_rows, own_tiles);
+}
 
 // The slot that a row of `rows` per slot belongs to, and what it works on.
 struct SlotTask {

@@ -395,7 +395,8 @@ void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
     const auto aligned = [](const Tensor& t) {
       return is_pack_aligned<kPackWidth<T>>(t.data<T>());
     };
-    LambdaGrid s = lambda_grid(shape, x.q.dtype());
+    LambdaGrid s =
+        fitted<T>(lambda_grid(shape, x.q.dtype()), {query_parts(), value_parts(), table_parts()});
     s.packed_depth = s.packed_depth && aligned(x.q);
     s.packed_values = s.packed_values && aligned(x.values) && aligned(dy);
     const Tensor table = lambda_table(x.embedding, s, x.q.dtype());

@@ -234,7 +234,7 @@ Tensor lambda_content(const Tensor& keys, const Tensor& values, const Tensor& em
 void lambda_forward(Tensor y, const LambdaTensors& x, const LambdaShape& shape) {
   if (y.numel() == 0) return;
   dispatch_f32_bf16(x.q.dtype(), "lambda_layer", [&]<class T>() {
-    LambdaGrid s = lambda_grid(shape, x.q.dtype());
+    LambdaGrid s = fitted<T>(lambda_grid(shape, x.q.dtype()), {forward_parts()});
     s.packed_depth = s.packed_depth && is_pack_aligned<kPackWidth<T>>(x.q.data<T>());
     s.packed_values = s.packed_values && is_pack_aligned<kPackWidth<T>>(x.values.data<T>());
     const Tensor table = lambda_table(x.embedding, s, x.q.dtype());

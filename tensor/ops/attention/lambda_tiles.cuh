@@ -11,6 +11,7 @@
 // rows for values, it is `depth` more contexts: y = sum of S v + sum over k of q content.
 #pragma once
 #include <algorithm>
+#include <initializer_list>
 #include <limits>
 
 #include "tensor/cuda/reduce.cuh"
@@ -92,6 +93,26 @@ template <class T> struct LambdaMemory {
     return tables + static_cast<int>(threadIdx.x) / 32 * s.contexts * s.depth_line;
   }
 };
+
+// The grid with tiles that fit into the device's shared memory, whatever a kernel uses of them:
+// fewer contexts at a time, then fewer images in a block, then fewer positions. `uses` are the
+// parts of the kernels that share the grid.
+template <class T> LambdaGrid fitted(LambdaGrid s, std::initializer_list<LambdaParts> uses) {
+  constexpr size_t kStatic = 2048;  // what the kernels declare beside the tiles
+  const auto fits = [&] {
+    return std::all_of(uses.begin(), uses.end(), [&](LambdaParts parts) {
+      return LambdaMemory<T>::bytes(s, parts) + kStatic <= shared_memory_limit();
+    });
+  };
+  while (!fits() && (s.contexts > kTile || s.images > 1 || s.queries > 1)) {
+    if (s.contexts > kTile) s.contexts -= kTile;
+    else if (s.images > 1) s.images = (s.images + 1) / 2;
+    else s.queries = (s.queries + 1) / 2;
+    s.context_line = s.contexts + kTilePadding;
+    s.rows = (s.queries * s.group + kTile - 1) / kTile * kTile;
+  }
+  return s;
+}
 
 // Rows of a tile that begin `line` elements apart: `columns` elements each, then zeros up to whole
 // runs of eight. packed: the source's rows can be read by packs.
