@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "models/foreign_weights.h"
 #include "tensor/core/checksum.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
@@ -79,6 +80,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
   if (error || !file_)
     throw DataError(concat_text("cannot read ", path, ": ", std::strerror(errno)));
 
+  refuse_foreign_weights(path);
   uint64_t length = 0;
   if (size < 8 || !file_.read(reinterpret_cast<char*>(&length), 8))
     throw DataError(

@@ -2,6 +2,7 @@
 // nothing.
 #include "models/weights.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "models/safetensors.h"
@@ -87,21 +88,48 @@ std::vector<SafetensorsItem> items_of(const ParameterStore& store, const Tensor&
   return items;
 }
 
-// Checks all the file's tensors against the model's before anything is read.
-void check_names(const std::string& path, const SafetensorsFile& file,
-                 const ParameterStore& store) {
-  std::map<std::string, std::vector<int64_t>> expected;
+using Shapes = std::map<std::string, std::vector<int64_t>>;
+
+// The shapes that a file for this store holds, by name.
+Shapes expected_shapes(const ParameterStore& store) {
+  Shapes expected;
   for (const ParameterRef& p : store.parameters()) expected[p->name] = file_shape(*p);
   for (const BufferRef& b : store.buffers()) expected[b->name] = {b->shape.begin(), b->shape.end()};
+  return expected;
+}
 
+// The beginning of every name of the file, up to a dot, without which most of them are names of the
+// model: what wrappers put before them (DataParallel "module.", torch.compile "_orig_mod.").
+std::string shared_prefix(const SafetensorsFile& file, const Shapes& expected) {
+  const auto& entries = file.entries();
+  if (entries.empty()) return {};
+  // In sorted names, what the first and the last begin with all others begin with.
+  const std::string &first = entries.begin()->first, &last = entries.rbegin()->first;
+  const auto differ = std::ranges::mismatch(first, last).in1;
+  const std::string shared(first.begin(), differ);
+  const auto known_without = [&](size_t length) {
+    return std::ranges::count_if(
+        entries, [&](const auto& entry) { return expected.contains(entry.first.substr(length)); });
+  };
+  size_t best = 0;
+  auto most = known_without(0);
+  for (size_t dot = shared.find('.'); dot != std::string::npos; dot = shared.find('.', dot + 1))
+    if (const auto known = known_without(dot + 1); known > most) best = dot + 1, most = known;
+  return shared.substr(0, best);
+}
+
+// Checks all the file's tensors against the model's before anything is read. Names of the file
+// begin with `prefix`.
+void check_names(const std::string& path, const SafetensorsFile& file, const Shapes& expected,
+                 const std::string& prefix) {
   const auto text = [](const std::vector<int64_t>& shape) { return Shape(std::span(shape)).str(); };
   const auto of_model = file.metadata().find("model");
-  const std::string hint =
-      of_model == file.metadata().end()
-          ? ""
-          : concat_text(" (the file says it is of model ", quote(of_model->second), ")");
+  std::string hint;
+  if (!prefix.empty()) hint = concat_text(" (the prefix ", quote(prefix), " left out)");
+  if (of_model != file.metadata().end())
+    hint += concat_text(" (the file says it is of model ", quote(of_model->second), ")");
   for (const auto& [name, shape] : expected) {
-    const auto found = file.entries().find(name);
+    const auto found = file.entries().find(prefix + name);
     if (found == file.entries().end())
       throw DataError(concat_text(path, ": lacks tensor ", quote(name), hint));
     if (!same_elements(found->second.shape, shape))
@@ -109,7 +137,7 @@ void check_names(const std::string& path, const SafetensorsFile& file,
                                   ", the model needs ", text(shape), hint));
   }
   for (const auto& [name, entry] : file.entries())
-    if (!expected.contains(name) && !name.ends_with(kBatchCounter))
+    if (!expected.contains(name.substr(prefix.size())) && !name.ends_with(kBatchCounter))
       throw DataError(
           concat_text(path, ": tensor ", quote(name), " belongs to nothing in the model", hint));
 }
@@ -157,30 +185,33 @@ void save_weights(const std::string& path, const ParameterStore& store, const Me
   write_weights(path, store, store.values(), store.buffer_values(), {}, metadata);
 }
 
-Metadata load_weights(const std::string& path, Model& model) {
+Metadata load_weights(const std::string& path, Model& model, std::string* prefix) {
   CHECK(model.store().values().defined(), "load_weights: model ", model.name(),
         " was made without memory (build = false)");
-  return load_weights(path, model.store());
+  return load_weights(path, model.store(), prefix);
 }
 
-Metadata load_weights(const std::string& path, ParameterStore& store) {
+Metadata load_weights(const std::string& path, ParameterStore& store, std::string* prefix) {
   CHECK(store.values().defined(),
         "load_weights: the store has no memory yet; call its build() first");
   SafetensorsFile file(path);
-  check_names(path, file, store);
+  const Shapes expected = expected_shapes(store);
+  const std::string before = shared_prefix(file, expected);
+  check_names(path, file, expected, before);
   const DType dtype = store.values().dtype();
   Tensor values = Tensor::empty(store.values().shape(), dtype),
          buffers = Tensor::empty(store.buffer_values().shape(), dtype);
   for (const ParameterRef& p : store.parameters())
-    place(file.read(p->name, dtype), values, p->offset, transpose_of(*p));
+    place(file.read(before + p->name, dtype), values, p->offset, transpose_of(*p));
   int64_t offset = 0;
   for (const BufferRef& b : store.buffers()) {
     const int64_t size = b->shape.numel();
-    place(file.read(b->name, dtype), buffers, offset, {1, 1, size});
+    place(file.read(before + b->name, dtype), buffers, offset, {1, 1, size});
     offset += size;
   }
   replace(store.values(), values);
   replace(store.buffer_values(), buffers);
+  if (prefix) *prefix = before;
   return file.metadata();
 }
 

@@ -16,14 +16,16 @@ void save_weights(const std::string& path, const Model& model, const Metadata& m
 // weights).
 void save_weights(const std::string& path, const Model& model, const Tensor& values,
                   const Tensor& buffers, const Metadata& metadata = {});
-// Reads them back. Throws DataError naming the file and the first tensor that is missing, unknown
-// or of another shape (with both shapes), or what is wrong with the file. Nothing is changed when
-// it throws.
-Metadata load_weights(const std::string& path, Model& model);
+// Reads them back. A prefix that all names of the file share and the model's lack ("module.",
+// "_orig_mod.", "model.") is left out, and told through `prefix`. Throws DataError naming the file
+// and the first tensor that is missing, unknown or of another shape (with both shapes), or what is
+// wrong with the file. Nothing is changed when it throws.
+Metadata load_weights(const std::string& path, Model& model, std::string* prefix = nullptr);
 // Both for a network of your own: all that its store holds.
 void save_weights(const std::string& path, const ParameterStore& store,
                   const Metadata& metadata = {});
-Metadata load_weights(const std::string& path, ParameterStore& store);
+Metadata load_weights(const std::string& path, ParameterStore& store,
+                      std::string* prefix = nullptr);
 // The metadata alone.
 Metadata read_metadata(const std::string& path);
 

@@ -2,6 +2,7 @@
 // directories.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -285,6 +286,63 @@ TEST_CASE("What does not fit is named, and the model stays as it was") {
   CHECK(contains(message_of([&] { load_weights(folder.path.string(), *small); }),
                  "not a regular file"));
   CHECK(wide->store().values().values() == before);
+}
+
+TEST_CASE("A prefix that all names share is left out and named") {
+  const TemporaryFolder folder;
+  const auto saved = make_model("C.C:width=8", {.seed = 1});
+  const auto loaded = make_model("C.C:width=8", {.seed = 2});
+  save_weights(folder.file("a"), *saved);
+  const auto tensors = read_safetensors(folder.file("a"));
+  const auto with_prefix = [&](const std::string& prefix) {
+    std::map<std::string, Tensor> renamed;
+    for (const auto& [name, tensor] : tensors) renamed[prefix + name] = tensor;
+    return renamed;
+  };
+  for (const std::string prefix : {"module.", "_orig_mod.module.", "model.", "stages.", ""}) {
+    write_safetensors(folder.file("b"), with_prefix(prefix));
+    fill_(loaded->store().values(), 0);
+    std::string named = "?";
+    load_weights(folder.file("b"), *loaded, &named);
+    CHECK(named == prefix);
+    CHECK(loaded->store().values().values() == saved->store().values().values());
+  }
+  auto partly = with_prefix("module.");
+  const auto first = partly.extract(partly.begin());
+  write_safetensors(folder.file("b"), partly);
+  const std::string lacking = message_of([&] { load_weights(folder.file("b"), *loaded); });
+  CHECK(contains(lacking, concat_text("lacks tensor \"", first.key().substr(7), "\"")));
+  CHECK(contains(lacking, "(the prefix \"module.\" left out)"));
+  partly["other"] = Tensor::zeros({1});  // not all names share it: nothing is left out
+  write_safetensors(folder.file("b"), partly);
+  CHECK(!contains(message_of([&] { load_weights(folder.file("b"), *loaded); }), "prefix"));
+}
+
+TEST_CASE("What is no safetensors file is called what it is, with the way out") {
+  using namespace std::string_literals;
+  const TemporaryFolder folder;
+  const std::string path = folder.file("w.safetensors");
+  const auto model = make_model("C.C:width=8", {});
+  const std::string zip = "PK\x03\x04"s + std::string(26, '\0');
+  for (const auto& [bytes, what, way] : std::vector<std::array<std::string, 3>>{
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+            "is a git-lfs pointer", "git lfs pull"},
+           {"<!DOCTYPE html>\n<html><head>", "is a web page", "fetch the weights again"},
+           {"\n <html lang=\"en\">", "is a web page", "fetch"},
+           {zip + "archive/data.pkl\x80\x02}q"s, "is a PyTorch pickle", "save_file"},
+           {"\x80\x02}q\0X"s, "is a PyTorch pickle", "save_file"},
+           {"{\"metadata\":{\"total_size\":1},\"weight_map\":{\"a\":\"1-of-2\"}}",
+            "is JSON text that is an index of parts", "join"},
+           {"{\"a\": 1, \"b\": 2}", "is JSON text", "not a safetensors file"},
+           {zip + "weights.npy", "is a zip archive", "unpack"},
+           {"\x89HDF\r\n\x1a\n0000", "is an HDF5 file", "not a safetensors file"},
+           {"\x1f\x8b\x08\0\0\0\0\0\0"s, "is a gzip file", "unpack"}}) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    const std::string message = message_of([&] { load_weights(path, *model); });
+    CHECK_MESSAGE(contains(message, "w.safetensors: " + what), message);
+    CHECK_MESSAGE(contains(message, way), message);
+    CHECK(!contains(message, "\n"));
+  }
 }
 
 TEST_CASE("A full disk leaves the old file and says what was needed") {
