@@ -79,6 +79,8 @@ bool parse(int argc, char** argv, Options& o) {
   app.add_option("--data", study.data, "data set (a run knows its own)");
   app.add_option("--data-dir", study.data_dir,
                  "where it lies (else $PASSBAND_DATA, else data/downloads)");
+  app.add_flag("--skip-bad-pictures", study.skip_bad_pictures,
+               "of a folder: leave unreadable pictures out and count them");
   app.add_option("--only", o.only, "analyses by name, comma-separated")->delimiter(',');
   app.add_flag("--full", o.full, "every analysis, not only the quick set");
   app.add_option("--set", assignments, "analysis.option=value, see --list")

@@ -1,6 +1,7 @@
 // CIFAR-10 and CIFAR-100, official binary version (Krizhevsky 2009).
 #include <fstream>
 
+#include "data/cifar_planes.h"
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
@@ -9,7 +10,7 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kSide = 32, kPlane = kSide * kSide;
+constexpr int64_t kSide = kCifarSide, kPlane = kCifarPlane;
 
 // One file of records: `label_bytes` bytes, the last of which is the label, then the R, G and B
 // planes.
@@ -46,8 +47,7 @@ void append_records(const fs::path& path, int64_t records, RecordFormat format, 
   for (int64_t i = 0; i < records; ++i) {
     const uint8_t* planes = &file[i * record_bytes + format.label_bytes];
     uint8_t* image = &data.images[(first + i) * 3 * kPlane];
-    for (int64_t p = 0; p < kPlane; ++p)
-      for (int64_t c = 0; c < 3; ++c) image[p * 3 + c] = planes[c * kPlane + p];
+    store_planes(planes, image);
   }
 }
 

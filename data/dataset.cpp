@@ -9,10 +9,13 @@
 
 #include <unistd.h>
 
+#include "data/folder_layout.h"
 #include "data/image.h"
 #include "data/published_sums.h"
 #include "data/readers.h"
+#include "data/subset.h"
 #include "tensor/core/error.h"
+#include "tensor/core/file_kind.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -22,16 +25,24 @@ namespace {
 constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
                                kImageNetStd = {0.229f, 0.224f, 0.225f};
 
-// A known set: its description, the folder it usually lies in, files that it is known by, its
-// reader or what is left to do once its folders are read, how to get it.
+// The files of a set: how the name of their folder begins, those of which any one makes a folder a
+// candidate, their reader, and their sums where these are published.
+struct Files {
+  std::string folder;
+  std::vector<std::string> markers = {};
+  std::function<DataSplits(const fs::path&)> read = {};
+  std::vector<PublishedSum> sums = {};
+};
+
+// A known set: its description, its files, the same in their Python version, how the names of its
+// archives begin, what is left to do once folders of pictures are read, how to get it.
 struct Known {
   DatasetInfo info;
-  std::string folder;
-  std::vector<std::string> markers;  // of files: any one of them makes a folder a candidate
-  std::function<DataSplits(const fs::path&)> read;
-  std::vector<PublishedSum> sums;  // of its files, where they are published
-  std::function<void(Dataset&)> finish;
-  std::string remedy;
+  Files files = {};
+  Files python = {};
+  std::string archive = {};
+  std::function<void(Dataset&)> finish = {};
+  std::string remedy = {};
 };
 
 void name_imagenette_classes(Dataset& data);
@@ -46,16 +57,26 @@ const std::vector<Known> kKnownSets = {
               .train_count = 50000,
               .test_count = 10000,
               .source = "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
-     .folder = "cifar-10-batches-bin",
-     .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                 "data_batch_5.bin", "test_batch.bin"},
-     .read = read_cifar10,
-     .sums = {{"data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"},
-              {"data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"},
-              {"data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"},
-              {"data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"},
-              {"data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"},
-              {"test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"}},
+     .files = {.folder = "cifar-10-batches-bin",
+               .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                           "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"},
+               .read = read_cifar10,
+               .sums = {{"data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"},
+                        {"data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"},
+                        {"data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"},
+                        {"data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"},
+                        {"data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"},
+                        {"test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"}}},
+     .python = {.folder = "cifar-10-batches-py",
+                .markers = {"batches.meta"},
+                .read = read_cifar10_python,
+                .sums = {{"data_batch_1", "c99cafc152244af753f735de768cd75f"},
+                         {"data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"},
+                         {"data_batch_3", "54ebc095f3ab1f0389bbae665268c751"},
+                         {"data_batch_4", "634d18415352ddfa80567beed471001a"},
+                         {"data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"},
+                         {"test_batch", "40351d587109b95175f43aff81a1287e"}}},
+     .archive = "cifar-10-",
      .remedy = "`make data` (data/fetch.sh cifar10)"},
     {.info = {.name = "cifar100",
               .classes = 100,
@@ -66,11 +87,17 @@ const std::vector<Known> kKnownSets = {
               .train_count = 50000,
               .test_count = 10000,
               .source = "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
-     .folder = "cifar-100-binary",
-     .markers = {"train.bin", "test.bin"},
-     .read = read_cifar100,
-     .sums = {{"train.bin", "6172c7755cfe09b2fe270c85cebc1b15"},
-              {"test.bin", "4499cfba6c016c1be1438163640a0898"}},
+     .files = {.folder = "cifar-100-binary",
+               .markers = {"train.bin", "test.bin"},
+               .read = read_cifar100,
+               .sums = {{"train.bin", "6172c7755cfe09b2fe270c85cebc1b15"},
+                        {"test.bin", "4499cfba6c016c1be1438163640a0898"}}},
+     .python = {.folder = "cifar-100-python",
+                .markers = {"meta"},
+                .read = read_cifar100_python,
+                .sums = {{"train", "16019d7e3df5f24257cddd939b257f8d"},
+                         {"test", "f0ef6b0ae62326f3e7ffdfab6717acfc"}}},
+     .archive = "cifar-100-",
      .remedy = "`data/fetch.sh cifar100`"},
     {.info = {.name = "shapes",
               .classes = kShapeCues,
@@ -91,9 +118,9 @@ const std::vector<Known> kKnownSets = {
               .train_count = 60000,
               .test_count = 10000,
               .source = "the Debian package dataset-fashion-mnist"},
-     .folder = "fashion-mnist",
-     .markers = {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
-     .read = read_fashion_mnist,
+     .files = {.folder = "fashion-mnist",
+               .markers = {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
+               .read = read_fashion_mnist},
      .remedy = "`apt install dataset-fashion-mnist`"},
     {.info = {.name = "imagenette",
               .classes = 10,
@@ -105,7 +132,7 @@ const std::vector<Known> kKnownSets = {
               .test_count = 3925,
               .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)",
               .form = DataForm::folders},
-     .folder = "imagenette",
+     .files = {.folder = "imagenette"},
      .finish = name_imagenette_classes,
      .remedy = "`data/fetch.sh imagenette`"},
     {.info = {.name = "imagenet",
@@ -119,13 +146,37 @@ const std::vector<Known> kKnownSets = {
               .source = "image-net.org, by hand; here a description only",
               .form = DataForm::described}}};
 
+bool is_archive(const std::string& name) {
+  return std::ranges::any_of(std::array{".gz", ".tgz", ".tar", ".zip", ".xz", ".bz2"},
+                             [&](const char* end) { return name.ends_with(end); });
+}
+
 const Known* find_known(const std::string& name) {
   for (const Known& set : kKnownSets)
     if (set.info.name == name) return &set;
   return nullptr;
 }
 
+// What to do with a file that was given where a folder belongs.
+std::string no_folder_but(const fs::path& file) {
+  const std::string name = file.filename().string();
+  if (!is_archive(name))
+    return concat_text("is a file (", words(file_kind(file_head(file.string()))),
+                       "), not a folder of pictures");
+  const std::string unpack = name.ends_with(".zip") ? "unzip " : "tar -xf ";
+  const Known* const cifar = name.starts_with("cifar-100")  ? find_known("cifar100")
+                             : name.starts_with("cifar-10") ? find_known("cifar10")
+                                                            : nullptr;
+  return concat_text("is an archive; unpack it (", unpack, file.string(), ") and give ",
+                     cifar ? concat_text("--data ", cifar->info.name, " --data-dir FOLDER")
+                           : std::string("the folder that comes out"));
+}
+
+// What is wrong with a name that is neither of a known set nor of a folder.
 [[noreturn]] void unknown_name(const std::string& name) {
+  if (fs::exists(name)) throw DataError(concat_text(name, ": ", no_folder_but(name)));
+  if (name.find('/') != std::string::npos || is_archive(name))
+    throw DataError(concat_text(name, ": no such ", is_archive(name) ? "file" : "folder"));
   std::vector<std::string> names;
   std::string list;
   for (const Known& set : kKnownSets) {
@@ -156,10 +207,16 @@ std::vector<fs::path> search_roots(const fs::path& data_dir) {
   return roots;
 }
 
+bool holds(const Files& files, const fs::path& folder) {
+  std::error_code code;
+  return std::ranges::any_of(files.markers, [&](const std::string& file) {
+    return fs::is_regular_file(folder / file, code);
+  });
+}
+
 bool holds(const Known& set, const fs::path& folder) {
   if (set.info.form == DataForm::folders) return is_image_folder(folder);
-  return std::ranges::any_of(set.markers,
-                             [&](const std::string& file) { return fs::exists(folder / file); });
+  return holds(set.files, folder) || holds(set.python, folder);
 }
 
 // The folder that holds the set: a root itself, or a folder in it whose name starts with the set's
@@ -168,22 +225,39 @@ std::optional<fs::path> find_in(const Known& set, const fs::path& root) {
   if (holds(set, root)) return root;
   std::vector<fs::path> found;
   std::error_code code;
-  for (fs::directory_iterator entry(root, code), end; !code && entry != end; entry.increment(code))
-    if (entry->path().filename().string().starts_with(set.folder) && holds(set, entry->path()))
-      found.push_back(entry->path());
+  for (fs::directory_iterator entry(root, code), end; !code && entry != end;
+       entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    const bool named = name.starts_with(set.files.folder) ||
+                       (!set.python.folder.empty() && name.starts_with(set.python.folder));
+    if (named && holds(set, entry->path())) found.push_back(entry->path());
+  }
   if (found.empty()) return std::nullopt;
   return *std::ranges::min_element(found);
 }
 
+// "; ROOT/cifar-10-binary.tar.gz is there: unpack it with tar -xf", where it is.
+std::string archive_hint(const Known& set, const fs::path& root) {
+  std::error_code code;
+  for (fs::directory_iterator entry(root, code), end; !set.archive.empty() && !code && entry != end;
+       entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(set.archive) && is_archive(name))
+      return concat_text("; ", entry->path().string(), " is there: unpack it with tar -xf");
+  }
+  return "";
+}
+
 fs::path find_files(const Known& set, const fs::path& data_dir) {
-  std::string looked;
+  std::string looked, archives;
   for (const fs::path& root : search_roots(data_dir)) {
     if (const std::optional<fs::path> found = find_in(set, root)) return *found;
     looked += (looked.empty() ? "" : ", ") + root.string();
+    archives += archive_hint(set, root);
   }
   throw DataError(concat_text(
-      set.info.name, ": not found in ", looked, " (", set.folder, "/); get it with ", set.remedy,
-      ", name its place with --data-dir, or use the built-in --data shapes"));
+      set.info.name, ": not found in ", looked, " (", set.files.folder, "/); get it with ",
+      set.remedy, ", name its place with --data-dir, or use the built-in --data shapes", archives));
 }
 
 void name_imagenette_classes(Dataset& data) {
@@ -220,15 +294,16 @@ DataSplits draw(const DatasetRequest& request) {
   return make_shapes(options);
 }
 
-DataSplits read_folders(const Known& set, const fs::path& folder, int64_t side) {
-  DataSplits splits = read_image_folder(folder, stored_size(side));
-  for (Dataset* const split : {&splits.train, &splits.test}) set.finish(*split);
+DataSplits read_folders(const Known& set, const fs::path& folder, int64_t side, bool skip_bad) {
+  DataSplits splits = read_image_folder(folder, stored_size(side), skip_bad);
+  for (Dataset* const split : {&splits.train, &splits.test, &splits.val}) set.finish(*split);
   return splits;
 }
 
 DataSplits read_files(const Known& set, const fs::path& folder, int64_t side) {
-  DataSplits splits = set.read(folder);
-  check_published_sums(folder, set.sums, set.remedy);
+  const Files& files = holds(set.files, folder) ? set.files : set.python;
+  DataSplits splits = files.read(folder);
+  check_published_sums(folder, files.sums, set.remedy);
   if (side != set.info.height) {
     check_memory(set.info.name, splits.train.count + splits.test.count, side);
     resize_all(splits.train, side);
@@ -245,8 +320,70 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
                                  "train/ and val/ as --data"));
   const fs::path folder = find_files(set, request.data_dir);
   const int64_t side = request.image_size > 0 ? request.image_size : set.info.height;
-  return set.info.form == DataForm::folders ? read_folders(set, folder, side)
-                                            : read_files(set, folder, side);
+  return set.info.form == DataForm::folders
+             ? read_folders(set, folder, side, request.skip_bad_pictures)
+             : read_files(set, folder, side);
+}
+
+// The known set whose files a folder holds, such as CIFAR's; null: it is none of them.
+const Known* known_in(const fs::path& folder) {
+  std::error_code code;
+  if (!fs::is_directory(folder, code)) return nullptr;
+  for (const Known& set : kKnownSets)
+    if (set.info.form == DataForm::files && holds(set, folder)) return &set;
+  return nullptr;
+}
+
+DataSplits load_splits(const DatasetRequest& request) {
+  if (const Known* set = find_known(request.name)) return load_known(*set, request);
+  if (const Known* set = known_in(request.name)) {
+    DatasetRequest known = request;
+    known.data_dir = request.name;
+    return load_known(*set, known);
+  }
+  if (!fs::is_directory(request.name)) unknown_name(request.name);
+  return read_image_folder(request.name,
+                           stored_size(request.image_size > 0 ? request.image_size : 224),
+                           request.skip_bad_pictures);
+}
+
+// Takes the pictures that --val-split asks for from those of training.
+void divide(DataSplits& splits, const DatasetRequest& request) {
+  if (request.val_split == 0) return;
+  if (splits.val.count > 0)
+    throw UsageError(concat_text("--val-split: ", request.name, " has ", splits.val.split, "/ and ",
+                                 splits.test.split, "/; nothing more is to be held out"));
+  if (splits.train.count == 0)
+    throw UsageError(concat_text("--val-split: ", request.name, " has no training pictures"));
+  HeldOut parts = hold_out(splits.train, request.val_split, request.val_seed);
+  splits.train = std::move(parts.rest);
+  (splits.test.count == 0 ? splits.test : splits.val) = std::move(parts.held);
+}
+
+// Training needs pictures to learn from and others to be judged by.
+void check_splits(DataSplits& splits, const DatasetRequest& request) {
+  if (!request.training) {
+    if (splits.test.count == 0) std::swap(splits.train, splits.test);
+    return;
+  }
+  if (splits.train.count == 0)
+    throw DataError(
+        concat_text(request.name, ": has ", splits.test.split, "/ but no train/ to learn from"));
+  if (splits.test.count == 0)
+    throw DataError(
+        concat_text(request.name,
+                    ": expected train/<class>/<picture> and val/<class>/<picture> in it; "
+                    "to hold out some of its ",
+                    splits.train.count, " pictures give --val-split 0.1"));
+}
+
+std::string picture_counts(const DataSplits& splits) {
+  std::vector<std::string> parts;
+  for (const Dataset* split : {&splits.train, &splits.val, &splits.test})
+    if (split->count > 0)
+      parts.push_back(
+          concat_text(split->split, " ", split->count, parts.empty() ? " pictures" : ""));
+  return parts.empty() ? "no pictures" : join(parts);
 }
 
 }  // namespace
@@ -269,6 +406,7 @@ std::vector<DatasetInfo> list_datasets() {
 
 DatasetInfo dataset_info(const std::string& name) {
   if (const Known* set = find_known(name)) return set->info;
+  if (const Known* set = known_in(name)) return set->info;
   if (!fs::is_directory(name)) unknown_name(name);
   const FolderSummary summary = summarise_image_folder(name);
   return {.name = name,
@@ -312,10 +450,20 @@ DataSplits load_dataset(const DatasetRequest& request) {
   if (request.image_size != 0 && (request.image_size < 8 || request.image_size > 4096))
     throw UsageError(
         concat_text("image size is ", request.image_size, "; it must be 8 to 4096 pixels"));
-  if (const Known* set = find_known(request.name)) return load_known(*set, request);
-  if (!fs::is_directory(request.name)) unknown_name(request.name);
-  return read_image_folder(request.name,
-                           stored_size(request.image_size > 0 ? request.image_size : 224));
+  DataSplits splits = load_splits(request);
+  divide(splits, request);
+  check_splits(splits, request);
+  return splits;
+}
+
+std::string what_was_found(const DataSplits& splits) {
+  std::string text = concat_text(splits.test.name, ": ", splits.test.num_classes(), " classes; ",
+                                 picture_counts(splits));
+  if (splits.val.count > 0)
+    text += concat_text("; ", splits.val.split, " chooses the best weights, ", splits.test.split,
+                        " is looked at once");
+  if (!splits.left_out.empty()) text += "; left out: " + splits.left_out;
+  return text;
 }
 
 uint64_t fingerprint(const Dataset& dataset) {

@@ -14,7 +14,7 @@ namespace passband {
 // Pictures of one size, always three channels (grey is repeated), 8 bits, NHWC.
 struct Dataset {
   std::string name;   // "cifar10", or the folder's path
-  std::string split;  // "train" or "test"
+  std::string split;  // "train", "val" or "test"; of a folder, the name of its part
   int64_t count = 0, height = 0, width = 0;
   std::vector<uint8_t> images;       // (count, height, width, 3)
   std::vector<int32_t> labels;       // (count), each in [0, classes.size())
@@ -31,8 +31,14 @@ struct Dataset {
 };
 
 struct DataSplits {
-  Dataset train, test;
+  // `val` chooses the best weights where there is one, so that `test` is looked at once; without
+  // one it holds no picture, and `test` does both.
+  Dataset train, test, val = {};
+  std::string left_out = {};  // what was passed over and why, with counts; empty: nothing
 };
+
+// One line: classes, pictures of each split, what was left out.
+std::string what_was_found(const DataSplits& splits);
 
 // How the pictures of a data set come.
 enum class DataForm : uint8_t {
@@ -53,25 +59,34 @@ struct DatasetInfo {
 };
 
 struct DatasetRequest {
-  std::string name = "cifar10";  // of list_datasets(), or a folder with train/ and val/ or test/
+  std::string name = "cifar10";  // of list_datasets(), or a folder of pictures (folder_layout.h)
   std::filesystem::path data_dir =
       {};                     // empty: $PASSBAND_DATA, then data/downloads/ of the repository
   int64_t image_size = 0;     // side a network will see; 0: the set's own (dataset_info)
   ShapesOptions shapes = {};  // for "shapes"; image_size, when given, wins over shapes.size
+  // > 0: that share of every class's training pictures is held out (see hold_out) and becomes
+  // `val`, or `test` where the set has no other pictures.
+  double val_split = 0;
+  uint64_t val_seed = 0;
+  bool skip_bad_pictures = false;  // of a folder: leave them out and count them
+  // false: for who only shows pictures. `train` may then be empty, and pictures that are not
+  // divided at all are test pictures.
+  bool training = true;
 };
 
 // Every known name, `imagenet` (a description only) included.
 std::vector<DatasetInfo> list_datasets();
 
 // Description of a known name, without files; of a folder, from its class folders and file names
-// (no picture is opened). Throws UsageError with the nearest known name when `name` is neither.
+// (no picture is decoded). Throws UsageError with the nearest known name when `name` is neither,
+// DataError when it is a path that leads to no folder.
 DatasetInfo dataset_info(const std::string& name);
 // The same with what the request says about the pictures: their size, the classes that are drawn.
 DatasetInfo dataset_info(const DatasetRequest& request);
 // The classes and the normalisation of a set as splits without a picture.
 DataSplits described_dataset(const DatasetInfo& info);
 
-// Reads both splits into memory. Pictures of fixed-size sets are resized to image_size when it
+// Reads all splits into memory. Pictures of fixed-size sets are resized to image_size when it
 // differs from their own. Pictures of folders are stored as squares of stored_size(image_size), so
 // that crops have a margin to choose from. A data_dir that is given must hold the set (or be its
 // folder); otherwise all places of the search order are tried. Throws DataError (one line: file,

@@ -2,7 +2,6 @@
 #include "data/image.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -10,7 +9,10 @@
 #include <memory>
 #include <optional>
 
+#include "data/crc32.h"
+#include "data/png_fault.h"
 #include "tensor/core/error.h"
+#include "tensor/core/file_kind.h"
 
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
@@ -45,15 +47,6 @@ std::vector<uint8_t> read_file_bytes(const fs::path& path, int64_t limit) {
 }
 
 namespace {
-
-bool is_jpeg(std::span<const uint8_t> file) {
-  return file.size() > 3 && file[0] == 0xFF && file[1] == 0xD8;
-}
-
-bool is_png(std::span<const uint8_t> file) {
-  constexpr std::array<uint8_t, 8> signature = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
-  return file.size() > signature.size() && std::ranges::equal(file.first<8>(), signature);
-}
 
 // Do the Huffman tables of a DHT segment stay within 256 codes each? The decoder does not ask.
 bool huffman_tables_fit(std::span<const uint8_t> tables) {
@@ -95,25 +88,41 @@ struct FreePixels {
   void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
 };
 
+// Why a file has no header that the decoder knows.
+std::string why_no_header(FileKind kind, std::span<const uint8_t> file) {
+  if (kind == FileKind::empty) return "the file is empty";
+  if (kind == FileKind::unknown) return "neither PNG nor JPEG";
+  const std::string fault = kind == FileKind::png ? png_fault(file) : "";
+  if (!fault.empty()) return fault;
+  if (kind == FileKind::png || kind == FileKind::jpeg) return "its header is damaged";
+  return concat_text("by its content it is ", words(kind), ", and only PNG and JPEG are read");
+}
+
 }  // namespace
+
+UnreadablePicture::UnreadablePicture(const fs::path& path, std::string why)
+    : DataError(concat_text(path.string(), ": unreadable picture: ", why)),
+      reason(std::move(why)) {}
 
 Image read_image(const fs::path& path) {
   const std::vector<uint8_t> file = read_file_bytes(path, kMaxImageFileBytes);
-  const auto fail = [&](const std::string& reason) {
-    throw DataError(concat_text(path.string(), ": unreadable picture: ", reason));
-  };
+  const auto fail = [&](const std::string& reason) { throw UnreadablePicture(path, reason); };
   const int length = static_cast<int>(file.size());
-  if (is_jpeg(file))
+  const FileKind kind =
+      file_kind({reinterpret_cast<const char*>(file.data()), std::min(file.size(), kFileHead)});
+  if (kind == FileKind::jpeg)
     if (const std::string fault = jpeg_fault(file); !fault.empty()) fail(fault);
   int width = 0, height = 0, channels = 0;
   // The decoder's own idea of a JPEG is wider: fill bytes before its start would lead past the
   // checks above.
-  if (!(is_jpeg(file) || is_png(file)) ||
+  if ((kind != FileKind::jpeg && kind != FileKind::png) ||
       !stbi_info_from_memory(file.data(), length, &width, &height, &channels))
-    fail(file.empty() ? "the file is empty" : "neither PNG nor JPEG, or its header is damaged");
+    fail(why_no_header(kind, file));
   if (width > kMaxImageSide || height > kMaxImageSide || int64_t{width} * height > kMaxImagePixels)
     fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels,
                      " pixels and ", kMaxImageSide, " a side"));
+  if (kind == FileKind::png)
+    if (const std::string fault = png_fault(file); !fault.empty()) fail(fault);
   const std::unique_ptr<stbi_uc, FreePixels> pixels(
       stbi_load_from_memory(file.data(), length, &width, &height, &channels, 3));
   if (!pixels) fail(concat_text("damaged data (", stbi_failure_reason(), ")"));
@@ -196,18 +205,6 @@ void resize_centre_square(const Image& image, int64_t side, uint8_t* out) {
 }
 
 namespace {
-
-uint32_t crc32(std::span<const uint8_t> bytes) {
-  std::array<uint32_t, 256> table;
-  for (uint32_t n = 0; n < 256; ++n) {
-    uint32_t value = n;
-    for (int bit = 0; bit < 8; ++bit) value = (value & 1) ? 0xEDB88320u ^ (value >> 1) : value >> 1;
-    table[n] = value;
-  }
-  uint32_t crc = ~0u;
-  for (const uint8_t byte : bytes) crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8);
-  return ~crc;
-}
 
 // Where the deflate stream starts after the gzip header and its optional fields; nothing if there
 // is no such header.

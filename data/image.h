@@ -3,7 +3,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
+
+#include "tensor/core/error.h"
 
 namespace passband {
 
@@ -21,10 +24,17 @@ constexpr int kMaxImageSide = 16384;
 // Reads a whole file of at most `limit` bytes. Throws DataError naming the file.
 std::vector<uint8_t> read_file_bytes(const std::filesystem::path& path, int64_t limit);
 
+// A file that is no whole PNG or JPEG picture.
+struct UnreadablePicture : DataError {
+  UnreadablePicture(const std::filesystem::path& path, std::string why);
+  std::string reason;
+};
+
 // Decodes a PNG or JPEG file, told apart by content; grey and palette pictures become RGB, alpha is
-// dropped, CMYK is converted. Throws DataError naming the file and the reason (not a picture,
-// truncated, too large). A JPEG that ends before its end marker is refused: the decoder itself
-// would return a half-grey picture.
+// dropped, CMYK is converted. Throws UnreadablePicture naming the file and the reason (another
+// format, by its name, truncated, a checksum, too large), DataError when the file cannot be read at
+// all. A JPEG that ends before its end marker, or a PNG without its last chunk, is refused: the
+// decoder itself would return a half-grey picture.
 Image read_image(const std::filesystem::path& path);
 
 // Antialiased bilinear scaling: a triangle filter, widened by the ratio when shrinking (Pillow's

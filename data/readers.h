@@ -15,18 +15,22 @@ namespace passband {
 DataSplits read_cifar10(const std::filesystem::path& folder);
 DataSplits read_cifar100(const std::filesystem::path& folder);
 
+// Official Python version: pickles, of which nothing is executed.
+// CIFAR-10: data_batch_{1..5}, test_batch, batches.meta. CIFAR-100: train, test, meta.
+DataSplits read_cifar10_python(const std::filesystem::path& folder);
+DataSplits read_cifar100_python(const std::filesystem::path& folder);
+
 // IDX files, plain or gzip: {train,t10k}-{images-idx3,labels-idx1}-ubyte[.gz]. 28 x 28 grey becomes
 // 32 x 32 RGB by a black border of two pixels.
 DataSplits read_fashion_mnist(const std::filesystem::path& folder);
 
-// root/train/<class>/<picture> and root/val/... (or validation/, test/). Classes are the folder
-// names of train/ in byte order; the other split may lack a class but not add one. Pictures: .jpg
-// .jpeg .png in any case; other known picture types are refused, other files are ignored. Each is
-// scaled and cut to a square of `side` pixels. The picture's own orientation tag (EXIF) is not
-// applied. The first unreadable picture is a DataError.
-DataSplits read_image_folder(const std::filesystem::path& root, int64_t side);
+// The pictures of a folder, see find_layout: each is scaled and cut to a square of `side` pixels.
+// The picture's own orientation tag (EXIF) is not applied. A val/ is `test` where there is no
+// test/. Unreadable pictures are one DataError that names them all, or left out and counted.
+DataSplits read_image_folder(const std::filesystem::path& root, int64_t side,
+                             bool skip_bad_pictures = false);
 
-// Class names and picture counts of such a folder, from file names alone.
+// Class names and picture counts of such a folder, from file names and first bytes.
 struct FolderSummary {
   std::vector<std::string> classes;
   int64_t train_count = 0, test_count = 0;
@@ -36,8 +40,5 @@ FolderSummary summarise_image_folder(const std::filesystem::path& root);
 // All pictures stay in memory: throws OutOfMemory when `pictures` squares of `side` pixels cannot
 // fit this machine.
 void check_memory(const std::string& name, int64_t pictures, int64_t side);
-
-// True when `root` has train/ and one of val/, validation/, test/.
-bool is_image_folder(const std::filesystem::path& root);
 
 }  // namespace passband

@@ -127,6 +127,9 @@ RunDescription read_run(const fs::path& directory) {
   run.image_size = setting<int64_t>(file, table, "model", "image_size");
   run.seed = static_cast<uint64_t>(setting<int64_t>(file, table, "train", "seed", 0));
   run.data_fraction = setting<double>(file, table, "data", "data_fraction", 1.0);
+  run.val_split = setting<double>(file, table, "data", "val_split", 0.0);
+  run.val_seed = static_cast<uint64_t>(setting<int64_t>(file, table, "data", "val_seed", 0));
+  run.skip_bad_pictures = setting<bool>(file, table, "data", "skip_bad_pictures", false);
   const bool decoupled = setting<std::string>(file, table, "train", "opt", "sgd") == "adamw";
   run.loss_decay = decoupled ? 0 : setting<double>(file, table, "train", "weight_decay", 0.0);
   run.decay_all = setting<bool>(file, table, "train", "decay_all", false);

@@ -43,6 +43,9 @@ struct RunDescription {
   uint64_t seed = 0;
   // How it was trained: what the curvature of its loss depends on.
   double data_fraction = 1;  // of the training pictures
+  double val_split = 0;      // of them, held out to choose the best weights
+  uint64_t val_seed = 0;
+  bool skip_bad_pictures = false;
   // Weight decay as part of the loss. AdamW's is not: it shrinks weights beside the step.
   double loss_decay = 0;
   bool decay_all = false;  // norms, biases and position tables too

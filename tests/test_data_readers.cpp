@@ -10,21 +10,11 @@
 
 #include <sys/stat.h>
 
-// PNG files of these tests hold stored blocks (made below): stb's own compressor takes seconds for
-// the large ones.
-static unsigned char* store_zlib(unsigned char* data, int length, int* out_length, int quality);
-#define STBIW_ZLIB_COMPRESS store_zlib
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STB_IMAGE_WRITE_STATIC
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
-
 #include "data/cifar_png.h"
 #include "data/image.h"
 #include "data/published_sums.h"
 #include "data/readers.h"
+#include "tests/picture_files.h"
 #include "tests/test_data_support.h"
 
 using namespace passband;
@@ -32,19 +22,6 @@ using namespace passband::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-// A deflate stream (RFC 1951) of stored blocks.
-void append_stored(const uint8_t* content, size_t bytes, std::vector<uint8_t>& out) {
-  for (size_t at = 0; at < bytes; at += 65535) {
-    const size_t length = std::min<size_t>(65535, bytes - at);
-    out.push_back(at + length == bytes);
-    for (const size_t value : {length, ~length}) {
-      out.push_back(static_cast<uint8_t>(value));
-      out.push_back(static_cast<uint8_t>(value >> 8));
-    }
-    out.insert(out.end(), content + at, content + at + length);
-  }
-}
 
 // A gzip file with its CRC-32 computed bit by bit.
 std::vector<uint8_t> gzip_stored(const std::vector<uint8_t>& content) {
@@ -111,47 +88,7 @@ const std::vector<PublishedSum> kCifar10Sums = {
     {"data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"},
     {"test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"}};
 
-std::vector<uint8_t> colour(int width, int height, std::array<uint8_t, 3> rgb) {
-  std::vector<uint8_t> pixels;
-  for (int i = 0; i < width * height; ++i) pixels.insert(pixels.end(), rgb.begin(), rgb.end());
-  return pixels;
-}
-
-void write_png(const fs::path& path, int width, int height, int channels,
-               const std::vector<uint8_t>& pixels) {
-  fs::create_directories(path.parent_path());
-  stbi_write_png(path.c_str(), width, height, channels, pixels.data(), width * channels);
-}
-
-void write_jpeg(const fs::path& path, int width, int height, int channels,
-                const std::vector<uint8_t>& pixels) {
-  fs::create_directories(path.parent_path());
-  stbi_write_jpg(path.c_str(), width, height, channels, pixels.data(), 95);
-}
-
-std::string load_error(const fs::path& folder) {
-  return message_of<DataError>([&] { load_dataset({.name = folder.string(), .image_size = 8}); });
-}
-
-// Two classes, two splits, one picture each.
-void write_small_folder(const fs::path& root) {
-  for (const char* split : {"train", "val"}) {
-    write_png(root / split / "ant" / "1.png", 10, 10, 3, colour(10, 10, {200, 10, 10}));
-    write_jpeg(root / split / "Bee" / "1.JPEG", 24, 16, 3, colour(24, 16, {10, 10, 200}));
-  }
-}
-
 }  // namespace
-
-static unsigned char* store_zlib(unsigned char* data, int length, int* out_length, int) {
-  std::vector<uint8_t> out = {0x78, 0x01};
-  append_stored(data, static_cast<size_t>(length), out);
-  uint32_t a = 1, b = 0;  // Adler-32
-  for (int i = 0; i < length; ++i) a = (a + data[i]) % 65521, b = (b + a) % 65521;
-  for (const uint32_t value : {b >> 8, b, a >> 8, a}) out.push_back(static_cast<uint8_t>(value));
-  *out_length = static_cast<int>(out.size());
-  return static_cast<unsigned char*>(std::memcpy(std::malloc(out.size()), out.data(), out.size()));
-}
 
 TEST_CASE("real CIFAR-10 has the published moments, counts and first pictures") {
   if (!have_cifar10()) return;
@@ -198,6 +135,124 @@ TEST_CASE("CIFAR-10 records become NHWC pictures") {
       load_dataset({.name = "cifar10", .data_dir = folder.path(), .image_size = 64});
   CHECK(doubled.test.height == 64);
   CHECK(doubled.test.images.size() == 10000u * 64 * 64 * 3);
+}
+
+namespace {
+
+// A pickle as Python 2 wrote CIFAR's: protocol 2, short and long byte strings, a NumPy array.
+class PickleWriter {
+ public:
+  std::string bytes = "\x80\x02}q\x01(";
+  void put(const std::string& text) { bytes += text; }
+  void codes(const std::vector<int>& values) {
+    for (const int value : values) bytes += static_cast<char>(value);
+  }
+  void text(const std::string& text) {
+    put("U");
+    bytes += static_cast<char>(text.size());
+    put(text);
+  }
+  void labels(const std::vector<uint8_t>& values) {
+    put("]q\x02(");
+    for (const uint8_t value : values) codes({'K', value});
+    put("e");
+  }
+  void array(const std::vector<uint8_t>& elements, int rows) {
+    put("cnumpy.core.multiarray\n_reconstruct\nq\x03"
+        "cnumpy\nndarray\nq\x04");
+    codes({'K', 0, 0x85});
+    text("b");
+    codes({0x87, 'R', 'q', 5, '(', 'K', 1, 'J'});
+    put_number(static_cast<uint32_t>(rows));
+    codes({'M', 0x00, 0x0c, 0x86});
+    put("cnumpy\ndtype\n");
+    text("u1");
+    codes({'K', 0, 'K', 1, 0x87, 'R', '(', 'K', 3});
+    text("|");
+    put("NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK");
+    codes({0, 't', 'b', 0x89, 'T'});
+    put_number(static_cast<uint32_t>(elements.size()));
+    bytes.append(elements.begin(), elements.end());
+    put("tb");
+  }
+  void write(const fs::path& path) {
+    put("u.");
+    write_bytes(path, {bytes.begin(), bytes.end()});
+  }
+
+ private:
+  void put_number(uint32_t number) {
+    for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(number >> shift);
+  }
+};
+
+// The batches of CIFAR-10's Python version with the pictures of its binary version.
+void write_cifar10_python(const fs::path& binary, const fs::path& folder) {
+  for (const std::string name : {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4",
+                                 "data_batch_5", "test_batch"}) {
+    const std::vector<uint8_t> records = read_bytes(binary / (name + ".bin"));
+    std::vector<uint8_t> labels, planes;
+    for (size_t at = 0; at < records.size(); at += 3073) {
+      labels.push_back(records[at]);
+      planes.insert(planes.end(), records.begin() + static_cast<ptrdiff_t>(at) + 1,
+                    records.begin() + static_cast<ptrdiff_t>(at) + 3073);
+    }
+    PickleWriter pickle;
+    pickle.text("batch_label"), pickle.text("one"), pickle.text("labels"), pickle.labels(labels);
+    pickle.text("data"), pickle.array(planes, 10000);
+    pickle.write(folder / name);
+  }
+  PickleWriter meta;
+  meta.text("label_names");
+  meta.put("](");
+  for (const char* name :
+       {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"})
+    meta.text(name);
+  meta.put("e");
+  meta.write(folder / "batches.meta");
+}
+
+}  // namespace
+
+TEST_CASE("CIFAR-10's Python version gives the pictures of the binary one, archives are named") {
+  const TemporaryFolder folder;
+  write_cifar10(folder / "cifar-10-batches-bin");
+  const Dataset wanted = read_cifar10(folder / "cifar-10-batches-bin").train;
+  write_cifar10_python(folder / "cifar-10-batches-bin", folder / "py" / "cifar-10-batches-py");
+  const std::string batches = (folder / "py" / "cifar-10-batches-py").string();
+  CHECK(contains(message_of<DataError>([&] { load_dataset({.name = batches}); }),
+                 "data_batch_1: its MD5 sum is"));
+  count_as_checked(batches, {{"data_batch_1", "c99cafc152244af753f735de768cd75f"},
+                             {"data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"},
+                             {"data_batch_3", "54ebc095f3ab1f0389bbae665268c751"},
+                             {"data_batch_4", "634d18415352ddfa80567beed471001a"},
+                             {"data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"},
+                             {"test_batch", "40351d587109b95175f43aff81a1287e"}});
+  for (const DatasetRequest& request :
+       {DatasetRequest{.name = "cifar10", .data_dir = folder / "py"}, {.name = batches}}) {
+    const Dataset read = load_dataset(request).train;
+    CHECK(read.images == wanted.images);
+    CHECK(read.labels == wanted.labels);
+    CHECK(read.classes == wanted.classes);
+    CHECK(read.name == "cifar10");
+  }
+  CHECK(dataset_info(batches).height == 32);
+  std::vector<uint8_t> bytes = read_bytes(batches + "/data_batch_2");
+  const auto error = [&](const std::vector<uint8_t>& file) {
+    write_bytes(batches + "/data_batch_2", file);
+    return message_of<DataError>([&] { load_dataset({.name = batches}); });
+  };
+  CHECK(contains(error({bytes.begin(), bytes.end() - 500}),
+                 "data_batch_2: not a pickle that is "
+                 "read here: it is cut short"));
+  CHECK(contains(error({0x80, 2, '}', '.'}), "data_batch_2: holds no array of 10000 pictures"));
+  CHECK(contains(error({0x80, 2, 'i', '.'}), "data_batch_2: not a pickle"));
+  CHECK(contains(error({0x80, 2, 'R', '.'}), "its stack is empty"));
+  fs::remove_all(folder / "py");
+  write_bytes(folder / "py" / "cifar-10-python.tar.gz", {0x1F, 0x8B});
+  CHECK(contains(
+      message_of<DataError>([&] { load_dataset({.name = "cifar10", .data_dir = folder / "py"}); }),
+      "cifar-10-python.tar.gz is there: unpack it with tar -xf"));
 }
 
 TEST_CASE("a cut, missing or wrong CIFAR file is named with expected and actual bytes") {
@@ -326,93 +381,6 @@ TEST_CASE("PNG pictures of CIFAR-10 become the official files, byte for byte") {
   std::ofstream(folder / "png" / "test_lables.json") << test << "]";
   write_png(folder / "png" / "data_batch_1.png", 10, 10, 3, colour(10, 10, {1, 2, 3}));
   CHECK(contains(error(), "data_batch_1.png: expected 1024 x 10000 pixels, found 10 x 10"));
-}
-
-TEST_CASE(
-    "an image folder gives classes in byte order, RGB pictures, and the square size asked for") {
-  const TemporaryFolder folder;
-  write_small_folder(folder.path());
-  write_png(folder / "train" / "ant" / "grey.png", 30, 10, 1, std::vector<uint8_t>(300, 120));
-  write_png(folder / "train" / "ant" / "alpha.PNG", 9, 9, 4, std::vector<uint8_t>(9 * 9 * 4, 60));
-  write_bytes(folder / "train" / "ant" / "notes.txt", {1, 2, 3});
-  write_bytes(folder / "train" / "ant" / ".DS_Store", {1, 2, 3});
-  const DataSplits splits = load_dataset({.name = folder.path().string(), .image_size = 14});
-  CHECK(splits.train.classes == std::vector<std::string>{"Bee", "ant"});
-  CHECK(splits.train.height == stored_size(14));
-  CHECK(splits.train.labels == std::vector<int32_t>{0, 1, 1, 1});
-  CHECK(splits.test.count == 2);
-  const int64_t middle = (8 * 16 + 8) * 3;
-  CHECK(std::abs(splits.train.image(0)[middle + 2] - 200) < 8);  // JPEG
-  CHECK(splits.train.image(1)[middle] == 200);  // 1.png comes before alpha.PNG and grey.png
-  CHECK(splits.train.image(2)[middle] == 60);
-  for (int c = 0; c < 3; ++c) CHECK(splits.train.image(3)[middle + c] == 120);
-  const DatasetInfo info = dataset_info(folder.path().string());
-  CHECK(info.classes == 2);
-  CHECK(info.train_count == 4);
-}
-
-TEST_CASE("unreadable pictures are errors that name the file") {
-  const TemporaryFolder folder;
-  write_small_folder(folder.path());
-  const fs::path bad = folder / "train" / "ant" / "2.jpg";
-  write_bytes(bad, {});
-  CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: the file is empty"));
-  write_bytes(bad, {'h', 'e', 'l', 'l', 'o'});
-  CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: neither PNG nor JPEG"));
-
-  std::vector<uint8_t> noise(64 * 64 * 3);
-  for (size_t i = 0; i < noise.size(); ++i) noise[i] = static_cast<uint8_t>(i * 2654435761u >> 13);
-  write_jpeg(bad, 64, 64, 3, noise);
-  std::vector<uint8_t> file = read_bytes(bad);
-  write_bytes(bad, {file.begin(), file.begin() + std::ssize(file) / 2});
-  CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: the JPEG is truncated"));
-  const std::vector<uint8_t> tables = {0xFF, 0xC4};
-  const auto counts = std::ranges::search(file, tables).begin() + 5;  // after length and table id
-  std::fill(counts, counts + 16, uint8_t{255});
-  write_bytes(bad, file);
-  CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: the Huffman tables"));
-  for (const size_t fill : {1, 2, 5}) {
-    std::vector<uint8_t> filled = file;
-    filled.insert(filled.begin(), fill, uint8_t{0xFF});
-    write_bytes(bad, filled);
-    CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: neither PNG nor JPEG"));
-  }
-  write_png(bad, 64, 64, 3, noise);
-  file = read_bytes(bad);
-  for (const ptrdiff_t share : {2, 3, 5}) {
-    write_bytes(bad, {file.begin(), file.begin() + std::ssize(file) / share});
-    CHECK(contains(load_error(folder.path()), "2.jpg: unreadable picture: damaged data"));
-  }
-}
-
-TEST_CASE("a picture that claims to be huge is refused before it is decoded") {
-  const TemporaryFolder folder;
-  write_png(folder / "a.png", 4, 4, 3, colour(4, 4, {1, 2, 3}));
-  std::vector<uint8_t> file = read_bytes(folder / "a.png");
-  // 12288 x 12288: each side is allowed, the area is not
-  const std::vector<uint8_t> side = {0, 0, 0x30, 0};
-  std::copy(side.begin(), side.end(), file.begin() + 16);
-  std::copy(side.begin(), side.end(), file.begin() + 20);
-  write_bytes(folder / "a.png", file);
-  CHECK(contains(message_of<DataError>([&] { read_image(folder / "a.png"); }),
-                 "12288 x 12288 pixels, the limit is"));
-}
-
-TEST_CASE("folders of the wrong form are refused with the reason") {
-  const TemporaryFolder folder;
-  CHECK(contains(load_error(folder.path()),
-                 "expected train/<class>/<picture> and val/<class>/<picture>"));
-  fs::create_directories(folder / "train");
-  fs::create_directories(folder / "test");
-  CHECK(contains(load_error(folder.path()), "train: expected one folder per class, found 0"));
-  fs::create_directories(folder / "train" / "a");
-  fs::create_directories(folder / "train" / "b");
-  CHECK(contains(load_error(folder.path()), "train: holds no .jpg, .jpeg or .png pictures"));
-  write_png(folder / "train" / "a" / "1.png", 4, 4, 3, colour(4, 4, {1, 2, 3}));
-  write_png(folder / "test" / "c" / "1.png", 4, 4, 3, colour(4, 4, {1, 2, 3}));
-  CHECK(contains(load_error(folder.path()), "c: no such class in train/"));
-  write_bytes(folder / "train" / "b" / "1.webp", {1});
-  CHECK(contains(load_error(folder.path()), "1.webp: pictures must be JPEG or PNG"));
 }
 
 namespace {

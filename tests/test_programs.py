@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import zlib
 from pathlib import Path
 
 BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
@@ -239,7 +241,86 @@ class Programs(unittest.TestCase):
         self.assertIn("(7 of 200 test pictures)",
                       self.train(*SMALL, "--steps", 2, "--eval-pictures", 7).stderr)
 
+    # --- folders of pictures ----------------------------------------------------------------------
+
+    def write_png(self, path, grey):
+        def chunk(kind, data):
+            return (struct.pack(">I", len(data)) + kind + data +
+                    struct.pack(">I", zlib.crc32(kind + data)))
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" +
+                         chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)) +
+                         chunk(b"IDAT", zlib.compress((b"\0" + bytes([grey] * 8)) * 8)) +
+                         chunk(b"IEND", b""))
+
+    def write_folder(self, splits):
+        for split, count in splits.items():
+            for label, kind in enumerate(("cat", "dog")):
+                for i in range(count):
+                    self.write_png(self.dir / "d" / split / kind / f"{i}.png", 200 * label + i)
+        return ["--model", "C.C:width=8", "--img-size", 32, "--batch-size", 4, "--epochs", 2,
+                "--data", self.dir / "d"]
+
+    def test_val_chooses_the_best_weights_and_test_is_reported_once(self):
+        folder = self.write_folder({"train": 6, "valid": 4, "test": 3})
+        (self.dir / "d" / "test" / "cat" / "0.png").unlink()
+        result = self.train(*folder)
+        self.assertEqual(result.stderr.splitlines()[0],
+                         f"{self.dir}/d: 2 classes; train 12 pictures, valid 8, test 5; valid "
+                         "chooses the best weights, test is looked at once")
+        self.assertIn("val loss", result.stderr)
+        self.assertIn(" % of 8 val pictures, best ", result.stdout)
+        self.assertRegex(result.stdout, r"test top-1 [0-9.]+ % on 5 pictures, by the weights of ")
+        run = self.newest()
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([line["images"] for line in lines if line["split"] == "val"], [8])
+        self.assertEqual([line["images"] for line in lines if line["split"] == "test"], [5])
+        report = self.run_program("analyze", "--run", run, "--only", "confusion")
+        self.assertIn("train 12 pictures, valid 8, test 5", report.stderr.splitlines()[0])
+        summary = json.loads((run / "report" / "summary.json").read_text())
+        self.assertIn("confusion", summary["sections"])
+
+    def test_a_share_of_every_class_is_held_out(self):
+        folder = self.write_folder({"": 10})
+        self.assertIn("--val-split 0.1", self.message("train", *folder, code=3))
+        self.assertIn("all 16 pictures, val 4", self.train(*folder, "--val-split", 0.2).stderr)
+        shown = self.run_program("analyze", "--run", self.newest(), "--only", "confusion")
+        self.assertIn("all 16 pictures, val 4", shown.stderr)
+        result = json.loads(self.train(*SHAPES, "--model", "C.C:width=8", "--steps", 2, "--json",
+                                       "--val-split", 0.1).stdout)
+        self.assertEqual(result["test_pictures"], 200)
+        self.assertAlmostEqual(result["val_pictures"], 64, delta=5)  # rounded in each class
+
+    def test_bad_pictures_are_named_together_or_left_out(self):
+        folder = self.write_folder({"train": 6, "val": 4})
+        (self.dir / "d" / "train" / "cat" / "zero.jpg").write_bytes(b"")
+        (self.dir / "d" / "val" / "dog" / "web.jpg").write_bytes(b"RIFF\x24\0\0\0WEBPVP8 ")
+        text = self.message("train", *folder, code=3)
+        for part in ("2 unreadable pictures", "cat/zero.jpg", "dog/web.jpg", "WebP",
+                     "--skip-bad-pictures"):
+            self.assertIn(part, text)
+        left = "left out: unreadable: 2 (train/cat/zero.jpg, val/dog/web.jpg)"
+        self.assertIn(left, self.train(*folder, "--skip-bad-pictures").stderr)
+        self.assertIn(left, self.run_program("analyze", "--run", self.newest(), "--only",
+                                             "confusion").stderr)
+
+    def test_a_path_without_a_folder_is_missing_data(self):
+        self.assertEqual(self.message("train", "--data", "./no/such/folder", code=3),
+                         "train: ./no/such/folder: no such folder")
+
     # --- analysis ---------------------------------------------------------------------------------
+
+    def test_weights_where_nothing_can_be_written_get_a_report_elsewhere(self):
+        self.train(*SMALL, "--steps", 1)
+        with open(self.newest() / "last.safetensors", "rb") as weights:
+            result = subprocess.run(
+                [BUILD / "analyze", "--weights", f"/proc/self/fd/{weights.fileno()}", "--model",
+                 SMALL[1], "--data", "shapes", "--only", "confusion"], cwd=self.dir, text=True,
+                capture_output=True, timeout=240, pass_fds=[weights.fileno()])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("the report goes to", result.stderr)
+        self.assertEqual(len(list(self.dir.glob("*-report/index.html"))), 1)
 
     def test_the_two_commands_make_a_report(self):
         self.train(*SMALL, "--steps", 12)

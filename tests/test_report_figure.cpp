@@ -16,6 +16,7 @@
 #include "analysis/report/text.h"
 #include "analysis/report/ticks.h"
 #include "tensor/core/error.h"
+#include "tensor/core/utf8.h"
 #include "tests/test_report_demo.h"
 #include "tests/test_report_xml.h"
 
@@ -187,6 +188,18 @@ TEST_CASE("CSV follows RFC 4180 byte for byte") {
                     .rows = {{"a \"quoted\" word", "two\nlines"}, {"", "-1.5"}}};
   CHECK(to_csv(table) ==
         "plain,\"with, comma\"\r\n\"a \"\"quoted\"\" word\",\"two\nlines\"\r\n,-1.5\r\n");
+}
+
+TEST_CASE("names that are not UTF-8 come out as valid UTF-8 in CSV and hover data") {
+  const std::string name = "caf\xe9, \xff";
+  CHECK(to_csv({.columns = {name}, .rows = {{"th\xc3\xa9"}}}) ==
+        "\"caf\xc3\xa9, \xc3\xbf\"\r\nth\xc3\xa9\r\n");
+  const Figure figure = one_panel({.title = name, .lines = {{.name = name, .x = {0}, .y = {1}}}});
+  CHECK(hover_json(figure).find("\"caf\xc3\xa9, \xc3\xbf\"") != std::string::npos);
+  CHECK(is_utf8(hover_json(figure)));
+  CHECK(!is_utf8(name));
+  CHECK(!is_utf8("\xed\xa0\x80"));
+  CHECK(!is_utf8("\xe2\x82"));
 }
 
 TEST_CASE("the tidy table has one row per value with every digit") {

@@ -37,6 +37,11 @@ const std::vector<Setting> kSettings = {
     {"data", "shapes_seed", &C::shapes_seed, "shapes: which pictures are drawn", 0, 9e15},
     {"data", "data_fraction", &C::data_fraction,
      "share of the training pictures, equal in every class", 1e-6, 1},
+    {"data", "val_split", &C::val_split,
+     "share of every class's training pictures to hold out: they choose the best weights", 0, 0.9},
+    {"data", "val_seed", &C::val_seed, "which ones --val-split holds out", 0, 9e15},
+    {"data", "skip_bad_pictures", &C::skip_bad_pictures,
+     "a folder: leave unreadable pictures out and count them"},
     {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
     {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
     {"train", "recipe", &C::recipe, "quick, or a TOML file"},
@@ -179,6 +184,9 @@ DatasetRequest dataset_request(const TrainConfig& config) {
   request.name = config.data;
   request.data_dir = config.data_dir;
   request.image_size = config.img_size;
+  request.val_split = config.val_split;
+  request.val_seed = static_cast<uint64_t>(config.val_seed);
+  request.skip_bad_pictures = config.skip_bad_pictures;
   request.shapes = shapes_options({.label = config.shapes_label,
                                    .conflict = config.shapes_conflict,
                                    .test_conflict = config.shapes_test_conflict,

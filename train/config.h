@@ -24,6 +24,9 @@ struct TrainConfig {
   std::string shapes_test_conflict = "same";    // as in training; or as shapes_conflict
   int64_t shapes_train = 10000, shapes_test = 2000, shapes_classes = 10, shapes_seed = 0;
   double data_fraction = 1;  // of the training pictures, the same ones for every seed
+  double val_split = 0;      // of the training pictures, held out to choose the best weights
+  int64_t val_seed = 0;
+  bool skip_bad_pictures = false;
   // [train]
   std::string recipe = "quick";
   int64_t epochs = 10;

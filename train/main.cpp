@@ -122,19 +122,25 @@ TrainConfig resumed_config(const std::filesystem::path& run, const Values& given
 void print_result(const TrainResult& result, const Trainer& trainer, bool json) {
   const std::string directory = trainer.directory().string();
   if (json) {
-    const nlohmann::ordered_json line = {{"run", directory},
-                                         {"epoch", result.epoch},
-                                         {"step", result.step},
-                                         {"test_loss", result.last.loss},
-                                         {"top1", result.last.top1},
-                                         {"top5", result.last.top5},
-                                         {"test_pictures", result.last.count},
-                                         {"best_top1", result.best_top1},
-                                         {"best_epoch", result.best_epoch},
-                                         {"train_seconds", result.seconds},
-                                         {"images_per_s", result.images_per_second},
-                                         {"parameters", trainer.model().store().parameter_count()}};
-    fmt::print("{}\n", line.dump());
+    const Evaluation& test = result.test ? *result.test : result.last;
+    nlohmann::ordered_json line = {{"run", directory},
+                                   {"epoch", result.epoch},
+                                   {"step", result.step},
+                                   {"test_loss", test.loss},
+                                   {"top1", test.top1},
+                                   {"top5", test.top5},
+                                   {"test_pictures", test.count},
+                                   {"best_top1", result.best_top1},
+                                   {"best_epoch", result.best_epoch},
+                                   {"train_seconds", result.seconds},
+                                   {"images_per_s", result.images_per_second},
+                                   {"parameters", trainer.model().store().parameter_count()}};
+    if (result.test) {
+      line["val_loss"] = result.last.loss;
+      line["val_top1"] = result.last.top1;
+      line["val_pictures"] = result.last.count;
+    }
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
     return;
   }
   if (result.signal) {
@@ -142,11 +148,15 @@ void print_result(const TrainResult& result, const Trainer& trainer, bool json) 
                directory);
     return;
   }
+  if (result.test)
+    fmt::print("test top-1 {:.2f} % on {} pictures, by the weights of epoch {}\n",
+               100 * result.test->top1, result.test->count, result.best_epoch);
   fmt::print(
-      "top-1 {:.2f} % of {} test pictures, best {:.2f} % (epoch {}), trained {} at {:.0f} "
+      "top-1 {:.2f} % of {} {} pictures, best {:.2f} % (epoch {}), trained {} at {:.0f} "
       "images/s\nrun: {}\n",
-      100 * result.last.top1, result.last.count, 100 * result.best_top1, result.best_epoch,
-      format_duration(result.seconds), result.images_per_second, directory);
+      100 * result.last.top1, result.last.count, result.test ? "val" : "test",
+      100 * result.best_top1, result.best_epoch, format_duration(result.seconds),
+      result.images_per_second, directory);
 }
 
 std::string where(Device device) {
@@ -179,7 +189,12 @@ int run(int argc, char** argv) {
   }
   StopSignals signals;
   DataSplits data = load_dataset(dataset_request(config));
-  if (config.data_fraction < 1) data.train = subset(data.train, config.data_fraction);
+  std::string found = what_was_found(data);
+  if (config.data_fraction < 1) {
+    data.train = subset(data.train, config.data_fraction);
+    found += fmt::format("; trains on {} of them", data.train.count);
+  }
+  fmt::print(stderr, "{}\n", found);
   const std::filesystem::path parent =
       options.output.empty() ? runs_directory() : std::filesystem::path(options.output);
   Trainer trainer(config, data, parent, resume);

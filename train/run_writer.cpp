@@ -155,8 +155,9 @@ void RunWriter::log_step(int64_t step, int64_t epoch, double loss, double accura
   append(line.dump());
 }
 
-void RunWriter::log_evaluation(int64_t step, int64_t epoch, const Evaluation& e) {
-  json line = {{"t", now()},     {"step", step},   {"epoch", epoch},   {"split", "test"},
+void RunWriter::log_evaluation(int64_t step, int64_t epoch, const char* split,
+                               const Evaluation& e) {
+  json line = {{"t", now()},     {"step", step},   {"epoch", epoch},   {"split", split},
                {"top1", e.top1}, {"top5", e.top5}, {"images", e.count}};
   put_number(line, "loss", e.loss);
   append(line.dump());

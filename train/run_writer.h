@@ -37,7 +37,8 @@ class RunWriter {
   const std::filesystem::path& directory() const { return directory_; }
 
   void log_step(int64_t step, int64_t epoch, double loss, double accuracy, double lr);
-  void log_evaluation(int64_t step, int64_t epoch, const Evaluation& evaluation);
+  // `split`: of which pictures, "val" or "test".
+  void log_evaluation(int64_t step, int64_t epoch, const char* split, const Evaluation& evaluation);
   void log_summary(int64_t epoch, double train_loss, const Evaluation& evaluation, double lr);
 
   void save_checkpoint(const Model& model, const Optimizer& optimizer,

@@ -87,7 +87,7 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
   check_augmentation(data.train, stream.augment, size);
   // Crops that are scaled are made on the host.
   if (!stream.augment.resized_crop) train_pictures_ = ResidentPictures::upload(data.train, device_);
-  test_pictures_ = ResidentPictures::upload(data.test, device_);
+  test_pictures_ = ResidentPictures::upload(judges(), device_);
   stream.pixels = !train_pictures_;
   const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size)};
   step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source);
@@ -120,13 +120,13 @@ void Trainer::account(bool wait) {
 int64_t Trainer::evaluated_pictures() const {
   constexpr int64_t kLeast = 100;
   if (config_.eval_pictures > 0) return config_.eval_pictures;
-  return config_.steps > 0 ? std::max(kLeast, config_.steps * batch_size_) : data_.test.count;
+  return config_.steps > 0 ? std::max(kLeast, config_.steps * batch_size_) : 0;
 }
 
 Evaluation Trainer::evaluate_and_keep_best() {
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
-  const Evaluation result = evaluate(*model_, data_.test,
+  const Evaluation result = evaluate(*model_, judges(),
                                      {.pictures = evaluated_pictures(),
                                       .batch_size = config_.eval_batch_size,
                                       .compute = compute_type(config_, device_),
@@ -139,6 +139,18 @@ Evaluation Trainer::evaluate_and_keep_best() {
     writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)},
                                  {"top1", fmt::format("{}", result.top1)}});
   }
+  return result;
+}
+
+Evaluation Trainer::test_best_weights() {
+  const std::unique_ptr<Model> best = make_model(model_->name(), model_->options());
+  load_weights((directory() / "best.safetensors").string(), *best);
+  best->to(device_);
+  const Evaluation result = evaluate(*best, data_.test,
+                                     {.pictures = evaluated_pictures(),
+                                      .batch_size = config_.eval_batch_size,
+                                      .compute = compute_type(config_, device_)});
+  writer_->log_evaluation(state_.step, state_.best_epoch, "test", result);
   return result;
 }
 
@@ -177,14 +189,15 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   const int64_t epoch = whole_epoch ? state_.epoch : state_.epoch + 1;
   if (due) {
     result.last = evaluate_and_keep_best();
-    writer_->log_evaluation(state_.step, epoch, result.last);
+    const char* const split = has_val() ? "val" : "test";
+    writer_->log_evaluation(state_.step, epoch, split, result.last);
     writer_->log_summary(epoch, train_loss, result.last, lr);
-    const int64_t evaluated = result.last.count, of = data_.test.count;
+    const int64_t evaluated = result.last.count, of = judges().count;
     progress.note(fmt::format(
-        "epoch {:3}  train loss {:.4f}  test loss {:.4f}  top-1 "
+        "epoch {:3}  train loss {:.4f}  {} loss {:.4f}  top-1 "
         "{:.2f} %  top-5 {:.2f} %{}  after {}",
-        epoch, train_loss, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
-        evaluated < of ? fmt::format(" ({} of {} test pictures)", evaluated, of) : "",
+        epoch, train_loss, split, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
+        evaluated < of ? fmt::format(" ({} of {} {} pictures)", evaluated, of, split) : "",
         format_duration(state_.seconds)));
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
@@ -218,6 +231,7 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   progress.finish();
   result.signal = finished() ? 0 : signals.requested();
   if (result.signal) save();
+  else if (has_val()) result.test = test_best_weights();
   result.best_top1 = state_.best_top1;
   result.best_epoch = state_.best_epoch;
   result.epoch = state_.epoch;

@@ -15,7 +15,9 @@
 namespace passband {
 
 struct TrainResult {
-  Evaluation last;
+  Evaluation last;  // of the weights at the end, on the pictures that choose the best ones
+  // Of the best weights on the test pictures, where others chose them: once, at the end.
+  std::optional<Evaluation> test;
   double best_top1 = 0;
   int64_t best_epoch = 0, epoch = 0, step = 0;
   double seconds = 0;  // of training, evaluation not counted
@@ -43,6 +45,10 @@ class Trainer {
   void account(bool wait);
   void finish_epoch(ProgressLine& progress, TrainResult& result);
   Evaluation evaluate_and_keep_best();
+  Evaluation test_best_weights();
+  // The pictures that choose the best weights.
+  const Dataset& judges() const { return has_val() ? data_.val : data_.test; }
+  bool has_val() const { return data_.val.count > 0; }
   int64_t evaluated_pictures() const;
   void save();
   void keep_checkpoint();

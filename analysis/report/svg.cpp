@@ -10,6 +10,7 @@
 #include "analysis/report/svg_parts.h"
 #include "analysis/report/svg_theme.h"
 #include "analysis/report/text.h"
+#include "tensor/core/utf8.h"
 
 namespace passband::plot {
 namespace {
@@ -131,7 +132,7 @@ void append_numbers(std::string& out, const std::vector<double>& values,
 
 std::string json_text(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (const char c : to_utf8(text)) {
     if (c == '"' || c == '\\') out += '\\', out += c;
     else if (static_cast<unsigned char>(c) < 0x20)
       out += fmt::format("\\u{:04x}", static_cast<int>(c));

@@ -6,6 +6,7 @@
 
 #include "analysis/report/contour.h"
 #include "analysis/report/text.h"
+#include "tensor/core/utf8.h"
 
 namespace passband::plot {
 namespace {
@@ -173,7 +174,8 @@ Table matrix(const Heatmap& map, const Format& format) {
   return table;
 }
 
-std::string csv_field(const std::string& field) {
+std::string csv_field(const std::string& text) {
+  const std::string field = to_utf8(text);
   if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
   std::string quoted = "\"";
   for (const char c : field) {

@@ -7,35 +7,14 @@
 #include <cmath>
 #include <cstring>
 
+#include "tensor/core/utf8.h"
+
 namespace passband {
 namespace {
 
 constexpr std::string_view kMinus = "\u2212";
 constexpr std::string_view kThin = "\u202f";
 constexpr std::string_view kReplacement = "\ufffd";
-
-// Length of the well-formed UTF-8 sequence at the front of `text` and its code point; length 0 when
-// malformed.
-struct Decoded {
-  size_t length = 0;
-  uint32_t code = 0;
-};
-
-Decoded decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {1, lead};
-  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
-  if (length == 0 || lead > 0xf4 || text.size() < length) return {};
-  uint32_t code = lead & (0xffu >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    code = code << 6 | (byte(i) & 0x3fu);
-  }
-  constexpr uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return {};
-  return {length, code};
-}
 
 bool allowed_in_xml(uint32_t code) {
   return code == 0x9 || code == 0xa || code == 0xd ||
@@ -97,7 +76,7 @@ std::string escape_xml(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const Decoded next = decode(text);
+    const Decoded next = decode_utf8(text);
     if (next.length == 0 || !allowed_in_xml(next.code)) {
       out += kReplacement;
       text.remove_prefix(std::max<size_t>(next.length, 1));
@@ -158,7 +137,7 @@ std::string exact_number(double value) { return fmt::format("{}", value); }
 double text_width(std::string_view text) {
   double width = 0;
   while (!text.empty()) {
-    const Decoded next = decode(text);
+    const Decoded next = decode_utf8(text);
     width += code_width(next.code);
     text.remove_prefix(std::max<size_t>(next.length, 1));
   }
@@ -170,7 +149,7 @@ std::string fit_text(std::string_view text, double width, double size) {
   constexpr std::string_view ellipsis = "\u2026";
   std::string kept;
   while (!text.empty()) {
-    const size_t length = std::max<size_t>(decode(text).length, 1);
+    const size_t length = std::max<size_t>(decode_utf8(text).length, 1);
     std::string longer = kept + std::string(text.substr(0, length));
     if ((text_width(longer) + text_width(ellipsis)) * size > width) break;
     kept = std::move(longer);

@@ -1,6 +1,7 @@
 #include "analysis/study/study.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -44,13 +45,15 @@ RunCard card_of(const RunDescription& run, const Model& model) {
        {"seed", std::to_string(run.seed)}}};
 }
 
-void load_pictures(Study& study, const DatasetRequest& request) {
+void load_pictures(Study& study, DatasetRequest request) {
+  request.training = false;
   // An analysis may bring pictures of its own for a set that is only described.
   const DatasetInfo info = dataset_info(request.name);
   study.data = info.form == DataForm::described ? described_dataset(info) : load_dataset(request);
   study.data_name = request.name;
   study.input.data = &study.data.test;
   study.input.train = &study.data.train;
+  fmt::print(stderr, "{}\n", what_was_found(study.data));
 }
 
 // The pictures that the run was trained on, unless the command line names others.
@@ -64,7 +67,10 @@ DatasetRequest pictures_of(const RunDescription& run, const StudyRequest& reques
                                     .train_count = run.shapes_train,
                                     .test_count = run.shapes_test,
                                     .classes = run.shapes_classes,
-                                    .seed = static_cast<uint64_t>(run.shapes_seed)})};
+                                    .seed = static_cast<uint64_t>(run.shapes_seed)}),
+          .val_split = request.data.empty() ? run.val_split : 0,
+          .val_seed = run.val_seed,
+          .skip_bad_pictures = run.skip_bad_pictures || request.skip_bad_pictures};
 }
 
 void check_classes(const std::string& name, const Model& model, const Study& study) {
@@ -88,13 +94,32 @@ std::string label_of(const Study& study, const RunDescription& run) {
   return label;
 }
 
+// Whether a directory can be made, or written when it is there.
+bool can_hold_report(const fs::path& directory) {
+  std::error_code error;
+  if (fs::is_directory(directory, error)) return access(directory.c_str(), W_OK) == 0;
+  const bool made = fs::create_directory(directory, error);
+  if (made) fs::remove(directory, error);
+  return made;
+}
+
+// The usual place of a report, or one in the working directory where that cannot be written.
+fs::path writable_place(const fs::path& usual, const std::string& otherwise) {
+  if (can_hold_report(usual)) return usual;
+  fmt::print(stderr, "{} cannot be written; the report goes to {} here (--output names a place)\n",
+             usual.string(), otherwise);
+  return otherwise;
+}
+
 void add_run(Study& study, const StudyRequest& request, const std::string& name) {
   const auto run = std::make_shared<RunDescription>(read_run(find_run(name)));
   remove_stale_temporaries(run->directory.string());
   std::shared_ptr<Model> model = load_run_model(*run, request.which);
   if (study.input.subjects.empty()) {
     load_pictures(study, pictures_of(*run, request));
-    study.report = request.output.empty() ? run->directory / "report" : fs::path(request.output);
+    const std::string otherwise = run->directory.filename().string() + "-report";
+    study.report = request.output.empty() ? writable_place(run->directory / "report", otherwise)
+                                          : fs::path(request.output);
     study.header.subtitle = run->directory.filename().string();
   }
   check_classes(name, *model, study);
@@ -107,10 +132,18 @@ void add_weights(Study& study, const StudyRequest& request) {
   const DatasetInfo info = dataset_info(data);
   std::shared_ptr<Model> model =
       make_model(request.model, {.classes = info.classes, .image_size = info.height});
-  load_weights(request.weights, *model);
-  load_pictures(study, {.name = data, .data_dir = request.data_dir, .image_size = info.height});
+  std::string prefix;
+  load_weights(request.weights, *model, &prefix);
+  if (!prefix.empty())
+    fmt::print(stderr, "{}: the prefix {} that all its names share is left out\n", request.weights,
+               quote(prefix));
+  load_pictures(study, {.name = data,
+                        .data_dir = request.data_dir,
+                        .image_size = info.height,
+                        .skip_bad_pictures = request.skip_bad_pictures});
   const fs::path file = request.weights;
-  study.report = request.output.empty() ? file.parent_path() / (file.stem().string() + "-report")
+  const std::string name = file.stem().string() + "-report";
+  study.report = request.output.empty() ? writable_place(file.parent_path() / name, name)
                                         : fs::path(request.output);
   study.header.subtitle = file.filename().string();
   study.input.subjects.push_back(make_subject(request.model, model));

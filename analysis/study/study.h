@@ -14,7 +14,8 @@ struct StudyRequest {
   std::string which = "best";  // weights of the run
   std::string model, weights;  // instead of a run: a network by name and a safetensors file
   std::string data, data_dir;  // empty: the run's own
-  std::string output;          // empty: report/ in the run
+  bool skip_bad_pictures = false;
+  std::string output;  // empty: report/ in the run
   std::vector<std::string> against;
   bool untrained = false;
   int64_t images = 0;

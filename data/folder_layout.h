@@ -1,0 +1,42 @@
+// Where the pictures of a folder lie: its splits, classes and files. No picture is decoded.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/left_out.h"
+
+namespace passband {
+
+struct LabelledFile {
+  std::filesystem::path path;
+  int32_t label = 0;
+};
+
+struct FolderSplit {
+  std::string name;                 // of its folder, such as "valid"; "all" without such a folder
+  std::vector<LabelledFile> files;  // by class, then in byte order of their paths
+};
+
+struct FolderLayout {
+  std::vector<std::string> classes;  // names of the class folders, as UTF-8, in byte order
+  FolderSplit train, val, test;      // without files where there is no such folder
+  LeftOut left_out;
+};
+
+// Finds the pictures of
+//   ROOT/train/CLASS/PICTURE with ROOT/val (or valid, validation), ROOT/test, or both;
+//   ROOT/val or ROOT/test alone, or ROOT/CLASS/PICTURE (then `train` holds all of it);
+//   Tiny ImageNet, whose val/ has one folder of pictures and val_annotations.txt.
+// Pictures may lie in folders within a class's. Names of splits in any letter case. A file is a
+// picture when its name says so (.jpg, .png, .webp ...) or its first bytes do. Hidden names and
+// what systems leave behind (__MACOSX, @eaDir, lost+found) are passed over. A val/ or test/ may
+// lack a class; a test/ without class folders has no labels and is left out.
+// Throws DataError for another layout, a class without pictures, a class that train/ lacks.
+FolderLayout find_layout(const std::filesystem::path& root);
+
+// True when `root` has train/ and one of val/, valid/, validation/, test/.
+bool is_image_folder(const std::filesystem::path& root);
+
+}  // namespace passband
