@@ -334,6 +334,7 @@ int run(int argc, char** argv) {
   Study study;
   make_study(options.study, study);
   std::vector<Job> jobs = make_jobs(options, study);
+  for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   study.header.commands = {command};

@@ -53,7 +53,7 @@ void load_pictures(Study& study, DatasetRequest request) {
   study.data_name = request.name;
   study.input.data = &study.data.test;
   study.input.train = &study.data.train;
-  fmt::print(stderr, "{}\n", what_was_found(study.data));
+  study.notes.insert(study.notes.begin(), what_was_found(study.data));
 }
 
 // The pictures that the run was trained on, unless the command line names others.
@@ -104,10 +104,11 @@ bool can_hold_report(const fs::path& directory) {
 }
 
 // The usual place of a report, or one in the working directory where that cannot be written.
-fs::path writable_place(const fs::path& usual, const std::string& otherwise) {
+fs::path writable_place(Study& study, const fs::path& usual, const std::string& otherwise) {
   if (can_hold_report(usual)) return usual;
-  fmt::print(stderr, "{} cannot be written; the report goes to {} here (--output names a place)\n",
-             usual.string(), otherwise);
+  study.notes.push_back(
+      fmt::format("{} cannot be written; the report goes to {} here (--output names a place)",
+                  usual.string(), otherwise));
   return otherwise;
 }
 
@@ -118,8 +119,9 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
   if (study.input.subjects.empty()) {
     load_pictures(study, pictures_of(*run, request));
     const std::string otherwise = run->directory.filename().string() + "-report";
-    study.report = request.output.empty() ? writable_place(run->directory / "report", otherwise)
-                                          : fs::path(request.output);
+    study.report = request.output.empty()
+                       ? writable_place(study, run->directory / "report", otherwise)
+                       : fs::path(request.output);
     study.header.subtitle = run->directory.filename().string();
   }
   check_classes(name, *model, study);
@@ -135,15 +137,15 @@ void add_weights(Study& study, const StudyRequest& request) {
   std::string prefix;
   load_weights(request.weights, *model, &prefix);
   if (!prefix.empty())
-    fmt::print(stderr, "{}: the prefix {} that all its names share is left out\n", request.weights,
-               quote(prefix));
+    study.notes.push_back(fmt::format("{}: the prefix {} that all its names share is left out",
+                                      request.weights, quote(prefix)));
   load_pictures(study, {.name = data,
                         .data_dir = request.data_dir,
                         .image_size = info.height,
                         .skip_bad_pictures = request.skip_bad_pictures});
   const fs::path file = request.weights;
   const std::string name = file.stem().string() + "-report";
-  study.report = request.output.empty() ? writable_place(file.parent_path() / name, name)
+  study.report = request.output.empty() ? writable_place(study, file.parent_path() / name, name)
                                         : fs::path(request.output);
   study.header.subtitle = file.filename().string();
   study.input.subjects.push_back(make_subject(request.model, model));

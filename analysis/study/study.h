@@ -29,6 +29,7 @@ struct Study {
   std::string data_name;
   std::filesystem::path report;
   ReportHeader header;
+  std::vector<std::string> notes;  // what was found and what was decided, a line each
 };
 
 // Loads everything. `study.input` points into the study: it must stay where it is.
