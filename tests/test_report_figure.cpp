@@ -209,6 +209,51 @@ TEST_CASE("the tidy table has one row per value with every digit") {
         "series,Depth,Variance (px),low,high\r\na,0,0.3333333333333333,0,1\r\na,0.1,nan,0,1\r\n");
 }
 
+TEST_CASE("a map over a picture is in the table as it is, and a flat one looks flat") {
+  Figure figure{.name = "maps"};
+  figure.pictures.columns = 1;
+  figure.pictures.row_titles = {"picture", "rollout"};
+  Picture picture{.width = 1, .height = 1, .rgb = {9, 9, 9}, .caption = "cat"};
+  figure.pictures.cells = {picture, picture};
+  Picture& mapped = figure.pictures.cells[1];
+  mapped.overlay_width = mapped.overlay_height = 2;
+  mapped.overlay = {0.5, 0.25, -0.125, 1e-300};
+  const Table table = tidy_table(figure);
+  CHECK(table.columns ==
+        std::vector<std::string>{"row", "column", "caption", "map row", "map column", "value"});
+  REQUIRE(table.rows.size() == 5);
+  CHECK(table.rows[0] == std::vector<std::string>{"picture", "1", "cat", "", "", ""});
+  CHECK(table.rows[2] == std::vector<std::string>{"rollout", "1", "cat", "0", "1", "0.25"});
+  CHECK(table.rows[3] == std::vector<std::string>{"rollout", "1", "cat", "1", "0", "-0.125"});
+  CHECK(table.rows[4].back() == "1e-300");
+  CHECK(display_table(figure).rows.size() == 2);
+  const auto drawn = [&](const std::vector<double>& overlay) {
+    mapped.overlay = overlay;
+    return render_svg(figure);
+  };
+  CHECK(drawn({1, 1, 1, 1 - 1e-9}) == drawn({0.07, 0.07, 0.07, 0.07}));
+  CHECK(drawn({1, 1, 1, 0}) != drawn({1, 1, 1, 1}));
+}
+
+TEST_CASE("a colour key belongs to what it explains: one a panel, or one scale") {
+  Figure figure{.name = "keys", .columns = 2};
+  figure.share_axes = false;
+  for (const double most : {0.5, 40.0}) {
+    Panel panel{.title = "up to " + std::to_string(most)};
+    panel.heatmap = Heatmap{.rows = 2, .columns = 2, .values = {0, most, 0, most}, .value = "CKA"};
+    figure.panels.push_back(panel);
+  }
+  const std::string apart = render_svg(figure);
+  CHECK(count_of(apart, ">CKA<") == 2);
+  CHECK(count_of(apart, ">0.5<") == 1);
+  CHECK(count_of(apart, ">40<") == 1);
+  figure.share_axes = true;
+  const std::string shared = render_svg(figure);
+  CHECK(count_of(shared, ">CKA<") == 1);
+  CHECK(count_of(shared, ">40<") == 1);
+  CHECK(count_of(shared, ">0.5<") == 0);
+}
+
 TEST_CASE("the readers' table has one column per series when the series share their x") {
   Panel panel{.x = {.label = "Depth"}};
   panel.lines = {{.name = "a", .x = {0, 1}, .y = {0.123449, -2}},

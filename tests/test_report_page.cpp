@@ -1,11 +1,15 @@
 // The report directory: the page, its security policy, stored sections, the summary.
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "analysis/report/drawing_check.h"
+#include "analysis/report/file_lock.h"
 #include "analysis/report/page.h"
 #include "analysis/report/report.h"
 #include "tensor/core/error.h"
@@ -234,17 +238,163 @@ TEST_CASE("stored keys tell which sections may be reused") {
   CHECK(!stored_key(scratch("nowhere"), "one"));
 }
 
-TEST_CASE("a section that cannot be read is named, with the way out") {
+TEST_CASE("a section that cannot be read is passed over and named in one short line") {
   const Scratch scratch;
   Report report({.title = "t"});
+  for (const char* name : {"one", "two"}) report.add(small_section(name, 1));
+  report.write(scratch());
+  const std::string file = scratch("sections/one.json"), whole = read_file(file);
+  CHECK(damaged_pieces(scratch()).empty());
+  const auto replaced = [&](std::string text, const std::string& from, const std::string& to) {
+    const size_t at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+  };
+  const std::string damages[] = {
+      "",
+      "no",
+      "[1]",
+      whole.substr(0, whole.size() / 2),
+      R"({"format": 99})",
+      replaced(whole, "\"format\":1", "\"format\":\"x\""),
+      replaced(whole, "\"title\":\"Section one\"", "\"title\":7"),
+      replaced(whole, "\"name\":\"one\",\"question\"", "\"name\":\"two\",\"question\""),
+      replaced(whole, "<svg", "<script>alert(1)</script><svg"),
+      replaced(whole, "<rect", "<rect onload=\\\"alert(1)\\\""),
+      replaced(whole, "<svg", "<a href=\\\"https://example.org\\\"></a><svg"),
+      replaced(whole, "</svg>", "</svg></div>")};
+  for (const std::string& damage : damages) {
+    CAPTURE(damage.substr(0, 60));
+    write_file_atomically(file, damage);
+    const std::vector<DamagedPiece> damaged = damaged_pieces(scratch());
+    REQUIRE(damaged.size() == 1);
+    CHECK(damaged[0].section == "one");
+    CHECK(damaged[0].reason.find("one.json: not a stored section") != std::string::npos);
+    CHECK(damaged[0].reason.size() < file.size() + 120);
+    CHECK(!stored_key(scratch(), "one"));
+    CHECK(stored_sections(scratch()) == std::vector<std::string>{"two"});
+    Report({.title = "t"}).write(scratch());
+    CHECK(!summary_of(scratch)["sections"].contains("one"));
+    CHECK(summary_of(scratch)["sections"].contains("two"));
+    CHECK(read_file(scratch("index.html")).find("alert(1)") == std::string::npos);
+  }
+  Report again({.title = "t"});
+  again.add(small_section("one", 5));
+  again.write(scratch());
+  CHECK(damaged_pieces(scratch()).empty());
+  CHECK(summary_of(scratch)["sections"]["one"]["values"]["v"] == 5);
+}
+
+TEST_CASE("a damaged summary is made anew, a whole one adds its commands and runs") {
+  const Scratch scratch;
+  Report(
+      {.title = "t", .runs = {{.name = "a", .settings = {{"seed", "1"}}}}, .commands = {"first"}})
+      .write(scratch());
+  Report({.title = "t", .runs = {{.name = "b"}}, .commands = {"second"}}).write(scratch());
+  CHECK(summary_of(scratch)["commands"] == nlohmann::json({"first", "second"}));
+  CHECK(summary_of(scratch)["runs"].size() == 2);
+  for (const char* damage : {"", "7", "{\"commands\": 3, \"runs\": []}", "{\"commands\": [",
+                             "{\"commands\": [], \"runs\": [4]}"}) {
+    write_file_atomically(scratch("summary.json"), damage);
+    const std::vector<DamagedPiece> damaged = damaged_pieces(scratch());
+    REQUIRE(damaged.size() == 1);
+    CHECK(damaged[0].section.empty());
+    Report({.title = "t", .commands = {"third"}}).write(scratch());
+    CHECK(summary_of(scratch)["commands"] == nlohmann::json({"third"}));
+  }
+}
+
+TEST_CASE("text of a stored section reaches the page escaped") {
+  const Scratch scratch;
+  Section section = small_section("one", 1);
+  const std::string tag = "<b onclick=\"x\">&'";
+  for (std::string* text :
+       {&section.title, &section.question, &section.reading, &section.finding, &section.cost,
+        &section.figures[0].title, &section.figures[0].alt, &section.values[0].label,
+        &section.values[0].text, &section.values[0].detail, &section.figures[0].panels[0].title})
+    *text = tag;
+  section.caveats = {tag, tag};
+  Report report({.title = tag, .subtitle = tag, .answer = tag, .commands = {tag}});
+  report.add(section);
+  report.write(scratch());
+  CHECK(damaged_pieces(scratch()).empty());
+  const std::string page = read_file(scratch("index.html"));
+  CHECK(page.find("<b onclick") == std::string::npos);
+  CHECK(demo::XmlChecker(page, true).problem() == "");
+}
+
+TEST_CASE("every figure of the house is a plain drawing") {
+  for (const Section& section : demo::sections())
+    for (const StoredFigure& figure : drawn(section).figures) {
+      CAPTURE(figure.name);
+      CHECK(is_plain_drawing(figure.wide));
+      CHECK(is_plain_drawing(figure.narrow));
+    }
+}
+
+TEST_CASE("processes that write one report at once lose nothing") {
+  const Scratch scratch;
+  std::vector<pid_t> writers;
+  for (int p = 0; p < 4; ++p) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      Report report({.title = "t", .commands = {"command " + std::to_string(p)}});
+      for (int i = 0; i < 3; ++i) {
+        report.add(small_section("s" + std::to_string(p) + std::to_string(i), p));
+        report.write(scratch());
+      }
+      ::_exit(0);
+    }
+    writers.push_back(child);
+  }
+  for (const pid_t writer : writers) {
+    int status = 1;
+    REQUIRE(::waitpid(writer, &status, 0) == writer);
+    CHECK(status == 0);
+  }
+  CHECK(summary_of(scratch)["sections"].size() == 12);
+  CHECK(summary_of(scratch)["commands"].size() == 4);
+}
+
+TEST_CASE("a lock is waited for, and goes with its holder, also one that is killed") {
+  const Scratch scratch;
+  const pid_t holder = ::fork();
+  REQUIRE(holder >= 0);
+  if (holder == 0) {
+    const FileLock lock(scratch("lock"));
+    write_file_atomically(scratch("held"), "");
+    ::pause();
+    ::_exit(0);
+  }
+  while (!fs::exists(scratch("held"))) ::usleep(1000);
+  int waited = 0;
+  {
+    const FileLock lock(scratch("lock"), [&] {
+      if (++waited == 2) ::kill(holder, SIGKILL);
+    });
+    CHECK(waited >= 2);
+  }
+  ::waitpid(holder, nullptr, 0);
+  const FileLock again(scratch("lock"), [] { FAIL("nobody holds it"); });
+}
+
+TEST_CASE("sections that do not apply are one line at the end of the page, by their titles") {
+  const Scratch scratch;
+  Report report({.title = "t"});
+  Section none{.name = "none", .title = "No such thing", .finding = "Does not apply. vit: no."};
+  none.applies = false;
+  report.add(none);
   report.add(small_section("one", 1));
   report.write(scratch());
-  write_file_atomically(scratch("sections/one.json"), "{\"format\": 1");
-  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()),
-                       doctest::Contains("one.json: not a stored section"), DataError);
-  write_file_atomically(scratch("sections/one.json"), "{\"format\": 99}");
-  CHECK_THROWS_WITH_AS(Report({.title = "t"}).write(scratch()),
-                       doctest::Contains("delete the file"), DataError);
+  const std::string page = read_file(scratch("index.html"));
+  const size_t line = page.find("Does not apply: No such thing.");
+  REQUIRE(line != std::string::npos);
+  CHECK(line > page.find("id=\"one\""));
+  CHECK(page.find("id=\"none\"") == std::string::npos);
+  CHECK(page.find("#none") == std::string::npos);
+  CHECK(summary_of(scratch)["sections"]["none"]["applies"] == false);
+  CHECK(demo::XmlChecker(page, true).problem() == "");
 }
 
 TEST_CASE("not-a-number becomes null with a flag in the summary, and a dash on the page") {

@@ -120,8 +120,8 @@ struct Panel {
   double height = 0;
 };
 
-// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution
-// (0..1, drawn smoothly).
+// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution,
+// drawn smoothly from 0 to its largest value: a flat map looks flat. Values below 0 count as 0.
 struct Picture {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> rgb = {};  // height * width * 3

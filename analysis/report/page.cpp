@@ -313,6 +313,21 @@ void append_section(std::string& out, const StoredSection& section, int number, 
   out += "</section>\n";
 }
 
+// Sections that say only why they are not there: one line, their reasons behind it.
+void append_inapplicable(std::string& out, const std::vector<StoredSection>& sections) {
+  std::string titles, reasons;
+  for (const StoredSection& section : sections) {
+    if (section.applies) continue;
+    titles += (titles.empty() ? "" : ", ") + prose(section.title);
+    reasons += fmt::format("<li>{}: {}</li>\n", prose(section.title), prose(section.finding));
+  }
+  if (titles.empty()) return;
+  out += fmt::format(
+      "<details class=\"inapplicable\" id=\"page-inapplicable\"><summary>Does not apply: {}."
+      "</summary>\n<ul>\n{}</ul></details>\n",
+      titles, reasons);
+}
+
 void append_commands(std::string& out, const ReportHeader& header) {
   if (header.commands.empty()) return;
   out += small_section("run commands", "page-commands", "How to repeat it");
@@ -326,16 +341,19 @@ void append_commands(std::string& out, const ReportHeader& header) {
 std::string render_page(const ReportHeader& header, const std::vector<StoredSection>& sections) {
   std::string out = head(header, plot::svg_theme() + std::string(page_style()));
   out += "<body>\n<a class=\"skip\" href=\"#page-figures\">Skip to the figures</a>\n";
-  append_contents(out, header, sections);
+  std::vector<StoredSection> shown = sections;
+  std::erase_if(shown, [](const StoredSection& section) { return !section.applies; });
+  append_contents(out, header, shown);
   out += "<main>\n";
-  append_masthead(out, header, sections);
-  append_findings(out, header, sections);
+  append_masthead(out, header, shown);
+  append_findings(out, header, shown);
   append_runs(out, header);
   out += "<div id=\"page-figures\">\n";
   int number = 0, figures = 0;
-  for (const StoredSection& section : sections)
+  for (const StoredSection& section : shown)
     append_section(out, section, ++number, figures, header.runs.size() > 1);
   out += "</div>\n";
+  append_inapplicable(out, sections);
   append_commands(out, header);
   out += fmt::format("</main>\n<script>{}</script>\n</body>\n</html>\n", page_script());
   return out;

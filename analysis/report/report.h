@@ -19,9 +19,10 @@ class Report {
   void add(Section section);
 
   // Writes index.html, figures/NAME.svg and .csv, data/NAME.npy, sections/NAME.json and
-  // summary.json into `directory` (made if missing), each file whole or not at all. Sections found
-  // there and not added here are kept. Cheap to call after every section: one that went into this
-  // directory before is not drawn again.
+  // summary.json into `directory` (made if missing), each file whole or not at all, under a lock
+  // that other processes wait for. Sections found there and not added here are kept, and so are the
+  // commands and runs of earlier calls; damaged ones are passed over. Cheap to call after every
+  // section: one that went into this directory before is not drawn again.
   void write(const std::string& directory);
 
  private:
@@ -30,11 +31,19 @@ class Report {
   std::vector<std::string> written_to_;  // parallel: the directory a section was last written into
 };
 
-// Names of the sections that `directory` holds.
+// Names of the whole sections that `directory` holds.
 std::vector<std::string> stored_sections(const std::string& directory);
 
-// The key a section was stored with, when `directory` holds a section of that name: the analysis
-// may be skipped.
+// What `directory` holds and can not be read, as one line each: "sections/cka.json: not a stored
+// section (no JSON)".
+struct DamagedPiece {
+  std::string section;  // its name; empty: the summary
+  std::string reason;
+};
+std::vector<DamagedPiece> damaged_pieces(const std::string& directory);
+
+// The key a section was stored with, when `directory` holds a whole section of that name: the
+// analysis may be skipped.
 std::optional<std::string> stored_key(const std::string& directory, const std::string& section);
 
 }  // namespace passband

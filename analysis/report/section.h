@@ -59,6 +59,9 @@ struct Section {
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};
   std::vector<ReportArray> arrays = {};
+  bool applies = true;  // to any of the networks; else `finding` says why it does not
+  // What was left out because its numbers are not finite, one line each: network, layer, quantity.
+  std::vector<std::string> not_finite = {};
   std::string cost = {};  // time and memory, for whoever wants to repeat it
   std::string key = {};   // fingerprint of (weights, data, settings), for reuse; see stored_key
 };

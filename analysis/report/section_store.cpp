@@ -2,8 +2,10 @@
 #include "analysis/report/section_store.h"
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "analysis/report/drawing_check.h"
 #include "analysis/report/svg.h"
 #include "analysis/report/text.h"
 #include "tensor/core/error.h"
@@ -66,7 +68,19 @@ template <class Json> std::string dump(const Json& value, int indent) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+bool has_plain_names(const StoredSection& section) {
+  bool plain = names_a_file(section.name);
+  for (const StoredFigure& figure : section.figures) plain = plain && names_a_file(figure.name);
+  for (const std::string& array : section.arrays) plain = plain && names_a_file(array);
+  return plain;
+}
+
 }  // namespace
+
+bool names_a_file(const std::string& name) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+  return !name.empty() && name.find_first_not_of(allowed) == std::string::npos;
+}
 
 StoredSection drawn(const Section& section) {
   StoredSection stored{.name = section.name,
@@ -76,6 +90,7 @@ StoredSection drawn(const Section& section) {
                        .finding = section.finding,
                        .cost = section.cost,
                        .key = section.key,
+                       .applies = section.applies,
                        .caveats = section.caveats,
                        .values = section.values};
   for (const plot::Figure& figure : section.figures) {
@@ -102,6 +117,7 @@ std::string section_to_json(const StoredSection& section) {
                    {"question", section.question},
                    {"reading", section.reading},
                    {"finding", section.finding},
+                   {"applies", section.applies},
                    {"caveats", section.caveats},
                    {"cost", section.cost},
                    {"key", section.key},
@@ -112,28 +128,53 @@ std::string section_to_json(const StoredSection& section) {
 }
 
 StoredSection section_from_json(const std::string& text, const std::string& path) {
+  const auto damaged = [&](std::string_view what) {
+    return DataError(concat_text(path, ": not a stored section (", what, "); analyse it again"));
+  };
+  const json in = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (in.is_discarded()) throw damaged("no JSON");
+  StoredSection section;
   try {
-    const json in = json::parse(text);
-    if (in.at("format") != kFormat)
-      throw DataError(concat_text(path, ": a section of format ", in.at("format").dump(),
-                                  ", this program reads ", kFormat,
-                                  "; delete the file and analyse again"));
-    StoredSection section{.name = in.at("name"),
-                          .title = in.at("title"),
-                          .question = in.at("question"),
-                          .reading = in.at("reading"),
-                          .finding = in.at("finding"),
-                          .cost = in.value("cost", ""),
-                          .key = in.at("key"),
-                          .caveats = in.at("caveats"),
-                          .arrays = in.at("arrays")};
+    if (in.at("format") != kFormat) throw damaged("written by another version");
+    section = {.name = in.at("name"),
+               .title = in.at("title"),
+               .question = in.at("question"),
+               .reading = in.at("reading"),
+               .finding = in.at("finding"),
+               .cost = in.value("cost", ""),
+               .key = in.at("key"),
+               .applies = in.value("applies", true),
+               .caveats = in.at("caveats"),
+               .arrays = in.at("arrays")};
     for (const json& value : in.at("values")) section.values.push_back(value_from(value));
     for (const json& figure : in.at("figures")) section.figures.push_back(figure_from(figure));
-    return section;
-  } catch (const json::exception& reason) {
-    throw DataError(concat_text(path, ": not a stored section (", reason.what(),
-                                "); delete the file and analyse again"));
+  } catch (const json::exception&) {
+    throw damaged("entries are missing or of another kind");
   }
+  if (section.name != std::filesystem::path(path).stem().string())
+    throw damaged("its name is not the file's");
+  if (!has_plain_names(section)) throw damaged("a name has other letters than a-z 0-9 - _");
+  for (const StoredFigure& figure : section.figures)
+    if (!is_plain_drawing(figure.wide) || !is_plain_drawing(figure.narrow))
+      throw damaged("a drawing is none of ours");
+  return section;
+}
+
+std::optional<EarlierCalls> earlier_calls(const std::string& summary) {
+  const json in = json::parse(summary, nullptr, /*allow_exceptions=*/false);
+  if (!in.is_object()) return std::nullopt;
+  EarlierCalls calls;
+  try {
+    calls.commands = in.at("commands").get<std::vector<std::string>>();
+    for (const json& run : in.at("runs")) {
+      RunCard& card = calls.runs.emplace_back(RunCard{.name = run.at("name")});
+      for (const auto& [key, value] : run.at("settings").items())
+        card.settings.emplace_back(key, value.get<std::string>());
+    }
+  } catch (const json::exception&) {
+    return std::nullopt;
+  }
+  return calls;
 }
 
 std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections) {
@@ -159,6 +200,7 @@ std::string summary_json(const ReportHeader& header, const std::vector<StoredSec
                                                 {"figures", figures},
                                                 {"arrays", section.arrays}};
     if (section.stale) part["stale"] = true;
+    if (!section.applies) part["applies"] = false;
     if (networks.size() > 1) part["networks"] = networks;
   }
   return dump(ordered_json{{"title", header.title},

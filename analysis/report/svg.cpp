@@ -203,7 +203,7 @@ std::string render_svg(const Figure& figure, const SvgOptions& options) {
                         .width = options.width,
                         .id = fmt::format("{}-{}", figure.name, static_cast<int>(options.width)),
                         .direct_labels = names_directly(figure, options.width),
-                        .panel_keys = figure.panels.size() == 1};
+                        .panel_keys = figure.panels.size() == 1 || !one_scale(figure)};
   const std::vector<LegendEntry> legend = legend_of(drawing);
   Canvas canvas;
   draw_legend(canvas, drawing, legend, 0);

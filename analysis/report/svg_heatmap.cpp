@@ -223,6 +223,16 @@ Range value_range(const Figure& figure, const Heatmap& map) {
   return {low, low < high ? high : low + 1};
 }
 
+bool one_scale(const Figure& figure) {
+  for (const Panel& a : figure.panels)
+    for (const Panel& b : figure.panels) {
+      if (!a.heatmap || !b.heatmap || a.heatmap->value != b.heatmap->value) continue;
+      const Range of_a = value_range(figure, *a.heatmap), of_b = value_range(figure, *b.heatmap);
+      if (of_a.low != of_b.low || of_a.high != of_b.high) return false;
+    }
+  return true;
+}
+
 double heatmap_left(const Heatmap& map) {
   return (shows_labels(map.row_labels, map.row_groups) ? widest(map.row_labels) + 10 : 4) +
          (map.row_groups.empty() ? 0 : kBracket);

@@ -78,8 +78,8 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
     add_unique(entries, {.mark = LegendEntry::Mark::key,
                          .label = figure.pictures.overlay_value,
                          .map = figure.pictures.map,
-                         .low = "least",
-                         .high = "most"});
+                         .low = "0",
+                         .high = "1"});
 }
 
 double entry_width(const LegendEntry& entry) {

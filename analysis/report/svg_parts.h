@@ -71,6 +71,8 @@ void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const Pa
                   Point origin);
 // The range of a heatmap's colours; common to the panels that show the same value.
 Range value_range(const Figure& figure, const Heatmap& map);
+// Whether the heatmaps that show the same value have the same range: then one key explains them.
+bool one_scale(const Figure& figure);
 
 // The levels inside a panel whose axes are drawn already.
 void draw_contour(Canvas& canvas, const Contour& contour, const AxisMap& x, const AxisMap& y,

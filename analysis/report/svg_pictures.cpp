@@ -60,14 +60,17 @@ double overlay_at(const Picture& picture, double x, double y) {
 }
 
 std::string overlay_uri(const Picture& picture, ColorMap map) {
+  double most = 0;
+  for (const double value : picture.overlay)
+    if (std::isfinite(value)) most = std::max(most, value);
   std::vector<uint8_t> pixels;
   pixels.reserve(static_cast<size_t>(kOverlayPixels * kOverlayPixels * 4));
   for (int64_t row = 0; row < kOverlayPixels; ++row)
     for (int64_t column = 0; column < kOverlayPixels; ++column) {
       const double n = static_cast<double>(kOverlayPixels);
-      const double heat = std::clamp(overlay_at(picture, (static_cast<double>(column) + 0.5) / n,
-                                                (static_cast<double>(row) + 0.5) / n),
-                                     0.0, 1.0);
+      const double value = overlay_at(picture, (static_cast<double>(column) + 0.5) / n,
+                                      (static_cast<double>(row) + 0.5) / n);
+      const double heat = most > 0 ? std::clamp(value / most, 0.0, 1.0) : 0;
       const Rgb color = color_of(map, heat);
       // Cold places stay see-through, so that the picture is recognised; hot ones reach the full
       // opacity.

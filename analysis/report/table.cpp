@@ -1,6 +1,7 @@
 // Tables from figures, and CSV.
 #include "analysis/report/table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -92,20 +93,45 @@ void append_series(const Panel& panel, const TidyColumns& shown, const Format& f
     }
 }
 
-Table picture_table(const Pictures& pictures) {
+// The values of a map under the texts that name its picture.
+void append_overlay(const Picture& picture, const std::vector<std::string>& named,
+                    const Format& format, Table& table) {
+  for (int64_t y = 0; y < picture.overlay_height; ++y)
+    for (int64_t x = 0; x < picture.overlay_width; ++x) {
+      std::vector<std::string> row = named;
+      const auto at = static_cast<size_t>(y * picture.overlay_width + x);
+      row.insert(row.end(), {std::to_string(y), std::to_string(x), format(picture.overlay[at])});
+      table.rows.push_back(std::move(row));
+    }
+}
+
+// A row a picture; with `values`, a row for every place of each map.
+Table picture_table(const Pictures& pictures, const Format& format, bool values) {
+  const bool maps = values && std::ranges::any_of(pictures.cells, [](const Picture& picture) {
+                      return !picture.overlay.empty();
+                    });
   Table table{.columns = {"row", "column", "caption"}};
+  if (maps) table.columns.insert(table.columns.end(), {"map row", "map column", "value"});
   const auto name = [](const std::vector<std::string>& titles, size_t i) {
     return i < titles.size() ? titles[i] : std::to_string(i + 1);
   };
   const auto columns = static_cast<size_t>(pictures.columns);
-  for (size_t i = 0; i < pictures.cells.size(); ++i)
-    table.rows.push_back({name(pictures.row_titles, i / columns),
-                          name(pictures.column_titles, i % columns), pictures.cells[i].caption});
+  for (size_t i = 0; i < pictures.cells.size(); ++i) {
+    std::vector<std::string> named = {name(pictures.row_titles, i / columns),
+                                      name(pictures.column_titles, i % columns),
+                                      pictures.cells[i].caption};
+    if (maps && !pictures.cells[i].overlay.empty()) {
+      append_overlay(pictures.cells[i], named, format, table);
+      continue;
+    }
+    named.resize(table.columns.size());
+    table.rows.push_back(std::move(named));
+  }
   return table;
 }
 
 Table tidy(const Figure& figure, const Format& format) {
-  if (figure.panels.empty()) return picture_table(figure.pictures);
+  if (figure.panels.empty()) return picture_table(figure.pictures, format, true);
   const bool heatmaps = only_heatmaps(figure);
   TidyColumns shown{.panel = figure.panels.size() > 1};
   for (const Panel& panel : figure.panels)
@@ -212,6 +238,7 @@ Table tidy_table(const Figure& figure) { return tidy(tabulated(figure), exact_nu
 Table display_table(const Figure& drawn) {
   const Format format = [](double value) { return format_number(value); };
   const Figure figure = tabulated(drawn);
+  if (figure.panels.empty()) return picture_table(figure.pictures, format, false);
   if (pivots(figure)) return pivot(figure.panels[0], format);
   if (figure.panels.size() == 1 && figure.panels[0].heatmap &&
       figure.panels[0].heatmap->columns <= 16)

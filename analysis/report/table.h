@@ -13,7 +13,8 @@ struct Table {
 };
 
 // One row per value, every digit: (panel,) series, x, y (, low, high); heatmaps (panel,) row,
-// column, value; picture grids row, column, caption.
+// column, value; picture grids row, column, caption, and for every place of a
+// map its row, column and value.
 Table tidy_table(const Figure& figure);
 
 // The same numbers for a reader: one column per series where the series share their x, a matrix for
