@@ -3,10 +3,12 @@
 
 import html
 import json
+import math
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -171,6 +173,87 @@ class Analyze(unittest.TestCase):
             if entry["name"] not in ("growth",):
                 self.assertEqual(entry["quick"], entry["name"] in made, entry["name"])
 
+    def test_one_section_is_announced_as_one(self):
+        text = self.report("--only", "variance", "--images", 20).stderr
+        self.assertRegex(text, r"(?m)^1 section, about ")
+
+    def test_numbers_and_names_that_do_not_fit_are_refused_in_readable_words(self):
+        for flag, value, part in (("--images", 0, "number of pictures from 1 on"),
+                                  ("--images", "many", "number of pictures from 1 on"),
+                                  ("--threads", -1, "number of threads from 1 on")):
+            text = self.message("--run", self.run_dir, flag, value)
+            self.assertIn(flag, text)
+            self.assertIn(str(value), text)
+            self.assertIn(part, text)
+        self.assertIn("--run last", self.message("last"))
+
+    def test_a_damaged_report_is_mended_and_said(self):
+        only = ["--only", "variance,calibration", "--images", 40]
+        self.report(*only)
+        report = self.run_dir / "report"
+        (report / "sections" / "variance.json").write_text('{"format": 1' + "x" * 30000)
+        (report / "summary.json").write_text('{"commands": 3}')
+        text = self.report("--only", "calibration", "--images", 40).stderr
+        self.assertIn("--only variance makes it anew", text)
+        self.assertIn("summary.json: not a summary", text)
+        self.assertLess(max(map(len, text.splitlines())), 400)
+        self.assertEqual(set(self.summary()["sections"]), {"calibration"})
+        text = self.report(*only).stderr
+        self.assertIn("it is made anew", text)
+        self.assertEqual(set(self.summary()["sections"]), {"variance", "calibration"})
+        self.assertNotIn("anew", self.report(*only).stderr)
+
+    def test_two_calls_at_once_lose_no_section_and_compute_none_twice(self):
+        calls = [subprocess.Popen([BUILD / "analyze", "--run", self.run_dir, "--images", "40",
+                                   "--only", only], cwd=self.dir, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                 for only in ("variance,calibration", "confusion,variance", "variance,cka")]
+        errors = []
+        for call in calls:
+            errors.append(call.communicate(timeout=120)[1])
+            self.assertEqual(call.returncode, 0, errors)
+        self.assertEqual(set(self.summary()["sections"]),
+                         {"variance", "calibration", "confusion", "cka"})
+        self.assertEqual(len(self.summary()["commands"]), 3)
+        self.assertEqual("".join(errors).count("kept from before"), 2)
+        self.assertFalse((self.run_dir / "report" / "partial").exists())
+
+    def overwrite_weights(self, name, make):
+        """Replaces the bytes of a tensor in best.safetensors by make(bytes), without a checksum."""
+        file = self.run_dir / "best.safetensors"
+        content = bytearray(file.read_bytes())
+        size = int.from_bytes(content[:8], "little")
+        entries = json.loads(content[8:8 + size])
+        entries.pop("__metadata__", None)
+        begin, end = (8 + size + offset for offset in entries[name]["data_offsets"])
+        content[begin:end] = make(content[begin:end])
+        header = json.dumps(entries).encode()
+        header += b" " * (-len(header) % 8)
+        file.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + size:])
+
+    def test_a_network_that_is_not_finite_is_named_and_the_others_are_measured(self):
+        other = train(self.dir / "other", "--epochs", 1, model="C.C:width=8")
+        self.overwrite_weights("stem.conv.weight",
+                               lambda old: struct.pack("<f", math.nan) + old[4:])
+        only = ["--only", "calibration,confusion,variance", "--images", 40]
+        text = self.report(*only, code=4).stderr
+        self.assertIn("stem.conv.weight (1 of", text)
+        section = self.summary()["sections"]["calibration"]
+        self.assertRegex(section["finding"], "^Not measured.*stem.conv.weight.*not finite")
+        self.assertEqual(section["values"], {})
+        self.report(*only, "--against", other, code=4)
+        section = self.summary()["sections"]["calibration"]
+        self.assertTrue(section["finding"].startswith("C.C:width=8 is right"), section["finding"])
+        self.assertIn("Left out: " + MODEL, self.page(self.run_dir))
+
+    def test_no_sentence_ranks_what_the_pictures_cannot_tell_apart(self):
+        self.report("--only", "robustness,heatmap,noise,confusion,lesion", "--images", 4)
+        for name, section in self.summary()["sections"].items():
+            with self.subTest(name):
+                self.assertNotRegex(section["finding"],
+                                    r"hurts most|hurt it most|hurt it more|loses -|weak side is|"
+                                    r"needs \S+ most|\bnan\b|\binf\b")
+
     def test_what_does_not_apply_says_so(self):
         plain = train(self.dir, "--epochs", 1, model="C.C:width=8")
         self.analyze("--run", plain, "--only", "distance,growth", "--images", 40)
@@ -190,15 +273,7 @@ class Analyze(unittest.TestCase):
         self.assertIn("mean_cka", self.summary()["sections"]["similarity"]["values"])
 
     def test_a_dead_network_is_flagged_and_no_value_is_nan(self):
-        file = self.run_dir / "best.safetensors"
-        content = bytearray(file.read_bytes())
-        size = int.from_bytes(content[:8], "little")
-        entries = json.loads(content[8:8 + size])
-        begin, end = next(entry["data_offsets"]
-                          for name, entry in entries.items()
-                          if name.startswith("stem.conv"))
-        content[8 + size + begin:8 + size + end] = bytes(end - begin)
-        file.write_bytes(content)
+        self.overwrite_weights("stem.conv.weight", lambda old: bytes(len(old)))
         self.report("--only", "cka,similarity,variance,fourier", "--images", 64)
         self.assertIn("Dead, constant over the pictures", self.page(self.run_dir))
         text = (self.run_dir / "report" / "summary.json").read_text()
@@ -212,7 +287,7 @@ class Analyze(unittest.TestCase):
         self.assertRegex(sections["rollout"]["finding"], "^Does not apply.*signed.*see lambda-maps")
         self.assertEqual(sections["rollout"]["figures"], [])
         self.assertIn("lambda-maps", sections["lambda-maps"]["figures"])
-        self.assertIn("Does not apply", self.page(run))
+        self.assertIn("Does not apply: Attention rollout.", self.page(run))
 
     def test_an_interrupted_call_keeps_its_finished_sections(self):
         arguments = [

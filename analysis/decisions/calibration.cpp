@@ -13,6 +13,8 @@ namespace {
 
 using plot::ReliabilityBin;
 
+constexpr double kSteepest = 1e3;  // beta = 1 / T is searched between 1 / kSteepest and kSteepest
+
 std::vector<ReliabilityBin> empty_bins(int64_t count) {
   std::vector<ReliabilityBin> bins(static_cast<size_t>(count));
   for (int64_t b = 0; b < count; ++b) {
@@ -83,7 +85,7 @@ std::pair<double, double> slope_and_curvature(const std::vector<double>& logits,
 
 double fit_temperature(const std::vector<double>& logits, const std::vector<int32_t>& labels,
                        int64_t classes) {
-  double low = 1e-3, high = 1e3, beta = 1, last_step = high;
+  double low = 1 / kSteepest, high = kSteepest, beta = 1, last_step = high;
   for (int i = 0; i < 200 && high - low > 1e-12 * high; ++i) {
     const auto [slope, curvature] = slope_and_curvature(logits, labels, classes, beta);
     (slope > 0 ? high : low) = beta;
@@ -167,6 +169,12 @@ CalibrationScores Calibration::scores() const {
     s.classwise_ece += of_class.absolute / static_cast<double>(classes_);
     s.classwise_floor += of_class.floor / static_cast<double>(classes_);
   }
+  double squares = 0;
+  for (const Prediction& p : predictions_) {
+    const double gap = p.confidence - (p.correct ? 1 : 0) - s.signed_ece;
+    squares += gap * gap;
+  }
+  s.signed_error = std::sqrt(squares) / n;
   std::vector<Prediction> sorted = predictions_;
   std::ranges::stable_sort(sorted, {}, &Prediction::confidence);
   std::vector<ReliabilityBin> equal(static_cast<size_t>(bin_count_));
@@ -189,10 +197,12 @@ CalibrationResult Calibration::result() const {
   r.held_out = static_cast<int64_t>(judge_.labels.size());
   if (r.held_out == 0) return r;
   r.temperature = fit_temperature(fit_.logits, fit_.labels, classes_);
+  const bool inside = r.temperature > 1.01 / kSteepest && r.temperature < 0.99 * kSteepest;
+  if (!inside) r.temperature = std::nan("");
   for (const bool scaled : {false, true}) {
     Calibration half(classes_, bin_count_);
     const Tensor logits = Tensor::from(judge_.logits, {r.held_out, classes_}, DType::f64);
-    half.add(scaled ? logits * (1 / r.temperature) : logits, judge_.labels);
+    half.add(scaled && inside ? logits * (1 / r.temperature) : logits, judge_.labels);
     (scaled ? r.after : r.before) = half.scores();
   }
   return r;

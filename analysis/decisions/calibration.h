@@ -1,4 +1,4 @@
-// Is the confidence of a network honest? Reliability, calibration errors, likelihood, temperature,
+// Calibration, the honesty of confidence: reliability, errors, likelihood, temperature,
 // confusion.
 #pragma once
 #include <cstdint>
@@ -18,6 +18,7 @@ struct CalibrationScores {
   // includes 1.
   double ece = 0;
   double signed_ece = 0;    // sum_b n_b / n (confidence_b - accuracy_b): > 0 over-confident
+  double signed_error = 0;  // its standard error, from the single pictures
   double mce = 0;           // the largest gap of a non-empty bin
   double adaptive_ece = 0;  // the same as ece with bins of equal count
   // mean over classes k of the ECE of p_k against [label = k], bins of equal width
@@ -35,6 +36,7 @@ struct CalibrationResult : CalibrationScores {
   std::vector<int64_t> confusion;  // (classes, classes): true x predicted
   // Temperature scaling (Guo et al., ICML 2017): T fitted on every second picture, judged on the
   // others, before and after; at most kHeldOut of each. 0 pictures: too few to tell.
+  // NaN where the NLL falls to an end of the range that was searched: then nothing is scaled.
   double temperature = 1;
   int64_t held_out = 0;
   CalibrationScores before, after;

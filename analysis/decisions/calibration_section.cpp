@@ -2,34 +2,68 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/decisions/calibration_pass.h"
 #include "analysis/report/text.h"
 #include "analysis/study/compare.h"
+#include "analysis/study/wording.h"
 #include "tensor/core/text.h"
 
 namespace passband {
 namespace {
 
-std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+constexpr double kSmallestBias = 0.005;  // of the confidence that is worth a word
 
 std::string_view manner(const CalibrationResult& r) {
-  if (std::abs(r.signed_ece) < 0.005) return "neither over- nor under-confident";
-  return r.signed_ece > 0 ? "over-confident" : "under-confident";
+  const Estimate bias = Estimate::within(r.signed_ece, 1.96 * r.signed_error);
+  switch (judge(bias, 0, std::max(kSmallestBias, r.ece_floor))) {
+    case Verdict::above: return "over-confident";
+    case Verdict::below: return "under-confident";
+    default: return "neither over- nor under-confident";
+  }
+}
+
+std::string error_text(const CalibrationResult& r) {
+  const std::string error = fine_percent(r.ece), floor = fine_percent(r.ece_floor);
+  if (judge(Estimate::exact(r.ece), 0, r.ece_floor) == Verdict::above)
+    return error + " (a calibrated network of this many pictures would show " + floor + ")";
+  return error + ", no more than a calibrated network of this many pictures shows (" + floor + ")";
+}
+
+// What the fitted temperature does on the pictures that it was not fitted to.
+std::string temperature_text(const CalibrationResult& r) {
+  if (r.held_out == 0) return {};
+  if (!std::isfinite(r.temperature))
+    return "; no temperature fits, the likelihood rises to the end of the range that was searched";
+  const std::string before = fine_percent(r.before.ece), after = fine_percent(r.after.ece);
+  switch (judge(Estimate::exact(r.after.ece - r.before.ece), 0,
+                std::max(r.before.ece_floor, r.after.ece_floor))) {
+    case Verdict::below:
+      return fmt::format(
+          "; a temperature of {:.2f} takes the error from {} to {} on held-out "
+          "pictures",
+          r.temperature, before, after);
+    case Verdict::above:
+      return fmt::format(
+          "; a temperature of {:.2f} raises the error from {} to {} on held-out "
+          "pictures",
+          r.temperature, before, after);
+    default:
+      return fmt::format(
+          "; the fitted temperature, {:.2f}, makes no difference to it on held-out "
+          "pictures ({} before, {} after)",
+          r.temperature, before, after);
+  }
 }
 
 std::string sentence(const std::string& label, const CalibrationResult& r) {
-  std::string text = fmt::format(
-      "{} is right in {} of {} test pictures and {}: expected calibration error {} (a calibrated "
-      "network of this many "
-      "pictures would show {}), negative log-likelihood {:.3f}",
-      label, percent(r.accuracy), r.count, manner(r), percent(r.ece), percent(r.ece_floor), r.nll);
-  if (r.held_out > 0)
-    text +=
-        fmt::format("; a temperature of {:.2f} takes the error from {} to {} on held-out pictures",
-                    r.temperature, percent(r.before.ece), percent(r.after.ece));
-  return text + ".";
+  return fmt::format(
+      "{} is right in {} of {} test {} and {}: expected calibration error {}, negative "
+      "log-likelihood {:.3f}{}.",
+      label, fine_percent(r.accuracy), r.count, r.count == 1 ? "picture" : "pictures", manner(r),
+      error_text(r), r.nll, temperature_text(r));
 }
 
 std::vector<ReportValue> values_of(const std::string& label, const CalibrationResult& r) {
@@ -39,34 +73,34 @@ std::vector<ReportValue> values_of(const std::string& label, const CalibrationRe
       {.key = "accuracy",
        .label = "Test accuracy",
        .value = r.accuracy,
-       .text = percent(r.accuracy),
-       .detail = fmt::format("95 % interval {} to {}, n = {}", percent(range.low),
-                             percent(range.high), r.count),
+       .text = fine_percent(r.accuracy),
+       .detail = fmt::format("95 % interval {} to {}, n = {}", fine_percent(range.low),
+                             fine_percent(range.high), r.count),
        .headline = true},
       {.key = "ece",
        .label = "Calibration error",
        .value = r.ece,
-       .text = percent(r.ece),
-       .detail = "floor " + percent(r.ece_floor),
+       .text = fine_percent(r.ece),
+       .detail = "floor " + fine_percent(r.ece_floor),
        .headline = true},
       {.key = "nll", .label = "Negative log-likelihood", .value = r.nll, .headline = true},
       {.key = "brier", .label = "Brier score", .value = r.brier},
-      {.key = "mce", .label = "Largest gap of a bin", .value = r.mce, .text = percent(r.mce)},
+      {.key = "mce", .label = "Largest gap of a bin", .value = r.mce, .text = fine_percent(r.mce)},
       {.key = "signed_ece",
        .label = "Confidence minus accuracy",
        .value = r.signed_ece,
-       .text = percent(r.signed_ece)},
+       .text = fine_percent(r.signed_ece)},
       {.key = "adaptive_ece",
        .label = "Calibration error, bins of equal count",
        .value = r.adaptive_ece,
-       .text = percent(r.adaptive_ece),
-       .detail = "floor " + percent(r.adaptive_floor)},
+       .text = fine_percent(r.adaptive_ece),
+       .detail = "floor " + fine_percent(r.adaptive_floor)},
       {.key = "classwise_ece",
        .label = "Calibration error, mean over classes",
        .value = r.classwise_ece,
-       .text = percent(r.classwise_ece),
-       .detail = "floor " + percent(r.classwise_floor)}};
-  if (r.held_out > 0) {
+       .text = fine_percent(r.classwise_ece),
+       .detail = "floor " + fine_percent(r.classwise_floor)}};
+  if (r.held_out > 0 && std::isfinite(r.temperature)) {
     values.push_back({.key = "temperature",
                       .label = "Fitted temperature",
                       .value = r.temperature,
@@ -74,8 +108,8 @@ std::vector<ReportValue> values_of(const std::string& label, const CalibrationRe
     values.push_back({.key = "ece_scaled",
                       .label = "Calibration error at that temperature",
                       .value = r.after.ece,
-                      .text = percent(r.after.ece),
-                      .detail = "before " + percent(r.before.ece)});
+                      .text = fine_percent(r.after.ece),
+                      .detail = "before " + fine_percent(r.before.ece)});
     values.push_back({.key = "nll_scaled",
                       .label = "Negative log-likelihood at that temperature",
                       .value = r.after.nll,
@@ -112,13 +146,14 @@ plot::Figure together(const std::vector<Subject>& subjects,
 
 std::string comparison(const std::vector<Subject>& subjects,
                        const std::vector<CalibrationResult>& results) {
-  std::vector<double> accuracy, ece;
+  std::vector<Estimate> accuracy, ece;
   for (const CalibrationResult& r : results) {
-    accuracy.push_back(r.accuracy);
-    ece.push_back(r.ece);
+    const auto n = static_cast<double>(r.count);
+    accuracy.push_back(share_of(r.accuracy * n, n));
+    ece.push_back(Estimate::within(r.ece, r.ece_floor));
   }
-  return "Accuracy: " + side_by_side(subjects, accuracy, percent) +
-         ". Calibration error: " + side_by_side(subjects, ece, percent) + ".";
+  return "Accuracy: " + side_by_side(subjects, accuracy, fine_percent) +
+         ". Calibration error: " + side_by_side(subjects, ece, fine_percent) + ".";
 }
 
 }  // namespace
@@ -135,11 +170,11 @@ Section calibration_section(const AnalysisInput& input, const CalibrationOptions
     plot::Figure figure =
         plot::reliability_figure(name, "Reliability diagram, " + label + ".", results[s].bins);
     figure.alt = sentence(label, results[s]);
+    section.finding += (s > 0 ? " " : "") + figure.alt;
     section.figures.push_back(std::move(figure));
     for (ReportValue& value : values_of(label, results[s]))
       section.values.push_back(std::move(value));
   }
-  section.finding = sentence(input.subjects[0].label, results[0]);
   if (results.size() > 1) {
     section.finding += " " + comparison(input.subjects, results);
     section.figures.push_back(together(input.subjects, results));

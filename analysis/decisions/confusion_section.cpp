@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <utility>
+
 #include "analysis/decisions/calibration_pass.h"
 #include "analysis/decisions/calibration_section.h"
+#include "analysis/study/verdict.h"
 
 namespace passband {
 namespace {
@@ -12,14 +16,35 @@ struct Confusion {
   int64_t truth = 0, answer = 0, count = 0;
 };
 
-Confusion worst_of(const CalibrationResult& r, int64_t classes) {
-  Confusion worst{0, 0, -1};
+// The two most frequent errors, the first of equal ones first.
+std::array<Confusion, 2> worst_of(const CalibrationResult& r, int64_t classes) {
+  std::array<Confusion, 2> worst;
   for (int64_t i = 0; i < classes * classes; ++i) {
-    const int64_t count = r.confusion[static_cast<size_t>(i)];
-    if (i / classes != i % classes && count > worst.count)
-      worst = {i / classes, i % classes, count};
+    const Confusion here{i / classes, i % classes, r.confusion[static_cast<size_t>(i)]};
+    if (here.truth == here.answer || here.count <= worst[1].count) continue;
+    worst[1] = here;
+    if (worst[1].count > worst[0].count) std::swap(worst[0], worst[1]);
   }
   return worst;
+}
+
+std::string sentence(const std::string& label, const CalibrationResult& r,
+                     const std::vector<std::string>& classes) {
+  const auto [worst, next] = worst_of(r, static_cast<int64_t>(classes.size()));
+  const std::string pictures = fmt::format("{} {}", r.count, r.count == 1 ? "picture" : "pictures");
+  if (worst.count == 0) return fmt::format("{} makes no error in {}.", label, pictures);
+  const std::string error =
+      fmt::format("{} taken for {}", classes[static_cast<size_t>(worst.truth)],
+                  classes[static_cast<size_t>(worst.answer)]);
+  const auto n = static_cast<double>(r.count);
+  const Estimate lead = difference(share_of(static_cast<double>(worst.count), n),
+                                   share_of(static_cast<double>(next.count), n));
+  if (judge(lead) == Verdict::above)
+    return fmt::format("The most frequent error of {}: {} ({} of {}).", label, error, worst.count,
+                       pictures);
+  return fmt::format(
+      "No error of {} stands out: of {} the most frequent, {}, is made in {}, the next in {}.",
+      label, pictures, error, worst.count, next.count);
 }
 
 }  // namespace
@@ -33,11 +58,7 @@ Section confusion_section(const AnalysisInput& input) {
     const std::string name = s == 0 ? "confusion" : fmt::format("confusion-{}", s + 1);
     plot::Figure figure = plot::confusion_figure(name, "Confusion matrix, " + label + ".", classes,
                                                  results[s].confusion);
-    const Confusion worst = worst_of(results[s], static_cast<int64_t>(classes.size()));
-    figure.alt =
-        fmt::format("The most frequent error of {}: {} taken for {} ({} of {} pictures).", label,
-                    classes[static_cast<size_t>(worst.truth)],
-                    classes[static_cast<size_t>(worst.answer)], worst.count, results[s].count);
+    figure.alt = sentence(label, results[s], classes);
     section.finding += (s == 0 ? "" : " ") + figure.alt;
     section.figures.push_back(std::move(figure));
   }

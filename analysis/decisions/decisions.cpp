@@ -1,9 +1,12 @@
 #include "analysis/decisions/decisions.h"
 
+#include <filesystem>
+
 #include "analysis/decisions/calibration_section.h"
 #include "analysis/decisions/confusion_section.h"
 #include "analysis/decisions/robustness_section.h"
 #include "analysis/decisions/shape_bias_section.h"
+#include "data/corruptions.h"
 
 namespace passband {
 namespace {
@@ -18,13 +21,31 @@ std::string lacks_conflicts(const AnalysisInput& input, const ShapeBiasOptions& 
          "shape-bias.folder=PATH.";
 }
 
+// Forward passes over all test pictures, or over as many as --images says.
+double all_pictures(const AnalysisInput& input) {
+  return static_cast<double>(input.pictures(input.data ? input.data->count : 10000));
+}
+
+double shape_bias_work(const AnalysisInput& input, const ShapeBiasOptions& options) {
+  if (options.folder.empty()) return static_cast<double>(input.images_or(2000));
+  std::error_code none;
+  return static_cast<double>(
+      1 + std::distance(std::filesystem::recursive_directory_iterator(options.folder, none),
+                        std::filesystem::recursive_directory_iterator()));
+}
+
+double robustness_work(const AnalysisInput& input, const RobustnessOptions& options) {
+  const int kinds = options.extra ? kCorruptions : kCommonCorruptions;
+  return static_cast<double>(input.pictures(100) * (1 + kinds * kSeverities));
+}
+
 const std::vector<Analysis> kDecisionsTable = {
     {.name = "calibration",
      .title = "Calibration",
      .question = "When the network says 80 %, is it right in 80 of 100 cases?",
      .cost = "time: n forward passes (all test pictures), shared with confusion; memory: 16 n "
              "bytes and 10,000 K logits of K classes",
-     .work = 10000,
+     .work = all_pictures,
      .options = options_of<CalibrationOptions>(
          {{"bins", &CalibrationOptions::bins, "of confidence; Park and Kim (2022) use 10"}}),
      .run = calibration_section},
@@ -32,13 +53,14 @@ const std::vector<Analysis> kDecisionsTable = {
      .title = "Confusions",
      .question = "Which classes are taken for which?",
      .cost = "time: nothing after calibration, else n forward passes; memory: K^2 for K classes",
-     .work = 100,
+     .work = all_pictures,
+     .shares = "calibration",
      .run = confusion_section},
     {.name = "shape-bias",
      .title = "Shape or texture",
      .question = "When outline and texture disagree, which one does the network believe?",
      .cost = "time: n forward passes; memory: the n pictures",
-     .work = 2000,
+     .work = shape_bias_work,
      .options = options_of<ShapeBiasOptions>(
          {{"folder", &ShapeBiasOptions::folder,
            "stimuli named as cat7-dog3.png instead of the built-in shapes"},
@@ -56,7 +78,7 @@ const std::vector<Analysis> kDecisionsTable = {
      .title = "Robustness to corruptions",
      .question = "How does the network bear noise, blur, weather and compression?",
      .cost = "time: 95 n forward passes and corruptions; memory: one batch",
-     .work = 9600,
+     .work = robustness_work,
      .options = options_of<RobustnessOptions>(
          {{"extra", &RobustnessOptions::extra, "also the four extra corruptions"},
           {"files", &RobustnessOptions::files,

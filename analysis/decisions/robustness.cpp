@@ -1,8 +1,9 @@
 #include "analysis/decisions/robustness.h"
 
+#include "analysis/study/finite.h"
 #include "data/augment.h"
 #include "nn/context.h"
-#include "tensor/ops/reduce.h"
+#include "tensor/autograd/node.h"
 
 namespace passband {
 namespace {
@@ -76,10 +77,9 @@ template <class Images> std::vector<double> accuracies(const std::vector<Subject
     for (size_t s = 0; s < subjects.size(); ++s) {
       const Model& model = *subjects[s].model;
       ContextGuard mode({.training = false, .compute = model.options().dtype});
-      const std::vector<double> answers = argmax(model(batch), 1).values();
+      const std::vector<int64_t> answers = classes_of(finite_logits(model, batch));
       for (int64_t i = 0; i < n; ++i)
-        right[s] += static_cast<int32_t>(answers[static_cast<size_t>(i)]) ==
-                    source.label(chosen[static_cast<size_t>(i)]);
+        right[s] += answers[static_cast<size_t>(i)] == source.label(chosen[static_cast<size_t>(i)]);
     }
   }
   for (double& r : right) r /= static_cast<double>(source.count());

@@ -6,6 +6,9 @@
 #include <numeric>
 
 #include "analysis/decisions/robustness.h"
+#include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -84,12 +87,7 @@ plot::Figure gallery(const Dataset& data, int64_t side, int64_t index, uint64_t 
   plot::Figure figure{.name = "robustness-pictures",
                       .title = "One test picture under every corruption, severity 3."};
   figure.pictures.columns = 5;
-  const int64_t top = (data.height - side) / 2, left = (data.width - side) / 2;
-  std::vector<uint8_t> clean;
-  for (int64_t y = 0; y < side; ++y) {
-    const uint8_t* row = data.image(index) + ((top + y) * data.width + left) * 3;
-    clean.insert(clean.end(), row, row + side * 3);
-  }
+  const std::vector<uint8_t> clean = picture_of(data, index, side).rgb;
   const auto add = [&](std::vector<uint8_t> pixels, const std::string& caption) {
     figure.pictures.cells.push_back({.width = side,
                                      .height = side,
@@ -106,35 +104,48 @@ plot::Figure gallery(const Dataset& data, int64_t side, int64_t index, uint64_t 
   return figure;
 }
 
-std::string sentence(const Subject& subject, const CorruptionScores& scores) {
-  const std::vector<Corruption> kinds = measured(scores);
-  const auto mean = [&](Corruption kind) { return scores.mean(kind); };
-  const Corruption worst = *std::ranges::min_element(kinds, {}, mean),
-                   best = *std::ranges::max_element(kinds, {}, mean);
-  return fmt::format(
-      "{} is right in {:.1f} % of clean and, on average over the common corruptions, {:.1f} % of "
-      "corrupted pictures; "
-      "{} hurts most ({:.1f} %), {} least ({:.1f} %).",
-      subject.label, 100 * scores.clean, 100 * scores.mean_common(), words(worst),
-      100 * mean(worst), words(best), 100 * mean(best));
+// Which kinds hurt most and least. All show the same pictures: the intervals are those of so many.
+std::string ranking(const CorruptionScores& scores, double pictures) {
+  std::vector<Named> kinds;
+  std::vector<double> means;
+  for (const Corruption kind : measured(scores)) {
+    means.push_back(scores.mean(kind));
+    kinds.push_back({words(kind), share_of(means.back() * pictures, pictures)});
+  }
+  const Ends ends = ends_of(kinds);
+  if (!ends.differ)
+    return fmt::format("no difference between the corruptions within the counting error ({})",
+                       range_text(means, percent));
+  return fmt::format("{} hurts most ({}), {} least ({})", kinds[ends.least].name,
+                     percent(kinds[ends.least].estimate.value), kinds[ends.most].name,
+                     percent(kinds[ends.most].estimate.value));
+}
+
+std::string sentence(const Subject& subject, const CorruptionScores& scores, double pictures) {
+  const std::string common =
+      std::isfinite(scores.mean_common())
+          ? fmt::format(" and, on average over the common corruptions, {} of corrupted pictures",
+                        percent(scores.mean_common()))
+          : " pictures";
+  return fmt::format("{} is right in {} of clean{}; {}.", subject.label, percent(scores.clean),
+                     common, ranking(scores, pictures));
 }
 
 void add_results(const Subject& subject, const CorruptionScores& scores, size_t index,
                  Section& section) {
-  const std::string label = index == 0 ? std::string() : subject.label;
-  const auto percent = [](double share) { return fmt::format("{:.1f} %", 100 * share); };
-  section.values.push_back({.key = "mean_corruption_accuracy",
-                            .label = "Mean corruption accuracy",
-                            .value = scores.mean_common(),
-                            .text = percent(scores.mean_common()),
-                            .detail = "15 common corruptions, 5 severities",
-                            .headline = index == 0,
-                            .subject = label});
+  if (std::isfinite(scores.mean_common()))
+    section.values.push_back({.key = "mean_corruption_accuracy",
+                              .label = "Mean corruption accuracy",
+                              .value = scores.mean_common(),
+                              .text = percent(scores.mean_common()),
+                              .detail = "15 common corruptions, 5 severities",
+                              .headline = index == 0,
+                              .subject = subject.label});
   section.values.push_back({.key = "clean_accuracy",
                             .label = "Accuracy on the same pictures, clean",
                             .value = scores.clean,
                             .text = percent(scores.clean),
-                            .subject = label});
+                            .subject = subject.label});
   std::vector<double> table;
   for (const auto& severities : scores.accuracy)
     table.insert(table.end(), severities.begin(), severities.end());
@@ -161,7 +172,7 @@ Section robustness_section(const AnalysisInput& input, const RobustnessOptions& 
   section.figures = {kinds_figure(input.subjects, scores, pictures),
                      severity_figure(input.subjects, scores)};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
-    section.finding += (s > 0 ? " " : "") + sentence(input.subjects[s], scores[s]);
+    section.finding += (s > 0 ? " " : "") + sentence(input.subjects[s], scores[s], pictures);
     add_results(input.subjects[s], scores[s], s, section);
   }
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;

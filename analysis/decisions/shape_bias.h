@@ -1,4 +1,4 @@
-// Does a network go by shape or by texture? Decisions on pictures whose two cues name different
+// Shape bias: decisions for shape or texture on pictures whose two cues name different
 // categories (Geirhos et al., ICLR 2019), and how alike two networks decide (Geirhos, Meding and
 // Wichmann, NeurIPS 2020). Time: one forward pass a picture. Memory: the pictures, and a decision
 // for each.

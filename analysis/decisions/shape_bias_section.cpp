@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "analysis/study/compare.h"
+#include "analysis/study/picture_maps.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -106,8 +107,7 @@ plot::Figure example_figure(const ConflictPictures& conflicts, const Subject& su
   const Dataset& data = conflicts.pictures;
   for (const int64_t i : spread_indices(data.count, kExamples)) {
     const auto at = static_cast<size_t>(i);
-    plot::Picture picture{.width = data.width, .height = data.height};
-    picture.rgb.assign(data.image(i), data.image(i) + data.image_bytes());
+    plot::Picture picture = picture_of(data, i, subject.model->options().image_size);
     const int32_t decided = answers.decided[at], shape = data.shape_ids[at],
                   texture = data.texture_ids[at];
     picture.caption =
@@ -125,11 +125,40 @@ plot::Figure example_figure(const ConflictPictures& conflicts, const Subject& su
   return figure;
 }
 
+Estimate bias_of(const CueDecisions& counts) {
+  return share_of(static_cast<double>(counts.shape),
+                  static_cast<double>(counts.shape + counts.texture));
+}
+
 std::string sentence(const std::string& label, const CueDecisions& counts) {
+  const Verdict verdict = judge(bias_of(counts), 0.5);
   return fmt::format(
-      "{} decides for the shape in {} and for the texture in {} of {} pictures "
-      "whose cues disagree: shape bias {}",
-      label, counts.shape, counts.texture, counts.pictures, share_text(counts.bias()));
+      "{} decides for the shape in {} and for the texture in {} of {} {} "
+      "whose cues disagree: shape bias {}, {}.",
+      label, counts.shape, counts.texture, counts.pictures,
+      counts.pictures == 1 ? "picture" : "pictures", share_text(counts.bias()),
+      verdict == Verdict::above   ? "it goes by shape more often"
+      : verdict == Verdict::below ? "it goes by texture more often"
+                                  : "neither cue wins within the counting error");
+}
+
+// Cohen's kappa of every two networks, by name.
+void add_consistencies(const std::vector<Subject>& subjects, const std::vector<Answers>& answers,
+                       Section& section) {
+  std::string text;
+  for (size_t i = 0; i < subjects.size(); ++i)
+    for (size_t j = i + 1; j < subjects.size(); ++j) {
+      const double kappa = error_consistency(answers[i].by_shape, answers[j].by_shape);
+      if (!std::isfinite(kappa)) continue;
+      text += fmt::format("{}{} and {} agree with a kappa of {:.2f}.", text.empty() ? "" : " ",
+                          subjects[i].label, subjects[j].label, kappa);
+      section.values.push_back(
+          {.key = i + j == 1 ? "error_consistency"
+                             : fmt::format("error_consistency_{}_{}", i + 1, j + 1),
+           .label = "Error consistency of " + subjects[i].label + " and " + subjects[j].label,
+           .value = kappa});
+    }
+  section.figures.back().alt = text;
 }
 
 void add_values(Section& section, const Subject& subject, const CueDecisions& counts) {
@@ -157,30 +186,22 @@ Section shape_bias_section(const AnalysisInput& input, const ShapeBiasOptions& o
   Section section;
   const ConflictPictures conflicts = pictures_of(input, options);
   std::vector<Answers> answers;
-  std::vector<double> biases;
+  std::vector<Estimate> biases;
   const auto count = static_cast<int64_t>(input.subjects.size());
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     answers.push_back(answers_of(subject, conflicts, options.pool, input.part_of(s)));
-    biases.push_back(answers.back().counts.bias());
+    biases.push_back(bias_of(answers.back().counts));
+    section.finding += (s > 0 ? " " : "") + sentence(subject.label, answers.back().counts);
     add_values(section, subject, answers.back().counts);
   }
   section.figures.push_back(bias_figure(input, conflicts, answers));
-  section.finding = sentence(input.subjects[0].label, answers[0].counts) + ".";
   if (count > 1)
     section.finding += " Shape bias: " + side_by_side(input.subjects, biases, share_text) + ".";
   section.figures.back().alt = section.finding;
   if (count > 1) {
     section.figures.push_back(consistency_figure(input.subjects, answers));
-    const double kappa = error_consistency(answers[0].by_shape, answers[1].by_shape);
-    if (std::isfinite(kappa)) {
-      section.figures.back().alt =
-          fmt::format("{} and {} agree with a kappa of {:.2f}.", input.subjects[0].label,
-                      input.subjects[1].label, kappa);
-      section.values.push_back({.key = "error_consistency",
-                                .label = "Error consistency of the first two networks",
-                                .value = kappa});
-    }
+    add_consistencies(input.subjects, answers, section);
   }
   section.figures.push_back(example_figure(conflicts, input.subjects[0], answers[0]));
   section.reading =

@@ -2,23 +2,35 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "analysis/study/verdict.h"
 
 namespace passband {
 namespace {
 
-// Mean change of `values` across blocks of a kind (value after minus value before).
-double mean_change(const DepthAxis& axis, const std::vector<double>& values, plot::Kind kind,
-                   int64_t& count) {
-  double total = 0;
-  count = 0;
+// Changes of `values` across blocks of a kind (value after minus value before).
+std::vector<double> changes_of(const DepthAxis& axis, const std::vector<double>& values,
+                               plot::Kind kind) {
+  std::vector<double> changes;
   for (size_t i = 1; i < axis.size(); ++i) {
     if (figure_kind(axis[i]) != kind || axis[i].height != axis[i - 1].height) continue;
-    if (!std::isfinite(values[i] - values[i - 1])) continue;
-    total += values[i] - values[i - 1];
-    ++count;
+    if (std::isfinite(values[i] - values[i - 1])) changes.push_back(values[i] - values[i - 1]);
   }
-  return count > 0 ? total / static_cast<double>(count) : 0;
+  return changes;
+}
+
+// "lower it by 0.120 on average", "change it by -0.3 to +0.2"
+std::string change_text(const std::vector<double>& changes) {
+  const auto lowers = std::ranges::count_if(changes, [](double change) { return change < 0; });
+  if (lowers != 0 && lowers != std::ssize(changes))
+    return "change it by " +
+           together(changes, [](double change) { return fmt::format("{:+.3f}", change); });
+  std::vector<double> sizes;
+  for (const double change : changes) sizes.push_back(std::abs(change));
+  return (lowers > 0 ? "lower it by " : "raise it by ") +
+         together(sizes, [](double size) { return fmt::format("{:.3f}", size); });
 }
 
 }  // namespace
@@ -31,12 +43,10 @@ std::string changes_by_kind(const DepthAxis& axis, const std::vector<double>& va
       {plot::Kind::lambda, "lambda blocks"}};
   std::string text;
   for (const auto& [kind, name] : kinds) {
-    int64_t count = 0;
-    const double change = mean_change(axis, values, kind, count);
-    if (count == 0) continue;
-    text +=
-        fmt::format("{}{} {} it by {:.3f} on average ({} within a stage)", text.empty() ? "" : ", ",
-                    name, change < 0 ? "lower" : "raise", std::abs(change), count);
+    const std::vector<double> changes = changes_of(axis, values, kind);
+    if (changes.empty()) continue;
+    text += fmt::format("{}{} {} ({} within a stage)", text.empty() ? "" : ", ", name,
+                        change_text(changes), changes.size());
   }
   return text.empty() ? "no two layers share a resolution" : text;
 }

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "analysis/frequency/feature_maps.h"
 #include "analysis/frequency/spectrum.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -74,6 +77,23 @@ std::vector<double> high_frequency(const PerLayer<LogAmplitude>& layers, bool ra
   return result;
 }
 
+// The first and the last layer that have such a frequency.
+void add_ends(const std::vector<double>& diagonal, const std::string& subject,
+              std::vector<ReportValue>& values) {
+  std::vector<double> known;
+  std::ranges::copy_if(diagonal, std::back_inserter(known),
+                       [](double value) { return std::isfinite(value); });
+  if (known.empty()) return;
+  values.push_back({.key = "first_layer_high_frequency",
+                    .label = "First layer",
+                    .value = known.front(),
+                    .subject = subject});
+  values.push_back({.key = "last_layer_high_frequency",
+                    .label = "Last layer",
+                    .value = known.back(),
+                    .subject = subject});
+}
+
 }  // namespace
 
 Section fourier_section(const AnalysisInput& input, const FourierOptions& options) {
@@ -101,11 +121,9 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
                     .y = high_frequency(layers, true, subtract)}};
     panel.references = {white_noise_line(subtract)};
     depth.panels.push_back(std::move(panel));
-    if (s > 0) continue;
-    section.finding = "At the highest frequency, " + changes_by_kind(layers.axis, diagonal) + ".";
-    section.values = {
-        {.key = "first_layer_high_frequency", .label = "First layer", .value = diagonal.front()},
-        {.key = "last_layer_high_frequency", .label = "Last layer", .value = diagonal.back()}};
+    section.finding += fmt::format("{}At the highest frequency of {}, {}.", s > 0 ? " " : "",
+                                   subject.label, changes_by_kind(layers.axis, diagonal));
+    add_ends(diagonal, subject.label, section.values);
   }
   curves.alt = depth.alt = section.finding;
   section.figures = {std::move(curves), std::move(depth)};
@@ -114,12 +132,12 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
       "lower means that the map is smoother. A curve that lies below the one before it belongs to "
       "a low-pass block. Levels of different resolutions are not "
       "comparable; steps within a stage are.";
-  section.caveats = {fmt::format("{} test pictures; mean over pictures and channels of the "
+  section.caveats = {fmt::format("{}; mean over pictures and channels of the "
                                  "logarithm, along the diagonal from the centre "
                                  "to the corner of the spectrum (Park and Kim, 2022). For maps of "
                                  "even side the last point lies just "
                                  "below the Nyquist frequency.",
-                                 images),
+                                 counted(images, "test picture")),
                      subtract ? "What white noise reads (+0.35 at generic frequencies, 0 at the "
                                 "Nyquist bins) is subtracted."
                               : "The mean of a logarithm is biased: white noise reads +0.35 at "

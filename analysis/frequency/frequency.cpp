@@ -8,6 +8,24 @@
 namespace passband {
 namespace {
 
+double fourier_work(const AnalysisInput& input) {
+  return 3 * static_cast<double>(input.pictures(512));
+}
+
+double noise_work(const AnalysisInput& input, const NoiseOptions& options) {
+  return static_cast<double>(input.pictures(1000)) *
+         static_cast<double>(1 + 2 * options.centres.size());
+}
+
+double heatmap_work(const AnalysisInput& input, const HeatmapOptions& options) {
+  const double waves = heatmap_waves(options, input.subjects.front().model->options().image_size);
+  return static_cast<double>(input.pictures(options.images)) * (1 + waves);
+}
+
+double variance_work(const AnalysisInput& input) {
+  return static_cast<double>(input.pictures(1000));
+}
+
 const std::vector<Analysis> kFrequencyTable = {
     {.name = "fourier",
      .title = "Frequencies in feature maps",
@@ -15,7 +33,7 @@ const std::vector<Analysis> kFrequencyTable = {
          "Does a block pass or stop high frequencies: is it a high-pass or a low-pass filter?",
      .cost = "time: n forward passes and an FFT per channel of each of L layers; memory: H W "
              "doubles per layer",
-     .work = 1500,
+     .work = fourier_work,
      .options = options_of<FourierOptions>(
          {{"bias",
            &FourierOptions::bias,
@@ -31,7 +49,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .question = "Does noise of low or of high frequency hurt the network more?",
      .cost = "time: 2 n forward passes per band and n more, 19 n for 9 bands, whatever the depth; "
              "memory: one batch",
-     .work = 19000,
+     .work = noise_work,
      .options = options_of<NoiseOptions>(
          {{"frequencies", &NoiseOptions::centres, "centres of the bands, in units of pi"},
           {"epsilon", &NoiseOptions::epsilon,
@@ -47,7 +65,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .question = "Which single wave, laid over a picture, does the network not see through?",
      .cost = "time: n forward passes per frequency, (side / step)^2 / 2 of them; memory: one batch",
      .quick = false,
-     .work = 14500,
+     .work = heatmap_work,
      .options = options_of<HeatmapOptions>(
          {{"images", &HeatmapOptions::images, "pictures for each frequency"},
           {"step", &HeatmapOptions::step, "between measured frequencies; 1 is all of them"},
@@ -60,7 +78,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .title = "Variance of feature maps",
      .question = "Where does the network spread its feature maps, and where does it smooth them?",
      .cost = "time: n forward passes; memory: a number for each of L layers",
-     .work = 1000,
+     .work = variance_work,
      .run = variance_section},
 };
 

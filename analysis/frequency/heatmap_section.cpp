@@ -7,6 +7,9 @@
 
 #include "analysis/frequency/frequency_noise.h"
 #include "analysis/study/picture_batch.h"
+#include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
@@ -127,9 +130,10 @@ double mean_error(const HeatmapResult& result, int64_t side, double low, double 
       count += 1;
     }
   }
-  return count > 0 ? total / count : 0;
+  return count > 0 ? total / count : std::nan("");
 }
 
+// NaN where the measured waves have none of a third.
 struct Thirds {
   double low, middle, high;
 };
@@ -139,17 +143,40 @@ Thirds thirds(const HeatmapResult& result, int64_t side) {
           mean_error(result, side, 2 / 3.0, 1.01)};
 }
 
-std::string finding(const std::string& label, const Thirds& t, double clean) {
-  const double worst = std::max({t.low, t.middle, t.high});
-  const char* where = worst == t.low ? "low" : worst == t.middle ? "middle" : "high";
-  return fmt::format(
-      "{} errs on {:.0f} % under low, {:.0f} % under middle and {:.0f} % under high frequencies "
-      "(clean: {:.0f} %): "
-      "{} frequencies hurt it most.",
-      label, t.low, t.middle, t.high, clean, where);
+// All waves are laid over the same pictures: the intervals are those of so many.
+std::string finding(const std::string& label, const Thirds& t, double clean, int64_t pictures) {
+  std::vector<Named> thirds;
+  std::string errors;
+  const auto n = static_cast<double>(pictures);
+  for (const auto& [name, value] :
+       {std::pair{"low", t.low}, std::pair{"middle", t.middle}, std::pair{"high", t.high}}) {
+    if (!std::isfinite(value)) continue;
+    thirds.push_back({name, share_of(value / 100 * n, n)});
+    errors += fmt::format("{}{:.0f} % under {}", errors.empty() ? "" : ", ", value, name);
+  }
+  const Ends ends = ends_of(thirds);
+  return fmt::format("{} errs on {} frequencies (clean: {:.0f} %): {}.", label, errors, clean,
+                     ends.differ ? fmt::format("{} frequencies hurt it more than {} ones",
+                                               thirds[ends.most].name, thirds[ends.least].name)
+                                 : "no difference within the counting error");
+}
+
+void add_values(const Thirds& t, const std::string& subject, std::vector<ReportValue>& values) {
+  const auto add = [&](const char* key, const char* label, double value) {
+    if (std::isfinite(value))
+      values.push_back({.key = key, .label = label, .value = value, .subject = subject});
+  };
+  add("low_frequency_error", "Error, low third", t.low);
+  add("middle_frequency_error", "Error, middle third", t.middle);
+  add("high_frequency_error", "Error, high third", t.high);
 }
 
 }  // namespace
+
+double heatmap_waves(const HeatmapOptions& options, int64_t image_side) {
+  const auto side = static_cast<double>(grid_for(options, image_side).side());
+  return (side * side + 1) / 2;
+}
 
 Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& options) {
   const int64_t images = std::min(input.images_or(options.images), input.data->count);
@@ -169,15 +196,11 @@ Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& option
                         grid_for(options, side), norm, part);
     figure.panels.push_back(heatmap_panel(subject.label, result));
     const Thirds t = thirds(result, side);
-    section.finding += (s > 0 ? " " : "") + finding(subject.label, t, result.clean);
-    if (s > 0) continue;
-    section.values = {
-        {.key = "low_frequency_error", .label = "Error, low third", .value = t.low},
-        {.key = "middle_frequency_error", .label = "Error, middle third", .value = t.middle},
-        {.key = "high_frequency_error", .label = "Error, high third", .value = t.high}};
-    section.arrays = {{.name = "heatmap",
-                       .shape = {result.grid.side(), result.grid.side()},
-                       .values = result.error}};
+    section.finding += (s > 0 ? " " : "") + finding(subject.label, t, result.clean, images);
+    add_values(t, subject.label, section.values);
+    section.arrays.push_back({.name = figure_name("heatmap", s),
+                              .shape = {result.grid.side(), result.grid.side()},
+                              .values = result.error});
   }
   if (figure.panels.size() == 1) figure.columns = 1;
   figure.alt = section.finding;
@@ -189,10 +212,10 @@ Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& option
       "are dark at the centre and "
       "bright around it; noise-trained ones the other way round.";
   section.caveats = {fmt::format(
-      "{} test pictures for each wave. A wave has L2 norm {:.1f} per channel in units of the pixel "
+      "{} for each wave. A wave has L2 norm {:.1f} per channel in units of the pixel "
       "range, a random sign per picture and channel, and the sum is clipped to valid pixels. "
       "Measured in steps of {} frequencies; (u, v) and (-u, -v) are the same wave.",
-      images, norm, options.step)};
+      counted(images, "test picture"), norm, options.step)};
   return section;
 }
 

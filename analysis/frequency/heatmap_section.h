@@ -14,6 +14,8 @@ struct HeatmapOptions {
   double norm = 0;    // 0: the published one for the size
 };
 
+// Waves that are laid over each picture of this side.
+double heatmap_waves(const HeatmapOptions& options, int64_t image_side);
 Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& options);
 
 }  // namespace passband

@@ -6,6 +6,8 @@
 #include <numbers>
 
 #include "analysis/study/picture_batch.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 #include "tensor/ops/pointwise.h"
 
 namespace passband {
@@ -93,30 +95,63 @@ plot::Panel noise_panel(const std::string& title, const NoiseOptions& options,
   return panel;
 }
 
-// Mean change over the bands below and above half of the Nyquist frequency, at equal energy.
-std::pair<double, double> low_high(const NoiseOptions& options, const NoiseCounts& counts) {
-  double low = 0, high = 0, lows = 0, highs = 0;
-  for (size_t b = 0; b < options.centres.size(); ++b) {
-    const bool is_low = options.centres[b] < 0.5;
-    if (options.centres[b] == 0.5) continue;
-    (is_low ? low : high) += points(counts.equal[b], counts);
-    (is_low ? lows : highs) += 1;
+// Mean change over the bands below and above half of the Nyquist frequency, at equal energy, in
+// points; unknown where there are none. All bands show the same pictures: the intervals are those
+// of so many.
+struct Change {
+  Estimate low, high;
+};
+
+Change low_high(const NoiseOptions& options, const NoiseCounts& counts) {
+  const auto n = static_cast<double>(counts.count);
+  const Estimate clean = share_of(static_cast<double>(counts.clean), n);
+  const auto change = [&](bool low) {
+    double right = 0, bands = 0;
+    for (size_t b = 0; b < options.centres.size(); ++b)
+      if (low ? options.centres[b] < 0.5 : options.centres[b] > 0.5)
+        right += static_cast<double>(counts.equal[b]), bands += 1;
+    return bands > 0 ? scaled(difference(share_of(right / bands, n), clean), 100) : Estimate{};
+  };
+  return {change(true), change(false)};
+}
+
+// "costs it 3.2 points"
+std::string effect(const Estimate& change) {
+  switch (judge(change)) {
+    case Verdict::below: return fmt::format("costs it {:.1f} points", -change.value);
+    case Verdict::above: return fmt::format("helps it by {:.1f} points", change.value);
+    case Verdict::alike:
+      return fmt::format("makes no difference within the counting error ({:+.1f} points)",
+                         change.value);
+    case Verdict::unknown: break;
   }
-  return {lows > 0 ? low / lows : 0, highs > 0 ? high / highs : 0};
+  return "was not measured";
 }
 
 std::string finding(const std::string& label, const NoiseOptions& options,
                     const NoiseCounts& counts) {
   const auto [low, high] = low_high(options, counts);
-  const double noise = 2 * 100 * std::sqrt(0.25 / static_cast<double>(counts.count));
-  const char* verdict = std::abs(low - high) < noise ? "no clear preference"
-                        : low < high                 ? "the weak side is low frequencies"
-                                                     : "the weak side is high frequencies";
+  const Verdict verdict = judge(difference(low, high));
   return fmt::format(
-      "At equal energy {} loses {:.1f} points to noise below π/2 and {:.1f} to noise above: {} "
-      "(clean: {:.1f} %).",
-      label, -low, -high, verdict,
+      "{}: at equal energy noise below π/2 {}, noise above {}: {} (clean: {:.1f} %).", label,
+      effect(low), effect(high),
+      verdict == Verdict::below   ? "the weak side is low frequencies"
+      : verdict == Verdict::above ? "the weak side is high frequencies"
+                                  : "no clear preference",
       100 * static_cast<double>(counts.clean) / static_cast<double>(counts.count));
+}
+
+void add_values(const Change& change, const std::string& subject, Section& section) {
+  const auto add = [&](const char* key, const char* label, const Estimate& e) {
+    if (std::isfinite(e.value))
+      section.values.push_back({.key = key,
+                                .label = label,
+                                .value = e.value,
+                                .text = fmt::format("{:+.1f} points", e.value),
+                                .subject = subject});
+  };
+  add("low_frequency_change", "Noise below π/2", change.low);
+  add("high_frequency_change", "Noise above π/2", change.high);
 }
 
 }  // namespace
@@ -133,16 +168,7 @@ Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
     const NoiseCounts counts = measure_noise(*subject.model, input, options, images, part);
     figure.panels.push_back(noise_panel(subject.label, options, counts));
     section.finding += (s > 0 ? " " : "") + finding(subject.label, options, counts);
-    if (s > 0) continue;
-    const auto [low, high] = low_high(options, counts);
-    section.values = {{.key = "low_frequency_change",
-                       .label = "Noise below π/2",
-                       .value = low,
-                       .text = fmt::format("{:+.1f} points", low)},
-                      {.key = "high_frequency_change",
-                       .label = "Noise above π/2",
-                       .value = high,
-                       .text = fmt::format("{:+.1f} points", high)}};
+    add_values(low_high(options, counts), subject.label, section);
   }
   if (figure.panels.size() == 1) figure.columns = 1;
   figure.alt = section.finding;
@@ -156,9 +182,9 @@ Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
       "transformers suffer from "
       "low, convolutional networks from high frequencies.";
   section.caveats = {fmt::format(
-      "{} test pictures, bands of 95 % (Wilson). ε = {} of random sign, before the ring is cut "
+      "{}, bands of 95 % (Wilson). ε = {} of random sign, before the ring is cut "
       "out, in the units of the normalised input; rings ±{} rad wide, {}.",
-      images, options.epsilon, options.half_width,
+      counted(images, "test picture"), options.epsilon, options.half_width,
       options.shape == RingShape::park_kim ? "as in the published script" : "symmetric")};
   return section;
 }

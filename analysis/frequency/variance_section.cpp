@@ -6,6 +6,7 @@
 
 #include "analysis/frequency/feature_maps.h"
 #include "analysis/frequency/spectrum.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 
@@ -22,15 +23,16 @@ Section variance_section(const AnalysisInput& input) {
     panel.y.from_zero = true;
     panel.lines = {{.name = "variance", .x = layers.axis.positions(), .y = values}};
     figure.panels.push_back(std::move(panel));
-    if (s > 0) continue;
+    if (values.empty()) continue;
     const auto peak = static_cast<size_t>(std::ranges::max_element(values) - values.begin());
-    section.finding =
-        fmt::format("The variance peaks at {} ({:.3g}); {}.", layers.axis.labels()[peak],
-                    values[peak], changes_by_kind(layers.axis, values));
-    section.values = {{.key = "peak_variance",
-                       .label = "Peak variance",
-                       .value = values[peak],
-                       .detail = layers.axis.labels()[peak]}};
+    section.finding += fmt::format(
+        "{}The variance of {} peaks at {} ({:.3g}); {}.", s > 0 ? " " : "", input.subjects[s].label,
+        layers.axis.labels()[peak], values[peak], changes_by_kind(layers.axis, values));
+    section.values.push_back({.key = "peak_variance",
+                              .label = "Peak variance",
+                              .value = values[peak],
+                              .detail = layers.axis.labels()[peak],
+                              .subject = input.subjects[s].label});
   }
   figure.alt = section.finding;
   section.figures = {std::move(figure)};
@@ -38,9 +40,9 @@ Section variance_section(const AnalysisInput& input) {
       "Attention averages over positions and so lowers the variance of its map; convolutions raise "
       "it. In networks of "
       "stages the variance grows within a stage and falls where the resolution is reduced.";
-  section.caveats = {fmt::format(
-      "{} test pictures; unbiased variance over positions, mean over pictures and channels.",
-      images)};
+  section.caveats = {
+      fmt::format("{}; unbiased variance over positions, mean over pictures and channels.",
+                  counted(images, "test picture"))};
   return section;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <numbers>
 
+#include "analysis/study/finite.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
@@ -110,6 +111,7 @@ BatchHessian::BatchHessian(const Model& model, const LossBatch& batch, const Los
   ContextGuard mode({.training = false, .compute = model.options().dtype});
   const Tensor loss = cross_entropy(model(batch.images), batch.labels, terms.smoothing);
   loss_ = loss.item() + decay_loss(model.store(), terms);
+  check_finite(model, std::span(&loss_, 1), "values of its loss");
   gradients_ = grad(loss, leaves(model), {.create_graph = true, .allow_unused = true});
 }
 
@@ -137,6 +139,7 @@ Tensor BatchHessian::times(const Tensor& v) const {
   const std::vector<Tensor> products =
       grad(inner, leaves(*model_), {.retain_graph = true, .allow_unused = true});
   add_(result, flattened(store, products));
+  if (!all_finite(result)) throw NotFinite(*model_, "products with its Hessian are not finite");
   return result;
 }
 

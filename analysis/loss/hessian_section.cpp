@@ -133,11 +133,14 @@ plot::Figure density_figure(const std::vector<Curvature>& all, DensityWidth kern
 
 std::string sentence(const Curvature& c) {
   const SpectrumSummary summary = summary_of(c.top);
+  const std::string positive =
+      summary.positive_mean > 0
+          ? fmt::format("the positive ones average {:.3g}", summary.positive_mean)
+          : "none is positive";
   return fmt::format(
-      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and the positive ones "
-      "average {:.3g}; over "
-      "all pictures the eigenvalues reach from {:.3g} to {:.3g}.",
-      c.label, 100 * summary.negative_share, summary.positive_mean, c.extreme(false).first,
+      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and {}; over all "
+      "pictures the eigenvalues reach from {:.3g} to {:.3g}.",
+      c.label, 100 * summary.negative_share, positive, c.extreme(false).first,
       c.extreme(true).first);
 }
 
@@ -186,7 +189,7 @@ Section hessian_section(const AnalysisInput& input, const HessianOptions& option
         Curvature{.label = subject.label, .parameters = subject.model->store().parameter_count()});
     measure_minibatches(input, options, subject, progress.part(0, 2), c);
     measure_full_batch(input, options, subject, progress.part(1, 2), c);
-    add_values(c, s == 0 ? std::string() : subject.label, section.values);
+    add_values(c, subject.label, section.values);
     section.arrays.push_back({fmt::format("hessian-minibatches-{}", s + 1),
                               {static_cast<int64_t>(c.top.size())},
                               c.top});

@@ -8,11 +8,12 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "analysis/study/finite.h"
+#include "analysis/study/subject.h"
 #include "nn/context.h"
 #include "tensor/core/file.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
-#include "tensor/ops/reduce.h"
 
 namespace passband {
 namespace {
@@ -88,8 +89,10 @@ void measure(const Model& model, const LossBatches& batches, std::vector<LossBat
     const Tensor logits = model(batch.images);
     nll += cross_entropy(logits, batch.labels, terms.smoothing).item() *
            static_cast<double>(batch.labels.numel());
-    const std::vector<double> answers = argmax(logits, 1).values(), labels = batch.labels.values();
-    for (size_t k = 0; k < labels.size(); ++k) right += answers[k] == labels[k];
+    const std::vector<int64_t> answers = classes_of(logits);
+    const std::vector<double> labels = batch.labels.values();
+    for (size_t k = 0; k < labels.size(); ++k)
+      right += answers[k] == static_cast<int64_t>(labels[k]);
   }
   point.nll = nll / n;
   point.accuracy = right / n;

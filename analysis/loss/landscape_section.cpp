@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/report/contour.h"
+#include "analysis/study/finite.h"
 
 namespace passband {
 namespace {
@@ -59,6 +60,8 @@ Surfaces measure(const AnalysisInput& input, const LandscapeOptions& options,
                      .progress = progress},
                     points);
   const auto n = std::ssize(result.line);
+  const double at_rest = points[static_cast<size_t>(n / 2)].loss();
+  check_finite(*subject.model, std::span(&at_rest, 1), "values of its loss");
   result.first.assign(points.begin(), points.begin() + n);
   result.second.assign(points.begin() + n, points.begin() + 2 * n);
   result.plane.assign(points.begin() + 2 * n, points.end());
@@ -128,17 +131,18 @@ std::string sentence(const Surfaces& s, double reach) {
                      s.label, centre.loss(), 100 * centre.accuracy, rise);
 }
 
-void add_results(const Surfaces& s, size_t index, Section& section) {
-  const std::string subject = index == 0 ? std::string() : s.label;
-  section.values.push_back({.key = "rise_distance",
-                            .label = "Distance at which the loss is one nat higher",
-                            .value = s.rise_at,
-                            .detail = "in units of the filters' lengths, mean of two directions",
-                            .subject = subject});
+void add_results(const Surfaces& s, size_t index, double reach, Section& section) {
+  section.values.push_back(
+      {.key = "rise_distance",
+       .label = "Distance at which the loss is one nat higher",
+       .value = s.rise_at,
+       .text = std::isfinite(s.rise_at) ? "" : fmt::format("beyond {:g}", reach),
+       .detail = "in units of the filters' lengths, mean of two directions",
+       .subject = s.label});
   section.values.push_back({.key = "centre_loss",
                             .label = "Loss at the trained weights",
                             .value = s.centre().loss(),
-                            .subject = subject});
+                            .subject = s.label});
   std::vector<double> nll, accuracy;
   for (const LandscapePoint& p : s.plane) nll.push_back(p.nll), accuracy.push_back(p.accuracy);
   const auto side = std::ssize(s.side);
@@ -155,7 +159,7 @@ Section landscape_section(const AnalysisInput& input, const LandscapeOptions& op
   std::vector<Surfaces> all;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     all.push_back(measure(input, options, input.subjects[s], s, input.part_of(s)));
-    add_results(all.back(), s, section);
+    add_results(all.back(), s, options.reach, section);
     section.finding += (s > 0 ? " " : "") + sentence(all.back(), options.reach);
   }
   plot::Figure planes{.name = "landscape",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/finite.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 
@@ -17,12 +18,10 @@ Tensor replacement(const Tensor& branch, Removal removal) {
   return expand(mean(branch, {0}, true), branch.shape());
 }
 
-std::vector<bool> right_answers(const Model& model, const Tensor& images,
-                                const std::vector<int32_t>& labels) {
-  const std::vector<double> answers = argmax(model(images), 1).values();
+std::vector<bool> right_answers(const Tensor& logits, const std::vector<int32_t>& labels) {
+  const std::vector<int64_t> answers = classes_of(logits);
   std::vector<bool> right;
-  for (size_t i = 0; i < labels.size(); ++i)
-    right.push_back(static_cast<int32_t>(answers[i]) == labels[i]);
+  for (size_t i = 0; i < labels.size(); ++i) right.push_back(answers[i] == labels[i]);
   return right;
 }
 
@@ -141,10 +140,10 @@ std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
     const Tensor images = network_images(model, data, chosen);
     std::vector<int32_t> labels;
     for (const int64_t index : chosen) labels.push_back(data.labels[static_cast<size_t>(index)]);
-    const std::vector<bool> intact = right_answers(model, images, labels);
+    const std::vector<bool> intact = right_answers(finite_logits(model, images), labels);
     for (size_t i = 0; i < lesions.size(); ++i) {
       const LesionGuard guard(model, lesions[i], removal);
-      count(intact, right_answers(model, images, labels), results[i]);
+      count(intact, right_answers(model(images), labels), results[i]);
       const auto parts = static_cast<int64_t>(lesions.size());
       options.progress(first * parts + n * static_cast<int64_t>(i + 1), total * parts, "pictures");
     }

@@ -65,9 +65,10 @@ struct LesionResult {
   double interval() const;
 };
 
-// Runs pictures through the intact network and through every lesion. Time: lesions + 1 forward
-// passes a picture; memory does not grow with the pictures. Weights are restored also when it
-// throws.
+// Runs pictures through the intact network and through every lesion. Answers of a lesioned network
+// that are not finite are wrong; throws NotFinite for those of the intact one. Time: lesions + 1
+// forward passes a picture; memory does not grow with the pictures. Weights are restored also when
+// it throws.
 std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
                                       const std::vector<Lesion>& lesions, Removal removal,
                                       const PassOptions& options);

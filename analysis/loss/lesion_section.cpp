@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -88,52 +90,81 @@ plot::Panel panel_of(const LesionStudy& study, const std::string& title) {
   return panel;
 }
 
-// Mean change over the parts for which `wanted` holds; NaN without any.
-template <class Wanted> double mean_change(const Group& group, Wanted&& wanted) {
-  double total = 0, count = 0;
+std::string points_text(double change) { return fmt::format("{:+.1f}", change); }
+
+// Changes of the parts for which `wanted` holds.
+template <class Wanted> std::vector<double> changes(const Group& group, Wanted&& wanted) {
+  std::vector<double> result;
   for (size_t i = 0; i < group.lesions.size(); ++i)
-    if (wanted(group.lesions[i])) total += group.change(i), count += 1;
-  return count > 0 ? total / count : NAN;
+    if (wanted(group.lesions[i])) result.push_back(group.change(i));
+  return result;
 }
 
-std::string sentence(const LesionStudy& study, const Subject& subject) {
-  const Group& first = study.groups.front();
-  std::vector<size_t> order(first.lesions.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const size_t worst =
-      *std::ranges::min_element(order, {}, [&](size_t i) { return first.change(i); });
-  const size_t least =
-      *std::ranges::max_element(order, {}, [&](size_t i) { return first.change(i); });
-  std::string text = fmt::format(
-      "{} ({:.1f} % right on these pictures) loses most without {} ({:+.1f} points) and "
-      "least without {} ({:+.1f})",
-      subject.label,
-      100 * static_cast<double>(first.results[0].intact) /
-          static_cast<double>(first.results[0].pictures),
-      first.lesions[worst].label, first.change(worst), first.lesions[least].label,
-      first.change(least));
-  const auto ends = [&](const Lesion& l) { return ends_stage(study.branches, l.depth); };
-  const double at_end = mean_change(first, ends),
-               inside = mean_change(first, [&](const Lesion&l) { return !ends(l); });
-  const bool stages = study.branches[0].height != study.branches[study.branches.size() - 1].height;
-  if (stages && std::isfinite(inside))
-    text += fmt::format(
-        "; a part at the end of a stage costs {:+.1f} points on average, others {:+.1f}", at_end,
-        inside);
+// "without layer1.0 (-12.0 points)", as a loss, a gain or neither.
+std::string effect(const Named& part) {
+  const std::string where =
+      fmt::format("without {} ({} points)", part.name, points_text(part.estimate.value));
+  switch (judge(part.estimate)) {
+    case Verdict::below: return "loses " + where;
+    case Verdict::above: return "gains " + where;
+    default: return "is no worse " + where;
+  }
+}
+
+std::string ranking(const Group& group) {
+  std::vector<Named> parts;
+  for (size_t i = 0; i < group.lesions.size(); ++i)
+    parts.push_back({group.lesions[i].label,
+                     Estimate::within(group.change(i), 100 * group.results[i].interval())});
+  const Ends ends = ends_of(parts);
+  if (!ends.differ)
+    return fmt::format(
+        "does not need one part more than another within the counting error ({} points)",
+        range_text(changes(group, [](const Lesion&) { return true; }), points_text));
+  return fmt::format("needs {} most: it {}; it needs {} least: it {}", parts[ends.least].name,
+                     effect(parts[ends.least]), parts[ends.most].name, effect(parts[ends.most]));
+}
+
+// What the parts of each kind change.
+std::string by_kind(const Group& group) {
   const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"},
                                                      {BlockKind::conv, "convolution"},
                                                      {BlockKind::lambda, "lambda"},
                                                      {BlockKind::mlp, "MLP"}};
-  std::string means;
+  std::string text;
   int present = 0;
   for (const auto& [kind, name] : kinds) {
-    const double mean =
-        mean_change(first, [kind = kind](const Lesion& l) { return l.kind == kind; });
-    if (!std::isfinite(mean)) continue;
-    means += fmt::format("{}{} parts {:+.1f}", present++ ? ", " : "", name, mean);
+    const std::vector<double> of_kind =
+        changes(group, [kind = kind](const Lesion& l) { return l.kind == kind; });
+    if (!of_kind.empty())
+      text +=
+          fmt::format("{}{} parts {}", present++ ? ", " : "", name, together(of_kind, points_text));
   }
-  if (present > 1) text += "; by kind: " + means;
-  return text + ".";
+  return present > 1 ? "; by kind, in points: " + text : std::string();
+}
+
+std::string sentence(const LesionStudy& study, const Subject& subject) {
+  const Group& first = study.groups.front();
+  std::string text = fmt::format("{} ({:.1f} % right on these pictures) {}", subject.label,
+                                 100 * static_cast<double>(first.results[0].intact) /
+                                     static_cast<double>(first.results[0].pictures),
+                                 ranking(first));
+  const auto ends = [&](const Lesion& l) { return ends_stage(study.branches, l.depth); };
+  const std::vector<double> at_end = changes(first, ends),
+                            inside = changes(first, [&](const Lesion&l) { return !ends(l); });
+  const bool stages = study.branches[0].height != study.branches[study.branches.size() - 1].height;
+  if (stages && !inside.empty())
+    text += fmt::format(
+        "; a part at the end of a stage changes the accuracy by {} points, another by {}",
+        together(at_end, points_text), together(inside, points_text));
+  return text + by_kind(first) + ".";
+}
+
+// Mean change over all parts, in [-1, 1].
+double mean_change(const Group& group) {
+  double total = 0;
+  for (const LesionResult& result : group.results) total += result.change();
+  return total / static_cast<double>(group.results.size());
 }
 
 }  // namespace
@@ -150,16 +181,15 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
     const Group& first = study.groups.front();
     const auto worst =
         std::ranges::min_element(first.results, {}, &LesionResult::change) - first.results.begin();
-    const std::string label = s == 0 ? std::string() : subject.label;
     section.values.push_back({.key = "worst_change",
                               .label = "Largest loss of accuracy",
                               .value = first.results[static_cast<size_t>(worst)].change(),
                               .detail = first.lesions[static_cast<size_t>(worst)].label,
-                              .subject = label});
+                              .subject = subject.label});
     section.values.push_back({.key = "mean_change",
                               .label = "Mean change of accuracy",
-                              .value = mean_change(first, [](const Lesion&) { return true; }) / 100,
-                              .subject = label});
+                              .value = mean_change(first),
+                              .subject = subject.label});
   }
   figure.alt = section.finding;
   section.figures = {std::move(figure)};
@@ -169,11 +199,11 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
       "near zero are parts the network can do without; intervals cover 95 % and are computed from "
       "the same pictures with and without the part.";
   section.caveats = {fmt::format(
-      "{} test pictures. A part that is missed may be missed for its scale rather than for what it "
+      "{}. A part that is missed may be missed for its scale rather than for what it "
       "computes: norms behind it keep the statistics of the whole network; lesion.removal=mean "
       "keeps the mean of the branch. One convolution is removed by setting its weights to zero, "
       "the norms around it stay.",
-      std::min(input.images_or(500), input.data->count))};
+      counted(input.pictures(500), "test picture"))};
   return section;
 }
 

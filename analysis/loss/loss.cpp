@@ -19,6 +19,27 @@ std::string without_branches(const Subject& subject) {
   return subject.model->branches().empty() ? "it has no residual branches." : "";
 }
 
+// A Hessian product counts 6 forward passes of its pictures.
+double hessian_work(const AnalysisInput& input, const HessianOptions& o) {
+  const int64_t products = o.method == EigenvalueMethod::power ? 30 * o.top : o.top_steps,
+                minibatches = o.minibatches * o.batch * products,
+                full = input.images_or(256) * (o.probes * o.steps + o.trace_probes);
+  return 6 * static_cast<double>(minibatches + full);
+}
+
+double landscape_work(const AnalysisInput& input, const LandscapeOptions& o) {
+  return static_cast<double>(input.images_or(128) *
+                             (2 * o.line_points + o.side_points * o.side_points));
+}
+
+// Every branch, whole transformer blocks, and the convolutions inside convolution blocks.
+double lesion_work(const AnalysisInput& input) {
+  const Model& model = *input.subjects.front().model;
+  const int64_t parts =
+      std::ssize(model.branches()) + model.count(BlockKind::mlp) + 2 * model.count(BlockKind::conv);
+  return static_cast<double>(input.pictures(500) * (1 + parts));
+}
+
 const std::vector<Analysis> kLossTable = {
     {.name = "hessian",
      .title = "Curvature of the loss",
@@ -26,7 +47,7 @@ const std::vector<Analysis> kLossTable = {
      .cost = "time: 24 Hessian products for each of 8 minibatches of 16, and 18 over n pictures, a "
              "product about 6 forward passes; memory: 24 parameter vectors and the graph of 64 "
              "pictures",
-     .work = 50000,
+     .work = hessian_work,
      .uses_train = true,
      .options = options_of<HessianOptions>(
          {{"minibatches", &HessianOptions::minibatches,
@@ -57,7 +78,7 @@ const std::vector<Analysis> kLossTable = {
      .question = "How wide and how smooth is the valley that training found?",
      .cost = "time: n forward passes for each of 163 points, goes on where it was interrupted; "
              "memory: two directions, a copy of the parameters, and n pictures up to 4096",
-     .work = 21000,
+     .work = landscape_work,
      .uses_train = true,
      .options = options_of<LandscapeOptions>(
          {{"side_points", &LandscapeOptions::side_points,
@@ -77,7 +98,7 @@ const std::vector<Analysis> kLossTable = {
      .title = "Lesions",
      .question = "Which parts does the trained network need, and which can it do without?",
      .cost = "time: n forward passes for each of L parts; memory: one batch",
-     .work = 12000,
+     .work = lesion_work,
      .options = options_of<LesionOptions>(
          {{"removal",
            &LesionOptions::removal,

@@ -2,20 +2,13 @@
 
 #include <algorithm>
 
+#include "analysis/study/training_pictures.h"
 #include "data/loader.h"
 
 namespace passband {
-namespace {
-
-const RunDescription* run_of(const AnalysisInput& input, const Subject& subject) {
-  return subject.run ? subject.run.get() : input.subjects.front().run.get();
-}
-
-}  // namespace
-
 LossTerms loss_terms(const AnalysisInput& input, const LossOptions& options,
                      const Subject& subject) {
-  const RunDescription* run = run_of(input, subject);
+  const RunDescription* run = training_run(input, subject);
   LossTerms terms;
   if (run) {
     terms.smoothing = run->smoothing;
@@ -29,7 +22,7 @@ LossTerms loss_terms(const AnalysisInput& input, const LossOptions& options,
 
 LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count,
                          int64_t batch_size, bool augmented, uint64_t seed) {
-  LossBatches result{.data = input.train ? input.train : input.data,
+  LossBatches result{.data = input.train ? &training_pictures(input, subject) : input.data,
                      .batch_size = batch_size,
                      .image_size = subject.model->options().image_size,
                      .device = subject.model->device(),
@@ -37,7 +30,8 @@ LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int
                      .key = {seed, 0, site_of("loss.augment")}};
   result.indices = epoch_order(result.data->count, seed, 0);
   result.indices.resize(static_cast<size_t>(std::min(count, result.data->count)));
-  if (const RunDescription* run = run_of(input, subject)) {
+  result.augment.resized_crop = result.data->height > result.image_size;
+  if (const RunDescription* run = training_run(input, subject)) {
     result.augment.pad = run->crop_padding;
     result.augment.crop_mode = run->crop_mode == "reflect" ? CropMode::reflect : CropMode::zero;
     result.augment.flip = static_cast<float>(run->hflip);

@@ -41,7 +41,7 @@ LocalisationSummary summarise(const std::vector<double>& heatmaps, int64_t heigh
   CHECK(static_cast<int64_t>(heatmaps.size()) == places * places, "localisation: ", heatmaps.size(),
         " values for ", places, " tokens and patches");
   LocalisationSummary result;
-  double tokens = 0;
+  double tokens = 0, squares = 0;
   for (int64_t t = 0; t < places; ++t) {
     const double* row = &heatmaps[static_cast<size_t>(t * places)];
     if (!std::isfinite(row[t])) continue;
@@ -59,7 +59,9 @@ LocalisationSummary summarise(const std::vector<double>& heatmaps, int64_t heigh
       better += row[s] > row[t];
       equal += row[s] == row[t];
     }
-    result.own_rank += others > 0 ? (better + 0.5 * equal) / others : 0;
+    const double rank = others > 0 ? (better + 0.5 * equal) / others : 0;
+    result.own_rank += rank;
+    squares += rank * rank;
     result.own_first += better == 0 && equal == 0;
     result.distance += total > 0 ? reach / total : even;
     result.uniform += even;
@@ -68,6 +70,8 @@ LocalisationSummary summarise(const std::vector<double>& heatmaps, int64_t heigh
   if (tokens == 0) return result;
   for (double* value : {&result.own_rank, &result.own_first, &result.distance, &result.uniform})
     *value /= tokens;
+  result.own_rank_error =
+      std::sqrt(std::max(0.0, squares / tokens - result.own_rank * result.own_rank) / tokens);
   return result;
 }
 

@@ -1,4 +1,4 @@
-// Does a token still speak of its own patch? (Raghu et al. 2021, figures 9 and 10)
+// Localisation: whether a token still speaks of its own patch (Raghu et al. 2021, figures 9, 10).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -30,9 +30,10 @@ class Localisation {
 };
 
 struct LocalisationSummary {
-  double own_rank = 0;   // of the own patch among all, mean over tokens: 0 the most similar, 1 the
-                         // least, 0.5 by chance
-  double own_first = 0;  // share of tokens whose own patch is the most similar
+  double own_rank = 0;  // of the own patch among all, mean over tokens: 0 the most similar, 1 the
+                        // least, 0.5 by chance
+  double own_rank_error = 0;  // standard error of that mean, from the tokens
+  double own_first = 0;       // share of tokens whose own patch is the most similar
   // grid steps between token and patches, weighted by positive CKA, mean over tokens
   double distance = 0;
   double uniform = 0;  // the same for equal weights

@@ -6,6 +6,9 @@
 
 #include "analysis/places/localisation.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -108,15 +111,25 @@ plot::Panel depth_panel(const std::vector<LayerMaps>& layers, const std::string&
   return panel;
 }
 
-std::string finding(const LayerMaps& last) {
+// Against chance, where the own patch stands anywhere among all.
+std::string verdict_on(const LocalisationSummary& summary) {
+  const Estimate rank = Estimate::within(summary.own_rank, 1.96 * summary.own_rank_error);
+  switch (judge(rank, 0.5)) {
+    case Verdict::below:
+      return rank.value < 0.1    ? "position is kept"
+             : rank.value < 0.35 ? "position is kept in part"
+                                 : "position is mostly lost";
+    case Verdict::above: return "tokens are less like their own patch than like others";
+    default: return "nothing of the position is seen, the rank is as by chance";
+  }
+}
+
+std::string finding(const std::string& label, const LayerMaps& last) {
   return fmt::format(
-      "At the last layer ({} × {} places) {:.0f} % of the tokens are most similar to their own "
-      "patch, whose relative "
-      "rank is {:.2f} on average (0 first, 0.5 chance): position is {}.",
-      last.site.height, last.site.width, 100 * last.summary.own_first, last.summary.own_rank,
-      last.summary.own_rank < 0.1    ? "kept"
-      : last.summary.own_rank < 0.35 ? "kept in part"
-                                     : "mostly lost");
+      "At the last layer of {} ({} × {} places) {:.0f} % of the tokens are most similar to their "
+      "own patch, whose relative rank is {:.2f} on average (0 first, 0.5 chance): {}.",
+      label, last.site.height, last.site.width, 100 * last.summary.own_first, last.summary.own_rank,
+      verdict_on(last.summary));
 }
 
 }  // namespace
@@ -151,11 +164,13 @@ Section localisation_section(const AnalysisInput& input) {
                               .value = last.summary.own_first,
                               .text = fmt::format("{:.0f} %", 100 * last.summary.own_first),
                               .subject = subject.label});
-    if (s > 0) continue;
     const int64_t places = last.site.height * last.site.width;
-    section.finding = maps.alt = depth.alt = finding(last);
-    section.arrays = {{.name = "localisation", .shape = {places, places}, .values = last.heatmaps}};
+    section.finding += (section.finding.empty() ? "" : " ") + finding(subject.label, last);
+    section.arrays.push_back({.name = figure_name("localisation", s),
+                              .shape = {places, places},
+                              .values = last.heatmaps});
   }
+  maps.alt = depth.alt = section.finding;
   if (!maps.panels.empty()) section.figures = {std::move(maps), std::move(depth)};
   section.reading =
       "Each map shows how similar one token's features are, over pictures, to the pixels of every "
@@ -165,11 +180,11 @@ Section localisation_section(const AnalysisInput& input) {
       "everywhere. Transformers with a class token keep position; average pooling and "
       "convolutional strides wash it out "
       "(Raghu et al., 2021).";
-  section.caveats.push_back(
-      fmt::format("{} test pictures in batches of {}, unbiased linear CKA to raw pixels. Grids of "
-                  "more than {} places are "
-                  "measured at the last layer only.",
-                  images, std::min(kLocalisationBatch, images), kManyPlaces));
+  section.caveats.push_back(fmt::format(
+      "{} in batches of {}, unbiased linear CKA to raw pixels. Grids of "
+      "more than {} places are "
+      "measured at the last layer only.",
+      counted(images, "test picture"), std::min(kLocalisationBatch, images), kManyPlaces));
   return section;
 }
 

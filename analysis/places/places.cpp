@@ -7,13 +7,28 @@
 namespace passband {
 namespace {
 
+double localisation_work(const AnalysisInput& input) {
+  return 4 * static_cast<double>(input.pictures(1024));
+}
+
+double skip_work(const AnalysisInput& input) {
+  const Model& model = *input.subjects.front().model;
+  return static_cast<double>(input.pictures(512) *
+                             (2 + std::ssize(model.branches()) + model.count(BlockKind::mlp)));
+}
+
+// A pass, and as much again twice for the sums and the answers of the probes.
+double probes_work(const AnalysisInput& input, const ProbeOptions& options) {
+  return 3 * static_cast<double>(options.train + options.validation + input.pictures(options.test));
+}
+
 const std::vector<Analysis> kPlacesTable = {
     {.name = "localisation",
      .title = "Position kept by tokens",
      .question = "Does a token of the last layer still speak of its own patch of the picture?",
      .cost = "time: n forward passes; per batch of 128 and layer of T places T kernels and T^2 "
              "inner products, 128^2 each; memory: 2 T 128^2 doubles per layer",
-     .work = 4000,
+     .work = localisation_work,
      .run = localisation_section},
     {.name = "skip",
      .title = "What shortcuts carry",
@@ -21,14 +36,14 @@ const std::vector<Analysis> kPlacesTable = {
          "How much of a block's output comes past the block, and can the network do without?",
      .cost = "time: n forward passes for each of L shortcuts, and for each transformer block; "
              "memory: 400 numbers per layer",
-     .work = 6000,
+     .work = skip_work,
      .run = skip_section},
     {.name = "probes",
      .title = "Linear probes",
      .question = "At which depth can the class be read by a linear map, and from which places?",
      .cost = "time: n forward passes, n d^2 and d^3 for each probe (per layer, and per place) of d "
              "features; memory: d^2 per probe",
-     .work = 10000,
+     .work = probes_work,
      .uses_train = true,
      .options = options_of<ProbeOptions>(
          {{"train", &ProbeOptions::train, "training pictures that the probes are fitted to"},

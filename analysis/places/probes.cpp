@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "analysis/study/finite.h"
 #include "analysis/study/host.h"
 #include "analysis/study/subject.h"
 #include "tensor/autograd/node.h"
@@ -165,6 +166,7 @@ class ProbeStudy {
     Labels labels;
     size_t at = 0;
     const ProbeGuard probe({"out"}, [&](const TapSite& site, const Tensor& x) {
+      check_finite(model_, site, x);
       if (wanted(site)) read(layers_[at++], phase, x, labels);
       return x;
     });
@@ -173,7 +175,7 @@ class ProbeStudy {
       const Indices chosen(begin, begin + std::min(kProbeBatch, total - first));
       labels = labels_of(data, chosen);
       at = 0;
-      model_(network_images(model_, data, chosen));
+      finite_logits(model_, network_images(model_, data, chosen));
       progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
     }
   }

@@ -6,6 +6,9 @@
 #include <cmath>
 
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/training_pictures.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -69,20 +72,28 @@ void add_place_panels(plot::Figure& figure, const std::vector<ProbeLayer>& layer
     figure.panels.push_back(place_panel(layers[probed[k]], label + ", " + names[probed[k]]));
 }
 
-std::string finding(const std::vector<ProbeLayer>& layers) {
+// "best: 61.0 % at layer3.0", unless the best layer is no better than the last that could be told.
+std::string best_text(const std::vector<ProbeLayer>& layers, double pictures) {
   const auto best = std::ranges::max_element(layers, {}, &ProbeLayer::mean);
+  const auto estimate = [&](const ProbeLayer& layer) {
+    return share_of(layer.mean * pictures, pictures);
+  };
+  const Estimate lead = difference(estimate(*best), estimate(layers.back()));
+  if (judge(lead) != Verdict::above) return "no layer reads more within the counting error";
+  return fmt::format("best: {} at {}", percent(best->mean),
+                     axis_of(layers).labels()[static_cast<size_t>(best - layers.begin())]);
+}
+
+std::string finding(const std::string& label, const std::vector<ProbeLayer>& layers,
+                    double pictures) {
   const ProbeLayer &first = layers.front(), &last = layers.back();
-  const DepthAxis axis = axis_of(layers);
   std::string text = fmt::format(
-      "The mean over places reads {:.1f} % at the first layer and {:.1f} % at the last (best: "
-      "{:.1f} % at {}), with few "
-      "pictures per class {:.1f} % at the last; a single place reads {:.1f} % at the first and "
-      "{:.1f} % at the last",
-      100 * first.mean, 100 * last.mean, 100 * best->mean,
-      axis.labels()[static_cast<size_t>(best - layers.begin())], 100 * last.mean_shots,
-      100 * first.places, 100 * last.places);
+      "In {} the mean over places reads {} at the first layer and {} at the last ({}), with few "
+      "pictures per class {} at the last; a single place reads {} at the first and {} at the last",
+      label, percent(first.mean), percent(last.mean), best_text(layers, pictures),
+      percent(last.mean_shots), percent(first.places), percent(last.places));
   if (last.class_token >= 0)
-    text += fmt::format(", the class token {:.1f} % at the last", 100 * last.class_token);
+    text += fmt::format(", the class token {} at the last", percent(last.class_token));
   return text + ".";
 }
 
@@ -102,8 +113,8 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
                       .share_axes = false};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const std::vector<ProbeLayer> layers =
-        probe_layers(*subject.model, *input.train, *input.data, options, input.part_of(s));
+    const std::vector<ProbeLayer> layers = probe_layers(
+        *subject.model, training_pictures(input, subject), *input.data, options, input.part_of(s));
     depth.panels.push_back(
         depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
     add_place_panels(places, layers, subject.label);
@@ -119,8 +130,11 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
                               .value = layers.back().places,
                               .text = fmt::format("{:.1f} %", 100 * layers.back().places),
                               .subject = subject.label});
-    if (s == 0) section.finding = depth.alt = places.alt = finding(layers);
+    section.finding += (s > 0 ? " " : "") +
+                       finding(subject.label, layers,
+                               static_cast<double>(std::min(options.test, input.data->count)));
   }
+  depth.alt = places.alt = section.finding;
   section.figures = {std::move(depth)};
   if (!places.panels.empty()) section.figures.push_back(std::move(places));
   section.reading =

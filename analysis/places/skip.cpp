@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/finite.h"
 #include "tensor/autograd/node.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/vecdot.h"
@@ -61,7 +62,7 @@ void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>&
     layers[at++].add(buffer, branch);
     return buffer;
   });
-  model(images);
+  finite_logits(model, images);
 }
 
 }  // namespace passband

@@ -1,4 +1,4 @@
-// What the shortcut of a residual block carries (Raghu et al. 2021, figures 7, 8 and E).
+// The share that the shortcut of a residual block carries (Raghu et al. 2021, figures 7, 8 and E).
 #pragma once
 #include <array>
 #include <cstdint>

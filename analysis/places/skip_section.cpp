@@ -7,6 +7,9 @@
 
 #include "analysis/places/skip.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/finite.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 #include "tensor/autograd/node.h"
 
 namespace passband {
@@ -38,7 +41,9 @@ double accuracy_without(const Subject& subject, const Dataset& data, int64_t ima
                          });
   double right = 0, total = 0;
   for_batches(subject, data, images, [&](const Tensor& batch, const std::vector<int64_t>& indices) {
-    const std::vector<int64_t> classes = classes_read(*subject.model, batch);
+    const Tensor logits = (*subject.model)(batch);
+    if (removed.empty()) check_logits(*subject.model, batch, logits);
+    const std::vector<int64_t> classes = classes_of(logits);
     for (size_t i = 0; i < indices.size(); ++i)
       right += classes[i] == data.labels[static_cast<size_t>(indices[i])];
     total += static_cast<double>(indices.size());
@@ -141,34 +146,50 @@ plot::Panel removal_panel(const SkipStudy& study, const std::string& title) {
   return panel;
 }
 
-std::string finding(const SkipStudy& study) {
-  double log_ratio = 0;
-  for (const SkipLayer& layer : study.layers)
-    log_ratio += std::log(std::max(layer.places.median_ratio(), 1e-6));
-  const auto worst =
-      static_cast<size_t>(std::ranges::min_element(study.without) - study.without.begin());
-  const auto mildest =
-      static_cast<size_t>(std::ranges::max_element(study.without) - study.without.begin());
+// What the network does without the shortcut it needs most, and without the one it needs least.
+std::string removal_text(const SkipStudy& study, double pictures) {
   const std::vector<std::string> labels = study.axis.labels();
-  std::string text = fmt::format(
-      "The shortcut is {:.1f} times as long as the branch (geometric mean over {} blocks); without "
-      "the shortcut of {} "
-      "accuracy falls from {:.1f} to {:.1f} %, without that of {} to {:.1f} %",
-      std::exp(log_ratio / static_cast<double>(study.layers.size())), study.layers.size(),
-      labels[worst], 100 * study.whole, 100 * study.without[worst], labels[mildest],
-      100 * study.without[mildest]);
-  if (has_class_token(study)) {
-    const size_t half = study.layers.size() / 2;
-    double early = 0, late = 0;
-    for (size_t l = 0; l < study.layers.size(); ++l)
-      (l < half ? early : late) +=
-          study.layers[l].class_token.ratio() > study.layers[l].places.ratio();
-    text += fmt::format(
-        "; the class token keeps more by its shortcut than places do in {:.0f} of the {} lower and "
-        "{:.0f} of the {} upper blocks",
-        early, half, late, study.layers.size() - half);
-  }
-  return text + ".";
+  std::vector<Named> parts;
+  for (size_t l = 0; l < study.without.size(); ++l)
+    parts.push_back({labels[l], share_of(study.without[l] * pictures, pictures)});
+  const Ends ends = ends_of(parts);
+  const Estimate whole = share_of(study.whole * pictures, pictures);
+  const auto one = [&](const Named& part) {
+    const Verdict verdict = judge(difference(part.estimate, whole));
+    const char* word = verdict == Verdict::below   ? "falls"
+                       : verdict == Verdict::above ? "rises"
+                                                   : "stays within the counting error, going";
+    return fmt::format("without the shortcut of {} accuracy {} from {} to {}", part.name, word,
+                       percent(study.whole), percent(part.estimate.value));
+  };
+  if (ends.differ) return one(parts[ends.least]) + ", " + one(parts[ends.most]);
+  return fmt::format(
+      "no shortcut is needed more than another within the counting error (accuracy {} with all, {} "
+      "without one)",
+      percent(study.whole), range_text(study.without, percent));
+}
+
+std::string class_token_text(const SkipStudy& study) {
+  if (!has_class_token(study)) return {};
+  const size_t half = study.layers.size() / 2;
+  double early = 0, late = 0;
+  for (size_t l = 0; l < study.layers.size(); ++l)
+    (l < half ? early : late) +=
+        study.layers[l].class_token.ratio() > study.layers[l].places.ratio();
+  return fmt::format(
+      "; the class token keeps more by its shortcut than places do in {:.0f} of the {} lower and "
+      "{:.0f} of the {} upper blocks",
+      early, half, late, study.layers.size() - half);
+}
+
+std::string finding(const std::string& label, const SkipStudy& study, double pictures) {
+  std::vector<double> ratios;
+  for (const SkipLayer& layer : study.layers) ratios.push_back(layer.places.median_ratio());
+  return fmt::format(
+      "In {} the shortcut is {} times as long as the branch ({} {}, medians over places); {}{}.",
+      label, together(ratios, [](double ratio) { return fmt::format("{:.2g}", ratio); }),
+      ratios.size(), ratios.size() == 1 ? "block" : "blocks", removal_text(study, pictures),
+      class_token_text(study));
 }
 
 }  // namespace
@@ -194,8 +215,10 @@ Section skip_section(const AnalysisInput& input) {
                               .value = worst,
                               .text = fmt::format("{:.1f} %", 100 * worst),
                               .subject = subject.label});
-    if (s == 0) section.finding = ratio.alt = removal.alt = finding(study);
+    section.finding += (s > 0 ? " " : "") +
+                       finding(subject.label, study, static_cast<double>(input.pictures(512)));
   }
+  ratio.alt = removal.alt = section.finding;
   section.figures = {std::move(ratio), std::move(removal)};
   section.reading =
       "For each token the length of what passes the block divided by the length of what the block "
@@ -206,10 +229,10 @@ Section skip_section(const AnalysisInput& input) {
       "they carried is lost. "
       "Raghu et al. (2021) trained networks without the shortcuts of a block instead: train "
       "--model vit_tiny_patch4_noskip7, then compare by cka.";
-  section.caveats = {fmt::format(
-      "{} test pictures. Where a block changes the shape the projected shortcut is measured; "
-      "sums are taken before the final ReLU of post-activation blocks.",
-      images)};
+  section.caveats = {
+      fmt::format("{}. Where a block changes the shape the projected shortcut is measured; "
+                  "sums are taken before the final ReLU of post-activation blocks.",
+                  counted(images, "test picture"))};
   return section;
 }
 

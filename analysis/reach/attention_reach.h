@@ -1,4 +1,4 @@
-// How far attention looks, and how widely it spreads.
+// The reach of attention: how far a head looks, and how widely it spreads.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "analysis/reach/heads.h"
+#include "analysis/study/picture_maps.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -77,7 +79,7 @@ void add_class_mass(plot::Figure& figure, const Reach& reach, const std::string&
   figure.panels.push_back(std::move(panel));
 }
 
-std::string reach_finding(const Reach& reach) {
+std::string reach_finding(const std::string& label, const Reach& reach) {
   size_t local = 0, total = 0;
   double low = 1e30, high = 0;
   for (size_t i = 0; i < reach.sums.size(); ++i)
@@ -92,11 +94,10 @@ std::string reach_finding(const Reach& reach) {
     return fmt::format("{:.1f} to {:.1f} px", d.front(), d.back());
   };
   return fmt::format(
-      "{} heads reach from {:.1f} to {:.1f} px, {} of them less than half as far as uniform "
-      "attention; in the first layer {}, "
-      "in the last {} (uniform: {:.1f}).",
-      total, low, high, local, of_layer(0), of_layer(reach.sums.size() - 1),
-      uniform_pixels(reach.axis[reach.axis.size() - 1]));
+      "{}: {} {} from {:.1f} to {:.1f} px, {} of them less than half as far as uniform attention; "
+      "in the first layer {}, in the last {} (uniform: {:.1f}).",
+      label, total, total == 1 ? "head reaches" : "heads reach", low, high, local, of_layer(0),
+      of_layer(reach.sums.size() - 1), uniform_pixels(reach.axis[reach.axis.size() - 1]));
 }
 
 double mean_distance(const AttentionDistance& sums) {
@@ -105,17 +106,19 @@ double mean_distance(const AttentionDistance& sums) {
          static_cast<double>(distances.size());
 }
 
-std::vector<ReportValue> reach_values(const Reach& reach) {
-  return {{.key = "first_layer_distance",
-           .label = "Mean distance, first layer (px)",
-           .value = mean_distance(reach.sums.front())},
-          {.key = "last_layer_distance",
-           .label = "Mean distance, last layer (px)",
-           .value = mean_distance(reach.sums.back())}};
+void add_values(const Reach& reach, const std::string& subject, std::vector<ReportValue>& values) {
+  values.push_back({.key = "first_layer_distance",
+                    .label = "Mean distance, first layer (px)",
+                    .value = mean_distance(reach.sums.front()),
+                    .subject = subject});
+  values.push_back({.key = "last_layer_distance",
+                    .label = "Mean distance, last layer (px)",
+                    .value = mean_distance(reach.sums.back()),
+                    .subject = subject});
 }
 
-ReportArray reach_array(const Reach& reach) {
-  ReportArray array{.name = "distance", .shape = {}};
+ReportArray reach_array(const Reach& reach, size_t subject) {
+  ReportArray array{.name = figure_name("distance", subject), .shape = {}};
   for (const AttentionDistance& sums : reach.sums)
     for (const double value : sums.distances()) array.values.push_back(value);
   array.shape = {static_cast<int64_t>(array.values.size())};
@@ -145,19 +148,16 @@ Section distance_section(const AnalysisInput& input, const DistanceOptions& opti
                       AttentionDistance(options.class_token));
     if (reach.sums.empty()) {
       section.caveats.push_back(why_no_attention(subject.label, *subject.model));
-      if (section.finding.empty()) section.finding = section.caveats.back();
+      section.finding += (section.finding.empty() ? "" : " ") + section.caveats.back();
       continue;
     }
     lambdas = lambdas || lambda;
     figure.panels.push_back(layer_panel(reach, subject.label));
     figure.panels.push_back(sorted_panel(reach, subject.label + ", heads in order"));
     add_class_mass(mass, reach, subject.label);
-    if (section.arrays.empty()) {
-      section.finding =
-          (section.finding.empty() ? "" : section.finding + " ") + reach_finding(reach);
-      section.values = reach_values(reach);
-      section.arrays.push_back(reach_array(reach));
-    }
+    section.finding += (section.finding.empty() ? "" : " ") + reach_finding(subject.label, reach);
+    add_values(reach, subject.label, section.values);
+    section.arrays.push_back(reach_array(reach, s));
   }
   figure.alt = mass.alt = section.finding;
   if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
@@ -169,7 +169,7 @@ Section distance_section(const AnalysisInput& input, const DistanceOptions& opti
       "position, it does not look far; "
       "a head far below it is local. Shifted and partitioned windows bound the reach.";
   section.caveats.push_back(fmt::format(
-      "{} test pictures. Attention to the class token is left out{}.", images,
+      "{}. Attention to the class token is left out{}.", counted(images, "test picture"),
       options.class_token == ClassToken::drop ? " without renormalising: it counts as distance 0"
                                               : " and the rest renormalised"));
   if (lambdas)

@@ -7,6 +7,8 @@
 
 #include "analysis/reach/attention_reach.h"
 #include "analysis/reach/heads.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -46,15 +48,39 @@ double evenness(const AttentionEntropy& sums) {
          (static_cast<double>(entropies.size()) * std::log(static_cast<double>(sums.keys())));
 }
 
-std::string entropy_finding(const Spread& spread) {
-  size_t sharpest = 0;
-  for (size_t i = 1; i < spread.sums.size(); ++i)
-    if (evenness(spread.sums[i]) < evenness(spread.sums[sharpest])) sharpest = i;
+// Differences below this share of the largest entropy are none.
+constexpr double kSmallestDifference = 0.01;
+
+std::string entropy_finding(const std::string& label, const Spread& spread) {
+  const std::vector<std::string> names = spread.axis.labels();
+  std::vector<Named> layers;
+  for (size_t i = 0; i < spread.sums.size(); ++i)
+    layers.push_back({names[i], Estimate::exact(evenness(spread.sums[i]))});
+  const auto percent = [&](size_t i) {
+    return fmt::format("{:.0f} %", 100 * layers[i].estimate.value);
+  };
+  if (layers.size() == 1)
+    return fmt::format("Attention of {} holds {} of the largest entropy in its one layer.", label,
+                       percent(0));
+  const Ends ends = ends_of(layers, kSmallestDifference);
   return fmt::format(
-      "Attention holds {:.0f} % of the largest entropy in the first layer and {:.0f} % in the "
-      "last; it is sharpest in {} ({:.0f} %).",
-      100 * evenness(spread.sums.front()), 100 * evenness(spread.sums.back()),
-      spread.axis.labels()[sharpest], 100 * evenness(spread.sums[sharpest]));
+      "Attention of {} holds {} of the largest entropy in the first layer and {} in the last; {}.",
+      label, percent(0), percent(layers.size() - 1),
+      ends.differ
+          ? fmt::format("it is sharpest in {} ({})", layers[ends.least].name, percent(ends.least))
+          : "no layer is sharper than another");
+}
+
+void add_values(const Spread& spread, const std::string& subject,
+                std::vector<ReportValue>& values) {
+  values.push_back({.key = "first_layer_entropy",
+                    .label = "Entropy, first layer",
+                    .value = evenness(spread.sums.front()),
+                    .subject = subject});
+  values.push_back({.key = "last_layer_entropy",
+                    .label = "Entropy, last layer",
+                    .value = evenness(spread.sums.back()),
+                    .subject = subject});
 }
 
 }  // namespace
@@ -72,19 +98,13 @@ Section entropy_section(const AnalysisInput& input) {
         measure_heads(subject, *input.data, images, part, {"attention"}, AttentionEntropy());
     if (spread.sums.empty()) {
       section.caveats.push_back(why_no_attention(subject.label, *subject.model));
-      if (section.finding.empty()) section.finding = section.caveats.back();
+      section.finding += (section.finding.empty() ? "" : " ") + section.caveats.back();
       continue;
     }
     figure.panels.push_back(entropy_panel(spread, subject.label));
-    if (!section.values.empty()) continue;
-    section.finding =
-        (section.finding.empty() ? "" : section.finding + " ") + entropy_finding(spread);
-    section.values = {{.key = "first_layer_entropy",
-                       .label = "Entropy, first layer",
-                       .value = evenness(spread.sums.front())},
-                      {.key = "last_layer_entropy",
-                       .label = "Entropy, last layer",
-                       .value = evenness(spread.sums.back())}};
+    section.finding +=
+        (section.finding.empty() ? "" : " ") + entropy_finding(subject.label, spread);
+    add_values(spread, subject.label, section.values);
   }
   figure.alt = section.finding;
   if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
@@ -92,9 +112,9 @@ Section entropy_section(const AnalysisInput& input) {
       "One dot a head. At the line a head weighs all tokens of its window alike, an average (a "
       "low-pass filter); at 1 it copies a "
       "single token. Sharp heads choose by content or position, flat ones blur.";
-  section.caveats.push_back(fmt::format(
-      "{} test pictures; entropy in nats over all keys, mean over pictures and queries, then exp.",
-      images));
+  section.caveats.push_back(
+      fmt::format("{}; entropy in nats over all keys, mean over pictures and queries, then exp.",
+                  counted(images, "test picture")));
   return section;
 }
 

@@ -7,13 +7,30 @@
 namespace passband {
 namespace {
 
+double distance_work(const AnalysisInput& input, const DistanceOptions&) {
+  return 2 * static_cast<double>(input.pictures(256));
+}
+
+double entropy_work(const AnalysisInput& input) {
+  return 3 * static_cast<double>(input.pictures(256));
+}
+
+// A backward pass for each layer and draw; the exact form has one for each of some 256 channels.
+double receptive_field_work(const AnalysisInput& input, const ReceptiveFieldOptions& options) {
+  const int64_t passes = options.estimator == FieldEstimator::exact      ? 256
+                         : options.estimator == FieldEstimator::replknet ? 1
+                                                                         : options.draws;
+  return 3 * static_cast<double>(input.pictures(32) * passes *
+                                 std::ssize(input.subjects.front().model->branches()));
+}
+
 const std::vector<Analysis> kReachTable = {
     {.name = "distance",
      .title = "Reach of attention heads",
      .question = "Do heads look at their neighbourhood or across the picture?",
      .cost = "time: n forward passes with attention made real, T^2 per head of each layer of T "
              "tokens; memory: the T^2 of one batch and layer",
-     .work = 500,
+     .work = distance_work,
      .options = options_of<DistanceOptions>(
          {{"class_token",
            &DistanceOptions::class_token,
@@ -26,14 +43,14 @@ const std::vector<Analysis> kReachTable = {
      .question = "Does a head pick out a few tokens, or does it average over all of them?",
      .cost = "time: n forward passes with attention made real, T^2 logarithms per head of each "
              "layer of T tokens; memory: the T^2 of one batch and layer",
-     .work = 700,
+     .work = entropy_work,
      .run = entropy_section},
     {.name = "receptive-field",
      .title = "Effective receptive fields",
      .question = "How much of the picture does a layer depend on, and how fast does that grow?",
      .cost = "time: for each of L layers and n pictures a backward pass per draw (4), or per "
              "channel for the exact form; memory: the graph of 32 pictures",
-     .work = 3000,
+     .work = receptive_field_work,
      .options = options_of<ReceptiveFieldOptions>(
          {{"estimator",
            &ReceptiveFieldOptions::estimator,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "analysis/study/finite.h"
 #include "analysis/study/frozen_parameters.h"
 #include "analysis/study/host.h"
 #include "analysis/study/picture_batch.h"
@@ -28,7 +29,7 @@ std::vector<Tapped> forward(const Model& model, const Tensor& images, const std:
     layers.push_back({site, buffer});
     return buffer;
   });
-  model(images);
+  finite_logits(model, images);
   return layers;
 }
 
@@ -153,9 +154,11 @@ ReceptiveFields measure_fields(const Model& model, const Dataset& data,
       options.progress(first * count + size * (i + 1), total * count, "pictures");
     }
   }
-  for (ReceptiveField& field : result.fields)
-    for (std::vector<double>* map : {&field.energy, &field.absolute})
+  for (size_t i = 0; i < result.fields.size(); ++i)
+    for (std::vector<double>* map : {&result.fields[i].energy, &result.fields[i].absolute}) {
       for (double& value : *map) value /= static_cast<double>(total);
+      check_finite(model, *map, "the gradients of its " + result.axis[i].path);
+    }
   return result;
 }
 

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+
 namespace passband {
 namespace {
 
@@ -117,6 +120,16 @@ void add_maps(plot::Figure& figure, const Growth& growth, const std::string& lab
   }
 }
 
+// Layers x height x width, as they were measured.
+ReportArray map_array(const Growth& growth, size_t subject) {
+  const ReceptiveField& field = growth.fields.fields.front();
+  ReportArray array{.name = figure_name("receptive-field-maps", subject),
+                    .shape = {std::ssize(growth.maps), field.height, field.width}};
+  for (const std::vector<double>& map : growth.maps)
+    array.values.insert(array.values.end(), map.begin(), map.end());
+  return array;
+}
+
 // The first depth, from 0 to 1, at which the field is 90 % as wide as it gets.
 double full_depth(const std::vector<double>& width) {
   const double most = *std::ranges::max_element(width);
@@ -126,13 +139,40 @@ double full_depth(const std::vector<double>& width) {
   return 1;
 }
 
+constexpr double kSmallestGrowth = 0.5;  // px
+
 std::string finding(const Growth& growth, const std::string& label) {
+  const double first = growth.width.front(), last = growth.width.back();
+  const Verdict verdict = judge(Estimate::exact(last - first), 0, kSmallestGrowth);
+  const std::string change =
+      verdict == Verdict::above
+          ? fmt::format(
+                "grows from {:.1f} to {:.1f} px ({:.1f}: the whole picture alike) and is as "
+                "good as full at {:.0f} % of the depth",
+                first, last, flat_width(growth.fields.fields[0]), 100 * full_depth(growth.width))
+          : fmt::format("{} {:.1f} px wide ({:.1f}: the whole picture alike), {:.1f} at first",
+                        verdict == Verdict::below ? "shrinks until it is" : "does not grow: it is",
+                        last, flat_width(growth.fields.fields[0]), first);
   return fmt::format(
-      "The field of {} grows from {:.1f} to {:.1f} px ({:.1f}: the whole picture alike) and is as "
-      "good as full at {:.0f} % of "
-      "the depth; the centre's own cell holds {:.0f} % of it at first, {:.0f} % in the end.",
-      label, growth.width.front(), growth.width.back(), flat_width(growth.fields.fields[0]),
-      100 * full_depth(growth.width), 100 * growth.own.front(), 100 * growth.own.back());
+      "The field of {} {}; the centre's own cell holds {:.0f} % of it at first, {:.0f} % in the "
+      "end.",
+      label, change, 100 * growth.own.front(), 100 * growth.own.back());
+}
+
+void add_values(const Growth& growth, const std::string& subject, size_t index, Section& section) {
+  const auto add = [&](const char* key, const char* label, double width) {
+    section.values.push_back({.key = key,
+                              .label = label,
+                              .value = width,
+                              .text = fmt::format("{:.1f} px", width),
+                              .subject = subject});
+  };
+  add("first_width", "First layer", growth.width.front());
+  add("last_width", "Last layer", growth.width.back());
+  section.arrays.push_back({.name = figure_name("receptive-field-width", index),
+                            .shape = {std::ssize(growth.width)},
+                            .values = growth.width});
+  section.arrays.push_back(map_array(growth, index));
 }
 
 std::string method(const AnalysisInput& input, const ReceptiveFieldOptions& options) {
@@ -178,18 +218,7 @@ Section receptive_field_section(const AnalysisInput& input, const ReceptiveField
     growth_figure.panels.push_back(share_panel(growth, subject.label));
     add_maps(maps, growth, subject.label);
     section.finding += (section.finding.empty() ? "" : " ") + finding(growth, subject.label);
-    if (s > 0) continue;
-    section.values = {{.key = "first_width",
-                       .label = "First layer",
-                       .value = growth.width.front(),
-                       .text = fmt::format("{:.1f} px", growth.width.front())},
-                      {.key = "last_width",
-                       .label = "Last layer",
-                       .value = growth.width.back(),
-                       .text = fmt::format("{:.1f} px", growth.width.back())}};
-    section.arrays = {{.name = "receptive-field-width",
-                       .shape = {static_cast<int64_t>(growth.width.size())},
-                       .values = growth.width}};
+    add_values(growth, subject.label, s, section);
   }
   if (section.finding.empty()) section.finding = "No layer could be measured.";
   growth_figure.alt = maps.alt = section.finding;

@@ -1,6 +1,6 @@
-// What attention layers do to relevance: probabilities, their gradients and the shortcut become one
-// matrix a picture, and relevance is multiplied by it, for a batch of pictures at once, where the
-// probabilities lie.
+// The step of relevance through attention: probabilities, their gradients and the shortcut become
+// one matrix a picture, and relevance is multiplied by it, for a batch of pictures at once, where
+// the probabilities lie.
 #pragma once
 #include <cstdint>
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/finite.h"
 #include "analysis/study/frozen_parameters.h"
 #include "analysis/study/window_grid.h"
 #include "tensor/autograd/engine.h"
@@ -195,6 +196,7 @@ class TransportMeasurement {
 
   void gather_norms(Block& block, const Tensor& moved) const {
     const int64_t groups = options_.groups, sources = block.coloring.colors * groups;
+    check_finite(model_, block.norms, "the lengths that its " + block.site.path + " moves");
     const int64_t rows = places_of(block.site) * groups, width = block.channels / groups;
     NoGrad no_grad;
     const Tensor parts = reshape(moved.detach(), Shape{moved.size(0) * rows, width});
@@ -255,7 +257,7 @@ ReadOut read_out(const Model& model, const Tensor& images, const std::vector<int
     result.site = site;
     return last = x.detach().leaf();
   });
-  const Tensor logits = model(images);
+  const Tensor logits = finite_logits(model, images);
   CHECK(static_cast<int64_t>(classes.size()) == logits.size(0), "read_out: ", classes.size(),
         " classes for ", logits.size(0), " pictures");
   const Tensor slope = grad(logits, {last}, {.seed = excess_seed(logits, classes)})[0].detach();
@@ -268,6 +270,7 @@ ReadOut read_out(const Model& model, const Tensor& images, const std::vector<int
   const Tensor x = reshape(last.detach(), cells), g = reshape(slope, cells);
   result.contributions = vecdot(g, x).values();
   result.norms = vecdot(x, x).values();
+  check_finite(model, result.contributions, "the contributions of its " + result.site.path);
   const std::vector<double> read = sum(abs(g), {1}).values();
   for (size_t cell = 0; cell < read.size(); ++cell)
     result.norms[cell] = read[cell] > 0 ? std::sqrt(result.norms[cell]) : 0;

@@ -1,4 +1,4 @@
-// What each block of a network moves from place to place, measured on its own linear map: for any
+// The transport of each block from place to place, measured on its own linear map: for any
 // block, be it attention, convolution, lambda layer, pooling or projection.
 //
 // For one picture a pass with gates, weights and statistics held constant (context().linearised) is

@@ -11,6 +11,7 @@
 #include "analysis/relevance/rollout.h"
 #include "analysis/study/depth_axis.h"
 #include "analysis/study/picture_maps.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -91,9 +92,9 @@ ChannelStudy measure_channels(const Subject& subject, const Dataset& data,
 // One row a picture: all channels together, then each group's map.
 plot::Figure volume_figure(const Dataset& data, const ChannelStudy& study,
                            const std::vector<int64_t>& indices, const std::string& name,
-                           const std::string& label) {
+                           const Subject& subject) {
   plot::Figure figure{.name = name,
-                      .title = "Where each group of channels gathers from, " + label + "."};
+                      .title = "Where each group of channels gathers from, " + subject.label + "."};
   plot::Pictures& grid = figure.pictures;
   const int64_t groups = study.volumes.front().count;
   grid.columns = static_cast<int>(groups) + 1;
@@ -103,7 +104,7 @@ plot::Figure volume_figure(const Dataset& data, const ChannelStudy& study,
   for (size_t n = 0; n < std::min<size_t>(indices.size(), 4); ++n) {
     const RelevanceMaps& maps = study.volumes[n];
     const int64_t cells = maps.height * maps.width;
-    plot::Picture plain = picture_of(data, indices[n]);
+    plot::Picture plain = picture_of(data, indices[n], subject.model->options().image_size);
     plain.caption = class_name(data, study.classes[n]);
     plain.alt = fmt::format("test picture {}", indices[n]);
     grid.cells.push_back(plain);
@@ -146,12 +147,13 @@ plot::Panel spread_panel(const ChannelStudy& study, const std::string& title) {
   return panel;
 }
 
-std::string channel_finding(const ChannelStudy& study) {
+std::string channel_finding(const std::string& label, const ChannelStudy& study) {
   return fmt::format(
-      "At the last layer relevance is spread over {:.0f} % of the channel groups and {:.0f} % of "
+      "At the last layer of {} relevance is spread over {:.0f} % of the channel groups and {:.0f} "
+      "% of "
       "the places, at the "
       "lowest over {:.0f} % and {:.0f} %; maps of different groups correlate by {:.2f}: {}.",
-      100 * study.groups_used.back(), 100 * study.places_used.back(),
+      label, 100 * study.groups_used.back(), 100 * study.places_used.back(),
       100 * study.groups_used.front(), 100 * study.places_used.front(), study.correlation,
       study.correlation > 0.9   ? "all groups gather from the same places"
       : study.correlation > 0.5 ? "groups gather from similar places"
@@ -172,17 +174,18 @@ Section channel_rollout_section(const AnalysisInput& input, const ChannelRollout
     const Subject& subject = input.subjects[s];
     const ChannelStudy study =
         measure_channels(subject, *input.data, options, indices, input.part_of(s));
-    section.figures.push_back(volume_figure(*input.data, study, indices,
-                                            figure_name("channel-rollout", s), subject.label));
-    section.figures.back().alt = channel_finding(study);
+    section.figures.push_back(
+        volume_figure(*input.data, study, indices, figure_name("channel-rollout", s), subject));
+    section.figures.back().alt = channel_finding(subject.label, study);
     profiles.panels.push_back(profile_panel(study, subject.label));
     spread.panels.push_back(spread_panel(study, subject.label));
     section.values.push_back({.key = "group_correlation",
                               .label = "Correlation of the maps of two channel groups",
                               .value = study.correlation,
                               .subject = subject.label});
-    if (s == 0) section.finding = profiles.alt = spread.alt = channel_finding(study);
+    section.finding += (s > 0 ? " " : "") + channel_finding(subject.label, study);
   }
+  profiles.alt = spread.alt = section.finding;
   section.figures.push_back(std::move(profiles));
   section.figures.push_back(std::move(spread));
   section.reading =
@@ -193,10 +196,10 @@ Section channel_rollout_section(const AnalysisInput& input, const ChannelRollout
       "with their part of the whole. The heat map shows how the relevance is spread over groups at "
       "each depth; the curves "
       "count places and groups in use (exponential of the entropy, as a share of all).";
-  section.caveats = {fmt::format(
-      "{} test pictures, {} groups of neighbouring channels. Groups of different layers are "
-      "different channels: only the shortcut keeps their meaning.",
-      images, options.groups)};
+  section.caveats = {
+      fmt::format("{}, {} groups of neighbouring channels. Groups of different layers are "
+                  "different channels: only the shortcut keeps their meaning.",
+                  counted(images, "test picture"), options.groups)};
   return section;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "analysis/study/finite.h"
 #include "analysis/study/frozen_parameters.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/pointwise.h"
@@ -66,7 +67,7 @@ std::vector<LambdaContributions> lambda_contributions(const Model& model, const 
     values.push_back(v.tracked() ? v : v.leaf());
     return values.back();
   });
-  const Tensor logits = model(images);
+  const Tensor logits = finite_logits(model, images);
   if (values.empty()) return result;
   const int64_t count = logits.size(1);
   std::vector<double> seed(static_cast<size_t>(logits.numel()), -1.0 / static_cast<double>(count));
@@ -75,8 +76,10 @@ std::vector<LambdaContributions> lambda_contributions(const Model& model, const 
   const std::vector<Tensor> slopes =
       grad(logits, values,
            {.seed = Tensor::from(seed, logits.shape(), logits.dtype(), logits.device())});
-  for (size_t l = 0; l < values.size(); ++l)
+  for (size_t l = 0; l < values.size(); ++l) {
     result[l].values = vecdot(values[l].detach(), slopes[l].detach()).values();
+    check_finite(model, result[l].values, "the contributions of its " + result[l].site.path);
+  }
   return result;
 }
 

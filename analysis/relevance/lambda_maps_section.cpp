@@ -8,7 +8,10 @@
 #include "analysis/relevance/lambda_maps.h"
 #include "analysis/relevance/rollout.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/finite.h"
 #include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 #include "tensor/autograd/node.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
@@ -96,7 +99,7 @@ void add_weight_rows(plot::Figure& figure, const Subject& subject, const Tensor&
     ++layer;
     return buffer;
   });
-  (*subject.model)(images);
+  finite_logits(*subject.model, images);
 }
 
 void add_contribution_rows(plot::Figure& figure, const Subject& subject, const Tensor& images,
@@ -139,19 +142,20 @@ plot::Panel distance_panel(const LambdaStudy& study, const std::string& title) {
   return panel;
 }
 
-std::string lambda_finding(const LambdaStudy& study) {
-  double content = 0, negative = 0, reach = 0;
+std::string lambda_finding(const std::string& label, const LambdaStudy& study) {
+  std::vector<double> content, negative, reach;
   for (const LambdaWeights& sums : study.sums) {
-    content += sums.content_share();
-    negative += sums.negative_share();
-    reach += sums.distance() / std::max(sums.uniform_distance(), 1e-12);
+    content.push_back(100 * sums.content_share());
+    negative.push_back(100 * sums.negative_share());
+    reach.push_back(sums.distance() / std::max(sums.uniform_distance(), 1e-12));
   }
-  const auto count = static_cast<double>(study.sums.size());
+  const auto percent = [](double share) { return fmt::format("{:.0f} %", share); };
   return fmt::format(
-      "In {} lambda layers {:.0f} % of the squared weight comes from content, the rest from "
-      "position; {:.0f} % of the absolute weight is negative; |S| "
-      "reaches {:.2f} times as far as equal weights.",
-      study.sums.size(), 100 * content / count, 100 * negative / count, reach / count);
+      "In {} lambda {} of {}, {} of the squared weight comes from content, the rest from position; "
+      "{} of the absolute weight is negative; |S| reaches {} times as far as equal weights.",
+      study.sums.size(), study.sums.size() == 1 ? "layer" : "layers", label,
+      together(content, percent), together(negative, percent),
+      together(reach, [](double ratio) { return fmt::format("{:.2f}", ratio); }));
 }
 
 }  // namespace
@@ -170,12 +174,12 @@ Section lambda_maps_section(const AnalysisInput& input) {
     const Tensor pictures = network_images(*subject.model, *input.data, indices);
     const std::vector<size_t> shown = some_of(study.sums.size());
     plot::Figure figure = picture_figure(
-        *input.data, indices, figure_name("lambda-maps", s),
+        *input.data, indices, subject.model->options().image_size, figure_name("lambda-maps", s),
         "Weights of the middle query, and contributions to the class, " + subject.label + ".",
         "relative to the largest");
     add_weight_rows(figure, subject, pictures, shown);
     add_contribution_rows(figure, subject, pictures, shown);
-    figure.alt = lambda_finding(study);
+    figure.alt = lambda_finding(subject.label, study);
     section.figures.push_back(std::move(figure));
     depth.panels.push_back(share_panel(study, subject.label));
     depth.panels.push_back(distance_panel(study, subject.label));
@@ -183,8 +187,9 @@ Section lambda_maps_section(const AnalysisInput& input) {
                               .label = "Content in the first lambda layer",
                               .value = study.sums.front().content_share(),
                               .subject = subject.label});
-    if (s == 0) section.finding = depth.alt = lambda_finding(study);
+    section.finding += (s > 0 ? " " : "") + lambda_finding(subject.label, study);
   }
+  depth.alt = section.finding;
   section.figures.push_back(std::move(depth));
   section.reading =
       "A lambda layer has no attention map: its effective weights S = q (softmax(k) + E) are "
@@ -195,9 +200,9 @@ Section lambda_maps_section(const AnalysisInput& input) {
       "each place's contribution "
       "to the class, the product of its values with their gradient (positive part), which adds up "
       "exactly over places.";
-  section.caveats = {fmt::format("Statistics over {} test pictures. The bias that some lambda "
+  section.caveats = {fmt::format("Statistics over {}. The bias that some lambda "
                                  "layers add to every position is left out.",
-                                 images),
+                                 counted(images, "test picture")),
                      "The size of a weight is not the size of an effect: channels of a head share "
                      "S, and signs cancel."};
   return section;

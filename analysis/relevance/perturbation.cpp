@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "analysis/study/finite.h"
 #include "analysis/study/host.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/softmax.h"
@@ -32,16 +33,17 @@ template <class T> void hide(T* image, int64_t side, const RelevanceMaps& maps, 
 
 }  // namespace
 
-std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
-                                       const std::vector<int64_t>& classes,
-                                       const RelevanceMaps& maps, bool most_relevant_first) {
+std::vector<std::vector<double>> perturbation_curves(const Model& model, const Tensor& images,
+                                                     const std::vector<int64_t>& classes,
+                                                     const RelevanceMaps& maps,
+                                                     bool most_relevant_first) {
   NoGrad no_grad;
   const ContextGuard mode({.training = false});
   const int64_t count = images.size(0), side = images.size(1), cells = maps.height * maps.width;
   Tensor hidden = on_host(images) + 0.0;
   std::vector<std::vector<int64_t>> orders;
   for (int64_t n = 0; n < count; ++n) orders.push_back(order_of(maps, n, most_relevant_first));
-  std::vector<double> curve;
+  std::vector<std::vector<double>> curves(static_cast<size_t>(count));
   int64_t done = 0;
   for (int step = 0; step < kPerturbationSteps; ++step) {
     const int64_t until = step * cells / kPerturbationSteps;
@@ -50,14 +52,24 @@ std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
         hide(hidden.data<float>() + n * side * side * 3, side, maps,
              orders[static_cast<size_t>(n)][static_cast<size_t>(k)]);
     done = until;
-    const std::vector<double> shares = softmax(model(hidden.to(model.device()))).values();
-    double total = 0;
+    const std::vector<double> shares =
+        softmax(finite_logits(model, hidden.to(model.device()))).values();
     for (int64_t n = 0; n < count; ++n)
-      total += shares[static_cast<size_t>(n * model.options().classes +
-                                          classes[static_cast<size_t>(n)])];
-    curve.push_back(total / static_cast<double>(count));
+      curves[static_cast<size_t>(n)].push_back(shares[static_cast<size_t>(
+          n * model.options().classes + classes[static_cast<size_t>(n)])]);
   }
-  return curve;
+  return curves;
+}
+
+std::vector<double> perturbation_curve(const Model& model, const Tensor& images,
+                                       const std::vector<int64_t>& classes,
+                                       const RelevanceMaps& maps, bool most_relevant_first) {
+  std::vector<double> mean(kPerturbationSteps);
+  const auto curves = perturbation_curves(model, images, classes, maps, most_relevant_first);
+  for (const std::vector<double>& curve : curves)
+    for (size_t step = 0; step < mean.size(); ++step)
+      mean[step] += curve[step] / static_cast<double>(curves.size());
+  return mean;
 }
 
 }  // namespace passband

@@ -53,13 +53,44 @@ std::string without_lambda(const Subject& subject) {
   return subject.model->has(BlockKind::lambda) ? "" : subject.label + " has no lambda layer.";
 }
 
+// Forward passes that the maps of one picture cost: convolution blocks are measured on 25 to 49
+// copies, with their gradients.
+double map_work(const RolloutOptions& options) {
+  return options.convolution == ConvolutionStep::norms ? 150 : 5;
+}
+
+double rollout_work(const AnalysisInput& input, const RolloutOptions& options) {
+  return map_work(options) * static_cast<double>(input.pictures(32) + options.pictures);
+}
+
+double rollout_gradient_work(const AnalysisInput&, const RolloutClassOptions& options) {
+  return 2 * map_work(options) * static_cast<double>(options.pictures);
+}
+
+double rollout_class_work(const AnalysisInput& input, const RolloutClassOptions& options) {
+  return (map_work(options) + 80) * static_cast<double>(input.pictures(64)) +
+         2 * map_work(options) * static_cast<double>(options.pictures);
+}
+
+double rollout_norm_work(const AnalysisInput& input) {
+  return 1000 * static_cast<double>(input.pictures(8));
+}
+
+double channel_rollout_work(const AnalysisInput& input, const ChannelRolloutOptions& options) {
+  return 1250 * static_cast<double>(input.pictures(4) * options.groups);
+}
+
+double lambda_maps_work(const AnalysisInput& input) {
+  return 12 * static_cast<double>(input.pictures(16));
+}
+
 const std::vector<Analysis> kRelevanceTable = {
     {.name = "rollout",
      .title = "Attention rollout",
      .question = "Which parts of a picture does attention carry to the decision?",
      .cost = "time: n forward passes, T^2 per attention layer of T tokens, 25 to 49 copies of a "
              "picture for convolution blocks; memory: T^2 h per layer of h heads for 8 pictures",
-     .work = 5000,
+     .work = rollout_work,
      .options = options_of<RolloutOptions>({kPictures, kDiscard, kConvolution, kDefinition}),
      .unsuited = without_scores,
      .run = rollout_section},
@@ -68,7 +99,7 @@ const std::vector<Analysis> kRelevanceTable = {
      .question = "Which attention raises the logit of the class, followed down to the picture?",
      .cost = "time: as rollout for the pictures shown, and a backward pass for each of two "
              "classes; memory: as rollout, and the graph of the pictures shown",
-     .work = 2500,
+     .work = rollout_gradient_work,
      .options = kClassOptions,
      .unsuited = without_scores,
      .run = rollout_gradient_section},
@@ -78,7 +109,7 @@ const std::vector<Analysis> kRelevanceTable = {
          "Which parts of a picture speak for a class, and does hiding them change the answer?",
      .cost = "time: as rollout with a backward pass for n pictures, and 80 forward passes per "
              "picture to test the maps; memory: as rollout, and the graph of 8 pictures",
-     .work = 15000,
+     .work = rollout_class_work,
      .options = kClassOptions,
      .unsuited = without_scores,
      .run = rollout_class_section},
@@ -89,7 +120,7 @@ const std::vector<Analysis> kRelevanceTable = {
      .cost =
          "time: per picture T copies for each attention or lambda layer of T tokens, 25 to 49 for "
          "convolutions, 3 backward passes each; memory: T^2 per layer and the graphs of 32 copies",
-     .work = 8000,
+     .work = rollout_norm_work,
      .run = rollout_norm_section},
     {.name = "channel-rollout",
      .title = "Rollout over space and channels",
@@ -97,7 +128,7 @@ const std::vector<Analysis> kRelevanceTable = {
      .cost = "time: rollout-norm times the number of channel groups g; memory: (T g)^2 per layer "
              "of T places",
      .quick = false,
-     .work = 40000,
+     .work = channel_rollout_work,
      .options = options_of<ChannelRolloutOptions>(
          {{"groups", &ChannelRolloutOptions::groups,
            "equal groups of neighbouring channels; must divide every block's width"},
@@ -112,7 +143,7 @@ const std::vector<Analysis> kRelevanceTable = {
                  "for the class?",
      .cost = "time: n forward passes with weights made real, h T^2 per lambda layer of h heads "
              "over T places; memory: the h T^2 of one batch and layer",
-     .work = 200,
+     .work = lambda_maps_work,
      .unsuited = without_lambda,
      .run = lambda_maps_section},
 };

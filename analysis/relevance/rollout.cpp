@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "analysis/relevance/block_transport.h"
+#include "analysis/study/finite.h"
 #include "analysis/study/frozen_parameters.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
@@ -116,7 +117,7 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
     inner.push_back(shown);
     return shown;
   });
-  result.logits = model(images);
+  result.logits = finite_logits(model, images);
   if (classes.empty() || inner.empty()) return result;
   const std::vector<Tensor> gradients = grad(
       result.logits, inner, {.seed = one_hot_seed(result.logits, classes), .allow_unused = true});
@@ -160,6 +161,7 @@ std::vector<RelevanceMaps> rollouts(const Model& model, const Tensor& images,
     NoGrad no_grad;
     maps.push_back({count, bottom.height, bottom.width,
                     slice(relevance, 1, bottom.prefix, bottom.height * bottom.width).values()});
+    check_finite(model, maps.back().values, "its maps of relevance");
   }
   return maps;
 }

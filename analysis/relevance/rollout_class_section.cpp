@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "analysis/relevance/perturbation.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 #include "tensor/core/random.h"
 
 namespace passband {
@@ -18,21 +20,28 @@ std::vector<NamedRollout> rival_rows(const RolloutClassOptions& options) {
           {"rollout", plain_settings(options)}};
 }
 
+// What hiding cells does with each form of map; the last one is a random order.
 struct Faithfulness {
   std::vector<std::string> names;
-  // curves: most relevant first, least relevant first
+  // curves, mean over pictures: most relevant first, least relevant first
   std::vector<std::vector<double>> most, least;
+  std::vector<std::vector<double>> areas;  // of single pictures, most relevant first
 };
 
 double area(const std::vector<double>& curve) {
   return std::accumulate(curve.begin(), curve.end(), 0.0) / static_cast<double>(curve.size());
 }
 
-void add_curves(Faithfulness& result, size_t i, const std::vector<double>& most,
-                const std::vector<double>& least, double weight) {
-  for (size_t k = 0; k < most.size(); ++k) {
-    result.most[i][k] += weight * most[k];
-    result.least[i][k] += weight * least[k];
+using Curves = std::vector<std::vector<double>>;
+
+void add_curves(Faithfulness& result, size_t i, const Curves& most, const Curves& least,
+                double total) {
+  for (size_t n = 0; n < most.size(); ++n) {
+    for (size_t k = 0; k < most[n].size(); ++k) {
+      result.most[i][k] += most[n][k] / total;
+      result.least[i][k] += least[n][k] / total;
+    }
+    result.areas[i].push_back(area(most[n]));
   }
 }
 
@@ -52,6 +61,7 @@ Faithfulness measure_faithfulness(const Subject& subject, const Dataset& data, i
   result.names.push_back("random order");
   result.most.assign(rows.size() + 1, std::vector<double>(kPerturbationSteps));
   result.least = result.most;
+  result.areas.resize(rows.size() + 1);
   const std::vector<int64_t> indices = spread_indices(data.count, images);
   const auto total = static_cast<int64_t>(indices.size());
   for (int64_t first = 0; first < total; first += kRolloutBatch) {
@@ -61,10 +71,10 @@ Faithfulness measure_faithfulness(const Subject& subject, const Dataset& data, i
     const std::vector<int64_t> classes = classes_read(*subject.model, batch);
     std::vector<RelevanceMaps> maps = rollouts(*subject.model, batch, settings_of(rows), classes);
     maps.push_back(random_like(maps[0], first));
-    const double weight = static_cast<double>(chosen.size()) / static_cast<double>(total);
     for (size_t i = 0; i < maps.size(); ++i)
-      add_curves(result, i, perturbation_curve(*subject.model, batch, classes, maps[i], true),
-                 perturbation_curve(*subject.model, batch, classes, maps[i], false), weight);
+      add_curves(result, i, perturbation_curves(*subject.model, batch, classes, maps[i], true),
+                 perturbation_curves(*subject.model, batch, classes, maps[i], false),
+                 static_cast<double>(total));
     progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
   }
   return result;
@@ -81,6 +91,38 @@ plot::Panel perturbation_panel(const Faithfulness& f, bool most, const std::stri
     panel.lines.push_back(std::move(line));
   }
   return panel;
+}
+
+// How much faster the probability falls than under a random order, picture by picture.
+Estimate advantage(const Faithfulness& f, size_t i) {
+  std::vector<double> gains;
+  for (size_t n = 0; n < f.areas[i].size(); ++n) gains.push_back(f.areas.back()[n] - f.areas[i][n]);
+  return mean_of(gains);
+}
+
+// "Against a random order: class-specific does better, gradient no better, random order beats
+// rollout"
+std::string against_chance(const Faithfulness& f) {
+  std::string text;
+  for (size_t i = 0; i + 1 < f.names.size(); ++i) {
+    const Verdict verdict = judge(advantage(f, i));
+    text += i == 0 ? "" : ", ";
+    text += verdict == Verdict::above   ? f.names[i] + " does better"
+            : verdict == Verdict::below ? "random order beats " + f.names[i]
+                                        : f.names[i] + " does no better within the error";
+  }
+  return "Against a random order: " + text;
+}
+
+std::string finding(const std::string& label, const Faithfulness& f, double agreement) {
+  std::string text = "Hiding cells leaves the class read by " + label + " a mean probability of";
+  for (size_t i = 0; i < f.names.size(); ++i)
+    text += fmt::format("{} {:.2f} / {:.2f} ({})", i > 0 ? "," : "", area(f.most[i]),
+                        area(f.least[i]), f.names[i]);
+  return text + fmt::format(
+                    ", most / least relevant cells first. {}. Maps of two classes correlate by "
+                    "{:.2f}.",
+                    against_chance(f), agreement);
 }
 
 }  // namespace
@@ -101,20 +143,20 @@ Section rollout_class_section(const AnalysisInput& input, const RolloutClassOpti
         measure_faithfulness(subject, *input.data, images, rows, input.part_of(s));
     test.panels.push_back(perturbation_panel(f, true, subject.label + ", most relevant first"));
     test.panels.push_back(perturbation_panel(f, false, subject.label + ", least relevant first"));
-    std::string text = "Hiding cells leaves the class read a mean probability of";
-    for (size_t i = 0; i < f.names.size(); ++i)
-      text += fmt::format("{} {:.2f} / {:.2f} ({})", i > 0 ? "," : "", area(f.most[i]),
-                          area(f.least[i]), f.names[i]);
-    text += fmt::format(
-        ", most / least relevant cells first; maps of two classes correlate by {:.2f}.", agreement);
+    const std::string text = finding(subject.label, f, agreement);
     figure.alt = text;
     section.figures.push_back(std::move(figure));
     section.values.push_back({.key = "perturbation_gap",
                               .label = "Least minus most relevant first, class-specific",
                               .value = area(f.least[0]) - area(f.most[0]),
                               .subject = subject.label});
-    if (s == 0) section.finding = test.alt = text;
+    section.values.push_back({.key = "perturbation_advantage",
+                              .label = "Random order minus class-specific, most relevant first",
+                              .value = advantage(f, 0).value,
+                              .subject = subject.label});
+    section.finding += (s > 0 ? " " : "") + text;
   }
+  test.alt = section.finding;
   section.figures.push_back(std::move(test));
   section.reading =
       "Attention times its gradient, positive part of each head, added up through the layers "
@@ -124,9 +166,9 @@ Section rollout_class_section(const AnalysisInput& input, const RolloutClassOpti
       "hiding what does not matter more slowly. The further the two curves of a method lie apart, "
       "the better its maps.";
   section.caveats = {convolution_caveat(options), start_caveat(options),
-                     fmt::format("Curves over {} test pictures; hidden cells show the mean "
+                     fmt::format("Curves over {}; hidden cells show the mean "
                                  "colour, which is itself unlike any picture.",
-                                 images)};
+                                 counted(images, "test picture"))};
   return section;
 }
 

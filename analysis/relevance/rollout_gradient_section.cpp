@@ -13,15 +13,17 @@ Section rollout_gradient_section(const AnalysisInput& input, const RolloutClassO
         class_figure(input, options, s, "rollout-gradient", "Gradient rollout for two classes");
     const double agreement = add_two_classes(input, options, subject, row, figure);
     const std::string text = fmt::format(
-        "The maps of the class read and of its runner-up correlate by {:.2f} (1: the same map){}.",
-        agreement, agreement > 0.8 ? ": most of what they show does not depend on the class" : "");
+        "In {} the maps of the class read and of its runner-up correlate by {:.2f} (1: the same "
+        "map){}.",
+        subject.label, agreement,
+        agreement > 0.8 ? ": most of what they show does not depend on the class" : "");
     figure.alt = text;
     section.figures.push_back(std::move(figure));
     section.values.push_back({.key = "class_correlation",
                               .label = "Correlation of the maps of two classes",
                               .value = agreement,
                               .subject = subject.label});
-    if (s == 0) section.finding = text;
+    section.finding += (s > 0 ? " " : "") + text;
   }
   section.reading =
       "As rollout, but each head's attention is multiplied by the gradient of one class's logit; "

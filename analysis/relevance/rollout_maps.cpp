@@ -52,8 +52,8 @@ std::vector<std::string> read_as(const Dataset& data, const std::vector<int64_t>
 plot::Figure class_figure(const AnalysisInput& input, const RolloutOptions& options, size_t s,
                           const std::string& stem, const std::string& title) {
   const std::vector<int64_t> indices = spread_indices(input.data->count, options.pictures);
-  return picture_figure(*input.data, indices, figure_name(stem, s),
-                        title + ", " + input.subjects[s].label + ".",
+  return picture_figure(*input.data, indices, input.subjects[s].model->options().image_size,
+                        figure_name(stem, s), title + ", " + input.subjects[s].label + ".",
                         "relevance, relative to the largest");
 }
 

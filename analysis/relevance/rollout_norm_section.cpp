@@ -8,6 +8,8 @@
 #include "analysis/relevance/rollout.h"
 #include "analysis/study/depth_axis.h"
 #include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -68,24 +70,23 @@ plot::Panel movement_panel(const NormStudy& study, const std::string& title) {
   return panel;
 }
 
-// "MSA blocks move relevance by 6.1 px (3 blocks), convolution blocks by 1.2 px (4 blocks)"
+// "MSA blocks fetch from 2.1 to 6.1 px away and keep 20 to 40 % in place (3)"
 std::string movement_text(const NormStudy& study) {
   const std::pair<BlockKind, const char*> kinds[] = {
       {BlockKind::msa, "MSA"}, {BlockKind::conv, "convolution"}, {BlockKind::lambda, "lambda"}};
   std::string text;
   for (const auto& [kind, name] : kinds) {
-    double distance = 0, kept = 0;
-    int count = 0;
+    std::vector<double> distances, kept;
     for (size_t i = 0; i < study.moved.size(); ++i) {
       if (study.axis[i].kind != kind) continue;
-      distance += study.moved[i].distance;
-      kept += study.moved[i].kept;
-      ++count;
+      distances.push_back(study.moved[i].distance);
+      kept.push_back(100 * study.moved[i].kept);
     }
-    if (count == 0) continue;
+    if (kept.empty()) continue;
     text += fmt::format(
-        "{}{} blocks fetch from {:.1f} px away on average and keep {:.0f} % in place ({})",
-        text.empty() ? "" : "; ", name, distance / count, 100 * kept / count, count);
+        "{}{} blocks fetch from {} away and keep {} in place ({})", text.empty() ? "" : "; ", name,
+        together(distances, [](double px) { return fmt::format("{:.1f} px", px); }),
+        together(kept, [](double share) { return fmt::format("{:.0f} %", share); }), kept.size());
   }
   return text + ".";
 }
@@ -102,9 +103,9 @@ Section rollout_norm_section(const AnalysisInput& input) {
     std::vector<int64_t> shown = spread_indices(input.data->count, images);
     const NormStudy study = measure(subject, *input.data, shown, input.part_of(s));
     shown.resize(std::min<size_t>(shown.size(), 6));
-    plot::Figure figure = picture_figure(*input.data, shown, figure_name("rollout-norm", s),
-                                         "Rollout by norms, " + subject.label + ".",
-                                         "share, relative to the largest");
+    plot::Figure figure = picture_figure(
+        *input.data, shown, subject.model->options().image_size, figure_name("rollout-norm", s),
+        "Rollout by norms, " + subject.label + ".", "share, relative to the largest");
     std::vector<std::string> captions;
     for (const int64_t c : study.classes)
       captions.push_back("read as " + class_name(*input.data, c));
@@ -120,9 +121,10 @@ Section rollout_norm_section(const AnalysisInput& input) {
                               .value = concentration(study.free),
                               .text = fmt::format("{:.0f} %", 100 * concentration(study.free)),
                               .subject = subject.label});
-    if (s == 0)
-      section.finding = depth.alt = "By the norms of what they move, " + movement_text(study);
+    section.finding += fmt::format("{}In {}, by the norms of what they move, {}", s > 0 ? " " : "",
+                                   subject.label, movement_text(study));
   }
+  depth.alt = section.finding;
   section.figures.push_back(std::move(depth));
   section.reading =
       "Every block is, for the picture at hand, a linear map between places (weights, gates and "
@@ -134,10 +136,9 @@ Section rollout_norm_section(const AnalysisInput& input) {
       "2020). The curve shows how far a block fetches; the maps multiply all blocks from the "
       "output down to the picture.";
   section.caveats = {
-      fmt::format(
-          "{} test pictures. Lengths of vectors are shares of size, not of effect: vectors that "
-          "cancel still count.",
-          images),
+      fmt::format("{}. Lengths of vectors are shares of size, not of effect: vectors that "
+                  "cancel still count.",
+                  counted(images, "test picture")),
       "Biases and the mean that a norm subtracts count with the place that they act in."};
   return section;
 }

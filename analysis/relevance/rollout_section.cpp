@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "analysis/study/picture_maps.h"
+#include "analysis/study/verdict.h"
+#include "analysis/study/wording.h"
 
 namespace passband {
 namespace {
@@ -47,15 +49,28 @@ plot::Figure maps_figure(const AnalysisInput& input, int64_t pictures, size_t s,
   const std::vector<int64_t> indices = spread_indices(input.data->count, pictures);
   const Tensor images = network_images(*subject.model, *input.data, indices);
   const std::vector<int64_t> classes = classes_read(*subject.model, images);
-  plot::Figure figure =
-      picture_figure(*input.data, indices, figure_name("rollout", s),
-                     "Attention rollout over test pictures, " + subject.label + ".",
-                     "share of relevance, relative to the largest");
+  plot::Figure figure = picture_figure(
+      *input.data, indices, subject.model->options().image_size, figure_name("rollout", s),
+      "Attention rollout over test pictures, " + subject.label + ".",
+      "share of relevance, relative to the largest");
   const auto maps = rollouts(*subject.model, images, settings_of(rows), classes);
   for (size_t i = 0; i < rows.size(); ++i)
     add_map_row(figure, rows[i].title, maps[i].values, maps[i].height, maps[i].width,
                 i == 0 ? read_as(*input.data, classes, "read as ") : std::vector<std::string>{});
   return figure;
+}
+
+constexpr double kFlat = 0.25, kSmallestStep = 0.01;  // share of a quarter; what counts as more
+
+std::string finding(const std::string& label, const std::vector<double>& share) {
+  const bool flat = judge(Estimate::exact(share[0]), kFlat, kSmallestStep) != Verdict::above;
+  return fmt::format(
+      "The brightest quarter of a rollout map of {} holds {:.0f} % of the relevance on average "
+      "({}); "
+      "taking the largest head instead of the mean gives {:.0f} %, the smallest {:.0f} %, the "
+      "largest without its weakest entries {:.0f} %.",
+      label, 100 * share[0], flat ? "the map is flat" : "a flat map: 25 %", 100 * share[1],
+      100 * share[2], 100 * share[3]);
 }
 
 }  // namespace
@@ -76,14 +91,7 @@ Section rollout_section(const AnalysisInput& input, const RolloutOptions& option
                               .value = share[0],
                               .text = fmt::format("{:.0f} %", 100 * share[0]),
                               .subject = subject.label});
-    if (s > 0) continue;
-    section.finding = fmt::format(
-        "The brightest quarter of a rollout map holds {:.0f} % of the relevance on average (a flat "
-        "map: 25 %); taking "
-        "the largest head instead of the mean gives {:.0f} %, the smallest {:.0f} %, the largest "
-        "without its weakest "
-        "entries {:.0f} %.",
-        100 * share[0], 100 * share[1], 100 * share[2], 100 * share[3]);
+    section.finding += (s > 0 ? " " : "") + finding(subject.label, share);
   }
   section.reading =
       "Attention of all layers multiplied from the output to the input, half of each step kept by "
@@ -93,10 +101,9 @@ Section rollout_section(const AnalysisInput& input, const RolloutOptions& option
       "of a layer become one matrix; 'discard' drops the weakest entries of each layer first.";
   section.caveats = {
       convolution_caveat(options),
-      fmt::format(
-          "Shares over {} test pictures. Rollout does not know the class; with average pooling "
-          "it tends to be flat.",
-          images)};
+      fmt::format("Shares over {}. Rollout does not know the class; with average pooling "
+                  "it tends to be flat.",
+                  counted(images, "test picture"))};
   return section;
 }
 

@@ -5,20 +5,27 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/verdict.h"
+
 namespace passband {
 namespace {
 
-std::string finding(const LayerMap& map) {
+constexpr double kBlocks = 0.2;  // what layers of a stage agree more before stages show as blocks
+
+std::string finding(const std::string& label, const LayerMap& map) {
   if (!std::isfinite(map.first_last()))
-    return "Fewer than two layers are alive: there is nothing to compare.";
-  std::string text = fmt::format("The first and the last of {} layers share {:.2f} of 1",
-                                 map.rows.size(), map.first_last());
+    return fmt::format("Fewer than two layers of {} are alive: there is nothing to compare.",
+                       label);
+  std::string text = fmt::format("The first and the last of {} layers of {} share {:.2f} of 1",
+                                 map.rows.size(), label, map.first_last());
   const auto [within, across] = stage_contrast(map);
   if (std::isfinite(across) && std::isfinite(within))
     text += fmt::format(
         "; layers of one stage agree by {:.2f} on average, of different stages by {:.2f}: {}",
         within, across,
-        within - across > 0.2 ? "the stages show as blocks" : "no clear stage blocks");
+        judge(Estimate::exact(within - across), 0, kBlocks) == Verdict::above
+            ? "the stages show as blocks"
+            : "no clear stage blocks");
   else
     text += fmt::format(
         "; all layers agree by {:.2f} on average: {}", map.mean_off_diagonal(),
@@ -60,6 +67,18 @@ std::string method(const KernelMeasure& measure, int64_t batch, int64_t images, 
                             std::sqrt(2.0) / static_cast<double>(batch));
 }
 
+void add_values(const LayerMap& map, const std::string& subject, std::vector<ReportValue>& values) {
+  if (!std::isfinite(map.first_last())) return;
+  values.push_back({.key = "mean_cka",
+                    .label = "Mean CKA of two layers",
+                    .value = map.mean_off_diagonal(),
+                    .subject = subject});
+  values.push_back({.key = "first_last_cka",
+                    .label = "First and last layer",
+                    .value = map.first_last(),
+                    .subject = subject});
+}
+
 }  // namespace
 
 Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
@@ -82,7 +101,11 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
     figure.panels.push_back(
         map_panel(maps.self[0][s].cka, subjects[s].label, "layer", "layer", "CKA"));
   const KernelMap& first = maps.self[0][0];
-  section.finding = finding(first.cka);
+  for (size_t s = 0; s < subjects.size(); ++s) {
+    const LayerMap& own = maps.self[0][s].cka;
+    section.finding += (s > 0 ? " " : "") + finding(subjects[s].label, own);
+    add_values(own, subjects[s].label, section.values);
+  }
   for (size_t s = 1; s < subjects.size(); ++s) {
     const LayerMap& cross = maps.cross[0][s - 1].cka;
     figure.panels.push_back(map_panel(cross, subjects[0].label + " × " + subjects[s].label,
@@ -100,11 +123,6 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
   if (const std::string dead = dead_layers(maps, subjects); !dead.empty())
     section.caveats.push_back(dead);
-  section.values = {
-      {.key = "mean_cka",
-       .label = "Mean CKA of two layers",
-       .value = first.cka.mean_off_diagonal()},
-      {.key = "first_last_cka", .label = "First and last layer", .value = first.cka.first_last()}};
   const auto layers = static_cast<int64_t>(first.cka.rows.size());
   section.arrays = {{.name = "cka", .shape = {layers, layers}, .values = first.cka.values}};
   if (pass.passes > 1)

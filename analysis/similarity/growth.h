@@ -1,4 +1,4 @@
-// What does a network learn from less? Its layers compared with those of networks of the same
+// Growth with the data: layers of a network compared with those of networks of the same
 // architecture that were trained on a share of the data, from another seed, or not at all (Raghu et
 // al., NeurIPS 2021, section 6). Time: a forward pass of every network a picture, n p a layer of p
 // features for batches of n. Memory: n^2 doubles a layer and network.

@@ -27,13 +27,25 @@ std::string lacks_siblings(const AnalysisInput& input) {
          "--seed, and name those runs with --against.";
 }
 
+double cka_work(const AnalysisInput& input, const CkaOptions& options) {
+  return 1.5 * static_cast<double>(input.pictures(1024) * options.passes);
+}
+
+double similarity_work(const AnalysisInput& input, const SimilarityOptions&) {
+  return 3 * static_cast<double>(input.pictures(2048));
+}
+
+double growth_work(const AnalysisInput& input) {
+  return 1.5 * static_cast<double>(input.pictures(1024));
+}
+
 const std::vector<Analysis> kSimilarityTable = {
     {.name = "cka",
      .title = "Similarity of layers",
      .question = "Which layers represent the pictures alike, and does the network work in stages?",
      .cost = "time: n forward passes, then per batch of 256 a product of 256^2 p for each of L "
              "layers of p features and one of 256^2 L^2; memory: 256^2 L doubles",
-     .work = 1500,
+     .work = cka_work,
      .options = options_of<CkaOptions>(
          {{"estimator",
            &CkaOptions::estimator,
@@ -55,7 +67,7 @@ const std::vector<Analysis> kSimilarityTable = {
      .cost = "time: n forward passes, 256 n p per layer of p features, an SVD per pair of L "
              "layers; memory: 4 x 256^2 L doubles and at most 2 P^2 for P channels in all",
      .quick = false,
-     .work = 6000,
+     .work = similarity_work,
      .options = options_of<SimilarityOptions>(
          {kRbfFraction,
           kRbfWidth,
@@ -81,7 +93,7 @@ const std::vector<Analysis> kSimilarityTable = {
      .question = "Which layers need the whole data, and which look the same after a tenth of it?",
      .cost = "time: n forward passes a network, then 256 n p per layer of p features; memory: "
              "256^2 L doubles a network",
-     .work = 1500,
+     .work = growth_work,
      .lacking = lacks_siblings,
      .run = growth_section},
 };

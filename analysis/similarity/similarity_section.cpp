@@ -138,15 +138,16 @@ std::string list(const MeasuredSimilarity& measured,
   return text;
 }
 
-std::string finding(const MeasuredSimilarity& measured) {
+std::string finding(const MeasuredSimilarity& measured, size_t s, const std::string& label) {
   const std::string values = list(
-      measured, [](const Index& index) { return index.self[0].first_last(); }, 2);
-  const double bias = index_named(measured, "cka_biased").self[0].mean_off_diagonal() -
-                      index_named(measured, "cka").self[0].mean_off_diagonal();
+      measured, [&](const Index& index) { return index.self[s].first_last(); }, 2);
+  const double bias = index_named(measured, "cka_biased").self[s].mean_off_diagonal() -
+                      index_named(measured, "cka").self[s].mean_off_diagonal();
   return fmt::format(
-      "The first and the last layer share, of 1: {}. The biased estimator of CKA reads {:+.3f} on "
+      "The first and the last layer of {} share, of 1: {}. The biased estimator of CKA reads "
+      "{:+.3f} on "
       "average against the unbiased one.",
-      values.empty() ? "nothing that could be measured" : values, bias);
+      label, values.empty() ? "nothing that could be measured" : values, bias);
 }
 
 std::string check_finding(const MeasuredSimilarity& measured, size_t cross, const Subject& a,
@@ -192,7 +193,8 @@ Section similarity_section(const AnalysisInput& input, const SimilarityOptions& 
   const MeasuredSimilarity measured = measure(input, options, images, batch);
 
   Section section;
-  section.finding = finding(measured);
+  for (size_t s = 0; s < subjects.size(); ++s)
+    section.finding += (s > 0 ? " " : "") + finding(measured, s, subjects[s].label);
   section.figures.push_back(maps_figure(
       measured, "similarity",
       "Nine indices between all pairs of layers, " + subjects[0].label + ".", "layer", "layer", 0));

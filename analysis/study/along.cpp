@@ -37,12 +37,14 @@ std::vector<RunCheckpoint> kept_weights(const Subject& subject) {
 std::optional<std::vector<ReportValue>> stored_values(const std::filesystem::path& file) {
   if (file.empty() || !std::filesystem::is_regular_file(file)) return std::nullopt;
   std::vector<ReportValue> values;
-  for (const json& in : json::parse(read_file(file.string()), nullptr, /*exceptions=*/false)) {
-    if (!in.is_object()) return std::nullopt;
-    const bool finite = in.contains("value") && in["value"].is_number();
-    values.push_back({.key = in.value("key", ""),
-                      .label = in.value("label", ""),
-                      .value = finite ? in["value"].get<double>() : std::nan("")});
+  try {
+    for (const json& in : json::parse(read_file(file.string())))
+      values.push_back(
+          {.key = in.at("key"),
+           .label = in.at("label"),
+           .value = in.at("value").is_null() ? std::nan("") : in.at("value").get<double>()});
+  } catch (const json::exception&) {
+    return std::nullopt;
   }
   return values;
 }
@@ -57,7 +59,7 @@ void store_values(const std::filesystem::path& file, const std::vector<ReportVal
 
 std::vector<ReportValue> values_at(const Analysis& analysis, const AnalysisInput& input,
                                    const Subject& subject, const RunCheckpoint& checkpoint,
-                                   const Progress& progress) {
+                                   const Progress& progress, std::vector<std::string>& not_finite) {
   const auto file = input.partial_file(fmt::format(
       "along-{:016x}-{}.json", site_of(subject.run->directory.string()), checkpoint.epoch));
   if (auto values = stored_values(file)) return *values;
@@ -66,9 +68,11 @@ std::vector<ReportValue> values_at(const Analysis& analysis, const AnalysisInput
   std::shared_ptr<Model> model = load_run_model(*subject.run, checkpoint.which);
   model->to(subject.model->device());
   at.subjects = {make_subject(subject.label, std::move(model), subject.run)};
-  std::vector<ReportValue> values = run_analysis(analysis, at).values;
-  store_values(file, values);
-  return values;
+  const Section section = run_analysis(analysis, at);
+  for (const std::string& what : section.not_finite)
+    not_finite.push_back(fmt::format("epoch {}: {}", checkpoint.epoch, what));
+  if (section.not_finite.empty()) store_values(file, section.values);
+  return section.values;
 }
 
 const ReportValue* find_value(const Moment& moment, const std::string& key) {
@@ -87,14 +91,35 @@ plot::Line line_of(const std::string& name, const std::vector<Moment>& moments,
   return line;
 }
 
-// "Test accuracy of resnet goes from 0.1 to 0.8 between epochs 0 and 9."
+// "Test accuracy of resnet goes from 0.1 to 0.8 between epochs 0 and 9.", of its first and last
+// value.
 std::string change(const plot::Panel& panel) {
   std::string text;
-  for (const plot::Line& line : panel.lines)
-    text += fmt::format("{}{} of {} goes from {:.3g} to {:.3g} between epochs {} and {}.",
-                        text.empty() ? "" : " ", panel.title, line.name, line.y.front(),
-                        line.y.back(), line.x.front(), line.x.back());
+  for (const plot::Line& line : panel.lines) {
+    std::vector<size_t> known;
+    for (size_t i = 0; i < line.y.size(); ++i)
+      if (std::isfinite(line.y[i])) known.push_back(i);
+    if (known.size() < 2) continue;
+    const size_t first = known.front(), last = known.back();
+    const std::string from = fmt::format("{:.3g}", line.y[first]),
+                      to = fmt::format("{:.3g}", line.y[last]);
+    text += fmt::format(
+        "{}{} of {} {} between epochs {} and {}.", text.empty() ? "" : " ", panel.title, line.name,
+        from == to ? "is " + from + " before and after" : "goes from " + from + " to " + to,
+        line.x[first], line.x[last]);
+  }
   return text;
+}
+
+// One of each key that the first network has at any of its weights.
+std::vector<ReportValue> followed(const std::vector<Moment>& moments, const std::string& label) {
+  std::vector<ReportValue> values;
+  for (const Moment& moment : moments)
+    for (const ReportValue& value : moment.values)
+      if ((value.subject.empty() || value.subject == label) &&
+          std::ranges::find(values, value.key, &ReportValue::key) == values.end())
+        values.push_back(value);
+  return values;
 }
 
 }  // namespace
@@ -103,6 +128,7 @@ std::string along_name(const Analysis& analysis) { return analysis.name + "-alon
 
 Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   std::vector<std::vector<Moment>> runs;
+  std::vector<std::string> not_finite;
   const auto count = static_cast<int64_t>(input.subjects.size());
   for (int64_t s = 0; s < count; ++s) {
     const Subject& subject = input.subjects[static_cast<size_t>(s)];
@@ -112,7 +138,8 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
     for (size_t c = 0; c < kept.size(); ++c) {
       const Progress part = whole.part(static_cast<int64_t>(c), static_cast<int64_t>(kept.size()),
                                        fmt::format("epoch {}", kept[c].epoch));
-      moments.push_back({kept[c].epoch, values_at(analysis, input, subject, kept[c], part)});
+      moments.push_back(
+          {kept[c].epoch, values_at(analysis, input, subject, kept[c], part, not_finite)});
     }
   }
   Section section{.name = along_name(analysis), .title = analysis.name + " along the training"};
@@ -120,14 +147,16 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   section.cost = "at each of the kept weights " + analysis.cost;
   plot::Figure figure{.name = section.name, .columns = 2};
   figure.title = "Values of the analysis " + analysis.name + " at the weights kept along the way.";
-  for (const ReportValue& value : runs[0].back().values) {
-    if (!value.subject.empty() && value.subject != input.subjects[0].label) continue;
+  for (const ReportValue& value : followed(runs[0], input.subjects[0].label)) {
     plot::Panel panel{.title = value.label, .x = {.label = "epoch"}};
     for (size_t s = 0; s < runs.size(); ++s)
       panel.lines.push_back(line_of(input.subjects[s].label, runs[s], value.key));
-    section.finding += (section.finding.empty() ? "" : " ") + change(panel);
+    const std::string text = change(panel);
+    section.finding += (section.finding.empty() || text.empty() ? "" : " ") + text;
     if (figure.panels.size() < kMostPanels) figure.panels.push_back(std::move(panel));
   }
+  for (const std::string& what : not_finite) section.caveats.push_back("Left out: " + what + ".");
+  section.not_finite = std::move(not_finite);
   figure.share_axes = false;
   if (figure.panels.size() == 1) figure.columns = 1;
   section.reading =

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "analysis/study/finite.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -23,6 +25,34 @@ void introduce(const Analysis& analysis, Section& section) {
   section.name = analysis.name;
   section.title = analysis.title;
   section.question = analysis.question;
+}
+
+Section inapplicable(Section section, const std::vector<std::string>& reasons) {
+  section.applies = false;
+  section.finding = "Does not apply. " + join(reasons, " ");
+  return section;
+}
+
+// Takes out the networks that `reason` has something against. Returns "label: reason" of each.
+template <class Reason> std::vector<std::string> take_out(AnalysisInput& input, Reason&& reason) {
+  std::vector<std::string> reasons;
+  std::vector<Subject> kept;
+  for (Subject& subject : input.subjects) {
+    const std::string text = reason(subject);
+    if (text.empty()) kept.push_back(std::move(subject));
+    else reasons.push_back(subject.label + ": " + text);
+  }
+  input.subjects = std::move(kept);
+  return reasons;
+}
+
+// A value without a text of its own is a number: where it is none, that is said in its place.
+void name_non_finite_values(Section& section) {
+  for (ReportValue& value : section.values) {
+    if (std::isfinite(value.value) || !value.text.empty()) continue;
+    value.text = "not finite";
+    section.not_finite.push_back((value.subject.empty() ? "" : value.subject + ": ") + value.label);
+  }
 }
 
 }  // namespace
@@ -62,26 +92,35 @@ std::string what_lacks(const Analysis& analysis, const AnalysisInput& input) {
 }
 
 Section run_analysis(const Analysis& analysis, AnalysisInput input) {
-  std::vector<std::string> reasons;
-  std::vector<Subject> suited;
-  for (const Subject& subject : input.subjects) {
-    const std::string reason = analysis.unsuited ? analysis.unsuited(subject) : std::string();
-    if (reason.empty()) suited.push_back(subject);
-    else reasons.push_back(subject.label + ": " + reason);
-  }
-  const std::string lacking = what_lacks(analysis, input);
-  if (!lacking.empty()) reasons = {lacking};
-  if (suited.empty() || !lacking.empty()) {
-    Section section;
-    introduce(analysis, section);
-    section.finding = "Does not apply. " + join(reasons, " ");
-    return section;
-  }
-  input.subjects = std::move(suited);
-  Section section = analysis.run(input);
+  Section section;
   introduce(analysis, section);
+  const std::string lacking = what_lacks(analysis, input);
+  if (!lacking.empty()) return inapplicable(section, {lacking});
+  const std::vector<std::string> unsuited = take_out(input, [&](const Subject& subject) {
+    return analysis.unsuited ? analysis.unsuited(subject) : std::string();
+  });
+  if (input.subjects.empty()) return inapplicable(section, unsuited);
+  std::vector<std::string> not_finite = take_out(
+      input, [](const Subject& subject) { return non_finite_weights(subject.model.get()); });
+  while (!input.subjects.empty()) {
+    try {
+      section = analysis.run(input);
+      break;
+    } catch (const NotFinite& found) {
+      const std::vector<std::string> gone = take_out(input, [&](const Subject& subject) {
+        return subject.model.get() == &found.model() ? found.what() : std::string();
+      });
+      if (gone.empty()) throw;
+      not_finite.insert(not_finite.end(), gone.begin(), gone.end());
+    }
+  }
+  introduce(analysis, section);
+  if (input.subjects.empty()) section.finding = "Not measured. " + join(not_finite, "; ") + ".";
+  name_non_finite_values(section);
   section.cost = analysis.cost;
-  for (const std::string& reason : reasons) section.caveats.push_back("Left out: " + reason);
+  for (const std::string& reason : unsuited) section.caveats.push_back("Left out: " + reason);
+  for (const std::string& what : not_finite) section.caveats.push_back("Left out: " + what + ".");
+  section.not_finite.insert(section.not_finite.begin(), not_finite.begin(), not_finite.end());
   return section;
 }
 

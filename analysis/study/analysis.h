@@ -1,6 +1,7 @@
 // An analysis: a function from subjects and pictures to one section of the report, with all that
 // its wing's table says about it.
 #pragma once
+#include <algorithm>
 #include <any>
 #include <concepts>
 #include <filesystem>
@@ -33,6 +34,10 @@ struct AnalysisInput {
   std::filesystem::path partial_directory;
 
   int64_t images_or(int64_t usual) const { return images > 0 ? images : usual; }
+  // The same, at most what the test pictures are.
+  int64_t pictures(int64_t usual) const {
+    return data ? std::min(images_or(usual), data->count) : images_or(usual);
+  }
   // The stretch of work that belongs to subject `s`, all taken to cost the same.
   Progress part_of(size_t s) const {
     return progress.part(static_cast<int64_t>(s), static_cast<int64_t>(subjects.size()),
@@ -77,9 +82,10 @@ struct Analysis {
   // "time: ...; memory: ..." against pictures n and layers L; stands in the section too
   std::string cost;
   bool quick = true;  // in the set that `analyze` runs by itself; others need --full or --only
-  // Work with default settings for one network, in forward passes of one picture (a gradient counts
-  // 3, a Hessian product 6): what the program estimates the time from.
-  double work = 1000;
+  // Work for the one network of the input, with its settings and pictures, in forward passes of one
+  // picture (a gradient counts 3, a Hessian product 6): what the program estimates the time from.
+  InputFunction<double> work = {};
+  std::string shares = {};  // the analysis whose passes it finds done when both run: then no time
   bool uses_train = false;  // reads AnalysisInput::train
   OptionTable options = {};
   // Why it does not apply to a network, as a sentence; empty: it does. Such a network is left out,
@@ -104,8 +110,9 @@ AnalysisInput with_settings(AnalysisInput input, const Analysis& analysis,
 // set of which only the description is there (imagenet) lacks its pictures.
 std::string what_lacks(const Analysis& analysis, const AnalysisInput& input);
 
-// Runs an analysis on the subjects that it applies to; a section without figures that says why when
-// there is none.
+// Runs an analysis on the subjects that it applies to and whose numbers are finite; a section
+// without figures that says why when there is none. A network with numbers that are not finite is
+// named in the section's caveats and in Section::not_finite.
 Section run_analysis(const Analysis& analysis, AnalysisInput input);
 
 }  // namespace passband

@@ -1,4 +1,4 @@
-// What the person at the terminal sees while analyses run: one line each, redrawn on a terminal.
+// The console while analyses run: one line each, redrawn on a terminal.
 #pragma once
 #include <chrono>
 #include <string>

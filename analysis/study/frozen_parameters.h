@@ -1,4 +1,4 @@
-// For a scope, parameters are constants: graphs lead to activations only.
+// Parameters frozen for a scope: they are constants, and graphs lead to activations only.
 #pragma once
 #include <vector>
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "analysis/study/finite.h"
 #include "nn/context.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/random.h"
@@ -24,6 +25,7 @@ void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
   ContextGuard mode({.training = false, .compute = DType::f32});
   size_t current = 0;
   const ProbeGuard probe(taps, [&](const TapSite& site, const Tensor& buffer) {
+    check_finite(*subjects[current].model, site, buffer);
     visit(current, site, buffer);
     return buffer;
   });
@@ -38,7 +40,7 @@ void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
       const std::vector<int64_t> chosen(first, first + size);
       for (current = 0; current < subjects.size(); ++current) {
         const Model& model = *subjects[current].model;
-        model(network_images(model, data, chosen));
+        finite_logits(model, network_images(model, data, chosen));
         options.progress((pass * batches + b) * networks + static_cast<int64_t>(current) + 1,
                          options.passes * batches * networks, "batches");
       }

@@ -24,6 +24,7 @@ using LockstepVisitor =
 using LockstepBatch = std::function<void(int64_t pass, const std::vector<int64_t>& indices)>;
 
 // All networks see the same pictures in the same order, in evaluation mode, f32, without a graph.
+// Throws NotFinite for tapped buffers or logits.
 // Time: one forward pass per picture, network and pass.
 void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
                   const LockstepOptions& options, const std::vector<std::string>& taps,

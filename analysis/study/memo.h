@@ -1,4 +1,4 @@
-// What several analyses of one call can share: a value is made once and kept under a key.
+// Values that several analyses of one call share: each is made once and kept under a key.
 #pragma once
 #include <any>
 #include <map>

@@ -1,8 +1,8 @@
 #include "analysis/study/picture_batch.h"
 
+#include "analysis/study/finite.h"
 #include "nn/context.h"
 #include "tensor/ops/pointwise.h"
-#include "tensor/ops/reduce.h"
 
 namespace passband {
 
@@ -17,10 +17,9 @@ PictureBatch load_batch(const Model& model, const Dataset& data,
 int64_t count_correct(const Model& model, const PictureBatch& batch, const Tensor& images) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
-  const std::vector<double> predicted = argmax(model(images), 1).values();
+  const std::vector<int64_t> read = classes_of(finite_logits(model, images));
   int64_t correct = 0;
-  for (size_t i = 0; i < batch.labels.size(); ++i)
-    correct += static_cast<int32_t>(predicted[i]) == batch.labels[i];
+  for (size_t i = 0; i < batch.labels.size(); ++i) correct += read[i] == batch.labels[i];
   return correct;
 }
 

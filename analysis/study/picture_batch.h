@@ -17,7 +17,7 @@ PictureBatch load_batch(const Model& model, const Dataset& data,
                         const std::vector<int64_t>& indices);
 
 // Pictures of `batch` that `model` reads right when shown `images`, in evaluation mode, f32,
-// without a graph.
+// without a graph. Throws NotFinite.
 int64_t count_correct(const Model& model, const PictureBatch& batch, const Tensor& images);
 
 // images + delta, where delta is in units of pixel / 255, kept in [0, 1] there, in the normalised

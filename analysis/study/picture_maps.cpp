@@ -1,13 +1,19 @@
 // Pictures and overlays for figures.
 #include "analysis/study/picture_maps.h"
 
-#include <algorithm>
+#include "tensor/core/error.h"
 
 namespace passband {
 
-plot::Picture picture_of(const Dataset& data, int64_t index) {
-  plot::Picture picture{.width = data.width, .height = data.height};
-  picture.rgb.assign(data.image(index), data.image(index) + data.image_bytes());
+plot::Picture picture_of(const Dataset& data, int64_t index, int64_t side) {
+  CHECK(side <= data.height && side <= data.width, "picture: stored as ", data.height, " x ",
+        data.width, ", shown to a network of side ", side);
+  plot::Picture picture{.width = side, .height = side};
+  const int64_t top = (data.height - side) / 2, left = (data.width - side) / 2;
+  for (int64_t y = 0; y < side; ++y) {
+    const uint8_t* row = data.image(index) + ((top + y) * data.width + left) * 3;
+    picture.rgb.insert(picture.rgb.end(), row, row + side * 3);
+  }
   return picture;
 }
 
@@ -16,9 +22,6 @@ plot::Picture overlaid(plot::Picture picture, std::span<const double> map, int64
   picture.overlay_width = width;
   picture.overlay_height = height;
   picture.overlay.assign(map.begin(), map.end());
-  const auto [low, high] = std::ranges::minmax(picture.overlay);
-  const double range = high - low;
-  for (double& value : picture.overlay) value = range > 0 ? (value - low) / range : 0;
   picture.caption = std::move(caption);
   return picture;
 }
@@ -27,7 +30,7 @@ std::string figure_name(const std::string& stem, size_t subject) {
   return subject == 0 ? stem : stem + "-" + std::to_string(subject + 1);
 }
 
-plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& indices,
+plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& indices, int64_t side,
                             std::string name, std::string title, std::string overlay_value) {
   plot::Figure figure{.name = std::move(name), .title = std::move(title)};
   plot::Pictures& grid = figure.pictures;
@@ -36,7 +39,7 @@ plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& ind
   grid.overlay_value = std::move(overlay_value);
   grid.row_titles = {"picture"};
   for (const int64_t index : indices) {
-    plot::Picture plain = picture_of(data, index);
+    plot::Picture plain = picture_of(data, index, side);
     plain.caption = class_name(data, data.labels[static_cast<size_t>(index)]);
     plain.alt = "test picture " + std::to_string(index);
     grid.cells.push_back(std::move(plain));

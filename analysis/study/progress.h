@@ -1,4 +1,4 @@
-// How far an analysis is, for whoever waits at the terminal.
+// Progress of an analysis, for whoever waits at the terminal.
 #pragma once
 #include <cstdint>
 #include <exception>

@@ -225,6 +225,8 @@ void make_study(const StudyRequest& request, Study& study) {
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
   std::string key =
       fmt::format("{} {:016x} {}", analysis.name, fingerprint(*input.data), input.images);
+  const Model* first = input.subjects.empty() ? nullptr : input.subjects.front().model.get();
+  if (first) key += " on " + describe_device(first->device());
   if (analysis.uses_train) key += fmt::format(" {:016x}", fingerprint(*input.train));
   for (const auto& [name, value] : input.settings) {
     key += " " + name + "=" + value;
@@ -235,8 +237,10 @@ std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
     const bool free = option != rows.end() && option->choices.empty() && option->standard != value;
     if (free) key += stamp_of(value);
   }
-  for (const Subject& subject : input.subjects)
+  for (const Subject& subject : input.subjects) {
     key += " " + subject.label + " " + subject.fingerprint;
+    if (analysis.uses_train && subject.run) key += fmt::format(" {}", subject.run->data_fraction);
+  }
   return key;
 }
 

@@ -1,5 +1,5 @@
-// What `analyze` was asked to study: networks with their weights, pictures, and the directory of
-// the report.
+// A study, as `analyze` was asked for it: networks with their weights, pictures, and the directory
+// of the report.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -39,7 +39,8 @@ void make_study(const StudyRequest& request, Study& study);
 Subject make_subject(std::string label, std::shared_ptr<Model> model,
                      std::shared_ptr<const RunDescription> run = {});
 
-// Names the weights, data and settings that a section is computed from: equal keys, equal sections.
+// Names the weights, data, settings and device that a section is computed from: equal keys, equal
+// sections.
 // `input` has the settings of the analysis; files and folders that they name count with their sizes
 // and times.
 std::string section_key(const Analysis& analysis, const AnalysisInput& input);

@@ -1,9 +1,12 @@
 #include "analysis/study/subject.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
+#include <span>
 
+#include "analysis/study/finite.h"
 #include "data/augment.h"
 #include "tensor/ops/shape.h"
 
@@ -30,6 +33,7 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
   const ProbeGuard probe(taps, [&](const TapSite& site, const Tensor& buffer) {
+    check_finite(model, site, buffer);
     visit(site, buffer);
     return buffer;
   });
@@ -40,26 +44,34 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
     if (options.whole_batches && batch < options.batch_size && first > 0) break;
     const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + batch);
     const Tensor images = network_images(model, data, chosen);
-    const Tensor logits = model(images);
+    const Tensor logits = finite_logits(model, images);
     if (after_batch) after_batch(chosen, images, logits);
     options.progress(first + batch, total, "pictures");
   }
 }
 
-std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank) {
-  NoGrad no_grad;
-  ContextGuard mode({.training = false});
-  const Tensor logits = model(images);
+std::vector<int64_t> classes_of(const Tensor& logits, int64_t rank) {
   const std::vector<double> values = logits.values();
   const auto classes = static_cast<size_t>(logits.size(1));
   std::vector<int64_t> result, order(classes);
   for (size_t n = 0; n < values.size(); n += classes) {
+    const auto row = std::span(values).subspan(n, classes);
+    if (!std::ranges::all_of(row, [](double value) { return std::isfinite(value); })) {
+      result.push_back(-1);
+      continue;
+    }
     std::iota(order.begin(), order.end(), 0);
     std::ranges::stable_sort(order, std::greater<>{},
                              [&](int64_t c) { return values[n + static_cast<size_t>(c)]; });
     result.push_back(order[std::min(static_cast<size_t>(rank), classes - 1)]);
   }
   return result;
+}
+
+std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false});
+  return classes_of(finite_logits(model, images), rank);
 }
 
 Tensor as_feature_map(const TapSite& site, const Tensor& buffer) {

@@ -1,5 +1,5 @@
-// What is analysed: a network with the pictures it is shown. And the pass that all analyses are
-// built on: run the network over pictures in evaluation mode and visit its tapped buffers.
+// A subject of analysis: a network with the pictures it is shown. And the pass that all analyses
+// are built on: run the network over pictures in evaluation mode and visit its tapped buffers.
 #pragma once
 #include <functional>
 #include <memory>
@@ -40,7 +40,8 @@ using BatchVisitor = std::function<void(const std::vector<int64_t>& indices, con
                                         const Tensor& logits)>;
 
 // Runs `model` over pictures of `data`, showing the buffers named in `taps` to `visit`. No graph is
-// recorded; memory does not grow with the number of pictures. Time: one forward pass per picture
+// recorded; memory does not grow with the number of pictures. Throws NotFinite for such a buffer or
+// logits. Time: one forward pass per picture
 // plus what `visit` does.
 void run_pass(const Model& model, const Dataset& data, const PassOptions& options,
               const std::vector<std::string>& taps, const TapVisitor& visit,
@@ -49,8 +50,11 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
 // The pictures such a pass visits: `count` indices spread evenly over the data set.
 std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count);
 
-// The class of the largest logit that the network gives each of images (N, H, W, 3), normalised, in
-// evaluation mode; `rank` 1 gives the runner-up, and so on.
+// The class of the largest logit of each row of logits (N, classes); `rank` 1 gives the runner-up,
+// and so on. -1 for a row that is not finite: no answer, and never a right one.
+std::vector<int64_t> classes_of(const Tensor& logits, int64_t rank = 0);
+// The same of what the network gives each of images (N, H, W, 3), normalised, in evaluation mode.
+// Throws NotFinite.
 std::vector<int64_t> classes_read(const Model& model, const Tensor& images, int64_t rank = 0);
 
 // A tapped buffer as a feature map (N, H, W, C) f32, without prefix tokens.

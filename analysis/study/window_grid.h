@@ -1,4 +1,4 @@
-// Where the tokens of attention windows lie in the picture.
+// The grid of attention windows: where their tokens lie in the picture.
 #pragma once
 #include "nn/tap.h"
 

@@ -1,0 +1,162 @@
+#include "analysis/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "analysis/registry.h"
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace {
+
+constexpr const char* kExampleCalls = R"(examples:
+  ./analyze --run last                              the quick set on the newest run: two minutes
+  ./analyze --run last --full                       every analysis; finished sections are kept
+  ./analyze --run last --only cka,fourier           some of them; the report keeps the others
+  ./analyze --run last --only cka --set cka.estimator=biased
+  ./analyze --run last --untrained                  random weights beside the trained ones
+  ./analyze --run last --against 20260101-resnet 20260102-vit      runs side by side
+  ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
+  ./analyze --run last --device cuda                on a GPU; auto, the default, looks for one
+  ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
+  ./analyze --list                                  names, questions, costs, options
+)";
+
+[[noreturn]] void throw_unknown(const std::string& name, const CLI::App& app) {
+  if (!name.starts_with("-"))
+    throw UsageError(fmt::format("{} stands alone; a run is named by --run {}", quote(name), name));
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& flag : option->get_lnames()) known.push_back("--" + flag);
+  const std::string flag = name.substr(0, name.find('='));
+  throw UsageError("unknown option '" + flag + "' (--help shows all)" + did_you_mean(flag, known));
+}
+
+void add_assignments(const std::vector<std::string>& assignments, OptionTexts& settings) {
+  for (const std::string& text : assignments) {
+    const size_t dot = text.find('.'), equals = text.find('=');
+    if (dot == std::string::npos || equals == std::string::npos || equals < dot)
+      throw UsageError("--set: " + quote(text) +
+                       " is not analysis.option=value (--list shows all)");
+    settings[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+}
+
+// Refuses what is no whole number from `least` on; `rule` says what is.
+CLI::Validator whole_number(int64_t least, const std::string& rule) {
+  return CLI::Validator(
+      [least, rule](const std::string& text) {
+        int64_t value = 0;
+        const char* const end = text.data() + text.size();
+        const auto [read, error] = std::from_chars(text.data(), end, value);
+        const bool fits = error == std::errc{} && read == end && value >= least;
+        return fits ? std::string() : quote(text) + " does not do: give " + rule;
+      },
+      "NUMBER");
+}
+
+void add_subject_options(CLI::App& app, StudyRequest& study) {
+  app.add_option("--run", study.run, "run to analyse: last, a name, a unique prefix or a path");
+  app.add_option("--checkpoint", study.which, "weights of the run: best, last, or a file name")
+      ->capture_default_str();
+  app.add_option("--model", study.model, "name of a network, with --weights");
+  app.add_option("--weights", study.weights,
+                 "safetensors file with timm's / torchvision's tensor names");
+  app.add_option("--data", study.data, "data set (a run knows its own)");
+  app.add_option("--data-dir", study.data_dir,
+                 "where it lies (else $PASSBAND_DATA, else data/downloads)");
+  app.add_flag("--skip-bad-pictures", study.skip_bad_pictures,
+               "of a folder: leave unreadable pictures out and count them");
+  app.add_option("--against", study.against, "further runs to stand beside the first")
+      ->delimiter(',');
+  app.add_flag("--untrained", study.untrained,
+               "the same network with random weights beside the trained one");
+}
+
+void add_work_options(CLI::App& app, AnalyzeOptions& o, std::vector<std::string>& assignments) {
+  app.add_option("--only", o.only, "analyses by name, comma-separated")->delimiter(',');
+  app.add_flag("--full", o.full, "every analysis, not only the quick set");
+  app.add_option("--set", assignments, "analysis.option=value, see --list")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--along", o.along,
+               "at each of the weights the runs kept (train --checkpoint-interval)");
+  app.add_option("--images", o.study.images,
+                 "test pictures for each analysis (default: what each needs)")
+      ->check(whole_number(1,
+                           "a number of pictures from 1 on, or leave --images out for what "
+                           "each analysis needs"));
+  app.add_option("--output", o.study.output,
+                 "directory of the report (default: report/ in the run)");
+  app.add_option("--device", o.study.device,
+                 "where networks run: auto, cpu, cuda, cuda:n, cuda-emulated")
+      ->capture_default_str();
+  app.add_option("--threads", o.threads,
+                 "processor threads; 0 = OMP_NUM_THREADS, or the physical cores")
+      ->check(whole_number(0,
+                           "a number of threads from 1 on, or 0 for OMP_NUM_THREADS or the "
+                           "physical cores"));
+  app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
+  app.add_flag("--json", o.json, "headline values on standard output");
+  app.add_flag("--list", o.list, "what can be analysed");
+}
+
+void print_json_list() {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Analysis& a : analyses()) {
+    nlohmann::ordered_json options = nlohmann::ordered_json::array();
+    for (const AnalysisOption& option : a.options.rows())
+      options.push_back({{"name", a.name + "." + option.name},
+                         {"default", option.standard},
+                         {"meaning", option.meaning},
+                         {"choices", option.choices}});
+    list.push_back({{"name", a.name},
+                    {"question", a.question},
+                    {"cost", a.cost},
+                    {"quick", a.quick},
+                    {"options", options}});
+  }
+  fmt::print("{}\n", list.dump(2));
+}
+
+void print_plain_list() {
+  for (const Analysis& a : analyses()) {
+    fmt::print("{:<14} {}\n{:<14} cost: {}{}\n", a.name, a.question, "", a.cost,
+               a.quick ? "" : " (with --full or --only)");
+    for (const AnalysisOption& option : a.options.rows())
+      fmt::print("{:<14} --set {}.{}={}  {}{}\n", "", a.name, option.name, option.standard,
+                 option.meaning, option.choices.empty() ? "" : ": " + join(option.choices));
+  }
+}
+
+}  // namespace
+
+bool parse_command_line(int argc, char** argv, AnalyzeOptions& options) {
+  CLI::App app{
+      "Analyses a trained network and writes a report: what layers represent, which frequencies "
+      "they pass, how far they look, how their loss is curved, how honest and how robust they "
+      "are."};
+  app.footer(kExampleCalls);
+  app.allow_extras();
+  std::vector<std::string> assignments;
+  add_subject_options(app, options.study);
+  add_work_options(app, options, assignments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    return false;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
+  add_assignments(assignments, options.study.settings);
+  return true;
+}
+
+void print_list(bool json) { json ? print_json_list() : print_plain_list(); }
+
+}  // namespace passband

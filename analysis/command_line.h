@@ -1,0 +1,24 @@
+// The command line of `analyze`.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/study/study.h"
+
+namespace passband {
+
+struct AnalyzeOptions {
+  StudyRequest study;
+  std::vector<std::string> only;
+  int64_t threads = 0;
+  bool full = false, along = false, json = false, list = false, fresh = false;
+};
+
+// Reads the arguments into `options`; false when they asked for help, which is then printed. Throws
+// UsageError.
+bool parse_command_line(int argc, char** argv, AnalyzeOptions& options);
+
+// Names, questions, costs and options of all analyses, for readers or as JSON.
+void print_list(bool json);
+
+}  // namespace passband

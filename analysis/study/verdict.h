@@ -1,0 +1,63 @@
+// Verdicts: what may be said of numbers that were measured on some of all pictures. Every sentence
+// that ranks, compares or judges asks here first.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace passband {
+
+// A number and the 95 % interval that it is known to.
+struct Estimate {
+  double value = NAN, low = NAN, high = NAN;
+
+  static Estimate exact(double value) { return {value, value, value}; }
+  static Estimate within(double value, double half) { return {value, value - half, value + half}; }
+};
+
+// `part` of `count` pictures, with the interval of Wilson (1927).
+Estimate share_of(double part, double count);
+// The mean of independent values, 1.96 standard errors to each side; of a single one nothing is
+// known beyond it.
+Estimate mean_of(const std::vector<double>& values);
+// a - b of independent estimates: their distances to the ends, squared and added (Newcombe 1998,
+// method 10).
+Estimate difference(const Estimate& a, const Estimate& b);
+// The same number in another unit.
+Estimate scaled(const Estimate& e, double factor);
+
+enum class Verdict : uint8_t { unknown, below, alike, above };
+
+// Where an estimate lies: `alike` when its interval holds the reference or when it is no further
+// from it than `floor`, below which the number says nothing; `unknown` when it is not finite.
+Verdict judge(const Estimate& estimate, double reference = 0, double floor = 0);
+
+// A number of something that has a name.
+struct Named {
+  std::string name;
+  Estimate estimate;
+};
+
+// The ends of a list, or that it has none: `differ` is the verdict of its largest less its smallest
+// number, with intervals wide enough for the choice of two among so many (Bonferroni). Numbers that
+// are not finite take no part; with fewer than two others nothing differs.
+struct Ends {
+  size_t least = 0, most = 0;
+  bool differ = false;
+};
+Ends ends_of(const std::vector<Named>& list, double floor = 0);
+
+// "70.2 to 84.0 %", or "70.2 %" where both read the same.
+std::string range_text(double low, double high, const std::function<std::string(double)>& text);
+// Of all finite numbers of a list; "none" without any.
+std::string range_text(const std::vector<double>& values,
+                       const std::function<std::string(double)>& text);
+
+// What parts show together: "1.2 on average" where the mean stands for them all (one sign, none
+// more than twice another), else "0.3 to 6.1".
+std::string together(const std::vector<double>& values,
+                     const std::function<std::string(double)>& text);
+
+}  // namespace passband
