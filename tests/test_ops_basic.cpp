@@ -11,6 +11,9 @@
 #include "tensor/autograd/engine.h"
 #include "tensor/core/random.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/ops/attention/attention.h"
+#include "tensor/ops/attention/lambda.h"
+#include "tensor/ops/conv.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/dropout.h"
 #include "tensor/ops/fft.h"
@@ -268,6 +271,37 @@ TEST_CASE("drop_path keeps or drops whole samples") {
   }
   CHECK(kept > 200);
   CHECK(kept < 300);
+}
+
+TEST_CASE("operations on no elements have the values and gradients of empty sums") {
+  const auto ones = [](const Shape& shape) { return Tensor::full(shape, 1); };
+  for (const Shape& shape : {Shape{0, 4, 6}, Shape{2, 0, 6}, Shape{2, 4, 0}}) {
+    const Tensor qkv = Tensor::zeros(shape).leaf();
+    const Tensor y = attention(qkv, {}, {.heads = 2});
+    CHECK(y.shape() == shape.with(-1, shape[-1] / 3));
+    CHECK(grad(y, {qkv}, {.seed = Tensor::zeros_like(y)})[0].shape() == shape);
+  }
+  for (const Shape& map : {Shape{0, 3, 3, 2}, Shape{2, 0, 3, 2}, Shape{2, 0, 0, 2}}) {
+    const Tensor q = Tensor::zeros(map).leaf(), table = ones({3, 3, 2, 1}).leaf();
+    const Tensor y = lambda_layer(q, q, q, table, {}, {.heads = 1, .depth = 2, .window = 3});
+    const std::vector<Tensor> gradients = grad(y, {q, table}, {.seed = Tensor::zeros_like(y)});
+    CHECK(gradients[0].shape() == map);
+    CHECK(gradients[1].values() == std::vector<double>(18));
+  }
+  const Tensor bias = Tensor::from({2.0, 3.0}, {2}), none = Tensor::zeros({1, 2, 2, 0}).leaf();
+  const Tensor y = conv2d(none, Tensor::zeros({2, 3, 3, 0}), bias, {.padding = 1});
+  CHECK(y.values() == std::vector<double>{2, 3, 2, 3, 2, 3, 2, 3});
+  CHECK(grad(y, {none}, {.seed = ones(y.shape())})[0].shape() == none.shape());
+
+  const Tensor part = ones({2, 3}).leaf(), last = Tensor::zeros({2, 0}).leaf();
+  const Tensor joined = concat({part, last, last}, 1);
+  const std::vector<Tensor> halves = grad(joined, {part, last}, {.seed = ones({2, 3})});
+  CHECK(halves[0].values() == std::vector<double>(6, 1));
+  CHECK(halves[1].shape() == Shape{2, 0});
+  CHECK(prod(last, 1).values() == std::vector<double>{1, 1});
+  CHECK(grad(prod(last, 1), {last}, {.seed = ones({2})})[0].shape() == Shape{2, 0});
+  CHECK(reshape(ones({6}), {2, 3}).shape() == Shape{2, 3});
+  CHECK(reshape(ones({6}), {-1, 3}).shape() == Shape{2, 3});
 }
 
 TEST_CASE("scatter_add is the adjoint of gather, empty rows are zero") {

@@ -42,6 +42,14 @@ void check_gradients(const Node& node, const Grads& gradients) {
   }
 }
 
+// What the inputs of a node get from a result without elements, whatever the operation.
+Grads zero_gradients(const Node& node, Device device) {
+  Grads gradients;
+  for (const Edge& edge : node.edges())
+    gradients.push_back(edge.node ? Tensor::zeros(edge.shape, edge.dtype, device) : Tensor{});
+  return gradients;
+}
+
 // Sums in place when nobody else can see the memory of the first sum.
 void accumulate(Tensor& sum, const Tensor& gradient) {
   if (!sum.defined()) {
@@ -83,7 +91,8 @@ GradMap run(const Tensor& output, const GradOptions& options,
     if (!is_leaf && !keep.contains(node)) sums.erase(found);
     if (is_leaf) continue;
     Arrived arrived(node->edges(), sums);
-    Grads gradients = node->backward(dy, arrived);
+    Grads gradients =
+        dy.numel() == 0 ? zero_gradients(*node, dy.device()) : node->backward(dy, arrived);
     dy = {};
     check_gradients(*node, gradients);
     for (size_t i = 0; i < gradients.size(); ++i) {

@@ -13,6 +13,16 @@ Shape output_shape(const Shape& x, const Shape& w, const ConvOptions& o) {
   return {x[0], o.rows().windows(x[1], w[1]), o.columns().windows(x[2], w[2]), w[0]};
 }
 
+// No products: there is no channel, no pixel or no result.
+bool sums_nothing(const Tensor& x, const Tensor& w, const Tensor& y) {
+  return x.numel() == 0 || w.numel() == 0 || y.numel() == 0;
+}
+
+Tensor bias_alone(Tensor y, const Tensor& bias) {
+  fill_(y, 0);
+  return bias.defined() ? add(y, bias) : y;
+}
+
 // y = x (*) w + bias;   dx = input_gradient(dy, w),  dw = weight_gradient(dy, x),  dbias = sum of
 // dy over N, H, W
 struct Conv2d {
@@ -22,6 +32,7 @@ struct Conv2d {
 
   Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
     Tensor y = Tensor::empty(output_shape(x.shape(), w.shape(), options), x.dtype(), x.device());
+    if (sums_nothing(x, w, y)) return bias_alone(y, bias);
     DISPATCH(x.device(), conv2d_forward, y, x, w, bias, options);
     return y;
   }
@@ -42,6 +53,7 @@ struct ConvInputGradient {
   Shape input;
 
   Tensor forward(const Tensor& dy, const Tensor& w) const {
+    if (dy.numel() == 0 || w.numel() == 0) return Tensor::zeros(input, dy.dtype(), dy.device());
     Tensor dx = Tensor::empty(input, dy.dtype(), dy.device());
     DISPATCH(dy.device(), conv2d_backward_input, dx, dy, w, options);
     return dx;
@@ -62,6 +74,7 @@ struct ConvWeightGradient {
   Shape weight;
 
   Tensor forward(const Tensor& dy, const Tensor& x) const {
+    if (dy.numel() == 0 || x.numel() == 0) return Tensor::zeros(weight, dy.dtype(), dy.device());
     Tensor dw = Tensor::empty(weight, dy.dtype(), dy.device());
     DISPATCH(dy.device(), conv2d_backward_weight, dw, dy, x, options);
     return dw;
@@ -88,6 +101,7 @@ void check(const char* op, const Tensor& a, const Tensor& b, const Shape& x, con
   CHECK(o.stride.least() >= 1 && o.dilation.least() >= 1 && o.groups >= 1 && o.padding.least() >= 0,
         op, ": stride ", o.stride, ", dilation ", o.dilation, " and groups ", o.groups,
         " must be at least 1, padding ", o.padding, " at least 0");
+  CHECK(w[1] >= 1 && w[2] >= 1, op, ": the kernel of weight ", w, " is empty");
   CHECK(x[3] == w[3] * o.groups, op, ": channels mismatch: x ", x, " has ", x[3], ", weight ", w,
         " takes ", w[3] * o.groups, " (", w[3], " in each of ", o.groups, " groups)");
   CHECK(w[0] % o.groups == 0, op, ": ", w[0], " output channels do not divide into ", o.groups,

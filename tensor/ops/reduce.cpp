@@ -193,7 +193,7 @@ Tensor argmin(const Tensor& x, int dim) {
 Tensor prod(const Tensor& x, int dim, bool keepdim) {
   const int along = x.shape().wrap(dim);
   const Shape kept = x.shape().with(along, 1);
-  Tensor y = x.size(along) > 0 ? x : Tensor::full(kept, 1, x.dtype(), x.device());
+  Tensor y = x.size(along) > 0 ? x : add(sum(x, {along}, true), 1);
   while (y.size(along) > 1) {
     const int64_t size = y.size(along), half = size / 2;
     const Tensor pairs = slice(y, along, 0, half) * slice(y, along, half, half);

@@ -98,6 +98,7 @@ struct Concat {
   static constexpr auto name = "concat";
   static constexpr auto saves = Save::none;
   int dim;
+  size_t count;
   Tensor forward(const std::vector<Tensor>& parts) const {
     int64_t total = 0;
     for (const Tensor& part : parts) total += part.size(dim);
@@ -111,11 +112,11 @@ struct Concat {
     return y;
   }
   Grads backward(const Saved& s, const Tensor& dy) const {
-    Grads grads;
-    for (int64_t at = 0; at < dy.size(dim);) {
-      const size_t i = grads.size();
+    Grads grads(count);
+    int64_t at = 0;
+    for (size_t i = 0; i < count; ++i) {
       const int64_t length = s.edge(i).shape[dim];
-      grads.push_back(s.needs(i) ? slice(dy, dim, at, length) : Tensor{});
+      if (s.needs(i)) grads[i] = slice(dy, dim, at, length);
       at += length;
     }
     return grads;
@@ -212,7 +213,7 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
           "concat: along dimension ", dim, " ", part, " does not fit ", first);
   }
   if (parts.size() == 1) return first;
-  return apply_list(Concat{along}, parts);
+  return apply_list(Concat{along, parts.size()}, parts);
 }
 
 Tensor slice(const Tensor& x, int dim, int64_t start, int64_t length, int64_t step) {

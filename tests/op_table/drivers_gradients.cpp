@@ -2,6 +2,7 @@
 #include "tests/op_table/harness.h"
 
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "tensor/core/random.h"
@@ -196,6 +197,60 @@ TEST_CASE("backward twice gives twice the gradient") {
     for (size_t i = 0; i < sources.size(); ++i)
       if (grad_of(sources[i]).defined()) CHECK(grad_of(sources[i]).values() == doubled[i]);
   });
+}
+
+// Whether the op takes such inputs; an op that cannot says so.
+bool takes(const Row& row) {
+  try {
+    row.op(make_inputs(row, 0, DType::f64));
+    return true;
+  } catch (const Error& error) {
+    const std::string reason = error.what();
+    CHECK_MESSAGE(reason.find("primitive") == std::string::npos, "a library refused: ", reason);
+    return false;
+  }
+}
+
+bool all_written(const Tensor& x) {
+  return std::ranges::none_of(x.values(), [](double value) { return std::isnan(value); });
+}
+
+// Value and gradients of an op some of whose inputs have no elements: each element is written, and
+// gradients are derivatives.
+void check_empty(const Row& row) {
+  const Tensors inputs = make_inputs(row, 0, DType::f64);
+  fill_fresh_memory(true);
+  const Tensor y = row.op(inputs);
+  CHECK(all_written(y));
+  if (row.differentiable) {
+    const Tensors leaves = as_leaves(row, inputs);
+    const Tensor seed = random_like(y, 5);
+    const Tensors gradients =
+        in_places(row, first_gradients(row, leaves, seed, false), inputs.size());
+    const Function f = [&](const Tensors& x) { return Tensors{row.op(x)}; };
+    check_against_differences(f, {seed}, inputs, gradients, 1e-7);
+  }
+  fill_fresh_memory(false);
+}
+
+TEST_CASE("every op has a value and gradients, or refuses, with zero in every dimension") {
+  constexpr size_t kCases = 3;  // of a row: more have no other dimensions
+  std::map<std::string, size_t> taken;
+  const auto any = [](const Row&) { return true; };
+  for_each_case(any, [&](const Row& row, size_t at) {
+    if (at >= kCases) return;
+    for (const Row& empty : emptied(row, at)) {
+      std::string shapes;
+      for (const Shape& shape : empty.cases[0]) shapes += shape.str() + " ";
+      INFO("with ", shapes);
+      if (!takes(empty)) continue;
+      ++taken[row.name];
+      check_empty(empty);
+    }
+  });
+  for (const char* name : {"attention", "lambda_layer, global, score first", "concat of the middle",
+                           "conv2d_3x3", "matmul", "softmax", "sum of rows", "prod of rows"})
+    CHECK_MESSAGE(taken[name] > 0, name, " takes nothing that is empty");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "tensor/core/random.h"
@@ -29,6 +30,7 @@ double draw(RandomSequence& random, Domain domain) {
 
 void normalise_rows(std::vector<double>& values, int64_t width) {
   const auto n = static_cast<size_t>(width);
+  if (n == 0) return;
   for (size_t row = 0; row + n <= values.size(); row += n) {
     const double total = std::accumulate(values.begin() + static_cast<ptrdiff_t>(row),
                                          values.begin() + static_cast<ptrdiff_t>(row + n), 0.0);
@@ -94,6 +96,35 @@ Tensors make_inputs(const Row& row, size_t at, DType dtype) {
     inputs.push_back(Tensor::from(values, shapes[i], wide ? DType::f32 : dtype));
   }
   return inputs;
+}
+
+std::vector<Row> emptied(const Row& row, size_t at) {
+  // Which dimensions agree is not known: alone, all of the same size, and these at the same place.
+  using Agrees = std::function<bool(size_t input, int dim, size_t other, int place)>;
+  const Shapes& shapes = row.cases[at];
+  const std::vector<Agrees> ways = {
+      [](size_t input, int dim, size_t other, int place) { return input == other && dim == place; },
+      [](size_t, int dim, size_t, int place) { return dim == place; },
+      [](size_t input, int, size_t other, int) { return input == other; },
+      [](size_t, int, size_t, int) { return true; }};
+  std::map<std::string, Row> found;
+  for (size_t i = 0; i < shapes.size(); ++i)
+    for (int d = 0; d < shapes[i].rank(); ++d)
+      for (const Agrees& agrees : ways) {
+        Row empty = row;
+        empty.cases = {shapes};
+        std::string text;
+        for (size_t j = 0; j < shapes.size(); ++j) {
+          for (int e = 0; e < shapes[j].rank(); ++e)
+            if (shapes[j][e] == shapes[i][d] && agrees(i, d, j, e))
+              empty.cases[0][j] = empty.cases[0][j].with(e, 0);
+          text += empty.cases[0][j].str();
+        }
+        found.emplace(text, std::move(empty));
+      }
+  std::vector<Row> rows;
+  for (auto& [text, empty] : found) rows.push_back(std::move(empty));
+  return rows;
 }
 
 Tensors in_f64(const Tensors& inputs) {

@@ -19,6 +19,9 @@ void for_each_case(const Wanted& wanted, const Check& check);
 // Reproducible inputs for a case, drawn in f64 and rounded to `dtype` (f32 for parameters of a bf16
 // run).
 Tensors make_inputs(const Row& row, size_t at, DType dtype);
+// The row with one case: case `at` with zeros in place of one dimension of one input and of those
+// that have to agree with it; one row for each choice.
+std::vector<Row> emptied(const Row& row, size_t at);
 // The same values in f64.
 Tensors in_f64(const Tensors& inputs);
 Arrays as_arrays(const Tensors& inputs);

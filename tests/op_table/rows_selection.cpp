@@ -78,7 +78,7 @@ const Register paddings({
 Tensor indices_for(const Shape& shape, int64_t size, Device device) {
   Values index;
   for (int64_t i = 0; i < shape.numel(); ++i)
-    index.push_back(static_cast<double>((5 * i + i / 3 + 1) % size));
+    index.push_back(static_cast<double>((5 * i + i / 3 + 1) % std::max<int64_t>(size, 1)));
   return Tensor::from(index, shape, DType::i32, device);
 }
 

@@ -284,7 +284,7 @@ const Register moves({
 
 std::vector<int64_t> chosen_rows(int64_t count, int64_t rows) {
   std::vector<int64_t> index;
-  for (int64_t i = 0; i < count; ++i) index.push_back((3 * i + 1) % rows);
+  for (int64_t i = 0; i < count; ++i) index.push_back((3 * i + 1) % std::max<int64_t>(rows, 1));
   return index;
 }
 

@@ -80,7 +80,9 @@ const Register softmaxes_along({
      .terms = [](const Shapes& s) { return s[0][1]; }},
 });
 
-int64_t label_of(int64_t row, int64_t classes) { return (7 * row + 3) % classes; }
+int64_t label_of(int64_t row, int64_t classes) {
+  return (7 * row + 3) % std::max<int64_t>(classes, 1);
+}
 
 Tensor labels_for(const Tensor& logits) {
   Values labels;
@@ -137,7 +139,7 @@ const Register losses({
 constexpr int32_t kIgnored = -100;
 
 int64_t label_at(int64_t row, int64_t classes) {
-  return row % 3 == 1 ? kIgnored : (3 * row + 2) % classes;
+  return row % 3 == 1 ? kIgnored : (3 * row + 2) % std::max<int64_t>(classes, 1);
 }
 
 // 0.5, 0.75, ... exact in every type.
@@ -146,7 +148,7 @@ double weight_of(int64_t k) { return 0.5 + 0.25 * static_cast<double>(k % 8); }
 Tensor loss_by_options(const Tensor& logits, bool weighted, CrossEntropyOptions options) {
   Values labels, weights;
   const int64_t classes = logits.size(-1);
-  for (int64_t row = 0; row < logits.numel() / classes; ++row)
+  for (int64_t row = 0; row < logits.shape().outer(-1); ++row)
     labels.push_back(static_cast<double>(label_at(row, classes)));
   for (int64_t k = 0; k < classes; ++k) weights.push_back(weight_of(k));
   options.ignore_index = kIgnored;

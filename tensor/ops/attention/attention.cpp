@@ -142,6 +142,7 @@ struct Attention {
 
   Tensor forward(const Tensor& qkv, const Tensor& bias) {
     Tensor y = Tensor::empty(qkv.shape().with(-1, s.heads * s.depth), qkv.dtype(), qkv.device());
+    if (y.numel() == 0) return y;
     const DType wide = qkv.dtype() == DType::f64 ? DType::f64 : DType::f32;
     statistics.memory = Tensor::empty({s.groups(), s.heads, 2, s.tokens()}, wide, qkv.device());
     DISPATCH(qkv.device(), attention_forward, y, statistics.memory, qkv, bias, s);

@@ -2,6 +2,8 @@
 // effective weights.
 #include "tensor/ops/attention/lambda.h"
 
+#include <algorithm>
+
 #include "tensor/core/device.h"
 #include "tensor/ops/attention/lambda_kernels.h"
 #include "tensor/ops/gather.h"
@@ -57,8 +59,9 @@ LambdaShape resolve(const LambdaTensors& x, const LambdaOptions& o) {
                 .depth = o.depth,
                 .intra = o.intra_depth,
                 .value = x.values.size(3) / o.intra_depth};
-  s.radius_y = o.window ? (o.window - 1) / 2 : s.height - 1;
-  s.radius_x = o.window ? (o.window - 1) / 2 : s.width - 1;
+  // A map without positions has the table of one position.
+  s.radius_y = o.window ? (o.window - 1) / 2 : std::max<int64_t>(s.height, 1) - 1;
+  s.radius_x = o.window ? (o.window - 1) / 2 : std::max<int64_t>(s.width, 1) - 1;
   s.order = o.order == LambdaOrder::automatic ? cheaper(s) : o.order;
   check_parameter(x.embedding, "the embedding",
                   {s.table_height(), s.table_width(), s.depth, s.intra}, q);
@@ -150,6 +153,7 @@ struct LambdaLayer {
   Tensor forward(const Tensor& q, const Tensor& keys, const Tensor& values, const Tensor& embedding,
                  const Tensor& bias) {
     Tensor y = Tensor::empty(q.shape().with(3, s.heads * s.value), q.dtype(), q.device());
+    if (y.numel() == 0) return y;
     DISPATCH(q.device(), lambda_forward, y, LambdaTensors{q, keys, values, embedding, bias}, s);
     return y;
   }
