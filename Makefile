@@ -6,7 +6,8 @@ CONFIG ?=
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build deps data run test bench kernels gpu-check bundle clean help ready programs everything
+.PHONY: build deps data run test bench kernels fuzz gpu-check bundle clean help ready programs \
+  everything
 
 build: ready programs
 
@@ -42,6 +43,15 @@ test: deps
 kernels:
 	@python3 .cmake/kernels.py $(BUILD)/kernels --jobs $(JOBS)
 
+# Every fuzz target for FUZZ_SECONDS, by clang's libFuzzer.
+FUZZ_SECONDS ?= 3600
+fuzz:
+	@cmake --preset fuzz --log-level=NOTICE && cmake --build build-fuzz -j $(JOBS) --target fuzzers
+	@for target in $$(ls tests/fuzz/corpus); do \
+	  echo "$$target: $(FUZZ_SECONDS) s"; (cd build-fuzz/fuzz/$$target && ../../tests/fuzz_$$target \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 . \
+	    $(CURDIR)/tests/fuzz/corpus/$$target 2>log || { tail -n 40 log; exit 1; }) || exit 1; done
+
 # On a machine with a GPU: build, test and measure natively; writes experiments/gpu/<device>.md.
 # ARGS: its options.
 gpu-check:
@@ -64,6 +74,7 @@ help:
 	@echo '  make data    get CIFAR-10 into data/downloads/'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
 	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'
+	@echo '  make fuzz    try hostile input on every reader for hours, with clang (tests/fuzz)'
 	@echo '  make gpu-check  with a GPU: build, test and measure there; writes experiments/gpu/'
 	@echo '  make bundle  pack sources and packages into one archive for a machine without network'
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'

@@ -10,6 +10,7 @@
 
 #include "data/corruptions.h"
 #include "tensor/core/error.h"
+#include "tensor/core/text.h"
 
 namespace passband {
 namespace {
@@ -101,7 +102,7 @@ std::vector<int32_t> read_labels(const fs::path& path) {
                           : header.type == "<i4" ? 4
                                                  : 0;
   if (element == 0 || header.shape.size() != 1)
-    refuse(path, concat_text("holds ", header.type, " of ", header.shape.size(),
+    refuse(path, concat_text("holds ", quote(header.type), " of ", header.shape.size(),
                              " dimensions, not a list of labels"));
   check_size(path, header, element);
   std::ifstream file(path, std::ios::binary);

@@ -117,7 +117,7 @@ import_program() {
   done
   program=$scratch/import_cifar_png
   (cd "$root" && c++ -std=c++20 -O2 -I. data/import_cifar_png.cpp data/cifar_png.cpp \
-    data/image.cpp data/crc32.cpp data/png_fault.cpp tensor/core/{error,file_kind}.cpp \
+    data/image.cpp data/crc32.cpp data/png_fault.cpp tensor/core/{error,file_kind,text}.cpp \
     -o "$program") >/dev/null 2>&1 && echo "$program"
 }
 

@@ -13,6 +13,7 @@
 #include "data/png_fault.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file_kind.h"
+#include "tensor/core/text.h"
 
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
@@ -125,7 +126,8 @@ Image read_image(const fs::path& path) {
     if (const std::string fault = png_fault(file); !fault.empty()) fail(fault);
   const std::unique_ptr<stbi_uc, FreePixels> pixels(
       stbi_load_from_memory(file.data(), length, &width, &height, &channels, 3));
-  if (!pixels) fail(concat_text("damaged data (", stbi_failure_reason(), ")"));
+  // The decoder's reason may hold bytes of the file.
+  if (!pixels) fail(concat_text("damaged data: ", quote(stbi_failure_reason())));
   return {height, width,
           std::vector<uint8_t>(pixels.get(), pixels.get() + int64_t{3} * width * height)};
 }

@@ -1,4 +1,6 @@
 // Every network by name: a table of presets, vision transformers, and patterns with options.
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <variant>
 
@@ -219,6 +221,9 @@ NetworkSpec parse_pattern(const std::string& name) {
 using Spec = std::variant<NetworkSpec, VitSpec>;
 
 Spec spec_of(const std::string& name) {
+  // Names stand in messages, which are one line.
+  if (std::ranges::any_of(name, [](unsigned char c) { return std::iscntrl(c) != 0; }))
+    throw UsageError(concat_text("model ", quote(name), ": a name holds no control characters"));
   if (const NetworkSpec* spec = find_preset(name)) return *spec;
   if (name == "vit") return kSmallVit;
   if (const auto spec = vit_spec(name)) return *spec;

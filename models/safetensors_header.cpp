@@ -222,25 +222,39 @@ size_t find_checksum_digits(std::string_view header) {
   return at == std::string_view::npos ? at : at + before.size();
 }
 
+namespace {
+
+// One string at a time: a tree of values ends the program where its destructor finds no memory.
+std::string json_text(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
 std::string pack_safetensors(std::vector<SafetensorsItem> items, Metadata metadata) {
   std::ranges::sort(items, [](const SafetensorsItem& a, const SafetensorsItem& b) {
     const uint64_t bits_a = find_type(a.dtype)->bits, bits_b = find_type(b.dtype)->bits;
     return bits_a != bits_b ? bits_a > bits_b : a.name < b.name;
   });
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
   metadata[std::string(kChecksumKey)] = std::string(kChecksumPrefix) + checksum_text(0);
   metadata[std::string(kChecksumOfKey)] = kChecksumOf;
-  header["__metadata__"] = metadata;
+  std::string text = "{\"__metadata__\":{";
+  for (const auto& [key, value] : metadata)
+    text += concat_text(text.back() == '{' ? "" : ",", json_text(key), ':', json_text(value));
+  text += '}';
   uint64_t offset = 0;
   std::vector<uint64_t> begins;
   for (const SafetensorsItem& item : items) {
     const uint64_t size = byte_size({item.dtype, item.shape, 0, 0}).value();
-    header[item.name] = {
-        {"dtype", item.dtype}, {"shape", item.shape}, {"data_offsets", {offset, offset + size}}};
+    std::string shape;
+    for (const int64_t extent : item.shape) shape += concat_text(shape.empty() ? "" : ",", extent);
+    text += concat_text(",", json_text(item.name), ":{\"dtype\":", json_text(item.dtype),
+                        ",\"shape\":[", shape, "],\"data_offsets\":[", offset, ',', offset + size,
+                        "]}");
     begins.push_back(offset);
     offset += size;
   }
-  std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
 
   const uint64_t length = text.size();
