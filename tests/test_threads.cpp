@@ -1,8 +1,13 @@
 // Results do not depend on the number of threads: shapes on both sides of every limit at which a
 // kernel cuts its work or hands it to another, and layers of real networks, with their gradients.
 // (The op table checks every operation at small sizes.)
-#include <cstring>
+#include <unistd.h>
 
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tensor/cpu/cpu_quota.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/attention/attention.h"
 #include "tensor/ops/attention/lambda.h"
@@ -232,6 +237,34 @@ TEST_CASE("sums and pools have the same bits on any number of threads") {
       check(
           "spectrum", [](const Tensors& t) { return fft2_magnitude(t[0]); }, images);
   }
+}
+
+TEST_CASE("the quota of a container is the least that its group and those above it allow") {
+  namespace fs = std::filesystem;
+  const fs::path root =
+      fs::temp_directory_path() / ("passband-groups-" + std::to_string(::getpid()));
+  const auto put = [&](const std::string& file, const std::string& text) {
+    fs::create_directories((root / file).parent_path());
+    std::ofstream(root / file) << text;
+  };
+  const auto quota = [&](const std::string& membership) {
+    put("membership", membership);
+    return cpu::cpu_quota(root / "v", root / "membership");
+  };
+  CHECK(!quota("0::/\n"));
+  put("v/cpu.max", "max 100000\n");
+  CHECK(!quota("0::/\n"));
+  put("v/a/cpu.max", "150000 100000\n");
+  put("v/a/b/cpu.max", "400000 100000\n");
+  CHECK(quota("0::/a/b\n") == 1.5);
+  CHECK(!quota("0::/of/the/host\n"));
+  put("v/cpu/cpu.cfs_quota_us", "-1\n");
+  put("v/cpu/cpu.cfs_period_us", "100000\n");
+  CHECK(!quota("4:cpu:/\n3:memory:/a\n"));
+  put("v/cpu,cpuacct/c/cpu.cfs_quota_us", "50000\n");
+  put("v/cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
+  CHECK(quota("4:cpu,cpuacct:/c\n") == 0.5);
+  fs::remove_all(root);
 }
 
 }  // namespace

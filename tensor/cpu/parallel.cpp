@@ -4,15 +4,24 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "tensor/core/error.h"
+#include "tensor/cpu/cpu_quota.h"
 
 namespace passband {
 namespace {
+
+// A quota counts as so many cores: more threads would only be stopped more often.
+int cores_allowed(int cores) {
+  const std::optional<double> quota = cpu::cpu_quota();
+  return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, cores) : cores;
+}
 
 // Two hyper-threads share one list of siblings, so the number of different lists is the number of
 // cores.
@@ -34,7 +43,8 @@ int physical_cores() {
 
 std::atomic<int>& count() {
   static std::atomic<int> value = [] {
-    const int threads = std::getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : physical_cores();
+    const int threads =
+        std::getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : cores_allowed(physical_cores());
     omp_set_num_threads(threads);
     return threads;
   }();

@@ -9,7 +9,7 @@
 namespace passband {
 
 // Threads that CPU kernels use, oneDNN's included; at first the number of physical cores this
-// process may run on.
+// process may run on, or that its container's quota amounts to.
 int thread_count();
 // Throws when `count` is below 1.
 void set_thread_count(int count);
