@@ -10,7 +10,7 @@ Tensor empty_score(Device device);
 
 // Adds a batch: `loss` the mean over the rows (f32, or f64 as the logits), logits (N, K), labels
 // (N) i32. A label is among the k largest when fewer than k other logits are larger, or equal to it
-// and of a smaller class.
+// and of a smaller class; in a row with a logit that is not finite, it is not among them.
 void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels);
 
 // A score that has come to the host.

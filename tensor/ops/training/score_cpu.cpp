@@ -14,7 +14,7 @@ void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const 
       const A of_label = static_cast<A>(row[label[i]]);
       int64_t before = 0;
       for (int64_t k = 0; k < classes; ++k)
-        before += comes_before(static_cast<A>(row[k]), k, of_label, label[i]);
+        before += places_before(static_cast<A>(row[k]), k, of_label, label[i]);
       top1 += before < 1;
       top5 += before < 5;
     }

@@ -28,7 +28,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
   const A of_label = known ? static_cast<A>(z[label]) : A(0);
   int before = 0;
   for (int64_t k = lane; known && k < classes; k += 32)
-    before += comes_before(static_cast<A>(z[k]), k, of_label, label);
+    before += places_before(static_cast<A>(z[k]), k, of_label, label);
   before = warp_sum(before);
   if (lane == 0) place[row] = known ? before : INT32_MAX;
 }
