@@ -36,15 +36,20 @@ int64_t edit_distance(std::string_view a, std::string_view b) {
 std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates,
                                  size_t limit) {
   const std::string wanted = lower(name);
-  const int64_t allowed = std::max<int64_t>(2, static_cast<int64_t>(wanted.size()) / 3);
+  const auto length = static_cast<int64_t>(wanted.size());
+  const int64_t allowed = std::min(length - 1, std::max<int64_t>(1, (length + 1) / 3));
   std::vector<std::pair<int64_t, std::string>> found;
   for (const std::string& candidate : candidates) {
     const std::string other = lower(candidate);
     const int64_t distance = edit_distance(wanted, other);
-    const bool begins = wanted.size() >= 2 && other.starts_with(wanted);
-    if (distance <= allowed || begins) found.emplace_back(distance, candidate);
+    if (distance <= allowed) found.emplace_back(distance, candidate);
+    else if (wanted.size() >= 2 && other.starts_with(wanted))
+      found.emplace_back(allowed, candidate);
   }
   std::ranges::stable_sort(found, {}, &std::pair<int64_t, std::string>::first);
+  // One slip is more likely than several: beside a candidate that close, others only mislead.
+  if (!found.empty() && found.front().first <= 1)
+    std::erase_if(found, [](const auto& entry) { return entry.first > 1; });
   std::vector<std::string> result;
   for (size_t i = 0; i < std::min(limit, found.size()); ++i) result.push_back(found[i].second);
   return result;

@@ -12,8 +12,8 @@ namespace passband {
 int64_t edit_distance(std::string_view a, std::string_view b);
 
 // The candidates that `name` may have meant, best first: at most `limit`, and only those within a
-// third of the length of the name (at least 2 edits), letter case ignored, or that begin with
-// `name`.
+// third of its length (at least one edit, never all of it), letter case ignored, or that begin with
+// it; where some are one edit away, these alone.
 std::vector<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates,
                                  size_t limit = 3);
 
