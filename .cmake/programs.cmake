@@ -13,7 +13,7 @@ function(passband_program name library)
 endfunction()
 
 file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/experiments/bench/*.cpp)
-passband_program(train passband_train train/main.cpp)
+passband_program(train passband_train train/main.cpp train/command_line.cpp)
 passband_program(analyze passband_analysis analysis/main.cpp)
 passband_program(bench passband ${bench_sources})
 set_target_properties(passband_main_bench PROPERTIES UNITY_BUILD ${PASSBAND_UNITY})

@@ -11,6 +11,7 @@
 #include "analysis/report/report.h"
 #include "analysis/study/along.h"
 #include "analysis/study/console.h"
+#include "data/fingerprint.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
 #include "tensor/core/text.h"

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <optional>
 
@@ -464,29 +463,6 @@ std::string what_was_found(const DataSplits& splits) {
                         " is looked at once");
   if (!splits.left_out.empty()) text += "; left out: " + splits.left_out;
   return text;
-}
-
-uint64_t fingerprint(const Dataset& dataset) {
-  uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a over eight bytes at a time, with a shift so that
-                                          // high bits mix down
-  const auto mix = [&](uint64_t word) {
-    hash = (hash ^ word) * 0x100000001b3ull, hash ^= hash >> 29;
-  };
-  const auto mix_bytes = [&](const void* data, size_t bytes) {
-    mix(bytes);
-    const auto* at = static_cast<const uint8_t*>(data);
-    for (size_t i = 0; i < bytes; i += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, at + i, std::min<size_t>(8, bytes - i));
-      mix(word);
-    }
-  };
-  for (const int64_t extent : {dataset.count, dataset.height, dataset.width})
-    mix(static_cast<uint64_t>(extent));
-  mix_bytes(dataset.images.data(), dataset.images.size());
-  mix_bytes(dataset.labels.data(), dataset.labels.size() * sizeof(int32_t));
-  for (const std::string& name : dataset.classes) mix_bytes(name.data(), name.size());
-  return hash;
 }
 
 }  // namespace passband

@@ -101,7 +101,4 @@ std::filesystem::path find_dataset(const std::string& name,
 // Side of the stored square for pictures of varying size: 8/7 of the network's (256 for 224).
 constexpr int64_t stored_size(int64_t image_size) { return (image_size * 8 + 3) / 7; }
 
-// A hash of pictures, labels and class names, to key caches of what was computed from them.
-uint64_t fingerprint(const Dataset& dataset);
-
 }  // namespace passband

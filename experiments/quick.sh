@@ -18,7 +18,8 @@ fi
 run=
 for candidate in $(ls -dt runs/*-alternet-"$data"*/ 2>/dev/null); do
   config=$candidate/config.toml
-  if grep -q '^recipe = "quick"' "$config" && grep -q '^steps = 0' "$config"; then
+  if grep -q '^recipe = "quick"' "$config" && grep -q '^steps = 0' "$config" &&
+     grep -q '^\[\[session' "$config" && [ -f "$candidate/optim.safetensors" ]; then
     run=$(basename "$candidate")
     break
   fi

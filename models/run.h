@@ -1,8 +1,6 @@
 // A run directory, as `train` writes it and `analyze` reads it:
-//   config.toml          everything that was resolved (keys of train/config.h). Read here:
-//                        [model] model, classes, image_size, drop_path, dropout;
-//                        [data] data, data_dir, data_fraction and shapes_*; [train] seed and what
-//                        shapes the loss
+//   config.toml          every setting as it was resolved, what the pictures were, and by which
+//                        commands, when and where it was trained: see models/run_config.h
 //   metrics.jsonl        one object per logged step and per evaluation
 //   summary.csv          timm's columns: epoch,train_loss,eval_loss,eval_top1,eval_top5,lr
 //   last.safetensors     weights now
@@ -19,42 +17,27 @@
 #include <vector>
 
 #include "models/model.h"
+#include "models/run_config.h"
 
 namespace passband {
 
 // runs/ of the project: the nearest `runs` folder, or folder with a Makefile and experiments/, from
 // the current directory upwards; else ./runs.
 std::filesystem::path runs_directory();
-// A path, a name in runs/, a unique prefix of one, or "last". Throws UsageError naming what was
-// tried, with near names.
+// A path, a name in runs/, a unique prefix of one, "last" (the run that `train` worked on last) or
+// "previous" (of the others in runs/, the newest). Throws UsageError naming what was tried, with
+// near names.
 std::filesystem::path find_run(const std::string& run);
-// Points runs/last at `run` (a relative symbolic link, replaced atomically).
+// Points runs/last at `run`: a relative symbolic link, replaced atomically, or where there can be
+// none, a file that holds the path. Throws Error where neither can be made.
 void set_last_run(const std::filesystem::path& run);
 
 // What is needed to use the network of a run.
-struct RunDescription {
+struct RunDescription : RunConfig {
   std::filesystem::path directory;
-  std::string model, data, data_dir;
-  // data = shapes: see ShapesWords in data/shapes.h
-  std::string shapes_label, shapes_conflict, shapes_test_conflict;
-  int64_t shapes_train = 0, shapes_test = 0, shapes_classes = 0, shapes_seed = 0;
-  ModelOptions options;
-  int64_t image_size = 32;
-  uint64_t seed = 0;
-  // How it was trained: what the curvature of its loss depends on.
-  double data_fraction = 1;  // of the training pictures
-  double val_split = 0;      // of them, held out to choose the best weights
-  uint64_t val_seed = 0;
-  bool skip_bad_pictures = false;
-  // Weight decay as part of the loss. AdamW's is not: it shrinks weights beside the step.
-  double loss_decay = 0;
-  bool decay_all = false;  // norms, biases and position tables too
-  double smoothing = 0;
-  int64_t crop_padding = 0, cutout = 0;
-  std::string crop_mode = "zero";  // zero, reflect
-  double hflip = 0;
-  std::string config;  // the text of config.toml
+  std::string text;  // of config.toml
 };
+// Throws DataError naming the file, and the line or the key that is wrong or missing.
 RunDescription read_run(const std::filesystem::path& directory);
 // The run's network with its weights: "best" (default), "last" or the name of a checkpoint file in
 // the directory.

@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "tensor": ["tensor"],
     "passband.h": ["tensor", "nn", "models", "data"],
     "nn": ["tensor", "nn"],
-    "models": ["tensor", "nn", "models"],
+    "models": ["tensor", "nn", "data", "models"],
     "data": ["tensor/core", "data"],
     "train": ["tensor", "nn", "models", "data", "train"],
     "analysis": ["tensor", "nn", "models", "data", "analysis"],

@@ -34,13 +34,13 @@ const std::vector<std::string> kFamilies = {
     "vit",
 };
 
-TrainConfig config_for(const std::string& model) {
-  TrainConfig config;
+RunSettings config_for(const std::string& model) {
+  RunSettings config;
   config.model = model;
   config.precision = "f32";
   config.lr = 0.02;
   config.smoothing = 0.1;
-  if (model == "vit") config.opt = "adamw", config.lr = 1e-3;
+  if (model == "vit") config.opt = OptimizerKind::adamw, config.lr = 1e-3;
   return config;
 }
 
@@ -59,7 +59,7 @@ Batch make_batch(int64_t step) {
   return batch;
 }
 
-std::unique_ptr<Model> model_for(const TrainConfig& config, Device device, int64_t side = kSide) {
+std::unique_ptr<Model> model_for(const RunSettings& config, Device device, int64_t side = kSide) {
   auto model = make_model(config.model, {.classes = kClasses,
                                          .image_size = side,
                                          .drop_path = config.drop_path,
@@ -80,7 +80,7 @@ void append(std::vector<double>& to, const Tensor& from) {
 }
 
 // With a learning rate that changes from step to step, and a source of pictures that may be empty.
-template <class NextBatch> Outcome train(const TrainConfig& config, Device device, int64_t steps,
+template <class NextBatch> Outcome train(const RunSettings& config, Device device, int64_t steps,
                                          const BatchSource& source, NextBatch&& next,
                                          int64_t side = kSide) {
   const auto model = model_for(config, device, side);
@@ -106,7 +106,7 @@ template <class NextBatch> Outcome train(const TrainConfig& config, Device devic
   return outcome;
 }
 
-Outcome train(const TrainConfig& config, Device device, int64_t steps) {
+Outcome train(const RunSettings& config, Device device, int64_t steps) {
   return train(config, device, steps, {}, make_batch);
 }
 
@@ -130,13 +130,13 @@ Dataset stored_pictures(int64_t count) {
 TEST_CASE("one training step of each family on the device equals the CPU's") {
   for (const std::string& family : kFamilies) {
     CAPTURE(family);
-    const TrainConfig config = config_for(family);
+    const RunSettings config = config_for(family);
     const Outcome cpu = train(config, {}, 1), device = train(config, kDevice, 1);
     CHECK(max_difference(cpu.losses, device.losses) < 1e-5);
     CHECK(max_difference(cpu.buffers, device.buffers) < 1e-5);
     // AdamW's first step is lr * sign(g): a gradient near zero may go either way.
     CHECK(max_difference(cpu.values, device.values) <
-          (config.opt == "adamw" ? 2.1 * config.lr : 1e-5));
+          (config.opt == OptimizerKind::adamw ? 2.1 * config.lr : 1e-5));
   }
 }
 
@@ -145,7 +145,7 @@ TEST_CASE(
     "the CPU's curve, clipped and averaged") {
   for (const std::string& family : kFamilies) {
     CAPTURE(family);
-    TrainConfig config = config_for(family);
+    RunSettings config = config_for(family);
     config.clip_grad = 2;
     config.model_ema = true;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
@@ -160,9 +160,9 @@ TEST_CASE(
 TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
   for (const std::string& family : {kFamilies[0], kFamilies[4]}) {
     CAPTURE(family);
-    TrainConfig config = config_for(family);
-    const bool adamw = config.opt != "adamw";
-    config.opt = adamw ? "adamw" : "sgd";
+    RunSettings config = config_for(family);
+    const bool adamw = config.opt != OptimizerKind::adamw;
+    config.opt = adamw ? OptimizerKind::adamw : OptimizerKind::sgd;
     config.lr = adamw ? 1e-3 : 0.02;
     config.weight_decay = 0.05;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
@@ -173,7 +173,7 @@ TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
 TEST_CASE("a step in bf16 on the device is near the CPU's") {
   for (const std::string& family : kFamilies) {
     CAPTURE(family);
-    TrainConfig config = config_for(family);
+    RunSettings config = config_for(family);
     config.precision = "bf16";
     CHECK(max_difference(train(config, {}, 2).losses, train(config, kDevice, 2).losses) < 0.05);
   }
@@ -184,8 +184,8 @@ TEST_CASE(
     "drop path, optimiser, average, bf16 copy") {
   for (size_t i = 0; i < kFamilies.size(); ++i) {
     const std::string& family = kFamilies[i];
-    TrainConfig config = config_for(family);
-    if (i % 2) config.precision = "bf16", config.opt = "adamw";
+    RunSettings config = config_for(family);
+    if (i % 2) config.precision = "bf16", config.opt = OptimizerKind::adamw;
     CAPTURE(family);
     CAPTURE(config.precision);
     config.dropout = config.drop_path = 0.2;
@@ -210,7 +210,7 @@ TEST_CASE("batches made on the device of pictures that stay there train as batch
       .batch_size = kBatch, .image_size = kSide, .drop_last = true, .seed = 42, .prefetch = false};
   // cropped at a position, or from a padded picture
   for (const int64_t side : {kSide, kSide + 2}) {
-    TrainConfig config = config_for(kFamilies[0]);
+    RunSettings config = config_for(kFamilies[0]);
     options.image_size = side;
     options.augment = {.pad = 2,
                        .crop_mode = side == kSide ? CropMode::zero : CropMode::reflect,
@@ -243,7 +243,7 @@ TEST_CASE("batches made on the device of pictures that stay there train as batch
 TEST_CASE(
     "an evaluation on the device counts as one on the CPU, from pictures there or brought there") {
   const Dataset data = stored_pictures(23);
-  const TrainConfig config = config_for(kFamilies[0]);
+  const RunSettings config = config_for(kFamilies[0]);
   const auto there = model_for(config, kDevice), here = model_for(config, {});
   const auto pictures = ResidentPictures::upload(data, kDevice);
   REQUIRE(pictures);
@@ -275,15 +275,27 @@ TEST_CASE("ties of logits are counted on the device as on the CPU") {
   CHECK(score.values() == std::vector<double>{4, 2, 6, 8});
 }
 
+TEST_CASE("rows of logits that are not finite are wrong on the device as on the CPU") {
+  const double nan = std::nan(""), inf = HUGE_VAL;
+  const std::vector<double> logits = {nan, nan, nan, nan, nan, nan, 9, 1, 1, 1, 1, nan,
+                                      inf, 0,   0,   0,   0,   0,   9, 0, 0, 0, 0, 0};
+  const Tensor score = empty_score(kDevice),
+               labels = Tensor::from({0, 0, 0, 0}, {4}, DType::i32, kDevice);
+  for (const DType dtype : {DType::f32, DType::bf16})
+    add_to_score(score, Tensor::full({}, 0, DType::f32, kDevice),
+                 Tensor::from(logits, {4, 6}, dtype, kDevice), labels);
+  CHECK(score.values() == std::vector<double>{0, 2, 2, 8});
+}
+
 TEST_CASE("mixed batches train on the device as on the CPU") {
-  TrainConfig config = config_for(kFamilies[0]);
+  RunSettings config = config_for(kFamilies[0]);
   config.mixup = 0.8;
   config.cutmix = 1;
   CHECK(max_difference(train(config, {}, 4).losses, train(config, kDevice, 4).losses) < 1e-4);
 }
 
 TEST_CASE("a loss that is not finite is reported with its step") {
-  TrainConfig config = config_for(kFamilies[0]);
+  RunSettings config = config_for(kFamilies[0]);
   config.lr = 1e30;
   CHECK_THROWS_AS(train(config, kDevice, 6), NonFiniteLoss);
 }
@@ -306,7 +318,7 @@ TEST_CASE("a device gives back everything it was given") {
   if (cuda_backend() != CudaBackend::emulated) return;  // a driver keeps memory for itself
   cuda::close_device();
   const int64_t before = free_memory(kDevice);
-  TrainConfig config = config_for(kFamilies[0]);
+  RunSettings config = config_for(kFamilies[0]);
   config.dropout = 0.1;
   train(config, kDevice, 3);
   CHECK(free_memory(kDevice) < before);

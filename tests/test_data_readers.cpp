@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "data/cifar_png.h"
+#include "data/fingerprint.h"
 #include "data/image.h"
 #include "data/published_sums.h"
 #include "data/readers.h"

@@ -228,7 +228,7 @@ class Programs(unittest.TestCase):
 
     def test_the_environment_sets_the_threads_that_no_option_sets(self):
         one = {"OMP_NUM_THREADS": "1"}
-        self.assertIn(" 1 threads", self.train(*SMALL, "--steps", 1, env=one).stderr)
+        self.assertIn(" 1 thread,", self.train(*SMALL, "--steps", 1, env=one).stderr)
         self.assertIn(" 2 threads",
                       self.train(*SMALL, "--steps", 1, "--threads", 2, env=one).stderr)
 

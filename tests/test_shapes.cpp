@@ -9,6 +9,7 @@
 
 #include <omp.h>
 
+#include "data/fingerprint.h"
 #include "tests/test_data_support.h"
 
 using namespace passband;

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tensor/core/file.h"
+#include "tensor/core/version.h"
 #include "tensor/ops/training/optimizer.h"
 #include "tensor/ops/training/score.h"
 #include "train/config.h"
@@ -16,8 +17,11 @@
 using namespace passband;
 
 TEST_CASE("one-cycle rises linearly to its peak and falls linearly to its end") {
-  const Schedule s{
-      .kind = "onecycle", .lr = 1.0, .min_lr = 0.1, .warmup_steps = 4, .total_steps = 12};
+  const Schedule s{.kind = ScheduleKind::onecycle,
+                   .lr = 1.0,
+                   .min_lr = 0.1,
+                   .warmup_steps = 4,
+                   .total_steps = 12};
   CHECK(s.at(0) == doctest::Approx(0.25));
   CHECK(s.at(3) == doctest::Approx(1.0));
   CHECK(s.at(4) == doctest::Approx(1.0));
@@ -27,7 +31,7 @@ TEST_CASE("one-cycle rises linearly to its peak and falls linearly to its end") 
 
 TEST_CASE("cosine is halfway down after half of its steps") {
   const Schedule s{
-      .kind = "cosine", .lr = 2.0, .min_lr = 0, .warmup_steps = 10, .total_steps = 110};
+      .kind = ScheduleKind::cosine, .lr = 2.0, .min_lr = 0, .warmup_steps = 10, .total_steps = 110};
   CHECK(s.at(10) == doctest::Approx(2.0));
   CHECK(s.at(60) == doctest::Approx(1.0));
   CHECK(s.at(35) == doctest::Approx(1 + std::cos(0.25 * 3.14159265358979)));
@@ -198,19 +202,25 @@ TEST_CASE("rates set beside an optimiser count in place of those of its options"
   CHECK(run(true) == run(false));
 }
 
-TEST_CASE("settings survive the way through TOML") {
-  TrainConfig config;
-  config.model = "CC.CM.CM.CM";
-  config.data = "a \"quoted\" folder";
-  config.lr = 0.1;
-  config.weight_decay = 1e-8;
-  config.epochs = 7;
-  config.model_ema = true;
-  const TrainConfig back = from_toml(to_toml(config, 10, 32), "config.toml");
-  CHECK(to_toml(back, 10, 32) == to_toml(config, 10, 32));
-  CHECK(back.data == config.data);
-  CHECK(back.lr == config.lr);
-  CHECK(back.weight_decay == config.weight_decay);
+TEST_CASE("settings survive the way through TOML, bit for bit") {
+  RunConfig config;
+  RunSettings& s = config.settings;
+  s.model = "CC.CM.CM.CM";
+  s.data = "a \"quoted\" folder";
+  s.lr = 0.1 + 0.2;
+  s.weight_decay = 1e-8;
+  s.clip_grad = 3;
+  s.epochs = 7;
+  s.model_ema = true;
+  s.opt = OptimizerKind::adamw;
+  s.sched = ScheduleKind::cosine;
+  s.crop_mode = CropMode::reflect;
+  config.sessions.push_back({.date = "2026-01-01T10:10:10Z", .version = version()});
+  const RunSettings back = run_config_from(to_toml(config), "config.toml").settings;
+  for (const Setting& row : settings()) CHECK(value_text(back, row) == value_text(s, row));
+  CHECK(back.lr == s.lr);
+  CHECK(back.weight_decay == s.weight_decay);
+  CHECK(back.opt == OptimizerKind::adamw);
 }
 
 namespace {
@@ -226,7 +236,7 @@ std::string message_of(const std::function<void()>& f) {
 
 std::string set_message(const std::string& key, const std::string& value) {
   return message_of([&] {
-    TrainConfig config;
+    RunSettings config;
     set_value(config, key, value);
   });
 }
@@ -237,7 +247,10 @@ TEST_CASE("a wrong setting is named in one line with the way out") {
   CHECK(set_message("epoch", "3").find("unknown setting 'epoch'") == 0);
   CHECK(set_message("epoch", "3").find("epochs") != std::string::npos);
   CHECK(set_message("epochs", "many") == "epochs: 'many' is not a whole number");
-  CHECK(set_message("epochs", "0").find("epochs: 0 is outside 1 to") == 0);
+  CHECK(set_message("epochs", "0") == "epochs: 0 is too small, the least is 1");
+  CHECK(set_message("threads", "-1") == "threads: -1 is too small, the least is 0");
+  CHECK(set_message("hflip", "1.5") == "hflip: 1.5 is too large, the most is 1");
+  CHECK(set_message("lr", "nan") == "lr: 'nan' is not a number");
   CHECK(set_message("lr", "fast") == "lr: 'fast' is not a number");
   CHECK(set_message("opt", "adamx").find("opt: 'adamx' is not one of sgd, adamw") == 0);
   CHECK(set_message("model_ema", "perhaps") == "model_ema: 'perhaps' is neither true nor false");
@@ -248,7 +261,7 @@ TEST_CASE("a recipe file is read by family, and its mistakes name file and key")
       std::filesystem::temp_directory_path() / "passband-recipe.toml";
   write_file_atomically(file, "[train]\nlr = 0.5\nepochs = 3\n[family.vit.train]\nlr = 0.25\n");
   CHECK(resolve({{"recipe", file.string()}, {"model", "vit"}}).lr == 0.25);
-  const TrainConfig resnet =
+  const RunSettings resnet =
       resolve({{"recipe", file.string()}, {"model", "resnet"}, {"epochs", "4"}});
   CHECK(resnet.lr == 0.5);
   CHECK(resnet.epochs == 4);
@@ -270,6 +283,77 @@ TEST_CASE("settings that contradict each other are refused") {
           resolve({{"epochs", "2"}, {"warmup_epochs", "5"}});
         }).find("warmup_epochs: 5") == 0);
   CHECK(message_of([] { resolve({{"model", "resnet5o"}}); }).find("resnet50") != std::string::npos);
+}
+
+TEST_CASE("a recipe's own warm-up shrinks with the epochs, and only a given one is refused") {
+  for (const char* model : {"resnet", "alternet", "lambda_resnet", "vit"})
+    for (const char* epochs : {"1", "2", "3", "50"}) {
+      const RunSettings whole = resolve({{"model", model}});
+      const RunSettings s = resolve({{"model", model}, {"epochs", epochs}});
+      CHECK(s.warmup_epochs > 0);
+      CHECK(s.warmup_epochs <= static_cast<double>(s.epochs) / 2);
+      if (s.epochs > whole.epochs) CHECK(s.warmup_epochs == whole.warmup_epochs);
+    }
+  CHECK(resolve({{"model", "resnet"}, {"epochs", "1"}}).warmup_epochs == doctest::Approx(2.0 / 9));
+}
+
+TEST_CASE("what a run that goes on may change, and what its schedule makes of it") {
+  RunConfig run;
+  run.settings = resolve({{"model", "vit"}, {"data", "shapes"}, {"epochs", "2"}, {"lr", "0.5"}});
+  CHECK(resumed_settings(run, {{"epochs", "6"}, {"threads", "1"}}).epochs == 6);
+  CHECK(resumed_settings(run, {{"model", "vit"}}).model == "vit");
+  CHECK(message_of([&] {
+          resumed_settings(run, {{"batch_size", "3"}});
+        }).find("--resume: batch_size belongs to the run") == 0);
+  RunSettings longer = run.settings;
+  CHECK(change_of_schedule(run.settings, longer, 10, 10).empty());
+  longer.epochs = 4;
+  longer.warmup_epochs = run.settings.warmup_epochs = 1;
+  // Half of the one epoch that was left after the warm-up, against a sixth of three.
+  CHECK(change_of_schedule(run.settings, longer, 15, 10) ==
+        "epochs 2 -> 4: from step 16 on, of 40, the learning rate follows the changed schedule, "
+        "from 0.417 (before: 0.25)");
+}
+
+TEST_CASE("a progress line is never wider than the terminal, and keeps the time left longest") {
+  const ProgressState state{.epoch = 3,
+                            .epochs = 200,
+                            .step = 1234,
+                            .steps = 78200,
+                            .loss = 1.5,
+                            .lr = 0.05,
+                            .images = 100000,
+                            .seconds = 100,
+                            .steps_done = 1000};
+  for (int64_t columns = 0; columns < 200; ++columns)
+    CHECK(std::ssize(progress_text(state, columns)) <= columns);
+  CHECK(progress_text(state, 200).find("lr 0.05  1000 images/s  2:08:17 left") !=
+        std::string::npos);
+  CHECK(progress_text(state, 42) == "epoch 3/200  step 1234/78200  2:08:17 left");
+  CHECK(progress_text(state, 30) == "epoch 3/200  2:08:17 left");
+}
+
+TEST_CASE("a row of logits that is not finite is wrong, whatever its label") {
+  const double nan = std::nan(""), inf = HUGE_VAL;
+  const Tensor logits = Tensor::from({nan, nan,  nan, nan, nan, nan,  //
+                                      9,   1,    1,   1,   1,   nan,  //
+                                      inf, 0,    0,   0,   0,   0,    //
+                                      9,   -inf, 0,   0,   0,   0,    //
+                                      9,   0,    0,   0,   0,   0},
+                                     {5, 6});
+  const Tensor labels = Tensor::from({0, 0, 0, 0, 0}, {5}, DType::i32), score = empty_score({});
+  add_to_score(score, Tensor::full({}, 0), logits, labels);
+  CHECK(score.values() == std::vector<double>{0, 1, 1, 5});
+}
+
+TEST_CASE("a name that is offered is near, and beside one slip no others are") {
+  CHECK(did_you_mean("cifar11", {"cifar10", "cifar100"}) == "; did you mean \"cifar10\"?");
+  CHECK(did_you_mean("--bach-size", {"--batch-size", "--eval-batch-size"}) ==
+        "; did you mean \"--batch-size\"?");
+  CHECK(did_you_mean("sdg", {"sgd", "adamw"}) == "; did you mean \"sgd\"?");
+  CHECK(did_you_mean("x", {"lr", "a", "resnet"}).empty());
+  CHECK(did_you_mean("foo", {"opt", "lr", "conv"}).empty());
+  CHECK(did_you_mean("vit_t", {"vit_tiny", "resnet18"}) == "; did you mean \"vit_tiny\"?");
 }
 
 TEST_CASE("durations read as people write them") {

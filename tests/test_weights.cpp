@@ -14,6 +14,7 @@
 #include "nn/context.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/file.h"
+#include "tensor/core/version.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/worst.h"
 
@@ -362,12 +363,21 @@ struct WorkingDirectory {
   fs::path before;
 };
 
-void make_run(const fs::path& directory, const std::string& extra = "") {
+RunConfig small_run() {
+  RunConfig config;
+  config.settings.model = "resnet";
+  config.settings.data = "shapes";
+  config.settings.dropout = 0.5;
+  config.settings.seed = 5;
+  config.image_size = 16;
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g"}) config.data.classes.push_back(name);
+  config.sessions.push_back({.date = "2026-01-01T10:10:10Z", .version = version()});
+  return config;
+}
+
+void make_run(const fs::path& directory, const std::string& text = to_toml(small_run())) {
   fs::create_directories(directory);
-  std::ofstream(directory / "config.toml")
-      << "[model]\nmodel = \"resnet\"\nclasses = 7\nimage_size = 16\n"
-      << "dropout = 0.5\n[data]\ndata = \"shapes\"\n[train]\nseed = 5\n"
-      << extra;
+  std::ofstream(directory / "config.toml") << text;
 }
 
 TEST_CASE(
@@ -391,10 +401,24 @@ TEST_CASE(
   set_last_run(folder.path / "elsewhere");
   CHECK(find_run("last").filename() == "elsewhere");
   CHECK(contains(message_of([] { find_run("2026010"); }), "ambiguous: 2 runs"));
+  CHECK(find_run("previous").filename() == "20260102-101010-vit-shapes");
+  set_last_run(runs / "20260102-101010-vit-shapes");
+  CHECK(find_run("previous").filename() == "20260101-101010-resnet-shapes");
   CHECK(contains(message_of([] { find_run("20260101-101010-resnt-shapes"); }),
                  "did you mean \"20260101-101010-resnet-shapes\""));
   CHECK(contains(message_of([] { find_run("../deep"); }), "has no config.toml"));
   CHECK(contains(message_of([] { find_run(""); }), "no run"));
+}
+
+TEST_CASE("The last run is a file with its path where there can be no link") {
+  const TemporaryFolder folder;
+  const fs::path runs = folder.path / "runs";
+  make_run(runs / "20260101-101010-resnet-shapes");
+  const WorkingDirectory here(folder.path);
+  std::ofstream(runs / "last") << "20260101-101010-resnet-shapes\n";
+  CHECK(find_run("last").filename() == "20260101-101010-resnet-shapes");
+  std::ofstream(runs / "last") << "gone\n";
+  CHECK(contains(message_of([] { find_run("last"); }), "leads to none"));
 }
 
 TEST_CASE("A run's network comes back with its best weights, or the last ones") {
@@ -402,12 +426,14 @@ TEST_CASE("A run's network comes back with its best weights, or the last ones") 
   const fs::path run = folder.path / "r";
   make_run(run);
   const RunDescription description = read_run(run);
-  CHECK(description.model == "resnet");
-  CHECK(description.data == "shapes");
-  CHECK(description.options.classes == 7);
-  CHECK(description.options.dropout == 0.5);
-  CHECK(description.seed == 5);
-  CHECK(contains(message_of([&] { load_run_model(description); }), "has no weights \"best\""));
+  CHECK(description.settings.model == "resnet");
+  CHECK(description.settings.data == "shapes");
+  CHECK(description.model_options().classes == 7);
+  CHECK(description.model_options().dropout == 0.5);
+  CHECK(description.settings.seed == 5);
+  CHECK(
+      contains(message_of([&] { load_run_model(description); }), "stopped before its first save"));
+  CHECK(contains(message_of([&] { load_run_model(description, "x"); }), "has no weights \"x\""));
   auto model = make_model("resnet", {.classes = 7, .image_size = 16, .seed = 9});
   save_weights((run / "last.safetensors").string(), *model);
   CHECK(load_run_model(description)->store().values().values() == model->store().values().values());
@@ -421,13 +447,48 @@ TEST_CASE("A run's network comes back with its best weights, or the last ones") 
 TEST_CASE("A broken configuration is named with file and key") {
   const TemporaryFolder folder;
   const fs::path run = folder.path / "r";
-  make_run(run, "broken = = 1\n");
-  CHECK(contains(message_of([&] { read_run(run); }), "config.toml:10: "));
-  std::ofstream(run / "config.toml") << "[model]\nmodel = 3\n";
-  CHECK(contains(message_of([&] { read_run(run); }), "[model] model has the wrong type"));
-  std::ofstream(run / "config.toml") << "[model]\nmodel = \"resnet\"\n";
+  const std::string good = to_toml(small_run());
+  make_run(run, "broken = = 1\n" + good);
+  CHECK(contains(message_of([&] { read_run(run); }), "config.toml:1: "));
+  make_run(run, "[model]\nmodel = 3\n");
   CHECK(contains(message_of([&] { read_run(run); }), "[data] data is missing"));
+  std::string changed = good;
+  changed.replace(changed.find("dropout = 0.5"), 13, "dropout = \"\" ");
+  make_run(run, changed);
+  CHECK(contains(message_of([&] { read_run(run); }), "dropout: '' is not a number"));
   CHECK_THROWS_AS(read_run(folder.path / "nowhere"), DataError);
+}
+
+TEST_CASE("A configuration that was cut off at any line is refused") {
+  const std::string text = to_toml(small_run());
+  for (size_t end = 0; end < text.size(); ++end)
+    if (end == 0 || text[end - 1] == '\n')
+      CHECK_THROWS_AS(run_config_from(text.substr(0, end), "config.toml"), DataError);
+  CHECK(to_toml(run_config_from(text, "config.toml")) == text);
+}
+
+TEST_CASE("A setting that an older version did not know has its default") {
+  RunConfig config = small_run();
+  config.sessions.back().version = "0.0.9";
+  std::string text = to_toml(config);
+  const size_t line = text.find("save_minutes = ");
+  text.erase(line, text.find('\n', line) + 1 - line);
+  CHECK(run_config_from(text, "config.toml").settings.save_minutes == RunSettings{}.save_minutes);
+}
+
+TEST_CASE("Any path survives in a configuration, valid UTF-8 or not") {
+  for (const std::string path :
+       {"a\u00a0b", "a\u00adb", "a\xe4 b", "a \"quoted\" \\ folder", "line\nend\r", "'''\"\"\"",
+        "\xed\xa0\x80", "\x01\x7f", "", "\xc3"}) {
+    RunConfig config = small_run();
+    config.settings.data = config.data_path = config.data.classes[3] = path;
+    config.sessions.back().command = path;
+    const RunConfig back = run_config_from(to_toml(config), "config.toml");
+    CHECK(back.settings.data == path);
+    CHECK(back.data_path == path);
+    CHECK(back.data == config.data);
+    CHECK(back.sessions.back().command == path);
+  }
 }
 
 }  // namespace

@@ -1,200 +1,177 @@
-// The table of settings, and text to value.
+// Recipes by name, and what they, the command line and earlier runs come to.
 #include "train/config.h"
 
-#include <charconv>
-#include <cmath>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "models/run.h"
+#include "tensor/core/file.h"
 #include "tensor/core/text.h"
 
 namespace passband {
+namespace fs = std::filesystem;
 namespace {
 
-using C = TrainConfig;
+// The default: real accuracy in five minutes on two cores. Measured on the page
+// experiments/quick.md.
+constexpr const char* kQuick = R"(
+[train]
+epochs = 9
+batch_size = 128
+opt = "sgd"
+lr = 0.25
+weight_decay = 0.0005
+sched = "onecycle"
+warmup_epochs = 2
+smoothing = 0.1
+crop_padding = 2
+crop_mode = "reflect"
+eval_interval = 2
 
-const std::vector<Setting> kSettings = {
-    {"model", "model", &C::model,
-     "name of the network, or a pattern such as CC.CM.CM.CM (see --list models)"},
-    {"model", "drop_path", &C::drop_path, "stochastic depth of the last block, linear over depth",
-     0, 0.99},
-    {"model", "dropout", &C::dropout, "dropout before the classifier", 0, 0.99},
-    {"data", "data", &C::data, "a data set (see --list data), or a folder of class folders"},
-    {"data", "data_dir", &C::data_dir,
-     "where the data set lies (else $PASSBAND_DATA, else data/downloads)"},
-    {"data", "img_size", &C::img_size, "side of the pictures in pixels; 0 = the data set's own", 0,
-     1024},
-    {"data",
-     "shapes_label",
-     &C::shapes_label,
-     "shapes: the cue the label names",
-     0,
-     0,
-     {"shape", "texture"}},
-    {"data", "shapes_conflict", &C::shapes_conflict,
-     "shapes: how often the cues disagree, 0 to 1, or independent"},
-    {"data", "shapes_test_conflict", &C::shapes_test_conflict,
-     "shapes: the same in the test pictures, or same"},
-    {"data", "shapes_classes", &C::shapes_classes, "shapes: classes", 2, 10},
-    {"data", "shapes_seed", &C::shapes_seed, "shapes: which pictures are drawn", 0, 9e15},
-    {"data", "data_fraction", &C::data_fraction,
-     "share of the training pictures, equal in every class", 1e-6, 1},
-    {"data", "val_split", &C::val_split,
-     "share of every class's training pictures to hold out: they choose the best weights", 0, 0.9},
-    {"data", "val_seed", &C::val_seed, "which ones --val-split holds out", 0, 9e15},
-    {"data", "skip_bad_pictures", &C::skip_bad_pictures,
-     "a folder: leave unreadable pictures out and count them"},
-    {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
-    {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
-    {"train", "recipe", &C::recipe, "quick, or a TOML file"},
-    {"train", "epochs", &C::epochs, "passes over the training pictures", 1, 1e6},
-    {"train", "steps", &C::steps, "stop after so many steps; 0 = all epochs", 0, 1e12},
-    {"train", "batch_size", &C::batch_size, "pictures per step", 1, 65536},
-    {"train", "eval_batch_size", &C::eval_batch_size, "pictures per evaluation batch", 1, 65536},
-    {"train", "eval_pictures", &C::eval_pictures,
-     "test pictures of an evaluation, always the same ones; 0 = all, with --steps as many as "
-     "they take, 100 or more",
-     0, 1e12},
-    {"train", "eval_interval", &C::eval_interval, "epochs between evaluations", 1, 1e6},
-    {"train", "checkpoint_interval", &C::checkpoint_interval,
-     "epochs between weights kept in checkpoints/; 0 = none", 0, 1e6},
-    {"train", "opt", &C::opt, "optimiser", 0, 0, {"sgd", "adamw"}},
-    {"train", "lr", &C::lr, "peak learning rate", 0, 1e3},
-    {"train", "momentum", &C::momentum, "of sgd (Nesterov)", 0, 0.9999},
-    {"train", "weight_decay", &C::weight_decay, "L2 for sgd, decoupled for adamw", 0, 10},
-    {"train", "decay_all", &C::decay_all,
-     "decay norms, biases and position tables too (as Park & Kim)"},
-    {"train",
-     "sched",
-     &C::sched,
-     "learning-rate schedule",
-     0,
-     0,
-     {"onecycle", "cosine", "constant"}},
-    {"train", "warmup_epochs", &C::warmup_epochs, "linear warm-up", 0, 1e6},
-    {"train", "min_lr", &C::min_lr, "learning rate at the end", 0, 1e3},
-    {"train", "smoothing", &C::smoothing, "label smoothing", 0, 0.99},
-    {"train", "mixup", &C::mixup, "mixup alpha; 0 = off", 0, 100},
-    {"train", "cutmix", &C::cutmix, "cutmix alpha; 0 = off", 0, 100},
-    {"train", "mixup_prob", &C::mixup_prob, "share of batches that are mixed", 0, 1},
-    {"train", "mixup_switch_prob", &C::mixup_switch_prob,
-     "of these, share that use cutmix when both are on", 0, 1},
-    {"train", "crop_padding", &C::crop_padding, "pixels added on each side before the random crop",
-     0, 256},
-    {"train", "crop_mode", &C::crop_mode, "what the padding holds", 0, 0, {"zero", "reflect"}},
-    {"train", "hflip", &C::hflip, "probability of a horizontal flip", 0, 1},
-    {"train", "cutout", &C::cutout, "side of a blanked square; 0 = off", 0, 1024},
-    {"train", "clip_grad", &C::clip_grad, "largest global gradient norm; 0 = off", 0, 1e9},
-    {"train", "model_ema", &C::model_ema, "evaluate an exponential moving average of the weights"},
-    {"train", "model_ema_decay", &C::model_ema_decay, "decay of that average per step", 0, 1},
-    {"train",
-     "precision",
-     &C::precision,
-     "type of activations",
-     0,
-     0,
-     {"auto", "f32", "tf32", "bf16"}},
-    {"train", "seed", &C::seed, "of weights, order, augmentation, dropout", 0, 9e15},
-    {"train", "threads", &C::threads,
-     "processor threads; 0 = OMP_NUM_THREADS, or the physical cores", 0, 1024},
-    {"train", "device", &C::device, "where to compute: auto, cpu, cuda, cuda:n, cuda-emulated"},
-    {"train", "graph", &C::graph, "on a GPU: record the passes of a step once, launch them as one"},
-    {"train",
-     "conv",
-     &C::conv,
-     "on a GPU: whose convolutions; auto: the faster ones, timed",
-     0,
-     0,
-     {"native", "cudnn", "auto"}},
-    {"train",
-     "matmul",
-     &C::matmul,
-     "on a GPU: whose products; auto: the faster ones, timed",
-     0,
-     0,
-     {"native", "cublas", "auto"}},
+[family.alternet.train]
+epochs = 6
+warmup_epochs = 1
+
+[family.lambda_resnet.train]
+epochs = 5
+warmup_epochs = 1
+
+[family.vit.train]
+epochs = 4
+warmup_epochs = 1
+opt = "adamw"
+lr = 0.001
+weight_decay = 0.05
+clip_grad = 1.0
+)";
+
+struct Recipe {
+  std::string text, source;
 };
 
-const Setting& setting(const std::string& key) {
-  std::vector<std::string> keys;
-  for (const Setting& candidate : settings()) {
-    if (candidate.key == key) return candidate;
-    keys.emplace_back(candidate.key);
+Recipe find_recipe(const std::string& name) {
+  if (name == "quick") return {kQuick, name};
+  if (name.ends_with(".toml")) return {read_file(name), name};
+  try {
+    const std::string file = find_run(name) / "config.toml";
+    return {read_file(file), file};
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("recipe: '{}' is neither 'quick' nor a .toml file, and {}", name,
+                                 error.what()));
   }
-  throw UsageError("unknown setting '" + key + "' (--list settings shows all)" +
-                   did_you_mean(key, keys));
 }
 
-template <class T> T parse_number(const Setting& s, const std::string& text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size())
-    throw UsageError(concat_text(s.key, ": '", text, "' is not ",
-                                 std::is_integral_v<T> ? "a whole number" : "a number"));
-  if (!(static_cast<double>(value) >= s.low && static_cast<double>(value) <= s.high))
-    throw UsageError(concat_text(s.key, ": ", text, " is outside ", s.low, " to ", s.high));
-  return value;
+const std::string* last_given(const Values& given, const std::string& key) {
+  const auto found = std::find_if(given.rbegin(), given.rend(),
+                                  [&](const auto& value) { return value.first == key; });
+  return found == given.rend() ? nullptr : &found->second;
 }
 
-bool parse_bool(const Setting& s, const std::string& text) {
-  if (text == "true" || text == "1" || text == "on") return true;
-  if (text == "false" || text == "0" || text == "off") return false;
-  throw UsageError(concat_text(s.key, ": '", text, "' is neither true nor false"));
+void set_values(RunSettings& settings, const Values& values) {
+  for (const auto& [key, text] : values) set_value(settings, key, text);
 }
 
-std::string parse_word(const Setting& s, const std::string& text) {
-  if (!s.choices.empty() && std::ranges::find(s.choices, text) == s.choices.end())
-    throw UsageError(concat_text(s.key, ": '", text, "' is not one of ", join(s.choices),
-                                 did_you_mean(text, s.choices)));
-  return text;
+std::string absolute(const std::string& path) {
+  const std::string text = fs::absolute(path).lexically_normal().string();
+  return text.size() > 1 && text.ends_with('/') ? text.substr(0, text.size() - 1) : text;
+}
+
+void make_paths_absolute(RunSettings& settings) {
+  const bool known = std::ranges::any_of(
+      list_datasets(), [&](const DatasetInfo& info) { return info.name == settings.data; });
+  std::error_code error;  // of a name that is too long, say: then it leads nowhere
+  if (!known && fs::is_directory(settings.data, error)) settings.data = absolute(settings.data);
+  if (!settings.data_dir.empty()) settings.data_dir = absolute(settings.data_dir);
+  if (settings.recipe != "quick" && fs::exists(settings.recipe, error))
+    settings.recipe = absolute(settings.recipe);
+}
+
+void check_together(const RunSettings& s) {
+  dataset_request(s);
+  if (s.warmup_epochs > static_cast<double>(s.epochs))
+    throw UsageError(
+        fmt::format("warmup_epochs: {} is more than epochs, {}", s.warmup_epochs, s.epochs));
+  if (s.min_lr > s.lr)
+    throw UsageError(fmt::format("min_lr: {} is more than lr, {}", s.min_lr, s.lr));
 }
 
 }  // namespace
 
-const std::vector<Setting>& settings() { return kSettings; }
-
-void set_value(TrainConfig& config, const std::string& key, const std::string& text) {
-  const Setting& s = setting(key);
-  std::visit(
-      [&](auto member) {
-        using T = std::remove_reference_t<decltype(config.*member)>;
-        if constexpr (std::is_same_v<T, bool>) config.*member = parse_bool(s, text);
-        else if constexpr (std::is_same_v<T, std::string>) config.*member = parse_word(s, text);
-        else config.*member = parse_number<T>(s, text);
-      },
-      s.member);
+Values recipe_by_name(const std::string& recipe, const std::string& family) {
+  const Recipe found = find_recipe(recipe);
+  return recipe_values(found.text, found.source, family);
 }
 
-TrainConfig resolve(const Values& given) {
-  TrainConfig config;
-  for (const auto& [key, text] : given) set_value(config, key, text);
-  TrainConfig resolved;
-  for (const auto& [key, text] : recipe_values(config.recipe, family_of(config.model)))
-    set_value(resolved, key, text);
-  for (const auto& [key, text] : given) set_value(resolved, key, text);
-  dataset_request(resolved);
-  if (resolved.warmup_epochs > static_cast<double>(resolved.epochs))
-    throw UsageError(concat_text("warmup_epochs: ", resolved.warmup_epochs,
-                                 " is more than epochs, ", resolved.epochs));
-  if (resolved.min_lr > resolved.lr)
-    throw UsageError(concat_text("min_lr: ", resolved.min_lr, " is more than lr, ", resolved.lr));
+RunSettings resolve(const Values& given) {
+  const std::string* named = last_given(given, "recipe");
+  const Recipe recipe = find_recipe(named ? *named : RunSettings{}.recipe);
+  // The recipe may name the model, and the model's family says what else the recipe gives.
+  RunSettings first;
+  set_values(first, recipe_values(recipe.text, recipe.source, ""));
+  set_values(first, given);
+  RunSettings resolved;
+  set_values(resolved, recipe_values(recipe.text, recipe.source, family_of(first.model)));
+  const auto planned = static_cast<double>(resolved.epochs);
+  set_values(resolved, given);
+  resolved.recipe = recipe.source;
+  const auto epochs = static_cast<double>(resolved.epochs);
+  if (!last_given(given, "warmup_epochs") && epochs < planned &&
+      resolved.warmup_epochs > epochs / 2)
+    resolved.warmup_epochs *= epochs / planned;
+  make_paths_absolute(resolved);
+  check_together(resolved);
   return resolved;
 }
 
-DatasetRequest dataset_request(const TrainConfig& config) {
-  DatasetRequest request;
-  request.name = config.data;
-  request.data_dir = config.data_dir;
-  request.image_size = config.img_size;
-  request.val_split = config.val_split;
-  request.val_seed = static_cast<uint64_t>(config.val_seed);
-  request.skip_bad_pictures = config.skip_bad_pictures;
-  request.shapes = shapes_options({.label = config.shapes_label,
-                                   .conflict = config.shapes_conflict,
-                                   .test_conflict = config.shapes_test_conflict,
-                                   .train_count = config.shapes_train,
-                                   .test_count = config.shapes_test,
-                                   .classes = config.shapes_classes,
-                                   .seed = static_cast<uint64_t>(config.shapes_seed)});
-  return request;
+std::optional<RunConfig> repeated_run(const RunSettings& settings) {
+  if (settings.recipe == "quick") return {};
+  const std::string text = read_file(settings.recipe);
+  if (text.find("\n[[session]]\n") == std::string::npos) return {};
+  return run_config_from(text, settings.recipe);
+}
+
+RunSettings resumed_settings(const RunConfig& run, const Values& given) {
+  const std::vector<std::string> free = {"epochs",
+                                         "lr",
+                                         "min_lr",
+                                         "sched",
+                                         "warmup_epochs",
+                                         "steps",
+                                         "save_minutes",
+                                         "eval_interval",
+                                         "eval_pictures",
+                                         "eval_batch_size",
+                                         "checkpoint_interval",
+                                         "data",
+                                         "data_dir",
+                                         "threads",
+                                         "device",
+                                         "graph"};
+  RunSettings settings = run.settings;
+  settings.steps = 0;
+  for (const auto& [key, text] : given) {
+    RunSettings changed = settings;
+    set_value(changed, key, text);
+    const auto row = std::ranges::find(passband::settings(), key,
+                                       [](const Setting& s) { return std::string(s.key); });
+    if (std::ranges::find(free, key) == free.end() &&
+        value_text(changed, *row) != value_text(settings, *row))
+      throw UsageError(
+          fmt::format("--resume: {} belongs to the run and can not change (only {} can); start a "
+                      "new run, with --recipe RUN for its other settings",
+                      key, join(free)));
+    settings = changed;
+  }
+  if (const std::string* place = last_given(given, "data_dir");
+      place && !last_given(given, "data")) {
+    settings.data_dir = run.settings.data_dir;
+    move_pictures(settings, *place, run.data_path);
+  }
+  make_paths_absolute(settings);
+  check_together(settings);
+  return settings;
 }
 
 }  // namespace passband

@@ -15,9 +15,11 @@
 
 #include "data/dataset.h"
 #include "tensor/core/text.h"
+#include "tensor/cpu/cpu_quota.h"
 #include "tensor/cpu/matrix_unit.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
+#include "train/say.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -39,9 +41,8 @@ Finding processor() {
   if (__builtin_cpu_supports("avx512bf16")) features.emplace_back("avx512_bf16");
   if (line_after("/proc/cpuinfo", "flags").find("amx_bf16") != std::string::npos)
     features.emplace_back("amx_bf16");
-  const std::string name = line_after("/proc/cpuinfo", "model name");
   Finding finding{"processor",
-                  fmt::format("{}: {}", name.empty() ? "unknown" : name,
+                  fmt::format("{}: {}", processor_name(),
                               features.empty() ? "no wide vectors" : join(features)),
                   ""};
   if (cpu::matrix_unit::available())
@@ -52,9 +53,12 @@ Finding processor() {
 
 Finding threads() {
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
-  Finding finding{
-      "threads",
-      fmt::format("{} used of {} logical processors (--threads)", thread_count(), online), ""};
+  Finding finding{"threads",
+                  fmt::format("{} used of {} (--threads)", thread_count(),
+                              counted(online, "logical processor")),
+                  ""};
+  if (const auto quota = cpu::cpu_quota())
+    finding.found += fmt::format("; this container may use {:g}", *quota);
   if (const char* limit = std::getenv("OMP_NUM_THREADS"))
     finding.found += fmt::format("; OMP_NUM_THREADS={} is set", limit);
   return finding;
@@ -176,6 +180,11 @@ std::vector<Finding> data_sets() {
 }
 
 }  // namespace
+
+std::string processor_name() {
+  const std::string name = line_after("/proc/cpuinfo", "model name");
+  return name.empty() ? "unknown" : name;
+}
 
 std::vector<Finding> examine() {
   const bool card = has_nvidia_card();

@@ -16,4 +16,7 @@ struct Finding {
 std::vector<Finding> examine();
 void print_examination(const std::vector<Finding>& findings, bool json);
 
+// As the kernel calls it; "unknown" where it does not say.
+std::string processor_name();
+
 }  // namespace passband

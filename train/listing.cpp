@@ -55,18 +55,13 @@ void print_data(bool json) {
                d.classes, d.height, d.width, d.train_count, d.test_count, d.source);
 }
 
-std::string default_text(const Setting& s) {
-  const TrainConfig defaults;
-  return std::visit([&](auto member) { return fmt::format("{}", defaults.*member); }, s.member);
-}
-
 void print_settings(bool json) {
   Json list = Json::array();
   for (const Setting& s : settings()) {
-    std::string help = s.help;
-    if (!s.choices.empty()) help += ": " + join(s.choices);
-    list.push_back(
-        {{"key", s.key}, {"section", s.section}, {"default", default_text(s)}, {"help", help}});
+    list.push_back({{"key", s.key},
+                    {"section", s.section},
+                    {"default", value_text(RunSettings{}, s)},
+                    {"help", help_of(s)}});
   }
   if (json) {
     fmt::print("{}\n", list.dump(2));
@@ -81,7 +76,7 @@ void print_recipes(bool json) {
   Json list = Json::object();
   for (const char* family : {"resnet", "lambda_resnet", "alternet", "vit"}) {
     Json values = Json::object();
-    for (const auto& [key, text] : recipe_values("quick", family)) values[key] = text;
+    for (const auto& [key, text] : recipe_by_name("quick", family)) values[key] = text;
     list["quick"][family] = values;
   }
   if (json) {
@@ -96,6 +91,11 @@ void print_recipes(bool json) {
 }
 
 }  // namespace
+
+std::string help_of(const Setting& setting) {
+  const std::vector<std::string> choices = choices_of(setting);
+  return choices.empty() ? setting.help : fmt::format("{}: {}", setting.help, join(choices));
+}
 
 void print_list(const std::string& kind, const std::string& data, int64_t img_size, bool json) {
   if (kind == "models") return print_models(data, img_size, json);

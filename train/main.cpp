@@ -1,216 +1,225 @@
 // train: trains a network and writes a run directory.
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "data/subset.h"
 #include "models/run.h"
-#include "tensor/core/file.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
+#include "train/command_line.h"
 #include "train/doctor.h"
 #include "train/listing.h"
+#include "train/say.h"
+#include "train/session.h"
 #include "train/trainer.h"
 
 namespace passband {
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 namespace {
-
-constexpr const char* kExamples = R"(examples:
-  ./train --model alternet                          the quick recipe: CIFAR-10 in five minutes
-  ./train --model CC.CM.CM.CM --data shapes         any hybrid of C, M and L blocks is a model name
-  ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
-  ./train --resume last                             go on with the newest run
-  ./train --list models --data cifar100             names, patterns, parameters, MACs
-)";
-
-struct Options {
-  Values given;  // settings from the command line, in order
-  std::string resume, output, list;
-  bool json = false, dry_run = false, doctor = false;
-};
-
-std::string flag_of(const char* key) {
-  std::string flag = std::string("--") + key;
-  std::ranges::replace(flag, '_', '-');
-  return flag;
-}
-
-void split_assignment(const std::string& text, Values& values) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos) throw UsageError("--set: '" + text + "' is not key=value");
-  std::string key = text.substr(0, equals);
-  std::ranges::replace(key, '-', '_');
-  values.emplace_back(key, text.substr(equals + 1));
-}
-
-// Names an unknown option and its nearest neighbours.
-[[noreturn]] void throw_unknown(const std::vector<std::string>& extras, const CLI::App& app) {
-  std::vector<std::string> known;
-  for (const CLI::Option* option : app.get_options())
-    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  const std::string& name = extras.front();
-  throw UsageError("unknown option '" + name + "' (--help shows all)" +
-                   did_you_mean(name.substr(0, name.find('=')), known));
-}
-
-// Parses the command line. Returns false when help was asked for (and printed).
-bool parse(int argc, char** argv, Options& options) {
-  CLI::App app{
-      "Trains ResNet, LambdaResNet, ViT, AlterNet and their hybrids; writes "
-      "runs/<time>-<model>-<data>/."};
-  app.footer(kExamples);
-  app.allow_extras();
-  std::vector<std::string> assignments;
-  bool amp = false;
-  app.add_option("--set", assignments, "key=value, any setting")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--resume", options.resume, "go on with a run: last, a name, a prefix or a path");
-  app.add_option("--output", options.output, "directory for the run instead of runs/");
-  app.add_option("--list", options.list, "models, data, settings or recipes");
-  app.add_flag("--json", options.json, "machine-readable result on standard output");
-  app.add_flag("--doctor", options.doctor,
-               "say what of this machine can be used, what is missing, and what to do");
-  app.add_flag("--dry-run", options.dry_run, "print the resolved configuration and stop");
-  app.add_flag("--amp", amp, "same as --precision bf16");
-  for (const Setting& s : settings()) {
-    std::string help = s.help;
-    if (!s.choices.empty()) help += ": " + join(s.choices);
-    const auto take = [&options, key = std::string(s.key)](const CLI::results_t& texts) {
-      options.given.emplace_back(key, texts.empty() || texts[0].empty() ? "true" : texts[0]);
-      return true;
-    };
-    std::string names = flag_of(s.key);
-    if (names == "--batch-size") names = "-b," + names;
-    CLI::Option* option = app.add_option(names, take, help)->group(fmt::format("[{}]", s.section));
-    if (std::holds_alternative<bool TrainConfig::*>(s.member)) option->expected(0, 1);
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
-    return false;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what());
-  }
-  if (!app.remaining().empty()) throw_unknown(app.remaining(), app);
-  if (amp) options.given.emplace_back("precision", "bf16");
-  for (const std::string& text : assignments) split_assignment(text, options.given);
-  return true;
-}
-
-// Settings that a continued run may change; the others define it.
-TrainConfig resumed_config(const std::filesystem::path& run, const Values& given) {
-  TrainConfig config = from_toml(read_file(run / "config.toml"), (run / "config.toml").string());
-  config.steps = 0;
-  const std::vector<std::string> free = {"steps",         "epochs",        "threads",
-                                         "data_dir",      "eval_interval", "eval_batch_size",
-                                         "eval_pictures", "device",        "graph"};
-  for (const auto& [key, text] : given) {
-    if (std::ranges::find(free, key) == free.end())
-      throw UsageError(fmt::format(
-          "--resume: {} belongs to the run and can not change (only {} can); start a new run", key,
-          join(free)));
-    set_value(config, key, text);
-  }
-  return config;
-}
 
 void print_result(const TrainResult& result, const Trainer& trainer, bool json) {
   const std::string directory = trainer.directory().string();
   if (json) {
     const Evaluation& test = result.test ? *result.test : result.last;
-    nlohmann::ordered_json line = {{"run", directory},
-                                   {"epoch", result.epoch},
-                                   {"step", result.step},
-                                   {"test_loss", test.loss},
-                                   {"top1", test.top1},
-                                   {"top5", test.top5},
-                                   {"test_pictures", test.count},
-                                   {"best_top1", result.best_top1},
-                                   {"best_epoch", result.best_epoch},
-                                   {"train_seconds", result.seconds},
-                                   {"images_per_s", result.images_per_second},
-                                   {"parameters", trainer.model().store().parameter_count()}};
+    Json line = {{"run", directory},
+                 {"epoch", result.epoch},
+                 {"step", result.step},
+                 {"test_loss", test.loss},
+                 {"top1", test.top1},
+                 {"top5", test.top5},
+                 {"test_pictures", test.count},
+                 {"best_top1", result.best_top1},
+                 {"best_epoch", result.best_epoch},
+                 {"train_seconds", result.seconds},
+                 {"images_per_s", result.images_per_second},
+                 {"parameters", trainer.model().store().parameter_count()}};
     if (result.test) {
       line["val_loss"] = result.last.loss;
       line["val_top1"] = result.last.top1;
       line["val_pictures"] = result.last.count;
     }
-    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-    return;
+    return print_line(line.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
-  if (result.signal) {
-    fmt::print("stopped at step {} and saved; go on with: ./train --resume {}\n", result.step,
-               directory);
-    return;
-  }
+  if (result.signal)
+    return print_line(fmt::format("stopped at step {} and saved; go on with: ./train --resume {}",
+                                  result.step, directory));
   if (result.test)
-    fmt::print("test top-1 {:.2f} % on {} pictures, by the weights of epoch {}\n",
-               100 * result.test->top1, result.test->count, result.best_epoch);
-  fmt::print(
-      "top-1 {:.2f} % of {} {} pictures, best {:.2f} % (epoch {}), trained {} at {:.0f} "
-      "images/s\nrun: {}\n",
-      100 * result.last.top1, result.last.count, result.test ? "val" : "test",
+    print_line(fmt::format("test top-1 {:.2f} % on {}, by the weights of epoch {}",
+                           100 * result.test->top1, counted(result.test->count, "picture"),
+                           result.best_epoch));
+  print_line(fmt::format(
+      "top-1 {:.2f} % of {}, best {:.2f} % (epoch {}), trained {} at {:.0f} images/s\nrun: {}",
+      100 * result.last.top1,
+      counted(result.last.count, result.test ? "val picture" : "test picture"),
       100 * result.best_top1, result.best_epoch, format_duration(result.seconds),
-      result.images_per_second, directory);
+      result.images_per_second, directory));
 }
 
 std::string where(Device device) {
-  return device.is_cuda() ? describe_device(device) : fmt::format("{} threads", thread_count());
+  return device.is_cuda() ? describe_device(device) : counted(thread_count(), "thread");
+}
+
+std::string introduction(const RunSettings& settings, const Trainer& trainer) {
+  return fmt::format("{} on {}: {}, {:.1f} M MACs a picture, {}, {}", settings.model, settings.data,
+                     counted(trainer.model().store().parameter_count(), "parameter"),
+                     static_cast<double>(trainer.model().macs()) / 1e6, where(trainer.device()),
+                     name_of(compute_type(settings, trainer.device())));
+}
+
+// What a run would be, or goes on to be.
+struct Plan {
+  fs::path run;                    // that goes on; empty: a new one
+  RunLock lock;                    // on it
+  std::optional<RunConfig> known;  // of it, or of the one that is repeated
+  RunConfig config;
+};
+
+Plan make_plan(const Options& options) {
+  Plan plan;
+  if (options.resume) {
+    plan.run = find_run(*options.resume);
+    plan.lock = RunLock(plan.run);
+    plan.known = read_run(plan.run);
+    plan.config = *plan.known;
+    plan.config.settings = resumed_settings(*plan.known, options.given);
+  } else {
+    plan.config.settings = resolve(options.given);
+    plan.known = repeated_run(plan.config.settings);
+  }
+  if (plan.known) move_pictures(plan.config.settings, "", plan.known->data_path);
+  return plan;
+}
+
+// Where the pictures of a run lie, as far as they lie anywhere.
+std::string path_of_pictures(const RunSettings& s) {
+  if (fs::is_directory(s.data)) return s.data;
+  if (dataset_info(s.data).form == DataForm::drawn) return {};
+  return fs::absolute(find_dataset(s.data, s.data_dir)).string();
+}
+
+// A run goes on with the pictures that it began with, or not at all.
+void check_pictures(const Plan& plan, const DataFingerprint& now, ProgressLine& progress) {
+  if (!plan.known) return;
+  const std::string other = difference(plan.known->data, now);
+  if (other.empty()) return;
+  if (!plan.run.empty())
+    throw DataError(
+        fmt::format("{}: {}: these are not the pictures that the run was trained on; name their "
+                    "place with --data or --data-dir, or start a new run",
+                    plan.config.settings.data, other));
+  progress.note(fmt::format("not a repetition of {}: {}", plan.config.settings.recipe, other));
+}
+
+DataSplits load_pictures(Plan& plan, ProgressLine& progress) {
+  RunSettings& settings = plan.config.settings;
+  if (plan.known && settings.data == plan.known->settings.data && settings.data.starts_with('/') &&
+      !fs::is_directory(settings.data))
+    throw DataError(
+        fmt::format("{}: the pictures of this run are not there any more; name their "
+                    "place with --data",
+                    settings.data));
+  DataSplits data = load_dataset(dataset_request(settings));
+  plan.config.data = fingerprint(data);
+  plan.config.data_path = path_of_pictures(settings);
+  check_pictures(plan, plan.config.data, progress);
+  std::string found = what_was_found(data);
+  if (settings.data_fraction < 1) {
+    data.train = subset(data.train, settings.data_fraction);
+    found += fmt::format("; trains on {} of them", data.train.count);
+  }
+  progress.note(found);
+  return data;
+}
+
+// By section, as in config.toml.
+void print_plan(const RunConfig& config, bool json) {
+  if (!json) return print_line(to_toml(config));
+  Json sections = Json::object();
+  for (const Setting& s : settings()) {
+    Json& value = sections[s.section][s.key];
+    std::visit(
+        [&]<class T>(T RunSettings::*member) {
+          if constexpr (std::is_enum_v<T>) value = value_text(config.settings, s);
+          else value = config.settings.*member;
+        },
+        s.member);
+  }
+  sections["model"]["classes"] = config.data.classes.size();
+  sections["model"]["image_size"] = config.image_size;
+  sections["data"]["class_names"] = config.data.classes;
+  sections["data"]["training_pictures"] = config.data.train.count;
+  sections["data"]["validation_pictures"] = config.data.val.count;
+  sections["data"]["test_pictures"] = config.data.test.count;
+  print_line(sections.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+// As far as can be known before it is made.
+void check_output(const fs::path& parent) {
+  fs::path at = fs::absolute(parent);
+  while (!fs::exists(at) && at.has_relative_path()) at = at.parent_path();
+  if (!fs::is_directory(at) || ::access(at.c_str(), W_OK | X_OK) != 0)
+    throw Error(fmt::format("{}: no run can be written there: {} is {}", parent.string(),
+                            at.string(),
+                            fs::is_directory(at) ? "not writable" : "not a directory"));
+}
+
+int train(const Options& options, int argc, char** argv) {
+  ProgressLine progress(options.quiet);
+  Plan plan = make_plan(options);
+  RunConfig& config = plan.config;
+  if (config.settings.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
+    run_emulated_sibling(argv);
+  if (config.settings.threads > 0) set_thread_count(static_cast<int>(config.settings.threads));
+  StopSignals signals;
+  const DataSplits data = load_pictures(plan, progress);
+  Trainer trainer(config.settings, data);
+  config.image_size = trainer.model().options().image_size;
+  if (!plan.run.empty()) trainer.restore(plan.run);
+  config.sessions.push_back(this_session(argc, argv));
+  config.sessions.back().step = trainer.state().step;
+  const fs::path parent = options.output.empty() ? runs_directory() : fs::path(options.output);
+  if (options.dry_run) {
+    if (plan.run.empty()) check_output(parent);
+    print_plan(config, options.json);
+    return 0;
+  }
+  if (trainer.finished() && !plan.run.empty()) {
+    print_line(plan.run.string() + " is finished; give --epochs to train longer");
+    return 0;
+  }
+  trainer.write_to(plan.run.empty() ? RunWriter::create(parent, config)
+                                    : RunWriter::reopen(plan.run, std::move(plan.lock), config,
+                                                        trainer.state()));
+  progress.note(introduction(config.settings, trainer) + "\n" + trainer.directory().string());
+  if (!plan.run.empty()) {
+    const std::string change = change_of_schedule(plan.known->settings, config.settings,
+                                                  trainer.state().step, trainer.steps_per_epoch());
+    if (!change.empty()) progress.note(change);
+  }
+  const TrainResult result = trainer.run(signals, progress);
+  print_result(result, trainer, options.json);
+  return result.signal == 0 ? 0 : 128 + result.signal;
 }
 
 int run(int argc, char** argv) {
-  Options options;
-  if (!parse(argc, argv, options)) return 0;
-  if (options.doctor) {
-    print_examination(examine(), options.json);
+  const std::optional<Options> options = parse_command_line(argc, argv);
+  if (!options) return 0;
+  if (options->doctor) {
+    print_examination(examine(), options->json);
     return 0;
   }
-  if (!options.list.empty()) {
-    TrainConfig shown;
-    for (const auto& [key, text] : options.given) set_value(shown, key, text);
-    print_list(options.list, shown.data, shown.img_size, options.json);
+  if (!options->list.empty()) {
+    RunSettings shown;
+    for (const auto& [key, text] : options->given) set_value(shown, key, text);
+    print_list(options->list, shown.data, shown.img_size, options->json);
     return 0;
   }
-  const std::filesystem::path resume = options.resume.empty() ? "" : find_run(options.resume);
-  const TrainConfig config =
-      resume.empty() ? resolve(options.given) : resumed_config(resume, options.given);
-  if (config.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
-    run_emulated_sibling(argv);
-  if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
-  const DatasetInfo info = dataset_info(dataset_request(config));
-  if (options.dry_run) {
-    fmt::print("{}", to_toml(config, info.classes, model_options(config, info).image_size));
-    return 0;
-  }
-  StopSignals signals;
-  DataSplits data = load_dataset(dataset_request(config));
-  std::string found = what_was_found(data);
-  if (config.data_fraction < 1) {
-    data.train = subset(data.train, config.data_fraction);
-    found += fmt::format("; trains on {} of them", data.train.count);
-  }
-  fmt::print(stderr, "{}\n", found);
-  const std::filesystem::path parent =
-      options.output.empty() ? runs_directory() : std::filesystem::path(options.output);
-  Trainer trainer(config, data, parent, resume);
-  if (trainer.finished() && !resume.empty()) {
-    fmt::print("{} is finished; give --epochs to train longer\n", trainer.directory().string());
-    return 0;
-  }
-  ProgressLine progress;
-  progress.note(
-      fmt::format("{} on {}: {} parameters, {:.1f} M MACs a picture, {}, {}\n{}", config.model,
-                  config.data, trainer.model().store().parameter_count(),
-                  static_cast<double>(trainer.model().macs()) / 1e6, where(trainer.device()),
-                  name_of(compute_type(config, trainer.device())), trainer.directory().string()));
-  const TrainResult result = trainer.run(signals, progress);
-  print_result(result, trainer, options.json);
-  return result.signal == 0 ? 0 : 128 + (result.signal == SIGTERM ? SIGTERM : SIGINT);
+  return train(*options, argc, argv);
 }
 
 }  // namespace
@@ -219,7 +228,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace passband;
   const auto fail = [](const std::exception& error, int code) {
-    fmt::print(stderr, "train: {}\n", error.what());
+    say(fmt::format("train: {}\n", error.what()));
     return code;
   };
   try {

@@ -10,10 +10,10 @@ constexpr int64_t kLeastBatch = 16;
 
 }  // namespace
 
-DType compute_type(const TrainConfig& config, Device device) {
-  if (config.precision == "bf16") return DType::bf16;
-  const bool gains = config.batch_size >= kLeastBatch && multiplies_bf16(device);
-  return config.precision == "auto" && gains ? DType::bf16 : DType::f32;
+DType compute_type(const RunSettings& settings, Device device) {
+  if (settings.precision == "bf16") return DType::bf16;
+  const bool gains = settings.batch_size >= kLeastBatch && multiplies_bf16(device);
+  return settings.precision == "auto" && gains ? DType::bf16 : DType::f32;
 }
 
 }  // namespace passband

@@ -1,52 +1,73 @@
 #include "train/progress_line.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
+
+#include "train/say.h"
 
 namespace passband {
 namespace {
 
-std::string describe(const ProgressState& s) {
-  const double rate = s.seconds > 0 ? static_cast<double>(s.images) / s.seconds : 0;
-  const double per_step = s.steps_done > 0 ? s.seconds / static_cast<double>(s.steps_done) : 0;
-  const double left = per_step * static_cast<double>(s.steps - s.step);
-  return fmt::format(
-      "epoch {}/{}  step {}/{}  loss {:.4f}  acc {:.2f} %  lr {:.4g}  {:.0f} images/s  {} left",
-      s.epoch, s.epochs, s.step, s.steps, s.loss, 100 * s.accuracy, s.lr, rate,
-      format_duration(left));
+int64_t terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
 }
 
 }  // namespace
 
-ProgressLine::ProgressLine(double quiet_seconds)
-    : terminal_(isatty(STDERR_FILENO) != 0), quiet_seconds_(quiet_seconds) {
+std::string progress_text(const ProgressState& s, int64_t columns) {
+  const double rate = s.seconds > 0 ? static_cast<double>(s.images) / s.seconds : 0;
+  const double per_step = s.steps_done > 0 ? s.seconds / static_cast<double>(s.steps_done) : 0;
+  const std::string left =
+      format_duration(per_step * static_cast<double>(s.steps - s.step)) + " left";
+  const std::vector<std::string> parts = {fmt::format("epoch {}/{}", s.epoch, s.epochs),
+                                          fmt::format("step {}/{}", s.step, s.steps),
+                                          fmt::format("loss {:.4f}", s.loss),
+                                          fmt::format("acc {:.2f} %", 100 * s.accuracy),
+                                          fmt::format("lr {:.4g}", s.lr),
+                                          fmt::format("{:.0f} images/s", rate)};
+  const auto room = static_cast<size_t>(std::max<int64_t>(columns, 0));
+  std::string text;
+  for (const std::string& part : parts)
+    if (text.size() + part.size() + 2 + left.size() <= room) text += part + "  ";
+    else break;
+  return (text + left).substr(0, room);
+}
+
+ProgressLine::ProgressLine(bool quiet, double seconds_between)
+    : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), seconds_between_(seconds_between) {
   const char* kind = std::getenv("TERM");
   if (kind && std::string(kind) == "dumb") terminal_ = false;
 }
 
 void ProgressLine::update(const ProgressState& state) {
+  if (quiet_) return;
   const auto now = std::chrono::steady_clock::now();
   const double since = std::chrono::duration<double>(now - last_).count();
-  if (since < (terminal_ ? 0.1 : quiet_seconds_)) return;
+  if (since < (terminal_ ? 0.1 : seconds_between_)) return;
   last_ = now;
   if (terminal_) {
-    fmt::print(stderr, "\r\033[K{}", describe(state));
+    // In the last column, some terminals begin a new line.
+    say("\r\033[K" + progress_text(state, terminal_columns() - 1));
     drawn_ = true;
   } else {
-    fmt::print(stderr, "{}\n", describe(state));
+    say(progress_text(state, 1000) + '\n');
   }
-  std::fflush(stderr);
 }
 
 void ProgressLine::note(const std::string& line) {
   finish();
-  fmt::print(stderr, "{}\n", line);
+  if (!quiet_) say(line + '\n');
 }
 
 void ProgressLine::finish() {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
+  if (drawn_) say("\r\033[K");
   drawn_ = false;
 }
 

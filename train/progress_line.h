@@ -18,19 +18,22 @@ struct ProgressState {
   int64_t steps_done = 0;                 // in these seconds
 };
 
+// In `columns` or less: the time left stays longest, then what stands before it in the line.
+std::string progress_text(const ProgressState& state, int64_t columns);
+
 class ProgressLine {
  public:
-  // Draws on stderr. Off a terminal: a line every `quiet_seconds`.
-  explicit ProgressLine(double quiet_seconds = 10);
+  // Draws on stderr. Off a terminal: a line every `seconds_between`. Quiet: draws nothing.
+  explicit ProgressLine(bool quiet = false, double seconds_between = 10);
   void update(const ProgressState& state);
   // A line that stays (end of an epoch, an evaluation).
   void note(const std::string& line);
   void finish();
 
  private:
-  bool terminal_;
+  bool quiet_, terminal_;
   bool drawn_ = false;
-  double quiet_seconds_;
+  double seconds_between_;
   std::chrono::steady_clock::time_point last_{};
 };
 

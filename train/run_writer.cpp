@@ -3,14 +3,16 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <chrono>
-#include <cmath>
+#include <ctime>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "models/run.h"
 #include "tensor/core/file.h"
 #include "tensor/ops/pointwise.h"
+#include "train/say.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -18,55 +20,65 @@ using nlohmann::json;
 namespace {
 
 constexpr const char* kCheckpoint = "optim.safetensors";
-constexpr const char* kSummaryHeader = "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n";
+constexpr const char* kUnnamed = ".new-";  // begins the name of a directory that is being made
 
-// JSON has no NaN: null, and a flag beside it.
-void put_number(json& line, const char* key, double value) {
-  if (std::isfinite(value)) {
-    line[key] = value;
-  } else {
-    line[key] = nullptr;
-    line["nonfinite"] = true;
-  }
-}
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::string file_friendly(std::string name) {
+std::string file_friendly(std::string name, size_t longest) {
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '.') c = '_';
-  return name;
+  return name.substr(0, longest);
 }
 
-fs::path new_directory(const fs::path& parent, const TrainConfig& config) {
-  const std::string data =
-      fs::path(config.data).filename().empty() ? "data" : fs::path(config.data).filename();
-  const std::string stem = fmt::format("{:%Y%m%d-%H%M%S}-{}-{}", fmt::localtime(std::time(nullptr)),
-                                       file_friendly(config.model), file_friendly(data));
-  std::error_code error;
-  fs::create_directories(parent, error);
-  if (error)
-    throw Error(
-        fmt::format("{}: can not make the directory: {}", parent.string(), error.message()));
+// At most 76 characters, so that a number fits behind it.
+std::string name_of_run(const RunSettings& settings) {
+  const std::string data = file_friendly(fs::path(settings.data).filename().string(), 20);
+  return fmt::format("{:%Y%m%d-%H%M%S}-{}-{}", fmt::localtime(std::time(nullptr)),
+                     file_friendly(settings.model, 59 - data.size()), data.empty() ? "data" : data);
+}
+
+[[noreturn]] void cannot_make(const fs::path& directory, const std::error_code& error) {
+  throw Error(
+      fmt::format("{}: can not make the directory: {}", directory.string(), error.message()));
+}
+
+// Gives the directory its name, or with a number the next one that is free.
+fs::path named(const fs::path& made, const fs::path& wanted) {
   for (int attempt = 1;; ++attempt) {
-    const fs::path directory = parent / (attempt == 1 ? stem : fmt::format("{}-{}", stem, attempt));
-    if (fs::create_directory(directory, error)) return directory;
-    if (error)
-      throw Error(
-          fmt::format("{}: can not make the directory: {}", directory.string(), error.message()));
+    const fs::path name =
+        attempt == 1 ? wanted : fs::path(fmt::format("{}-{}", wanted.string(), attempt));
+    std::error_code error;
+    if (fs::exists(name, error)) continue;
+    fs::rename(made, name, error);
+    if (!error) return name;
+    if (error != std::errc::directory_not_empty && error != std::errc::file_exists)
+      cannot_make(name, error);
   }
 }
 
-// The lines of a file for which `keep` holds. A last line that was cut by a crash is dropped.
-std::string kept_lines(const fs::path& file, const std::function<bool(const std::string&)>& keep) {
-  if (!fs::exists(file)) return {};
-  std::istringstream in(read_file(file));
-  std::string kept, line;
-  while (std::getline(in, line))
-    if (!in.eof() && keep(line)) kept += line + '\n';
-  return kept;
+// A kill while a directory is being made leaves one that has no name yet.
+void remove_unnamed(const fs::path& parent) {
+  const auto recent = fs::file_time_type::clock::now() - std::chrono::minutes(1);
+  std::error_code error;
+  for (fs::directory_iterator entry(parent, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code gone;
+    if (!entry->path().filename().string().starts_with(kUnnamed) ||
+        fs::last_write_time(entry->path(), gone) > recent || gone)
+      continue;
+    try {
+      const RunLock nobody_else(entry->path());
+      fs::remove_all(entry->path(), gone);
+    } catch (const UsageError&) {
+    }
+  }
+}
+
+// A convenience: that it can not be had ends nothing.
+void point_last_at(const fs::path& run) {
+  try {
+    set_last_run(run);
+  } catch (const std::exception& error) {
+    say(fmt::format("train: {}; training goes on, name the run by its path\n", error.what()));
+  }
 }
 
 json to_json(const TrainState& s) {
@@ -111,63 +123,37 @@ void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& ten
 
 }  // namespace
 
-RunWriter::RunWriter(fs::path directory) : directory_(std::move(directory)) {
-  metrics_.open(directory_ / "metrics.jsonl", std::ios::app);
-  if (!metrics_)
-    throw Error((directory_ / "metrics.jsonl").string() + ": can not be opened for writing");
+RunWriter::RunWriter(fs::path directory, RunLock lock, RunLog log)
+    : directory_(std::move(directory)), lock_(std::move(lock)), log_(std::move(log)) {}
+
+RunWriter RunWriter::create(const fs::path& parent, const RunConfig& config) {
+  std::error_code error;
+  fs::create_directories(parent, error);
+  if (error) cannot_make(parent, error);
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  remove_unnamed(parent);
+  const fs::path made = parent / fmt::format("{}{}-{}", kUnnamed, ::getpid(), now);
+  if (!fs::create_directory(made, error)) cannot_make(made, error);
+  try {
+    RunLock lock(made);
+    write_file_atomically(made / "config.toml", to_toml(config));
+    const fs::path directory = named(made, parent / name_of_run(config.settings));
+    RunWriter writer(directory, std::move(lock), RunLog(directory));
+    point_last_at(directory);
+    return writer;
+  } catch (...) {
+    fs::remove_all(made, error);
+    throw;
+  }
 }
 
-RunWriter RunWriter::create(const fs::path& parent, const TrainConfig& config,
-                            const std::string& toml) {
-  const fs::path directory = new_directory(parent, config);
-  write_file_atomically(directory / "config.toml", toml);
-  write_file_atomically(directory / "summary.csv", kSummaryHeader);
-  set_last_run(directory);
-  return RunWriter(directory);
-}
-
-RunWriter RunWriter::reopen(const fs::path& run, int64_t step, int64_t epochs_done) {
+RunWriter RunWriter::reopen(const fs::path& run, RunLock lock, const RunConfig& config,
+                            const TrainState& state) {
   remove_stale_temporaries(run.string());
-  const auto early = [&](const std::string& line) {
-    const json j = json::parse(line, nullptr, false);
-    return !j.is_discarded() && j.value("step", int64_t{0}) <= step;
-  };
-  write_file_atomically(run / "metrics.jsonl", kept_lines(run / "metrics.jsonl", early));
-  const auto finished = [&](const std::string& line) {
-    return line.starts_with("epoch") || std::atoll(line.c_str()) <= epochs_done;
-  };
-  write_file_atomically(run / "summary.csv", kept_lines(run / "summary.csv", finished));
-  set_last_run(run);
-  return RunWriter(run);
-}
-
-void RunWriter::append(const std::string& line) {
-  metrics_ << line << '\n' << std::flush;
-  if (!metrics_)
-    throw Error((directory_ / "metrics.jsonl").string() +
-                ": can not be written (is the disk full?)");
-}
-
-void RunWriter::log_step(int64_t step, int64_t epoch, double loss, double accuracy, double lr) {
-  json line = {{"t", now()},       {"step", step},         {"epoch", epoch},
-               {"split", "train"}, {"accuracy", accuracy}, {"lr", lr}};
-  put_number(line, "loss", loss);
-  append(line.dump());
-}
-
-void RunWriter::log_evaluation(int64_t step, int64_t epoch, const char* split,
-                               const Evaluation& e) {
-  json line = {{"t", now()},     {"step", step},   {"epoch", epoch},   {"split", split},
-               {"top1", e.top1}, {"top5", e.top5}, {"images", e.count}};
-  put_number(line, "loss", e.loss);
-  append(line.dump());
-}
-
-void RunWriter::log_summary(int64_t epoch, double train_loss, const Evaluation& e, double lr) {
-  const fs::path file = directory_ / "summary.csv";
-  const std::string row = fmt::format("{},{:.6f},{:.6f},{:.4f},{:.4f},{:.6g}\n", epoch, train_loss,
-                                      e.loss, 100 * e.top1, 100 * e.top5, lr);
-  write_file_atomically(file, read_file(file) + row);
+  RunLog log(run, state.step, state.epoch);
+  write_file_atomically(run / "config.toml", to_toml(config));
+  point_last_at(run);
+  return {run, std::move(lock), std::move(log)};
 }
 
 void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
@@ -198,6 +184,11 @@ void RunWriter::save_best(const Model& model, const Metadata& metadata) {
 
 TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimizer,
                            std::optional<WeightAverage>& average) {
+  if (!fs::exists(run / kCheckpoint))
+    throw DataError(
+        fmt::format("{}: stopped before its first save, so there is nothing to go on from; "
+                    "./train --recipe {} begins it again",
+                    run.string(), run.string()));
   Metadata metadata;
   const std::map<std::string, Tensor> tensors = read_safetensors(run / kCheckpoint, &metadata);
   TrainState state;

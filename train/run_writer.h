@@ -2,14 +2,14 @@
 // line by line.
 #pragma once
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 
 #include "models/weights.h"
 #include "nn/optimizer.h"
 #include "train/config.h"
-#include "train/evaluation.h"
+#include "train/run_lock.h"
+#include "train/run_log.h"
 
 namespace passband {
 
@@ -26,20 +26,17 @@ struct TrainState {
 
 class RunWriter {
  public:
-  // Makes <parent>/<YYYYmmdd-HHMMSS>-<model>-<data>/ (a number is added when it exists), writes
-  // config.toml and points runs/last at it. Throws Error when the directory can not be made.
-  static RunWriter create(const std::filesystem::path& parent, const TrainConfig& config,
-                          const std::string& toml);
-  // Goes on with an existing run: log lines after `step` are dropped, so that nothing is logged
-  // twice.
-  static RunWriter reopen(const std::filesystem::path& run, int64_t step, int64_t epochs_done);
+  // Makes <parent>/<YYYYmmdd-HHMMSS>-<model>-<data>/ (a number is added when it exists) with its
+  // config.toml, at once, and points runs/last at it. Throws Error when the directory can not be
+  // made.
+  static RunWriter create(const std::filesystem::path& parent, const RunConfig& config);
+  // Goes on with an existing run, on which the caller holds the lock, after `state`; config.toml
+  // becomes `config`.
+  static RunWriter reopen(const std::filesystem::path& run, RunLock lock, const RunConfig& config,
+                          const TrainState& state);
 
   const std::filesystem::path& directory() const { return directory_; }
-
-  void log_step(int64_t step, int64_t epoch, double loss, double accuracy, double lr);
-  // `split`: of which pictures, "val" or "test".
-  void log_evaluation(int64_t step, int64_t epoch, const char* split, const Evaluation& evaluation);
-  void log_summary(int64_t epoch, double train_loss, const Evaluation& evaluation, double lr);
+  RunLog& log() { return log_; }
 
   void save_checkpoint(const Model& model, const Optimizer& optimizer,
                        const std::optional<WeightAverage>& average, const TrainState& state);
@@ -48,15 +45,15 @@ class RunWriter {
   void save_best(const Model& model, const Metadata& metadata);
 
  private:
-  explicit RunWriter(std::filesystem::path directory);
-  void append(const std::string& line);
+  RunWriter(std::filesystem::path directory, RunLock lock, RunLog log);
 
   std::filesystem::path directory_;
-  std::ofstream metrics_;
+  RunLock lock_;
+  RunLog log_;
 };
 
 // Reads what save_checkpoint wrote into the model, the optimiser and the average. Throws DataError
-// naming the file.
+// naming the file, or saying that the run was stopped before its first save.
 TrainState load_checkpoint(const std::filesystem::path& run, Model& model, Optimizer& optimizer,
                            std::optional<WeightAverage>& average);
 

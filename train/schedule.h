@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <string>
 
+#include "models/run_settings.h"
+
 namespace passband {
 
 struct Schedule {
-  std::string kind = "onecycle";  // onecycle, cosine, constant
+  ScheduleKind kind = ScheduleKind::onecycle;
   double lr = 0.1, min_lr = 0;
   int64_t warmup_steps = 0, total_steps = 1;
 
@@ -17,5 +19,12 @@ struct Schedule {
   //   constant: lr.
   double at(int64_t step) const;
 };
+
+Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch);
+
+// One line on what `now` changes of the schedule of `before` for a run that goes on after `step`
+// steps; empty where it changes nothing.
+std::string change_of_schedule(const RunSettings& before, const RunSettings& now, int64_t step,
+                               int64_t steps_per_epoch);
 
 }  // namespace passband

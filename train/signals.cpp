@@ -7,22 +7,27 @@ namespace passband {
 namespace {
 
 volatile std::sig_atomic_t requested_signal = 0;
-constexpr std::array kSignals = {SIGINT, SIGTERM, SIGUSR1};
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
 
 void on_signal(int signal) {
   requested_signal = signal;
-  std::signal(signal, SIG_DFL);
+  // When a terminal closes, both the system and the shell may say so.
+  std::signal(signal, signal == SIGHUP ? SIG_IGN : SIG_DFL);
 }
 
 }  // namespace
 
 StopSignals::StopSignals() {
   requested_signal = 0;
-  for (const int signal : kSignals) std::signal(signal, on_signal);
+  for (const int signal : kSignals) {
+    before_[signal] = std::signal(signal, on_signal);
+    if (signal == SIGHUP && before_[signal] == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+  before_[SIGPIPE] = std::signal(SIGPIPE, SIG_IGN);
 }
 
 StopSignals::~StopSignals() {
-  for (const int signal : kSignals) std::signal(signal, SIG_DFL);
+  for (const auto& [signal, handler] : before_) std::signal(signal, handler);
 }
 
 int StopSignals::requested() const { return requested_signal; }

@@ -1,11 +1,14 @@
-// Ctrl-C and friends: the first SIGINT, SIGTERM or SIGUSR1 asks the trainer to finish its step and
-// save; a second one ends the program at once (what is on disk stays whole: every file is replaced
-// atomically).
+// Ctrl-C and friends: the first SIGINT, SIGTERM, SIGHUP (the terminal closed) or SIGUSR1 asks the
+// trainer to finish its step and save; a second one, but for SIGHUP, ends the program at once (what
+// is on disk stays whole: every file is replaced atomically). Output that nobody reads any more
+// (SIGPIPE) ends nothing.
 #pragma once
+#include <map>
 
 namespace passband {
 
-// Installs the handlers for the lifetime of the guard.
+// Installs the handlers for the lifetime of the guard. A SIGHUP that is ignored already (nohup)
+// stays so.
 class StopSignals {
  public:
   StopSignals();
@@ -15,6 +18,9 @@ class StopSignals {
 
   // The signal that asked for a stop, or 0.
   int requested() const;
+
+ private:
+  std::map<int, void (*)(int)> before_;  // handlers by signal
 };
 
 }  // namespace passband

@@ -8,29 +8,23 @@
 #include "tensor/core/kernel_source.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
+#include "train/say.h"
 
 namespace passband {
 namespace {
 
-LoaderOptions loader_options(const TrainConfig& config, int64_t image_size, const Dataset& train) {
+LoaderOptions loader_options(const RunSettings& config, int64_t image_size, const Dataset& train) {
   LoaderOptions options;
   options.batch_size = std::min(config.batch_size, train.count);
   options.image_size = image_size;
   options.drop_last = true;
   options.augment.pad = config.crop_padding;
-  options.augment.crop_mode = config.crop_mode == "reflect" ? CropMode::reflect : CropMode::zero;
+  options.augment.crop_mode = config.crop_mode;
   options.augment.flip = static_cast<float>(config.hflip);
   options.augment.cutout = config.cutout;
   options.augment.resized_crop = train.height > image_size;
   options.seed = static_cast<uint64_t>(config.seed);
   return options;
-}
-
-Schedule schedule_of(const TrainConfig& config, int64_t steps_per_epoch) {
-  Schedule schedule{config.sched, config.lr, config.min_lr};
-  schedule.total_steps = config.epochs * steps_per_epoch;
-  schedule.warmup_steps = std::llround(config.warmup_epochs * static_cast<double>(steps_per_epoch));
-  return schedule;
 }
 
 // Puts averaged weights into the model for a scope.
@@ -59,20 +53,12 @@ class SwappedWeights {
 
 }  // namespace
 
-ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info) {
-  return {.classes = info.classes,
-          .image_size = info.height,
-          .drop_path = config.drop_path,
-          .dropout = config.dropout,
-          .seed = static_cast<uint64_t>(config.seed)};
-}
-
-Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
-                 const std::filesystem::path& parent, const std::filesystem::path& resume)
+Trainer::Trainer(const RunSettings& config, const DataSplits& data)
     : config_(config), data_(data), device_(choose_device(config.device)) {
-  DatasetInfo info = dataset_info(dataset_request(config));
-  info.classes = data.train.num_classes();
-  model_ = make_model(config.model, model_options(config, info));
+  const RunConfig run{.settings = config,
+                      .image_size = dataset_info(dataset_request(config)).height,
+                      .data = {.classes = data.train.classes}};
+  model_ = make_model(config.model, run.model_options());
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv)));
@@ -95,13 +81,11 @@ Trainer::Trainer(const TrainConfig& config, const DataSplits& data,
   schedule_ = schedule_of(config, loader_->batches_per_epoch());
   last_step_ =
       config.steps > 0 ? std::min(config.steps, schedule_.total_steps) : schedule_.total_steps;
-  if (resume.empty()) {
-    writer_ = RunWriter::create(parent, config, to_toml(config, info.classes, size));
-  } else {
-    state_ = load_checkpoint(resume, *model_, *optimizer_, average_);
-    loader_->seek({state_.epoch, state_.batch});
-    writer_ = RunWriter::reopen(resume, state_.step, state_.epoch);
-  }
+}
+
+void Trainer::restore(const std::filesystem::path& run) {
+  state_ = load_checkpoint(run, *model_, *optimizer_, average_);
+  loader_->seek({state_.epoch, state_.batch});
   first_step_ = state_.step;
 }
 
@@ -111,8 +95,8 @@ void Trainer::account(bool wait) {
     state_.epoch_loss += step->loss * images;
     state_.epoch_correct += static_cast<double>(step->correct);
     state_.epoch_images += step->images;
-    writer_->log_step(step->step + 1, state_.epoch + 1, step->loss,
-                      static_cast<double>(step->correct) / images, step->lr);
+    writer_->log().step(step->step + 1, state_.epoch + 1, step->loss,
+                        static_cast<double>(step->correct) / images, step->lr);
   }
 }
 
@@ -123,7 +107,7 @@ int64_t Trainer::evaluated_pictures() const {
   return config_.steps > 0 ? std::max(kLeast, config_.steps * batch_size_) : 0;
 }
 
-Evaluation Trainer::evaluate_and_keep_best() {
+Evaluation Trainer::evaluate_and_keep_best(int64_t epoch) {
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
   const Evaluation result = evaluate(*model_, judges(),
@@ -131,13 +115,14 @@ Evaluation Trainer::evaluate_and_keep_best() {
                                       .batch_size = config_.eval_batch_size,
                                       .compute = compute_type(config_, device_),
                                       .resident = test_pictures_.get()});
+  if (!std::isfinite(result.loss)) return result;
   // What few pictures say does not stand against what more of them say.
   if (result.top1 > state_.best_top1 || result.count > state_.best_count) {
     state_.best_top1 = result.top1;
     state_.best_count = result.count;
-    state_.best_epoch = state_.epoch;
-    writer_->save_best(*model_, {{"epoch", std::to_string(state_.epoch)},
-                                 {"top1", fmt::format("{}", result.top1)}});
+    state_.best_epoch = epoch;
+    writer_->save_best(
+        *model_, {{"epoch", std::to_string(epoch)}, {"top1", fmt::format("{}", result.top1)}});
   }
   return result;
 }
@@ -150,7 +135,7 @@ Evaluation Trainer::test_best_weights() {
                                      {.pictures = evaluated_pictures(),
                                       .batch_size = config_.eval_batch_size,
                                       .compute = compute_type(config_, device_)});
-  writer_->log_evaluation(state_.step, state_.best_epoch, "test", result);
+  writer_->log().evaluation(state_.step, state_.best_epoch, "test", result);
   return result;
 }
 
@@ -161,7 +146,26 @@ void Trainer::keep_checkpoint() {
   writer_->keep_checkpoint(*model_, state_.epoch);
 }
 
-void Trainer::save() { writer_->save_checkpoint(*model_, *optimizer_, average_, state_); }
+void Trainer::save() {
+  writer_->save_checkpoint(*model_, *optimizer_, average_, state_);
+  last_save_ = std::chrono::steady_clock::now();
+}
+
+// Between evaluations, so that a kill costs minutes. What fails here is tried again; the last save
+// must succeed.
+void Trainer::save_when_due(ProgressLine& progress) {
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - last_save_;
+  if (config_.save_minutes == 0 || since.count() < 60 * config_.save_minutes) return;
+  account(/*wait=*/true);
+  try {
+    save();
+  } catch (const Error& error) {
+    progress.finish();
+    say(fmt::format("train: not saved: {}; training goes on, and the next save is due in {}\n",
+                    error.what(), format_duration(60 * config_.save_minutes)));
+    last_save_ = std::chrono::steady_clock::now();
+  }
+}
 
 ProgressState Trainer::progress_state(double lr) const {
   const double images = static_cast<double>(std::max<int64_t>(1, state_.epoch_images));
@@ -188,16 +192,23 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   const double train_loss = state_.epoch_loss / images, lr = schedule_.at(state_.step - 1);
   const int64_t epoch = whole_epoch ? state_.epoch : state_.epoch + 1;
   if (due) {
-    result.last = evaluate_and_keep_best();
+    result.last = evaluate_and_keep_best(epoch);
     const char* const split = has_val() ? "val" : "test";
-    writer_->log_evaluation(state_.step, epoch, split, result.last);
-    writer_->log_summary(epoch, train_loss, result.last, lr);
+    writer_->log().evaluation(state_.step, epoch, split, result.last);
+    writer_->log().summary(epoch, train_loss, result.last, lr);
+    if (!std::isfinite(result.last.loss))
+      throw NonFiniteLoss(
+          fmt::format("the {} loss became {} after epoch {} (lr {:.4g}): lower --lr or set "
+                      "--clip-grad 1",
+                      split, result.last.loss, epoch, lr));
     const int64_t evaluated = result.last.count, of = judges().count;
     progress.note(fmt::format(
         "epoch {:3}  train loss {:.4f}  {} loss {:.4f}  top-1 "
         "{:.2f} %  top-5 {:.2f} %{}  after {}",
         epoch, train_loss, split, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
-        evaluated < of ? fmt::format(" ({} of {} {} pictures)", evaluated, of, split) : "",
+        evaluated < of
+            ? fmt::format(" ({} of {})", evaluated, counted(of, fmt::format("{} picture", split)))
+            : "",
         format_duration(state_.seconds)));
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
@@ -209,6 +220,7 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
 TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   TrainResult result;
   int64_t images = 0;
+  last_save_ = std::chrono::steady_clock::now();
   if (config_.checkpoint_interval > 0 && state_.step == 0) keep_checkpoint();
   while (!finished() && !signals.requested()) {
     const auto begin = std::chrono::steady_clock::now();
@@ -226,6 +238,7 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
     state_.epoch = next.epoch;
     state_.batch = next.step;
     if (next.step == 0 || finished()) finish_epoch(progress, result);
+    save_when_due(progress);
   }
   account(/*wait=*/true);
   progress.finish();

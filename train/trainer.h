@@ -1,5 +1,6 @@
 // The training loop.
 #pragma once
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -27,34 +28,40 @@ struct TrainResult {
 
 class Trainer {
  public:
-  // A new run (empty `resume`) below `parent`, or the continuation of `resume`. `data` must outlive
-  // the trainer.
-  Trainer(const TrainConfig& config, const DataSplits& data, const std::filesystem::path& parent,
-          const std::filesystem::path& resume);
+  // Makes all that training needs, and checks it, but writes nothing. `data` must outlive the
+  // trainer.
+  Trainer(const RunSettings& settings, const DataSplits& data);
+  // Takes over what a run saved.
+  void restore(const std::filesystem::path& run);
+  // Where run() writes.
+  void write_to(RunWriter writer) { writer_.emplace(std::move(writer)); }
 
+  // Throws NonFiniteLoss.
   TrainResult run(const StopSignals& signals, ProgressLine& progress);
 
   const std::filesystem::path& directory() const { return writer_->directory(); }
   const Model& model() const { return *model_; }
   Device device() const { return device_; }
-  int64_t total_steps() const { return schedule_.total_steps; }
+  const TrainState& state() const { return state_; }
+  int64_t steps_per_epoch() const { return loader_->batches_per_epoch(); }
   bool finished() const { return state_.step >= last_step_; }
 
  private:
   // Adds up and logs the steps that have come back from the device; `wait` for all.
   void account(bool wait);
   void finish_epoch(ProgressLine& progress, TrainResult& result);
-  Evaluation evaluate_and_keep_best();
+  Evaluation evaluate_and_keep_best(int64_t epoch);
   Evaluation test_best_weights();
   // The pictures that choose the best weights.
   const Dataset& judges() const { return has_val() ? data_.val : data_.test; }
   bool has_val() const { return data_.val.count > 0; }
+  void save_when_due(ProgressLine& progress);
   int64_t evaluated_pictures() const;
   void save();
   void keep_checkpoint();
   ProgressState progress_state(double lr) const;
 
-  TrainConfig config_;
+  RunSettings config_;
   const DataSplits& data_;
   Device device_;
   std::unique_ptr<Model> model_;
@@ -71,9 +78,7 @@ class Trainer {
   int64_t last_step_ = 0;       // where this call stops
   int64_t first_step_ = 0;      // where this call began
   double session_seconds_ = 0;  // trained in this call
+  std::chrono::steady_clock::time_point last_save_{};
 };
-
-// The options of the network that a configuration asks for, on a data set of this kind.
-ModelOptions model_options(const TrainConfig& config, const DatasetInfo& info);
 
 }  // namespace passband

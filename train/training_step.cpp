@@ -13,19 +13,11 @@
 
 namespace passband {
 
-UpdateRule update_rule(const TrainConfig& config) {
-  if (config.opt == "adamw") return Adamw{.lr = config.lr, .weight_decay = config.weight_decay};
-  return Sgd{.lr = config.lr,
-             .momentum = config.momentum,
-             .weight_decay = config.weight_decay,
-             .nesterov = true};
-}
-
-OptimizerOptions optimizer_options(const TrainConfig& config, WeightAverage* average) {
+OptimizerOptions optimizer_options(const RunSettings& config, WeightAverage* average) {
   return {.clip_norm = config.clip_grad, .decay_all = config.decay_all, .average = average};
 }
 
-TrainingStep::TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer,
+TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& optimizer,
                            Device device, const BatchSource& source)
     : config_(config),
       model_(model),

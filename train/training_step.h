@@ -15,15 +15,14 @@
 
 namespace passband {
 
-// The loss became NaN or infinite (exit code 4). Checkpoints written before stay.
+// A loss became NaN or infinite (exit code 4). Checkpoints written before stay.
 class NonFiniteLoss : public Error {
  public:
   using Error::Error;
 };
 
-// The optimiser that a configuration asks for. The average may be null.
-UpdateRule update_rule(const TrainConfig& config);
-OptimizerOptions optimizer_options(const TrainConfig& config, WeightAverage* average);
+// How the optimiser of a run works. The average may be null.
+OptimizerOptions optimizer_options(const RunSettings& config, WeightAverage* average);
 
 struct StepResult {
   int64_t step = 0;  // as given to run()
@@ -43,7 +42,7 @@ struct BatchSource {
 class TrainingStep {
  public:
   // Everything must outlive the step; parameters and optimiser state are on `device`.
-  TrainingStep(const TrainConfig& config, Model& model, Optimizer& optimizer, Device device,
+  TrainingStep(const RunSettings& config, Model& model, Optimizer& optimizer, Device device,
                const BatchSource& source = {});
 
   // Step `step` (from 0) on a batch at learning rate `lr`. With a source, the batch need not have
@@ -63,7 +62,7 @@ class TrainingStep {
   void bring_answers(const Batch& batch, const Mixing& mixing);
   void work(uint64_t step);
 
-  const TrainConfig& config_;
+  const RunSettings& config_;
   Model& model_;
   Optimizer& optimizer_;
   Device device_;

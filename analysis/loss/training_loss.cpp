@@ -11,9 +11,9 @@ LossTerms loss_terms(const AnalysisInput& input, const LossOptions& options,
   const RunDescription* run = training_run(input, subject);
   LossTerms terms;
   if (run) {
-    terms.smoothing = run->smoothing;
-    terms.decay = run->loss_decay;
-    terms.decay_all = run->decay_all;
+    terms.smoothing = run->settings.smoothing;
+    terms.decay = loss_decay(run->settings);
+    terms.decay_all = run->settings.decay_all;
   }
   if (options.decay) terms.decay = *options.decay;
   terms.rule = options.decay_rule;
@@ -32,10 +32,10 @@ LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int
   result.indices.resize(static_cast<size_t>(std::min(count, result.data->count)));
   result.augment.resized_crop = result.data->height > result.image_size;
   if (const RunDescription* run = training_run(input, subject)) {
-    result.augment.pad = run->crop_padding;
-    result.augment.crop_mode = run->crop_mode == "reflect" ? CropMode::reflect : CropMode::zero;
-    result.augment.flip = static_cast<float>(run->hflip);
-    result.augment.cutout = run->cutout;
+    result.augment.pad = run->settings.crop_padding;
+    result.augment.crop_mode = run->settings.crop_mode;
+    result.augment.flip = static_cast<float>(run->settings.hflip);
+    result.augment.cutout = run->settings.cutout;
   }
   return result;
 }

@@ -17,7 +17,9 @@ namespace {
 
 constexpr int64_t kGrowthBatch = 256;
 
-double fraction_of(const Subject& subject) { return subject.run ? subject.run->data_fraction : 0; }
+double fraction_of(const Subject& subject) {
+  return subject.run ? subject.run->settings.data_fraction : 0;
+}
 
 // Trained on as much as the reference, from another seed: as alike as training makes two networks.
 bool is_ceiling(const Subject& subject, const Subject& reference) {
@@ -28,8 +30,8 @@ std::string name_of(const Subject& subject, const Subject& reference) {
   if (!subject.run) return "untrained";
   const std::string share = fmt::format("{:g} % of the data", 100 * fraction_of(subject));
   return is_ceiling(subject, reference)
-             ? fmt::format("{}, seed {} (ceiling)", share, subject.run->seed)
-             : fmt::format("{}, seed {}", share, subject.run->seed);
+             ? fmt::format("{}, seed {} (ceiling)", share, subject.run->settings.seed)
+             : fmt::format("{}, seed {}", share, subject.run->settings.seed);
 }
 
 // The reference, then its siblings by share of the data.

@@ -8,6 +8,7 @@
 
 #include "analysis/report/text.h"
 #include "analysis/study/host.h"
+#include "data/fingerprint.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/file.h"
@@ -35,14 +36,14 @@ std::string digest_of(const Model& model) {
 RunCard card_of(const RunDescription& run, const Model& model) {
   return {
       run.directory.filename().string(),
-      {{"model", run.model},
+      {{"model", run.settings.model},
        {"pattern", model.pattern().empty() ? "-" : model.pattern()},
        {"parameters", format_number(static_cast<double>(model.store().parameter_count()), 12)},
        {"multiply-accumulates", fmt::format("{:.1f} M", static_cast<double>(model.macs()) / 1e6)},
-       {"data", run.data},
-       {"share of the data", fmt::format("{:g} %", 100 * run.data_fraction)},
+       {"data", run.settings.data},
+       {"share of the data", fmt::format("{:g} %", 100 * run.settings.data_fraction)},
        {"pictures", fmt::format("{0} × {0}", run.image_size)},
-       {"seed", std::to_string(run.seed)}}};
+       {"seed", std::to_string(run.settings.seed)}}};
 }
 
 void load_pictures(Study& study, DatasetRequest request) {
@@ -58,27 +59,34 @@ void load_pictures(Study& study, DatasetRequest request) {
 
 // The pictures that the run was trained on, unless the command line names others.
 DatasetRequest pictures_of(const RunDescription& run, const StudyRequest& request) {
-  return {.name = request.data.empty() ? run.data : request.data,
-          .data_dir = request.data_dir.empty() ? run.data_dir : request.data_dir,
-          .image_size = run.image_size,
-          .shapes = shapes_options({.label = run.shapes_label,
-                                    .conflict = run.shapes_conflict,
-                                    .test_conflict = run.shapes_test_conflict,
-                                    .train_count = run.shapes_train,
-                                    .test_count = run.shapes_test,
-                                    .classes = run.shapes_classes,
-                                    .seed = static_cast<uint64_t>(run.shapes_seed)}),
-          .val_split = request.data.empty() ? run.val_split : 0,
-          .val_seed = run.val_seed,
-          .skip_bad_pictures = run.skip_bad_pictures || request.skip_bad_pictures};
+  RunSettings settings = run.settings;
+  if (!request.data.empty()) {
+    settings.data = request.data;
+    settings.val_split = 0;
+  }
+  move_pictures(settings, request.data_dir, run.data_path);
+  settings.img_size = run.image_size;
+  if (request.skip_bad_pictures) settings.skip_bad_pictures = true;
+  return dataset_request(settings);
 }
 
-void check_classes(const std::string& name, const Model& model, const Study& study) {
-  const int64_t known = model.options().classes, shown = study.data.test.num_classes();
-  if (known != shown)
-    throw UsageError(
-        fmt::format("{}: the network knows {} classes, {} has {}; analyse it by itself", name,
-                    known, study.data_name, shown));
+// The classes that a network knows are those of the pictures it is shown, by name.
+void check_classes(const std::string& name, const std::vector<std::string>& known,
+                   const Study& study) {
+  const std::string other = difference_of_classes(known, study.data.test.classes);
+  if (other.empty() || study.data.test.count == 0) return;
+  throw UsageError(fmt::format("{} knows other classes than {} has: {}; analyse it by itself", name,
+                               study.data_name, other));
+}
+
+// Its own pictures have to be those it was trained on.
+void check_pictures(const RunDescription& run, const Study& study) {
+  const std::string other = difference(run.data, fingerprint(study.data));
+  if (!other.empty())
+    throw DataError(
+        fmt::format("{}: {}: these are not the pictures that {} was trained on; name "
+                    "their place with --data-dir, or --data {} to analyse it on these",
+                    study.data_name, other, run.directory.filename().string(), study.data_name));
 }
 
 // A label that no other subject has: the model's name, or the run's where that is taken.
@@ -87,7 +95,7 @@ std::string label_of(const Study& study, const RunDescription& run) {
     return std::ranges::find(study.input.subjects, label, &Subject::label) !=
            study.input.subjects.end();
   };
-  std::string label = run.model;
+  std::string label = run.settings.model;
   if (taken(label)) label = run.directory.filename().string();
   for (int copy = 2; taken(label); ++copy)
     label = fmt::format("{} ({})", run.directory.filename().string(), copy);
@@ -118,13 +126,14 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
   std::shared_ptr<Model> model = load_run_model(*run, request.which);
   if (study.input.subjects.empty()) {
     load_pictures(study, pictures_of(*run, request));
+    if (request.data.empty()) check_pictures(*run, study);
     const std::string otherwise = run->directory.filename().string() + "-report";
     study.report = request.output.empty()
                        ? writable_place(study, run->directory / "report", otherwise)
                        : fs::path(request.output);
     study.header.subtitle = run->directory.filename().string();
   }
-  check_classes(name, *model, study);
+  check_classes(name, run->data.classes, study);
   study.header.runs.push_back(card_of(*run, *model));
   study.input.subjects.push_back(make_subject(label_of(study, *run), model, run));
 }
@@ -239,7 +248,8 @@ std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
   }
   for (const Subject& subject : input.subjects) {
     key += " " + subject.label + " " + subject.fingerprint;
-    if (analysis.uses_train && subject.run) key += fmt::format(" {}", subject.run->data_fraction);
+    if (analysis.uses_train && subject.run)
+      key += fmt::format(" {}", subject.run->settings.data_fraction);
   }
   return key;
 }

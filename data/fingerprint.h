@@ -1,0 +1,32 @@
+// Fingerprints of pictures and labels: whether a data set is the one that something was computed
+// from.
+#pragma once
+#include "data/dataset.h"
+
+namespace passband {
+
+// A hash of pictures, labels and class names, to key caches of what was computed from them.
+uint64_t fingerprint(const Dataset& dataset);
+
+// What a run remembers of the pictures it was trained on.
+struct DataFingerprint {
+  struct Split {
+    int64_t count = 0;
+    uint64_t pictures = 0, labels = 0;  // hashes, in stored order
+    bool operator==(const Split&) const = default;
+  };
+  std::vector<std::string> classes;  // by label
+  Split train, test, val;
+
+  bool operator==(const DataFingerprint&) const = default;
+};
+DataFingerprint fingerprint(const DataSplits& data);
+
+// The first difference in words, such as "class 0 was \"cat\" and is \"ant\" now"; empty when there
+// is none.
+std::string difference(const DataFingerprint& before, const DataFingerprint& now);
+// The same of class names alone.
+std::string difference_of_classes(const std::vector<std::string>& before,
+                                  const std::vector<std::string>& now);
+
+}  // namespace passband

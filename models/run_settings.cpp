@@ -1,0 +1,241 @@
+// The table of settings, and text to value.
+#include "models/run_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+#include "tensor/core/error.h"
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace fs = std::filesystem;
+namespace {
+
+using C = RunSettings;
+
+const std::vector<Setting> kSettings = {
+    {"model", "model", &C::model,
+     "name of the network, or a pattern such as CC.CM.CM.CM (see --list models)"},
+    {"model", "drop_path", &C::drop_path, "stochastic depth of the last block, linear over depth",
+     0, 0.99},
+    {"model", "dropout", &C::dropout, "dropout before the classifier", 0, 0.99},
+    {"data", "data", &C::data, "a data set (see --list data), or a folder of class folders"},
+    {"data", "data_dir", &C::data_dir,
+     "where the data set lies (else $PASSBAND_DATA, else data/downloads)"},
+    {"data", "img_size", &C::img_size, "side of the pictures in pixels; 0 = the data set's own", 0,
+     1024},
+    {"data",
+     "shapes_label",
+     &C::shapes_label,
+     "shapes: the cue the label names",
+     0,
+     0,
+     {"shape", "texture"}},
+    {"data", "shapes_conflict", &C::shapes_conflict,
+     "shapes: how often the cues disagree, 0 to 1, or independent"},
+    {"data", "shapes_test_conflict", &C::shapes_test_conflict,
+     "shapes: the same in the test pictures, or same"},
+    {"data", "shapes_classes", &C::shapes_classes, "shapes: classes", 2, 10},
+    {"data", "shapes_seed", &C::shapes_seed, "shapes: which pictures are drawn", 0, 9e15},
+    {"data", "data_fraction", &C::data_fraction,
+     "share of the training pictures, equal in every class", 1e-6, 1},
+    {"data", "val_split", &C::val_split,
+     "share of every class's training pictures to hold out: they choose the best weights", 0, 0.9},
+    {"data", "val_seed", &C::val_seed, "which ones --val-split holds out", 0, 9e15},
+    {"data", "skip_bad_pictures", &C::skip_bad_pictures,
+     "a folder: leave unreadable pictures out and count them"},
+    {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
+    {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
+    {"train", "recipe", &C::recipe,
+     "quick, a TOML file, or a run (its name or config.toml), which is then repeated"},
+    {"train", "epochs", &C::epochs, "passes over the training pictures", 1, 1e6},
+    {"train", "steps", &C::steps, "stop after so many steps; 0 = all epochs", 0, 1e12},
+    {"train", "batch_size", &C::batch_size, "pictures per step", 1, 65536},
+    {"train", "eval_batch_size", &C::eval_batch_size, "pictures per evaluation batch", 1, 65536},
+    {"train", "eval_pictures", &C::eval_pictures,
+     "test pictures of an evaluation, always the same ones; 0 = all, with --steps as many as "
+     "they take, 100 or more",
+     0, 1e12},
+    {"train", "eval_interval", &C::eval_interval, "epochs between evaluations", 1, 1e6},
+    {"train", "checkpoint_interval", &C::checkpoint_interval,
+     "epochs between weights kept in checkpoints/; 0 = none", 0, 1e6},
+    {"train", "save_minutes", &C::save_minutes,
+     "most minutes between saves, which is what a kill can cost; 0 = at evaluations only", 0, 1e6},
+    {"train", "opt", &C::opt, "optimiser"},
+    {"train", "lr", &C::lr, "peak learning rate", 0, 1e3},
+    {"train", "momentum", &C::momentum, "of sgd (Nesterov)", 0, 0.9999},
+    {"train", "weight_decay", &C::weight_decay, "L2 for sgd, decoupled for adamw", 0, 10},
+    {"train", "decay_all", &C::decay_all,
+     "decay norms, biases and position tables too (as Park & Kim)"},
+    {"train", "sched", &C::sched, "learning-rate schedule"},
+    {"train", "warmup_epochs", &C::warmup_epochs, "linear warm-up", 0, 1e6},
+    {"train", "min_lr", &C::min_lr, "learning rate at the end", 0, 1e3},
+    {"train", "smoothing", &C::smoothing, "label smoothing", 0, 0.99},
+    {"train", "mixup", &C::mixup, "mixup alpha; 0 = off", 0, 100},
+    {"train", "cutmix", &C::cutmix, "cutmix alpha; 0 = off", 0, 100},
+    {"train", "mixup_prob", &C::mixup_prob, "share of batches that are mixed", 0, 1},
+    {"train", "mixup_switch_prob", &C::mixup_switch_prob,
+     "of these, share that use cutmix when both are on", 0, 1},
+    {"train", "crop_padding", &C::crop_padding, "pixels added on each side before the random crop",
+     0, 256},
+    {"train", "crop_mode", &C::crop_mode, "what the padding holds"},
+    {"train", "hflip", &C::hflip, "probability of a horizontal flip", 0, 1},
+    {"train", "cutout", &C::cutout, "side of a blanked square; 0 = off", 0, 1024},
+    {"train", "clip_grad", &C::clip_grad, "largest global gradient norm; 0 = off", 0, 1e9},
+    {"train", "model_ema", &C::model_ema, "evaluate an exponential moving average of the weights"},
+    {"train", "model_ema_decay", &C::model_ema_decay, "decay of that average per step", 0, 1},
+    {"train",
+     "precision",
+     &C::precision,
+     "type of activations",
+     0,
+     0,
+     {"auto", "f32", "tf32", "bf16"}},
+    {"train", "seed", &C::seed, "of weights, order, augmentation, dropout", 0, 9e15},
+    {"train", "threads", &C::threads,
+     "processor threads; 0 = OMP_NUM_THREADS, or the physical cores", 0, 1024},
+    {"train", "device", &C::device, "where to compute: auto, cpu, cuda, cuda:n, cuda-emulated"},
+    {"train", "graph", &C::graph, "on a GPU: record the passes of a step once, launch them as one"},
+    {"train",
+     "conv",
+     &C::conv,
+     "on a GPU: whose convolutions; auto: the faster ones, timed",
+     0,
+     0,
+     {"native", "cudnn", "auto"}},
+    {"train",
+     "matmul",
+     &C::matmul,
+     "on a GPU: whose products; auto: the faster ones, timed",
+     0,
+     0,
+     {"native", "cublas", "auto"}},
+};
+
+const Setting& setting_of(const std::string& key) {
+  std::vector<std::string> keys;
+  for (const Setting& candidate : settings()) {
+    if (candidate.key == key) return candidate;
+    keys.emplace_back(candidate.key);
+  }
+  throw UsageError("unknown setting '" + key + "' (--list settings shows all)" +
+                   did_you_mean(key, keys));
+}
+
+template <class T> T parse_number(const Setting& s, const std::string& text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto wanted = std::is_integral_v<T> ? "a whole number" : "a number";
+  if (error == std::errc::result_out_of_range)
+    throw UsageError(fmt::format("{}: '{}' is further from 0 than any number here", s.key, text));
+  if (error != std::errc{} || end != text.data() + text.size() || value != value)
+    throw UsageError(fmt::format("{}: '{}' is not {}", s.key, text, wanted));
+  if (!(static_cast<double>(value) >= s.low))
+    throw UsageError(fmt::format("{}: {} is too small, the least is {}", s.key, text, s.low));
+  if (!(static_cast<double>(value) <= s.high))
+    throw UsageError(fmt::format("{}: {} is too large, the most is {}", s.key, text, s.high));
+  return value;
+}
+
+bool parse_bool(const Setting& s, const std::string& text) {
+  if (text == "true" || text == "1" || text == "on") return true;
+  if (text == "false" || text == "0" || text == "off") return false;
+  throw UsageError(fmt::format("{}: '{}' is neither true nor false", s.key, text));
+}
+
+// Which of the setting's words the text is; 0 where any text will do.
+size_t parse_word(const Setting& s, const std::string& text) {
+  const std::vector<std::string> words = choices_of(s);
+  const auto found = std::ranges::find(words, text);
+  if (found == words.end() && !words.empty())
+    throw UsageError(fmt::format("{}: '{}' is not one of {}{}", s.key, text, join(words),
+                                 did_you_mean(text, words)));
+  return static_cast<size_t>(found - words.begin());
+}
+
+bool is_known_set(const std::string& data) {
+  return std::ranges::any_of(list_datasets(),
+                             [&](const DatasetInfo& info) { return info.name == data; });
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings() { return kSettings; }
+
+std::vector<std::string> choices_of(const Setting& setting) {
+  return std::visit(
+      [&]<class T>(T RunSettings::*) {
+        if constexpr (std::is_enum_v<T>)
+          return std::vector<std::string>(SettingWords<T>::all.begin(), SettingWords<T>::all.end());
+        else return setting.choices;
+      },
+      setting.member);
+}
+
+void set_value(RunSettings& settings, const std::string& key, const std::string& text) {
+  const Setting& s = setting_of(key);
+  std::visit(
+      [&]<class T>(T RunSettings::*member) {
+        T& value = settings.*member;
+        if constexpr (std::is_same_v<T, bool>) value = parse_bool(s, text);
+        else if constexpr (std::is_enum_v<T>) value = static_cast<T>(parse_word(s, text));
+        else if constexpr (std::is_same_v<T, std::string>) parse_word(s, text), value = text;
+        else value = parse_number<T>(s, text);
+      },
+      s.member);
+}
+
+std::string value_text(const RunSettings& settings, const Setting& setting) {
+  return std::visit(
+      [&]<class T>(T RunSettings::*member) {
+        if constexpr (std::is_enum_v<T>) return std::string(word_of(settings.*member));
+        else return fmt::format("{}", settings.*member);
+      },
+      setting.member);
+}
+
+UpdateRule update_rule(const RunSettings& s) {
+  if (s.opt == OptimizerKind::adamw) return Adamw{.lr = s.lr, .weight_decay = s.weight_decay};
+  return Sgd{.lr = s.lr, .momentum = s.momentum, .weight_decay = s.weight_decay, .nesterov = true};
+}
+
+double loss_decay(const RunSettings& s) {
+  return s.opt == OptimizerKind::adamw ? 0 : s.weight_decay;
+}
+
+DatasetRequest dataset_request(const RunSettings& s) {
+  return {.name = s.data,
+          .data_dir = s.data_dir,
+          .image_size = s.img_size,
+          .shapes = shapes_options({.label = s.shapes_label,
+                                    .conflict = s.shapes_conflict,
+                                    .test_conflict = s.shapes_test_conflict,
+                                    .train_count = s.shapes_train,
+                                    .test_count = s.shapes_test,
+                                    .classes = s.shapes_classes,
+                                    .seed = static_cast<uint64_t>(s.shapes_seed)}),
+          .val_split = s.val_split,
+          .val_seed = static_cast<uint64_t>(s.val_seed),
+          .skip_bad_pictures = s.skip_bad_pictures};
+}
+
+void move_pictures(RunSettings& settings, const std::string& data_dir, const std::string& known) {
+  if (!data_dir.empty() && is_known_set(settings.data)) {
+    settings.data_dir = data_dir;
+  } else if (!data_dir.empty()) {
+    const fs::path held = fs::path(data_dir) / fs::path(settings.data).filename();
+    std::error_code error;
+    settings.data = fs::is_directory(held, error) ? held.string() : data_dir;
+  } else if (settings.data_dir.empty() && !known.empty() && is_known_set(settings.data)) {
+    try {
+      find_dataset(settings.data);
+    } catch (const DataError&) {
+      if (fs::is_directory(known)) settings.data_dir = known;
+    }
+  }
+}
+
+}  // namespace passband

@@ -1,0 +1,121 @@
+// RunSettings: everything that defines a training run. Each setting has one name, which is a key of
+// config.toml and of recipes, a --flag and a --set key, and one row in one table, from which
+// `train` takes its command line and writes config.toml, and `analyze` reads it.
+#pragma once
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "nn/optimizer.h"
+
+namespace passband {
+
+enum class OptimizerKind { sgd, adamw };  // sgd: Nesterov
+enum class ScheduleKind { onecycle, cosine, constant };
+
+// The words of an enumeration's values, in their order.
+template <class E> struct SettingWords;
+template <> struct SettingWords<OptimizerKind> {
+  static constexpr std::array<std::string_view, 2> all = {"sgd", "adamw"};
+};
+template <> struct SettingWords<ScheduleKind> {
+  static constexpr std::array<std::string_view, 3> all = {"onecycle", "cosine", "constant"};
+};
+template <> struct SettingWords<CropMode> {
+  static constexpr std::array<std::string_view, 2> all = {"zero", "reflect"};
+};
+template <class E> std::string_view word_of(E value) {
+  return SettingWords<E>::all.at(static_cast<size_t>(value));
+}
+
+struct RunSettings {
+  // [model]
+  std::string model = "alternet";
+  double drop_path = 0, dropout = 0;
+  // [data]
+  std::string data = "cifar10";
+  std::string data_dir;
+  int64_t img_size = 0;                         // 0: the data set's own
+  std::string shapes_label = "shape";           // data = shapes: which cue the label names
+  std::string shapes_conflict = "independent";  // or a probability in [0, 1]
+  std::string shapes_test_conflict = "same";    // as in training; or as shapes_conflict
+  int64_t shapes_train = 10000, shapes_test = 2000, shapes_classes = 10, shapes_seed = 0;
+  double data_fraction = 1;  // of the training pictures, the same ones for every seed
+  double val_split = 0;      // of the training pictures, held out to choose the best weights
+  int64_t val_seed = 0;
+  bool skip_bad_pictures = false;
+  // [train]
+  std::string recipe = "quick";
+  int64_t epochs = 10;
+  int64_t steps = 0;  // > 0: stop after so many steps (the schedule is that of all epochs)
+  int64_t batch_size = 128, eval_batch_size = 500;
+  // of an evaluation; 0: all; with steps, as many as they take, 100 at least
+  int64_t eval_pictures = 0;
+  int64_t eval_interval = 1;  // epochs between evaluations; the last epoch is always evaluated
+  // epochs between weights kept in checkpoints/, first and last with them; 0: none
+  int64_t checkpoint_interval = 0;
+  double save_minutes = 5;  // most that a kill can cost; 0: saved where it is evaluated, only
+  OptimizerKind opt = OptimizerKind::sgd;
+  double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
+  bool decay_all = false;  // decay norms, biases and position tables too
+  ScheduleKind sched = ScheduleKind::onecycle;
+  double warmup_epochs = 1, min_lr = 0;
+  double smoothing = 0;
+  double mixup = 0, cutmix = 0;  // alpha of the Beta distribution; 0: off
+  double mixup_prob = 1, mixup_switch_prob = 0.5;
+  int64_t crop_padding = 4;
+  CropMode crop_mode = CropMode::zero;
+  double hflip = 0.5;
+  int64_t cutout = 0;
+  double clip_grad = 0;  // global norm; 0: off
+  bool model_ema = false;
+  double model_ema_decay = 0.99;
+  std::string precision = "auto";  // f32, tf32, bf16, auto (bf16 where it is faster)
+  int64_t seed = 42;
+  int64_t threads = 0;            // 0: the physical cores
+  std::string device = "auto";    // auto, cpu, cuda, cuda:n, cuda-emulated
+  bool graph = true;              // on a GPU: record the passes of a step once, launch them as one
+  std::string conv = "cudnn";     // on a GPU: native, cudnn, auto (both are timed for each shape)
+  std::string matmul = "cublas";  // on a GPU: native, cublas, auto
+};
+
+// One setting: where it is written, what it means, what it may be.
+struct Setting {
+  const char* section;
+  const char* key;
+  std::variant<std::string RunSettings::*, int64_t RunSettings::*, double RunSettings::*,
+               bool RunSettings::*, OptimizerKind RunSettings::*, ScheduleKind RunSettings::*,
+               CropMode RunSettings::*>
+      member;
+  const char* help;
+  double low = 0, high = 1e18;            // numbers
+  std::vector<std::string> choices = {};  // of a text; empty: any. Enumerations have their words.
+
+  bool is_flag() const { return std::holds_alternative<bool RunSettings::*>(member); }
+};
+const std::vector<Setting>& settings();
+// What a setting may be, where that is one of a few words; else nothing.
+std::vector<std::string> choices_of(const Setting& setting);
+
+// Sets one key from text. Throws UsageError naming an unknown key (with the nearest ones), a value
+// of the wrong type, or one that is out of range.
+void set_value(RunSettings& settings, const std::string& key, const std::string& text);
+// The text that set_value reads back as the same value, bit for bit.
+std::string value_text(const RunSettings& settings, const Setting& setting);
+
+// The optimiser of a run.
+UpdateRule update_rule(const RunSettings& settings);
+// Weight decay as part of the loss. AdamW's is none: it shrinks weights beside the step.
+double loss_decay(const RunSettings& settings);
+// The pictures of a run.
+DatasetRequest dataset_request(const RunSettings& settings);
+// Looks for them in `data_dir`, where that is given: for a folder, it may be the folder itself or
+// hold it. Else a known set that the search does not find is looked for where it was, `known`.
+void move_pictures(RunSettings& settings, const std::string& data_dir, const std::string& known);
+
+}  // namespace passband

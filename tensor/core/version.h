@@ -1,0 +1,9 @@
+// The version of Passband.
+#pragma once
+
+namespace passband {
+
+// "0.1.0"
+const char* version();
+
+}  // namespace passband

@@ -1,0 +1,143 @@
+#include "train/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "tensor/core/text.h"
+#include "tensor/core/version.h"
+#include "train/config.h"
+#include "train/listing.h"
+
+namespace passband {
+namespace {
+
+constexpr const char* kExamples = R"(examples:
+  ./train --model alternet                          the quick recipe: CIFAR-10 in five minutes
+  ./train --model CC.CM.CM.CM --data shapes         any hybrid of C, M and L blocks is a model name
+  ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
+  ./train --resume last                             go on with the newest run
+  ./train --recipe last --seed 43                   the newest run again, with another seed
+  ./train --list models --data cifar100             names, patterns, parameters, MACs
+)";
+
+std::string flag_of(const char* key) {
+  std::string flag = std::string("--") + key;
+  std::ranges::replace(flag, '_', '-');
+  return flag;
+}
+
+void split_assignment(const std::string& text, Values& values) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) throw UsageError("--set: '" + text + "' is not key=value");
+  std::string key = text.substr(0, equals);
+  std::ranges::replace(key, '-', '_');
+  values.emplace_back(key, text.substr(equals + 1));
+}
+
+// Names an unknown option and its nearest neighbours.
+[[noreturn]] void throw_unknown(const std::string& name, const CLI::App& app) {
+  if (!name.starts_with('-'))
+    throw UsageError("'" + name + "' belongs to no option (--help shows all)");
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& flag : option->get_lnames()) known.push_back("--" + flag);
+  throw UsageError("unknown option '" + name + "' (--help shows all)" +
+                   did_you_mean(name.substr(0, name.find('=')), known));
+}
+
+// "--threads -1" as "--threads=-1": CLI11 takes a number below 0 for an option. And backwards, as
+// it wants them.
+std::vector<std::string> reversed_words(int argc, const char* const* argv) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool negative =
+        word.size() > 1 && word[0] == '-' && (std::isdigit(word[1]) != 0 || word[1] == '.');
+    if (negative && !words.empty() && words.back().starts_with("--")) words.back() += "=" + word;
+    else words.push_back(word);
+  }
+  std::ranges::reverse(words);
+  return words;
+}
+
+void add_settings(CLI::App& app, Values& given) {
+  for (const Setting& s : settings()) {
+    const bool flag = s.is_flag();
+    const auto take = [&given, flag, key = std::string(s.key)](const CLI::results_t& texts) {
+      const bool bare = texts.empty() || texts[0].empty();
+      if (bare && !flag) throw UsageError(flag_of(key.c_str()) + ": is empty");
+      given.emplace_back(key, bare ? "true" : texts[0]);
+      return true;
+    };
+    std::string names = flag_of(s.key);
+    if (names == "--batch-size") names = "-b," + names;
+    CLI::Option* option =
+        app.add_option(names, take, help_of(s))->group(fmt::format("[{}]", s.section));
+    if (flag) option->expected(0, 1);
+  }
+}
+
+// With the values that would be used: those of the recipe for the model that was named.
+void print_help(CLI::App& app, const Values& given) {
+  const RunSettings resolved = resolve(given);
+  for (const Setting& s : settings()) {
+    const std::string text = value_text(resolved, s);
+    app.get_option(flag_of(s.key))->default_str(text.empty() ? "none" : text);
+  }
+  fmt::print("{}", app.help());
+}
+
+}  // namespace
+
+std::optional<Options> parse_command_line(int argc, const char* const* argv) {
+  Options options;
+  CLI::App app{
+      "Trains ResNet, LambdaResNet, ViT, AlterNet and their hybrids; writes "
+      "runs/<time>-<model>-<data>/.",
+      "train"};
+  app.footer(kExamples);
+  app.allow_extras();
+  app.set_help_flag();
+  std::vector<std::string> assignments;
+  bool amp = false, help = false, show_version = false;
+  app.add_flag("-h,--help", help, "this page, with the values of the recipe for the --model given");
+  app.add_flag("--version", show_version, "print the version and stop");
+  app.add_option("--set", assignments, "key=value, any setting")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--resume", options.resume, "go on with a run: last, a name, a prefix or a path");
+  app.add_option("--output", options.output, "directory for the run instead of runs/");
+  app.add_option("--list", options.list, "models, data, settings or recipes");
+  app.add_flag("--json", options.json, "machine-readable result on standard output");
+  app.add_flag("--quiet", options.quiet, "print the result and warnings only");
+  app.add_flag("--doctor", options.doctor,
+               "say what of this machine can be used, what is missing, and what to do");
+  app.add_flag("--dry-run", options.dry_run,
+               "check all that the run would check, print its configuration and stop");
+  app.add_flag("--amp", amp, "same as --precision bf16");
+  add_settings(app, options.given);
+  try {
+    app.parse(reversed_words(argc, argv));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  if (show_version) {
+    fmt::print("Passband {}\n", version());
+    return {};
+  }
+  if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
+  if (amp) options.given.emplace_back("precision", "bf16");
+  for (const std::string& text : assignments) split_assignment(text, options.given);
+  if (help) {
+    print_help(app, options.given);
+    return {};
+  }
+  if (options.resume && options.resume->empty())
+    throw UsageError(
+        "--resume: names no run; give last, a name in runs/, a prefix of one or a path");
+  return options;
+}
+
+}  // namespace passband

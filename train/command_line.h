@@ -1,0 +1,20 @@
+// The command line of `train`.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "models/run_config.h"
+
+namespace passband {
+
+struct Options {
+  Values given;  // settings, in order
+  std::optional<std::string> resume;
+  std::string output, list;
+  bool json = false, dry_run = false, doctor = false, quiet = false;
+};
+
+// Nothing when help or the version was asked for, and printed. Throws UsageError.
+std::optional<Options> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace passband

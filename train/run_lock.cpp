@@ -1,0 +1,35 @@
+#include "train/run_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "tensor/core/error.h"
+
+namespace passband {
+
+RunLock::RunLock(const std::filesystem::path& run)
+    : directory_(::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (directory_ < 0 || ::flock(directory_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(directory_);
+  throw UsageError(concat_text(run.string(),
+                               ": another train is at work on this run; wait until it has ended, "
+                               "or begin a run of your own with --recipe ",
+                               run.string()));
+}
+
+RunLock::~RunLock() {
+  if (directory_ >= 0) ::close(directory_);
+}
+
+RunLock::RunLock(RunLock&& other) noexcept : directory_(std::exchange(other.directory_, -1)) {}
+
+RunLock& RunLock::operator=(RunLock&& other) noexcept {
+  std::swap(directory_, other.directory_);
+  return *this;
+}
+
+}  // namespace passband

@@ -1,0 +1,40 @@
+// The lines that a training adds to its run: metrics.jsonl and summary.csv. No log ends a training.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "train/evaluation.h"
+
+namespace passband {
+
+// Lines that cannot be written (a full disk) are said once, kept, and written as soon as they can
+// be.
+class RunLog {
+ public:
+  // Of a new run, or of one that goes on: lines after `step`, and rows of epochs after
+  // `epochs_done`, are dropped, so that nothing is logged twice.
+  explicit RunLog(const std::filesystem::path& run, int64_t step = 0, int64_t epochs_done = 0);
+  ~RunLog();
+  RunLog(RunLog&& other) noexcept;
+  RunLog& operator=(RunLog&&) = delete;
+
+  void step(int64_t step, int64_t epoch, double loss, double accuracy, double lr);
+  // An evaluation; `split`: of which pictures, "val" or "test".
+  void evaluation(int64_t step, int64_t epoch, const char* split, const Evaluation& evaluation);
+  // A row of summary.csv, with the mean loss of the epoch's steps.
+  void summary(int64_t epoch, double train_loss, const Evaluation& evaluation, double lr);
+
+ private:
+  void append(const std::string& line);
+  void complain(const std::string& what);
+
+  std::filesystem::path run_;
+  int metrics_ = -1;     // the file, open at its end
+  int64_t written_ = 0;  // bytes of whole lines in it
+  std::string pending_;  // lines that it lacks
+  std::string summary_;  // all rows of summary.csv
+  bool complained_ = false;
+};
+
+}  // namespace passband

@@ -1,0 +1,15 @@
+// Lines for the person at the terminal, who may have closed it: what cannot be printed is dropped.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace passband {
+
+// Text on stderr, as it is.
+void say(const std::string& text);
+// A line on stdout.
+void print_line(const std::string& line);
+// "1 thread", "2 threads".
+std::string counted(int64_t count, const std::string& noun);
+
+}  // namespace passband
