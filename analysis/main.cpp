@@ -14,6 +14,7 @@
 #include "data/fingerprint.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
+#include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
@@ -164,10 +165,10 @@ void handle_signals() {
 
 int run(int argc, char** argv) {
   AnalyzeOptions options;
-  if (!parse_command_line(argc, argv, options)) return 0;
+  if (!parse_command_line(argc, argv, options)) return code_after_output(0);
   if (options.list) {
     print_list(options.json);
-    return 0;
+    return code_after_output(0);
   }
   if (options.study.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
     run_emulated_sibling(argv);
@@ -197,7 +198,7 @@ int run(int argc, char** argv) {
   }
   const std::string more = what_full_adds(options, study, times);
   if (!more.empty()) fmt::print(stderr, "{}\n", more);
-  return code;
+  return options.json ? code_after_output(code) : code;
 }
 
 }  // namespace
@@ -205,6 +206,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace passband;
+  prepare_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow fails in words
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

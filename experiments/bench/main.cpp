@@ -5,6 +5,7 @@
 
 #include "experiments/bench/bench.h"
 #include "tensor/core/kernel_source.h"
+#include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
@@ -101,7 +102,7 @@ int main(int argc, char** argv) {
     set_product_kernels(kernel_source_from(options.engine));
     set_conv_kernels(kernel_source_from(options.engine));
     run(options);
-    return 0;
+    return code_after_output(0);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     fmt::print(stderr, "bench: {}; --help shows all options\n", error.what());
@@ -120,4 +121,7 @@ int main(int argc, char** argv) {
 
 }  // namespace passband::bench
 
-int main(int argc, char** argv) { return passband::bench::main(argc, argv); }
+int main(int argc, char** argv) {
+  passband::prepare_standard_streams();
+  return passband::bench::main(argc, argv);
+}
