@@ -29,6 +29,7 @@ struct BatchNorm {
   Buffer mean, rstd, relu_bits;
 
   Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& residual) {
+    if (x.numel() == 0) return Tensor::empty_like(x);
     find_statistics(x);
     if (options.relu && residual.defined() && recorded)
       DISPATCH(x.device(), batch_norm_allocate_bits, relu_bits.memory, x);

@@ -18,6 +18,7 @@ struct GroupNorm {
   Buffer mean, rstd;
 
   Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta) {
+    if (x.numel() == 0) return Tensor::empty_like(x);
     Tensor y = Tensor::empty_like(x);
     mean.memory = Tensor::empty({x.size(0), groups}, statistics_type(x), x.device());
     rstd.memory = Tensor::empty_like(mean.memory);

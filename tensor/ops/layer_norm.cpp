@@ -16,6 +16,7 @@ struct LayerNorm {
   Buffer mean, rstd;
 
   Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta) {
+    if (x.numel() == 0) return Tensor::empty_like(x);
     Tensor y = Tensor::empty_like(x);
     mean.memory = Tensor::empty({x.shape().outer(-1)}, statistics_type(x), x.device());
     rstd.memory = Tensor::empty_like(mean.memory);

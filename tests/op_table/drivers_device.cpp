@@ -91,6 +91,30 @@ TEST_CASE("gradients in bf16 on the device equal the CPU's") {
                 [](const Row& row, size_t at) { check_gradients(row, at, DType::bf16); });
 }
 
+// What the CPU refuses, nobody needs on the device.
+bool cpu_takes(const Row& row) {
+  try {
+    row.op(make_inputs(row, 0, DType::f32));
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+TEST_CASE("with zero in every dimension the device gives the CPU's values and gradients in f32") {
+  for_each_case(is_asked_for, [](const Row& row, size_t at) {
+    if (at > 0) return;
+    for (const Row& empty : emptied(row, at)) {
+      std::string shapes;
+      for (const Shape& shape : empty.cases[0]) shapes += shape.str() + " ";
+      INFO("with ", shapes);
+      if (!cpu_takes(empty)) continue;
+      check_value(empty, 0, DType::f32);
+      if (empty.differentiable) check_gradients(empty, 0, DType::f32);
+    }
+  });
+}
+
 TEST_CASE("results and gradients have the same bits in two runs on the device") {
   for_each_case(is_differentiable, [](const Row& row, size_t at) {
     const Tensors inputs = on_device(make_inputs(row, at, DType::f32));

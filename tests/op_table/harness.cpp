@@ -113,6 +113,7 @@ std::vector<Row> emptied(const Row& row, size_t at) {
       for (const Agrees& agrees : ways) {
         Row empty = row;
         empty.cases = {shapes};
+        empty.terms = [terms = row.terms(shapes)](const Shapes&) { return terms; };
         std::string text;
         for (size_t j = 0; j < shapes.size(); ++j) {
           for (int e = 0; e < shapes[j].rank(); ++e)
