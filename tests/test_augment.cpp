@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 
 #include "data/augment.h"
+#include "nn/mixing.h"
 #include "tensor/ops/training/make_batch.h"
 #include "tests/numeric.h"
-#include "train/mixing.h"
 
 namespace passband {
 namespace {

@@ -7,7 +7,9 @@
 #include <numbers>
 
 #include "analysis/loss/hessian.h"
+#include "analysis/loss/training_loss.h"
 #include "analysis/registry.h"
+#include "data/shapes.h"
 #include "models/vit.h"
 #include "nn/context.h"
 #include "tensor/ops/matmul.h"
@@ -308,5 +310,60 @@ TEST_CASE("the section finds the spectrum of softmax regression, by Lanczos and 
     CHECK(value("largest") == doctest::Approx(inner[11] / 3).epsilon(1e-3));
     CHECK(value("trace") == doctest::Approx(inner.sum() * 2 / 3).epsilon(0.3));
     for (const plot::Figure& figure : section.figures) plot::check(figure);
+  }
+}
+
+TEST_CASE("batches that are made as in training are mixed as the run mixed, targets and all") {
+  const DataSplits data = make_shapes({.train_count = 40, .test_count = 10});
+  AnalysisInput input;
+  input.data = &data.test;
+  input.train = &data.train;
+  const auto run = std::make_shared<RunDescription>();
+  run->settings.mixup = 0.8;
+  run->settings.cutmix = 1;
+  run->settings.smoothing = 0.1;
+  run->settings.data_fraction = 0.5;
+  input.subjects = {
+      {.label = "a",
+       .model = make_model("C.C:width=4", {.classes = 10, .image_size = data.train.width}),
+       .run = run}};
+  const LossBatches plain = loss_batches(input, input.subjects[0], 16, 8, false, 1);
+  CHECK(plain.data->count == 20);
+  CHECK(!plain.batch(0).targets.defined());
+  const LossBatches mixed = loss_batches(input, input.subjects[0], 16, 8, true, 1);
+  LossBatches alone = mixed;
+  alone.mixing = {};
+  REQUIRE(mixed.count() == 2);
+  for (int64_t b = 0; b < 2; ++b) {
+    const LossBatch one = mixed.batch(b), before = alone.batch(b);
+    REQUIRE(one.targets.defined());
+    CHECK(one.labels.values() == before.labels.values());
+    CHECK(one.images.values() != before.images.values());
+    // Of picture i and its partner 7 - i each keeps a share; together they keep everything.
+    const std::vector<double> x = one.images.values(), y = before.images.values();
+    const size_t pixels = x.size() / 8;
+    double worst_pair = 0, worst_row = 0;
+    for (size_t i = 0; i < 8; ++i)
+      for (size_t k = 0; k < pixels; ++k)
+        worst_pair = std::max(worst_pair, std::abs(x[i * pixels + k] + x[(7 - i) * pixels + k] -
+                                                   y[i * pixels + k] - y[(7 - i) * pixels + k]));
+    CHECK(worst_pair < 1e-5);
+    const std::vector<double> targets = one.targets.values(), labels = one.labels.values();
+    for (size_t i = 0; i < 8; ++i) {
+      double total = 0;
+      for (size_t c = 0; c < 10; ++c) total += targets[i * 10 + c];
+      worst_row = std::max(worst_row, std::abs(total - 1));
+      CHECK(targets[i * 10 + static_cast<size_t>(labels[i])] >= 0.01 - 1e-7);
+    }
+    CHECK(worst_row < 1e-6);
+    // Of equal logits the cross-entropy is the logarithm of the number of classes, whatever the
+    // targets; of one that stands out by 1 it falls by the mean of its targets.
+    const Tensor even = Tensor::zeros({8, 10});
+    CHECK(one.cross_entropy_of(even, 0.1).item() == doctest::Approx(std::log(10.0)));
+    double share = 0;
+    std::vector<double> raised(80);
+    for (size_t i = 0; i < 8; ++i) raised[i * 10 + 3] = 1, share += targets[i * 10 + 3] / 8;
+    CHECK(one.cross_entropy_of(Tensor::from(raised, {8, 10}), 0.1).item() ==
+          doctest::Approx(std::log(9 + std::exp(1.0)) - share).epsilon(1e-5));
   }
 }

@@ -4,13 +4,13 @@
 #include <cmath>
 #include <filesystem>
 
+#include "nn/mixing.h"
 #include "tensor/core/file.h"
 #include "tensor/core/version.h"
 #include "tensor/ops/training/optimizer.h"
 #include "tensor/ops/training/score.h"
 #include "train/config.h"
 #include "train/evaluation.h"
-#include "train/mixing.h"
 #include "train/progress_line.h"
 #include "train/schedule.h"
 

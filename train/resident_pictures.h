@@ -18,7 +18,7 @@ class ResidentPictures {
   static std::unique_ptr<ResidentPictures> upload(const Dataset& dataset, Device device);
 
   // images (B, size, size, 3) f32 or bf16 of the pictures `indices`: those of make_train_batch
-  // (data/augment.h), mixed as by mix() (train/mixing.h); with crop.centred those of
+  // (data/augment.h), mixed as by mix() (nn/mixing.h); with crop.centred those of
   // make_eval_batch. The host does not wait.
   void make_batch(Tensor images, std::span<const int64_t> indices, const CropOptions& crop,
                   const RandomKey& key, const Mixing& mixing = {});

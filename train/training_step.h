@@ -7,10 +7,10 @@
 
 #include "data/loader.h"
 #include "models/model.h"
+#include "nn/mixing.h"
 #include "nn/optimizer.h"
 #include "tensor/core/asynchronous.h"
 #include "train/config.h"
-#include "train/mixing.h"
 #include "train/resident_pictures.h"
 
 namespace passband {

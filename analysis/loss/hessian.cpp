@@ -57,7 +57,19 @@ LossBatch LossBatches::batch(int64_t i) const {
   else make_eval_batch(*data, chosen, image_size, images.data<float>());
   for (int64_t k = 0; k < n; ++k)
     labels.data<int32_t>()[k] = data->labels[static_cast<size_t>(chosen[static_cast<size_t>(k)])];
-  return {images.to(device), labels.to(device)};
+  if (!augmented || (mixing.mixup <= 0 && mixing.cutmix <= 0))
+    return {images.to(device), labels.to(device)};
+  const Mixing drawn = draw_mixing(image_size, image_size, mixing,
+                                   {key.seed, static_cast<uint64_t>(i), site_of("mixing")});
+  mix(images, drawn);
+  const Tensor targets = Tensor::empty({n, data->num_classes()});
+  mix_targets(targets, labels, drawn.label_weight, smoothing);
+  return {images.to(device), labels.to(device), targets.to(device)};
+}
+
+Tensor LossBatch::cross_entropy_of(const Tensor& logits, double smoothing) const {
+  return targets.defined() ? soft_cross_entropy(logits, targets)
+                           : cross_entropy(logits, labels, smoothing);
 }
 
 double decay_loss(const ParameterStore& store, const LossTerms& terms) {
@@ -109,7 +121,7 @@ BatchHessian::BatchHessian(const Model& model, const LossBatch& batch, const Los
     : model_(&model), terms_(terms) {
   RecordGuard record(true);
   ContextGuard mode({.training = false, .compute = model.options().dtype});
-  const Tensor loss = cross_entropy(model(batch.images), batch.labels, terms.smoothing);
+  const Tensor loss = batch.cross_entropy_of(model(batch.images), terms.smoothing);
   loss_ = loss.item() + decay_loss(model.store(), terms);
   check_finite(model, std::span(&loss_, 1), "values of its loss");
   gradients_ = grad(loss, leaves(model), {.create_graph = true, .allow_unused = true});

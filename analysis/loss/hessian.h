@@ -12,6 +12,7 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "models/model.h"
+#include "nn/mixing.h"
 
 namespace passband {
 
@@ -28,11 +29,16 @@ struct LossTerms {
 };
 
 struct LossBatch {
-  Tensor images;  // (N, S, S, 3)
-  Tensor labels;  // (N) i32
+  Tensor images;        // (N, S, S, 3)
+  Tensor labels;        // (N) i32
+  Tensor targets = {};  // (N, classes) f32, smoothed, of a mixed batch; else undefined
+
+  // Mean over the batch, of the mixed targets or of the labels smoothed so.
+  Tensor cross_entropy_of(const Tensor& logits, double smoothing) const;
 };
 
-// Pictures in batches, augmented as in training when `augment` is set. Holds indices only.
+// Pictures in batches, made as in training when `augmented` is set: cropped, flipped, cut out and
+// mixed. Holds indices only.
 struct LossBatches {
   const Dataset* data = nullptr;
   std::vector<int64_t> indices;
@@ -40,6 +46,8 @@ struct LossBatches {
   Device device = {};  // where batches go
   bool augmented = false;
   AugmentOptions augment;
+  MixingOptions mixing;
+  double smoothing = 0;  // of mixed targets
   RandomKey key;
 
   int64_t count() const;  // batches, the last one may be smaller

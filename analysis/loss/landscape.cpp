@@ -87,7 +87,7 @@ void measure(const Model& model, const LossBatches& batches, std::vector<LossBat
     if (keeps && std::ssize(kept) == i) kept.push_back(batches.batch(i));
     const LossBatch batch = keeps ? kept[static_cast<size_t>(i)] : batches.batch(i);
     const Tensor logits = model(batch.images);
-    nll += cross_entropy(logits, batch.labels, terms.smoothing).item() *
+    nll += batch.cross_entropy_of(logits, terms.smoothing).item() *
            static_cast<double>(batch.labels.numel());
     const std::vector<int64_t> answers = classes_of(logits);
     const std::vector<double> labels = batch.labels.values();

@@ -6,6 +6,7 @@
 #include "data/loader.h"
 
 namespace passband {
+
 LossTerms loss_terms(const AnalysisInput& input, const LossOptions& options,
                      const Subject& subject) {
   const RunDescription* run = training_run(input, subject);
@@ -32,10 +33,14 @@ LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int
   result.indices.resize(static_cast<size_t>(std::min(count, result.data->count)));
   result.augment.resized_crop = result.data->height > result.image_size;
   if (const RunDescription* run = training_run(input, subject)) {
-    result.augment.pad = run->settings.crop_padding;
-    result.augment.crop_mode = run->settings.crop_mode;
-    result.augment.flip = static_cast<float>(run->settings.hflip);
-    result.augment.cutout = run->settings.cutout;
+    const RunSettings& settings = run->settings;
+    result.augment.pad = settings.crop_padding;
+    result.augment.crop_mode = settings.crop_mode;
+    result.augment.flip = static_cast<float>(settings.hflip);
+    result.augment.cutout = settings.cutout;
+    result.mixing = {settings.mixup, settings.cutmix, settings.mixup_prob,
+                     settings.mixup_switch_prob};
+    result.smoothing = settings.smoothing;
   }
   return result;
 }

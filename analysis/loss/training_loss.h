@@ -18,8 +18,8 @@ struct LossOptions {
 // network's, where it has none; AdamW's decay is no part of a loss), less what `options` say.
 LossTerms loss_terms(const AnalysisInput& input, const LossOptions& options,
                      const Subject& subject);
-// The first `count` training pictures in an order drawn from `seed` (test pictures where training
-// pictures are not loaded), in batches; with `augmented`, cropped and flipped as the run did.
+// The first `count` of its training pictures in an order drawn from `seed` (test pictures where
+// training pictures are not loaded), in batches; with `augmented`, made as the run did.
 LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int64_t count,
                          int64_t batch_size, bool augmented, uint64_t seed);
 

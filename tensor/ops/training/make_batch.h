@@ -1,6 +1,6 @@
 // Training batches made where the pictures live: one pass gathers, crops, flips, cuts out,
 // normalises, mixes and casts. The same key gives the same crops as data/augment.h, the same mixing
-// as train/mixing.h.
+// as nn/mixing.h.
 #pragma once
 #include <array>
 

@@ -1,4 +1,4 @@
-#include "train/mixing.h"
+#include "nn/mixing.h"
 
 #include <algorithm>
 #include <cmath>
