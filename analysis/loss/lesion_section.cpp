@@ -155,7 +155,7 @@ std::string sentence(const LesionStudy& study, const Subject& subject) {
   const bool stages = study.branches[0].height != study.branches[study.branches.size() - 1].height;
   if (stages && !inside.empty())
     text += fmt::format(
-        "; a part at the end of a stage changes the accuracy by {} points, another by {}",
+        "; a part at the end of a stage changes the accuracy, in points, by {}, another by {}",
         together(at_end, points_text), together(inside, points_text));
   return text + by_kind(first) + ".";
 }

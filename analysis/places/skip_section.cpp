@@ -186,10 +186,11 @@ std::string finding(const std::string& label, const SkipStudy& study, double pic
   std::vector<double> ratios;
   for (const SkipLayer& layer : study.layers) ratios.push_back(layer.places.median_ratio());
   return fmt::format(
-      "In {} the shortcut is {} times as long as the branch ({} {}, medians over places); {}{}.",
+      "In {} the length of the shortcut divided by that of the branch is {} ({}, medians over "
+      "places); "
+      "{}{}.",
       label, together(ratios, [](double ratio) { return fmt::format("{:.2g}", ratio); }),
-      ratios.size(), ratios.size() == 1 ? "block" : "blocks", removal_text(study, pictures),
-      class_token_text(study));
+      counted(std::ssize(ratios), "block"), removal_text(study, pictures), class_token_text(study));
 }
 
 }  // namespace

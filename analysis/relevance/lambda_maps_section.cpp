@@ -151,10 +151,10 @@ std::string lambda_finding(const std::string& label, const LambdaStudy& study) {
   }
   const auto percent = [](double share) { return fmt::format("{:.0f} %", share); };
   return fmt::format(
-      "In {} lambda {} of {}, {} of the squared weight comes from content, the rest from position; "
-      "{} of the absolute weight is negative; |S| reaches {} times as far as equal weights.",
-      study.sums.size(), study.sums.size() == 1 ? "layer" : "layers", label,
-      together(content, percent), together(negative, percent),
+      "In {} of {}, of the squared weight {} comes from content, the rest from position; of the "
+      "absolute weight {} is negative; the reach of |S| divided by that of equal weights is {}.",
+      counted(std::ssize(study.sums), "lambda layer"), label, together(content, percent),
+      together(negative, percent),
       together(reach, [](double ratio) { return fmt::format("{:.2f}", ratio); }));
 }
 
