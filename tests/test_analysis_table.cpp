@@ -304,6 +304,8 @@ TEST_CASE("what is not finite is named and left out, and the others are measured
   };
   CHECK(non_finite_weights(network(0).get()).empty());
   CHECK(non_finite_weights(nullptr).empty());
+  CHECK(all_finite(Tensor()));
+  CHECK(all_finite(Tensor::zeros({0, 3})));
   const std::string weights = non_finite_weights(network(NAN).get());
   CHECK(weights.find(network(0)->store().parameters().front()->name) != std::string::npos);
   Dataset data{.name = "none", .split = "test", .count = 2, .height = 8, .width = 8};

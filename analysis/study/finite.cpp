@@ -41,6 +41,7 @@ class Culprits {
 }  // namespace
 
 bool all_finite(const Tensor& x) {
+  if (!x.defined() || x.numel() == 0) return true;
   NoGrad no_grad;
   // 0 times what is not finite is NaN, and nothing takes a NaN out of a sum.
   return std::isfinite(sum(x.detach() * 0.0).item());
@@ -50,8 +51,7 @@ std::string non_finite_weights(const Model* model) {
   if (!model) return {};
   const ParameterStore& store = model->store();
   const bool parameters = all_finite(store.values());
-  const bool buffers = !store.buffer_values().defined() || all_finite(store.buffer_values());
-  if (parameters && buffers) return {};
+  if (parameters && all_finite(store.buffer_values())) return {};
   Culprits culprits;
   for (const ParameterRef& p : store.parameters()) culprits.add(p->name, p->value.detach());
   for (const BufferRef& b : store.buffers()) culprits.add(b->name, b->value.detach());

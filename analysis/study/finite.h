@@ -22,7 +22,7 @@ class NotFinite : public Error {
   const Model* model_;
 };
 
-// Time: one pass over the values.
+// Without values too. Time: one pass over them.
 bool all_finite(const Tensor& x);
 
 // "its weights stem.conv.weight (3 of 432 values) are not finite", running statistics included;
