@@ -398,7 +398,7 @@ TEST_CASE("measures of training pictures use the share that a run was trained on
   AnalysisInput input;
   input.train = &data.train;
   const auto run = std::make_shared<RunDescription>();
-  run->data_fraction = 0.25;
+  run->settings.data_fraction = 0.25;
   input.subjects = {{.label = "a", .run = run}, {.label = "random"}};
   const Dataset& part = training_pictures(input, input.subjects[0]);
   CHECK(part.count < 80);
