@@ -54,7 +54,7 @@ void store_values(const std::filesystem::path& file, const std::vector<ReportVal
   json out = json::array();
   for (const ReportValue& value : values)
     out.push_back({{"key", value.key}, {"label", value.label}, {"value", value.value}});
-  write_file_atomically(file.string(), out.dump());
+  write_file_atomically(file.string(), out.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 std::vector<ReportValue> values_at(const Analysis& analysis, const AnalysisInput& input,
