@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "models/run_files.h"
 #include "models/weights.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
@@ -131,7 +132,7 @@ RunDescription read_run(const fs::path& directory) {
   const fs::path file = directory / kConfig;
   RunDescription run;
   run.directory = directory;
-  run.text = read_file(file.string());
+  run.text = read_run_file(directory, kConfig);
   static_cast<RunConfig&>(run) = run_config_from(run.text, file.string());
   return run;
 }

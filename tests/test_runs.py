@@ -223,6 +223,46 @@ class Runs(unittest.TestCase):
 
     # --- what may not end a training --------------------------------------------------------------
 
+    def test_a_damaged_file_of_a_run_is_refused_by_name_and_a_whole_one_goes_on(self):
+        run = self.begin()
+        for name in ("config.toml", "metrics.jsonl", "summary.csv", "optim.safetensors",
+                     "checksums.txt"):
+            whole = (run / name).read_bytes()
+            flipped = bytearray(whole)
+            flipped[len(whole) // 2] ^= 4
+            for damaged in (bytes(flipped), whole[:len(whole) // 2]):
+                (run / name).write_bytes(damaged)
+                self.assertIn(name, self.message("--resume", run, "--epochs", 3, code=3))
+            (run / name).write_bytes(whole)
+        (run / "optim.safetensors.tmp-0123456789abcdef").touch()
+        self.train("--resume", run, "--epochs", 3)
+        self.assertEqual(list(run.glob("*tmp*")), [])
+
+    def test_what_cannot_be_printed_ends_no_training_but_fails_where_it_is_the_product(self):
+        call = [BUILD / "train", *map(str, SMALL), "--data", "d", "--epochs", "1"]
+        with open("/dev/full", "w") as full:
+            start = lambda *more, **streams: subprocess.run([*call, *more], cwd=self.dir,
+                                                            timeout=240, **streams).returncode
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self.assertEqual(start(**quiet | {"stderr": full}), 0)
+            for product in ("--dry-run", "--doctor", "--json"):
+                self.assertEqual(start(product, **quiet | {"stdout": full}), 1, product)
+            self.assertEqual(start(preexec_fn=lambda: os.close(2), stdout=subprocess.DEVNULL), 0)
+        for line in (self.dir / "runs" / "last" / "metrics.jsonl").read_text().splitlines():
+            json.loads(line)
+
+    def test_limits_of_the_queue_save_like_any_signal(self):
+        call = [BUILD / "train", *map(str, SMALL), "--data", "d", "--epochs", "4000", "--output",
+                "out", "--eval-interval", "4000"]
+        process = subprocess.Popen(call, cwd=self.dir, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        logs = Path(self.dir, "out").glob
+        while not any('"step":3,' in log.read_text() for log in logs("*/metrics.jsonl")):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGXCPU)
+        self.assertEqual(process.wait(timeout=120), 128 + signal.SIGXCPU)
+        self.assertTrue(list(self.dir.glob("out/*/optim.safetensors")))
+
     def test_a_last_pointer_that_can_not_be_made_ends_nothing(self):
         run = self.begin()
         (self.dir / "runs" / "last").unlink()

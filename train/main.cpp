@@ -7,6 +7,7 @@
 
 #include "data/subset.h"
 #include "models/run.h"
+#include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
@@ -186,7 +187,7 @@ int train(const Options& options, int argc, char** argv) {
   if (options.dry_run) {
     if (plan.run.empty()) check_output(parent);
     print_plan(config, options.json);
-    return 0;
+    return code_after_output(0);
   }
   if (trainer.finished() && !plan.run.empty()) {
     print_line(plan.run.string() + " is finished; give --epochs to train longer");
@@ -203,21 +204,22 @@ int train(const Options& options, int argc, char** argv) {
   }
   const TrainResult result = trainer.run(signals, progress);
   print_result(result, trainer, options.json);
-  return result.signal == 0 ? 0 : 128 + result.signal;
+  const int code = result.signal == 0 ? 0 : 128 + result.signal;
+  return options.json ? code_after_output(code) : code;
 }
 
 int run(int argc, char** argv) {
   const std::optional<Options> options = parse_command_line(argc, argv);
-  if (!options) return 0;
+  if (!options) return code_after_output(0);
   if (options->doctor) {
     print_examination(examine(), options->json);
-    return 0;
+    return code_after_output(0);
   }
   if (!options->list.empty()) {
     RunSettings shown;
     for (const auto& [key, text] : options->given) set_value(shown, key, text);
     print_list(options->list, shown.data, shown.img_size, options->json);
-    return 0;
+    return code_after_output(0);
   }
   return train(*options, argc, argv);
 }
@@ -227,6 +229,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace passband;
+  prepare_standard_streams();
   const auto fail = [](const std::exception& error, int code) {
     say(fmt::format("train: {}\n", error.what()));
     return code;

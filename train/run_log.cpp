@@ -13,8 +13,8 @@
 #include <sstream>
 #include <utility>
 
+#include "models/run_files.h"
 #include "tensor/core/error.h"
-#include "tensor/core/file.h"
 #include "train/say.h"
 
 namespace passband {
@@ -41,24 +41,25 @@ double now() {
 }
 
 // The lines of a file for which `keep` holds. A last line that was cut by a crash is dropped.
-std::string kept_lines(const fs::path& file, const std::function<bool(const std::string&)>& keep) {
-  if (!fs::exists(file)) return {};
-  std::istringstream in(read_file(file));
+std::string kept_lines(const fs::path& run, const char* name,
+                       const std::function<bool(const std::string&)>& keep) {
+  if (!fs::exists(run / name)) return {};
+  std::istringstream in(read_run_file(run, name));
   std::string kept, line;
   while (std::getline(in, line))
     if (!in.eof() && keep(line)) kept += line + '\n';
   return kept;
 }
 
-std::string metrics_until(const fs::path& file, int64_t step) {
-  return kept_lines(file, [&](const std::string& line) {
+std::string metrics_until(const fs::path& run, int64_t step) {
+  return kept_lines(run, kMetrics, [&](const std::string& line) {
     const json j = json::parse(line, nullptr, false);
     return !j.is_discarded() && j.value("step", int64_t{0}) <= step;
   });
 }
 
-std::string summary_until(const fs::path& file, int64_t epochs_done) {
-  const std::string rows = kept_lines(file, [&](const std::string& line) {
+std::string summary_until(const fs::path& run, int64_t epochs_done) {
+  const std::string rows = kept_lines(run, kSummary, [&](const std::string& line) {
     return !line.starts_with("epoch") && std::atoll(line.c_str()) <= epochs_done;
   });
   return kSummaryHeader + rows;
@@ -67,11 +68,12 @@ std::string summary_until(const fs::path& file, int64_t epochs_done) {
 }  // namespace
 
 RunLog::RunLog(const fs::path& run, int64_t step, int64_t epochs_done) : run_(run) {
-  const std::string metrics = metrics_until(run / kMetrics, step);
-  summary_ = summary_until(run / kSummary, epochs_done);
-  write_file_atomically(run / kMetrics, metrics);
-  write_file_atomically(run / kSummary, summary_);
+  const std::string metrics = metrics_until(run, step);
+  summary_ = summary_until(run, epochs_done);
+  replace_run_file(run, kMetrics, metrics, /*grows=*/true);
+  replace_run_file(run, kSummary, summary_);
   written_ = std::ssize(metrics);
+  checksum_.add(metrics);
   metrics_ = ::open((run / kMetrics).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
 }
 
@@ -79,6 +81,7 @@ RunLog::RunLog(RunLog&& other) noexcept
     : run_(std::move(other.run_)),
       metrics_(std::exchange(other.metrics_, -1)),
       written_(other.written_),
+      checksum_(other.checksum_),
       pending_(std::move(other.pending_)),
       summary_(std::move(other.summary_)),
       complained_(other.complained_) {}
@@ -97,6 +100,7 @@ void RunLog::append(const std::string& line) {
   const ssize_t count = ::write(metrics_, pending_.data(), pending_.size());
   if (count == std::ssize(pending_)) {
     written_ += count;
+    checksum_.add(pending_);
     pending_.clear();
     return;
   }
@@ -105,6 +109,15 @@ void RunLog::append(const std::string& line) {
   if (count > 0 && ::ftruncate(metrics_, written_) != 0) ::close(std::exchange(metrics_, -1));
   complain(
       fmt::format("{}: cannot be written: {}", (run_ / kMetrics).string(), std::strerror(reason)));
+}
+
+void RunLog::record() {
+  try {
+    if (metrics_ >= 0 && ::fsync(metrics_) == 0)
+      record_run_log(run_, kMetrics, static_cast<uint64_t>(written_), checksum_.value());
+  } catch (const Error& error) {
+    complain(error.what());
+  }
 }
 
 void RunLog::step(int64_t step, int64_t epoch, double loss, double accuracy, double lr) {
@@ -125,7 +138,7 @@ void RunLog::summary(int64_t epoch, double train_loss, const Evaluation& e, doub
   summary_ += fmt::format("{},{:.6f},{:.6f},{:.4f},{:.4f},{:.6g}\n", epoch, train_loss, e.loss,
                           100 * e.top1, 100 * e.top5, lr);
   try {
-    write_file_atomically(run_ / kSummary, summary_);
+    replace_run_file(run_, kSummary, summary_);
   } catch (const Error& error) {
     complain(error.what());
   }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "tensor/core/checksum.h"
 #include "train/evaluation.h"
 
 namespace passband {
@@ -24,6 +25,8 @@ class RunLog {
   void evaluation(int64_t step, int64_t epoch, const char* split, const Evaluation& evaluation);
   // A row of summary.csv, with the mean loss of the epoch's steps.
   void summary(int64_t epoch, double train_loss, const Evaluation& evaluation, double lr);
+  // Makes the lines so far durable and records their checksum (models/run_files.h).
+  void record();
 
  private:
   void append(const std::string& line);
@@ -32,6 +35,7 @@ class RunLog {
   std::filesystem::path run_;
   int metrics_ = -1;     // the file, open at its end
   int64_t written_ = 0;  // bytes of whole lines in it
+  Checksum checksum_;    // of these
   std::string pending_;  // lines that it lacks
   std::string summary_;  // all rows of summary.csv
   bool complained_ = false;

@@ -5,11 +5,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "models/run.h"
+#include "models/run_files.h"
 #include "tensor/core/file.h"
 #include "tensor/ops/pointwise.h"
 #include "train/say.h"
@@ -110,6 +114,21 @@ TrainState state_from(const json& j) {
   return s;
 }
 
+// The numbers of a state against each other; the trainer knows the steps of an epoch.
+void check_state(const fs::path& file, const TrainState& s) {
+  const auto count = [](int64_t value) { return value >= 0; };
+  const auto sum = [](double value) { return std::isfinite(value) && value >= 0; };
+  const bool right = count(s.step) && count(s.epoch) && count(s.batch) && s.epoch <= s.step &&
+                     s.batch <= s.step && count(s.epoch_images) && std::isfinite(s.epoch_loss) &&
+                     sum(s.epoch_correct) &&
+                     s.epoch_correct <= static_cast<double>(s.epoch_images) && sum(s.seconds) &&
+                     s.best_top1 >= -1 && s.best_top1 <= 1 && count(s.best_epoch) &&
+                     s.best_epoch <= s.epoch + 1 && count(s.best_count);
+  if (!right)
+    throw DataError(fmt::format("{}: the numbers of its training state contradict each other: {}",
+                                file.string(), to_json(s).dump()));
+}
+
 void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& tensors,
                     const std::string& name) {
   const auto found = tensors.find(name);
@@ -118,6 +137,13 @@ void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& ten
   if (found->second.numel() != into.numel())
     throw DataError(fmt::format("{}: tensor '{}' has {} elements, the model has {}", kCheckpoint,
                                 name, found->second.numel(), into.numel()));
+  dispatch_floating(found->second.dtype(), "resume", [&]<class T>() {
+    const T* const first = std::as_const(found->second).data<T>();
+    const auto finite = [](T value) { return std::isfinite(static_cast<float>(value)); };
+    if (!std::all_of(first, first + found->second.numel(), finite))
+      throw DataError(
+          fmt::format("{}: tensor '{}' holds values that are not finite", kCheckpoint, name));
+  });
   copy_(into, found->second.viewed_as(into.shape()));
 }
 
@@ -136,7 +162,7 @@ RunWriter RunWriter::create(const fs::path& parent, const RunConfig& config) {
   if (!fs::create_directory(made, error)) cannot_make(made, error);
   try {
     RunLock lock(made);
-    write_file_atomically(made / "config.toml", to_toml(config));
+    replace_run_file(made, "config.toml", to_toml(config));
     const fs::path directory = named(made, parent / name_of_run(config.settings));
     RunWriter writer(directory, std::move(lock), RunLog(directory));
     point_last_at(directory);
@@ -151,7 +177,7 @@ RunWriter RunWriter::reopen(const fs::path& run, RunLock lock, const RunConfig& 
                             const TrainState& state) {
   remove_stale_temporaries(run.string());
   RunLog log(run, state.step, state.epoch);
-  write_file_atomically(run / "config.toml", to_toml(config));
+  replace_run_file(run, "config.toml", to_toml(config));
   point_last_at(run);
   return {run, std::move(lock), std::move(log)};
 }
@@ -170,6 +196,7 @@ void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
   }
   std::erase_if(tensors, [](const auto& entry) { return !entry.second.defined(); });
   write_safetensors(directory_ / kCheckpoint, tensors, {{"state", to_json(state).dump()}});
+  log_.record();
 }
 
 void RunWriter::keep_checkpoint(const Model& model, int64_t epoch) {
@@ -198,6 +225,7 @@ TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimiz
     throw DataError((run / kCheckpoint).string() +
                     ": holds no training state; it was not written by train");
   }
+  check_state(run / kCheckpoint, state);
   std::map<std::string, Tensor> optimizer_state;
   for (const auto& [name, tensor] : tensors)
     if (name.starts_with("optimizer.")) optimizer_state[name.substr(10)] = tensor;

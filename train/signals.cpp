@@ -7,12 +7,13 @@ namespace passband {
 namespace {
 
 volatile std::sig_atomic_t requested_signal = 0;
-constexpr std::array kSignals = {SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGXCPU, SIGXFSZ};
 
 void on_signal(int signal) {
   requested_signal = signal;
-  // When a terminal closes, both the system and the shell may say so.
-  std::signal(signal, signal == SIGHUP ? SIG_IGN : SIG_DFL);
+  // When a terminal closes, both the system and the shell may say so. A file that may not grow says
+  // so at each write, which then fails in words.
+  std::signal(signal, signal == SIGHUP || signal == SIGXFSZ ? SIG_IGN : SIG_DFL);
 }
 
 }  // namespace

@@ -85,6 +85,12 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data)
 
 void Trainer::restore(const std::filesystem::path& run) {
   state_ = load_checkpoint(run, *model_, *optimizer_, average_);
+  const int64_t per_epoch = loader_->batches_per_epoch();
+  if (state_.batch >= per_epoch || state_.step != state_.epoch * per_epoch + state_.batch)
+    throw DataError(fmt::format(
+        "{}: step {} is not batch {} of epoch {} with {} steps an epoch; "
+        "its state is damaged, or the pictures are others",
+        (run / "optim.safetensors").string(), state_.step, state_.batch, state_.epoch, per_epoch));
   loader_->seek({state_.epoch, state_.batch});
   first_step_ = state_.step;
 }
