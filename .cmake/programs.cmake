@@ -14,7 +14,7 @@ endfunction()
 
 file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/experiments/bench/*.cpp)
 passband_program(train passband_train train/main.cpp train/command_line.cpp)
-passband_program(analyze passband_analysis analysis/main.cpp)
+passband_program(analyze passband_analysis analysis/main.cpp analysis/command_line.cpp)
 passband_program(bench passband ${bench_sources})
 set_target_properties(passband_main_bench PROPERTIES UNITY_BUILD ${PASSBAND_UNITY})
 passband_program(import_cifar_png passband_data data/import_cifar_png.cpp)
