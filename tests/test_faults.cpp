@@ -33,13 +33,14 @@
 // How many more allocations succeed; negative: all of them.
 static std::atomic<int64_t> allocations_left{-1};
 
-void* operator new(std::size_t bytes) {
+// Not inlined: GCC takes free() in a destructor for a mismatch with the operator new beside it.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   if (allocations_left >= 0 && allocations_left-- == 0) throw std::bad_alloc();
   if (void* const block = std::malloc(bytes)) return block;
   throw std::bad_alloc();
 }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 
 namespace passband {
 namespace {
