@@ -124,6 +124,7 @@ DataSplits load_pictures(Plan& plan, ProgressLine& progress) {
         fmt::format("{}: the pictures of this run are not there any more; name their "
                     "place with --data",
                     settings.data));
+  choose_device(settings.device);  // a refusal is one line: before the data are described
   DataSplits data = load_dataset(dataset_request(settings));
   plan.config.data = fingerprint(data);
   plan.config.data_path = path_of_pictures(settings);

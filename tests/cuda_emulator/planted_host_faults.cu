@@ -124,9 +124,6 @@ const std::vector<PlantedFault>& host_faults() {
           "a block of 2048 threads", [] { return launch_with({.block = 2048}); },
           "invalid launch: a block of (2048,1,1) threads"),
       same(
-          "an empty grid", [] { return launch_with({.grid = 0, .block = 32}); },
-          "invalid launch: a grid of (0,1,1) blocks"),
-      same(
           "too much dynamic shared memory",
           [] { return launch_with({.block = 32, .shared_bytes = size_t{1} << 20}); },
           "increment(float*) (launched at planted_host_faults.cu:"),
