@@ -1,17 +1,23 @@
 // The parts of training: schedules, mixing, optimiser steps, settings, counting.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <filesystem>
 
+#include "models/run_files.h"
 #include "nn/mixing.h"
 #include "tensor/core/file.h"
+#include "tensor/core/system_calls.h"
 #include "tensor/core/version.h"
 #include "tensor/ops/training/optimizer.h"
 #include "tensor/ops/training/score.h"
 #include "train/config.h"
 #include "train/evaluation.h"
 #include "train/progress_line.h"
+#include "train/run_log.h"
 #include "train/schedule.h"
 
 using namespace passband;
@@ -360,4 +366,44 @@ TEST_CASE("durations read as people write them") {
   CHECK(format_duration(42.4) == "42 s");
   CHECK(format_duration(127) == "2:07");
   CHECK(format_duration(3753) == "1:02:33");
+}
+
+namespace {
+
+// A disk on which half of each write succeeds while it is full.
+class FullDisk final : public SystemCalls {
+ public:
+  bool full = false;
+  ssize_t write(int file, const void* bytes, size_t count) override {
+    if (!full) return SystemCalls::write(file, bytes, count);
+    SystemCalls::write(file, bytes, count / 2);
+    errno = ENOSPC;
+    return -1;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("lines of a run that a full disk did not take follow once, whole and in order") {
+  const std::filesystem::path run =
+      std::filesystem::temp_directory_path() / ("passband-log-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(run);
+  {
+    FullDisk disk;
+    const ReplacedSystemCalls replaced(disk);
+    RunLog log(run);
+    for (int64_t step = 1; step <= 4; ++step) {
+      disk.full = step == 2 || step == 3;
+      log.step(step, 1, 0.5, 0.25, 0.1);
+    }
+    log.record();
+  }
+  const std::string text = read_run_file(run, "metrics.jsonl");
+  CHECK(std::count(text.begin(), text.end(), '\n') == 4);
+  size_t at = 0;
+  for (int step = 1; step <= 4; ++step) {
+    at = text.find("\"step\":" + std::to_string(step), at);
+    CHECK(at != std::string::npos);
+  }
+  std::filesystem::remove_all(run);
 }

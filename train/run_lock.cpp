@@ -1,19 +1,18 @@
 #include "train/run_lock.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "tensor/core/error.h"
+#include "tensor/core/file.h"
 
 namespace passband {
 
 RunLock::RunLock(const std::filesystem::path& run)
     : directory_(::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (directory_ < 0 || ::flock(directory_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  if (directory_ < 0 || try_lock(directory_)) return;
   ::close(directory_);
   throw UsageError(concat_text(run.string(),
                                ": another train is at work on this run; wait until it has ended, "

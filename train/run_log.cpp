@@ -1,17 +1,12 @@
 #include "train/run_log.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <utility>
 
 #include "models/run_files.h"
 #include "tensor/core/error.h"
@@ -67,27 +62,13 @@ std::string summary_until(const fs::path& run, int64_t epochs_done) {
 
 }  // namespace
 
-RunLog::RunLog(const fs::path& run, int64_t step, int64_t epochs_done) : run_(run) {
+RunLog::RunLog(const fs::path& run, int64_t step, int64_t epochs_done)
+    : run_(run), summary_(summary_until(run, epochs_done)) {
   const std::string metrics = metrics_until(run, step);
-  summary_ = summary_until(run, epochs_done);
   replace_run_file(run, kMetrics, metrics, /*grows=*/true);
   replace_run_file(run, kSummary, summary_);
-  written_ = std::ssize(metrics);
+  metrics_ = LogFile((run / kMetrics).string());
   checksum_.add(metrics);
-  metrics_ = ::open((run / kMetrics).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-}
-
-RunLog::RunLog(RunLog&& other) noexcept
-    : run_(std::move(other.run_)),
-      metrics_(std::exchange(other.metrics_, -1)),
-      written_(other.written_),
-      checksum_(other.checksum_),
-      pending_(std::move(other.pending_)),
-      summary_(std::move(other.summary_)),
-      complained_(other.complained_) {}
-
-RunLog::~RunLog() {
-  if (metrics_ >= 0) ::close(metrics_);
 }
 
 void RunLog::complain(const std::string& what) {
@@ -97,24 +78,19 @@ void RunLog::complain(const std::string& what) {
 
 void RunLog::append(const std::string& line) {
   pending_ += line + '\n';
-  const ssize_t count = ::write(metrics_, pending_.data(), pending_.size());
-  if (count == std::ssize(pending_)) {
-    written_ += count;
-    checksum_.add(pending_);
-    pending_.clear();
-    return;
+  try {
+    metrics_.append(pending_);
+  } catch (const Error& error) {
+    return complain(error.what());
   }
-  const int reason = count < 0 ? errno : ENOSPC;
-  // A part of a line would join the next one.
-  if (count > 0 && ::ftruncate(metrics_, written_) != 0) ::close(std::exchange(metrics_, -1));
-  complain(
-      fmt::format("{}: cannot be written: {}", (run_ / kMetrics).string(), std::strerror(reason)));
+  checksum_.add(pending_);
+  pending_.clear();
 }
 
 void RunLog::record() {
   try {
-    if (metrics_ >= 0 && ::fsync(metrics_) == 0)
-      record_run_log(run_, kMetrics, static_cast<uint64_t>(written_), checksum_.value());
+    metrics_.sync();
+    record_run_log(run_, kMetrics, static_cast<uint64_t>(metrics_.bytes()), checksum_.value());
   } catch (const Error& error) {
     complain(error.what());
   }

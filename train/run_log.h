@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tensor/core/checksum.h"
+#include "tensor/core/file.h"
 #include "train/evaluation.h"
 
 namespace passband {
@@ -16,9 +17,6 @@ class RunLog {
   // Of a new run, or of one that goes on: lines after `step`, and rows of epochs after
   // `epochs_done`, are dropped, so that nothing is logged twice.
   explicit RunLog(const std::filesystem::path& run, int64_t step = 0, int64_t epochs_done = 0);
-  ~RunLog();
-  RunLog(RunLog&& other) noexcept;
-  RunLog& operator=(RunLog&&) = delete;
 
   void step(int64_t step, int64_t epoch, double loss, double accuracy, double lr);
   // An evaluation; `split`: of which pictures, "val" or "test".
@@ -33,9 +31,8 @@ class RunLog {
   void complain(const std::string& what);
 
   std::filesystem::path run_;
-  int metrics_ = -1;     // the file, open at its end
-  int64_t written_ = 0;  // bytes of whole lines in it
-  Checksum checksum_;    // of these
+  LogFile metrics_;
+  Checksum checksum_;    // of its lines
   std::string pending_;  // lines that it lacks
   std::string summary_;  // all rows of summary.csv
   bool complained_ = false;

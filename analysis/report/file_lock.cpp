@@ -1,7 +1,6 @@
 #include "analysis/report/file_lock.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <thread>
 
 #include "tensor/core/error.h"
+#include "tensor/core/file.h"
 
 namespace passband {
 namespace {
@@ -37,7 +37,7 @@ FileLock::FileLock(const std::filesystem::path& path, const std::function<void()
     std::error_code made;
     std::filesystem::create_directories(path.parent_path(), made);
     descriptor_ = open_lock(path);
-    const bool held = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    const bool held = try_lock(descriptor_);
     if (held && still_named(descriptor_, path)) return;
     ::close(descriptor_);
     descriptor_ = -1;

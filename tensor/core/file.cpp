@@ -87,10 +87,6 @@ bool is_temporary(const std::string& name) {
              std::string_view::npos;
 }
 
-// Says that the file is being written; it lasts until the descriptor is closed, by whatever end.
-// False when another has the file already.
-bool lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; }
-
 bool has_a_name(int fd) {
   struct stat status {};
   return ::fstat(fd, &status) != 0 || status.st_nlink > 0;
@@ -109,7 +105,7 @@ class Temporary {
       if (!file.valid() && errno == EEXIST) continue;
       if (!file.valid()) break;
       // Whoever removes stale files may have come between the two calls.
-      if (!lock(file.get()) || !has_a_name(file.get())) continue;
+      if (!try_lock(file.get()) || !has_a_name(file.get())) continue;
       file_ = file.release();
       return;
     }
@@ -198,9 +194,14 @@ int64_t remove_stale_temporaries(const std::string& directory) {
   });
 }
 
+bool try_lock(int descriptor) {
+  return ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
 LogFile::LogFile(const std::string& path)
     : path_(path),
-      file_(system_calls().open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+      file_(system_calls().open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)),
+      bytes_(std::max<off_t>(0, ::lseek(file_, 0, SEEK_END))) {
   if (file_ < 0)
     throw Error(concat_text(path, ": cannot be opened for writing: ", std::strerror(errno)));
 }
@@ -210,17 +211,24 @@ LogFile::~LogFile() {
 }
 
 LogFile::LogFile(LogFile&& other) noexcept
-    : path_(std::move(other.path_)), file_(std::exchange(other.file_, -1)) {}
+    : path_(std::move(other.path_)), file_(std::exchange(other.file_, -1)), bytes_(other.bytes_) {}
 
 LogFile& LogFile::operator=(LogFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(file_, other.file_);
+  std::swap(bytes_, other.bytes_);
   return *this;
 }
 
 void LogFile::append(std::string_view text) {
-  if (!write_all(file_, text))
-    throw Error(concat_text(path_, ": cannot be written: ", std::strerror(errno)));
+  if (write_all(file_, text)) {
+    bytes_ += std::ssize(text);
+    return;
+  }
+  const int reason = errno;
+  // What cannot be cut off again is the last that is written here.
+  if (system_calls().truncate(file_, bytes_) != 0) system_calls().close(std::exchange(file_, -1));
+  throw Error(concat_text(path_, ": cannot be written: ", std::strerror(reason)));
 }
 
 void LogFile::sync() {

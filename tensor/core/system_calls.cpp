@@ -19,6 +19,7 @@ int SystemCalls::open(const char* path, int flags, mode_t mode) {
 ssize_t SystemCalls::write(int file, const void* bytes, size_t count) {
   return ::write(file, bytes, count);
 }
+int SystemCalls::truncate(int file, off_t bytes) { return ::ftruncate(file, bytes); }
 int SystemCalls::fsync(int file) { return ::fsync(file); }
 int SystemCalls::close(int file) { return ::close(file); }
 int SystemCalls::rename(const char* from, const char* to) { return ::rename(from, to); }

@@ -13,6 +13,7 @@ class SystemCalls {
   virtual ~SystemCalls() = default;
   virtual int open(const char* path, int flags, mode_t mode);
   virtual ssize_t write(int file, const void* bytes, size_t count);
+  virtual int truncate(int file, off_t bytes);
   virtual int fsync(int file);
   virtual int close(int file);
   virtual int rename(const char* from, const char* to);
