@@ -132,7 +132,7 @@ void ParameterStore::to(Device device) {
 
 void ParameterStore::keep_half() {
   if (half_) return;
-  half_ = std::make_shared<HalfCopy>(cast(values_, DType::bf16), values_.version());
+  half_ = std::make_shared<HalfCopy>(HalfCopy{cast(values_, DType::bf16), values_.version()});
   for (const ParameterRef& parameter : parameters_) parameter->half = half_;
 }
 
