@@ -1,6 +1,6 @@
 // The texts of a run (config.toml, metrics.jsonl, ...) and checksums.txt, which holds a checksum of
-// each: what a disk or a half-finished copy has damaged is refused instead of read. A run of an
-// earlier version has no checksums.txt; its texts are read as they are.
+// each: what a disk or a half-finished copy has damaged is refused instead of read. Where somebody
+// has deleted checksums.txt, the texts are read as they are.
 #pragma once
 #include <cstdint>
 #include <filesystem>

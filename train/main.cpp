@@ -124,7 +124,6 @@ DataSplits load_pictures(Plan& plan, ProgressLine& progress) {
         fmt::format("{}: the pictures of this run are not there any more; name their "
                     "place with --data",
                     settings.data));
-  choose_device(settings.device);  // a refusal is one line: before the data are described
   DataSplits data = load_dataset(dataset_request(settings));
   plan.config.data = fingerprint(data);
   plan.config.data_path = path_of_pictures(settings);
@@ -177,6 +176,7 @@ int train(const Options& options, int argc, char** argv) {
   if (config.settings.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
     run_emulated_sibling(argv);
   if (config.settings.threads > 0) set_thread_count(static_cast<int>(config.settings.threads));
+  choose_device(config.settings.device);  // a refusal is one line: before the data are described
   StopSignals signals;
   const DataSplits data = load_pictures(plan, progress);
   Trainer trainer(config.settings, data);
@@ -191,8 +191,9 @@ int train(const Options& options, int argc, char** argv) {
     return code_after_output(0);
   }
   if (trainer.finished() && !plan.run.empty()) {
-    print_line(plan.run.string() + " is finished; give --epochs to train longer");
-    return 0;
+    print_line(options.json ? Json{{"run", plan.run.string()}, {"finished", true}}.dump()
+                            : plan.run.string() + " is finished; give --epochs to train longer");
+    return code_after_output(0);
   }
   trainer.write_to(plan.run.empty() ? RunWriter::create(parent, config)
                                     : RunWriter::reopen(plan.run, std::move(plan.lock), config,

@@ -32,7 +32,7 @@ std::string file_friendly(std::string name, size_t longest) {
   return name.substr(0, longest);
 }
 
-// At most 76 characters, so that a number fits behind it.
+// At most 76 characters, so that a number fits after it.
 std::string name_of_run(const RunSettings& settings) {
   const std::string data = file_friendly(fs::path(settings.data).filename().string(), 20);
   return fmt::format("{:%Y%m%d-%H%M%S}-{}-{}", fmt::localtime(std::time(nullptr)),
@@ -108,8 +108,7 @@ TrainState state_from(const json& j) {
   j.at("epoch_images").get_to(s.epoch_images);
   j.at("best_top1").get_to(s.best_top1);
   j.at("best_epoch").get_to(s.best_epoch);
-  s.best_count =
-      j.value("best_count", INT64_MAX);  // runs of earlier versions evaluated on all pictures
+  j.at("best_count").get_to(s.best_count);
   j.at("seconds").get_to(s.seconds);
   return s;
 }

@@ -1,6 +1,5 @@
 // Lines for the person at the terminal, who may have closed it: what cannot be printed is dropped.
 #pragma once
-#include <cstdint>
 #include <string>
 
 namespace passband {
@@ -9,7 +8,5 @@ namespace passband {
 void say(const std::string& text);
 // A line on stdout.
 void print_line(const std::string& line);
-// "1 thread", "2 threads".
-std::string counted(int64_t count, const std::string& noun);
 
 }  // namespace passband

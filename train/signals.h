@@ -1,8 +1,7 @@
 // Ctrl-C and friends: the first SIGINT, SIGTERM, SIGHUP (the terminal closed), SIGUSR1, SIGXCPU or
-// SIGXFSZ (limits of the shell or the queue) asks the
-// trainer to finish its step and save; a second one, but for SIGHUP, ends the program at once (what
-// is on disk stays whole: every file is replaced atomically). Output that nobody reads any more
-// (SIGPIPE) ends nothing.
+// SIGXFSZ (limits of the shell or the queue) asks the trainer to finish its step and save; a second
+// one, but for SIGHUP and SIGXFSZ, ends the program at once (what is on disk stays whole: every
+// file is replaced atomically). Output that nobody reads any more (SIGPIPE) ends nothing.
 #pragma once
 #include <map>
 

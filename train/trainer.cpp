@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tensor/core/kernel_source.h"
+#include "tensor/core/text.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
 #include "train/say.h"

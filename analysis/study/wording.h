@@ -1,9 +1,10 @@
-// Wording of percentages and counts, as sentences have them.
+// Wording of percentages, as sentences have them; of counts: tensor/core/text.h.
 #pragma once
 #include <fmt/format.h>
 
-#include <cstdint>
 #include <string>
+
+#include "tensor/core/text.h"
 
 namespace passband {
 
@@ -11,10 +12,5 @@ namespace passband {
 inline std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 // 0.8314: "83.14 %", for what is measured on many pictures.
 inline std::string fine_percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
-
-// "1 test picture", "200 test pictures"
-inline std::string counted(int64_t count, const std::string& thing) {
-  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
-}
 
 }  // namespace passband

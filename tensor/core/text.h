@@ -24,6 +24,9 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 // "a, b, c"
 std::string join(const std::vector<std::string>& parts, std::string_view separator = ", ");
 
+// "1 thread", "2 threads"
+std::string counted(int64_t count, std::string_view noun);
+
 // "45 s", "2:07", "1:02:33"
 std::string format_duration(double seconds);
 
