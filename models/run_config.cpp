@@ -101,7 +101,8 @@ template <class E> toml::table parse(const std::string& text, const std::string&
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
-    throw E(fmt::format("{}:{}: {}", source, error.source().begin.line, error.description()));
+    throw E(
+        fmt::format("{}:{}: {}", source, error.source().begin.line, one_line(error.description())));
   }
 }
 

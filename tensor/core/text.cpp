@@ -65,12 +65,13 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
   return text.empty() ? text : text + '?';
 }
 
-std::string quote(std::string_view text) {
-  constexpr size_t kLongest = 80;
-  std::string result = "\"";
-  for (const char c : text.substr(0, kLongest))
+std::string quote(std::string_view text) { return '"' + one_line(text, 80) + '"'; }
+
+std::string one_line(std::string_view text, size_t longest) {
+  std::string result;
+  for (const char c : text.substr(0, longest))
     result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return result + (text.size() > kLongest ? "...\"" : "\"");
+  return result + (text.size() > longest ? "..." : "");
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {

@@ -34,4 +34,7 @@ std::string format_duration(double seconds);
 // characters as '?', at most 80 characters.
 std::string quote(std::string_view text);
 
+// The same without quotes and of another length: for what a library says of such text.
+std::string one_line(std::string_view text, size_t longest = 300);
+
 }  // namespace passband
