@@ -1,49 +1,33 @@
 #include "data/fingerprint.h"
 
-#include <cstring>
+#include <vector>
 
+#include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
 
 namespace passband {
 namespace {
 
-// FNV-1a over eight bytes at a time, with a shift so that high bits mix down.
-class Hash {
- public:
-  void mix(uint64_t word) {
-    value_ = (value_ ^ word) * 0x100000001b3ull;
-    value_ ^= value_ >> 29;
-  }
-  template <class T> void mix(const std::vector<T>& values) {
-    mix_bytes(values.data(), values.size() * sizeof(T));
-  }
-  void mix_bytes(const void* data, size_t bytes) {
-    mix(bytes);
-    const auto* at = static_cast<const uint8_t*>(data);
-    for (size_t i = 0; i < bytes; i += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, at + i, std::min<size_t>(8, bytes - i));
-      mix(word);
-    }
-  }
-  uint64_t value() const { return value_; }
+void add_bytes(Checksum& sum, const void* data, size_t bytes) {
+  sum.add({reinterpret_cast<const char*>(&bytes), sizeof bytes});
+  sum.add({static_cast<const char*>(data), bytes});
+}
 
- private:
-  uint64_t value_ = 0xcbf29ce484222325ull;
-};
+template <class T> void add_values(Checksum& sum, const std::vector<T>& values) {
+  add_bytes(sum, values.data(), values.size() * sizeof(T));
+}
 
-void mix_pictures(Hash& hash, const Dataset& dataset) {
-  for (const int64_t extent : {dataset.count, dataset.height, dataset.width})
-    hash.mix(static_cast<uint64_t>(extent));
-  hash.mix(dataset.images);
+void add_pictures(Checksum& sum, const Dataset& dataset) {
+  add_values<int64_t>(sum, {dataset.count, dataset.height, dataset.width});
+  add_values(sum, dataset.images);
 }
 
 DataFingerprint::Split fingerprint_of_split(const Dataset& dataset) {
   if (dataset.count == 0) return {};
-  Hash pictures, labels;
-  mix_pictures(pictures, dataset);
-  labels.mix(dataset.labels);
+  Checksum pictures, labels;
+  add_pictures(pictures, dataset);
+  add_values(labels, dataset.labels);
   return {dataset.count, pictures.value(), labels.value()};
 }
 
@@ -61,11 +45,11 @@ std::string difference_of_split(const char* name, const DataFingerprint::Split& 
 }  // namespace
 
 uint64_t fingerprint(const Dataset& dataset) {
-  Hash hash;
-  mix_pictures(hash, dataset);
-  hash.mix(dataset.labels);
-  for (const std::string& name : dataset.classes) hash.mix_bytes(name.data(), name.size());
-  return hash.value();
+  Checksum sum;
+  add_pictures(sum, dataset);
+  add_values(sum, dataset.labels);
+  for (const std::string& name : dataset.classes) add_bytes(sum, name.data(), name.size());
+  return sum.value();
 }
 
 DataFingerprint fingerprint(const DataSplits& data) {

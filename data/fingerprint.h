@@ -5,14 +5,15 @@
 
 namespace passband {
 
-// A hash of pictures, labels and class names, to key caches of what was computed from them.
+// XXH64 of sizes, pictures, labels and class names, each text and vector after the number of its
+// bytes; to key caches of what was computed from them.
 uint64_t fingerprint(const Dataset& dataset);
 
 // What a run remembers of the pictures it was trained on.
 struct DataFingerprint {
   struct Split {
     int64_t count = 0;
-    uint64_t pictures = 0, labels = 0;  // hashes, in stored order
+    uint64_t pictures = 0, labels = 0;  // XXH64, in stored order
     bool operator==(const Split&) const = default;
   };
   std::vector<std::string> classes;  // by label

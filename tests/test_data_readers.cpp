@@ -450,4 +450,11 @@ TEST_CASE("the fingerprint moves with any byte, label or class name") {
   renamed.classes[2] = "d";
   CHECK(fingerprint(relabelled) != print);
   CHECK(fingerprint(renamed) != print);
+  // The same bytes, cut at other places.
+  Dataset joined = data, shaped = data;
+  joined.classes = {"ab", "c"};
+  relabelled = data, relabelled.classes = {"a", "bc"};
+  CHECK(fingerprint(joined) != fingerprint(relabelled));
+  shaped.height = 1, shaped.width = 49;
+  CHECK(fingerprint(shaped) != print);
 }
