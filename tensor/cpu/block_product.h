@@ -71,7 +71,7 @@ inline void product_tile(Lines<A> c, Strided<A> a, Lines<const A> b, int64_t K, 
     for (int64_t k = 0; k < K; ++k) {
       Vec<A> row[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) row[v] = load(right + k * b.line + v * kLanes<A>);
+      for (int v = 0; v < V; ++v) row[v] = in_register<A>(load(right + k * b.line + v * kLanes<A>));
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Vec<A> s = splat(left[r * a.row + k * a.column]);

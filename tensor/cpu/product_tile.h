@@ -63,7 +63,7 @@ template <int Rows, int RowStride> void multiply_tile(const Tile& t) {
   each_sum([](Vec<float> & sum, int64_t) __attribute__((always_inline)) { sum = Vec<float>{}; });
   const float *a = t.a, *b = t.b;
   const auto step = [&]() __attribute__((always_inline)) {
-    const Vec<float> b0 = load(b), b1 = load(b + L);
+    const Vec<float> b0 = in_register<float>(load(b)), b1 = in_register<float>(load(b + L));
     unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
       const Vec<float> x = splat(a[r * RowStride]);
       sums[r][0] += x * b0;
