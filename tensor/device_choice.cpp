@@ -157,7 +157,13 @@ bool multiplies_bf16(Device device) {
   return __builtin_cpu_supports("avx512bf16");
 }
 
-KernelSource kernel_source_here(KernelSource wanted) {
+KernelSource kernel_source_here(KernelSource wanted, Device device) {
+  if (wanted == KernelSource::onednn) {
+    if (device.is_cuda())
+      throw UsageError("onednn computes on the processor: on " + device.str() +
+                       " take native, library or auto");
+    return wanted;
+  }
   return cuda_backend() == CudaBackend::native ? wanted : KernelSource::native;
 }
 

@@ -1,8 +1,10 @@
-// Convolution and its two gradients against naive f64 loops, on every path: oneDNN, matrix product,
-// f64.
+// Convolution and its two gradients against naive f64 loops, on every path: direct sums, matrix
+// products, oneDNN.
 #include <doctest/doctest.h>
 
 #include "tensor/autograd/engine.h"
+#include "tensor/core/kernel_source.h"
+#include "tensor/cpu/parallel.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/naive.h"
@@ -81,27 +83,82 @@ std::string message_of(const auto& f) {
   return "no error";
 }
 
+// All three passes of a case against naive loops.
+void check_passes(const ConvCase& c, DType dtype) {
+  INFO(c.name, ", x ", c.x, ", weight ", c.w, ", ", name_of(dtype));
+  const Shape sy = shape_of_result(c);
+  const Tensor x = naive::random(c.x, dtype, 1), w = naive::random(c.w, dtype, 2),
+               dy = naive::random(sy, dtype, 3);
+  const std::vector<double> vx = x.values(), vw = w.values(), vdy = dy.values();
+  std::vector<double> y(vdy.size()), dx(vx.size()), dw(vw.size());
+  naive::for_conv_products(c.x, sy, c.w, c.options, [&](int64_t iy, int64_t ix, int64_t iw) {
+    const auto at_y = static_cast<size_t>(iy), at_x = static_cast<size_t>(ix),
+               at_w = static_cast<size_t>(iw);
+    y[at_y] += vx[at_x] * vw[at_w];
+    dx[at_x] += vdy[at_y] * vw[at_w];
+    dw[at_w] += vdy[at_y] * vx[at_x];
+  });
+  const int64_t patch = c.w.numel() / c.w[0];
+  naive::check_close(conv2d(x, w, {}, c.options), y, patch);
+  naive::check_close(conv2d_input_gradient(dy, w, c.x, c.options), dx, c.w.numel() / c.w[3]);
+  naive::check_close(conv2d_weight_gradient(dy, x, c.w, c.options), dw, sy.numel() / sy[3]);
+}
+
 TEST_CASE("a convolution and its gradients equal naive loops for every type") {
   for (const DType dtype : {DType::f64, DType::f32, DType::bf16})
-    for (const ConvCase& c : cases()) {
-      INFO(c.name);
-      const Shape sy = shape_of_result(c);
-      const Tensor x = naive::random(c.x, dtype, 1), w = naive::random(c.w, dtype, 2),
-                   dy = naive::random(sy, dtype, 3);
-      const std::vector<double> vx = x.values(), vw = w.values(), vdy = dy.values();
-      std::vector<double> y(vdy.size()), dx(vx.size()), dw(vw.size());
-      naive::for_conv_products(c.x, sy, c.w, c.options, [&](int64_t iy, int64_t ix, int64_t iw) {
-        const auto at_y = static_cast<size_t>(iy), at_x = static_cast<size_t>(ix),
-                   at_w = static_cast<size_t>(iw);
-        y[at_y] += vx[at_x] * vw[at_w];
-        dx[at_x] += vdy[at_y] * vw[at_w];
-        dw[at_w] += vdy[at_y] * vx[at_x];
-      });
-      const int64_t patch = c.w.numel() / c.w[0];
-      naive::check_close(conv2d(x, w, {}, c.options), y, patch);
-      naive::check_close(conv2d_input_gradient(dy, w, c.x, c.options), dx, c.w.numel() / c.w[3]);
-      naive::check_close(conv2d_weight_gradient(dy, x, c.w, c.options), dw, sy.numel() / sy[3]);
-    }
+    for (const ConvCase& c : cases()) check_passes(c, dtype);
+}
+
+TEST_CASE("oneDNN's convolutions and gradients equal naive loops") {
+  set_conv_kernels(KernelSource::onednn);
+  for (const ConvCase& c : cases()) check_passes(c, DType::f32);
+  set_conv_kernels(KernelSource::native);
+}
+
+// Around tiles of pixels and of channels, and whole maps smaller than the kernel's reach.
+TEST_CASE("convolutions of every kernel, stride and dilation equal naive loops") {
+  const auto check_case = [](const Shape& x, const Shape& w, const ConvOptions& options) {
+    const ConvCase c{"sizes", x, w, options};
+    for (const DType dtype : {DType::f64, DType::f32}) check_passes(c, dtype);
+  };
+  for (const int64_t kernel : {1, 2, 3, 5, 7})
+    for (const int64_t stride : {1, 2, 3})
+      for (const int64_t dilation : {1, 2}) {
+        const ConvOptions dense{.stride = stride,
+                                .padding = {kernel / 2, kernel % 3, kernel - 1, kernel},
+                                .dilation = dilation};
+        ConvOptions grouped = dense, depthwise = dense;
+        grouped.groups = 3;
+        depthwise.groups = 9;
+        check_case({2, 13, 12, 17}, {5, kernel, kernel, 17}, dense);
+        check_case({7, 2, 3, 3}, {33, kernel, kernel, 3}, {.stride = stride, .padding = kernel});
+        check_case({1, 13, 14, 12}, {6, kernel, kernel, 4}, grouped);
+        check_case({1, 13, 14, 9}, {9, kernel, kernel, 1}, depthwise);
+      }
+  for (const int64_t in : {1, 3, 5, 15, 16, 17, 33})
+    for (const int64_t out : {1, 3, 5, 15, 16, 17, 33})
+      check_case({2, 5, 6, in}, {out, 3, 3, in}, {.stride = 2, .padding = 1});
+  check_case({1, 4, 5, 520}, {20, 2, 3, 520}, {.stride = 2});
+}
+
+TEST_CASE("a convolution has the same bits on any number of threads") {
+  const cpu::SplitShortLoops split;
+  const int before = thread_count();
+  for (const ConvCase& c : cases()) {
+    INFO(c.name);
+    const Tensor x = naive::random(c.x, DType::f32, 1), w = naive::random(c.w, DType::f32, 2),
+                 dy = naive::random(shape_of_result(c), DType::f32, 3);
+    const auto results = [&](int threads) {
+      set_thread_count(threads);
+      return std::array{conv2d(x, w, {}, c.options).values(),
+                        conv2d_input_gradient(dy, w, c.x, c.options).values(),
+                        conv2d_weight_gradient(dy, x, c.w, c.options).values()};
+    };
+    const auto one = results(1);
+    CHECK(results(2) == one);
+    CHECK(results(3) == one);
+  }
+  set_thread_count(before);
 }
 
 TEST_CASE("the bias is added to every pixel and its gradient is the sum over pixels") {

@@ -297,8 +297,9 @@ TEST_CASE("sources of kernels are known by name") {
   CHECK(kernel_source_from("native") == KernelSource::native);
   CHECK(kernel_source_from("cudnn") == KernelSource::library);
   CHECK(kernel_source_from("auto") == KernelSource::automatic);
+  CHECK(kernel_source_from("onednn") == KernelSource::onednn);
   CHECK_THROWS_WITH_AS(kernel_source_from("fast"),
-                       doctest::Contains("there are native, library and auto"), UsageError);
+                       doctest::Contains("there are native, library, auto and onednn"), UsageError);
 }
 
 // --- schedules ---

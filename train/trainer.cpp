@@ -62,8 +62,8 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data)
   model_ = make_model(config.model, run.model_options());
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
-  set_conv_kernels(kernel_source_here(kernel_source_from(config.conv)));
-  set_product_kernels(kernel_source_here(kernel_source_from(config.matmul)));
+  set_conv_kernels(kernel_source_here(kernel_source_from(config.conv), device_));
+  set_product_kernels(kernel_source_here(kernel_source_from(config.matmul), device_));
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
   optimizer_ =
       std::make_unique<Optimizer>(model_->store(), update_rule(config),

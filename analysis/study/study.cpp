@@ -220,8 +220,8 @@ void make_study(const StudyRequest& request, Study& study) {
   }
   for (const std::string& name : request.against) add_run(study, request, name);
   const Device device = choose_device(request.device);
-  set_conv_kernels(kernel_source_here(KernelSource::library));
-  set_product_kernels(kernel_source_here(KernelSource::library));
+  set_conv_kernels(kernel_source_here(KernelSource::library, device));
+  set_product_kernels(kernel_source_here(KernelSource::library, device));
   std::vector<std::string> labels;
   for (const Subject& subject : study.input.subjects) {
     subject.model->to(device);

@@ -18,7 +18,8 @@ struct Options {
   // "f32", "tf32" (on a GPU), "bf16" or empty: all for --op, f32 for --train
   std::string precision;
   std::string engine =
-      "native";  // of products and convolutions on a GPU: see tensor/core/kernel_source.h
+      "native";      // of products and convolutions on a GPU: see tensor/core/kernel_source.h
+  std::string conv;  // convolutions alone; empty: as engine
   int64_t batch_size = 96, img_size = 32, classes = 10;
   int64_t steps = 12;  // timed training steps; on a GPU, of each of five blocks
   int threads = 0;     // 0: the physical cores

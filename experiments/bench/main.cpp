@@ -52,6 +52,8 @@ void add_options(CLI::App& app, Options& options) {
          "--engine", options.engine,
          "on a GPU: products and convolutions by native kernels, library, or auto (the faster)")
       ->capture_default_str();
+  app.add_option("--conv", options.conv,
+                 "convolutions alone: as --engine, or onednn (on the processor)");
   app.add_flag("--json", options.json, "print one JSON document instead of tables");
   app.add_flag("--profile", options.profile, "with --train: milliseconds per kernel of one step");
   auto* peer = app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
@@ -99,8 +101,10 @@ int main(int argc, char** argv) {
     measured_device = choose_device(options.device);
     if (options.precision == "tf32" && !measured_device.is_cuda())
       throw UsageError("--precision tf32 needs a GPU: try --device cuda, or --precision f32");
-    set_product_kernels(kernel_source_from(options.engine));
-    set_conv_kernels(kernel_source_from(options.engine));
+    const KernelSource engine = kernel_source_from(options.engine);
+    set_product_kernels(engine);
+    set_conv_kernels(kernel_source_here(
+        options.conv.empty() ? engine : kernel_source_from(options.conv), measured_device));
     run(options);
     return code_after_output(0);
   } catch (const CLI::ParseError& error) {

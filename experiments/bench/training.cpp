@@ -9,6 +9,7 @@
 #include "models/weights.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/core/asynchronous.h"
+#include "tensor/core/kernel_source.h"
 #include "tensor/core/profile.h"
 #include "tensor/core/random.h"
 #include "tensor/cpu/parallel.h"
@@ -236,6 +237,7 @@ Json run_training(const Options& given) {
       {"device", describe_device(measured_device)},
       {"graph", options.graph},
       {"engine", options.engine},
+      {"conv", name_of(conv_kernels())},
       {"gmacs_per_image", round_to(static_cast<double>(step.model().macs()) / 1e9, 1e-4)},
       {"steps", measures_gpu() ? kGpuBlocks * options.steps : static_cast<int64_t>(seconds.size())},
       {"step_ms", round_to(fastest * 1e3, 1e-3)},

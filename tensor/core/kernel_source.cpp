@@ -17,7 +17,9 @@ KernelSource kernel_source_from(std::string_view name) {
   if (name == "native") return KernelSource::native;
   if (name == "library" || name == "cublas" || name == "cudnn") return KernelSource::library;
   if (name == "auto") return KernelSource::automatic;
-  throw UsageError(concat_text("kernels: ", name, " is none; there are native, library and auto"));
+  if (name == "onednn") return KernelSource::onednn;
+  throw UsageError(
+      concat_text("kernels: ", name, " is none; there are native, library, auto and onednn"));
 }
 
 std::string_view name_of(KernelSource source) {
@@ -25,6 +27,7 @@ std::string_view name_of(KernelSource source) {
     case KernelSource::native: return "native";
     case KernelSource::library: return "library";
     case KernelSource::automatic: return "auto";
+    case KernelSource::onednn: return "onednn";
   }
   return "?";
 }

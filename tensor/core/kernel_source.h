@@ -1,5 +1,5 @@
-// The source of the kernels that multiply and convolve on a GPU, and how exactly they do: settings
-// of the process, which the CPU ignores.
+// The source of the kernels that multiply and convolve, and how exactly they do: settings of the
+// process. All but oneDNN is for GPUs; the CPU takes the rest for native.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -10,9 +10,11 @@ enum class KernelSource : uint8_t {
   native,     // this project
   library,    // cuBLASLt for products, cuDNN for convolutions; this project where they have none
   automatic,  // both are timed when a shape comes for the first time; the faster is remembered
+  onednn,     // oneDNN's convolutions on the CPU; a GPU takes it for native
 };
 
-// "native", "library" (also "cublas", "cudnn") or "auto"; throws UsageError for other names.
+// "native", "library" (also "cublas", "cudnn"), "auto" or "onednn"; throws UsageError for other
+// names.
 KernelSource kernel_source_from(std::string_view name);
 std::string_view name_of(KernelSource source);
 

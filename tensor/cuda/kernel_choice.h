@@ -21,7 +21,7 @@ class KernelChoice {
   template <class Native, class Library>
   void run(KernelSource source, const Shape& shape, Native&& native, Library&& library) {
     if (source == KernelSource::automatic) source = remembered(shape, native, library);
-    if (source == KernelSource::native || !library()) native();
+    if (source != KernelSource::library || !library()) native();
   }
 
   size_t size() const { return choices_.size(); }

@@ -1,308 +1,183 @@
-// Convolutions as oneDNN primitives: direct ones on plain NHWC activations, Winograd's on blocked
-// copies (on ResNet-50's widest maps 1.4 ms beside 11). One primitive for some images, and where
-// images are few for some channels.
+// Convolutions where oneDNN is asked for: its primitives, or matrix products of patches where those
+// are faster.
 #include <cstring>
 
+#include "tensor/cpu/matrix_unit.h"
 #include "tensor/cpu/onednn.h"
-#include "tensor/cpu/pieces.h"
+#include "tensor/ops/conv_columns.h"
 #include "tensor/ops/conv_onednn.h"
-#include "tensor/ops/reduce_kernels.h"
+#include "tensor/ops/matmul_kernels.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/shape.h"
 
 namespace passband::cpu {
 namespace {
 
-using dnnl::memory;
-
-// --- the pieces ---
-
-struct Piece {
-  ConvGeometry g;          // its own images and channels
-  int64_t image, channel;  // where it begins
-};
-
-// All images, and the channels of y, or of x for the gradient of x, in pieces. The gradient of the
-// weight is a sum over the pieces of images.
-class Pieces {
- public:
-  Pieces(ConvPass pass, ConvAlgorithm algorithm, const ConvGeometry& g)
-      : g_(g),
-        of_x_(pass == ConvPass::backward_input),
-        images_{g.n, g.n},
-        channels_{of_x_ ? g.c : g.o, of_x_ ? g.c : g.o} {
-    constexpr int64_t kMost = 32, kMostSums = 16, kEnough = 8, kLeastProducts = 1 << 18;
-    const int64_t wanted = std::min(kMost, g.pixels() * g.o * g.patch() / kLeastProducts);
-    if (pass == ConvPass::backward_weight) {
-      cut_channels(std::min(wanted, kEnough));
-      cut_images(std::min(wanted, kMostSums) / channels(), kLongSum);
-    } else {
-      cut_images(wanted, algorithm == ConvAlgorithm::winograd ? kManyTiles : 1);
-      cut_channels(std::min(wanted, kEnough));
-    }
-  }
-  int64_t images() const { return images_.count(); }
-  int64_t channels() const { return channels_.count(); }
-  int64_t count() const { return images() * channels(); }
-  Piece at(int64_t i) const { return at(i / channels(), i % channels()); }
-  Piece at(int64_t image, int64_t channel) const {
-    Piece piece{g_, images_.begin(image), channels_.begin(channel)};
-    piece.g.n = images_.size(image);
-    if (channels() > 1) {  // there is one group
-      (of_x_ ? piece.g.c : piece.g.o) = channels_.size(channel);
-      (of_x_ ? piece.g.ci : piece.g.co) = channels_.size(channel);
-    }
-    return piece;
-  }
-
- private:
-  static constexpr int64_t kLongSum = 1024;    // pixels worth a further copy of the gradient
-  static constexpr int64_t kManyTiles = 4096;  // pixels worth a transform of the weights
-
-  void cut_images(int64_t wanted, int64_t least_pixels) {
-    const int64_t least = pieces_of(least_pixels, g_.ho * g_.wo);
-    images_.piece = std::min(g_.n, std::max(least, pieces_of(g_.n, std::max<int64_t>(wanted, 1))));
-  }
-  void cut_channels(int64_t wanted) {
-    constexpr int64_t kLeast = 64, kUnit = 16;
-    if (g_.groups > 1) return;
-    while (count() < wanted && channels_.piece >= 2 * kLeast) channels_.halve(kUnit);
-  }
-
-  ConvGeometry g_;
-  bool of_x_;
-  CutLength images_, channels_;
-};
-
-// --- the primitive of a piece ---
-
-// One convolution as oneDNN describes it. `own_*` are the layouts of this library, the others what
-// a primitive is asked to take.
-struct ConvLayouts {
-  memory::desc own_x, own_y, own_weight, x, y, weight, sums, bias;
-  memory::dims strides, dilations, padding, padding_after;
-  dnnl::algorithm algorithm = dnnl::algorithm::convolution_direct;
-
-  ConvLayouts(ConvAlgorithm chosen, const ConvGeometry& g, const ConvGeometry& whole, DType dtype) {
-    const auto type = onednn::type_of(dtype);
-    const memory::dims x_sizes{g.n, g.c, g.h, g.w}, y_sizes{g.n, g.o, g.ho, g.wo};
-    own_x = {x_sizes, type, memory::dims{g.h * g.w * whole.c, 1, g.w * whole.c, whole.c}};
-    own_y = {y_sizes, type, memory::dims{g.ho * g.wo * whole.o, 1, g.wo * whole.o, whole.o}};
-    // In memory (O, kh, kw, I / groups); oneDNN names the dimensions (G, O / G, I / G, kh, kw).
-    memory::dims sizes{g.co, g.ci, g.kh, g.kw};
-    memory::dims own{whole.patch(), 1, g.kw * whole.ci, whole.ci};
-    if (g.groups > 1) {
-      sizes.insert(sizes.begin(), g.groups);
-      own.insert(own.begin(), g.co * g.patch());
-    }
-    own_weight = {sizes, type, own};
-    weight = {sizes, type, memory::format_tag::any};
-    sums = {sizes, memory::data_type::f32, memory::format_tag::any};
-    const bool winograd = chosen == ConvAlgorithm::winograd;
-    if (winograd) algorithm = dnnl::algorithm::convolution_winograd;
-    const auto layout = winograd ? memory::format_tag::any : memory::format_tag::nhwc;
-    x = {x_sizes, type, layout};
-    y = {y_sizes, type, layout};
-    bias = {memory::dims{g.o}, type, memory::format_tag::a};
-    strides = {g.rows.stride, g.columns.stride};
-    dilations = {g.rows.dilation - 1, g.columns.dilation - 1};
-    padding = {g.rows.before, g.columns.before};
-    padding_after = {g.rows.after, g.columns.after};
-  }
-};
-
-dnnl::convolution_forward::primitive_desc describe_forward(const ConvLayouts& l, bool bias) {
-  using Forward = dnnl::convolution_forward;
-  const auto kind = dnnl::prop_kind::forward_training;
-  const auto describe = [&](const auto&... layouts) {
-    return onednn::describe<Forward>(onednn::attributes(), kind, l.algorithm, layouts..., l.strides,
-                                     l.dilations, l.padding, l.padding_after);
-  };
-  return bias ? describe(l.x, l.weight, l.bias, l.y) : describe(l.x, l.weight, l.y);
-}
-
-// A gradient's descriptor, for the layouts of x, the weight and y.
-template <class Backward>
-typename Backward::primitive_desc describe_backward(const ConvLayouts& l,
-                                                    const memory::desc& weight) {
-  return onednn::describe_gradient<Backward>(describe_forward(l, false), l.algorithm, l.x, weight,
-                                             l.y, l.strides, l.dilations, l.padding,
-                                             l.padding_after);
-}
-
-onednn::Plan plan_forward(const ConvLayouts& l, bool bias) {
-  const auto made = describe_forward(l, bias);
-  return {.primitive = dnnl::convolution_forward(made),
-          .source = made.src_desc(),
-          .destination = made.dst_desc(),
-          .bias = l.bias,
-          .scratchpad = made.scratchpad_desc(),
-          .weights = {l.own_weight, made.weights_desc()},
-          .x = {l.own_x, made.src_desc()},
-          .y = {made.dst_desc(), l.own_y}};
-}
-
-onednn::Plan plan_backward_input(const ConvLayouts& l) {
-  using Backward = dnnl::convolution_backward_data;
-  const auto made = describe_backward<Backward>(l, l.weight);
-  return {.primitive = Backward(made),
-          .source = made.diff_src_desc(),
-          .destination = made.diff_dst_desc(),
-          .scratchpad = made.scratchpad_desc(),
-          .weights = {l.own_weight, made.weights_desc()},
-          .x = {made.diff_src_desc(), l.own_x},
-          .y = {l.own_y, made.diff_dst_desc()}};
-}
-
-// The gradient is summed in f32 also for bf16, and rounded when it is put into the tensor's own
-// layout.
-onednn::Plan plan_backward_weight(const ConvLayouts& l) {
-  using Backward = dnnl::convolution_backward_weights;
-  const auto made = describe_backward<Backward>(l, l.sums);
-  return {.primitive = Backward(made),
-          .source = made.src_desc(),
-          .destination = made.diff_dst_desc(),
-          .scratchpad = made.scratchpad_desc(),
-          .weights = {made.diff_weights_desc(), l.own_weight},
-          .x = {l.own_x, made.src_desc()},
-          .y = {l.own_y, made.diff_dst_desc()}};
-}
-
-onednn::Plan make_plan(ConvPass pass, const ConvLayouts& layouts, bool bias) {
-  switch (pass) {
-    case ConvPass::backward_input: return plan_backward_input(layouts);
-    case ConvPass::backward_weight: return plan_backward_weight(layouts);
-    case ConvPass::forward: break;
-  }
-  return plan_forward(layouts, bias);
-}
-
-// A convolution whose pieces are asked for.
-struct Convolution {
-  ConvPass pass;
-  ConvAlgorithm algorithm;
-  const ConvGeometry& whole;
-  DType dtype;
-  bool bias = false;
-
-  onednn::PlanRef plan(const ConvGeometry& g) const {
-    onednn::Key key(static_cast<int64_t>(pass));
-    key.add(static_cast<int64_t>(algorithm)).add(static_cast<int64_t>(dtype)).add(int64_t{bias});
-    key.add(whole.c).add(whole.o);
-    for (const int64_t number : g.numbers()) key.add(number);
-    return onednn::plan_for("conv2d", key, [&] {
-      try {
-        return make_plan(pass, ConvLayouts(algorithm, g, whole, dtype), bias);
-      } catch (const dnnl::error& error) {
-        if (algorithm == ConvAlgorithm::direct || error.status != dnnl_unimplemented) throw;
-        return make_plan(pass, ConvLayouts(ConvAlgorithm::direct, g, whole, dtype), bias);
-      }
-    });
-  }
-};
-
-// --- where a piece begins; a layout says how far it reaches ---
-
-Tensor x_from(const Tensor& x, const ConvGeometry& whole, int64_t image, int64_t channel) {
-  return x.view(image * whole.h * whole.w * whole.c + channel, {1});
-}
-Tensor y_from(const Tensor& y, const ConvGeometry& whole, int64_t image, int64_t channel) {
-  return y.view(image * whole.ho * whole.wo * whole.o + channel, {1});
-}
-Tensor weight_from(const Tensor& w, const ConvGeometry& whole, int64_t channel_of_y) {
-  return w.view(channel_of_y * whole.patch(), {1});
-}
-
-// Packs the weights that several pieces read, once.
-void pack(const Convolution& convolution, const Pieces& pieces, const Tensor& w, int64_t step) {
-  for_pieces(pieces.channels(), [&](int64_t i) {
-    const Piece piece = pieces.at(0, i);
-    onednn::packed(convolution.plan(piece.g)->weights, w.view(piece.channel * step, {1}));
+void fill_zero(Tensor x) {
+  auto* bytes = static_cast<std::byte*>(x.raw());
+  parallel_for(x.numel() * size_of(x.dtype()), kGrain, [=](int64_t begin, int64_t end) {
+    std::memset(bytes + begin, 0, static_cast<size_t>(end - begin));
   });
 }
 
-// (channels, images, n) -> (channels, n)
-Tensor total(const Tensor& sums) {
-  const Reduction over_images{sums.size(0), sums.size(1), sums.size(2)};
-  if (over_images.n == 1) return sums.viewed_as({over_images.outer, over_images.inner});
-  Tensor result = Tensor::empty({over_images.outer, over_images.inner}, DType::f32);
-  sum(result, sums, over_images, 1.0);
-  return result;
+// The patches of group `group`: x itself when the kernel is 1x1 with stride 1.
+Tensor columns_of(const ConvGeometry& g, int64_t group, const Tensor& x) {
+  if (g.trivial()) return x;
+  Tensor columns = Tensor::empty({g.pixels(), g.patch()}, x.dtype());
+  dispatch_floating(x.dtype(), "conv2d",
+                    [&]<class T>() { gather_columns(g, group, x.data<T>(), columns.data<T>()); });
+  return columns;
+}
+
+Tensor group_of(const ConvGeometry& g, int64_t group, const Tensor& y) {
+  if (g.groups == 1) return y;
+  Tensor packed = Tensor::empty({g.pixels(), g.co}, y.dtype());
+  dispatch_floating(y.dtype(), "conv2d",
+                    [&]<class T>() { gather_group(g, group, y.data<T>(), packed.data<T>()); });
+  return packed;
+}
+
+Tensor weight_of(const ConvGeometry& g, int64_t group, const Tensor& w) {
+  return w.view(group * g.co * g.patch(), {g.co, g.patch()});
+}
+
+void forward_product(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
+                     const Tensor& bias) {
+  const ProductShape shape{
+      .m = g.pixels(), .n = g.co, .k = g.patch(), .transpose_b = true, .weight_b = true};
+  if (g.groups == 1) return matmul_forward(y, columns_of(g, 0, x), w, {.bias = bias}, shape);
+  Tensor part = Tensor::empty({g.pixels(), g.co}, y.dtype());
+  for (int64_t group = 0; group < g.groups; ++group) {
+    matmul_forward(part, columns_of(g, group, x), weight_of(g, group, w),
+                   {.bias = bias.defined() ? bias.view(group * g.co, {g.co}) : Tensor{}}, shape);
+    dispatch_floating(y.dtype(), "conv2d",
+                      [&]<class T>() { scatter_group(g, group, part.data<T>(), y.data<T>()); });
+  }
+}
+
+void backward_input_product(const ConvGeometry& g, Tensor dx, const Tensor& dy, const Tensor& w) {
+  const ProductShape shape{.m = g.pixels(), .n = g.patch(), .k = g.co, .weight_b = true};
+  if (g.trivial()) return matmul_forward(dx, dy, w, {}, shape);
+  fill_zero(dx);
+  Tensor columns = Tensor::empty({g.pixels(), g.patch()}, dx.dtype());
+  for (int64_t group = 0; group < g.groups; ++group) {
+    matmul_forward(columns, group_of(g, group, dy), weight_of(g, group, w), {}, shape);
+    dispatch_floating(dx.dtype(), "conv2d_input_gradient", [&]<class T>() {
+      scatter_columns(g, group, columns.data<T>(), dx.data<T>());
+    });
+  }
+}
+
+// dw^T = patches^T dy: oneDNN multiplies tall results 1.3 times as fast as wide ones.
+void backward_weight_tall(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
+  Tensor turned = Tensor::empty({g.patch(), g.co}, dw.dtype());
+  matmul_forward(turned, columns_of(g, 0, x), dy, {},
+                 {.m = g.patch(), .n = g.co, .k = g.pixels(), .transpose_a = true});
+  copy_(dw.viewed_as({g.co, g.patch()}), transpose(turned, 0, 1));
+}
+
+void backward_weight_product(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
+  if (g.groups == 1 && g.patch() >= 4 * g.co) return backward_weight_tall(g, dw, dy, x);
+  const ProductShape shape{.m = g.co, .n = g.patch(), .k = g.pixels(), .transpose_a = true};
+  for (int64_t group = 0; group < g.groups; ++group)
+    matmul_forward(weight_of(g, group, dw), group_of(g, group, dy), columns_of(g, group, x), {},
+                   shape);
+}
+
+// Winograd's algorithm runs the 3x3 layers of ResNet-50 in f32 1.4 (4x4 maps) to 2.4 times (16x16)
+// as fast as the direct sum, all three passes. In bf16 it would cost accuracy that bf16 cannot
+// spare, and the matrix unit is faster.
+ConvAlgorithm algorithm_for(const ConvGeometry& g, DType dtype) {
+  const auto dense = [](const WindowAxis& axis) {
+    return axis.stride == 1 && axis.dilation == 1 && axis.before == 1 && axis.after == 1;
+  };
+  const bool suits = dtype == DType::f32 && g.kh == 3 && g.kw == 3 && dense(g.rows) &&
+                     dense(g.columns) && g.groups == 1;
+  const bool pays = g.ci >= 32 && g.co >= 32 && g.ci % 16 == 0 && g.co % 16 == 0 &&
+                    g.ho * g.wo >= 16 && g.pixels() >= 1024;
+  return suits && pays ? ConvAlgorithm::winograd : ConvAlgorithm::direct;
+}
+
+// Where a product beats oneDNN 2.6's convolution, the making of patches included; measured on
+// ResNet-50 at 32x32. 1x1 kernels: up to 1.3 times in f32, 8 times in bf16 (weight gradient with
+// matrix unit), with a stride only in bf16 and not forward. Any kernel on maps up to 4x4: 1.3 (f32)
+// to 4 times. With a stride in f32 on the matrix unit: 1.1 to 1.9 times, 3x3 kernels not forward.
+bool by_product(ConvPass pass, const ConvGeometry& g, DType dtype) {
+  if (dtype == DType::f64 || g.trivial()) return true;
+  if (g.groups > 1 || g.ci < 32 || algorithm_for(g, dtype) == ConvAlgorithm::winograd) return false;
+  const bool small = g.ho * g.wo <= 16, half = dtype == DType::bf16, strided = g.strided();
+  const bool cheap = g.pointwise() || g.ho * g.wo <= 64;  // to make patches of
+  const bool unit = dtype == DType::f32 && strided && matrix_unit::available();
+  switch (pass) {
+    case ConvPass::backward_input: return (g.pointwise() && (small || half)) || (unit && cheap);
+    case ConvPass::backward_weight: return small || ((unit || (half && strided)) && cheap);
+    case ConvPass::forward: break;
+  }
+  return small || (unit && g.pointwise());
+}
+
+// The axis of the input gradient as a convolution of dy, which it is at stride 1 where no padding
+// is below 0.
+WindowAxis turned(const WindowAxis& axis, int64_t kernel) {
+  const int64_t reach = axis.span(kernel) - 1;
+  return {.dilation = axis.dilation, .before = reach - axis.before, .after = reach - axis.after};
+}
+
+// The input gradient at stride 1 is a convolution of dy with the weight turned by 180 degrees and
+// its channels swapped, and forward is the faster pass but for f32 on small maps.
+bool by_turned_weight(const ConvGeometry& g, DType dtype) {
+  if (dtype == DType::f32 &&
+      (g.ho * g.wo <= 16 || algorithm_for(g, dtype) == ConvAlgorithm::winograd))
+    return false;
+  const WindowAxis rows = turned(g.rows, g.kh), columns = turned(g.columns, g.kw);
+  return dtype != DType::f64 && !g.strided() && g.groups == 1 && g.kh * g.kw > 1 &&
+         std::min({rows.before, rows.after, columns.before, columns.after}) >= 0 && g.ci >= 32;
+}
+
+// (O, kh, kw, I) -> (I, kh, kw, O), rows and columns reversed; in tiles, so that both sides stay in
+// the cache.
+template <class T> void turn(const ConvGeometry& g, const T* w, T* turned) {
+  constexpr int64_t kTile = 32;
+  const int64_t cells = g.kh * g.kw;
+  parallel_for((g.ci + kTile - 1) / kTile, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile)
+      for (int64_t o = 0; o < g.o; o += kTile)
+        for (int64_t cell = 0; cell < cells; ++cell)
+          for (int64_t i = tile * kTile; i < std::min(g.ci, (tile + 1) * kTile); ++i)
+            for (int64_t j = o; j < std::min(g.o, o + kTile); ++j)
+              turned[(i * cells + cells - 1 - cell) * g.o + j] = w[(j * cells + cell) * g.ci + i];
+  });
+}
+
+void backward_input_turned(const ConvGeometry& g, Tensor dx, const Tensor& dy, const Tensor& w) {
+  Tensor weight = Tensor::empty({g.ci, g.kh, g.kw, g.o}, w.dtype());
+  dispatch_floating(w.dtype(), "conv2d_input_gradient",
+                    [&]<class T>() { turn(g, w.data<T>(), weight.data<T>()); });
+  const WindowAxis rows = turned(g.rows, g.kh), columns = turned(g.columns, g.kw);
+  const ConvOptions options{.padding = {rows.before, rows.after, columns.before, columns.after},
+                            .dilation = {rows.dilation, columns.dilation}};
+  onednn_forward(ConvGeometry(dy.shape(), dx.shape(), weight.shape(), options), dx, dy, weight, {});
 }
 
 }  // namespace
 
-void forward_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor y, const Tensor& x,
-                    const Tensor& w, const Tensor& bias) {
-  const Convolution convolution{ConvPass::forward, algorithm, g, x.dtype(), bias.defined()};
-  const Pieces pieces(ConvPass::forward, algorithm, g);
-  pack(convolution, pieces, w, g.patch());
-  for_pieces(pieces.count(), [&](int64_t i) {
-    const Piece piece = pieces.at(i);
-    const onednn::PlanRef plan = convolution.plan(piece.g);
-    const Tensor to = y_from(y, g, piece.image, piece.channel);
-    const Tensor source = plan->x(x_from(x, g, piece.image, 0)),
-                 weights = onednn::packed(plan->weights, weight_from(w, g, piece.channel)),
-                 result = plan->y.memory_before(to);
-    const Tensor offset = bias.defined() ? bias.view(piece.channel, {1}) : Tensor{};
-    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, source.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights.to, weights.raw()},
-                            {DNNL_ARG_BIAS, plan->bias, offset.raw()},
-                            {DNNL_ARG_DST, plan->destination, result.raw()}});
-    if (plan->y.needed()) plan->y(to, result);
-  });
+bool onednn_has_bf16() { return onednn::has_bf16(); }
+
+void onednn_forward(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
+                    const Tensor& bias) {
+  if (by_product(ConvPass::forward, g, x.dtype())) forward_product(g, y, x, w, bias);
+  else forward_primitive(algorithm_for(g, x.dtype()), g, y, x, w, bias);
 }
 
-void backward_input_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dx,
-                           const Tensor& dy, const Tensor& w) {
-  const Convolution convolution{ConvPass::backward_input, algorithm, g, dy.dtype()};
-  const Pieces pieces(ConvPass::backward_input, algorithm, g);
-  pack(convolution, pieces, w, 1);
-  for_pieces(pieces.count(), [&](int64_t i) {
-    const Piece piece = pieces.at(i);
-    const onednn::PlanRef plan = convolution.plan(piece.g);
-    const Tensor to = x_from(dx, g, piece.image, piece.channel);
-    const Tensor gradient = plan->y(y_from(dy, g, piece.image, 0)),
-                 weights = onednn::packed(plan->weights, w.view(piece.channel, {1})),
-                 result = plan->x.memory_before(to);
-    onednn::execute(*plan, {{DNNL_ARG_DIFF_DST, plan->destination, gradient.raw()},
-                            {DNNL_ARG_WEIGHTS, plan->weights.to, weights.raw()},
-                            {DNNL_ARG_DIFF_SRC, plan->source, result.raw()}});
-    if (plan->x.needed()) plan->x(to, result);
-  });
+void onednn_backward_input(const ConvGeometry& g, Tensor dx, const Tensor& dy, const Tensor& w) {
+  if (by_product(ConvPass::backward_input, g, dy.dtype())) backward_input_product(g, dx, dy, w);
+  else if (by_turned_weight(g, dy.dtype())) backward_input_turned(g, dx, dy, w);
+  else backward_input_primitive(algorithm_for(g, dy.dtype()), g, dx, dy, w);
 }
 
-void backward_weight_onednn(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor dw,
-                            const Tensor& dy, const Tensor& x) {
-  const Convolution convolution{ConvPass::backward_weight, algorithm, g, dy.dtype()};
-  const Pieces pieces(ConvPass::backward_weight, algorithm, g);
-  // Of each piece of channels: its sums over each piece of images, all laid out as those of the
-  // first.
-  const int64_t bytes =
-      static_cast<int64_t>(convolution.plan(pieces.at(0).g)->weights.from.get_size());
-  Tensor sums =
-      Tensor::empty({pieces.channels(), pieces.images(), bytes / size_of(DType::f32)}, DType::f32);
-  for_pieces(pieces.count(), [&](int64_t i) {
-    const int64_t channel = i / pieces.images();
-    const Piece piece = pieces.at(i % pieces.images(), channel);
-    const onednn::PlanRef plan = convolution.plan(piece.g),
-                          first = convolution.plan(pieces.at(0, channel).g);
-    const Tensor source = plan->x(x_from(x, g, piece.image, 0)),
-                 gradient = plan->y(y_from(dy, g, piece.image, piece.channel));
-    const onednn::Reorder turn(plan->weights.from, first->weights.from);
-    const Tensor to = sums.view(i * sums.size(2), {1}), result = turn.memory_before(to);
-    onednn::execute(*plan, {{DNNL_ARG_SRC, plan->source, source.raw()},
-                            {DNNL_ARG_DIFF_DST, plan->destination, gradient.raw()},
-                            {DNNL_ARG_DIFF_WEIGHTS, plan->weights.from, result.raw()}});
-    if (turn.needed()) turn(to, result);
-  });
-  const Tensor totals = total(sums);
-  for_pieces(pieces.channels(), [&](int64_t i) {
-    const Piece piece = pieces.at(0, i);
-    const onednn::PlanRef plan = convolution.plan(piece.g);
-    Tensor to = weight_from(dw, g, piece.channel);
-    const Tensor from = totals.view(i * totals.size(1), {1});
-    if (plan->weights.needed()) plan->weights(to, from);
-    else std::memcpy(to.raw(), from.raw(), plan->weights.from.get_size());
-  });
+void onednn_backward_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
+  if (by_product(ConvPass::backward_weight, g, dy.dtype())) backward_weight_product(g, dw, dy, x);
+  else backward_weight_primitive(algorithm_for(g, dy.dtype()), g, dw, dy, x);
 }
 
 }  // namespace passband::cpu

@@ -1,0 +1,85 @@
+// The forward pass and the input gradient of direct convolutions, as sums over taps.
+#include "tensor/ops/conv/depthwise.h"
+#include "tensor/ops/conv/direct.h"
+#include "tensor/ops/conv/panels.h"
+#include "tensor/ops/conv/tap_sums.h"
+
+namespace passband::cpu {
+namespace {
+
+// (merged groups, panels, kPanel), zeros at the end of each group.
+template <class T> Tensor pack_bias(const PanelSource<T>& s, const T* bias) {
+  if (!bias) return {};
+  const int64_t padded = s.panels() * kPanel<T>;
+  Tensor packed = Tensor::zeros({s.groups() * padded}, dtype_of<T>());
+  for (int64_t group = 0; group < s.groups(); ++group)
+    std::copy_n(bias + group * s.width(), s.width(), packed.data<T>() + group * padded);
+  return packed;
+}
+
+// All groups; source and result begin with the first.
+template <class T>
+void sum_taps(const PanelSource<T>& s, const TapProblem<T>& first, const T* bias) {
+  const Tensor panels = pack_panels(s), offsets = pack_bias(s, bias);
+  for (int64_t group = 0; group < s.groups(); ++group) {
+    TapProblem<T> problem = first;
+    problem.source += group * s.depth();
+    problem.result += group * s.width();
+    problem.panels = panels.data<T>() + group * s.panels() * s.panel_size();
+    if (bias) problem.bias = offsets.data<T>() + group * s.panels() * kPanel<T>;
+    const TapSums<T> sums(problem);
+    for_pieces(sums.blocks(), [&](int64_t block) { sums(block); });
+  }
+}
+
+}  // namespace
+
+template <class T>
+void direct_forward(const ConvShape& s, T* y, const T* x, const T* w, const T* bias) {
+  if (s.depthwise()) return depthwise_forward(s, y, x, w, bias);
+  const AxisTaps rows = forward_taps(s.rows), columns = forward_taps(s.columns);
+  const PanelSource<T> weights{w, s, true, s.merged_groups(kLanes<T>), rows, columns};
+  sum_taps(weights,
+           {.images = s.n,
+            .rows = rows,
+            .columns = columns,
+            .source = x,
+            .source_channels = s.c,
+            .depth = weights.depth(),
+            .result = y,
+            .result_rows = s.rows.out,
+            .result_columns = s.columns.out,
+            .result_channels = s.o,
+            .width = weights.width()},
+           bias);
+}
+
+template <class T> void direct_backward_input(const ConvShape& s, T* dx, const T* dy, const T* w) {
+  if (s.depthwise()) return depthwise_backward_input(s, dx, dy, w);
+  for (int64_t i = 0; i < s.rows.stride; ++i)
+    for (int64_t j = 0; j < s.columns.stride; ++j) {
+      const AxisTaps rows = gradient_taps(s.rows, i), columns = gradient_taps(s.columns, j);
+      const PanelSource<T> weights{w, s, false, s.merged_groups(kLanes<T>), rows, columns};
+      sum_taps(weights,
+               {.images = s.n,
+                .rows = rows,
+                .columns = columns,
+                .source = dy,
+                .source_channels = s.o,
+                .depth = weights.depth(),
+                .result = dx,
+                .result_rows = s.rows.in,
+                .result_columns = s.columns.in,
+                .result_channels = s.c,
+                .width = weights.width()},
+               static_cast<const T*>(nullptr));
+    }
+}
+
+template void direct_forward(const ConvShape&, float*, const float*, const float*, const float*);
+template void direct_forward(const ConvShape&, double*, const double*, const double*,
+                             const double*);
+template void direct_backward_input(const ConvShape&, float*, const float*, const float*);
+template void direct_backward_input(const ConvShape&, double*, const double*, const double*);
+
+}  // namespace passband::cpu
