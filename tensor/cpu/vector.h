@@ -148,7 +148,11 @@ template <class A, class F> inline void for_vectors(int64_t begin, int64_t end, 
 // Lane l of the result is lane map(l) of a, or lane map(l) - kLanes of b.
 template <class A, class Map> inline Vec<A> shuffle(Vec<A> a, Vec<A> b, Map map) {
   return [&]<size_t... l>(std::index_sequence<l...>) {
+#if __has_builtin(__builtin_shufflevector)
     return __builtin_shufflevector(a, b, map(static_cast<int>(l))...);
+#else  // GCC 11
+    return __builtin_shuffle(a, b, VecMask<A>{map(static_cast<int>(l))...});
+#endif
   }
   (std::make_index_sequence<kLanes<A>>{});
 }
