@@ -94,12 +94,19 @@ TEST_CASE("sums on the CPU around the places where they change to f64") {
 TEST_CASE("products on the CPU around tiles, bands and long sums") {
   const auto check_product = [](int64_t m, int64_t n, int64_t k) {
     const Tensors t{random_tensor({m, k}, 1, DType::f32), random_tensor({k, n}, 2, DType::f32)};
-    check([](const Tensors& x) { return matmul(x[0], x[1]); }, t,
-          naive::matmul(t[0].values(), t[1].values(), 1, m, n, k, false, false), 1e-4);
+    const std::vector<double> result =
+        naive::matmul(t[0].values(), t[1].values(), 1, m, n, k, false, false);
+    check([](const Tensors& x) { return matmul(x[0], x[1]); }, t, result, 1e-4);
+    const Tensors wide = in_f64(t);
+    CHECK(error_of(matmul(wide[0], wide[1]).values(), result) < 1e-12);
   };
   for (const int64_t side : {1, 7, 15, 16, 17, 31, 33, 63, 65, 127, 128, 129, 257})
     check_product(side, 131 - side / 2, 37);
   for (const int64_t k : {1, 255, 257, 767, 768, 769, 1009, 4097}) check_product(19, 23, k);
+  // Blocks have up to 128 rows and 256 columns, 128 in f64; from four of rows on they share what
+  // is packed of the right factor.
+  for (const int64_t m : {125, 126, 127, 377, 379, 509, 513}) check_product(m, 33, 65);
+  for (const int64_t n : {255, 256, 257, 513}) check_product(13, n, 130);
 }
 
 TEST_CASE("convolutions on the CPU around their pieces of images, pixels and channels") {

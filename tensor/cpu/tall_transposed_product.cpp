@@ -10,9 +10,9 @@
 namespace passband::cpu {
 namespace {
 
-constexpr int64_t kMostSums = 128 * 1024;    // of a block: 512 KiB
-constexpr int64_t kMostColumns = 512;        // of a block
-constexpr int64_t kChunkFloats = 96 * 1024;  // of both operands at a time
+constexpr int64_t kMostSums = 32 * 1024;    // of a block: 512 KiB
+constexpr int64_t kMostColumns = 256;        // of a block
+constexpr int64_t kChunkFloats = 48 * 1024;  // of both operands at a time
 
 SumBlocks blocks_of(int64_t m, int64_t n, int64_t k) {
   SumBlocks s{.m = m, .n = n, .k = k, .rows = m, .columns = n};
