@@ -130,6 +130,33 @@ def check_includes(path, lines):
                     yield number, problem
 
 
+# How the beginning of a function, up to its body, tells what it does in a section of analysis/.
+SECTION_STEPS = (
+    ("measures", re.compile(r"\bProgress\s*&|(^|\s)measure\w*\(")),
+    ("says", re.compile(r"^(std::string|std::vector<ReportValue>|ReportArray)\s"
+                        r"|\b(Section|std::vector<ReportValue>)\s*&")),
+    ("draws", re.compile(r"^(template\s*<[^>]*>\s*)?(\w+::\w+<)?plot::(?!Interval)"
+                         r"|(?<!const )(?<!<)\b(std::vector<)?plot::\w+>?\s*&")),
+)
+
+
+def check_section(text, code):
+    """A section reads in one direction: its functions measure, then say, then draw."""
+    spaces = [m.start() for m in re.finditer(r"(?m)^namespace \{", code)]
+    for start in spaces[1:]:
+        yield code.count("\n", 0, start) + 1, "a section opens its anonymous namespace once"
+    lines, last = code.split("\n"), 0
+    for name, begin, end in functions(text):
+        head = "\n".join(lines[begin - 1:end]).split("{")[0]
+        if re.search(rf"(?m)^\w[\w:<>&*, ]* {name}\([^{{}};]*\);", code[:code.find(head)]):
+            yield begin, f"{name} is declared ahead: let it stand before its first use"
+        step = max((i for i, (_, sign) in enumerate(SECTION_STEPS) if sign.search(head)), default=0)
+        if step < last and SECTION_STEPS[step][1].search(head):
+            yield begin, (f"{name} {SECTION_STEPS[step][0]} after a function that "
+                          f"{SECTION_STEPS[last][0]}: a section measures, says, draws")
+        last = max(last, step)
+
+
 def check_code(path, text, lines):
     yield from check_includes(path, lines)
     code = code_only(text)
@@ -146,6 +173,8 @@ def check_code(path, text, lines):
     first = re.search(r'(?m)^#include "([^"]+)"', text)
     if own != path and f'"{own}"' in text and first.group(1) != own:
         yield 1, f"{own} must be the first include, to show that it stands alone"
+    if path.startswith("analysis/") and path.endswith("_section.cpp"):
+        yield from check_section(text, code)
     for name, begin, end in functions(text):
         if end - begin + 1 > function_cap(path, name):
             cap = function_cap(path, name)
@@ -300,6 +329,19 @@ PLANTED = {  # path: (text, what the only violation must say)
     "analysis/reach/r.cpp": ("// x\n#include \"analysis/registry.h\"\n", "may not include"),
     "analysis/study/w.h": ("// x\n#pragma once\n#include \"analysis/reach/r.h\"\n",
                            "may not include"),
+    "analysis/reach/a_section.cpp": (
+        "// x\nnamespace {\nint f(const Progress& progress) {\n}\nstd::string g(int) {\n}\n"
+        "plot::Panel h() {\n}\nvoid i(plot::Figure& figure) {\n}\n}\nSection a_section() {\n}\n",
+        None),
+    "analysis/reach/b_section.cpp": (
+        "// x\nplot::Figure f() {\n}\nvoid g(int a, Section& section) {\n}\n",
+        "g says after a function that draws"),
+    "analysis/reach/c_section.cpp": (
+        "// x\nstd::string f(const plot::Panel& panel) {\n}\nint measure(int a) {\n}\n",
+        "measure measures after a function that says"),
+    "analysis/reach/d_section.cpp": ("// x\nint f(int a);\nint g() {\n}\nint f(int a) {\n}\n",
+                                     "f is declared ahead"),
+    "analysis/reach/e_section.cpp": ("// x\nnamespace {\n}\nnamespace {\n}\n", "namespace once"),
     "train/e.cpp": ("// x\n#include \"experiments/e.h\"\n", "train/ may not include"),
     "tensor/near.cpp": ("// x\n#include \"error.h\"\n", "tensor/ may not include"),
     "tensor/ops/c.cpp": ("// x\n#include <cuda_runtime.h>\n", "belongs in .cu"),

@@ -119,6 +119,18 @@ std::vector<ReportValue> values_of(const std::string& label, const CalibrationRe
   return values;
 }
 
+std::string comparison(const std::vector<Subject>& subjects,
+                       const std::vector<CalibrationResult>& results) {
+  std::vector<Estimate> accuracy, ece;
+  for (const CalibrationResult& r : results) {
+    const auto n = static_cast<double>(r.count);
+    accuracy.push_back(share_of(r.accuracy * n, n));
+    ece.push_back(Estimate::within(r.ece, r.ece_floor));
+  }
+  return "Accuracy: " + side_by_side(subjects, accuracy, fine_percent) +
+         ". Calibration error: " + side_by_side(subjects, ece, fine_percent) + ".";
+}
+
 // Accuracy against confidence of all networks in one panel.
 plot::Figure together(const std::vector<Subject>& subjects,
                       const std::vector<CalibrationResult>& results) {
@@ -144,18 +156,6 @@ plot::Figure together(const std::vector<Subject>& subjects,
   return figure;
 }
 
-std::string comparison(const std::vector<Subject>& subjects,
-                       const std::vector<CalibrationResult>& results) {
-  std::vector<Estimate> accuracy, ece;
-  for (const CalibrationResult& r : results) {
-    const auto n = static_cast<double>(r.count);
-    accuracy.push_back(share_of(r.accuracy * n, n));
-    ece.push_back(Estimate::within(r.ece, r.ece_floor));
-  }
-  return "Accuracy: " + side_by_side(subjects, accuracy, fine_percent) +
-         ". Calibration error: " + side_by_side(subjects, ece, fine_percent) + ".";
-}
-
 }  // namespace
 
 Section calibration_section(const AnalysisInput& input, const CalibrationOptions& options) {
@@ -166,20 +166,11 @@ Section calibration_section(const AnalysisInput& input, const CalibrationOptions
   const std::vector<CalibrationResult> results = calibrations(input, bins);
   for (size_t s = 0; s < results.size(); ++s) {
     const std::string& label = input.subjects[s].label;
-    const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
-    plot::Figure figure =
-        plot::reliability_figure(name, "Reliability diagram, " + label + ".", results[s].bins);
-    figure.alt = sentence(label, results[s]);
-    section.finding += (s > 0 ? " " : "") + figure.alt;
-    section.figures.push_back(std::move(figure));
+    section.finding += (s > 0 ? " " : "") + sentence(label, results[s]);
     for (ReportValue& value : values_of(label, results[s]))
       section.values.push_back(std::move(value));
   }
-  if (results.size() > 1) {
-    section.finding += " " + comparison(input.subjects, results);
-    section.figures.push_back(together(input.subjects, results));
-    section.figures.back().alt = comparison(input.subjects, results);
-  }
+  if (results.size() > 1) section.finding += " " + comparison(input.subjects, results);
   section.reading =
       "Bars show the accuracy of predictions grouped by their confidence, with 95 % intervals; on "
       "the diagonal the network is honest, below it over-confident, above it under-confident. The "
@@ -191,6 +182,17 @@ Section calibration_section(const AnalysisInput& input, const CalibrationOptions
                   "belongs to a bin of few pictures.",
                   bins),
       "The temperature is fitted on every second test picture and judged on the others."};
+  for (size_t s = 0; s < results.size(); ++s) {
+    const std::string& label = input.subjects[s].label;
+    const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
+    section.figures.push_back(
+        plot::reliability_figure(name, "Reliability diagram, " + label + ".", results[s].bins));
+    section.figures.back().alt = sentence(label, results[s]);
+  }
+  if (results.size() > 1) {
+    section.figures.push_back(together(input.subjects, results));
+    section.figures.back().alt = comparison(input.subjects, results);
+  }
   return section;
 }
 

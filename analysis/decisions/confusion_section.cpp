@@ -55,12 +55,12 @@ Section confusion_section(const AnalysisInput& input) {
   const std::vector<CalibrationResult> results = calibrations(input, CalibrationOptions{}.bins);
   for (size_t s = 0; s < results.size(); ++s) {
     const std::string& label = input.subjects[s].label;
+    const std::string text = sentence(label, results[s], classes);
+    section.finding += (s == 0 ? "" : " ") + text;
     const std::string name = s == 0 ? "confusion" : fmt::format("confusion-{}", s + 1);
-    plot::Figure figure = plot::confusion_figure(name, "Confusion matrix, " + label + ".", classes,
-                                                 results[s].confusion);
-    figure.alt = sentence(label, results[s], classes);
-    section.finding += (s == 0 ? "" : " ") + figure.alt;
-    section.figures.push_back(std::move(figure));
+    section.figures.push_back(plot::confusion_figure(name, "Confusion matrix, " + label + ".",
+                                                     classes, results[s].confusion));
+    section.figures.back().alt = text;
   }
   section.reading =
       "Rows are the true classes, columns what the network said; each row sums to 100 %.";

@@ -16,18 +16,67 @@ namespace {
 constexpr CorruptionGroup kGroups[] = {CorruptionGroup::noise, CorruptionGroup::blur,
                                        CorruptionGroup::weather, CorruptionGroup::digital};
 
-std::string words(Corruption kind) {
-  std::string text(name_of(kind));
-  std::ranges::replace(text, '_', ' ');
-  return text;
-}
-
 // The measured kinds, the common ones first.
 std::vector<Corruption> measured(const CorruptionScores& scores) {
   std::vector<Corruption> result;
   for (int i = 0; i < kCorruptions; ++i)
     if (std::isfinite(scores.mean(corruption_at(i)))) result.push_back(corruption_at(i));
   return result;
+}
+
+std::string words(Corruption kind) {
+  std::string text(name_of(kind));
+  std::ranges::replace(text, '_', ' ');
+  return text;
+}
+
+// Which kinds hurt most and least. All show the same pictures: the intervals are those of so many.
+std::string ranking(const CorruptionScores& scores, double pictures) {
+  std::vector<Named> kinds;
+  std::vector<double> means;
+  for (const Corruption kind : measured(scores)) {
+    means.push_back(scores.mean(kind));
+    kinds.push_back({words(kind), share_of(means.back() * pictures, pictures)});
+  }
+  const Ends ends = ends_of(kinds);
+  if (!ends.differ)
+    return fmt::format("no difference between the corruptions within the counting error ({})",
+                       range_text(means, percent));
+  return fmt::format("{} hurts most ({}), {} least ({})", kinds[ends.least].name,
+                     percent(kinds[ends.least].estimate.value), kinds[ends.most].name,
+                     percent(kinds[ends.most].estimate.value));
+}
+
+std::string sentence(const Subject& subject, const CorruptionScores& scores, double pictures) {
+  const std::string common =
+      std::isfinite(scores.mean_common())
+          ? fmt::format(" and, on average over the common corruptions, {} of corrupted pictures",
+                        percent(scores.mean_common()))
+          : " pictures";
+  return fmt::format("{} is right in {} of clean{}; {}.", subject.label, percent(scores.clean),
+                     common, ranking(scores, pictures));
+}
+
+void add_results(const Subject& subject, const CorruptionScores& scores, size_t index,
+                 Section& section) {
+  if (std::isfinite(scores.mean_common()))
+    section.values.push_back({.key = "mean_corruption_accuracy",
+                              .label = "Mean corruption accuracy",
+                              .value = scores.mean_common(),
+                              .text = percent(scores.mean_common()),
+                              .detail = "15 common corruptions, 5 severities",
+                              .headline = index == 0,
+                              .subject = subject.label});
+  section.values.push_back({.key = "clean_accuracy",
+                            .label = "Accuracy on the same pictures, clean",
+                            .value = scores.clean,
+                            .text = percent(scores.clean),
+                            .subject = subject.label});
+  std::vector<double> table;
+  for (const auto& severities : scores.accuracy)
+    table.insert(table.end(), severities.begin(), severities.end());
+  section.arrays.push_back(
+      {fmt::format("robustness-{}", index + 1), {kCorruptions, kSeverities}, std::move(table)});
 }
 
 plot::Figure kinds_figure(const std::vector<Subject>& subjects,
@@ -104,55 +153,6 @@ plot::Figure gallery(const Dataset& data, int64_t side, int64_t index, uint64_t 
   return figure;
 }
 
-// Which kinds hurt most and least. All show the same pictures: the intervals are those of so many.
-std::string ranking(const CorruptionScores& scores, double pictures) {
-  std::vector<Named> kinds;
-  std::vector<double> means;
-  for (const Corruption kind : measured(scores)) {
-    means.push_back(scores.mean(kind));
-    kinds.push_back({words(kind), share_of(means.back() * pictures, pictures)});
-  }
-  const Ends ends = ends_of(kinds);
-  if (!ends.differ)
-    return fmt::format("no difference between the corruptions within the counting error ({})",
-                       range_text(means, percent));
-  return fmt::format("{} hurts most ({}), {} least ({})", kinds[ends.least].name,
-                     percent(kinds[ends.least].estimate.value), kinds[ends.most].name,
-                     percent(kinds[ends.most].estimate.value));
-}
-
-std::string sentence(const Subject& subject, const CorruptionScores& scores, double pictures) {
-  const std::string common =
-      std::isfinite(scores.mean_common())
-          ? fmt::format(" and, on average over the common corruptions, {} of corrupted pictures",
-                        percent(scores.mean_common()))
-          : " pictures";
-  return fmt::format("{} is right in {} of clean{}; {}.", subject.label, percent(scores.clean),
-                     common, ranking(scores, pictures));
-}
-
-void add_results(const Subject& subject, const CorruptionScores& scores, size_t index,
-                 Section& section) {
-  if (std::isfinite(scores.mean_common()))
-    section.values.push_back({.key = "mean_corruption_accuracy",
-                              .label = "Mean corruption accuracy",
-                              .value = scores.mean_common(),
-                              .text = percent(scores.mean_common()),
-                              .detail = "15 common corruptions, 5 severities",
-                              .headline = index == 0,
-                              .subject = subject.label});
-  section.values.push_back({.key = "clean_accuracy",
-                            .label = "Accuracy on the same pictures, clean",
-                            .value = scores.clean,
-                            .text = percent(scores.clean),
-                            .subject = subject.label});
-  std::vector<double> table;
-  for (const auto& severities : scores.accuracy)
-    table.insert(table.end(), severities.begin(), severities.end());
-  section.arrays.push_back(
-      {fmt::format("robustness-{}", index + 1), {kCorruptions, kSeverities}, std::move(table)});
-}
-
 }  // namespace
 
 Section robustness_section(const AnalysisInput& input, const RobustnessOptions& options) {
@@ -169,17 +169,9 @@ Section robustness_section(const AnalysisInput& input, const RobustnessOptions& 
                            .progress = input.progress});
   const auto pictures =
       static_cast<double>(std::min(images, files ? files->count() : input.data->count));
-  section.figures = {kinds_figure(input.subjects, scores, pictures),
-                     severity_figure(input.subjects, scores)};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     section.finding += (s > 0 ? " " : "") + sentence(input.subjects[s], scores[s], pictures);
     add_results(input.subjects[s], scores[s], s, section);
-  }
-  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
-  if (!files) {
-    section.figures.push_back(
-        gallery(*input.data, input.subjects.front().model->options().image_size, 0, options.seed));
-    section.figures.back().alt = "What the corruptions look like.";
   }
   section.reading =
       "Bars show the accuracy on pictures that were spoilt after the network was trained, averaged "
@@ -195,6 +187,14 @@ Section robustness_section(const AnalysisInput& input, const RobustnessOptions& 
                 "numbers do not compare with published ones; the others use other random numbers "
                 "than the published files.",
                 pictures));
+  section.figures = {kinds_figure(input.subjects, scores, pictures),
+                     severity_figure(input.subjects, scores)};
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
+  if (!files) {
+    section.figures.push_back(
+        gallery(*input.data, input.subjects.front().model->options().image_size, 0, options.seed));
+    section.figures.back().alt = "What the corruptions look like.";
+  }
   return section;
 }
 

@@ -13,10 +13,6 @@ namespace {
 
 constexpr int64_t kExamples = 8;
 
-std::string share_text(double share) {
-  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "undecided";
-}
-
 ConflictPictures pictures_of(const AnalysisInput& input, const ShapeBiasOptions& options) {
   if (!options.folder.empty())
     return folder_conflicts(options.folder, options.mapping, *input.data);
@@ -46,6 +42,65 @@ Answers answers_of(const Subject& subject, const ConflictPictures& conflicts, Po
   answers.counts = count_decisions(answers.decided, data.shape_ids, data.texture_ids,
                                    static_cast<int64_t>(conflicts.categories.size()));
   return answers;
+}
+
+std::string share_text(double share) {
+  return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "undecided";
+}
+
+Estimate bias_of(const CueDecisions& counts) {
+  return share_of(static_cast<double>(counts.shape),
+                  static_cast<double>(counts.shape + counts.texture));
+}
+
+std::string sentence(const std::string& label, const CueDecisions& counts) {
+  const Verdict verdict = judge(bias_of(counts), 0.5);
+  return fmt::format(
+      "{} decides for the shape in {} and for the texture in {} of {} {} "
+      "whose cues disagree: shape bias {}, {}.",
+      label, counts.shape, counts.texture, counts.pictures,
+      counts.pictures == 1 ? "picture" : "pictures", share_text(counts.bias()),
+      verdict == Verdict::above   ? "it goes by shape more often"
+      : verdict == Verdict::below ? "it goes by texture more often"
+                                  : "neither cue wins within the counting error");
+}
+
+// Cohen's kappa of every two networks, by name; the same in words.
+std::string add_consistencies(const std::vector<Subject>& subjects,
+                              const std::vector<Answers>& answers, Section& section) {
+  std::string text;
+  for (size_t i = 0; i < subjects.size(); ++i)
+    for (size_t j = i + 1; j < subjects.size(); ++j) {
+      const double kappa = error_consistency(answers[i].by_shape, answers[j].by_shape);
+      if (!std::isfinite(kappa)) continue;
+      text += fmt::format("{}{} and {} agree with a kappa of {:.2f}.", text.empty() ? "" : " ",
+                          subjects[i].label, subjects[j].label, kappa);
+      section.values.push_back(
+          {.key = i + j == 1 ? "error_consistency"
+                             : fmt::format("error_consistency_{}_{}", i + 1, j + 1),
+           .label = "Error consistency of " + subjects[i].label + " and " + subjects[j].label,
+           .value = kappa});
+    }
+  return text;
+}
+
+void add_values(Section& section, const Subject& subject, const CueDecisions& counts) {
+  const auto decided = static_cast<double>(counts.shape + counts.texture);
+  const auto pictures = static_cast<double>(std::max<int64_t>(1, counts.pictures));
+  const plot::Interval range = plot::wilson(static_cast<double>(counts.shape), decided);
+  section.values.push_back({.key = "shape_bias",
+                            .label = "Shape bias",
+                            .value = counts.bias(),
+                            .text = share_text(counts.bias()),
+                            .detail = fmt::format("95 % interval {} to {}", share_text(range.low),
+                                                  share_text(range.high)),
+                            .headline = true,
+                            .subject = subject.label});
+  section.values.push_back({.key = "cue_match",
+                            .label = "Decided for one of the two cues",
+                            .value = decided / pictures,
+                            .text = share_text(decided / pictures),
+                            .subject = subject.label});
 }
 
 // Shape bias against the category of the shape, one line of bars a network; the overall bias as the
@@ -125,61 +180,6 @@ plot::Figure example_figure(const ConflictPictures& conflicts, const Subject& su
   return figure;
 }
 
-Estimate bias_of(const CueDecisions& counts) {
-  return share_of(static_cast<double>(counts.shape),
-                  static_cast<double>(counts.shape + counts.texture));
-}
-
-std::string sentence(const std::string& label, const CueDecisions& counts) {
-  const Verdict verdict = judge(bias_of(counts), 0.5);
-  return fmt::format(
-      "{} decides for the shape in {} and for the texture in {} of {} {} "
-      "whose cues disagree: shape bias {}, {}.",
-      label, counts.shape, counts.texture, counts.pictures,
-      counts.pictures == 1 ? "picture" : "pictures", share_text(counts.bias()),
-      verdict == Verdict::above   ? "it goes by shape more often"
-      : verdict == Verdict::below ? "it goes by texture more often"
-                                  : "neither cue wins within the counting error");
-}
-
-// Cohen's kappa of every two networks, by name.
-void add_consistencies(const std::vector<Subject>& subjects, const std::vector<Answers>& answers,
-                       Section& section) {
-  std::string text;
-  for (size_t i = 0; i < subjects.size(); ++i)
-    for (size_t j = i + 1; j < subjects.size(); ++j) {
-      const double kappa = error_consistency(answers[i].by_shape, answers[j].by_shape);
-      if (!std::isfinite(kappa)) continue;
-      text += fmt::format("{}{} and {} agree with a kappa of {:.2f}.", text.empty() ? "" : " ",
-                          subjects[i].label, subjects[j].label, kappa);
-      section.values.push_back(
-          {.key = i + j == 1 ? "error_consistency"
-                             : fmt::format("error_consistency_{}_{}", i + 1, j + 1),
-           .label = "Error consistency of " + subjects[i].label + " and " + subjects[j].label,
-           .value = kappa});
-    }
-  section.figures.back().alt = text;
-}
-
-void add_values(Section& section, const Subject& subject, const CueDecisions& counts) {
-  const auto decided = static_cast<double>(counts.shape + counts.texture);
-  const auto pictures = static_cast<double>(std::max<int64_t>(1, counts.pictures));
-  const plot::Interval range = plot::wilson(static_cast<double>(counts.shape), decided);
-  section.values.push_back({.key = "shape_bias",
-                            .label = "Shape bias",
-                            .value = counts.bias(),
-                            .text = share_text(counts.bias()),
-                            .detail = fmt::format("95 % interval {} to {}", share_text(range.low),
-                                                  share_text(range.high)),
-                            .headline = true,
-                            .subject = subject.label});
-  section.values.push_back({.key = "cue_match",
-                            .label = "Decided for one of the two cues",
-                            .value = decided / pictures,
-                            .text = share_text(decided / pictures),
-                            .subject = subject.label});
-}
-
 }  // namespace
 
 Section shape_bias_section(const AnalysisInput& input, const ShapeBiasOptions& options) {
@@ -195,15 +195,11 @@ Section shape_bias_section(const AnalysisInput& input, const ShapeBiasOptions& o
     section.finding += (s > 0 ? " " : "") + sentence(subject.label, answers.back().counts);
     add_values(section, subject, answers.back().counts);
   }
-  section.figures.push_back(bias_figure(input, conflicts, answers));
-  if (count > 1)
-    section.finding += " Shape bias: " + side_by_side(input.subjects, biases, share_text) + ".";
-  section.figures.back().alt = section.finding;
+  std::string agreement;
   if (count > 1) {
-    section.figures.push_back(consistency_figure(input.subjects, answers));
-    add_consistencies(input.subjects, answers, section);
+    section.finding += " Shape bias: " + side_by_side(input.subjects, biases, share_text) + ".";
+    agreement = add_consistencies(input.subjects, answers, section);
   }
-  section.figures.push_back(example_figure(conflicts, input.subjects[0], answers[0]));
   section.reading =
       "Each picture shows the outline of one category filled with the texture of another. Shape "
       "bias is the share of decisions for the outline among the decisions for either of the two; "
@@ -218,6 +214,13 @@ Section shape_bias_section(const AnalysisInput& input, const ShapeBiasOptions& o
         fmt::format("{} stimuli were left out: their categories agree, or the network does not "
                     "know one of them.",
                     conflicts.left_out));
+  section.figures.push_back(bias_figure(input, conflicts, answers));
+  section.figures.back().alt = section.finding;
+  if (count > 1) {
+    section.figures.push_back(consistency_figure(input.subjects, answers));
+    section.figures.back().alt = agreement;
+  }
+  section.figures.push_back(example_figure(conflicts, input.subjects[0], answers[0]));
   return section;
 }
 

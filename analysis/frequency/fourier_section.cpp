@@ -13,15 +13,6 @@
 namespace passband {
 namespace {
 
-double depth_of(size_t i, size_t count) {
-  return count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0;
-}
-
-plot::Reference white_noise_line(bool subtracted) {
-  return {plot::Reference::Along::horizontal, subtracted ? 0 : kWhiteNoiseLogAmplitude,
-          "white noise"};
-}
-
 // Curves of one layer; where asked, less what white noise would read.
 std::vector<double> diagonal_of(const LogAmplitude& sums, bool subtract) {
   std::vector<double> values = sums.diagonal();
@@ -35,33 +26,6 @@ std::vector<double> radial_of(const LogAmplitude& sums, bool subtract) {
   const std::vector<double> noise = sums.white_noise_radial();
   for (size_t i = 0; subtract && i < values.size(); ++i) values[i] -= noise[i];
   return values;
-}
-
-// How curves are drawn: along the diagonal or over rings, as they are or less white noise.
-struct CurveView {
-  bool radial = false, subtract = false;
-  bool stretch = false;  // the published axis, whose last point reads 1.0 pi
-};
-
-plot::Panel curves_by_depth(const PerLayer<LogAmplitude>& layers, const std::string& title,
-                            const CurveView& view) {
-  plot::Panel panel{.title = title + (view.radial ? ", radial" : ", diagonal"),
-                    .x = {.label = "frequency", .unit = "π"},
-                    .y = {.label = "Δ log amplitude"}};
-  const std::vector<std::string> labels = layers.axis.labels();
-  for (size_t i = 0; i < layers.sums.size(); ++i) {
-    const LogAmplitude& sums = layers.sums[i];
-    plot::Line line{
-        .name = labels[i],
-        .y = view.radial ? radial_of(sums, view.subtract) : diagonal_of(sums, view.subtract),
-        .shade = depth_of(i, layers.sums.size())};
-    const size_t last = line.y.size() - 1;
-    for (size_t k = 0; k <= last; ++k)
-      line.x.push_back(view.stretch ? depth_of(k, last + 1) : sums.frequency(k));
-    panel.lines.push_back(std::move(line));
-  }
-  panel.references = {white_noise_line(view.subtract)};
-  return panel;
 }
 
 // The last entry of each layer's curve; none for maps of side 2, whose diagonal is zero frequency
@@ -94,6 +58,42 @@ void add_ends(const std::vector<double>& diagonal, const std::string& subject,
                     .subject = subject});
 }
 
+double depth_of(size_t i, size_t count) {
+  return count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0;
+}
+
+plot::Reference white_noise_line(bool subtracted) {
+  return {plot::Reference::Along::horizontal, subtracted ? 0 : kWhiteNoiseLogAmplitude,
+          "white noise"};
+}
+
+// How curves are drawn: along the diagonal or over rings, as they are or less white noise.
+struct CurveView {
+  bool radial = false, subtract = false;
+  bool stretch = false;  // the published axis, whose last point reads 1.0 pi
+};
+
+plot::Panel curves_by_depth(const PerLayer<LogAmplitude>& layers, const std::string& title,
+                            const CurveView& view) {
+  plot::Panel panel{.title = title + (view.radial ? ", radial" : ", diagonal"),
+                    .x = {.label = "frequency", .unit = "π"},
+                    .y = {.label = "Δ log amplitude"}};
+  const std::vector<std::string> labels = layers.axis.labels();
+  for (size_t i = 0; i < layers.sums.size(); ++i) {
+    const LogAmplitude& sums = layers.sums[i];
+    plot::Line line{
+        .name = labels[i],
+        .y = view.radial ? radial_of(sums, view.subtract) : diagonal_of(sums, view.subtract),
+        .shade = depth_of(i, layers.sums.size())};
+    const size_t last = line.y.size() - 1;
+    for (size_t k = 0; k <= last; ++k)
+      line.x.push_back(view.stretch ? depth_of(k, last + 1) : sums.frequency(k));
+    panel.lines.push_back(std::move(line));
+  }
+  panel.references = {white_noise_line(view.subtract)};
+  return panel;
+}
+
 }  // namespace
 
 Section fourier_section(const AnalysisInput& input, const FourierOptions& options) {
@@ -111,22 +111,20 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const auto layers = accumulate<LogAmplitude>(input, s, images);
+    const std::vector<double> diagonal = high_frequency(layers, false, subtract);
+    section.finding += fmt::format("{}At the highest frequency of {}, {}.", s > 0 ? " " : "",
+                                   subject.label, changes_by_kind(layers.axis, diagonal));
+    add_ends(diagonal, subject.label, section.values);
     for (const bool radial : {false, true})
       curves.panels.push_back(curves_by_depth(layers, subject.label, {radial, subtract, stretch}));
     plot::Panel panel = against_depth(layers.axis, subject.label, "Δ log amplitude");
-    const std::vector<double> diagonal = high_frequency(layers, false, subtract);
     panel.lines = {{.name = "diagonal (published)", .x = layers.axis.positions(), .y = diagonal},
                    {.name = "radial",
                     .x = layers.axis.positions(),
                     .y = high_frequency(layers, true, subtract)}};
     panel.references = {white_noise_line(subtract)};
     depth.panels.push_back(std::move(panel));
-    section.finding += fmt::format("{}At the highest frequency of {}, {}.", s > 0 ? " " : "",
-                                   subject.label, changes_by_kind(layers.axis, diagonal));
-    add_ends(diagonal, subject.label, section.values);
   }
-  curves.alt = depth.alt = section.finding;
-  section.figures = {std::move(curves), std::move(depth)};
   section.reading =
       "The amplitude of each frequency relative to the mean (frequency 0), on a natural log scale: "
       "lower means that the map is smoother. A curve that lies below the one before it belongs to "
@@ -142,6 +140,8 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
                                 "Nyquist bins) is subtracted."
                               : "The mean of a logarithm is biased: white noise reads +0.35 at "
                                 "generic frequencies (the dashed line), not 0."};
+  curves.alt = depth.alt = section.finding;
+  section.figures = {std::move(curves), std::move(depth)};
   return section;
 }
 

@@ -95,25 +95,10 @@ HeatmapResult measure_heatmap(const Model& model, const Dataset& data,
   return result;
 }
 
-plot::Panel heatmap_panel(const std::string& title, const HeatmapResult& result) {
-  plot::Panel panel{
-      .title = title, .x = {.label = "horizontal frequency"}, .y = {.label = "vertical frequency"}};
-  const FrequencyGrid& grid = result.grid;
-  std::vector<std::string> labels;
-  for (int64_t i = -grid.reach; i <= grid.reach; ++i)
-    labels.push_back(std::to_string(i * grid.step));
-  panel.heatmap = plot::Heatmap{.rows = grid.side(),
-                                .columns = grid.side(),
-                                .values = result.error,
-                                .value = "error (%)",
-                                .row_labels = labels,
-                                .column_labels = labels,
-                                .map = plot::ColorMap::magma,
-                                .low = 0,
-                                .high = 100,
-                                .origin_bottom = true};
-  return panel;
-}
+// NaN where the measured waves have none of a third.
+struct Thirds {
+  double low, middle, high;
+};
 
 // Mean error over the frequencies whose larger component lies in [low, high) of the Nyquist
 // frequency.
@@ -132,11 +117,6 @@ double mean_error(const HeatmapResult& result, int64_t side, double low, double 
   }
   return count > 0 ? total / count : std::nan("");
 }
-
-// NaN where the measured waves have none of a third.
-struct Thirds {
-  double low, middle, high;
-};
 
 Thirds thirds(const HeatmapResult& result, int64_t side) {
   return {mean_error(result, side, 0, 1 / 3.0), mean_error(result, side, 1 / 3.0, 2 / 3.0),
@@ -171,6 +151,26 @@ void add_values(const Thirds& t, const std::string& subject, std::vector<ReportV
   add("high_frequency_error", "Error, high third", t.high);
 }
 
+plot::Panel heatmap_panel(const std::string& title, const HeatmapResult& result) {
+  plot::Panel panel{
+      .title = title, .x = {.label = "horizontal frequency"}, .y = {.label = "vertical frequency"}};
+  const FrequencyGrid& grid = result.grid;
+  std::vector<std::string> labels;
+  for (int64_t i = -grid.reach; i <= grid.reach; ++i)
+    labels.push_back(std::to_string(i * grid.step));
+  panel.heatmap = plot::Heatmap{.rows = grid.side(),
+                                .columns = grid.side(),
+                                .values = result.error,
+                                .value = "error (%)",
+                                .row_labels = labels,
+                                .column_labels = labels,
+                                .map = plot::ColorMap::magma,
+                                .low = 0,
+                                .high = 100,
+                                .origin_bottom = true};
+  return panel;
+}
+
 }  // namespace
 
 double heatmap_waves(const HeatmapOptions& options, int64_t image_side) {
@@ -194,17 +194,14 @@ Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& option
     const HeatmapResult result =
         measure_heatmap(*subject.model, *input.data, spread_indices(input.data->count, images),
                         grid_for(options, side), norm, part);
-    figure.panels.push_back(heatmap_panel(subject.label, result));
     const Thirds t = thirds(result, side);
     section.finding += (s > 0 ? " " : "") + finding(subject.label, t, result.clean, images);
     add_values(t, subject.label, section.values);
     section.arrays.push_back({.name = figure_name("heatmap", s),
                               .shape = {result.grid.side(), result.grid.side()},
                               .values = result.error});
+    figure.panels.push_back(heatmap_panel(subject.label, result));
   }
-  if (figure.panels.size() == 1) figure.columns = 1;
-  figure.alt = section.finding;
-  section.figures = {std::move(figure)};
   section.reading =
       "The centre is a wave as long as the picture (in the very centre a shift of brightness), the "
       "border the finest stripes. "
@@ -216,6 +213,9 @@ Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& option
       "range, a random sign per picture and channel, and the sum is clipped to valid pixels. "
       "Measured in steps of {} frequencies; (u, v) and (-u, -v) are the same wave.",
       counted(images, "test picture"), norm, options.step)};
+  if (figure.panels.size() == 1) figure.columns = 1;
+  figure.alt = section.finding;
+  section.figures = {std::move(figure)};
   return section;
 }
 

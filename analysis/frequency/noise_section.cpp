@@ -67,32 +67,17 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
   return counts;
 }
 
-double points(int64_t correct, const NoiseCounts& counts) {
-  return 100 * static_cast<double>(correct - counts.clean) / static_cast<double>(counts.count);
-}
-
-plot::Line curve(const std::string& name, const NoiseOptions& options, const NoiseCounts& counts,
-                 const std::vector<int64_t>& correct) {
-  plot::Line line{.name = name, .x = options.centres};
-  const double clean = 100 * static_cast<double>(counts.clean) / static_cast<double>(counts.count);
-  for (const int64_t c : correct) {
-    const plot::Interval interval =
-        plot::wilson(static_cast<double>(c), static_cast<double>(counts.count));
-    line.y.push_back(points(c, counts));
-    line.low.push_back(100 * interval.low - clean);
-    line.high.push_back(100 * interval.high - clean);
+// "costs it 3.2 points"
+std::string effect(const Estimate& change) {
+  switch (judge(change)) {
+    case Verdict::below: return fmt::format("costs it {:.1f} points", -change.value);
+    case Verdict::above: return fmt::format("helps it by {:.1f} points", change.value);
+    case Verdict::alike:
+      return fmt::format("makes no difference within the counting error ({:+.1f} points)",
+                         change.value);
+    case Verdict::unknown: break;
   }
-  return line;
-}
-
-plot::Panel noise_panel(const std::string& title, const NoiseOptions& options,
-                        const NoiseCounts& counts) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "frequency of the noise", .unit = "π"},
-                    .y = {.label = "change of accuracy", .unit = "points", .from_zero = true}};
-  panel.lines = {curve("fixed ε (published)", options, counts, counts.fixed),
-                 curve("equal energy", options, counts, counts.equal)};
-  return panel;
+  return "was not measured";
 }
 
 // Mean change over the bands below and above half of the Nyquist frequency, at equal energy, in
@@ -113,19 +98,6 @@ Change low_high(const NoiseOptions& options, const NoiseCounts& counts) {
     return bands > 0 ? scaled(difference(share_of(right / bands, n), clean), 100) : Estimate{};
   };
   return {change(true), change(false)};
-}
-
-// "costs it 3.2 points"
-std::string effect(const Estimate& change) {
-  switch (judge(change)) {
-    case Verdict::below: return fmt::format("costs it {:.1f} points", -change.value);
-    case Verdict::above: return fmt::format("helps it by {:.1f} points", change.value);
-    case Verdict::alike:
-      return fmt::format("makes no difference within the counting error ({:+.1f} points)",
-                         change.value);
-    case Verdict::unknown: break;
-  }
-  return "was not measured";
 }
 
 std::string finding(const std::string& label, const NoiseOptions& options,
@@ -154,6 +126,34 @@ void add_values(const Change& change, const std::string& subject, Section& secti
   add("high_frequency_change", "Noise above π/2", change.high);
 }
 
+double points(int64_t correct, const NoiseCounts& counts) {
+  return 100 * static_cast<double>(correct - counts.clean) / static_cast<double>(counts.count);
+}
+
+plot::Line curve(const std::string& name, const NoiseOptions& options, const NoiseCounts& counts,
+                 const std::vector<int64_t>& correct) {
+  plot::Line line{.name = name, .x = options.centres};
+  const double clean = 100 * static_cast<double>(counts.clean) / static_cast<double>(counts.count);
+  for (const int64_t c : correct) {
+    const plot::Interval interval =
+        plot::wilson(static_cast<double>(c), static_cast<double>(counts.count));
+    line.y.push_back(points(c, counts));
+    line.low.push_back(100 * interval.low - clean);
+    line.high.push_back(100 * interval.high - clean);
+  }
+  return line;
+}
+
+plot::Panel noise_panel(const std::string& title, const NoiseOptions& options,
+                        const NoiseCounts& counts) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "frequency of the noise", .unit = "π"},
+                    .y = {.label = "change of accuracy", .unit = "points", .from_zero = true}};
+  panel.lines = {curve("fixed ε (published)", options, counts, counts.fixed),
+                 curve("equal energy", options, counts, counts.equal)};
+  return panel;
+}
+
 }  // namespace
 
 Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
@@ -166,13 +166,10 @@ Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
     const Subject& subject = input.subjects[s];
     const Progress part = input.part_of(s);
     const NoiseCounts counts = measure_noise(*subject.model, input, options, images, part);
-    figure.panels.push_back(noise_panel(subject.label, options, counts));
     section.finding += (s > 0 ? " " : "") + finding(subject.label, options, counts);
     add_values(low_high(options, counts), subject.label, section);
+    figure.panels.push_back(noise_panel(subject.label, options, counts));
   }
-  if (figure.panels.size() == 1) figure.columns = 1;
-  figure.alt = section.finding;
-  section.figures = {std::move(figure)};
   section.reading =
       "Each point adds noise whose energy lies in a ring around one frequency and counts what that "
       "costs. Published curves "
@@ -186,6 +183,9 @@ Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
       "out, in the units of the normalised input; rings ±{} rad wide, {}.",
       counted(images, "test picture"), options.epsilon, options.half_width,
       options.shape == RingShape::park_kim ? "as in the published script" : "symmetric")};
+  if (figure.panels.size() == 1) figure.columns = 1;
+  figure.alt = section.finding;
+  section.figures = {std::move(figure)};
   return section;
 }
 

@@ -9,6 +9,31 @@
 #include "analysis/study/wording.h"
 
 namespace passband {
+namespace {
+
+void add_peak(const PerLayer<MapVariance>& layers, const std::vector<double>& values,
+              const std::string& subject, Section& section) {
+  if (values.empty()) return;
+  const auto peak = static_cast<size_t>(std::ranges::max_element(values) - values.begin());
+  section.finding += fmt::format(
+      "{}The variance of {} peaks at {} ({:.3g}); {}.", section.finding.empty() ? "" : " ", subject,
+      layers.axis.labels()[peak], values[peak], changes_by_kind(layers.axis, values));
+  section.values.push_back({.key = "peak_variance",
+                            .label = "Peak variance",
+                            .value = values[peak],
+                            .detail = layers.axis.labels()[peak],
+                            .subject = subject});
+}
+
+plot::Panel variance_panel(const PerLayer<MapVariance>& layers, const std::vector<double>& values,
+                           const std::string& title) {
+  plot::Panel panel = against_depth(layers.axis, title, "variance");
+  panel.y.from_zero = true;
+  panel.lines = {{.name = "variance", .x = layers.axis.positions(), .y = values}};
+  return panel;
+}
+
+}  // namespace
 
 Section variance_section(const AnalysisInput& input) {
   const int64_t images = input.images_or(1000);
@@ -19,23 +44,9 @@ Section variance_section(const AnalysisInput& input) {
     const auto layers = accumulate<MapVariance>(input, s, images);
     std::vector<double> values;
     for (const MapVariance& sums : layers.sums) values.push_back(sums.value());
-    plot::Panel panel = against_depth(layers.axis, input.subjects[s].label, "variance");
-    panel.y.from_zero = true;
-    panel.lines = {{.name = "variance", .x = layers.axis.positions(), .y = values}};
-    figure.panels.push_back(std::move(panel));
-    if (values.empty()) continue;
-    const auto peak = static_cast<size_t>(std::ranges::max_element(values) - values.begin());
-    section.finding += fmt::format(
-        "{}The variance of {} peaks at {} ({:.3g}); {}.", s > 0 ? " " : "", input.subjects[s].label,
-        layers.axis.labels()[peak], values[peak], changes_by_kind(layers.axis, values));
-    section.values.push_back({.key = "peak_variance",
-                              .label = "Peak variance",
-                              .value = values[peak],
-                              .detail = layers.axis.labels()[peak],
-                              .subject = input.subjects[s].label});
+    add_peak(layers, values, input.subjects[s].label, section);
+    figure.panels.push_back(variance_panel(layers, values, input.subjects[s].label));
   }
-  figure.alt = section.finding;
-  section.figures = {std::move(figure)};
   section.reading =
       "Attention averages over positions and so lowers the variance of its map; convolutions raise "
       "it. In networks of "
@@ -43,6 +54,8 @@ Section variance_section(const AnalysisInput& input) {
   section.caveats = {
       fmt::format("{}; unbiased variance over positions, mean over pictures and channels.",
                   counted(images, "test picture"))};
+  figure.alt = section.finding;
+  section.figures = {std::move(figure)};
   return section;
 }
 

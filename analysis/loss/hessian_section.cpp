@@ -73,6 +73,52 @@ void measure_full_batch(const AnalysisInput& input, const HessianOptions& option
   result.trace = estimate_of(std::move(samples));
 }
 
+std::string sentence(const Curvature& c) {
+  const SpectrumSummary summary = summary_of(c.top);
+  const std::string positive =
+      summary.positive_mean > 0
+          ? fmt::format("the positive ones average {:.3g}", summary.positive_mean)
+          : "none is positive";
+  return fmt::format(
+      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and {}; over all "
+      "pictures the eigenvalues reach from {:.3g} to {:.3g}.",
+      c.label, 100 * summary.negative_share, positive, c.extreme(false).first,
+      c.extreme(true).first);
+}
+
+void add_values(const Curvature& c, const std::string& subject, std::vector<ReportValue>& values) {
+  const SpectrumSummary summary = summary_of(c.top);
+  const auto [low, low_error] = c.extreme(false);
+  const auto [high, high_error] = c.extreme(true);
+  const auto within = [](double error) {
+    return fmt::format("an eigenvalue lies within {:.1g}", error);
+  };
+  values.push_back({.key = "negative_share",
+                    .label = "Negative share of minibatch eigenvalues (NEP)",
+                    .value = summary.negative_share,
+                    .subject = subject});
+  values.push_back({.key = "positive_mean",
+                    .label = "Mean positive minibatch eigenvalue (APE)",
+                    .value = summary.positive_mean,
+                    .subject = subject});
+  values.push_back({.key = "largest",
+                    .label = "Largest eigenvalue, full batch",
+                    .value = high,
+                    .detail = within(high_error),
+                    .subject = subject});
+  values.push_back({.key = "smallest",
+                    .label = "Smallest eigenvalue, full batch",
+                    .value = low,
+                    .detail = within(low_error),
+                    .subject = subject});
+  values.push_back({.key = "trace",
+                    .label = "Trace, full batch",
+                    .value = c.trace.mean,
+                    .detail = fmt::format("standard error {:.2g} from {} probes", c.trace.error,
+                                          c.trace.samples.size()),
+                    .subject = subject});
+}
+
 std::vector<double> spaced(double low, double high, int64_t count) {
   std::vector<double> result;
   for (int64_t i = 0; i < count; ++i)
@@ -131,52 +177,6 @@ plot::Figure density_figure(const std::vector<Curvature>& all, DensityWidth kern
           .panels = {std::move(panel)}};
 }
 
-std::string sentence(const Curvature& c) {
-  const SpectrumSummary summary = summary_of(c.top);
-  const std::string positive =
-      summary.positive_mean > 0
-          ? fmt::format("the positive ones average {:.3g}", summary.positive_mean)
-          : "none is positive";
-  return fmt::format(
-      "{}: {:.0f} % of the largest eigenvalues of minibatches are negative and {}; over all "
-      "pictures the eigenvalues reach from {:.3g} to {:.3g}.",
-      c.label, 100 * summary.negative_share, positive, c.extreme(false).first,
-      c.extreme(true).first);
-}
-
-void add_values(const Curvature& c, const std::string& subject, std::vector<ReportValue>& values) {
-  const SpectrumSummary summary = summary_of(c.top);
-  const auto [low, low_error] = c.extreme(false);
-  const auto [high, high_error] = c.extreme(true);
-  const auto within = [](double error) {
-    return fmt::format("an eigenvalue lies within {:.1g}", error);
-  };
-  values.push_back({.key = "negative_share",
-                    .label = "Negative share of minibatch eigenvalues (NEP)",
-                    .value = summary.negative_share,
-                    .subject = subject});
-  values.push_back({.key = "positive_mean",
-                    .label = "Mean positive minibatch eigenvalue (APE)",
-                    .value = summary.positive_mean,
-                    .subject = subject});
-  values.push_back({.key = "largest",
-                    .label = "Largest eigenvalue, full batch",
-                    .value = high,
-                    .detail = within(high_error),
-                    .subject = subject});
-  values.push_back({.key = "smallest",
-                    .label = "Smallest eigenvalue, full batch",
-                    .value = low,
-                    .detail = within(low_error),
-                    .subject = subject});
-  values.push_back({.key = "trace",
-                    .label = "Trace, full batch",
-                    .value = c.trace.mean,
-                    .detail = fmt::format("standard error {:.2g} from {} probes", c.trace.error,
-                                          c.trace.samples.size()),
-                    .subject = subject});
-}
-
 }  // namespace
 
 Section hessian_section(const AnalysisInput& input, const HessianOptions& options) {
@@ -198,8 +198,6 @@ Section hessian_section(const AnalysisInput& input, const HessianOptions& option
       section.caveats.push_back(
           c.label + ": some minibatch eigenvalues had not settled; raise hessian.top_steps.");
   }
-  section.figures = {minibatch_figure(all), density_figure(all, options.kernel)};
-  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
       "An eigenvalue is the curvature of the loss along one direction of weight space. Large "
       "positive ones mean a sharp valley, negative ones a direction in which the loss still falls "
@@ -216,6 +214,8 @@ Section hessian_section(const AnalysisInput& input, const HessianOptions& option
                   terms.smoothing, terms.decay,
                   terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
                   input.train ? "training" : "test", options.batch));
+  section.figures = {minibatch_figure(all), density_figure(all, options.kernel)};
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   return section;
 }
 

@@ -71,6 +71,37 @@ Surfaces measure(const AnalysisInput& input, const LandscapeOptions& options,
   return result;
 }
 
+std::string sentence(const Surfaces& s, double reach) {
+  const LandscapePoint centre = s.centre();
+  const std::string rise =
+      std::isfinite(s.rise_at)
+          ? fmt::format("is one nat higher at a distance of {:.2f}", s.rise_at)
+          : fmt::format("rises by less than one nat up to a distance of {:g}", reach);
+  return fmt::format("The loss of {} is {:.3g} at the trained weights ({:.1f} % right) and {}.",
+                     s.label, centre.loss(), 100 * centre.accuracy, rise);
+}
+
+void add_results(const Surfaces& s, size_t index, double reach, Section& section) {
+  section.values.push_back(
+      {.key = "rise_distance",
+       .label = "Distance at which the loss is one nat higher",
+       .value = s.rise_at,
+       .text = std::isfinite(s.rise_at) ? "" : fmt::format("beyond {:g}", reach),
+       .detail = "in units of the filters' lengths, mean of two directions",
+       .subject = s.label});
+  section.values.push_back({.key = "centre_loss",
+                            .label = "Loss at the trained weights",
+                            .value = s.centre().loss(),
+                            .subject = s.label});
+  std::vector<double> nll, accuracy;
+  for (const LandscapePoint& p : s.plane) nll.push_back(p.nll), accuracy.push_back(p.accuracy);
+  const auto side = std::ssize(s.side);
+  section.arrays.push_back(
+      {fmt::format("landscape-nll-{}", index + 1), {side, side}, std::move(nll)});
+  section.arrays.push_back(
+      {fmt::format("landscape-accuracy-{}", index + 1), {side, side}, std::move(accuracy)});
+}
+
 plot::Figure line_figure(const std::vector<Surfaces>& all) {
   const plot::Axis x{.label = "distance along the direction"};
   plot::Panel loss{.x = x, .y = {.label = "loss"}},
@@ -121,37 +152,6 @@ void share_levels(std::vector<plot::Panel>& panels) {
   for (plot::Panel& panel : panels) panel.contour->levels = levels;
 }
 
-std::string sentence(const Surfaces& s, double reach) {
-  const LandscapePoint centre = s.centre();
-  const std::string rise =
-      std::isfinite(s.rise_at)
-          ? fmt::format("is one nat higher at a distance of {:.2f}", s.rise_at)
-          : fmt::format("rises by less than one nat up to a distance of {:g}", reach);
-  return fmt::format("The loss of {} is {:.3g} at the trained weights ({:.1f} % right) and {}.",
-                     s.label, centre.loss(), 100 * centre.accuracy, rise);
-}
-
-void add_results(const Surfaces& s, size_t index, double reach, Section& section) {
-  section.values.push_back(
-      {.key = "rise_distance",
-       .label = "Distance at which the loss is one nat higher",
-       .value = s.rise_at,
-       .text = std::isfinite(s.rise_at) ? "" : fmt::format("beyond {:g}", reach),
-       .detail = "in units of the filters' lengths, mean of two directions",
-       .subject = s.label});
-  section.values.push_back({.key = "centre_loss",
-                            .label = "Loss at the trained weights",
-                            .value = s.centre().loss(),
-                            .subject = s.label});
-  std::vector<double> nll, accuracy;
-  for (const LandscapePoint& p : s.plane) nll.push_back(p.nll), accuracy.push_back(p.accuracy);
-  const auto side = std::ssize(s.side);
-  section.arrays.push_back(
-      {fmt::format("landscape-nll-{}", index + 1), {side, side}, std::move(nll)});
-  section.arrays.push_back(
-      {fmt::format("landscape-accuracy-{}", index + 1), {side, side}, std::move(accuracy)});
-}
-
 }  // namespace
 
 Section landscape_section(const AnalysisInput& input, const LandscapeOptions& options) {
@@ -162,14 +162,6 @@ Section landscape_section(const AnalysisInput& input, const LandscapeOptions& op
     add_results(all.back(), s, options.reach, section);
     section.finding += (s > 0 ? " " : "") + sentence(all.back(), options.reach);
   }
-  plot::Figure planes{.name = "landscape",
-                      .title = "Loss on a plane through the trained weights.",
-                      .columns = all.size() > 1 ? 2 : 1,
-                      .share_axes = false};
-  for (const Surfaces& s : all) planes.panels.push_back(plane_panel(s));
-  share_levels(planes.panels);
-  section.figures = {std::move(planes), line_figure(all)};
-  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
       "The trained weights lie in the middle. A step of 1 along a direction changes every filter "
       "by a random one of its own length, so that distances compare across layers and networks. "
@@ -182,6 +174,14 @@ Section landscape_section(const AnalysisInput& input, const LandscapeOptions& op
                   input.images_or(128), input.train ? "training" : "test",
                   options.augment ? "augmented" : "not augmented",
                   loss_terms(input, options, input.subjects.front()).decay)};
+  plot::Figure planes{.name = "landscape",
+                      .title = "Loss on a plane through the trained weights.",
+                      .columns = all.size() > 1 ? 2 : 1,
+                      .share_axes = false};
+  for (const Surfaces& s : all) planes.panels.push_back(plane_panel(s));
+  share_levels(planes.panels);
+  section.figures = {std::move(planes), line_figure(all)};
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   return section;
 }
 

@@ -46,59 +46,14 @@ LesionStudy study_of(const Subject& subject, const AnalysisInput& input, Removal
   return study;
 }
 
-plot::Kind kind_of(BlockKind kind) {
-  TapSite site;
-  site.kind = kind;
-  return figure_kind(site);
-}
-
-plot::Panel panel_of(const LesionStudy& study, const std::string& title) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "part taken out", .categories = study.branches.labels()},
-                    .y = {.label = "change of accuracy", .unit = "points", .from_zero = true}};
-  const Group& first = study.groups.front();
-  plot::Bars bars{.name = first.name};
-  for (size_t i = 0; i < first.lesions.size(); ++i) {
-    const double half = 100 * first.results[i].interval();
-    bars.x.push_back(static_cast<double>(first.lesions[i].depth));
-    bars.y.push_back(first.change(i));
-    bars.low.push_back(first.change(i) - half);
-    bars.high.push_back(first.change(i) + half);
-    bars.kinds.push_back(kind_of(first.lesions[i].kind));
-  }
-  panel.bars = {std::move(bars)};
-  for (size_t g = 1; g < study.groups.size(); ++g) {
-    const Group& group = study.groups[g];
-    plot::Points points{.name = group.name, .style = static_cast<int>(g)};
-    for (size_t i = 0; i < group.lesions.size(); ++i) {
-      // Where several parts belong to one block they stand beside each other.
-      const auto before =
-          std::count_if(group.lesions.begin(), group.lesions.begin() + static_cast<int64_t>(i),
-                        [&](const Lesion& l) { return l.depth == group.lesions[i].depth; });
-      points.x.push_back(static_cast<double>(group.lesions[i].depth) +
-                         0.25 * static_cast<double>(before));
-      points.y.push_back(group.change(i));
-      points.labels.push_back(group.lesions[i].label);
-    }
-    panel.points.push_back(std::move(points));
-  }
-  for (size_t i = 0; i + 1 < study.branches.size(); ++i)
-    if (ends_stage(study.branches, i))
-      panel.references.push_back(
-          {plot::Reference::Along::vertical, static_cast<double>(i) + 0.5, "stage ends"});
-  for (size_t r = 1; r < panel.references.size(); ++r) panel.references[r].label.clear();
-  return panel;
+// Mean change over all parts, in [-1, 1].
+double mean_change(const Group& group) {
+  double total = 0;
+  for (const LesionResult& result : group.results) total += result.change();
+  return total / static_cast<double>(group.results.size());
 }
 
 std::string points_text(double change) { return fmt::format("{:+.1f}", change); }
-
-// Changes of the parts for which `wanted` holds.
-template <class Wanted> std::vector<double> changes(const Group& group, Wanted&& wanted) {
-  std::vector<double> result;
-  for (size_t i = 0; i < group.lesions.size(); ++i)
-    if (wanted(group.lesions[i])) result.push_back(group.change(i));
-  return result;
-}
 
 // "without layer1.0 (-12.0 points)", as a loss, a gain or neither.
 std::string effect(const Named& part) {
@@ -109,6 +64,14 @@ std::string effect(const Named& part) {
     case Verdict::above: return "gains " + where;
     default: return "is no worse " + where;
   }
+}
+
+// Changes of the parts for which `wanted` holds.
+template <class Wanted> std::vector<double> changes(const Group& group, Wanted&& wanted) {
+  std::vector<double> result;
+  for (size_t i = 0; i < group.lesions.size(); ++i)
+    if (wanted(group.lesions[i])) result.push_back(group.change(i));
+  return result;
 }
 
 std::string ranking(const Group& group) {
@@ -160,11 +123,48 @@ std::string sentence(const LesionStudy& study, const Subject& subject) {
   return text + by_kind(first) + ".";
 }
 
-// Mean change over all parts, in [-1, 1].
-double mean_change(const Group& group) {
-  double total = 0;
-  for (const LesionResult& result : group.results) total += result.change();
-  return total / static_cast<double>(group.results.size());
+plot::Kind kind_of(BlockKind kind) {
+  TapSite site;
+  site.kind = kind;
+  return figure_kind(site);
+}
+
+plot::Panel panel_of(const LesionStudy& study, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "part taken out", .categories = study.branches.labels()},
+                    .y = {.label = "change of accuracy", .unit = "points", .from_zero = true}};
+  const Group& first = study.groups.front();
+  plot::Bars bars{.name = first.name};
+  for (size_t i = 0; i < first.lesions.size(); ++i) {
+    const double half = 100 * first.results[i].interval();
+    bars.x.push_back(static_cast<double>(first.lesions[i].depth));
+    bars.y.push_back(first.change(i));
+    bars.low.push_back(first.change(i) - half);
+    bars.high.push_back(first.change(i) + half);
+    bars.kinds.push_back(kind_of(first.lesions[i].kind));
+  }
+  panel.bars = {std::move(bars)};
+  for (size_t g = 1; g < study.groups.size(); ++g) {
+    const Group& group = study.groups[g];
+    plot::Points points{.name = group.name, .style = static_cast<int>(g)};
+    for (size_t i = 0; i < group.lesions.size(); ++i) {
+      // Where several parts belong to one block they stand beside each other.
+      const auto before =
+          std::count_if(group.lesions.begin(), group.lesions.begin() + static_cast<int64_t>(i),
+                        [&](const Lesion& l) { return l.depth == group.lesions[i].depth; });
+      points.x.push_back(static_cast<double>(group.lesions[i].depth) +
+                         0.25 * static_cast<double>(before));
+      points.y.push_back(group.change(i));
+      points.labels.push_back(group.lesions[i].label);
+    }
+    panel.points.push_back(std::move(points));
+  }
+  for (size_t i = 0; i + 1 < study.branches.size(); ++i)
+    if (ends_stage(study.branches, i))
+      panel.references.push_back(
+          {plot::Reference::Along::vertical, static_cast<double>(i) + 0.5, "stage ends"});
+  for (size_t r = 1; r < panel.references.size(); ++r) panel.references[r].label.clear();
+  return panel;
 }
 
 }  // namespace
@@ -176,7 +176,6 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const LesionStudy study = study_of(subject, input, options.removal, input.part_of(s));
-    figure.panels.push_back(panel_of(study, subject.label));
     section.finding += (s > 0 ? " " : "") + sentence(study, subject);
     const Group& first = study.groups.front();
     const auto worst =
@@ -190,9 +189,8 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
                               .label = "Mean change of accuracy",
                               .value = mean_change(first),
                               .subject = subject.label});
+    figure.panels.push_back(panel_of(study, subject.label));
   }
-  figure.alt = section.finding;
-  section.figures = {std::move(figure)};
   section.reading =
       "Each bar is the trained network with one residual branch missing: the block passes its "
       "input on (through the shortcut, where the shape changes). Nothing is trained again. Bars "
@@ -204,6 +202,8 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
       "keeps the mean of the branch. One convolution is removed by setting its weights to zero, "
       "the norms around it stay.",
       counted(input.pictures(500), "test picture"))};
+  figure.alt = section.finding;
+  section.figures = {std::move(figure)};
   return section;
 }
 

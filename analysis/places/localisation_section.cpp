@@ -74,6 +74,27 @@ std::vector<LayerMaps> measure_maps(const Subject& subject, const Dataset& data,
   return result;
 }
 
+// Against chance, where the own patch stands anywhere among all.
+std::string verdict_on(const LocalisationSummary& summary) {
+  const Estimate rank = Estimate::within(summary.own_rank, 1.96 * summary.own_rank_error);
+  switch (judge(rank, 0.5)) {
+    case Verdict::below:
+      return rank.value < 0.1    ? "position is kept"
+             : rank.value < 0.35 ? "position is kept in part"
+                                 : "position is mostly lost";
+    case Verdict::above: return "tokens are less like their own patch than like others";
+    default: return "nothing of the position is seen, the rank is as by chance";
+  }
+}
+
+std::string finding(const std::string& label, const LayerMaps& last) {
+  return fmt::format(
+      "At the last layer of {} ({} × {} places) {:.0f} % of the tokens are most similar to their "
+      "own patch, whose relative rank is {:.2f} on average (0 first, 0.5 chance): {}.",
+      label, last.site.height, last.site.width, 100 * last.summary.own_first, last.summary.own_rank,
+      verdict_on(last.summary));
+}
+
 plot::Panel token_panel(const LayerMaps& last, int64_t y, int64_t x, const std::string& title) {
   const TapSite& site = last.site;
   const auto places = site.height * site.width;
@@ -111,27 +132,6 @@ plot::Panel depth_panel(const std::vector<LayerMaps>& layers, const std::string&
   return panel;
 }
 
-// Against chance, where the own patch stands anywhere among all.
-std::string verdict_on(const LocalisationSummary& summary) {
-  const Estimate rank = Estimate::within(summary.own_rank, 1.96 * summary.own_rank_error);
-  switch (judge(rank, 0.5)) {
-    case Verdict::below:
-      return rank.value < 0.1    ? "position is kept"
-             : rank.value < 0.35 ? "position is kept in part"
-                                 : "position is mostly lost";
-    case Verdict::above: return "tokens are less like their own patch than like others";
-    default: return "nothing of the position is seen, the rank is as by chance";
-  }
-}
-
-std::string finding(const std::string& label, const LayerMaps& last) {
-  return fmt::format(
-      "At the last layer of {} ({} × {} places) {:.0f} % of the tokens are most similar to their "
-      "own patch, whose relative rank is {:.2f} on average (0 first, 0.5 chance): {}.",
-      label, last.site.height, last.site.width, 100 * last.summary.own_first, last.summary.own_rank,
-      verdict_on(last.summary));
-}
-
 }  // namespace
 
 Section localisation_section(const AnalysisInput& input) {
@@ -153,8 +153,6 @@ Section localisation_section(const AnalysisInput& input) {
       continue;
     }
     const LayerMaps& last = layers.back();
-    add_token_panels(maps, last, subject.label);
-    depth.panels.push_back(depth_panel(layers, subject.label));
     section.values.push_back({.key = "own_rank",
                               .label = "Relative rank of the own patch, last layer",
                               .value = last.summary.own_rank,
@@ -169,9 +167,9 @@ Section localisation_section(const AnalysisInput& input) {
     section.arrays.push_back({.name = figure_name("localisation", s),
                               .shape = {places, places},
                               .values = last.heatmaps});
+    add_token_panels(maps, last, subject.label);
+    depth.panels.push_back(depth_panel(layers, subject.label));
   }
-  maps.alt = depth.alt = section.finding;
-  if (!maps.panels.empty()) section.figures = {std::move(maps), std::move(depth)};
   section.reading =
       "Each map shows how similar one token's features are, over pictures, to the pixels of every "
       "patch (CKA). A bright "
@@ -185,6 +183,8 @@ Section localisation_section(const AnalysisInput& input) {
       "more than {} places are "
       "measured at the last layer only.",
       counted(images, "test picture"), std::min(kLocalisationBatch, images), kManyPlaces));
+  maps.alt = depth.alt = section.finding;
+  if (!maps.panels.empty()) section.figures = {std::move(maps), std::move(depth)};
   return section;
 }
 

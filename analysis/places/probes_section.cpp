@@ -19,6 +19,31 @@ DepthAxis axis_of(const std::vector<ProbeLayer>& layers) {
   return axis;
 }
 
+// "best: 61.0 % at layer3.0", unless the best layer is no better than the last that could be told.
+std::string best_text(const std::vector<ProbeLayer>& layers, double pictures) {
+  const auto best = std::ranges::max_element(layers, {}, &ProbeLayer::mean);
+  const auto estimate = [&](const ProbeLayer& layer) {
+    return share_of(layer.mean * pictures, pictures);
+  };
+  const Estimate lead = difference(estimate(*best), estimate(layers.back()));
+  if (judge(lead) != Verdict::above) return "no layer reads more within the counting error";
+  return fmt::format("best: {} at {}", percent(best->mean),
+                     axis_of(layers).labels()[static_cast<size_t>(best - layers.begin())]);
+}
+
+std::string finding(const std::string& label, const std::vector<ProbeLayer>& layers,
+                    double pictures) {
+  const ProbeLayer &first = layers.front(), &last = layers.back();
+  std::string text = fmt::format(
+      "In {} the mean over places reads {} at the first layer and {} at the last ({}), with few "
+      "pictures per class {} at the last; a single place reads {} at the first and {} at the last",
+      label, percent(first.mean), percent(last.mean), best_text(layers, pictures),
+      percent(last.mean_shots), percent(first.places), percent(last.places));
+  if (last.class_token >= 0)
+    text += fmt::format(", the class token {} at the last", percent(last.class_token));
+  return text + ".";
+}
+
 plot::Line line_of(const std::vector<ProbeLayer>& layers, const std::string& name,
                    double ProbeLayer::*value) {
   plot::Line line{.name = name};
@@ -72,31 +97,6 @@ void add_place_panels(plot::Figure& figure, const std::vector<ProbeLayer>& layer
     figure.panels.push_back(place_panel(layers[probed[k]], label + ", " + names[probed[k]]));
 }
 
-// "best: 61.0 % at layer3.0", unless the best layer is no better than the last that could be told.
-std::string best_text(const std::vector<ProbeLayer>& layers, double pictures) {
-  const auto best = std::ranges::max_element(layers, {}, &ProbeLayer::mean);
-  const auto estimate = [&](const ProbeLayer& layer) {
-    return share_of(layer.mean * pictures, pictures);
-  };
-  const Estimate lead = difference(estimate(*best), estimate(layers.back()));
-  if (judge(lead) != Verdict::above) return "no layer reads more within the counting error";
-  return fmt::format("best: {} at {}", percent(best->mean),
-                     axis_of(layers).labels()[static_cast<size_t>(best - layers.begin())]);
-}
-
-std::string finding(const std::string& label, const std::vector<ProbeLayer>& layers,
-                    double pictures) {
-  const ProbeLayer &first = layers.front(), &last = layers.back();
-  std::string text = fmt::format(
-      "In {} the mean over places reads {} at the first layer and {} at the last ({}), with few "
-      "pictures per class {} at the last; a single place reads {} at the first and {} at the last",
-      label, percent(first.mean), percent(last.mean), best_text(layers, pictures),
-      percent(last.mean_shots), percent(first.places), percent(last.places));
-  if (last.class_token >= 0)
-    text += fmt::format(", the class token {} at the last", percent(last.class_token));
-  return text + ".";
-}
-
 }  // namespace
 
 Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
@@ -115,9 +115,6 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
     const Subject& subject = input.subjects[s];
     const std::vector<ProbeLayer> layers = probe_layers(
         *subject.model, training_pictures(input, subject), *input.data, options, input.part_of(s));
-    depth.panels.push_back(
-        depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
-    add_place_panels(places, layers, subject.label);
     section.values.push_back(
         {.key = "last_layer",
          .label = "Probe of the last layer, mean over places",
@@ -133,10 +130,10 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
     section.finding += (s > 0 ? " " : "") +
                        finding(subject.label, layers,
                                static_cast<double>(std::min(options.test, input.data->count)));
+    depth.panels.push_back(
+        depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
+    add_place_panels(places, layers, subject.label);
   }
-  depth.alt = places.alt = section.finding;
-  section.figures = {std::move(depth)};
-  if (!places.panels.empty()) section.figures.push_back(std::move(places));
   section.reading =
       "A ridge regression to the classes, fitted in closed form to the frozen features of each "
       "layer: what it reads is "
@@ -155,6 +152,9 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
       "Larger maps are averaged within the cells of the last map's "
       "grid, split so far that the number of "
       "features stays below that of the last layer."};
+  depth.alt = places.alt = section.finding;
+  section.figures = {std::move(depth)};
+  if (!places.panels.empty()) section.figures.push_back(std::move(places));
   return section;
 }
 

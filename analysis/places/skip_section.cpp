@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "analysis/places/skip.h"
 #include "analysis/study/depth_axis.h"
@@ -61,10 +62,10 @@ struct SkipStudy {
 };
 
 // "blocks.2.msa.skip": "blocks.2"
-std::string block_of(const std::string& path) {
+std::string_view block_of(std::string_view path) {
   const size_t name = path.rfind('.');
-  const size_t part = name == std::string::npos || name == 0 ? name : path.rfind('.', name - 1);
-  return part == std::string::npos ? path : path.substr(0, part);
+  const size_t part = name == path.npos || name == 0 ? name : path.rfind('.', name - 1);
+  return part == path.npos ? path : path.substr(0, part);
 }
 
 SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t images,
@@ -93,6 +94,57 @@ SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t
   return study;
 }
 
+// What the network does without the shortcut it needs most, and without the one it needs least.
+std::string removal_text(const SkipStudy& study, double pictures) {
+  const std::vector<std::string> labels = study.axis.labels();
+  std::vector<Named> parts;
+  for (size_t l = 0; l < study.without.size(); ++l)
+    parts.push_back({labels[l], share_of(study.without[l] * pictures, pictures)});
+  const Ends ends = ends_of(parts);
+  const Estimate whole = share_of(study.whole * pictures, pictures);
+  const auto one = [&](const Named& part) {
+    const Verdict verdict = judge(difference(part.estimate, whole));
+    const char* word = verdict == Verdict::below   ? "falls"
+                       : verdict == Verdict::above ? "rises"
+                                                   : "stays within the counting error, going";
+    return fmt::format("without the shortcut of {} accuracy {} from {} to {}", part.name, word,
+                       percent(study.whole), percent(part.estimate.value));
+  };
+  if (ends.differ) return one(parts[ends.least]) + ", " + one(parts[ends.most]);
+  return fmt::format(
+      "no shortcut is needed more than another within the counting error (accuracy {} with all, {} "
+      "without one)",
+      percent(study.whole), range_text(study.without, percent));
+}
+
+bool has_class_token(const SkipStudy& study) {
+  return study.layers.back().class_token.tokens() > 0;
+}
+
+std::string class_token_text(const SkipStudy& study) {
+  if (!has_class_token(study)) return {};
+  const size_t half = study.layers.size() / 2;
+  double early = 0, late = 0;
+  for (size_t l = 0; l < study.layers.size(); ++l)
+    (l < half ? early : late) +=
+        study.layers[l].class_token.ratio() > study.layers[l].places.ratio();
+  return fmt::format(
+      "; the class token keeps more by its shortcut than places do in {:.0f} of the {} lower and "
+      "{:.0f} of the {} upper blocks",
+      early, half, late, study.layers.size() - half);
+}
+
+std::string finding(const std::string& label, const SkipStudy& study, double pictures) {
+  std::vector<double> ratios;
+  for (const SkipLayer& layer : study.layers) ratios.push_back(layer.places.median_ratio());
+  return fmt::format(
+      "In {} the length of the shortcut divided by that of the branch is {} ({}, medians over "
+      "places); "
+      "{}{}.",
+      label, together(ratios, [](double ratio) { return fmt::format("{:.2g}", ratio); }),
+      counted(std::ssize(ratios), "block"), removal_text(study, pictures), class_token_text(study));
+}
+
 template <class Value>
 plot::Line line_of(const SkipStudy& study, const std::string& name, Value&& value) {
   plot::Line line{.name = name, .x = study.axis.positions()};
@@ -106,10 +158,6 @@ plot::Panel depth_panel(const SkipStudy& study, const std::string& title, plot::
                     .y = std::move(y)};
   panel.spans = study.axis.spans();
   return panel;
-}
-
-bool has_class_token(const SkipStudy& study) {
-  return study.layers.back().class_token.tokens() > 0;
 }
 
 plot::Panel ratio_panel(const SkipStudy& study, const std::string& title) {
@@ -146,53 +194,6 @@ plot::Panel removal_panel(const SkipStudy& study, const std::string& title) {
   return panel;
 }
 
-// What the network does without the shortcut it needs most, and without the one it needs least.
-std::string removal_text(const SkipStudy& study, double pictures) {
-  const std::vector<std::string> labels = study.axis.labels();
-  std::vector<Named> parts;
-  for (size_t l = 0; l < study.without.size(); ++l)
-    parts.push_back({labels[l], share_of(study.without[l] * pictures, pictures)});
-  const Ends ends = ends_of(parts);
-  const Estimate whole = share_of(study.whole * pictures, pictures);
-  const auto one = [&](const Named& part) {
-    const Verdict verdict = judge(difference(part.estimate, whole));
-    const char* word = verdict == Verdict::below   ? "falls"
-                       : verdict == Verdict::above ? "rises"
-                                                   : "stays within the counting error, going";
-    return fmt::format("without the shortcut of {} accuracy {} from {} to {}", part.name, word,
-                       percent(study.whole), percent(part.estimate.value));
-  };
-  if (ends.differ) return one(parts[ends.least]) + ", " + one(parts[ends.most]);
-  return fmt::format(
-      "no shortcut is needed more than another within the counting error (accuracy {} with all, {} "
-      "without one)",
-      percent(study.whole), range_text(study.without, percent));
-}
-
-std::string class_token_text(const SkipStudy& study) {
-  if (!has_class_token(study)) return {};
-  const size_t half = study.layers.size() / 2;
-  double early = 0, late = 0;
-  for (size_t l = 0; l < study.layers.size(); ++l)
-    (l < half ? early : late) +=
-        study.layers[l].class_token.ratio() > study.layers[l].places.ratio();
-  return fmt::format(
-      "; the class token keeps more by its shortcut than places do in {:.0f} of the {} lower and "
-      "{:.0f} of the {} upper blocks",
-      early, half, late, study.layers.size() - half);
-}
-
-std::string finding(const std::string& label, const SkipStudy& study, double pictures) {
-  std::vector<double> ratios;
-  for (const SkipLayer& layer : study.layers) ratios.push_back(layer.places.median_ratio());
-  return fmt::format(
-      "In {} the length of the shortcut divided by that of the branch is {} ({}, medians over "
-      "places); "
-      "{}{}.",
-      label, together(ratios, [](double ratio) { return fmt::format("{:.2g}", ratio); }),
-      counted(std::ssize(ratios), "block"), removal_text(study, pictures), class_token_text(study));
-}
-
 }  // namespace
 
 Section skip_section(const AnalysisInput& input) {
@@ -207,9 +208,6 @@ Section skip_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const SkipStudy study = measure_shortcuts(subject, *input.data, images, input.part_of(s));
-    ratio.panels.push_back(ratio_panel(study, subject.label));
-    ratio.panels.push_back(cosine_panel(study, subject.label));
-    removal.panels.push_back(removal_panel(study, subject.label));
     const double worst = *std::ranges::min_element(study.without);
     section.values.push_back({.key = "worst_removal",
                               .label = "Accuracy without the most needed shortcut",
@@ -218,9 +216,10 @@ Section skip_section(const AnalysisInput& input) {
                               .subject = subject.label});
     section.finding += (s > 0 ? " " : "") +
                        finding(subject.label, study, static_cast<double>(input.pictures(512)));
+    ratio.panels.push_back(ratio_panel(study, subject.label));
+    ratio.panels.push_back(cosine_panel(study, subject.label));
+    removal.panels.push_back(removal_panel(study, subject.label));
   }
-  ratio.alt = removal.alt = section.finding;
-  section.figures = {std::move(ratio), std::move(removal)};
   section.reading =
       "For each token the length of what passes the block divided by the length of what the block "
       "adds: far above 1 the "
@@ -234,6 +233,8 @@ Section skip_section(const AnalysisInput& input) {
       fmt::format("{}. Where a block changes the shape the projected shortcut is measured; "
                   "sums are taken before the final ReLU of post-activation blocks.",
                   counted(images, "test picture"))};
+  ratio.alt = removal.alt = section.finding;
+  section.figures = {std::move(ratio), std::move(removal)};
   return section;
 }
 

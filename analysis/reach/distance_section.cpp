@@ -25,6 +25,52 @@ std::vector<double> sorted_distances(const AttentionDistance& sums) {
   return distances;
 }
 
+std::string reach_finding(const std::string& label, const Reach& reach) {
+  size_t local = 0, total = 0;
+  double low = 1e30, high = 0;
+  for (size_t i = 0; i < reach.sums.size(); ++i)
+    for (const double distance : reach.sums[i].distances()) {
+      local += distance < 0.5 * uniform_pixels(reach.axis[i]);
+      low = std::min(low, distance);
+      high = std::max(high, distance);
+      ++total;
+    }
+  const auto of_layer = [&](size_t i) {
+    const std::vector<double> d = sorted_distances(reach.sums[i]);
+    return fmt::format("{:.1f} to {:.1f} px", d.front(), d.back());
+  };
+  return fmt::format(
+      "{}: {} {} from {:.1f} to {:.1f} px, {} of them less than half as far as uniform attention; "
+      "in the first layer {}, in the last {} (uniform: {:.1f}).",
+      label, total, total == 1 ? "head reaches" : "heads reach", low, high, local, of_layer(0),
+      of_layer(reach.sums.size() - 1), uniform_pixels(reach.axis[reach.axis.size() - 1]));
+}
+
+double mean_distance(const AttentionDistance& sums) {
+  const std::vector<double> distances = sums.distances();
+  return std::accumulate(distances.begin(), distances.end(), 0.0) /
+         static_cast<double>(distances.size());
+}
+
+void add_values(const Reach& reach, const std::string& subject, std::vector<ReportValue>& values) {
+  values.push_back({.key = "first_layer_distance",
+                    .label = "Mean distance, first layer (px)",
+                    .value = mean_distance(reach.sums.front()),
+                    .subject = subject});
+  values.push_back({.key = "last_layer_distance",
+                    .label = "Mean distance, last layer (px)",
+                    .value = mean_distance(reach.sums.back()),
+                    .subject = subject});
+}
+
+ReportArray reach_array(const Reach& reach, size_t subject) {
+  ReportArray array{.name = figure_name("distance", subject), .shape = {}};
+  for (const AttentionDistance& sums : reach.sums)
+    for (const double value : sums.distances()) array.values.push_back(value);
+  array.shape = {static_cast<int64_t>(array.values.size())};
+  return array;
+}
+
 plot::Panel layer_panel(const Reach& reach, const std::string& title) {
   plot::Panel panel{.title = title,
                     .x = {.label = "attention layer", .categories = reach.axis.labels()},
@@ -79,52 +125,6 @@ void add_class_mass(plot::Figure& figure, const Reach& reach, const std::string&
   figure.panels.push_back(std::move(panel));
 }
 
-std::string reach_finding(const std::string& label, const Reach& reach) {
-  size_t local = 0, total = 0;
-  double low = 1e30, high = 0;
-  for (size_t i = 0; i < reach.sums.size(); ++i)
-    for (const double distance : reach.sums[i].distances()) {
-      local += distance < 0.5 * uniform_pixels(reach.axis[i]);
-      low = std::min(low, distance);
-      high = std::max(high, distance);
-      ++total;
-    }
-  const auto of_layer = [&](size_t i) {
-    const std::vector<double> d = sorted_distances(reach.sums[i]);
-    return fmt::format("{:.1f} to {:.1f} px", d.front(), d.back());
-  };
-  return fmt::format(
-      "{}: {} {} from {:.1f} to {:.1f} px, {} of them less than half as far as uniform attention; "
-      "in the first layer {}, in the last {} (uniform: {:.1f}).",
-      label, total, total == 1 ? "head reaches" : "heads reach", low, high, local, of_layer(0),
-      of_layer(reach.sums.size() - 1), uniform_pixels(reach.axis[reach.axis.size() - 1]));
-}
-
-double mean_distance(const AttentionDistance& sums) {
-  const std::vector<double> distances = sums.distances();
-  return std::accumulate(distances.begin(), distances.end(), 0.0) /
-         static_cast<double>(distances.size());
-}
-
-void add_values(const Reach& reach, const std::string& subject, std::vector<ReportValue>& values) {
-  values.push_back({.key = "first_layer_distance",
-                    .label = "Mean distance, first layer (px)",
-                    .value = mean_distance(reach.sums.front()),
-                    .subject = subject});
-  values.push_back({.key = "last_layer_distance",
-                    .label = "Mean distance, last layer (px)",
-                    .value = mean_distance(reach.sums.back()),
-                    .subject = subject});
-}
-
-ReportArray reach_array(const Reach& reach, size_t subject) {
-  ReportArray array{.name = figure_name("distance", subject), .shape = {}};
-  for (const AttentionDistance& sums : reach.sums)
-    for (const double value : sums.distances()) array.values.push_back(value);
-  array.shape = {static_cast<int64_t>(array.values.size())};
-  return array;
-}
-
 }  // namespace
 
 Section distance_section(const AnalysisInput& input, const DistanceOptions& options) {
@@ -152,16 +152,13 @@ Section distance_section(const AnalysisInput& input, const DistanceOptions& opti
       continue;
     }
     lambdas = lambdas || lambda;
-    figure.panels.push_back(layer_panel(reach, subject.label));
-    figure.panels.push_back(sorted_panel(reach, subject.label + ", heads in order"));
-    add_class_mass(mass, reach, subject.label);
     section.finding += (section.finding.empty() ? "" : " ") + reach_finding(subject.label, reach);
     add_values(reach, subject.label, section.values);
     section.arrays.push_back(reach_array(reach, s));
+    figure.panels.push_back(layer_panel(reach, subject.label));
+    figure.panels.push_back(sorted_panel(reach, subject.label + ", heads in order"));
+    add_class_mass(mass, reach, subject.label);
   }
-  figure.alt = mass.alt = section.finding;
-  if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
-  if (!mass.panels.empty()) section.figures.push_back(std::move(mass));
   section.reading =
       "One dot a head: the distance between a query and what it attends to, weighted by attention, "
       "in input pixels. "
@@ -176,6 +173,9 @@ Section distance_section(const AnalysisInput& input, const DistanceOptions& opti
     section.caveats.push_back(
         "Lambda layers have no attention: their signed effective weights stand in by absolute "
         "value, renormalised, on at most 64 pictures.");
+  figure.alt = mass.alt = section.finding;
+  if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
+  if (!mass.panels.empty()) section.figures.push_back(std::move(mass));
   return section;
 }
 

@@ -15,30 +15,6 @@ namespace {
 
 using Spread = Heads<AttentionEntropy>;
 
-plot::Panel entropy_panel(const Spread& spread, const std::string& title) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "attention layer", .categories = spread.axis.labels()},
-                    .y = {.label = "effective tokens", .scale = plot::Scale::log10}};
-  plot::Points heads{.name = "heads"}, class_token{.name = "class token's heads", .style = 2};
-  plot::Line all{.name = "all tokens alike", .style = 1};
-  const auto add = [](plot::Points& points, size_t layer, const std::vector<double>& entropies) {
-    for (const double entropy : entropies) {
-      points.x.push_back(static_cast<double>(layer));
-      points.y.push_back(std::exp(entropy));
-    }
-  };
-  for (size_t i = 0; i < spread.sums.size(); ++i) {
-    add(heads, i, spread.sums[i].entropy());
-    add(class_token, i, spread.sums[i].class_entropy());
-    all.x.push_back(static_cast<double>(i));
-    all.y.push_back(static_cast<double>(spread.sums[i].keys()));
-  }
-  panel.points = {std::move(heads)};
-  if (!class_token.x.empty()) panel.points.push_back(std::move(class_token));
-  panel.lines = {std::move(all)};
-  return panel;
-}
-
 // Entropy of a layer's heads on average, as a share of the largest possible.
 double evenness(const AttentionEntropy& sums) {
   double total = 0;
@@ -83,6 +59,30 @@ void add_values(const Spread& spread, const std::string& subject,
                     .subject = subject});
 }
 
+plot::Panel entropy_panel(const Spread& spread, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "attention layer", .categories = spread.axis.labels()},
+                    .y = {.label = "effective tokens", .scale = plot::Scale::log10}};
+  plot::Points heads{.name = "heads"}, class_token{.name = "class token's heads", .style = 2};
+  plot::Line all{.name = "all tokens alike", .style = 1};
+  const auto add = [](plot::Points& points, size_t layer, const std::vector<double>& entropies) {
+    for (const double entropy : entropies) {
+      points.x.push_back(static_cast<double>(layer));
+      points.y.push_back(std::exp(entropy));
+    }
+  };
+  for (size_t i = 0; i < spread.sums.size(); ++i) {
+    add(heads, i, spread.sums[i].entropy());
+    add(class_token, i, spread.sums[i].class_entropy());
+    all.x.push_back(static_cast<double>(i));
+    all.y.push_back(static_cast<double>(spread.sums[i].keys()));
+  }
+  panel.points = {std::move(heads)};
+  if (!class_token.x.empty()) panel.points.push_back(std::move(class_token));
+  panel.lines = {std::move(all)};
+  return panel;
+}
+
 }  // namespace
 
 Section entropy_section(const AnalysisInput& input) {
@@ -101,13 +101,11 @@ Section entropy_section(const AnalysisInput& input) {
       section.finding += (section.finding.empty() ? "" : " ") + section.caveats.back();
       continue;
     }
-    figure.panels.push_back(entropy_panel(spread, subject.label));
     section.finding +=
         (section.finding.empty() ? "" : " ") + entropy_finding(subject.label, spread);
     add_values(spread, subject.label, section.values);
+    figure.panels.push_back(entropy_panel(spread, subject.label));
   }
-  figure.alt = section.finding;
-  if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
   section.reading =
       "One dot a head. At the line a head weighs all tokens of its window alike, an average (a "
       "low-pass filter); at 1 it copies a "
@@ -115,6 +113,8 @@ Section entropy_section(const AnalysisInput& input) {
   section.caveats.push_back(
       fmt::format("{}; entropy in nats over all keys, mean over pictures and queries, then exp.",
                   counted(images, "test picture")));
+  figure.alt = section.finding;
+  if (!figure.panels.empty()) section.figures.push_back(std::move(figure));
   return section;
 }
 

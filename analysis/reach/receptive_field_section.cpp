@@ -56,70 +56,6 @@ Growth measure_growth(const Subject& subject, const AnalysisInput& input,
   return growth;
 }
 
-double flat_width(const ReceptiveField& field) {
-  const double h = static_cast<double>(field.height), w = static_cast<double>(field.width);
-  return std::sqrt((h * h + w * w - 2) / 24);
-}
-
-plot::Panel growth_panel(const Growth& growth, const std::string& title) {
-  const DepthAxis& axis = growth.fields.axis;
-  plot::Panel panel{.title = title,
-                    .x = {.label = "layer", .categories = axis.labels()},
-                    .y = {.label = "width of the field", .unit = "px", .from_zero = true}};
-  panel.spans = axis.spans();
-  panel.lines = {{.name = "width", .x = axis.positions(), .y = growth.width}};
-  panel.references = {{plot::Reference::Along::horizontal, flat_width(growth.fields.fields[0]),
-                       "whole picture alike"}};
-  return panel;
-}
-
-plot::Panel share_panel(const Growth& growth, const std::string& title) {
-  const DepthAxis& axis = growth.fields.axis;
-  plot::Panel panel{.title = title,
-                    .x = {.label = "layer", .categories = axis.labels()},
-                    .y = {.label = "share of the picture", .unit = "%", .low = 0, .high = 100}};
-  panel.spans = axis.spans();
-  for (const double share : {0.2, 0.5, 0.99}) {
-    plot::Line line{.name = fmt::format("square of {:.0f} % of the field", 100 * share),
-                    .x = axis.positions()};
-    for (size_t i = 0; i < growth.maps.size(); ++i) {
-      const ReceptiveField& f = growth.fields.fields[i];
-      const std::vector<double> map = growth.log_areas ? log_map(growth.maps[i]) : growth.maps[i];
-      line.y.push_back(100 * area_ratio(map, f.height, f.width, f.centre_y, f.centre_x, share));
-    }
-    panel.lines.push_back(std::move(line));
-  }
-  return panel;
-}
-
-// Up to `count` layers spread over the depth, the last included.
-std::vector<size_t> spread_layers(size_t layers, size_t count) {
-  std::vector<size_t> chosen;
-  const size_t shown = std::min(layers, count);
-  for (size_t i = 1; i <= shown; ++i) chosen.push_back(i * layers / shown - 1);
-  return chosen;
-}
-
-void add_maps(plot::Figure& figure, const Growth& growth, const std::string& label) {
-  const std::vector<std::string> names = growth.fields.axis.labels();
-  for (const size_t i : spread_layers(growth.maps.size(), 6)) {
-    const ReceptiveField& field = growth.fields.fields[i];
-    std::vector<double> values = growth.maps[i];
-    const double peak = *std::ranges::max_element(values);
-    for (double& value : values) value = peak > 0 ? value / peak : 0;
-    plot::Panel panel{
-        .title = label + ", " + names[i], .x = {.label = "x (px)"}, .y = {.label = "y (px)"}};
-    panel.heatmap = plot::Heatmap{.rows = field.height,
-                                  .columns = field.width,
-                                  .values = std::move(values),
-                                  .value = "gradient, relative to the peak",
-                                  .map = plot::ColorMap::magma,
-                                  .low = 0,
-                                  .high = 1};
-    figure.panels.push_back(std::move(panel));
-  }
-}
-
 // Layers x height x width, as they were measured.
 ReportArray map_array(const Growth& growth, size_t subject) {
   const ReceptiveField& field = growth.fields.fields.front();
@@ -128,6 +64,11 @@ ReportArray map_array(const Growth& growth, size_t subject) {
   for (const std::vector<double>& map : growth.maps)
     array.values.insert(array.values.end(), map.begin(), map.end());
   return array;
+}
+
+double flat_width(const ReceptiveField& field) {
+  const double h = static_cast<double>(field.height), w = static_cast<double>(field.width);
+  return std::sqrt((h * h + w * w - 2) / 24);
 }
 
 // The first depth, from 0 to 1, at which the field is 90 % as wide as it gets.
@@ -195,6 +136,65 @@ std::string method(const AnalysisInput& input, const ReceptiveFieldOptions& opti
       options.tap == FieldTap::branch ? "the branch, before the addition" : "the addition");
 }
 
+plot::Panel growth_panel(const Growth& growth, const std::string& title) {
+  const DepthAxis& axis = growth.fields.axis;
+  plot::Panel panel{.title = title,
+                    .x = {.label = "layer", .categories = axis.labels()},
+                    .y = {.label = "width of the field", .unit = "px", .from_zero = true}};
+  panel.spans = axis.spans();
+  panel.lines = {{.name = "width", .x = axis.positions(), .y = growth.width}};
+  panel.references = {{plot::Reference::Along::horizontal, flat_width(growth.fields.fields[0]),
+                       "whole picture alike"}};
+  return panel;
+}
+
+plot::Panel share_panel(const Growth& growth, const std::string& title) {
+  const DepthAxis& axis = growth.fields.axis;
+  plot::Panel panel{.title = title,
+                    .x = {.label = "layer", .categories = axis.labels()},
+                    .y = {.label = "share of the picture", .unit = "%", .low = 0, .high = 100}};
+  panel.spans = axis.spans();
+  for (const double share : {0.2, 0.5, 0.99}) {
+    plot::Line line{.name = fmt::format("square of {:.0f} % of the field", 100 * share),
+                    .x = axis.positions()};
+    for (size_t i = 0; i < growth.maps.size(); ++i) {
+      const ReceptiveField& f = growth.fields.fields[i];
+      const std::vector<double> map = growth.log_areas ? log_map(growth.maps[i]) : growth.maps[i];
+      line.y.push_back(100 * area_ratio(map, f.height, f.width, f.centre_y, f.centre_x, share));
+    }
+    panel.lines.push_back(std::move(line));
+  }
+  return panel;
+}
+
+// Up to `count` layers spread over the depth, the last included.
+std::vector<size_t> spread_layers(size_t layers, size_t count) {
+  std::vector<size_t> chosen;
+  const size_t shown = std::min(layers, count);
+  for (size_t i = 1; i <= shown; ++i) chosen.push_back(i * layers / shown - 1);
+  return chosen;
+}
+
+void add_maps(plot::Figure& figure, const Growth& growth, const std::string& label) {
+  const std::vector<std::string> names = growth.fields.axis.labels();
+  for (const size_t i : spread_layers(growth.maps.size(), 6)) {
+    const ReceptiveField& field = growth.fields.fields[i];
+    std::vector<double> values = growth.maps[i];
+    const double peak = *std::ranges::max_element(values);
+    for (double& value : values) value = peak > 0 ? value / peak : 0;
+    plot::Panel panel{
+        .title = label + ", " + names[i], .x = {.label = "x (px)"}, .y = {.label = "y (px)"}};
+    panel.heatmap = plot::Heatmap{.rows = field.height,
+                                  .columns = field.width,
+                                  .values = std::move(values),
+                                  .value = "gradient, relative to the peak",
+                                  .map = plot::ColorMap::magma,
+                                  .low = 0,
+                                  .high = 1};
+    figure.panels.push_back(std::move(panel));
+  }
+}
+
 }  // namespace
 
 Section receptive_field_section(const AnalysisInput& input, const ReceptiveFieldOptions& options) {
@@ -214,15 +214,13 @@ Section receptive_field_section(const AnalysisInput& input, const ReceptiveField
           fmt::format("{} shows no buffer named {}.", subject.label, name_of(options.tap)));
       continue;
     }
+    section.finding += (section.finding.empty() ? "" : " ") + finding(growth, subject.label);
+    add_values(growth, subject.label, s, section);
     growth_figure.panels.push_back(growth_panel(growth, subject.label));
     growth_figure.panels.push_back(share_panel(growth, subject.label));
     add_maps(maps, growth, subject.label);
-    section.finding += (section.finding.empty() ? "" : " ") + finding(growth, subject.label);
-    add_values(growth, subject.label, s, section);
   }
   if (section.finding.empty()) section.finding = "No layer could be measured.";
-  growth_figure.alt = maps.alt = section.finding;
-  if (!growth_figure.panels.empty()) section.figures = {std::move(growth_figure), std::move(maps)};
   section.reading =
       "Bright pixels are those that the centre of a layer's map depends on. Convolutions grow the "
       "field step by step, by the "
@@ -230,6 +228,8 @@ Section receptive_field_section(const AnalysisInput& input, const ReceptiveField
       "shortcut keeps a bright spot at "
       "the centre. The squares say how much of the picture holds 20, 50 and 99 % of the gradient.";
   section.caveats.push_back(method(input, options));
+  growth_figure.alt = maps.alt = section.finding;
+  if (!growth_figure.panels.empty()) section.figures = {std::move(growth_figure), std::move(maps)};
   return section;
 }
 

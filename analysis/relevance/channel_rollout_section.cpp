@@ -89,6 +89,19 @@ ChannelStudy measure_channels(const Subject& subject, const Dataset& data,
   return study;
 }
 
+std::string channel_finding(const std::string& label, const ChannelStudy& study) {
+  return fmt::format(
+      "At the last layer of {} relevance is spread over {:.0f} % of the channel groups and {:.0f} "
+      "% of "
+      "the places, at the "
+      "lowest over {:.0f} % and {:.0f} %; maps of different groups correlate by {:.2f}: {}.",
+      label, 100 * study.groups_used.back(), 100 * study.places_used.back(),
+      100 * study.groups_used.front(), 100 * study.places_used.front(), study.correlation,
+      study.correlation > 0.9   ? "all groups gather from the same places"
+      : study.correlation > 0.5 ? "groups gather from similar places"
+                                : "groups gather from places of their own");
+}
+
 // One row a picture: all channels together, then each group's map.
 plot::Figure volume_figure(const Dataset& data, const ChannelStudy& study,
                            const std::vector<int64_t>& indices, const std::string& name,
@@ -147,19 +160,6 @@ plot::Panel spread_panel(const ChannelStudy& study, const std::string& title) {
   return panel;
 }
 
-std::string channel_finding(const std::string& label, const ChannelStudy& study) {
-  return fmt::format(
-      "At the last layer of {} relevance is spread over {:.0f} % of the channel groups and {:.0f} "
-      "% of "
-      "the places, at the "
-      "lowest over {:.0f} % and {:.0f} %; maps of different groups correlate by {:.2f}: {}.",
-      label, 100 * study.groups_used.back(), 100 * study.places_used.back(),
-      100 * study.groups_used.front(), 100 * study.places_used.front(), study.correlation,
-      study.correlation > 0.9   ? "all groups gather from the same places"
-      : study.correlation > 0.5 ? "groups gather from similar places"
-                                : "groups gather from places of their own");
-}
-
 }  // namespace
 
 Section channel_rollout_section(const AnalysisInput& input, const ChannelRolloutOptions& options) {
@@ -174,20 +174,17 @@ Section channel_rollout_section(const AnalysisInput& input, const ChannelRollout
     const Subject& subject = input.subjects[s];
     const ChannelStudy study =
         measure_channels(subject, *input.data, options, indices, input.part_of(s));
-    section.figures.push_back(
-        volume_figure(*input.data, study, indices, figure_name("channel-rollout", s), subject));
-    section.figures.back().alt = channel_finding(subject.label, study);
-    profiles.panels.push_back(profile_panel(study, subject.label));
-    spread.panels.push_back(spread_panel(study, subject.label));
     section.values.push_back({.key = "group_correlation",
                               .label = "Correlation of the maps of two channel groups",
                               .value = study.correlation,
                               .subject = subject.label});
     section.finding += (s > 0 ? " " : "") + channel_finding(subject.label, study);
+    section.figures.push_back(
+        volume_figure(*input.data, study, indices, figure_name("channel-rollout", s), subject));
+    section.figures.back().alt = channel_finding(subject.label, study);
+    profiles.panels.push_back(profile_panel(study, subject.label));
+    spread.panels.push_back(spread_panel(study, subject.label));
   }
-  profiles.alt = spread.alt = section.finding;
-  section.figures.push_back(std::move(profiles));
-  section.figures.push_back(std::move(spread));
   section.reading =
       "Rollout by norms with every place split into groups of channels: a share flows from "
       "(source, group) to (target, "
@@ -200,6 +197,9 @@ Section channel_rollout_section(const AnalysisInput& input, const ChannelRollout
       fmt::format("{}, {} groups of neighbouring channels. Groups of different layers are "
                   "different channels: only the shortcut keeps their meaning.",
                   counted(images, "test picture"), options.groups)};
+  profiles.alt = spread.alt = section.finding;
+  section.figures.push_back(std::move(profiles));
+  section.figures.push_back(std::move(spread));
   return section;
 }
 

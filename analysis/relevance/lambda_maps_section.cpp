@@ -44,15 +44,6 @@ LambdaStudy measure_lambdas(const Subject& subject, const Dataset& data, int64_t
   return study;
 }
 
-std::vector<std::string> layer_names(const DepthAxis& axis) {
-  std::vector<std::string> names;
-  for (const TapSite& site : axis.sites()) {
-    const size_t dot = site.path.rfind('.');
-    names.push_back(site.path.substr(0, dot));
-  }
-  return names;
-}
-
 // First, middle and last of `count` layers.
 std::vector<size_t> some_of(size_t count) {
   if (count <= static_cast<size_t>(kShownLayers)) {
@@ -61,6 +52,22 @@ std::vector<size_t> some_of(size_t count) {
     return all;
   }
   return {0, count / 2, count - 1};
+}
+
+std::string lambda_finding(const std::string& label, const LambdaStudy& study) {
+  std::vector<double> content, negative, reach;
+  for (const LambdaWeights& sums : study.sums) {
+    content.push_back(100 * sums.content_share());
+    negative.push_back(100 * sums.negative_share());
+    reach.push_back(sums.distance() / std::max(sums.uniform_distance(), 1e-12));
+  }
+  const auto percent = [](double share) { return fmt::format("{:.0f} %", share); };
+  return fmt::format(
+      "In {} of {}, of the squared weight {} comes from content, the rest from position; of the "
+      "absolute weight {} is negative; the reach of |S| divided by that of equal weights is {}.",
+      counted(std::ssize(study.sums), "lambda layer"), label, together(content, percent),
+      together(negative, percent),
+      together(reach, [](double ratio) { return fmt::format("{:.2f}", ratio); }));
 }
 
 // |S| of the query in the middle of the map, mean over heads: pictures x places.
@@ -114,6 +121,15 @@ void add_contribution_rows(plot::Figure& figure, const Subject& subject, const T
   }
 }
 
+std::vector<std::string> layer_names(const DepthAxis& axis) {
+  std::vector<std::string> names;
+  for (const TapSite& site : axis.sites()) {
+    const size_t dot = site.path.rfind('.');
+    names.push_back(site.path.substr(0, dot));
+  }
+  return names;
+}
+
 plot::Panel share_panel(const LambdaStudy& study, const std::string& title) {
   plot::Panel panel{.title = title,
                     .x = {.label = "lambda layer", .categories = layer_names(study.axis)},
@@ -142,22 +158,6 @@ plot::Panel distance_panel(const LambdaStudy& study, const std::string& title) {
   return panel;
 }
 
-std::string lambda_finding(const std::string& label, const LambdaStudy& study) {
-  std::vector<double> content, negative, reach;
-  for (const LambdaWeights& sums : study.sums) {
-    content.push_back(100 * sums.content_share());
-    negative.push_back(100 * sums.negative_share());
-    reach.push_back(sums.distance() / std::max(sums.uniform_distance(), 1e-12));
-  }
-  const auto percent = [](double share) { return fmt::format("{:.0f} %", share); };
-  return fmt::format(
-      "In {} of {}, of the squared weight {} comes from content, the rest from position; of the "
-      "absolute weight {} is negative; the reach of |S| divided by that of equal weights is {}.",
-      counted(std::ssize(study.sums), "lambda layer"), label, together(content, percent),
-      together(negative, percent),
-      together(reach, [](double ratio) { return fmt::format("{:.2f}", ratio); }));
-}
-
 }  // namespace
 
 Section lambda_maps_section(const AnalysisInput& input) {
@@ -170,6 +170,11 @@ Section lambda_maps_section(const AnalysisInput& input) {
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const LambdaStudy study = measure_lambdas(subject, *input.data, images, input.part_of(s));
+    section.values.push_back({.key = "content_share",
+                              .label = "Content in the first lambda layer",
+                              .value = study.sums.front().content_share(),
+                              .subject = subject.label});
+    section.finding += (s > 0 ? " " : "") + lambda_finding(subject.label, study);
     const std::vector<int64_t> indices = spread_indices(input.data->count, kShownPictures);
     const Tensor pictures = network_images(*subject.model, *input.data, indices);
     const std::vector<size_t> shown = some_of(study.sums.size());
@@ -183,14 +188,7 @@ Section lambda_maps_section(const AnalysisInput& input) {
     section.figures.push_back(std::move(figure));
     depth.panels.push_back(share_panel(study, subject.label));
     depth.panels.push_back(distance_panel(study, subject.label));
-    section.values.push_back({.key = "content_share",
-                              .label = "Content in the first lambda layer",
-                              .value = study.sums.front().content_share(),
-                              .subject = subject.label});
-    section.finding += (s > 0 ? " " : "") + lambda_finding(subject.label, study);
   }
-  depth.alt = section.finding;
-  section.figures.push_back(std::move(depth));
   section.reading =
       "A lambda layer has no attention map: its effective weights S = q (softmax(k) + E) are "
       "signed and their rows do not "
@@ -205,6 +203,8 @@ Section lambda_maps_section(const AnalysisInput& input) {
                                  counted(images, "test picture")),
                      "The size of a weight is not the size of an effect: channels of a head share "
                      "S, and signs cancel."};
+  depth.alt = section.finding;
+  section.figures.push_back(std::move(depth));
   return section;
 }
 

@@ -80,19 +80,6 @@ Faithfulness measure_faithfulness(const Subject& subject, const Dataset& data, i
   return result;
 }
 
-plot::Panel perturbation_panel(const Faithfulness& f, bool most, const std::string& title) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "cells hidden", .unit = "%"},
-                    .y = {.label = "probability of the class read", .low = 0.0, .high = 1.0}};
-  for (size_t i = 0; i < f.names.size(); ++i) {
-    plot::Line line{
-        .name = f.names[i], .y = most ? f.most[i] : f.least[i], .style = static_cast<int>(i)};
-    for (int k = 0; k < kPerturbationSteps; ++k) line.x.push_back(100.0 * k / kPerturbationSteps);
-    panel.lines.push_back(std::move(line));
-  }
-  return panel;
-}
-
 // How much faster the probability falls than under a random order, picture by picture.
 Estimate advantage(const Faithfulness& f, size_t i) {
   std::vector<double> gains;
@@ -125,6 +112,19 @@ std::string finding(const std::string& label, const Faithfulness& f, double agre
                     against_chance(f), agreement);
 }
 
+plot::Panel perturbation_panel(const Faithfulness& f, bool most, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "cells hidden", .unit = "%"},
+                    .y = {.label = "probability of the class read", .low = 0.0, .high = 1.0}};
+  for (size_t i = 0; i < f.names.size(); ++i) {
+    plot::Line line{
+        .name = f.names[i], .y = most ? f.most[i] : f.least[i], .style = static_cast<int>(i)};
+    for (int k = 0; k < kPerturbationSteps; ++k) line.x.push_back(100.0 * k / kPerturbationSteps);
+    panel.lines.push_back(std::move(line));
+  }
+  return panel;
+}
+
 }  // namespace
 
 Section rollout_class_section(const AnalysisInput& input, const RolloutClassOptions& options) {
@@ -141,11 +141,7 @@ Section rollout_class_section(const AnalysisInput& input, const RolloutClassOpti
     const double agreement = add_two_classes(input, options, subject, rows[0], figure);
     const Faithfulness f =
         measure_faithfulness(subject, *input.data, images, rows, input.part_of(s));
-    test.panels.push_back(perturbation_panel(f, true, subject.label + ", most relevant first"));
-    test.panels.push_back(perturbation_panel(f, false, subject.label + ", least relevant first"));
     const std::string text = finding(subject.label, f, agreement);
-    figure.alt = text;
-    section.figures.push_back(std::move(figure));
     section.values.push_back({.key = "perturbation_gap",
                               .label = "Least minus most relevant first, class-specific",
                               .value = area(f.least[0]) - area(f.most[0]),
@@ -155,9 +151,11 @@ Section rollout_class_section(const AnalysisInput& input, const RolloutClassOpti
                               .value = advantage(f, 0).value,
                               .subject = subject.label});
     section.finding += (s > 0 ? " " : "") + text;
+    figure.alt = text;
+    section.figures.push_back(std::move(figure));
+    test.panels.push_back(perturbation_panel(f, true, subject.label + ", most relevant first"));
+    test.panels.push_back(perturbation_panel(f, false, subject.label + ", least relevant first"));
   }
-  test.alt = section.finding;
-  section.figures.push_back(std::move(test));
   section.reading =
       "Attention times its gradient, positive part of each head, added up through the layers "
       "(Chefer, Gur and Wolf, ICCV "
@@ -169,6 +167,8 @@ Section rollout_class_section(const AnalysisInput& input, const RolloutClassOpti
                      fmt::format("Curves over {}; hidden cells show the mean "
                                  "colour, which is itself unlike any picture.",
                                  counted(images, "test picture"))};
+  test.alt = section.finding;
+  section.figures.push_back(std::move(test));
   return section;
 }
 

@@ -17,13 +17,13 @@ Section rollout_gradient_section(const AnalysisInput& input, const RolloutClassO
         "map){}.",
         subject.label, agreement,
         agreement > 0.8 ? ": most of what they show does not depend on the class" : "");
-    figure.alt = text;
-    section.figures.push_back(std::move(figure));
     section.values.push_back({.key = "class_correlation",
                               .label = "Correlation of the maps of two classes",
                               .value = agreement,
                               .subject = subject.label});
     section.finding += (s > 0 ? " " : "") + text;
+    figure.alt = text;
+    section.figures.push_back(std::move(figure));
   }
   section.reading =
       "As rollout, but each head's attention is multiplied by the gradient of one class's logit; "

@@ -59,17 +59,6 @@ NormStudy measure(const Subject& subject, const Dataset& data, const std::vector
   return study;
 }
 
-plot::Panel movement_panel(const NormStudy& study, const std::string& title) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "block", .categories = study.axis.labels()},
-                    .y = {.label = "mean distance moved", .unit = "px", .from_zero = true}};
-  panel.spans = study.axis.spans();
-  plot::Line line{.name = "distance", .x = study.axis.positions()};
-  for (const Movement& m : study.moved) line.y.push_back(m.distance);
-  panel.lines = {std::move(line)};
-  return panel;
-}
-
 // "MSA blocks fetch from 2.1 to 6.1 px away and keep 20 to 40 % in place (3)"
 std::string movement_text(const NormStudy& study) {
   const std::pair<BlockKind, const char*> kinds[] = {
@@ -91,6 +80,17 @@ std::string movement_text(const NormStudy& study) {
   return text + ".";
 }
 
+plot::Panel movement_panel(const NormStudy& study, const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "block", .categories = study.axis.labels()},
+                    .y = {.label = "mean distance moved", .unit = "px", .from_zero = true}};
+  panel.spans = study.axis.spans();
+  plot::Line line{.name = "distance", .x = study.axis.positions()};
+  for (const Movement& m : study.moved) line.y.push_back(m.distance);
+  panel.lines = {std::move(line)};
+  return panel;
+}
+
 }  // namespace
 
 Section rollout_norm_section(const AnalysisInput& input) {
@@ -102,6 +102,13 @@ Section rollout_norm_section(const AnalysisInput& input) {
     const Subject& subject = input.subjects[s];
     std::vector<int64_t> shown = spread_indices(input.data->count, images);
     const NormStudy study = measure(subject, *input.data, shown, input.part_of(s));
+    section.values.push_back({.key = "concentration",
+                              .label = "Rollout by norms in the brightest quarter",
+                              .value = concentration(study.free),
+                              .text = fmt::format("{:.0f} %", 100 * concentration(study.free)),
+                              .subject = subject.label});
+    section.finding += fmt::format("{}In {}, by the norms of what they move, {}", s > 0 ? " " : "",
+                                   subject.label, movement_text(study));
     shown.resize(std::min<size_t>(shown.size(), 6));
     plot::Figure figure = picture_figure(
         *input.data, shown, subject.model->options().image_size, figure_name("rollout-norm", s),
@@ -116,16 +123,7 @@ Section rollout_norm_section(const AnalysisInput& input) {
     figure.alt = movement_text(study);
     section.figures.push_back(std::move(figure));
     depth.panels.push_back(movement_panel(study, subject.label));
-    section.values.push_back({.key = "concentration",
-                              .label = "Rollout by norms in the brightest quarter",
-                              .value = concentration(study.free),
-                              .text = fmt::format("{:.0f} %", 100 * concentration(study.free)),
-                              .subject = subject.label});
-    section.finding += fmt::format("{}In {}, by the norms of what they move, {}", s > 0 ? " " : "",
-                                   subject.label, movement_text(study));
   }
-  depth.alt = section.finding;
-  section.figures.push_back(std::move(depth));
   section.reading =
       "Every block is, for the picture at hand, a linear map between places (weights, gates and "
       "statistics held). The "
@@ -140,6 +138,8 @@ Section rollout_norm_section(const AnalysisInput& input) {
                   "cancel still count.",
                   counted(images, "test picture")),
       "Biases and the mean that a norm subtracts count with the place that they act in."};
+  depth.alt = section.finding;
+  section.figures.push_back(std::move(depth));
   return section;
 }
 

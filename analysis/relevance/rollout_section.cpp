@@ -42,6 +42,19 @@ std::vector<double> concentrations(const Subject& subject, const Dataset& data, 
   return sums;
 }
 
+constexpr double kFlat = 0.25, kSmallestStep = 0.01;  // share of a quarter; what counts as more
+
+std::string finding(const std::string& label, const std::vector<double>& share) {
+  const bool flat = judge(Estimate::exact(share[0]), kFlat, kSmallestStep) != Verdict::above;
+  return fmt::format(
+      "The brightest quarter of a rollout map of {} holds {:.0f} % of the relevance on average "
+      "({}); "
+      "taking the largest head instead of the mean gives {:.0f} %, the smallest {:.0f} %, the "
+      "largest without its weakest entries {:.0f} %.",
+      label, 100 * share[0], flat ? "the map is flat" : "a flat map: 25 %", 100 * share[1],
+      100 * share[2], 100 * share[3]);
+}
+
 // Rows of maps for the first class of each picture.
 plot::Figure maps_figure(const AnalysisInput& input, int64_t pictures, size_t s,
                          const std::vector<NamedRollout>& rows) {
@@ -60,19 +73,6 @@ plot::Figure maps_figure(const AnalysisInput& input, int64_t pictures, size_t s,
   return figure;
 }
 
-constexpr double kFlat = 0.25, kSmallestStep = 0.01;  // share of a quarter; what counts as more
-
-std::string finding(const std::string& label, const std::vector<double>& share) {
-  const bool flat = judge(Estimate::exact(share[0]), kFlat, kSmallestStep) != Verdict::above;
-  return fmt::format(
-      "The brightest quarter of a rollout map of {} holds {:.0f} % of the relevance on average "
-      "({}); "
-      "taking the largest head instead of the mean gives {:.0f} %, the smallest {:.0f} %, the "
-      "largest without its weakest entries {:.0f} %.",
-      label, 100 * share[0], flat ? "the map is flat" : "a flat map: 25 %", 100 * share[1],
-      100 * share[2], 100 * share[3]);
-}
-
 }  // namespace
 
 Section rollout_section(const AnalysisInput& input, const RolloutOptions& options) {
@@ -81,17 +81,17 @@ Section rollout_section(const AnalysisInput& input, const RolloutOptions& option
   Section section;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    section.figures.push_back(maps_figure(input, options.pictures, s, rows));
     const std::vector<double> share =
         concentrations(subject, *input.data, images, rows, input.part_of(s));
-    section.figures.back().alt =
-        fmt::format("The brightest quarter of each map holds {:.0f} % of it.", 100 * share[0]);
     section.values.push_back({.key = "concentration",
                               .label = "Rollout in the brightest quarter",
                               .value = share[0],
                               .text = fmt::format("{:.0f} %", 100 * share[0]),
                               .subject = subject.label});
     section.finding += (s > 0 ? " " : "") + finding(subject.label, share);
+    section.figures.push_back(maps_figure(input, options.pictures, s, rows));
+    section.figures.back().alt =
+        fmt::format("The brightest quarter of each map holds {:.0f} % of it.", 100 * share[0]);
   }
   section.reading =
       "Attention of all layers multiplied from the output to the input, half of each step kept by "

@@ -95,12 +95,6 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   const KernelMaps maps = measure_kernels(subjects, *input.data, pass, options.features, {measure});
 
   Section section;
-  plot::Figure figure{
-      .name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
-  for (size_t s = 0; s < subjects.size(); ++s)
-    figure.panels.push_back(
-        map_panel(maps.self[0][s].cka, subjects[s].label, "layer", "layer", "CKA"));
-  const KernelMap& first = maps.self[0][0];
   for (size_t s = 0; s < subjects.size(); ++s) {
     const LayerMap& own = maps.self[0][s].cka;
     section.finding += (s > 0 ? " " : "") + finding(subjects[s].label, own);
@@ -108,13 +102,8 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   }
   for (size_t s = 1; s < subjects.size(); ++s) {
     const LayerMap& cross = maps.cross[0][s - 1].cka;
-    figure.panels.push_back(map_panel(cross, subjects[0].label + " × " + subjects[s].label,
-                                      subjects[0].label, subjects[s].label, "CKA"));
     section.finding += cross_finding(cross, subjects[0].label, subjects[s].label);
   }
-  if (figure.panels.size() == 1) figure.columns = 1;
-  figure.alt = section.finding;
-  section.figures.push_back(std::move(figure));
   section.reading =
       "Each cell compares two layers: 1 (bright) means that the pictures lie in the same "
       "arrangement up to rotation and scale, 0 that the arrangements are unrelated. Depth runs "
@@ -123,11 +112,24 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
   if (const std::string dead = dead_layers(maps, subjects); !dead.empty())
     section.caveats.push_back(dead);
+  const KernelMap& first = maps.self[0][0];
   const auto layers = static_cast<int64_t>(first.cka.rows.size());
   section.arrays = {{.name = "cka", .shape = {layers, layers}, .values = first.cka.values}};
   if (pass.passes > 1)
     section.arrays.push_back(
         {.name = "cka-deviation", .shape = {layers, layers}, .values = first.deviation});
+  plot::Figure figure{
+      .name = "cka", .title = "Minibatch CKA between all pairs of layers.", .columns = 2};
+  for (size_t s = 0; s < subjects.size(); ++s)
+    figure.panels.push_back(
+        map_panel(maps.self[0][s].cka, subjects[s].label, "layer", "layer", "CKA"));
+  for (size_t s = 1; s < subjects.size(); ++s)
+    figure.panels.push_back(map_panel(maps.cross[0][s - 1].cka,
+                                      subjects[0].label + " × " + subjects[s].label,
+                                      subjects[0].label, subjects[s].label, "CKA"));
+  if (figure.panels.size() == 1) figure.columns = 1;
+  figure.alt = section.finding;
+  section.figures.push_back(std::move(figure));
   return section;
 }
 

@@ -21,19 +21,6 @@ double fraction_of(const Subject& subject) {
   return subject.run ? subject.run->settings.data_fraction : 0;
 }
 
-// Trained on as much as the reference, from another seed: as alike as training makes two networks.
-bool is_ceiling(const Subject& subject, const Subject& reference) {
-  return subject.run && fraction_of(subject) == fraction_of(reference);
-}
-
-std::string name_of(const Subject& subject, const Subject& reference) {
-  if (!subject.run) return "untrained";
-  const std::string share = fmt::format("{:g} % of the data", 100 * fraction_of(subject));
-  return is_ceiling(subject, reference)
-             ? fmt::format("{}, seed {} (ceiling)", share, subject.run->settings.seed)
-             : fmt::format("{}, seed {}", share, subject.run->settings.seed);
-}
-
 // The reference, then its siblings by share of the data.
 std::vector<Subject> family_of(const AnalysisInput& input) {
   std::vector<Subject> family = {input.subjects[0]};
@@ -78,6 +65,19 @@ MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& 
   return result;
 }
 
+// Trained on as much as the reference, from another seed: as alike as training makes two networks.
+bool is_ceiling(const Subject& subject, const Subject& reference) {
+  return subject.run && fraction_of(subject) == fraction_of(reference);
+}
+
+std::string name_of(const Subject& subject, const Subject& reference) {
+  if (!subject.run) return "untrained";
+  const std::string share = fmt::format("{:g} % of the data", 100 * fraction_of(subject));
+  return is_ceiling(subject, reference)
+             ? fmt::format("{}, seed {} (ceiling)", share, subject.run->settings.seed)
+             : fmt::format("{}, seed {}", share, subject.run->settings.seed);
+}
+
 double mean(const std::vector<double>& values) {
   double total = 0, count = 0;
   for (const double value : values)
@@ -91,6 +91,23 @@ double ceiling_of(const std::vector<Subject>& family, const MeasuredGrowth& meas
   for (size_t s = 1; s < family.size(); ++s)
     if (is_ceiling(family[s], family[0])) values.push_back(mean(measured.cka[s - 1]));
   return mean(values);
+}
+
+std::string finding_of(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
+  std::string text = fmt::format("Mean CKA with {}: ", family[0].label);
+  for (size_t s = 1; s < family.size(); ++s)
+    text += fmt::format("{}{} {:.2f}", s == 1 ? "" : "; ", name_of(family[s], family[0]),
+                        mean(measured.cka[s - 1]));
+  const double ceiling = ceiling_of(family, measured);
+  if (!std::isfinite(ceiling))
+    return text + ". No run of another seed on as much data is there to give the ceiling.";
+  // The layer that falls furthest behind the ceiling on the smallest share.
+  const std::vector<double>& least = measured.cka[0];
+  size_t worst = 0;
+  for (size_t layer = 0; layer < least.size(); ++layer)
+    if (std::isfinite(least[layer]) && !(least[layer] >= least[worst])) worst = layer;
+  return text + fmt::format(". With {}, {} differs most ({:.2f}).", name_of(family[1], family[0]),
+                            measured.axis.labels()[worst], least[worst]);
 }
 
 plot::Figure depth_figure(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
@@ -133,23 +150,6 @@ plot::Figure share_figure(const std::vector<Subject>& family, const MeasuredGrow
   return figure;
 }
 
-std::string finding_of(const std::vector<Subject>& family, const MeasuredGrowth& measured) {
-  std::string text = fmt::format("Mean CKA with {}: ", family[0].label);
-  for (size_t s = 1; s < family.size(); ++s)
-    text += fmt::format("{}{} {:.2f}", s == 1 ? "" : "; ", name_of(family[s], family[0]),
-                        mean(measured.cka[s - 1]));
-  const double ceiling = ceiling_of(family, measured);
-  if (!std::isfinite(ceiling))
-    return text + ". No run of another seed on as much data is there to give the ceiling.";
-  // The layer that falls furthest behind the ceiling on the smallest share.
-  const std::vector<double>& least = measured.cka[0];
-  size_t worst = 0;
-  for (size_t layer = 0; layer < least.size(); ++layer)
-    if (std::isfinite(least[layer]) && !(least[layer] >= least[worst])) worst = layer;
-  return text + fmt::format(". With {}, {} differs most ({:.2f}).", name_of(family[1], family[0]),
-                            measured.axis.labels()[worst], least[worst]);
-}
-
 }  // namespace
 
 bool is_sibling(const Subject& subject, const Subject& reference) {
@@ -162,10 +162,6 @@ Section growth_section(const AnalysisInput& input) {
   const std::vector<Subject> family = family_of(input);
   const MeasuredGrowth measured = measure(family, input);
   section.finding = finding_of(family, measured);
-  section.figures.push_back(depth_figure(family, measured));
-  plot::Figure share = share_figure(family, measured);
-  if (!share.panels.empty()) section.figures.push_back(std::move(share));
-  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   for (size_t s = 1; s < family.size(); ++s)
     section.values.push_back({.key = fmt::format("mean_cka_{}", s),
                               .label = "Mean CKA with " + name_of(family[s], family[0]),
@@ -185,6 +181,10 @@ Section growth_section(const AnalysisInput& input) {
       "Linear kernel, unbiased, {} test pictures in batches of {}. The runs on less data "
       "take fewer steps unless they were given more epochs.",
       input.images_or(1024), kGrowthBatch)};
+  section.figures.push_back(depth_figure(family, measured));
+  plot::Figure share = share_figure(family, measured);
+  if (!share.panels.empty()) section.figures.push_back(std::move(share));
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   return section;
 }
 

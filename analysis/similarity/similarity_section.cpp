@@ -92,36 +92,6 @@ MeasuredSimilarity measure(const AnalysisInput& input, const SimilarityOptions& 
   return result;
 }
 
-plot::Figure maps_figure(const MeasuredSimilarity& measured, const std::string& name,
-                         const std::string& title, const std::string& rows,
-                         const std::string& columns, size_t cross) {
-  plot::Figure figure{.name = name, .title = title, .columns = 3};
-  for (const Index& index : measured.indices) {
-    const LayerMap& map = cross == 0 ? index.self[0] : index.cross[cross - 1];
-    figure.panels.push_back(
-        map_panel(map, index.label, rows, columns, index.label, index.name == "hsic" ? 0 : 1));
-  }
-  return figure;
-}
-
-// Kornblith's check as bars; no panel when the networks have different numbers of layers.
-std::optional<plot::Panel> check_panel(const MeasuredSimilarity& measured, size_t cross,
-                                       const std::string& title) {
-  plot::Panel panel{.title = title,
-                    .x = {.label = "index"},
-                    .y = {.label = "layers found", .unit = "%", .low = 0, .high = 100}};
-  plot::Bars bars{.name = "corresponding layer is the most similar"};
-  for (const Index& index : measured.indices) {
-    const double share = corresponding_share(index.cross[cross]);
-    if (!std::isfinite(share)) return std::nullopt;
-    bars.x.push_back(static_cast<double>(bars.x.size()));
-    bars.y.push_back(100 * share);
-    panel.x.categories.push_back(index.label);
-  }
-  panel.bars = {std::move(bars)};
-  return panel;
-}
-
 const Index& index_named(const MeasuredSimilarity& measured, std::string_view name) {
   return *std::ranges::find(measured.indices, name, &Index::name);
 }
@@ -184,6 +154,36 @@ std::vector<std::string> caveats(const SimilarityOptions& options,
   return list;
 }
 
+plot::Figure maps_figure(const MeasuredSimilarity& measured, const std::string& name,
+                         const std::string& title, const std::string& rows,
+                         const std::string& columns, size_t cross) {
+  plot::Figure figure{.name = name, .title = title, .columns = 3};
+  for (const Index& index : measured.indices) {
+    const LayerMap& map = cross == 0 ? index.self[0] : index.cross[cross - 1];
+    figure.panels.push_back(
+        map_panel(map, index.label, rows, columns, index.label, index.name == "hsic" ? 0 : 1));
+  }
+  return figure;
+}
+
+// Kornblith's check as bars; no panel when the networks have different numbers of layers.
+std::optional<plot::Panel> check_panel(const MeasuredSimilarity& measured, size_t cross,
+                                       const std::string& title) {
+  plot::Panel panel{.title = title,
+                    .x = {.label = "index"},
+                    .y = {.label = "layers found", .unit = "%", .low = 0, .high = 100}};
+  plot::Bars bars{.name = "corresponding layer is the most similar"};
+  for (const Index& index : measured.indices) {
+    const double share = corresponding_share(index.cross[cross]);
+    if (!std::isfinite(share)) return std::nullopt;
+    bars.x.push_back(static_cast<double>(bars.x.size()));
+    bars.y.push_back(100 * share);
+    panel.x.categories.push_back(index.label);
+  }
+  panel.bars = {std::move(bars)};
+  return panel;
+}
+
 }  // namespace
 
 Section similarity_section(const AnalysisInput& input, const SimilarityOptions& options) {
@@ -195,23 +195,8 @@ Section similarity_section(const AnalysisInput& input, const SimilarityOptions& 
   Section section;
   for (size_t s = 0; s < subjects.size(); ++s)
     section.finding += (s > 0 ? " " : "") + finding(measured, s, subjects[s].label);
-  section.figures.push_back(maps_figure(
-      measured, "similarity",
-      "Nine indices between all pairs of layers, " + subjects[0].label + ".", "layer", "layer", 0));
-  plot::Figure check{
-      .name = "similarity-check",
-      .title = "How often an index finds the layer at the same place in the other network."};
-  for (size_t s = 1; s < subjects.size(); ++s) {
-    section.figures.push_back(maps_figure(
-        measured, fmt::format("similarity-{}", s + 1),
-        fmt::format("The same between {} and {}.", subjects[0].label, subjects[s].label),
-        subjects[0].label, subjects[s].label, s));
-    if (auto panel = check_panel(measured, s - 1, subjects[0].label + " × " + subjects[s].label))
-      check.panels.push_back(std::move(*panel));
+  for (size_t s = 1; s < subjects.size(); ++s)
     section.finding += check_finding(measured, s - 1, subjects[0], subjects[s]);
-  }
-  if (!check.panels.empty()) section.figures.push_back(std::move(check));
-  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   section.reading =
       "CKA compares how the pictures lie to one another and weighs strong directions most. "
       "Regression asks how much of one "
@@ -231,6 +216,22 @@ Section similarity_section(const AnalysisInput& input, const SimilarityOptions& 
          .shape = {static_cast<int64_t>(map.rows.size()), static_cast<int64_t>(map.columns.size())},
          .values = map.values});
   }
+  section.figures.push_back(maps_figure(
+      measured, "similarity",
+      "Nine indices between all pairs of layers, " + subjects[0].label + ".", "layer", "layer", 0));
+  plot::Figure check{
+      .name = "similarity-check",
+      .title = "How often an index finds the layer at the same place in the other network."};
+  for (size_t s = 1; s < subjects.size(); ++s) {
+    section.figures.push_back(maps_figure(
+        measured, fmt::format("similarity-{}", s + 1),
+        fmt::format("The same between {} and {}.", subjects[0].label, subjects[s].label),
+        subjects[0].label, subjects[s].label, s));
+    if (auto panel = check_panel(measured, s - 1, subjects[0].label + " × " + subjects[s].label))
+      check.panels.push_back(std::move(*panel));
+  }
+  if (!check.panels.empty()) section.figures.push_back(std::move(check));
+  for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   return section;
 }
 
