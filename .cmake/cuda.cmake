@@ -52,7 +52,7 @@ if(NOT CMAKE_CUDA_COMPILER)
   passband_no_cuda("no nvcc" "install the CUDA toolkit 12.4 or later")
 endif()
 enable_language(CUDA)
-find_package(CUDAToolkit QUIET GLOBAL)
+passband_find_shared(CUDAToolkit QUIET)
 if(NOT CUDAToolkit_FOUND OR CUDAToolkit_VERSION VERSION_LESS 12.4)
   passband_no_cuda("toolkit ${CUDAToolkit_VERSION} is too old"
     "install the CUDA toolkit 12.4 or later")

@@ -23,9 +23,21 @@ function(passband_find_library name package library)
   endif()
 endfunction()
 
-# passband_find_package(NAME PACKAGE): a CMake package, its targets known in the whole build.
+# passband_find_shared(NAME...): find_package, its targets known in the whole build, as with the
+# keyword GLOBAL from CMake 3.24 on.
+macro(passband_find_shared)
+  get_directory_property(passband_before IMPORTED_TARGETS)
+  find_package(${ARGV})
+  get_directory_property(passband_found IMPORTED_TARGETS)
+  list(REMOVE_ITEM passband_found ${passband_before})
+  if(passband_found)
+    set_target_properties(${passband_found} PROPERTIES IMPORTED_GLOBAL TRUE)
+  endif()
+endmacro()
+
+# passband_find_package(NAME PACKAGE): a CMake package. Where it is missing, PASSBAND_MISSING tells.
 macro(passband_find_package name package)
-  find_package(${name} QUIET GLOBAL)
+  passband_find_shared(${name} QUIET)
   if(NOT ${name}_FOUND)
     list(APPEND PASSBAND_MISSING "${name} (${package})")
   endif()
