@@ -1,9 +1,11 @@
-// Convolution on the CPU: summed directly, or as a matrix product where it is one (1x1 kernels).
+// Convolution on the CPU: as a matrix product where it is one (1x1 kernels), by Winograd's
+// algorithm where that pays (3x3 kernels in f32), and else summed directly.
 #include <cstring>
 
 #include "tensor/core/kernel_source.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/conv/direct.h"
+#include "tensor/ops/conv/winograd.h"
 #include "tensor/ops/conv_geometry.h"
 #include "tensor/ops/conv_kernels.h"
 #include "tensor/ops/conv_onednn.h"
@@ -63,6 +65,11 @@ bool by_onednn(DType dtype) {
                               : dtype == DType::f32 && conv_kernels() == KernelSource::onednn;
 }
 
+// In bf16 it would cost accuracy that bf16 cannot spare.
+bool by_winograd(const ConvGeometry& g, DType dtype) {
+  return dtype == DType::f32 && winograd_pays(shape_of(g));
+}
+
 // Without bf16 products, everything runs in f32 and is rounded once.
 bool needs_widening(DType dtype) { return dtype == DType::bf16 && !by_onednn(dtype); }
 Tensor wide(const Tensor& x) { return x.defined() ? cast(x, DType::f32) : Tensor{}; }
@@ -87,6 +94,9 @@ void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bi
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
   if (g.trivial()) return forward_product(g, y, x, w, bias);
   if (by_onednn(x.dtype())) return onednn_forward(g, y, x, w, bias);
+  if (by_winograd(g, x.dtype()))
+    return winograd_forward(shape_of(g), y.data<float>(), x.data<float>(), w.data<float>(),
+                            bias.data_or_null<float>());
   for_own_type(x.dtype(), [&]<class T>() {
     direct_forward(shape_of(g), y.data<T>(), x.data<T>(), w.data<T>(), bias.data_or_null<T>());
   });
@@ -103,6 +113,9 @@ void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
   if (g.trivial()) return backward_input_product(g, dx, dy, w);
   if (by_onednn(dy.dtype())) return onednn_backward_input(g, dx, dy, w);
+  if (by_winograd(g, dy.dtype()))
+    return winograd_backward_input(shape_of(g), dx.data<float>(), dy.data<float>(),
+                                   w.data<float>());
   for_own_type(dy.dtype(), [&]<class T>() {
     direct_backward_input(shape_of(g), dx.data<T>(), dy.data<T>(), w.data<T>());
   });
@@ -120,6 +133,9 @@ void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
   if (g.trivial()) return backward_weight_product(g, dw, dy, x);
   if (by_onednn(dy.dtype())) return onednn_backward_weight(g, dw, dy, x);
+  if (by_winograd(g, dy.dtype()))
+    return winograd_backward_weight(shape_of(g), dw.data<float>(), dy.data<float>(),
+                                    x.data<float>());
   for_own_type(dy.dtype(), [&]<class T>() {
     direct_backward_weight(shape_of(g), dw.data<T>(), dy.data<T>(), x.data<T>());
   });
