@@ -70,7 +70,7 @@ help:
 	@echo '  make run     set everything up, train AlterNet on CIFAR-10, analyse it, write the report'
 	@echo '  make         build the programs train, analyze and bench into $(BUILD)/'
 	@echo '  make test    set up, build and run the whole test suite'
-	@echo '  make deps    install the Debian packages that are missing'
+	@echo '  make deps    install the packages that are missing (by apt, dnf or pacman)'
 	@echo '  make data    get CIFAR-10 into data/downloads/'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
 	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'

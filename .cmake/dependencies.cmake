@@ -9,7 +9,7 @@ function(passband_find_library name package library)
   mark_as_advanced(PASSBAND_${name}_LIBRARY)
   set(include "")
   if(ARGN)
-    find_path(PASSBAND_${name}_INCLUDE ${ARGN})
+    find_path(PASSBAND_${name}_INCLUDE ${ARGN} PATH_SUFFIXES lapacke)  # Fedora's place of lapacke.h
     mark_as_advanced(PASSBAND_${name}_INCLUDE)
     set(include ${PASSBAND_${name}_INCLUDE})
   endif()

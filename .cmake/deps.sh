@@ -1,46 +1,82 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing, and does nothing when none is.
+# Installs the packages that are missing with apt, dnf or pacman, and does nothing when none is.
 #   usage: deps.sh [--check]      --check only says what is missing, and fails if anything is
+#   PASSBAND_DEPS_ROOT: the folder to look in instead of / (the tests')
 set -euo pipefail
+root=${PASSBAND_DEPS_ROOT:-}
 
-# package, and a command, header or file that shows it is there
+# what shows that it is there (a command, header or file; | between places where it may lie), and
+# the packages of Debian and Ubuntu, Fedora, Arch (one where all have the same)
 needed="
-  g++                  g++
-  cmake                cmake
-  ninja-build          ninja
-  python3              python3
-  libdnnl-dev          oneapi/dnnl/dnnl.hpp
-  libkissfft-dev       kissfft/kiss_fftr.h
-  libeigen3-dev        eigen3/Eigen/Core
-  liblapacke-dev       lapacke.h
-  libstb-dev           stb/stb_image.h
-  libcli11-dev         CLI/CLI.hpp
-  nlohmann-json3-dev   nlohmann/json.hpp
-  libtomlplusplus-dev  toml++/toml.h
-  libfmt-dev           fmt/core.h
-  doctest-dev          doctest/doctest.h
-  curl                 curl
-  ca-certificates      /etc/ssl/certs/ca-certificates.crt
+  g++                                  g++                  gcc-c++            gcc
+  cmake                                cmake
+  ninja                                ninja-build          ninja-build        ninja
+  python3                              python3              python3            python
+  oneapi/dnnl/dnnl.hpp                 libdnnl-dev          onednn-devel       onednn
+  kissfft/kiss_fftr.h                  libkissfft-dev       kissfft-devel      kissfft
+  eigen3/Eigen/Core                    libeigen3-dev        eigen3-devel       eigen
+  lapacke.h|lapacke/lapacke.h          liblapacke-dev       lapack-devel       lapacke
+  stb/stb_image.h                      libstb-dev           stb_image-devel    stb
+  CLI/CLI.hpp                          libcli11-dev         cli11-devel        cli11
+  nlohmann/json.hpp                    nlohmann-json3-dev   json-devel         nlohmann-json
+  toml++/toml.h                        libtomlplusplus-dev  tomlplusplus-devel tomlplusplus
+  fmt/core.h                           libfmt-dev           fmt-devel          fmt
+  doctest/doctest.h                    doctest-dev          doctest-devel      doctest
+  curl                                 curl
+  /etc/ssl/certs/ca-certificates.crt|/etc/pki/tls/certs/ca-bundle.crt  ca-certificates
 "
 
 present() {
-  command -v "$1" >/dev/null || [ -e "/usr/include/$1" ] || [ -e "/usr/local/include/$1" ] ||
-    [ -e "$1" ]
+  local place
+  for place in ${1//|/ }; do
+    if command -v "$place" >/dev/null || [ -e "$root/usr/include/$place" ] ||
+      [ -e "$root/usr/local/include/$place" ] || [ -e "$root$place" ]; then
+      return 0
+    fi
+  done
+  return 1
 }
 
+manager=none
+for name in apt-get dnf pacman; do
+  if command -v $name >/dev/null; then
+    manager=$name
+    break
+  fi
+done
+
 missing=()
-while read -r package probe; do
-  [ -z "$package" ] || present "$probe" || missing+=("$package")
+while read -r probe debian fedora arch; do
+  if [ -n "$probe" ] && ! present "$probe"; then
+    case $manager in
+      dnf) missing+=("${fedora:-$debian}") ;;
+      pacman) missing+=("${arch:-$debian}") ;;
+      *) missing+=("$debian") ;;
+    esac
+  fi
 done <<<"$needed"
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-line="apt-get install -y --no-install-recommends ${missing[*]}"
+case $manager in
+  apt-get)
+    refresh=(env DEBIAN_FRONTEND=noninteractive apt-get -qq update)
+    install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends)
+    line="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}" ;;
+  dnf)
+    refresh=(dnf -q makecache)
+    install=(dnf -q install -y --setopt=install_weak_deps=False)
+    line="dnf install ${missing[*]}" ;;
+  pacman)
+    # Arch supports no new package in an old system: refreshing means to upgrade it all.
+    refresh=(pacman -Syu --noconfirm)
+    install=(pacman -S --needed --noconfirm)
+    line="pacman -Syu --needed ${missing[*]}" ;;
+  none)
+    echo "Missing: ${missing[*]} (Debian's names). Install your system's packages of them." >&2
+    exit 1 ;;
+esac
 if [ "${1:-}" = --check ]; then
   echo "Missing: ${missing[*]}. Run 'make deps', or as root: $line" >&2
-  exit 1
-fi
-if ! command -v apt-get >/dev/null; then
-  echo "Missing: ${missing[*]} (Debian's names). Install your system's packages of them." >&2
   exit 1
 fi
 as_root=()
@@ -55,10 +91,9 @@ fi
 echo "Installing ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >>"$log" 2>&1; }
-install() { apt install -y --no-install-recommends "${missing[@]}"; }
-if ! install && ! { apt update && install; }; then
+install() { "${as_root[@]}" "${install[@]}" "${missing[@]}" >>"$log" 2>&1; }
+if ! install && ! { "${as_root[@]}" "${refresh[@]}" >>"$log" 2>&1 && install; }; then
   tail -n 15 "$log" >&2
-  echo "The packages could not be installed. By hand, as root: apt-get update && $line" >&2
+  echo "The packages could not be installed. By hand, as root: $line" >&2
   exit 1
 fi
