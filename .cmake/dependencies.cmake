@@ -3,23 +3,27 @@
 
 # passband_find_library(NAME PACKAGE LIBRARY [HEADER]): the target passband::NAME for a library of
 # which no CMake package is asked. (oneDNN's own demands the OpenCL development files, which Debian
-# only recommends.) Where it is missing, PASSBAND_MISSING says so.
+# only recommends.) Where LIBRARY is "", the header does. What is missing is in PASSBAND_MISSING.
 function(passband_find_library name package library)
-  find_library(PASSBAND_${name}_LIBRARY ${library})
-  mark_as_advanced(PASSBAND_${name}_LIBRARY)
+  set(linked "")
+  if(library)
+    find_library(PASSBAND_${name}_LIBRARY ${library})
+    mark_as_advanced(PASSBAND_${name}_LIBRARY)
+    set(linked ${PASSBAND_${name}_LIBRARY})
+  endif()
   set(include "")
   if(ARGN)
     find_path(PASSBAND_${name}_INCLUDE ${ARGN} PATH_SUFFIXES lapacke)  # Fedora's place of lapacke.h
     mark_as_advanced(PASSBAND_${name}_INCLUDE)
     set(include ${PASSBAND_${name}_INCLUDE})
   endif()
-  if(NOT PASSBAND_${name}_LIBRARY OR (ARGN AND NOT include))
+  if((library AND NOT linked) OR (ARGN AND NOT include))
     list(APPEND PASSBAND_MISSING "${name} (${package})")
     set(PASSBAND_MISSING ${PASSBAND_MISSING} PARENT_SCOPE)
   elseif(NOT TARGET passband::${name})
     add_library(passband::${name} INTERFACE IMPORTED GLOBAL)
     target_include_directories(passband::${name} SYSTEM INTERFACE ${include})
-    target_link_libraries(passband::${name} INTERFACE ${PASSBAND_${name}_LIBRARY})
+    target_link_libraries(passband::${name} INTERFACE ${linked})
   endif()
 endfunction()
 

@@ -61,15 +61,18 @@ case $manager in
   apt-get)
     refresh=(env DEBIAN_FRONTEND=noninteractive apt-get -qq update)
     install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends)
+    known=(apt-cache show)
     line="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}" ;;
   dnf)
     refresh=(dnf -q makecache)
     install=(dnf -q install -y --setopt=install_weak_deps=False)
+    known=(dnf -q info)
     line="dnf install ${missing[*]}" ;;
   pacman)
     # Arch supports no new package in an old system: refreshing means to upgrade it all.
     refresh=(pacman -Syu --noconfirm)
     install=(pacman -S --needed --noconfirm)
+    known=(pacman -Si)
     line="pacman -Syu --needed ${missing[*]}" ;;
   none)
     echo "Missing: ${missing[*]} (Debian's names). Install your system's packages of them." >&2
@@ -91,9 +94,30 @@ fi
 echo "Installing ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() { "${as_root[@]}" "${install[@]}" "${missing[@]}" >>"$log" 2>&1; }
-if ! install && ! { "${as_root[@]}" "${refresh[@]}" >>"$log" 2>&1 && install; }; then
-  tail -n 15 "$log" >&2
-  echo "The packages could not be installed. By hand, as root: $line" >&2
+install() { "${as_root[@]}" "${install[@]}" "$@" >>"$log" 2>&1; }
+if install "${missing[@]}" ||
+  { "${as_root[@]}" "${refresh[@]}" >>"$log" 2>&1 && install "${missing[@]}"; }; then
+  exit 0
+fi
+
+# One package that the system does not know keeps it from installing the others.
+packaged=() unknown=()
+for package in "${missing[@]}"; do
+  if "${known[@]}" "$package" >/dev/null 2>&1; then
+    packaged+=("$package")
+  else
+    unknown+=("$package")
+  fi
+done
+if [ ${#packaged[@]} -gt 0 ] && [ ${#unknown[@]} -gt 0 ] && install "${packaged[@]}"; then
+  echo "This system has no package of: ${unknown[*]}. Install from the sources what it holds." >&2
+  case "${unknown[*]}" in
+    *tomlplusplus*)
+      echo "Of toml++ the headers do: its folder include/toml++ belongs in /usr/local/include." >&2
+      ;;
+  esac
   exit 1
 fi
+tail -n 15 "$log" >&2
+echo "The packages could not be installed. By hand, as root: $line" >&2
+exit 1

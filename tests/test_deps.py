@@ -94,6 +94,15 @@ class Deps(unittest.TestCase):
         install = "pacman -S --needed --noconfirm cmake"
         self.assertEqual(self.called(), [install, "pacman -Syu --noconfirm", install])
 
+    def test_installs_the_others_of_a_package_that_the_system_lacks(self):
+        self.remove("cmake", "usr/include/toml++/toml.h")
+        self.manager("apt-get", '[[ "$*" != *tomlplusplus* ]]')
+        self.manager("apt-cache", '[[ "$*" != *tomlplusplus* ]]')
+        text = self.deps(code=1).stderr
+        self.assertEqual(self.called()[-1], "apt-get -qq install -y --no-install-recommends cmake")
+        self.assertIn("no package of: libtomlplusplus-dev", text)
+        self.assertIn("headers do", text)
+
     def test_says_why_it_failed(self):
         self.remove("cmake")
         self.manager("dnf", "echo No match for argument; exit 1")
