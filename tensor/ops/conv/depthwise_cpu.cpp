@@ -153,7 +153,7 @@ template <class T, int Cells> void add_products(int64_t pixels, int64_t channels
   constexpr int kVectors = 2;
   const auto add = [&](int64_t c, auto vectors, auto&& read, auto&& write)
       __attribute__((always_inline)) {
-    Vec<T> total[Cells][vectors];
+    Vec<T> total[Cells][decltype(vectors)::value];
     const auto each = [&](auto&& f) __attribute__((always_inline)) {
       unrolled<Cells>([&](auto k) __attribute__((always_inline)) {
         unrolled<vectors>([&](auto v) __attribute__((always_inline)) {
