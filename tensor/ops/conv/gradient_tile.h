@@ -5,26 +5,25 @@
 
 namespace passband::cpu {
 
-// Pixels of both operands, packed. Of dy, `images` times `rows` times `columns` pixels of
-// kTileRows channels each; of x the pixel that a cell takes with each, kPanel channels.
+// Pixels of both operands, packed: three loops over pixels of dy, of kTileRows channels each, and
+// the pixel of x that a cell takes with each, of kPanel channels.
 template <class T> struct GradientTile {
   const T *dy, *x;
-  int64_t images, rows, columns;
-  int64_t dy_image, dy_row;          // steps; from pixel to pixel: kTileRows
-  int64_t x_image, x_row, x_column;  // steps
-  T* sums;                           // (kTileRows, kPanel), added to
+  int64_t counts[3];                // of the outer, the middle and the inner loop
+  int64_t dy_steps[2], x_steps[3];  // of dy's inner loop: kTileRows
+  T* sums;                          // (kTileRows, kPanel), added to
 };
 
 template <class T, int Rows, int Vectors> void gradient_tile(const GradientTile<T>& t) {
   constexpr int L = kLanes<T>;
   TileSums<T, Rows, Vectors> sums;
   sums.each([](Vec<T> & sum, auto, auto) __attribute__((always_inline)) { sum = Vec<T>{}; });
-  for (int64_t image = 0; image < t.images; ++image)
-    for (int64_t row = 0; row < t.rows; ++row) {
-      const T* a = t.dy + image * t.dy_image + row * t.dy_row;
-      const T* b = t.x + image * t.x_image + row * t.x_row;
-      for (const T* const end = a + t.columns * kTileRows; a != end;
-           a += kTileRows, b += t.x_column) {
+  for (int64_t i = 0; i < t.counts[0]; ++i)
+    for (int64_t j = 0; j < t.counts[1]; ++j) {
+      const T* a = t.dy + i * t.dy_steps[0] + j * t.dy_steps[1];
+      const T* b = t.x + i * t.x_steps[0] + j * t.x_steps[1];
+      for (const T* const end = a + t.counts[2] * kTileRows; a != end;
+           a += kTileRows, b += t.x_steps[2]) {
         Vec<T> x[Vectors];
         unrolled<Vectors>([&](auto v) __attribute__((always_inline)) { x[v] = load(b + v * L); });
         unrolled<Rows>([&](auto r) __attribute__((always_inline)) {

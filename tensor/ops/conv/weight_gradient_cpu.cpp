@@ -1,6 +1,7 @@
 // The weight gradient of direct convolutions: sums over pixels, block by block of the weight and of
 // the pixels, of which both operands are packed.
 #include <algorithm>
+#include <cstring>
 
 #include "tensor/core/tensor.h"
 #include "tensor/cpu/loops.h"
@@ -49,7 +50,8 @@ template <class T> struct GradientPlan {
   static constexpr int64_t kPackedBytes = 192 << 10;  // of both operands, there as well
   static constexpr int64_t kPixels = 256;             // a step, for sums that stay in registers
   static constexpr int64_t kTasks = 32;
-  static constexpr int64_t kShallow = 16;  // channels: patches are copied
+  static constexpr int64_t kShallow = 16;   // channels: patches are copied
+  static constexpr int64_t kSmallMap = 16;  // pixels
 
   const ConvShape& s;
   Picture picture;
@@ -76,16 +78,28 @@ template <class T> struct GradientPlan {
     return panels.piece * cells * tiles.piece * kTileRows * kPanel<T>;
   }
   int64_t steps_of_image() const { return pieces_of(s.rows.out, rows); }
+  // On small maps neighbours in memory are pixels of one place in neighbouring images: longer loops
+  // than a row of the map.
+  bool by_place() const { return !gathered && s.rows.out * s.columns.out <= kSmallMap; }
 
  private:
+  double pixels_of_x() const {
+    return static_cast<double>(picture.rows.in) * static_cast<double>(picture.columns.in);
+  }
+  double pixels_of_y() const {
+    return static_cast<double>(s.rows.out) * static_cast<double>(s.columns.out);
+  }
   void cut_weight() {
     const int64_t most = kSumBytes / (cells * kTileRows * kPanel<T> * int64_t{sizeof(T)});
     const int64_t all_tiles = pieces_of(co, kTileRows), all_panels = pieces_of(width, kPanel<T>);
-    // Blocks about as high as wide, in channels.
+    // As high as wide, in numbers to be packed.
+    const double share = gathered ? 1.0 : pixels_of_x() / pixels_of_y();
     int64_t wide = 1;
-    while ((wide + 1) * (wide + 1) * kPanel<T> <= most * kTileRows) ++wide;
+    while (static_cast<double>((wide + 1) * (wide + 1) * kPanel<T>) * share <=
+           static_cast<double>(most * kTileRows))
+      ++wide;
     wide = std::min(wide, all_panels);
-    int64_t high = std::clamp<int64_t>(most / wide, 1, all_tiles);
+    const int64_t high = std::clamp<int64_t>(most / wide, 1, all_tiles);
     wide = std::clamp<int64_t>(most / high, 1, all_panels);
     tiles = {all_tiles, equal_piece(all_tiles, high)};
     panels = {all_panels, equal_piece(all_panels, wide)};
@@ -123,8 +137,8 @@ template <class T> class GradientSums {
     x_pixels_ = p_.gathered ? p_.images * p_.rows * s_.columns.out
                             : p_.images * step_rows * p_.picture.columns.in;
     dy_pixels_ = p_.images * p_.rows * s_.columns.out;
-    packed_x_ = Tensor::empty({p_.panels.piece * x_pixels_ * kPanel<T>}, dtype_of<T>());
-    packed_dy_ = Tensor::empty({p_.tiles.piece * dy_pixels_ * kTileRows}, dtype_of<T>());
+    packed_x_ = Tensor::empty({p_.panels.piece * panel_size()}, dtype_of<T>());
+    packed_dy_ = Tensor::empty({p_.tiles.piece * tile_size()}, dtype_of<T>());
     patch_.resize(
         static_cast<size_t>(p_.gathered ? pieces_of(p_.width, kPanel<T>) * kPanel<T> : 0));
   }
@@ -136,6 +150,10 @@ template <class T> class GradientSums {
   }
 
  private:
+  // A line more than the pixels take, so that neighbours do not share sets of the cache.
+  static constexpr int64_t kApart = 64 / static_cast<int64_t>(sizeof(T));
+  int64_t panel_size() const { return x_pixels_ * kPanel<T> + kApart; }
+  int64_t tile_size() const { return dy_pixels_ * kTileRows + kApart; }
   int64_t panels() const { return p_.panels.size(panel_); }
   int64_t tiles() const { return p_.tiles.size(tile_); }
 
@@ -152,16 +170,18 @@ template <class T> class GradientSums {
       for (int64_t cell = 0; cell < p_.cells; ++cell) multiply(j, cell);
   }
 
+  // Places in a packed tile or panel, in pixels: from image to image and from pixel to pixel.
+  int64_t image_step(int64_t pixels) const { return p_.by_place() ? 1 : pixels; }
+  int64_t pixel_step() const { return p_.by_place() ? images_ : 1; }
+
   // Tiles of dy: (tiles, images, rows, columns, kTileRows).
   void pack_dy() {
     const int64_t pixels = rows_ * s_.columns.out;
-    for (int64_t image = 0; image < images_; ++image) {
-      const T* from = dy_ + ((image_ + image) * s_.rows.out + row_) * s_.columns.out * s_.o;
-      T* const to = packed_dy_.data<T>() + image * pixels * kTileRows;
-      for (int64_t pixel = 0; pixel < pixels; ++pixel, from += s_.o)
-        pack_channels<kTileRows>(from, p_.tiles.begin(tile_) * kTileRows, p_.co, tiles(),
-                                 to + pixel * kTileRows, dy_pixels_ * kTileRows);
-    }
+    for (int64_t image = 0; image < images_; ++image)
+      pack_line<kTileRows>(dy_ + ((image_ + image) * s_.rows.out + row_) * s_.columns.out * s_.o,
+                           s_.o, pixels, p_.tiles.begin(tile_) * kTileRows, p_.co, tiles(),
+                           packed_dy_.data<T>() + image * image_step(pixels) * kTileRows,
+                           tile_size());
   }
 
   // Panels of the rows of x that the step meets: (panels, images, rows, columns, kPanel).
@@ -171,16 +191,17 @@ template <class T> class GradientSums {
         (row_ + rows_ - 1) * rows.stride - rows.before + (rows.kernel - 1) * rows.dilation;
     x_row_ = std::clamp<int64_t>(row_ * rows.stride - rows.before, 0, rows.in);
     x_rows_ = std::clamp<int64_t>(last + 1, x_row_, rows.in) - x_row_;
-    T* to = packed_x_.data<T>();
     for (int64_t image = 0; image < images_; ++image)
-      for (int64_t i = 0; i < x_rows_; ++i) {
-        const T* from = x_ + ((image_ + image) * s_.rows.in + (x_row_ + i) * p_.picture.row_step) *
-                                 s_.columns.in * s_.c;
-        for (int64_t j = 0; j < columns.in; ++j, to += kPanel<T>)
-          pack_channels<kPanel<T>>(from + j * p_.picture.column_step * s_.c,
-                                   p_.panels.begin(panel_) * kPanel<T>, p_.width, panels(), to,
-                                   x_pixels_ * kPanel<T>);
-      }
+      for (int64_t i = 0; i < x_rows_; ++i)
+        pack_line<kPanel<T>>(
+            x_ + ((image_ + image) * s_.rows.in + (x_row_ + i) * p_.picture.row_step) *
+                     s_.columns.in * s_.c,
+            p_.picture.column_step * s_.c, columns.in, p_.panels.begin(panel_) * kPanel<T>,
+            p_.width, panels(),
+            packed_x_.data<T>() +
+                (image * image_step(x_rows_ * columns.in) + i * columns.in * pixel_step()) *
+                    kPanel<T>,
+            panel_size());
   }
 
   // Panels of patches: (panels, images, rows, columns, kPanel).
@@ -190,8 +211,8 @@ template <class T> class GradientSums {
       for (int64_t i = row_; i < row_ + rows_; ++i)
         for (int64_t j = 0; j < s_.columns.out; ++j, to += kPanel<T>) {
           copy_patch(image_ + image, i, j);
-          pack_channels<kPanel<T>>(patch_.data(), p_.panels.begin(panel_) * kPanel<T>, p_.width,
-                                   panels(), to, x_pixels_ * kPanel<T>);
+          pack_line<kPanel<T>>(patch_.data(), 0, 1, p_.panels.begin(panel_) * kPanel<T>, p_.width,
+                               panels(), to, panel_size());
         }
   }
 
@@ -207,17 +228,28 @@ template <class T> class GradientSums {
       }
   }
 
-  // Channels [first, first + count * Width) of one pixel into `count` places, zeros behind the
-  // last.
-  template <int Width> static void pack_channels(const T* from, int64_t first, int64_t channels,
-                                                 int64_t count, T* to, int64_t step) {
-    for (int64_t i = 0; i < count; ++i, first += Width, to += step) {
-      if (first + Width <= channels) {
-        for (int c = 0; c < Width; ++c) to[c] = from[first + c];
-      } else {
-        for (int c = 0; c < Width; ++c) to[c] = first + c < channels ? from[first + c] : T(0);
+  // Channels [first, first + count * Width) of a line of pixels into `count` panels, zeros behind
+  // the last channel; some pixels at a time, which stay in the cache.
+  template <int Width> void pack_line(const T* from, int64_t from_step, int64_t pixels,
+                                      int64_t first, int64_t channels, int64_t count, T* to,
+                                      int64_t panel_step) const {
+    constexpr int64_t kAtOnce = 16;
+    const int64_t to_step = pixel_step() * Width;
+    for (int64_t begin = 0; begin < pixels; begin += kAtOnce)
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t c = first + i * Width, end = std::min(pixels, begin + kAtOnce);
+        const T* in = from + begin * from_step + c;
+        T* out = to + i * panel_step + begin * to_step;
+        if (c + Width <= channels) {
+          for (int64_t p = begin; p < end; ++p, in += from_step, out += to_step)
+            std::memcpy(out, in, Width * sizeof(T));
+        } else {
+          for (int64_t p = begin; p < end; ++p, in += from_step, out += to_step) {
+            std::copy_n(in, channels - c, out);
+            std::fill_n(out + channels - c, c + Width - channels, T(0));
+          }
+        }
       }
-    }
   }
 
   void multiply(int64_t panel, int64_t cell) {
@@ -225,17 +257,16 @@ template <class T> class GradientSums {
     const int64_t pixels = rows_ * s_.columns.out;
     GradientTile<T> t{
         .dy = packed_dy_.data<T>(),
-        .x = packed_x_.data<T>() + panel * x_pixels_ * kPanel<T>,
-        .images = 1,
-        .rows = 1,
-        .columns = images_ * pixels,
-        .x_column = kPanel<T>,
+        .x = packed_x_.data<T>() + panel * panel_size(),
+        .counts = {1, 1, images_ * pixels},
+        .dy_steps = {0, 0},
+        .x_steps = {0, 0, kPanel<T>},
         .sums = sums_ + (panel * p_.cells + cell) * p_.tiles.piece * kTileRows * kPanel<T>};
     if (!p_.gathered && !aim(cell, t)) return;
     for (int64_t i = 0; i < tiles(); ++i) {
       const int64_t rows = p_.co - (p_.tiles.begin(tile_) + i) * kTileRows;
       gradient_tile(std::min<int64_t>(rows, kTileRows), width, t);
-      t.dy += dy_pixels_ * kTileRows;
+      t.dy += tile_size();
       t.sums += kTileRows * kPanel<T>;
     }
   }
@@ -246,18 +277,22 @@ template <class T> class GradientSums {
     const Reach down(rows, cell / columns.kernel), right(columns, cell % columns.kernel);
     const int64_t begin = std::max(down.begin, row_), end = std::min(down.end, row_ + rows_);
     if (begin >= end || right.begin >= right.end) return false;
-    t.dy_row = s_.columns.out * kTileRows;
-    t.dy_image = rows_ * t.dy_row;
-    t.x_column = columns.stride * kPanel<T>;
-    t.x_row = rows.stride * columns.in * kPanel<T>;
-    t.x_image = x_rows_ * columns.in * kPanel<T>;
-    t.images = images_;
-    t.rows = end - begin;
-    t.columns = right.end - right.begin;
-    t.dy += (begin - row_) * t.dy_row + right.begin * kTileRows;
+    const int64_t step = pixel_step();
+    // rows, columns, images: in memory and as loops
+    const int64_t counts[] = {end - begin, right.end - right.begin, images_};
+    const int64_t dy_steps[] = {s_.columns.out * step, step, image_step(rows_ * s_.columns.out)};
+    const int64_t x_steps[] = {rows.stride * columns.in * step, columns.stride * step,
+                               image_step(x_rows_ * columns.in)};
+    for (int loop = 0; loop < 3; ++loop) {
+      const int axis = p_.by_place() ? loop : (loop + 2) % 3;
+      t.counts[loop] = counts[axis];
+      if (loop < 2) t.dy_steps[loop] = dy_steps[axis] * kTileRows;
+      t.x_steps[loop] = x_steps[axis] * kPanel<T>;
+    }
+    t.dy += ((begin - row_) * dy_steps[0] + right.begin * dy_steps[1]) * kTileRows;
     t.x += ((begin * rows.stride + down.offset - x_row_) * columns.in +
             right.begin * columns.stride + right.offset) *
-           kPanel<T>;
+           step * kPanel<T>;
     return true;
   }
 
@@ -273,31 +308,43 @@ template <class T> class GradientSums {
   int64_t image_ = 0, images_ = 0, row_ = 0, rows_ = 0, x_row_ = 0, x_rows_ = 0;
 };
 
-// dw from the sums (blocks, parts, sums of a task) of one merged group.
-template <class T> void join(const GradientPlan<T>& p, int64_t group, const T* sums, T* dw) {
-  const int64_t ci = p.s.ci(), co = p.s.co();
-  const int64_t depth = p.merged * ci;
-  parallel_for(p.co, grain_for(p.s.cells() * ci * p.parts()), [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) {
-      const int64_t tile = j / kTileRows, high = tile / p.tiles.piece, member = j / co;
-      T* const to = dw + (group * p.co + j) * p.s.cells() * ci;
-      for (int64_t cell = 0; cell < p.s.cells(); ++cell)
-        for (int64_t c = 0; c < ci; ++c) {
-          const int64_t at = (p.gathered ? cell * depth : 0) + member * ci + c;
-          const int64_t panel = at / kPanel<T>, wide = panel / p.panels.piece;
-          const T* from =
-              sums + (high * p.panels.count() + wide) * p.parts() * p.sums_size() +
-              (((panel % p.panels.piece) * p.cells + (p.gathered ? 0 : cell)) * p.tiles.piece +
-               tile % p.tiles.piece) *
-                  kTileRows * kPanel<T> +
-              j % kTileRows * kPanel<T> + at % kPanel<T>;
-          T total = from[0];
-          for (int64_t part = 1; part < p.parts(); ++part) total += from[part * p.sums_size()];
-          to[cell * ci + c] = total;
-        }
+// dw from the sums of the tasks of one merged group, (blocks, parts, sums of a task).
+template <class T> class Join {
+ public:
+  Join(const GradientPlan<T>& plan, const T* sums) : p_(plan), sums_(sums) {}
+
+  // Channel j of y: (cells, ci).
+  void operator()(int64_t j, T* dw) const {
+    const int64_t ci = p_.s.ci(), cells = p_.s.cells(), first = j / p_.s.co() * ci;
+    if (p_.gathered && p_.merged == 1) return add(j, 0, 0, ci * cells, dw);
+    for (int64_t cell = 0; cell < cells; ++cell)
+      if (p_.gathered) add(j, 0, cell * p_.merged * ci + first, ci, dw + cell * ci);
+      else add(j, cell, first, ci, dw + cell * ci);
+  }
+
+ private:
+  // Channels [at, at + count) of the sums' x.
+  void add(int64_t j, int64_t cell, int64_t at, int64_t count, T* to) const {
+    for (int64_t c = 0; c < count;) {
+      const int64_t lane = (at + c) % kPanel<T>, run = std::min(count - c, kPanel<T> - lane);
+      const T* const from = place(j, cell, (at + c) / kPanel<T>) + lane;
+      std::copy_n(from, run, to + c);
+      for (int64_t part = 1; part < p_.parts(); ++part)
+        for (int64_t i = 0; i < run; ++i) to[c + i] += from[part * p_.sums_size() + i];
+      c += run;
     }
-  });
-}
+  }
+  const T* place(int64_t j, int64_t cell, int64_t panel) const {
+    const int64_t tile = j / kTileRows, tiles = p_.tiles.piece, panels = p_.panels.piece;
+    const int64_t block = tile / tiles * p_.panels.count() + panel / panels;
+    const int64_t in_block = (panel % panels * p_.cells + cell) * tiles + tile % tiles;
+    return sums_ + block * p_.parts() * p_.sums_size() +
+           (in_block * kTileRows + j % kTileRows) * kPanel<T>;
+  }
+
+  const GradientPlan<T>& p_;
+  const T* sums_;
+};
 
 }  // namespace
 
@@ -310,8 +357,11 @@ template <class T> void direct_backward_weight(const ConvShape& s, T* dw, const 
     GradientSums<T>(plan, i / tasks, i % tasks / plan.parts(),
                     sums.data<T>() + i * plan.sums_size(), dy, x)(i % plan.parts());
   });
-  for (int64_t group = 0; group < plan.groups(); ++group)
-    join(plan, group, sums.data<T>() + group * size, dw);
+  const int64_t row = s.cells() * s.ci();
+  parallel_for(s.o, grain_for(row * plan.parts()), [&](int64_t begin, int64_t end) {
+    for (int64_t j = begin; j < end; ++j)
+      Join<T>(plan, sums.data<T>() + j / plan.co * size)(j % plan.co, dw + j * row);
+  });
 }
 
 template void direct_backward_weight(const ConvShape&, float*, const float*, const float*);
