@@ -1,6 +1,7 @@
 // The weight gradient of direct convolutions: sums over pixels, block by block of the weight and of
 // the pixels, of which both operands are packed.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "tensor/core/tensor.h"
@@ -46,10 +47,11 @@ struct Reach {
 // How the gradient of one merged group is cut. A task makes the sums of a block of the weight over
 // a part of the pixels.
 template <class T> struct GradientPlan {
-  static constexpr int64_t kSumBytes = 144 << 10;     // of a block, in the second cache
-  static constexpr int64_t kPackedBytes = 192 << 10;  // of both operands, there as well
+  static constexpr int64_t kSumBytes = 768 << 10;     // of a block; they pass once a step
+  static constexpr int64_t kPackedBytes = 160 << 10;  // of either operand, in the second cache
   static constexpr int64_t kPixels = 256;             // a step, for sums that stay in registers
-  static constexpr int64_t kTasks = 32;
+  static constexpr int64_t kPixelsOfPart = 1024;      // worth a further copy of the sums
+  static constexpr int64_t kTasks = 16;
   static constexpr int64_t kShallow = 16;   // channels: patches are copied
   static constexpr int64_t kSmallMap = 16;  // pixels
 
@@ -59,6 +61,7 @@ template <class T> struct GradientPlan {
   int64_t merged, co, width, cells;  // of the sums: y's channels, x's channels, cells
   CutLength tiles, panels;           // in blocks
   int64_t images = 1, rows = 0;      // of a step: whole images, or some rows of one
+  int64_t group = 1;                 // panels of x packed at a time
   CutLength steps{};                 // in parts
 
   explicit GradientPlan(const ConvShape& shape)
@@ -83,37 +86,45 @@ template <class T> struct GradientPlan {
   bool by_place() const { return !gathered && s.rows.out * s.columns.out <= kSmallMap; }
 
  private:
-  double pixels_of_x() const {
-    return static_cast<double>(picture.rows.in) * static_cast<double>(picture.columns.in);
+  // Pixels of x packed for one of dy.
+  double share() const {
+    if (gathered) return 1;
+    return static_cast<double>(picture.rows.in * picture.columns.in) /
+           static_cast<double>(s.rows.out * s.columns.out);
   }
-  double pixels_of_y() const {
-    return static_cast<double>(s.rows.out) * static_cast<double>(s.columns.out);
-  }
+  int64_t most_parts() const { return std::clamp<int64_t>(s.pixels() / kPixelsOfPart, 1, kTasks); }
+
+  // Blocks in which about as many numbers of x as of dy are packed for a product.
   void cut_weight() {
-    const int64_t most = kSumBytes / (cells * kTileRows * kPanel<T> * int64_t{sizeof(T)});
     const int64_t all_tiles = pieces_of(co, kTileRows), all_panels = pieces_of(width, kPanel<T>);
-    // As high as wide, in numbers to be packed.
-    const double share = gathered ? 1.0 : pixels_of_x() / pixels_of_y();
-    int64_t wide = 1;
-    while (static_cast<double>((wide + 1) * (wide + 1) * kPanel<T>) * share <=
-           static_cast<double>(most * kTileRows))
-      ++wide;
-    wide = std::min(wide, all_panels);
+    const int64_t size = cells * kTileRows * kPanel<T> * static_cast<int64_t>(sizeof(T));
+    const int64_t most = std::clamp<int64_t>(
+        all_tiles * all_panels * groups() * most_parts() / kTasks, 1, kSumBytes / size);
+    const double square = static_cast<double>(most * kTileRows) / (share() * kPanel<T>);
+    int64_t wide = std::clamp<int64_t>(std::llround(std::sqrt(square)), 1, all_panels);
     const int64_t high = std::clamp<int64_t>(most / wide, 1, all_tiles);
     wide = std::clamp<int64_t>(most / high, 1, all_panels);
     tiles = {all_tiles, equal_piece(all_tiles, high)};
     panels = {all_panels, equal_piece(all_panels, wide)};
   }
+
   void cut_pixels() {
-    const int64_t channels = tiles.piece * kTileRows + panels.piece * kPanel<T>;
-    const int64_t most = std::clamp<int64_t>(
-        kPackedBytes / (channels * static_cast<int64_t>(sizeof(T))), 32, kPixels);
+    const auto fitting = [](double numbers) {
+      return static_cast<int64_t>(static_cast<double>(kPackedBytes / sizeof(T)) / numbers);
+    };
+    const int64_t most =
+        std::clamp<int64_t>(std::min(fitting(static_cast<double>(tiles.piece * kTileRows)),
+                                     fitting(share() * kPanel<T>)),
+                            32, kPixels);
     const int64_t map = s.rows.out * s.columns.out;
     rows = s.rows.out;
     if (map <= most) images = equal_piece(s.n, std::min(s.n, most / map));
     else rows = equal_piece(s.rows.out, std::max<int64_t>(1, most / s.columns.out));
+    const auto pixels = static_cast<double>(images * rows * s.columns.out);
+    group = gathered ? panels.piece
+                     : std::clamp<int64_t>(fitting(share() * pixels * kPanel<T>), 1, panels.piece);
     const int64_t count = pieces_of(s.n, images) * steps_of_image();
-    const int64_t wanted = std::clamp<int64_t>(kTasks / (blocks() * groups()), 1, 16);
+    const int64_t wanted = std::clamp<int64_t>(kTasks / (blocks() * groups()), 1, most_parts());
     steps = {count, pieces_of(count, std::min(count, wanted))};
   }
 };
@@ -137,7 +148,7 @@ template <class T> class GradientSums {
     x_pixels_ = p_.gathered ? p_.images * p_.rows * s_.columns.out
                             : p_.images * step_rows * p_.picture.columns.in;
     dy_pixels_ = p_.images * p_.rows * s_.columns.out;
-    packed_x_ = Tensor::empty({p_.panels.piece * panel_size()}, dtype_of<T>());
+    packed_x_ = Tensor::empty({p_.group * panel_size()}, dtype_of<T>());
     packed_dy_ = Tensor::empty({p_.tiles.piece * tile_size()}, dtype_of<T>());
     patch_.resize(
         static_cast<size_t>(p_.gathered ? pieces_of(p_.width, kPanel<T>) * kPanel<T> : 0));
@@ -164,10 +175,13 @@ template <class T> class GradientSums {
     row_ = step % across * p_.rows;
     rows_ = std::min(p_.rows, s_.rows.out - row_);
     pack_dy();
-    if (p_.gathered) pack_patches();
-    else pack_x();
-    for (int64_t j = 0; j < panels(); ++j)
-      for (int64_t cell = 0; cell < p_.cells; ++cell) multiply(j, cell);
+    for (int64_t first = 0; first < panels(); first += p_.group) {
+      const int64_t count = std::min(p_.group, panels() - first);
+      if (p_.gathered) pack_patches();
+      else pack_x(first, count);
+      for (int64_t j = 0; j < count; ++j)
+        for (int64_t cell = 0; cell < p_.cells; ++cell) multiply(first + j, j, cell);
+    }
   }
 
   // Places in a packed tile or panel, in pixels: from image to image and from pixel to pixel.
@@ -184,8 +198,8 @@ template <class T> class GradientSums {
                            tile_size());
   }
 
-  // Panels of the rows of x that the step meets: (panels, images, rows, columns, kPanel).
-  void pack_x() {
+  // Some panels of the rows of x that the step meets: (panels, images, rows, columns, kPanel).
+  void pack_x(int64_t first, int64_t count) {
     const ConvAxis &rows = p_.picture.rows, &columns = p_.picture.columns;
     const int64_t last =
         (row_ + rows_ - 1) * rows.stride - rows.before + (rows.kernel - 1) * rows.dilation;
@@ -196,8 +210,8 @@ template <class T> class GradientSums {
         pack_line<kPanel<T>>(
             x_ + ((image_ + image) * s_.rows.in + (x_row_ + i) * p_.picture.row_step) *
                      s_.columns.in * s_.c,
-            p_.picture.column_step * s_.c, columns.in, p_.panels.begin(panel_) * kPanel<T>,
-            p_.width, panels(),
+            p_.picture.column_step * s_.c, columns.in,
+            (p_.panels.begin(panel_) + first) * kPanel<T>, p_.width, count,
             packed_x_.data<T>() +
                 (image * image_step(x_rows_ * columns.in) + i * columns.in * pixel_step()) *
                     kPanel<T>,
@@ -252,12 +266,13 @@ template <class T> class GradientSums {
       }
   }
 
-  void multiply(int64_t panel, int64_t cell) {
+  // Panel `panel` of the block, packed as the `place`th.
+  void multiply(int64_t panel, int64_t place, int64_t cell) {
     const int64_t width = p_.width - (p_.panels.begin(panel_) + panel) * kPanel<T>;
     const int64_t pixels = rows_ * s_.columns.out;
     GradientTile<T> t{
         .dy = packed_dy_.data<T>(),
-        .x = packed_x_.data<T>() + panel * panel_size(),
+        .x = packed_x_.data<T>() + place * panel_size(),
         .counts = {1, 1, images_ * pixels},
         .dy_steps = {0, 0},
         .x_steps = {0, 0, kPanel<T>},
