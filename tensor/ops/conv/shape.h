@@ -1,6 +1,7 @@
 // The numbers of a convolution as the CPU's own kernels take them, and which inputs each output
 // sums.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -44,6 +45,12 @@ struct AxisTaps {
     const int64_t at = i * step + cell.offset;
     return at >= 0 && at < sources;
   }
+  // The cells are neighbours, in order.
+  bool dense() const {
+    for (size_t k = 1; k < cells.size(); ++k)
+      if (cells[k].offset != cells[k - 1].offset + 1) return false;
+    return true;
+  }
 };
 
 // y from x.
@@ -59,7 +66,7 @@ inline AxisTaps forward_taps(const ConvAxis& axis) {
 inline AxisTaps gradient_taps(const ConvAxis& axis, int64_t residue) {
   const int64_t outputs = (axis.in - residue + axis.stride - 1) / axis.stride;
   AxisTaps taps{axis.out, outputs > 0 ? outputs : 0, 1, residue, axis.stride, {}};
-  for (int64_t k = 0; k < axis.kernel; ++k) {
+  for (int64_t k = axis.kernel - 1; k >= 0; --k) {
     const int64_t at = residue + axis.before - k * axis.dilation;
     if (at % axis.stride == 0) taps.cells.push_back({k, at / axis.stride});
   }

@@ -27,15 +27,116 @@ template <class T> struct TapProblem {
   int64_t pixels() const { return images * map(); }
 };
 
+// Which cells a problem has: where channels are few, all cells of a row of the kernel are one, as
+// their channels are neighbours in memory.
+template <class T> struct TapCells {
+  static constexpr int64_t kShallow = 16;  // channels
+
+  const AxisTaps &rows, &columns;
+  bool joined;
+  int64_t across, count, depth;  // cells of a row, all, channels of one
+
+  explicit TapCells(const TapProblem<T>& p)
+      : rows(p.rows),
+        columns(p.columns),
+        joined(p.depth < kShallow && p.source_channels == p.depth && p.columns.dense() &&
+               p.cells() > 0),
+        across(joined ? 1 : static_cast<int64_t>(p.columns.cells.size())),
+        count(static_cast<int64_t>(p.rows.cells.size()) * across),
+        depth(joined ? p.depth * static_cast<int64_t>(p.columns.cells.size()) : p.depth) {}
+};
+
+// Where the channels of a tile's pixels begin, cell by cell.
+template <class T> class TapPointers {
+ public:
+  TapPointers(const TapProblem<T>& problem, const TapCells<T>& cells, bool by_image)
+      : p_(problem), cells_(cells), by_image_(by_image), zeros_(static_cast<size_t>(cells.depth)) {}
+
+  void begin_at(int64_t pixel) {
+    const int64_t map = p_.map(), place = by_image_ ? pixel % map : pixel / p_.images;
+    image_ = by_image_ ? pixel / map : pixel % p_.images;
+    row_ = place / p_.columns.outputs;
+    column_ = place % p_.columns.outputs;
+  }
+
+  // The next pixels, at most kTileRows: where their results go.
+  void take(int64_t count, T** results) {
+    count_ = count;
+    for (int64_t r = 0; r < count; ++r, advance()) {
+      rows_[r] = row_ * p_.rows.step;
+      columns_[r] = column_ * p_.columns.step;
+      origins_[r] = ((image_ * p_.rows.sources + rows_[r]) * p_.columns.sources + columns_[r]) *
+                    p_.source_channels;
+      const int64_t row = p_.rows.first + row_ * p_.rows.spacing;
+      const int64_t column = p_.columns.first + column_ * p_.columns.spacing;
+      results[r] = p_.result + ((image_ * p_.result_rows + row) * p_.result_columns + column) *
+                                   p_.result_channels;
+    }
+  }
+
+  // The pointers of cell (row, column); false where no pixel meets the map. Channels beside the map
+  // are zeros, those of a joined cell that the map's side cuts are copied to `copies`.
+  bool point(size_t row, size_t column, const T** to, T*& copies) const {
+    const int64_t down = cells_.rows.cells[row].offset, right = cells_.columns.cells[column].offset;
+    const int64_t wide = cells_.joined ? static_cast<int64_t>(cells_.columns.cells.size()) - 1 : 0;
+    const int64_t delta = (down * p_.columns.sources + right) * p_.source_channels;
+    bool any = false;
+    for (int64_t r = 0; r < count_; ++r) {
+      const int64_t first = columns_[r] + right, last = first + wide;
+      const bool outside =
+          !is_below(rows_[r] + down, p_.rows.sources) || last < 0 || first >= p_.columns.sources;
+      any |= !outside;
+      if (outside) to[r] = zeros_.data();
+      else if (first >= 0 && last < p_.columns.sources) to[r] = p_.source + (origins_[r] + delta);
+      else to[r] = copy(origins_[r] + delta, first, copies);
+    }
+    return any;
+  }
+
+ private:
+  static bool is_below(int64_t i, int64_t end) {
+    return static_cast<uint64_t>(i) < static_cast<uint64_t>(end);
+  }
+
+  void advance() {
+    if (!by_image_) {
+      if (++image_ < p_.images) return;
+      image_ = 0;
+    }
+    if (++column_ < p_.columns.outputs) return;
+    column_ = 0;
+    if (++row_ < p_.rows.outputs) return;
+    row_ = 0;
+    ++image_;
+  }
+
+  const T* copy(int64_t origin, int64_t first, T*& copies) const {
+    T* const begin = copies;
+    for (size_t j = 0; j < cells_.columns.cells.size(); ++j) {
+      const int64_t at = static_cast<int64_t>(j);
+      if (is_below(first + at, p_.columns.sources))
+        std::copy_n(p_.source + (origin + at * p_.depth), p_.depth, copies);
+      else std::fill_n(copies, p_.depth, T(0));
+      copies += p_.depth;
+    }
+    return begin;
+  }
+
+  const TapProblem<T>& p_;
+  const TapCells<T>& cells_;
+  bool by_image_;
+  std::vector<T> zeros_;
+  int64_t image_ = 0, row_ = 0, column_ = 0, count_ = 0;  // the next pixel; those of the tile
+  int64_t rows_[kTileRows], columns_[kTileRows], origins_[kTileRows];
+};
+
 // Pixels of the result, a task at a time.
 template <class T> class TapSums {
  public:
   explicit TapSums(const TapProblem<T>& problem)
       : p_(problem),
-        cells_(problem.cells()),
-        gathered_(problem.depth < kShallow && cells_ > 1),
-        by_image_(problem.map() > kSmallMap || problem.images < kTileRows),
-        zeros_(Tensor::zeros({std::max<int64_t>(problem.depth, 1)}, dtype_of<T>())) {
+        cells_(problem),
+        by_image_(problem.map() > kSmallMap || problem.images < kTileRows) {
     block_ = equal_piece(std::max<int64_t>(pieces_of(p_.pixels(), kTileRows), 1), kBlockTiles) *
              kTileRows;
     cut_depth();
@@ -43,8 +144,8 @@ template <class T> class TapSums {
   int64_t blocks() const { return pieces_of(p_.pixels(), block_); }
 
   void operator()(int64_t block) const {
-    const int64_t first = block * block_, count = std::min(block_, p_.pixels() - first);
-    Block b(*this, first, count);
+    const int64_t first = block * block_;
+    const Block b(*this, first, std::min(block_, p_.pixels() - first));
     for (const Depth& depth : depths_)
       for (int64_t j = 0; j < p_.width; j += kPanel<T>) b.multiply(depth, j);
   }
@@ -52,57 +153,29 @@ template <class T> class TapSums {
  private:
   static constexpr int64_t kBlockTiles = 16;        // of pixels, in a task
   static constexpr int64_t kDepthBytes = 16 << 10;  // of a panel, in the first cache
-  static constexpr int64_t kShallow = 16;           // channels: patches are copied
-  static constexpr int64_t kSmallMap = 16;          // pixels
+  // Pixels. On a smaller map the pixels of a tile have one place in many images, so that cells
+  // beside the map cost nothing.
+  static constexpr int64_t kSmallMap = 16;
 
   // Cells [cell, cell + cells) and channels [channel, channel + channels) of each.
   struct Depth {
     int64_t cell, cells, channel, channels;
   };
 
-  struct Pixel {
-    int64_t image, row, column;
-  };
-
-  int64_t patch() const { return cells_ * p_.depth; }
-
   void cut_depth() {
     const int64_t most = kDepthBytes / (kPanel<T> * static_cast<int64_t>(sizeof(T)));
-    const int64_t run = gathered_ ? patch() : p_.depth, cells = gathered_ ? 1 : cells_;
-    if (cells == 0 || run == 0) {
+    if (cells_.count == 0 || cells_.depth == 0) {
       depths_.push_back({0, 0, 0, 0});
-    } else if (run > most) {
-      const CutLength channels{run, equal_piece(run, most)};
-      for (int64_t cell = 0; cell < cells; ++cell)
+    } else if (cells_.depth > most) {
+      const CutLength channels{cells_.depth, equal_piece(cells_.depth, most)};
+      for (int64_t cell = 0; cell < cells_.count; ++cell)
         for (int64_t i = 0; i < channels.count(); ++i)
           depths_.push_back({cell, 1, channels.begin(i), channels.size(i)});
     } else {
-      const CutLength part{cells, equal_piece(cells, most / run)};
+      const CutLength part{cells_.count, equal_piece(cells_.count, most / cells_.depth)};
       for (int64_t i = 0; i < part.count(); ++i)
-        depths_.push_back({part.begin(i), part.size(i), 0, run});
+        depths_.push_back({part.begin(i), part.size(i), 0, cells_.depth});
     }
-  }
-
-  // Pixel p in the order of the tasks. On small maps the pixels of a tile have one place in many
-  // images, so that cells beside the map cost nothing.
-  Pixel pixel(int64_t p) const {
-    const int64_t at = by_image_ ? p % p_.map() : p / p_.images;
-    return {by_image_ ? p / p_.map() : p % p_.images, at / p_.columns.outputs,
-            at % p_.columns.outputs};
-  }
-  T* result(const Pixel& at) const {
-    const int64_t row = p_.rows.first + at.row * p_.rows.spacing;
-    const int64_t column = p_.columns.first + at.column * p_.columns.spacing;
-    return p_.result +
-           ((at.image * p_.result_rows + row) * p_.result_columns + column) * p_.result_channels;
-  }
-  // Where the cell's channels begin; null beside the map.
-  const T* source(const Pixel& at, const AxisTaps::Cell& row, const AxisTaps::Cell& column) const {
-    if (!p_.rows.inside(at.row, row) || !p_.columns.inside(at.column, column)) return nullptr;
-    const int64_t i = at.row * p_.rows.step + row.offset;
-    const int64_t j = at.column * p_.columns.step + column.offset;
-    return p_.source +
-           ((at.image * p_.rows.sources + i) * p_.columns.sources + j) * p_.source_channels;
   }
 
   // The pointers of a block's tiles.
@@ -112,20 +185,19 @@ template <class T> class TapSums {
         : s_(sums),
           count_(count),
           tiles_(pieces_of(count, kTileRows)),
-          cells_(sums.gathered_ ? 1 : sums.cells_),
+          cells_(sums.cells_.count),
           results_(static_cast<size_t>(tiles_ * kTileRows)),
           sources_(static_cast<size_t>(tiles_ * cells_ * kTileRows)),
           numbers_(static_cast<size_t>(tiles_ * cells_)),
-          begins_(static_cast<size_t>(tiles_ * (cells_ + 1))) {
-      if (s_.gathered_) patches_ = Tensor::empty({count * s_.patch()}, dtype_of<T>());
+          begins_(static_cast<size_t>(tiles_ * (cells_ + 1))),
+          pointers_(sums.p_, sums.cells_, sums.by_image_) {
+      if (s_.cells_.joined)
+        copies_ = Tensor::empty({count * cells_ * s_.cells_.depth}, dtype_of<T>());
+      T* copies = s_.cells_.joined ? copies_.data<T>() : nullptr;
+      pointers_.begin_at(first);
       for (int64_t tile = 0; tile < tiles_; ++tile) {
-        Pixel at[kTileRows];
-        for (int64_t r = 0; r < rows_of(tile); ++r) {
-          at[r] = s_.pixel(first + tile * kTileRows + r);
-          results_[static_cast<size_t>(tile * kTileRows + r)] = s_.result(at[r]);
-        }
-        if (s_.gathered_) gather(tile, at);
-        else point(tile, at);
+        pointers_.take(rows_of(tile), &results_[static_cast<size_t>(tile * kTileRows)]);
+        point(tile, copies);
       }
     }
 
@@ -134,8 +206,8 @@ template <class T> class TapSums {
       const bool begins = depth.cell == 0 && depth.channel == 0;
       SumTile<T> t{.channel = depth.channel,
                    .depth = depth.channels,
-                   .panel = s_.p_.panels + j * s_.patch(),
-                   .cell_size = s_.p_.depth * kPanel<T>,
+                   .panel = s_.p_.panels + j * cells_ * s_.cells_.depth,
+                   .cell_size = s_.cells_.depth * kPanel<T>,
                    .width = std::min<int64_t>(kPanel<T>, s_.p_.width - j),
                    .bias = begins && s_.p_.bias ? s_.p_.bias + j : nullptr,
                    .add = !begins};
@@ -159,45 +231,18 @@ template <class T> class TapSums {
     }
 
     // The cells that meet the map in any pixel of the tile.
-    void point(int64_t tile, const Pixel* at) {
+    void point(int64_t tile, T*& copies) {
       int32_t* const begin = &begins_[static_cast<size_t>(tile * (cells_ + 1))];
       const T** to = sources_.data() + tile * cells_ * kTileRows;
-      int32_t cell = 0, used = 0;
-      for (const AxisTaps::Cell& row : s_.p_.rows.cells)
-        for (const AxisTaps::Cell& column : s_.p_.columns.cells) {
-          begin[cell] = used;
-          bool any = false;
-          for (int64_t r = 0; r < rows_of(tile); ++r) {
-            const T* const from = s_.source(at[r], row, column);
-            any |= from != nullptr;
-            to[r] = from ? from : s_.zeros_.template data<T>();
-          }
-          if (any) {
-            numbers_[static_cast<size_t>(tile * cells_ + used++)] = cell;
-            to += kTileRows;
-          }
-          ++cell;
-        }
-      begin[cell] = used;
-    }
-
-    // The tile's patches, copied: one cell that holds all channels of all cells.
-    void gather(int64_t tile, const Pixel* at) {
-      const int64_t depth = s_.p_.depth;
-      for (int64_t r = 0; r < rows_of(tile); ++r) {
-        T* to = patches_.data<T>() + (tile * kTileRows + r) * s_.patch();
-        sources_[static_cast<size_t>(tile * kTileRows + r)] = to;
-        for (const AxisTaps::Cell& row : s_.p_.rows.cells)
-          for (const AxisTaps::Cell& column : s_.p_.columns.cells) {
-            const T* const from = s_.source(at[r], row, column);
-            if (from) std::copy_n(from, depth, to);
-            else std::fill_n(to, depth, T(0));
-            to += depth;
-          }
+      int32_t used = 0;
+      const auto across = static_cast<size_t>(s_.cells_.across);
+      for (size_t cell = 0; cell < static_cast<size_t>(cells_); ++cell) {
+        begin[cell] = used;
+        if (!pointers_.point(cell / across, cell % across, to, copies)) continue;
+        numbers_[static_cast<size_t>(tile * cells_ + used++)] = static_cast<int32_t>(cell);
+        to += kTileRows;
       }
-      numbers_[static_cast<size_t>(tile)] = 0;
-      begins_[static_cast<size_t>(2 * tile)] = 0;
-      begins_[static_cast<size_t>(2 * tile + 1)] = 1;
+      begin[cells_] = used;
     }
 
     const TapSums& s_;
@@ -205,15 +250,15 @@ template <class T> class TapSums {
     std::vector<T*> results_;
     std::vector<const T*> sources_;
     std::vector<int32_t> numbers_, begins_;
-    Tensor patches_;
+    TapPointers<T> pointers_;
+    Tensor copies_;
   };
 
   const TapProblem<T>& p_;
-  int64_t cells_;
-  bool gathered_, by_image_;
+  TapCells<T> cells_;
+  bool by_image_;
   int64_t block_ = 0;
   std::vector<Depth> depths_;
-  Tensor zeros_;
 };
 
 }  // namespace passband::cpu
