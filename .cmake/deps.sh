@@ -12,7 +12,6 @@ needed="
   cmake                                cmake
   ninja                                ninja-build          ninja-build        ninja
   python3                              python3              python3            python
-  oneapi/dnnl/dnnl.hpp                 libdnnl-dev          onednn-devel       onednn
   kissfft/kiss_fftr.h                  libkissfft-dev       kissfft-devel      kissfft
   eigen3/Eigen/Core                    libeigen3-dev        eigen3-devel       eigen
   lapacke.h|lapacke/lapacke.h          liblapacke-dev       lapack-devel       lapacke

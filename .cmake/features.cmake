@@ -35,7 +35,7 @@ passband_find_package(Eigen3 libeigen3-dev)
 if(PASSBAND_PROGRAMS)
   passband_find_package(CLI11 libcli11-dev)
 endif()
-passband_find_library(oneDNN libdnnl-dev dnnl oneapi/dnnl/dnnl.hpp)
+include(.cmake/onednn.cmake)
 passband_find_library(KissFFT libkissfft-dev kissfft-float kissfft/kiss_fftr.h)
 passband_find_library(LAPACKE liblapacke-dev lapacke lapacke.h)
 # Of toml++ the headers alone do; where its library is there, they need not be compiled again.
@@ -52,11 +52,7 @@ if(PASSBAND_MISSING)
   message(FATAL_ERROR "Missing: ${missing}. Install these packages, or run `make deps`.")
 endif()
 
-file(STRINGS ${PASSBAND_oneDNN_INCLUDE}/oneapi/dnnl/dnnl_version.h lines
-  REGEX "_VERSION_(MAJOR|MINOR|PATCH) +[0-9]")
-list(TRANSFORM lines REPLACE "[^0-9]*([0-9]+).*" "\\1")
-list(JOIN lines "." onednn_version)
-passband_feature(oneDNN ON "${onednn_version}" "required (libdnnl-dev)")
+passband_onednn_feature()
 passband_feature(OpenMP ON "${OpenMP_CXX_VERSION}" "required (g++)")
 
 if(PASSBAND_NATIVE)

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "tensor/cpu/onednn_engine.h"
 #ifdef PASSBAND_HAS_CUDA
 #include "tensor/cuda/stream.h"
 #endif
@@ -162,6 +163,9 @@ KernelSource kernel_source_here(KernelSource wanted, Device device) {
     if (device.is_cuda())
       throw UsageError("onednn computes on the processor: on " + device.str() +
                        " take native, library or auto");
+    if (cpu::onednn_version().empty())
+      throw UsageError(
+          "onednn: this build has none; configure with -DPASSBAND_ONEDNN=ON (libdnnl-dev)");
     return wanted;
   }
   return cuda_backend() == CudaBackend::native ? wanted : KernelSource::native;

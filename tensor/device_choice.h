@@ -32,7 +32,7 @@ std::string device_facts(Device device);
 // Whether bf16 is multiplied natively there; the emulator answers for the processor.
 bool multiplies_bf16(Device device);
 // `wanted` on a GPU; native on the emulator, where plain loops stand in for the vendor's libraries.
-// Throws UsageError where oneDNN is wanted on a GPU.
+// Throws UsageError where oneDNN is wanted on a GPU, or of a build without it.
 KernelSource kernel_source_here(KernelSource wanted, Device device);
 // Bytes that a CUDA device has left for this program.
 int64_t free_memory(Device device);

@@ -12,7 +12,7 @@ from pathlib import Path
 SCRIPT = Path(__file__).resolve().parent.parent / ".cmake" / "deps.sh"
 TOOLS = ("bash", "env", "mktemp", "rm", "tail")
 COMMANDS = ("g++", "cmake", "ninja", "python3", "curl")
-HEADERS = ("oneapi/dnnl/dnnl.hpp", "kissfft/kiss_fftr.h", "eigen3/Eigen/Core", "lapacke.h",
+HEADERS = ("kissfft/kiss_fftr.h", "eigen3/Eigen/Core", "lapacke.h",
            "stb/stb_image.h", "CLI/CLI.hpp", "nlohmann/json.hpp", "toml++/toml.h", "fmt/core.h",
            "doctest/doctest.h")
 

@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -17,6 +16,7 @@
 #include "tensor/core/text.h"
 #include "tensor/cpu/cpu_quota.h"
 #include "tensor/cpu/matrix_unit.h"
+#include "tensor/cpu/onednn_engine.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "train/say.h"
@@ -157,8 +157,8 @@ Finding compiler(bool card) {
 }
 
 Finding libraries() {
-  const dnnl_version_t* const v = dnnl_version();
-  std::string text = fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);
+  const std::string version = cpu::onednn_version();
+  std::string text = version.empty() ? "no oneDNN" : "oneDNN " + version;
   for (const std::string& library : cuda_libraries()) text += ", " + library;
   return {"libraries", text, ""};
 }

@@ -1,6 +1,8 @@
 // The engine, the plan cache and the packed weights.
 #include "tensor/cpu/onednn.h"
 
+#include "tensor/cpu/onednn_engine.h"
+
 #include <omp.h>
 
 #include <mutex>
@@ -130,15 +132,6 @@ dnnl::memory::data_type type_of(DType dtype) {
   throw Error(concat_text("oneDNN has no element type ", name_of(dtype)));
 }
 
-// An instruction set is numbered by the bits of all that it holds.
-bool has_bf16() {
-  static const bool yes = [] {
-    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
-  }();
-  return yes;
-}
-
 Key& Key::add(int64_t value) {
   CHECK(used_ < kCapacity, "onednn: a key of more than ", kCapacity, " numbers");
   values_[used_++] = value;
@@ -241,3 +234,21 @@ Tensor packed(const Reorder& reorder, const Tensor& x) {
 }
 
 }  // namespace passband::cpu::onednn
+
+namespace passband::cpu {
+
+std::string onednn_version() {
+  const dnnl_version_t* const v = dnnl_version();
+  return concat_text(v->major, ".", v->minor, ".", v->patch);
+}
+
+// An instruction set is numbered by the bits of all that it holds.
+bool onednn_has_bf16() {
+  static const bool yes = [] {
+    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
+  }();
+  return yes;
+}
+
+}  // namespace passband::cpu

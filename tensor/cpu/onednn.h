@@ -15,8 +15,6 @@ namespace passband::cpu::onednn {
 
 dnnl::engine& engine();
 dnnl::memory::data_type type_of(DType dtype);
-// This CPU computes bf16 products (AVX-512 or better); without it the kernels compute them in f32.
-bool has_bf16();
 
 // Which operation, and every number that shapes its primitive.
 class Key {

@@ -4,6 +4,7 @@
 
 #include "tensor/core/kernel_source.h"
 #include "tensor/cpu/loops.h"
+#include "tensor/cpu/onednn_engine.h"
 #include "tensor/ops/conv/direct.h"
 #include "tensor/ops/conv/winograd.h"
 #include "tensor/ops/conv_geometry.h"

@@ -5,9 +5,6 @@
 
 namespace passband::cpu {
 
-// Whether it multiplies bf16 on this CPU.
-bool onednn_has_bf16();
-
 // By primitives, or by products of patches where those are faster.
 void onednn_forward(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
                     const Tensor& bias);

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "tensor/cpu/matrix_unit.h"
-#include "tensor/cpu/onednn.h"
 #include "tensor/ops/conv_columns.h"
 #include "tensor/ops/conv_onednn.h"
 #include "tensor/ops/matmul_kernels.h"
@@ -160,8 +159,6 @@ void backward_input_turned(const ConvGeometry& g, Tensor dx, const Tensor& dy, c
 }
 
 }  // namespace
-
-bool onednn_has_bf16() { return onednn::has_bf16(); }
 
 void onednn_forward(const ConvGeometry& g, Tensor y, const Tensor& x, const Tensor& w,
                     const Tensor& bias) {

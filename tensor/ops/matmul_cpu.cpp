@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "tensor/cpu/loops.h"
-#include "tensor/cpu/onednn.h"
+#include "tensor/cpu/onednn_engine.h"
 #include "tensor/cpu/product.h"
 #include "tensor/cpu/tall_product.h"
 #include "tensor/ops/matmul_kernels.h"
@@ -81,7 +81,7 @@ void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& 
                     const ProductShape& s) {
   if (c.numel() == 0) return;
   if (s.k == 0) return fill_with_epilogue(c, e);
-  if (a.dtype() == DType::bf16 && onednn::has_bf16()) return matmul_onednn(c, a, b, e, s);
+  if (a.dtype() == DType::bf16 && onednn_has_bf16()) return matmul_onednn(c, a, b, e, s);
   if (a.dtype() == DType::f32 && matmul_tall(c, a, b, e, s)) return;
   dispatch_floating(a.dtype(), "matmul", [&]<class T>() { multiply<T>(c, a, b, e, s); });
 }
