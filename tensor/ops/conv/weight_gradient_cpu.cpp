@@ -150,8 +150,7 @@ template <class T> class GradientSums {
     dy_pixels_ = p_.images * p_.rows * s_.columns.out;
     packed_x_ = Tensor::empty({p_.group * panel_size()}, dtype_of<T>());
     packed_dy_ = Tensor::empty({p_.tiles.piece * tile_size()}, dtype_of<T>());
-    patch_.resize(
-        static_cast<size_t>(p_.gathered ? pieces_of(p_.width, kPanel<T>) * kPanel<T> : 0));
+    if (p_.gathered) patches_.resize(static_cast<size_t>(s_.columns.out * padded_patch()));
   }
 
   void operator()(int64_t part) {
@@ -218,28 +217,53 @@ template <class T> class GradientSums {
             panel_size());
   }
 
+  int64_t padded_patch() const { return pieces_of(p_.width, kPanel<T>) * kPanel<T>; }
+
   // Panels of patches: (panels, images, rows, columns, kPanel).
   void pack_patches() {
     T* to = packed_x_.data<T>();
-    for (int64_t image = 0; image < images_; ++image)
-      for (int64_t i = row_; i < row_ + rows_; ++i)
-        for (int64_t j = 0; j < s_.columns.out; ++j, to += kPanel<T>) {
-          copy_patch(image_ + image, i, j);
-          pack_line<kPanel<T>>(patch_.data(), 0, 1, p_.panels.begin(panel_) * kPanel<T>, p_.width,
-                               panels(), to, panel_size());
-        }
+    for (int64_t image = image_; image < image_ + images_; ++image)
+      for (int64_t i = row_; i < row_ + rows_; ++i, to += s_.columns.out * kPanel<T>) {
+        for (int64_t j = 0; j < s_.columns.out; ++j)
+          copy_patch(image, i, j, patches_.data() + j * padded_patch());
+        pack_line<kPanel<T>>(patches_.data(), padded_patch(), s_.columns.out,
+                             p_.panels.begin(panel_) * kPanel<T>, padded_patch(), panels(), to,
+                             panel_size());
+      }
   }
 
-  void copy_patch(int64_t image, int64_t row, int64_t column) {
-    const int64_t depth = p_.merged * s_.ci();
-    T* to = patch_.data();
-    for (int64_t i = 0; i < s_.rows.kernel; ++i)
-      for (int64_t j = 0; j < s_.columns.kernel; ++j, to += depth) {
-        const int64_t y = row * s_.rows.stride - s_.rows.before + i * s_.rows.dilation;
-        const int64_t x = column * s_.columns.stride - s_.columns.before + j * s_.columns.dilation;
-        if (y < 0 || y >= s_.rows.in || x < 0 || x >= s_.columns.in) std::fill_n(to, depth, T(0));
-        else std::copy_n(x_ + ((image * s_.rows.in + y) * s_.columns.in + x) * s_.c, depth, to);
+  void copy_patch(int64_t image, int64_t row, int64_t column, T* to) const {
+    const ConvAxis &rows = s_.rows, &columns = s_.columns;
+    const int64_t depth = p_.merged * s_.ci(), run = columns.kernel * depth;
+    const int64_t left = column * columns.stride - columns.before;
+    const bool neighbours =
+        depth == s_.c && columns.dilation == 1 && left >= 0 && left + columns.kernel <= columns.in;
+    for (int64_t i = 0; i < rows.kernel; ++i, to += run) {
+      const int64_t y = row * rows.stride - rows.before + i * rows.dilation;
+      const T* const line = x_ + (image * rows.in + y) * columns.in * s_.c;
+      if (y < 0 || y >= rows.in) {
+        std::fill_n(to, run, T(0));
+      } else if (neighbours) {
+        copy_short(line + left * s_.c, run, to);
+      } else {
+        for (int64_t j = 0; j < columns.kernel; ++j) {
+          const int64_t at = left + j * columns.dilation;
+          if (at < 0 || at >= columns.in) std::fill_n(to + j * depth, depth, T(0));
+          else copy_short(line + at * s_.c, depth, to + j * depth);
+        }
       }
+    }
+  }
+
+  // As std::copy_n, without a call.
+  static void copy_short(const T* from, int64_t count, T* to) {
+    constexpr int L = kLanes<T>;
+    if (count < L) {
+      for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+      return;
+    }
+    for (int64_t i = 0; i + L < count; i += L) store(to + i, load(from + i));
+    store(to + count - L, load(from + count - L));
   }
 
   // Channels [first, first + count * Width) of a line of pixels into `count` panels, zeros behind
@@ -318,7 +342,7 @@ template <class T> class GradientSums {
   const T *dy_, *x_;
   int64_t x_pixels_, dy_pixels_;  // that a packed panel or tile has room for
   Tensor packed_x_, packed_dy_;
-  std::vector<T> patch_;
+  std::vector<T> patches_;  // of a line, zeros behind each
   // of the step
   int64_t image_ = 0, images_ = 0, row_ = 0, rows_ = 0, x_row_ = 0, x_rows_ = 0;
 };
