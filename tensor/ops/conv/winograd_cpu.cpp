@@ -10,7 +10,8 @@ namespace winograd {
 namespace {
 
 constexpr int L = kLanes<float>;
-constexpr int64_t kChunk = kTileRows * L;  // of a group of tiles: as many channels as a vector has
+constexpr int64_t kLineFloats = 16;                  // channels that fill a line of the cache
+constexpr int64_t kChunk = kTileRows * kLineFloats;  // of a group of tiles
 
 // --- the factors ---
 
@@ -18,7 +19,7 @@ constexpr int64_t kChunk = kTileRows * L;  // of a group of tiles: as many chann
 struct Left {
   int64_t chunks;
 
-  explicit Left(int64_t channels) : chunks(pieces_of(channels, L)) {}
+  explicit Left(int64_t channels) : chunks(pieces_of(channels, kLineFloats)) {}
   int64_t point() const { return chunks * kChunk + kLine; }
   int64_t group() const { return kPoints * point(); }
 };
@@ -28,7 +29,7 @@ struct Right {
   int64_t depth, panels;
 
   Right(int64_t from, int64_t to)
-      : depth(pieces_of(from, L) * L), panels(pieces_of(to, kTileColumns)) {}
+      : depth(pieces_of(from, kLineFloats) * kLineFloats), panels(pieces_of(to, kTileColumns)) {}
   int64_t panel() const { return depth * kTileColumns; }
   int64_t point() const { return panels * panel() + kLine; }
   int64_t size() const { return kPoints * point(); }
@@ -51,13 +52,15 @@ struct Weight {
 
 // --- transforms ---
 
+// Channels are filled up to whole lines with zeros.
 void transform_input(const Tiling& t, const Left& left, int64_t tile, const float* x,
                      const float* zeros, float* v) {
   const Pixels<kSide> pixels = inputs_of(t, tile, x, zeros);
-  for_vectors<float>(
-      0, t.from.c, [&](int64_t c, int count) __attribute__((always_inline)) {
-        transform_pixels<InputTransform>(pixels, c, count, v + c / L * kChunk, left.point());
-      });
+  for (int64_t c = 0; c < left.chunks * kLineFloats; c += L) {
+    const int count = static_cast<int>(std::clamp<int64_t>(t.from.c - c, 0, L));
+    transform_pixels<InputTransform>(pixels, c, count,
+                                     v + c / kLineFloats * kChunk + c % kLineFloats, left.point());
+  }
 }
 
 // Tiles [begin, end), where `begin` starts a group.
@@ -66,7 +69,7 @@ void transform_inputs(const Tiling& t, const Left& left, int64_t begin, int64_t 
   for (int64_t tile = begin; tile < end; ++tile) {
     const int64_t at = tile - begin;
     transform_input(t, left, tile, x, zeros,
-                    v + at / kTileRows * left.group() + at % kTileRows * L);
+                    v + at / kTileRows * left.group() + at % kTileRows * kLineFloats);
   }
 }
 
@@ -77,7 +80,7 @@ void gather(const Weight& w, int64_t from, int64_t to, Cells& cells) {
   constexpr int64_t all = kKernel * kKernel;
   const int64_t wide = w.turned ? w.to : w.from, high = w.turned ? w.from : w.to;
   const int64_t column = w.turned ? to : from, row = w.turned ? from : to;
-  const int count = static_cast<int>(std::min<int64_t>(L, wide - column));
+  const int count = static_cast<int>(std::clamp<int64_t>(wide - column, 0, L));
   for (int64_t cell = 0; cell < all; ++cell) {
     Vec<float> square[L];
     for (int k = 0; k < L; ++k)
@@ -113,45 +116,54 @@ struct Output {
   const float* bias;  // null: none
 };
 
-// Channels [first, first + columns) of a tile.
-void transform_output(const Tiling& t, const Products& products, int64_t tile, int64_t first,
-                      const float* m, const Output& out) {
-  const Place place(t, tile);
+// Channels [first, first + columns) of a tile; Whole: it lies inside of the map.
+template <bool Whole> void transform_output(const Tiling& t, const Products& products,
+                                            const Place& place, int64_t first, const float* m,
+                                            const Output& out) {
   const Map& map = t.to;
   const int64_t rows = map.h - place.row, columns = map.w - place.column, point = products.point();
   float* corner = out.y + ((place.image * map.h + place.row) * map.w + place.column) * map.c;
-  for_vectors<float>(
-      first, std::min(map.c, first + products.columns),
-      [&](int64_t c, int count) __attribute__((always_inline)) {
-        const Vec<float> bias = out.bias ? load(out.bias + c, count) : Vec<float>{};
-        transform_tile<OutputTransform>(
-            [&](int i, int j) __attribute__((always_inline)) {
-              return load(m + (i * kSide + j) * point + c - first);
-            },
-            [&](int i, int j, Vec<float> value) __attribute__((always_inline)) {
-              if (i < rows && j < columns)
-                store(corner + (i * map.w + j) * map.c + c, value + bias, count);
-            });
-      });
+  const auto channels = [&](int64_t c, int count) __attribute__((always_inline)) {
+    const Vec<float> bias = out.bias ? load(out.bias + c, count) : Vec<float>{};
+    transform_tile<OutputTransform>(
+        [&](int i, int j) __attribute__((always_inline)) {
+          return load_whole(m + (i * kSide + j) * point + c - first);
+        },
+        [&](int i, int j, Vec<float> value) __attribute__((always_inline)) {
+          if (Whole || (i < rows && j < columns)) {
+            store(corner + (i * map.w + j) * map.c + c, value + bias, count);
+          }
+        });
+  };
+  for_vectors<float>(first, std::min(map.c, first + products.columns), channels);
+}
+
+void transform_output(const Tiling& t, const Products& products, int64_t tile, int64_t first,
+                      const float* m, const Output& out) {
+  const Place place(t, tile);
+  const bool whole = place.row + kOutputs <= t.to.h && place.column + kOutputs <= t.to.w;
+  (whole ? transform_output<true> : transform_output<false>)(t, products, place, first, m, out);
 }
 
 // --- products ---
 
 // c (Rows, kTileColumns) = a b for chunks of a.
-template <int Rows>
-void multiply_chunks(const float* a, const float* b, int64_t chunks, float* c, int64_t stride) {
+template <int Rows> void multiply_chunks(const float* a, const float* b, int64_t chunks, float* c,
+                                         int64_t stride, Ahead ahead) {
   Vec<float> sums[Rows][2];
   unrolled<Rows>([&](auto r)
                      __attribute__((always_inline)) { sums[r][0] = sums[r][1] = Vec<float>{}; });
-  for (; chunks > 0; --chunks, a += kChunk, b += L * kTileColumns)
-    unrolled<L>([&](auto k) __attribute__((always_inline)) {
+  for (; chunks > 0; --chunks, a += kChunk, b += kLineFloats * kTileColumns) {
+    for (int i = 0; i < kLineFloats / 2; ++i, ahead.skip(2)) __builtin_prefetch(ahead.line, 0, 2);
+    unrolled<kLineFloats>([&](auto k) __attribute__((always_inline)) {
       const Vec<float> b0 = load(b + k * kTileColumns), b1 = load(b + k * kTileColumns + L);
       unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
-        const Vec<float> x = splat(a[r * L + k]);
+        const Vec<float> x = splat(a[r * kLineFloats + k]);
         sums[r][0] += x * b0;
         sums[r][1] += x * b1;
       });
     });
+  }
   unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
     store(c + r * stride, sums[r][0]);
     store(c + r * stride + L, sums[r][1]);
@@ -159,26 +171,35 @@ void multiply_chunks(const float* a, const float* b, int64_t chunks, float* c, i
 }
 
 void multiply_chunks(int64_t rows, const float* a, const float* b, int64_t chunks, float* c,
-                     int64_t stride) {
+                     int64_t stride, const Ahead& ahead) {
   static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
     return std::array{&multiply_chunks<r + 1>...};
   }
   (std::make_integer_sequence<int, kTileRows>{});
-  table[static_cast<size_t>(rows - 1)](a, b, chunks, c, stride);
+  table[static_cast<size_t>(rows - 1)](a, b, chunks, c, stride, ahead);
 }
 
-// m = v u for `tiles` tiles and `panels` panels of u.
-void multiply(int64_t tiles, int64_t panels, const Left& left, const Right& right,
-              const Products& products, const float* v, const float* u, float* m) {
+// m = v u for `tiles` tiles and `panels` panels of u. Meanwhile the next panel is fetched, and
+// `fetch` called.
+template <class F> void multiply(int64_t tiles, int64_t panels, const Left& left,
+                                 const Right& right, const Products& products, const float* v,
+                                 const float* u, float* m, F&& fetch) {
+  const int64_t groups = pieces_of(tiles, kTileRows), share = right.panel() / groups;
   for (int64_t point = 0; point < kPoints; ++point)
-    for (int64_t panel = 0; panel < panels; ++panel)
-      for (int64_t group = 0; group * kTileRows < tiles; ++group)
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const float* b = u + point * right.point() + panel * right.panel();
+      const float* next = panel + 1 < panels    ? b + right.panel()
+                          : point + 1 < kPoints ? u + (point + 1) * right.point()
+                                                : u;
+      for (int64_t group = 0; group < groups; ++group) {
         multiply_chunks(
             std::min<int64_t>(kTileRows, tiles - group * kTileRows),
-            v + group * left.group() + point * left.point(),
-            u + point * right.point() + panel * right.panel(), left.chunks,
+            v + group * left.group() + point * left.point(), b, left.chunks,
             m + group * products.group() + point * products.point() + panel * kTileColumns,
-            products.columns);
+            products.columns, Ahead(next + group * share, share * 4, right.depth));
+        fetch();
+      }
+    }
 }
 
 // --- the convolution ---
@@ -219,13 +240,23 @@ class Convolution {
     parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
       Tensor v = Tensor::empty({groups * left_.group()}),
              m = Tensor::empty({groups * products.group()});
+      Fetch<false> x(t_, t_.from, o_.x, 0, t_.from.c);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = blocks.begin(i), count = blocks.size(i);
+        const int64_t times = kPoints * panels * pieces_of(count, kTileRows);
+        x.start(first + count, i + 1 < end ? blocks.size(i + 1) : 0,
+                times * pieces_of(right.panels, panels));
         transform_inputs(t_, left_, first, first + count, o_.x, zeros_.data<float>(),
                          v.data<float>());
         for (int64_t panel = 0; panel < right.panels; panel += panels) {
+          Fetch<true> y(t_, t_.to, o_.out.y, panel * kTileColumns,
+                        std::min(products.columns, t_.to.c - panel * kTileColumns));
+          y.start(first, count, times);
           multiply(count, std::min(panels, right.panels - panel), left_, right, products,
-                   v.data<float>(), u.data<float>() + panel * right.panel(), m.data<float>());
+                   v.data<float>(), u.data<float>() + panel * right.panel(), m.data<float>(), [&] {
+                     x.some();
+                     y.some();
+                   });
           finish(products, first, count, panel * kTileColumns, m.data<float>());
         }
       }
@@ -247,7 +278,7 @@ class Convolution {
       for (int64_t panel = begin; panel < end; ++panel) {
         transform_weight(o_.w, right, panel * kTileColumns, 0, u.data<float>());
         multiply(t_.count(), 1, left_, right, products, v.data<float>(), u.data<float>(),
-                 m.data<float>());
+                 m.data<float>(), [] {});
         finish(products, 0, t_.count(), panel * kTileColumns, m.data<float>());
       }
     });

@@ -55,12 +55,13 @@ template <int Side> struct Pixels {
   const float* at[Side][Side];
 
   Pixels(const Map& map, const Place& corner, const float* x, const float* zeros) {
-    for (int64_t i = 0; i < Side; ++i)
-      for (int64_t j = 0; j < Side; ++j) {
-        const int64_t row = corner.row + i, column = corner.column + j;
-        const bool inside = row >= 0 && row < map.h && column >= 0 && column < map.w;
-        at[i][j] = inside ? x + ((corner.image * map.h + row) * map.w + column) * map.c : zeros;
-      }
+    for (int64_t i = 0; i < Side; ++i) {
+      const int64_t row = corner.row + i;
+      const bool inside = row >= 0 && row < map.h;
+      const float* line = x + (corner.image * map.h + row) * map.w * map.c;
+      for (int64_t j = 0, column = corner.column; j < Side; ++j, ++column)
+        at[i][j] = inside && column >= 0 && column < map.w ? line + column * map.c : zeros;
+    }
   }
 };
 
@@ -72,14 +73,64 @@ inline Pixels<kSide> inputs_of(const Tiling& t, int64_t tile, const float* x, co
   return {t.from, corner, x, zeros};
 }
 
-// to[point * (6 row + column)] = T d T^T of channels [c, c + count) of `pixels`.
+// to[point * (6 row + column)] = T d T^T of channels [c, c + count) of `pixels`, zeros in the other
+// lanes.
 template <class Transform, int Side>
 [[gnu::always_inline]] inline void transform_pixels(const Pixels<Side>& pixels, int64_t c,
                                                     int count, float* to, int64_t point) {
-  transform_tile<Transform>(
-      [&](int i, int j) __attribute__((always_inline)) { return load(pixels.at[i][j] + c, count); },
-      [&](int i, int j, Vec<float> value)
-          __attribute__((always_inline)) { store(to + (i * kSide + j) * point, value); });
+  const auto put = [&](int i, int j, Vec<float> value) __attribute__((always_inline)) {
+    store(to + (i * kSide + j) * point, value);
+  };
+  if (count == kLanes<float>)
+    transform_tile<Transform>(
+        [&](int i, int j)
+            __attribute__((always_inline)) { return load_whole(pixels.at[i][j] + c); },
+        put);
+  else
+    transform_tile<Transform>([&](int i, int j) { return load(pixels.at[i][j] + c, count); }, put);
 }
+
+// Fetches channels [first, first + channels) of the pixels of tiles into the second level of cache,
+// some lines at each of `times` calls: what is read next, or, with `Writes`, written.
+template <bool Writes> class Fetch {
+ public:
+  Fetch(const Tiling& t, const Map& map, const float* data, int64_t first, int64_t channels)
+      : t_(t), map_(map), data_(data + first), channels_(channels) {}
+  void start(int64_t tile, int64_t tiles, int64_t times) {
+    tile_ = tile;
+    end_ = tile + tiles;
+    pixel_ = line_ = 0;
+    share_ = pieces_of(tiles * kOutputs * kOutputs * pieces_of(channels_, kLine), times);
+  }
+  void some() {
+    for (int64_t i = 0; i < share_ && tile_ < end_; ++i) {
+      if (line_ == 0) find();
+      if (at_) __builtin_prefetch(at_ + line_, Writes, 2);
+      line_ += kLine;
+      if (!at_ || line_ >= channels_) advance();
+    }
+  }
+
+ private:
+  void find() {
+    const Place place(t_, tile_);
+    const int64_t row = place.row + pixel_ / kOutputs, column = place.column + pixel_ % kOutputs;
+    at_ = row < map_.h && column < map_.w
+              ? data_ + ((place.image * map_.h + row) * map_.w + column) * map_.c
+              : nullptr;
+  }
+  void advance() {
+    line_ = 0;
+    if (++pixel_ < kOutputs * kOutputs) return;
+    pixel_ = 0;
+    ++tile_;
+  }
+
+  const Tiling& t_;
+  const Map& map_;
+  const float* data_;
+  int64_t channels_, tile_ = 0, end_ = 0, pixel_ = 0, line_ = 0, share_ = 0;
+  const float* at_ = nullptr;
+};
 
 }  // namespace passband::cpu::winograd

@@ -9,6 +9,13 @@ namespace passband::cpu::winograd {
 inline constexpr int kPoints = 36;  // of a transformed tile, 6x6
 inline constexpr int kSide = 6, kOutputs = 4, kKernel = 3;
 
+// As `load`, but GCC 12 takes what that copies through the stack.
+[[gnu::always_inline]] inline Vec<float> load_whole(const float* p) {
+  typedef float Loose
+      __attribute__((vector_size(kVectorBytes), aligned(alignof(float)), may_alias));
+  return *reinterpret_cast<const Loose*>(p);
+}
+
 // All powers and products below are exact in f32.
 inline constexpr float kA = 0.625f, kB = 1.5f;
 inline constexpr float kAa = kA * kA, kBb = kB * kB, kAabb = kAa * kBb, kSum = kAa + kBb;
