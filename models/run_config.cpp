@@ -18,9 +18,9 @@ namespace {
 
 constexpr const char* kSections[] = {"model", "data", "train"};
 // What a run remembers beside its settings.
-const std::vector<std::string> kRemembered = {
-    "classes",           "image_size",          "recipe",       "data_path", "class_names",
-    "training_pictures", "validation_pictures", "test_pictures"};
+const std::vector<std::string> kRememberedOfModel = {"classes", "image_size"};
+const std::vector<std::string> kRememberedOfData = {"data_path", "class_names", "training_pictures",
+                                                    "validation_pictures", "test_pictures"};
 
 template <class Fingerprint> auto splits_of(Fingerprint& data) {
   return std::array{std::pair{"training_pictures", &data.train},
@@ -124,19 +124,37 @@ class Section {
       if (const auto value = value_of(node)) return *value;
     throw wrong_type(key);
   }
-  int64_t number(const std::string& key) const {
-    if (const auto value = at(key).value_exact<int64_t>()) return *value;
-    throw wrong_type(key);
+  int64_t number(const std::string& key, int64_t least = 0) const {
+    const auto value = at(key).value_exact<int64_t>();
+    if (!value) throw wrong_type(key);
+    if (*value < least)
+      throw DataError(
+          fmt::format("{} {}: {} is too small, the least is {}", name_, key, *value, least));
+    return *value;
+  }
+  void refuse_others(const std::vector<std::string>& known) const {
+    if (!table_) return;
+    for (const auto& [key, node] : *table_)
+      if (const std::string name(key.str()); std::ranges::find(known, name) == known.end())
+        throw DataError(fmt::format("{} {} is nothing that this version knows{}", name_,
+                                    quote(name), did_you_mean(name, known)));
   }
   std::vector<std::string> texts(const std::string& key) const {
     const toml::array* array = at(key).as_array();
     if (!array) throw wrong_type(key);
     std::vector<std::string> texts;
-    for (const toml::node& node : *array) texts.push_back(value_of(node).value_or(""));
+    for (const toml::node& node : *array) {
+      if (!node.is_string() && !node.is_table()) throw wrong_type(key);
+      texts.push_back(value_of(node).value_or(""));
+    }
     return texts;
   }
   uint64_t hash(const std::string& key) const {
-    return std::strtoull(text(key).c_str(), nullptr, 16);
+    const std::string digits = text(key);
+    if (digits.size() != 16 || digits.find_first_not_of("0123456789abcdef") != std::string::npos)
+      throw DataError(
+          fmt::format("{} {}: {} are not 16 hexadecimal digits", name_, key, quote(digits)));
+    return std::strtoull(digits.c_str(), nullptr, 16);
   }
   Section table(const std::string& key) const {
     const toml::table* table = at(key).as_table();
@@ -165,6 +183,7 @@ std::vector<RunSession> read_sessions(const toml::table& table) {
     if (!when) throw entry.wrong_type("date");
     std::ostringstream date;
     date << *when;
+    entry.refuse_others({"date", "version", "command", "machine", "step"});
     sessions.push_back({date.str(), entry.text("version"), entry.text("command"),
                         entry.text("machine"), entry.number("step")});
   }
@@ -187,9 +206,23 @@ DataFingerprint read_fingerprint(const Section& data) {
   DataFingerprint fingerprint{.classes = data.texts("class_names")};
   for (const auto& [name, split] : splits_of(fingerprint)) {
     const Section table = data.table(name);
+    table.refuse_others({"count", "pictures", "labels"});
     *split = {table.number("count"), table.hash("pictures"), table.hash("labels")};
   }
   return fingerprint;
+}
+
+// After a slip of a disk or of a hand, what was meant would silently have its default.
+void refuse_unknown_keys(const toml::table& table) {
+  Section(&table, "section").refuse_others({"model", "data", "train", "session"});
+  for (const std::string name : kSections) {
+    std::vector<std::string> known;
+    if (name == "model") known = kRememberedOfModel;
+    if (name == "data") known = kRememberedOfData;
+    for (const Setting& s : settings())
+      if (name == s.section) known.emplace_back(s.key);
+    section(table, name).refuse_others(known);
+  }
 }
 
 RunConfig read_config(const toml::table& table) {
@@ -199,14 +232,22 @@ RunConfig read_config(const toml::table& table) {
   // Not of every older version: the newest one that worked on the run wrote the file.
   const bool ours = config.sessions.empty() || config.sessions.back().version == version();
   model.at("model"), data.at("data");
+  refuse_unknown_keys(table);
   read_settings(table, ours, config.settings);
-  config.image_size = model.number("image_size");
+  config.image_size = model.number("image_size", 1);
   config.data_path = data.text("data_path");
   config.data = read_fingerprint(data);
   if (config.sessions.empty()) throw DataError("[[session]] is missing");
   if (model.number("classes") != static_cast<int64_t>(config.data.classes.size()))
     throw DataError("[model] classes is not the number of [data] class_names");
   return config;
+}
+
+// What is no setting in the config.toml of a run; and the recipe that it was made by.
+bool is_remembered(const std::string& name) {
+  return name == "recipe" ||
+         std::ranges::find(kRememberedOfModel, name) != kRememberedOfModel.end() ||
+         std::ranges::find(kRememberedOfData, name) != kRememberedOfData.end();
 }
 
 // The settings that a table gives.
@@ -216,7 +257,7 @@ void collect(const toml::table& table, const std::string& source, Values& values
     if (!keys) continue;
     for (const auto& [key, node] : *keys) {
       const std::string name(key.str());
-      if (std::ranges::find(kRemembered, name) != kRemembered.end()) continue;
+      if (is_remembered(name)) continue;
       const auto value = value_of(node);
       if (!value)
         throw UsageError(

@@ -32,7 +32,8 @@ struct RunConfig {
 // Sections [model], [data], [train], every setting written out, and [[session]].
 std::string to_toml(const RunConfig& config);
 // Throws DataError naming `source` (the file) and the line or the key that is wrong. Nothing may be
-// missing, unless another version wrote the text: a setting that it did not know has its default.
+// unknown, and nothing missing, unless another version wrote the text: a setting that it did not
+// know has its default.
 RunConfig run_config_from(const std::string& text, const std::string& source);
 
 // Values by key, in the order they are applied.

@@ -7,6 +7,7 @@
 #include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
+#include "tensor/core/text.h"
 
 namespace passband {
 namespace {
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 constexpr const char* kHeadline =
     "# XXH64 of the texts of this run: name, bytes (+: of more), digits\n";
 constexpr std::string_view kLastLine = "# of the lines above: ";
+constexpr std::string_view kFirstLine = "# XXH64 of the lines below: ";
 
 struct TextChecksum {
   std::string name;
@@ -65,6 +67,13 @@ std::vector<TextChecksum> read_checksums(const fs::path& run) {
   return checksums;
 }
 
+// A text whose first line does not speak of a checksum vouches for nothing, and passes.
+bool agrees_with_itself(std::string_view text) {
+  if (!text.starts_with(kFirstLine)) return true;
+  const size_t end = std::min(text.find('\n'), text.size() - 1);
+  return text == with_checksum(text.substr(end + 1));
+}
+
 void write_checksums(const fs::path& run, const std::vector<TextChecksum>& checksums) {
   write_file_atomically((run / kChecksumsFile).string(), file_text(checksums));
 }
@@ -76,12 +85,22 @@ std::string read_run_file(const fs::path& run, const std::string& name) {
   std::string text = read_file(path.string());
   std::vector<TextChecksum> checksums = read_checksums(run);
   std::erase_if(checksums, [&](const TextChecksum& c) { return c.name != name; });
-  if (checksums.empty() ||
-      std::ranges::any_of(checksums, [&](const TextChecksum& c) { return c.agrees_with(text); }))
-    return text;
+  const bool known =
+      checksums.empty() ||
+      std::ranges::any_of(checksums, [&](const TextChecksum& c) { return c.agrees_with(text); });
+  const bool whole = agrees_with_itself(text);
+  if (known && whole) return text;
+  std::vector<std::string> holders;
+  if (!known) holders.emplace_back(kChecksumsFile);
+  if (!whole) holders.emplace_back("its first line");
   throw DataError(concat_text(
-      path.string(), ": is not what was written: it does not have its checksum in ", kChecksumsFile,
-      "; take a copy of it, or, if it was changed on purpose, delete ", kChecksumsFile));
+      path.string(), ": is not what was written: it does not have its checksum in ",
+      join(holders, " and "), "; take a copy of it, or, if it was changed on purpose, delete ",
+      join(holders, " and ")));
+}
+
+std::string with_checksum(std::string_view text) {
+  return concat_text(kFirstLine, checksum_text(checksum_of(text)), '\n', text);
 }
 
 void replace_run_file(const fs::path& run, const std::string& name, std::string_view text,

@@ -234,6 +234,18 @@ class Runs(unittest.TestCase):
                 (run / name).write_bytes(damaged)
                 self.assertIn(name, self.message("--resume", run, "--epochs", 3, code=3))
             (run / name).write_bytes(whole)
+        (run / "checksums.txt").unlink()
+        whole = (run / "config.toml").read_bytes()
+        (run / "config.toml").write_bytes(whole.replace(b"epochs = 2", b"epochs = 3"))
+        for call in ("--resume", "--recipe"):
+            self.assertIn("delete its first line", self.message(call, run, code=3))
+        self.message("--recipe", run / "config.toml", code=3)
+        self.message("--run", run, "--only", "confusion", code=3, program="analyze")
+        (self.dir / "my.toml").write_bytes((run / "config.toml").read_bytes())
+        self.train("--recipe", "my.toml", "--dry-run")
+        changed = (run / "config.toml").read_bytes().split(b"\n", 1)[1]
+        (run / "config.toml").write_bytes(changed)
+        self.train("--resume", run, "--dry-run")
         (run / "optim.safetensors.tmp-0123456789abcdef").touch()
         self.train("--resume", run, "--epochs", 3)
         self.assertEqual(list(run.glob("*tmp*")), [])

@@ -7,10 +7,12 @@
 #include <fstream>
 #include <functional>
 
+#include "models/run_config.h"
 #include "models/run_files.h"
 #include "models/safetensors.h"
 #include "tensor/core/checksum.h"
 #include "tensor/core/file.h"
+#include "tensor/core/version.h"
 
 namespace passband {
 namespace {
@@ -268,6 +270,61 @@ TEST_CASE("Each flipped bit and each cut of a text of a run is refused") {
     CHECK(config == "[train]\nepochs = 5\n");
     CHECK(metrics == log);
   }
+}
+
+TEST_CASE("A configuration without checksums.txt vouches for itself, until somebody unsigns it") {
+  const Folder run;
+  const std::string text = "[train]\nepochs = 5\n";
+  const std::string path = (run.path / "config.toml").string();
+  write_file_atomically(path, with_checksum(text));
+  const auto read = [&] { return read_run_file(run.path, "config.toml"); };
+  CHECK(read() == with_checksum(text));
+  // All but those that make its first line another comment, or none at all.
+  const std::string whole = read_file(path);
+  const size_t before_digits = whole.find(": ") + 2;
+  const auto read_signed = [&] {
+    if (!read().starts_with(whole.substr(0, before_digits))) throw DataError(path + ": unsigned");
+  };
+  CHECK(unnoticed_damages(path, read_signed) == 0);
+  write_file_atomically(path, text);
+  CHECK(read() == text);
+  replace_run_file(run.path, "config.toml", with_checksum(text));
+  write_file_atomically(path, with_checksum(text) + "lr = 1\n");
+  CHECK(refuses(path, read));
+  CHECK_THROWS_WITH_AS(read(), doctest::Contains("delete checksums.txt and its first line"),
+                       DataError);
+}
+
+TEST_CASE("A key of a configuration that is unknown, of another type or out of range is named") {
+  RunConfig config;
+  config.data.classes = {"a", "b"};
+  config.sessions.push_back({.date = "2026-01-01T10:10:10Z", .version = version()});
+  const std::string good = to_toml(config);
+  run_config_from(good, "f");
+  const auto message = [&](const std::string& what, const std::string& instead) -> std::string {
+    std::string text = good;
+    text.replace(text.find(what), what.size(), instead);
+    try {
+      run_config_from(text, "f");
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "read";
+  };
+  CHECK(message("\nlr = 0.1", "\nlr = -0.1") == "f: lr: -0.1 is too small, the least is 0");
+  CHECK(message("image_size = 32", "image_size = 0") ==
+        "f: [model] image_size: 0 is too small, the least is 1");
+  CHECK(message("step = 0", "step = -1") == "f: [[session]] step: -1 is too small, the least is 0");
+  CHECK(message("count = 0", "count = -2") ==
+        "f: [data] training_pictures count: -2 is too small, the least is 0");
+  CHECK(message("\"0000000000000000\"", "\"000000000000000g\"") ==
+        "f: [data] training_pictures pictures: \"000000000000000g\" are not 16 hexadecimal digits");
+  CHECK(message("[\"a\", ", "[3, ") == "f: [data] class_names has the wrong type");
+  CHECK(message("\nmixup = 0.0\n", "\nmixup = 0.0\nmixip = 0.5\n")
+            .starts_with("f: [train] \"mixip\" is nothing that this version knows; did you mean"));
+  CHECK(message("\n[train]\n", "\n[trane]\n").starts_with("f: section \"trane\" is nothing"));
+  CHECK(message("\nmachine", "\nmechanic = 1\nmachine")
+            .starts_with("f: [[session]] \"mechanic\" is nothing"));
 }
 
 TEST_CASE("A text of a run that grew, or was not replaced yet, or never had a checksum, is read") {

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "models/run.h"
+#include "models/run_files.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 
@@ -53,10 +54,15 @@ struct Recipe {
 
 Recipe find_recipe(const std::string& name) {
   if (name == "quick") return {kQuick, name};
-  if (name.ends_with(".toml")) return {read_file(name), name};
+  if (name.ends_with(".toml")) {
+    const fs::path file(name);
+    if (file.filename() == "config.toml")
+      return {read_run_file(file.parent_path(), file.filename()), name};
+    return {read_file(name), name};
+  }
   try {
-    const std::string file = find_run(name) / "config.toml";
-    return {read_file(file), file};
+    const fs::path run = find_run(name);
+    return {read_run_file(run, "config.toml"), run / "config.toml"};
   } catch (const UsageError& error) {
     throw UsageError(fmt::format("recipe: '{}' is neither 'quick' nor a .toml file, and {}", name,
                                  error.what()));

@@ -161,7 +161,7 @@ RunWriter RunWriter::create(const fs::path& parent, const RunConfig& config) {
   if (!fs::create_directory(made, error)) cannot_make(made, error);
   try {
     RunLock lock(made);
-    replace_run_file(made, "config.toml", to_toml(config));
+    replace_run_file(made, "config.toml", with_checksum(to_toml(config)));
     const fs::path directory = named(made, parent / name_of_run(config.settings));
     RunWriter writer(directory, std::move(lock), RunLog(directory));
     point_last_at(directory);
@@ -176,7 +176,7 @@ RunWriter RunWriter::reopen(const fs::path& run, RunLock lock, const RunConfig& 
                             const TrainState& state) {
   remove_stale_temporaries(run.string());
   RunLog log(run, state.step, state.epoch);
-  replace_run_file(run, "config.toml", to_toml(config));
+  replace_run_file(run, "config.toml", with_checksum(to_toml(config)));
   point_last_at(run);
   return {run, std::move(lock), std::move(log)};
 }

@@ -5,8 +5,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
-#include <sstream>
 
 #include "analysis/report/section_store.h"
 #include "data/cifar_png.h"
@@ -15,7 +13,7 @@
 #include "models/run.h"
 #include "models/run_files.h"
 #include "models/safetensors.h"
-#include "train/config.h"
+#include "tests/fuzz/read_or_refuse.h"
 
 namespace passband::fuzz {
 namespace {
@@ -51,19 +49,6 @@ class Folder {
 const Folder& folder() {
   static const Folder instance;
   return instance;
-}
-
-// Lets through that `read` reads, and that it refuses in one line.
-template <class F> void read_or_refuse(F&& read) {
-  try {
-    read();
-  } catch (const Error& error) {
-    const std::string_view message = error.what();
-    constexpr size_t kLongest = 2000;
-    if (message.find('\n') == std::string_view::npos && message.size() < kLongest) return;
-    std::cerr << "not one line: " << message << std::endl;
-    std::abort();
-  }
 }
 
 // A .npy file of bytes with this shape.
@@ -130,15 +115,6 @@ void run_checksums(std::string_view bytes) {
 
 void section(std::string_view bytes) {
   read_or_refuse([&] { section_from_json(std::string(bytes), "sections/x.json"); });
-}
-
-void command_line(std::string_view bytes) {
-  std::istringstream lines{std::string(bytes)};
-  Values given;
-  for (std::string line; std::getline(lines, line);)
-    given.emplace_back(line.substr(0, line.find('=')),
-                       line.substr(std::min(line.size(), line.find('=') + 1)));
-  read_or_refuse([&] { resolve(given); });
 }
 
 }  // namespace passband::fuzz

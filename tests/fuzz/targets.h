@@ -8,27 +8,33 @@
 
 namespace passband::fuzz {
 
-void model_name(std::string_view bytes);     // --model
-void safetensors(std::string_view bytes);    // a file of weights
-void picture(std::string_view bytes);        // PNG and JPEG
-void gzip(std::string_view bytes);           // after two bytes: the size it must inflate to
-void label_json(std::string_view bytes);     // labels beside PNG pictures of CIFAR-10
-void npy(std::string_view bytes);            // after one byte: labels (even) or pictures (odd)
-void run_config(std::string_view bytes);     // config.toml of a run
-void run_checksums(std::string_view bytes);  // its checksums.txt
-void section(std::string_view bytes);        // a stored section of a report
-void command_line(std::string_view bytes);   // arguments of train, one a line
+void model_name(std::string_view bytes);         // --model
+void safetensors(std::string_view bytes);        // a file of weights
+void picture(std::string_view bytes);            // PNG and JPEG
+void gzip(std::string_view bytes);               // after two bytes: the size it must inflate to
+void label_json(std::string_view bytes);         // labels beside PNG pictures of CIFAR-10
+void npy(std::string_view bytes);                // after one byte: labels (even) or pictures (odd)
+void run_config(std::string_view bytes);         // config.toml of a run
+void run_checksums(std::string_view bytes);      // its checksums.txt
+void section(std::string_view bytes);            // a stored section of a report
+void train_arguments(std::string_view bytes);    // one a line
+void analyze_arguments(std::string_view bytes);  // one a line
 
 struct Target {
   std::string_view name;  // and of its folder in corpus/
   void (*run)(std::string_view bytes);
 };
 
-inline constexpr std::array kTargets = {
-    Target{"model_name", model_name}, Target{"safetensors", safetensors},
-    Target{"picture", picture},       Target{"gzip", gzip},
-    Target{"label_json", label_json}, Target{"npy", npy},
-    Target{"run_config", run_config}, Target{"run_checksums", run_checksums},
-    Target{"section", section},       Target{"command_line", command_line}};
+inline constexpr std::array kTargets = {Target{"model_name", model_name},
+                                        Target{"safetensors", safetensors},
+                                        Target{"picture", picture},
+                                        Target{"gzip", gzip},
+                                        Target{"label_json", label_json},
+                                        Target{"npy", npy},
+                                        Target{"run_config", run_config},
+                                        Target{"run_checksums", run_checksums},
+                                        Target{"section", section},
+                                        Target{"train_arguments", train_arguments},
+                                        Target{"analyze_arguments", analyze_arguments}};
 
 }  // namespace passband::fuzz
