@@ -84,6 +84,38 @@ class Programs(unittest.TestCase):
         for name in ("last.safetensors", "best.safetensors"):
             self.assertEqual((whole / name).read_bytes(), (parted / name).read_bytes(), name)
 
+    def test_any_number_of_threads_gives_the_same_bits(self):
+        few = [*SHAPES[:2], "--shapes-train", 48, "--shapes-test", 8, "--batch-size", 4]
+        for model in ("alternet", "resnet", "lambda_resnet", "vit"):
+            weights = []
+            for threads in (1, 2, 3):
+                out = self.dir / f"{model}-{threads}"
+                self.run_program("train", "--model", model, *few, "--steps", 12, "--threads",
+                                 threads, "--output", out)
+                weights.append(next(out.glob("*/last.safetensors")).read_bytes())
+            self.assertEqual(weights, 3 * weights[:1], model)
+
+    def test_any_number_of_threads_analyses_to_the_same_bits(self):
+        self.train("--model", "C.CM.CL:width=8,head_dim=8", *SHAPES, "--steps", 4)
+        names = ("cka,similarity,fourier,noise,variance,distance,entropy,receptive-field,rollout,"
+                 "lambda-maps,probes,calibration,confusion,robustness,hessian,landscape,lesion")
+        small = ["hessian.minibatches=2", "hessian.batch=4", "hessian.steps=4",
+                 "hessian.trace_probes=1", "landscape.side_points=3", "landscape.line_points=5"]
+        reports = []
+        for threads in (1, 2, 3):
+            out = self.dir / f"report-{threads}"
+            self.run_program("analyze", "--run", self.newest(), "--only", names, "--images", 8,
+                             "--threads", threads, "--output", out,
+                             *(word for option in small for word in ("--set", option)))
+            files = {str(file.relative_to(out)): file.read_bytes()
+                     for file in out.rglob("*") if file.suffix in (".csv", ".npy", ".svg")}
+            files["sections"] = json.loads((out / "summary.json").read_text())["sections"]
+            reports.append(files)
+        self.assertGreater(len(reports[0]), 60)
+        for other in reports[1:]:
+            self.assertEqual(other.keys(), reports[0].keys())
+            self.assertEqual([name for name in other if other[name] != reports[0][name]], [])
+
     def test_a_signal_finishes_the_step_saves_and_can_be_resumed(self):
         for sent, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             process = subprocess.Popen(

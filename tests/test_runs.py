@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -274,6 +275,76 @@ class Runs(unittest.TestCase):
         process.send_signal(signal.SIGXCPU)
         self.assertEqual(process.wait(timeout=120), 128 + signal.SIGXCPU)
         self.assertTrue(list(self.dir.glob("out/*/optim.safetensors")))
+
+    def test_a_file_that_may_not_grow_saves_like_any_signal_or_fails_in_words(self):
+        start = lambda limit, *args: subprocess.run(
+            [BUILD / "train", *map(str, SMALL), *map(str, SHAPES), *args], cwd=self.dir, text=True,
+            capture_output=True, timeout=240, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_FSIZE, (limit, limit)))
+        result = start(48 << 10, "--epochs", "200", "--eval-interval", "200")  # its log is longer
+        self.assertEqual(result.returncode, 128 + signal.SIGXFSZ, result.stderr)
+        run = (self.dir / "runs" / "last").resolve()
+        stopped = int(re.search(r"stopped at step (\d+)", result.stdout).group(1))
+        self.train("--resume", "last", "--steps", stopped + 2)
+        self.assertIn("metrics.jsonl: cannot be written: File too large", result.stderr)
+        steps = [step for step, split, _ in self.losses(run) if split == "train"]
+        self.assertEqual(steps, [step for step in range(1, stopped + 3) if step != stopped])
+        result = start(8 << 10, "--epochs", "1")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stderr.splitlines()[-1], r"best\.safetensors: File too large")
+        run = (self.dir / "runs" / "last").resolve()
+        self.assertEqual(list(run.glob("*safetensors*")), [])
+
+    def rewrite(self, file, change):
+        """A safetensors file whose header, as JSON, and whose bytes are changed."""
+        data = file.read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header, body = json.loads(data[8:8 + size]), bytearray(data[8 + size:])
+        for key in [key for key in header["__metadata__"] if key.startswith("passband_checksum")]:
+            header["__metadata__"].pop(key)
+        change(header, body)
+        text = json.dumps(header).encode()
+        file.write_bytes(len(text).to_bytes(8, "little") + text + body)
+
+    def test_a_training_state_is_checked_against_itself(self):
+        run = self.begin()
+        whole = (run / "optim.safetensors").read_bytes()
+
+        def refused(change):
+            (run / "optim.safetensors").write_bytes(whole)
+            self.rewrite(run / "optim.safetensors", change)
+            text = self.message("--resume", run, "--epochs", 3, code=3)
+            self.assertIn("optim.safetensors", text)
+            return text
+
+        def state(**values):
+            def change(header, body):
+                kept = json.loads(header["__metadata__"]["state"])
+                header["__metadata__"]["state"] = json.dumps(kept | values)
+            return change
+
+        (run / "optim.safetensors").write_bytes(whole)
+        self.rewrite(run / "optim.safetensors", state())
+        self.train("--resume", run, "--epochs", 3, "--dry-run")
+        for values in ({"step": -1}, {"epoch": 7}, {"batch": 9}, {"best_top1": 2},
+                       {"epoch_correct": 5}, {"seconds": -1}, {"best_epoch": 9}):
+            self.assertIn("contradict each other", refused(state(**values)), values)
+        self.assertIn("step 5 is not batch 0 of epoch 2 with 3 steps", refused(state(step=5)))
+        for values in ({"step": "six"}, {"epoch": None}):
+            self.assertIn("holds no training state", refused(state(**values)))
+        self.assertIn("holds no training state",
+                      refused(lambda header, body: header["__metadata__"].pop("state")))
+
+        def not_a_number(header, body):
+            begin = header["values"]["data_offsets"][0]
+            body[begin:begin + 4] = struct.pack("<f", float("nan"))
+
+        self.assertIn("'values' holds values that are not finite", refused(not_a_number))
+
+        def renamed(header, body):
+            header["valuez"] = header.pop("values")
+
+        self.assertIn("'values' is missing", refused(renamed))
 
     def test_a_last_pointer_that_can_not_be_made_ends_nothing(self):
         run = self.begin()
