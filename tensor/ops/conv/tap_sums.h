@@ -52,11 +52,14 @@ template <class T> class TapPointers {
   TapPointers(const TapProblem<T>& problem, const TapCells<T>& cells, bool by_image)
       : p_(problem), cells_(cells), by_image_(by_image), zeros_(static_cast<size_t>(cells.depth)) {}
 
+  // `pixel` is a multiple of kTileRows.
   void begin_at(int64_t pixel) {
-    const int64_t map = p_.map(), place = by_image_ ? pixel % map : pixel / p_.images;
-    image_ = by_image_ ? pixel / map : pixel % p_.images;
-    row_ = place / p_.columns.outputs;
-    column_ = place % p_.columns.outputs;
+    const int64_t map = p_.map(), images = by_image_ ? 1 : kTileRows;
+    first_ = pixel / (map * images) * images;
+    const int64_t rest = pixel - first_ * map, together = std::min(images, p_.images - first_);
+    image_ = first_ + rest % together;
+    row_ = rest / together / p_.columns.outputs;
+    column_ = rest / together % p_.columns.outputs;
   }
 
   // The next pixels, at most kTileRows: where their results go.
@@ -99,15 +102,14 @@ template <class T> class TapPointers {
   }
 
   void advance() {
-    if (!by_image_) {
-      if (++image_ < p_.images) return;
-      image_ = 0;
-    }
+    const int64_t images = by_image_ ? 1 : kTileRows;
+    if (++image_ < std::min(first_ + images, p_.images)) return;
+    image_ = first_;
     if (++column_ < p_.columns.outputs) return;
     column_ = 0;
     if (++row_ < p_.rows.outputs) return;
     row_ = 0;
-    ++image_;
+    image_ = first_ += images;
   }
 
   const T* copy(int64_t origin, int64_t first, T*& copies) const {
@@ -126,32 +128,35 @@ template <class T> class TapPointers {
   const TapCells<T>& cells_;
   bool by_image_;
   std::vector<T> zeros_;
+  int64_t first_ = 0;  // of the images whose pixels are taken together
   int64_t image_ = 0, row_ = 0, column_ = 0, count_ = 0;  // the next pixel; those of the tile
   int64_t rows_[kTileRows], columns_[kTileRows], origins_[kTileRows];
 };
 
-// Pixels of the result, a task at a time.
+// A task is some pixels of the result by some of its channels.
 template <class T> class TapSums {
  public:
   explicit TapSums(const TapProblem<T>& problem)
-      : p_(problem),
-        cells_(problem),
-        by_image_(problem.map() > kSmallMap || problem.images < kTileRows) {
+      : p_(problem), cells_(problem), by_image_(problem.map() > kSmallMap || problem.cells() == 1) {
     block_ = equal_piece(std::max<int64_t>(pieces_of(p_.pixels(), kTileRows), 1), kBlockTiles) *
              kTileRows;
+    panels_.length = pieces_of(p_.width, kPanel<T>);
+    panels_.piece = equal_piece(panels_.length, kPanels);
     cut_depth();
   }
-  int64_t blocks() const { return pieces_of(p_.pixels(), block_); }
+  int64_t tasks() const { return pieces_of(p_.pixels(), block_) * panels_.count(); }
 
-  void operator()(int64_t block) const {
-    const int64_t first = block * block_;
-    const Block b(*this, first, std::min(block_, p_.pixels() - first));
+  void operator()(int64_t task) const {
+    const int64_t first = task / panels_.count() * block_, part = task % panels_.count();
+    const int64_t begin = panels_.begin(part), end = begin + panels_.size(part);
+    const Block block(*this, first, std::min(block_, p_.pixels() - first));
     for (const Depth& depth : depths_)
-      for (int64_t j = 0; j < p_.width; j += kPanel<T>) b.multiply(depth, j);
+      for (int64_t j = begin; j < end; ++j) block.multiply(depth, j * kPanel<T>);
   }
 
  private:
-  static constexpr int64_t kBlockTiles = 16;        // of pixels, in a task
+  static constexpr int64_t kBlockTiles = 24;  // of pixels, in a task
+  static constexpr int64_t kPanels = 16;      // in a task: its results stay in the second cache
   static constexpr int64_t kDepthBytes = 16 << 10;  // of a panel, in the first cache
   // Pixels. On a smaller map the pixels of a tile have one place in many images, so that cells
   // beside the map cost nothing.
@@ -258,6 +263,7 @@ template <class T> class TapSums {
   TapCells<T> cells_;
   bool by_image_;
   int64_t block_ = 0;
+  CutLength panels_{};
   std::vector<Depth> depths_;
 };
 
