@@ -55,14 +55,6 @@ endif()
 passband_onednn_feature()
 passband_feature(OpenMP ON "${OpenMP_CXX_VERSION}" "required (g++)")
 
-if(PASSBAND_NATIVE)
-  passband_feature("native ISA" ON "fastest here, but for this kind of CPU only"
-    "-DPASSBAND_NATIVE=OFF")
-else()
-  passband_feature("native ISA" OFF "PASSBAND_NATIVE=OFF: runs on any x86-64, slower"
-    "-DPASSBAND_NATIVE=ON")
-endif()
-
 find_program(PASSBAND_CCACHE ccache)
 find_program(PASSBAND_MOLD mold)
 mark_as_advanced(PASSBAND_CCACHE PASSBAND_MOLD)

@@ -16,6 +16,7 @@
 #include "tensor/core/random.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
+#include "tensor/cpu/level.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 
@@ -166,6 +167,7 @@ void handle_signals() {
 int run(int argc, char** argv) {
   AnalyzeOptions options;
   if (!parse_command_line(argc, argv, options)) return code_after_output(0);
+  cpu::level();  // a wrong PASSBAND_ISA ends here
   if (options.list) {
     print_list(options.json);
     return code_after_output(0);

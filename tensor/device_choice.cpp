@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
 #ifdef PASSBAND_HAS_CUDA
 #include "tensor/cuda/stream.h"
@@ -155,7 +156,7 @@ Device choose_device(const std::string& name) { return device_named(name); }
 
 bool multiplies_bf16(Device device) {
   if (device.is_cuda() && cuda_backend() == CudaBackend::native) return true;
-  return __builtin_cpu_supports("avx512bf16");
+  return cpu::level() >= cpu::Level::avx512_bf16;
 }
 
 KernelSource kernel_source_here(KernelSource wanted, Device device) {

@@ -226,12 +226,28 @@ class Programs(unittest.TestCase):
             f["topic"]: f
             for f in json.loads(self.run_program("train", "--doctor", "--json").stdout)
         }
-        for topic in ("processor", "threads", "memory", "libraries", "driver", "nvcc", "CUDA build",
-                      "cifar10"):
+        for topic in ("processor", "instructions", "threads", "memory", "libraries", "driver",
+                      "nvcc", "CUDA build", "cifar10"):
             self.assertTrue(findings[topic]["found"], topic)
         text = self.run_program("train", "--doctor", env={"PASSBAND_DATA": str(self.dir)}).stdout
         self.assertIn("threads", text)
         self.assertRegex(text, r"(?m)^--device auto +\S")
+
+    def test_the_level_of_instructions_can_be_capped(self):
+        capped = {"PASSBAND_ISA": "generic"}
+        text = self.run_program("train", "--doctor", env=capped).stdout
+        self.assertRegex(text, r"(?m)^instructions +(generic$|\w+, but kernels run at generic)")
+        measured = json.loads(
+            self.run_program("bench", "--train", "C.CM:width=8,head_dim=8", "--batch-size", 2,
+                             "--steps", 1, "--json", env=capped).stdout)
+        self.assertEqual(measured["isa"], "generic")
+
+    def test_an_unknown_level_of_instructions_is_one_line(self):
+        wrong = {"PASSBAND_ISA": "avx3"}
+        for program, *args in (("train", *SMALL, "--steps", 1), ("train", "--doctor"),
+                               ("bench", "--op", "softmax"), ("analyze", "--run", "last")):
+            self.assertRegex(self.message(program, *args, env=wrong),
+                             "^" + program + ": PASSBAND_ISA=avx3 .* generic, avx2, avx512")
 
     def test_a_device_that_is_not_there_is_one_line(self):
         self.assertIn("cuda-emulated", self.message("train", *SMALL, "--steps", 1, "--device",

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include "tensor/cpu/parallel.h"
-#include "tensor/cpu/product_tile.h"
 #include "tensor/ops/conv/winograd.h"
 #include "tests/naive.h"
 
@@ -140,9 +139,10 @@ TEST_CASE("channels around vectors, panels and blocks") {
 }
 
 TEST_CASE("tiles around groups, chunks and parts, and fewer or more than channels") {
-  const int64_t rows = cpu::kTileRows;
-  for (const int64_t tiles : {rows - 1, rows, rows + 1, 2 * rows + 1, int64_t{31}, int64_t{33}})
-    check({{tiles, 4, 3, 8}, 40});
+  for (const int64_t rows : {4, 6, 14})  // of a register tile, at the levels of instructions
+    for (const int64_t tiles : {rows - 1, rows, rows + 1, 2 * rows + 1})
+      check({{tiles, 4, 3, 8}, 40});
+  for (const int64_t tiles : {31, 33}) check({{tiles, 4, 3, 8}, 40});
   check({{259, 2, 4, 8}, 24});
   check({{1037, 2, 1, 3}, 2});
 }

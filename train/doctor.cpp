@@ -15,7 +15,7 @@
 #include "data/dataset.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/cpu_quota.h"
-#include "tensor/cpu/matrix_unit.h"
+#include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
@@ -34,20 +34,22 @@ std::string line_after(const fs::path& file, const std::string& key) {
   return {};
 }
 
-Finding processor() {
-  std::vector<std::string> features;
-  if (__builtin_cpu_supports("avx2")) features.emplace_back("avx2");
-  if (__builtin_cpu_supports("avx512f")) features.emplace_back("avx512f");
-  if (__builtin_cpu_supports("avx512bf16")) features.emplace_back("avx512_bf16");
-  if (line_after("/proc/cpuinfo", "flags").find("amx_bf16") != std::string::npos)
-    features.emplace_back("amx_bf16");
-  Finding finding{"processor",
-                  fmt::format("{}: {}", processor_name(),
-                              features.empty() ? "no wide vectors" : join(features)),
-                  ""};
-  if (cpu::matrix_unit::available())
-    finding.found += "; f32 products on the matrix unit (PASSBAND_MATRIX_UNIT=0: without)";
-  if (!__builtin_cpu_supports("avx2")) finding.advice = "expect slow training: no AVX2";
+#if defined(__x86_64__)
+constexpr bool kX86 = true;
+#else
+constexpr bool kX86 = false;
+#endif
+
+// The level of the machine first, then what is made of it.
+Finding instructions() {
+  using cpu::Level;
+  const Level highest = cpu::highest_level(), used = cpu::level();
+  Finding finding{"instructions", std::string(name_of(highest)), ""};
+  if (used != highest)
+    finding.found += fmt::format(", but kernels run at {} (PASSBAND_ISA)", name_of(used));
+  if (used == Level::amx)
+    finding.found += "; f32 products on the matrix unit (PASSBAND_ISA=avx512: without)";
+  if (kX86 && highest == Level::generic) finding.advice = "expect slow training: no AVX2";
   return finding;
 }
 
@@ -188,8 +190,14 @@ std::string processor_name() {
 
 std::vector<Finding> examine() {
   const bool card = has_nvidia_card();
-  std::vector<Finding> findings = {processor(),  threads(),      memory(),     libraries(),
-                                   driver(card), compiler(card), backend(card)};
+  std::vector<Finding> findings = {{"processor", processor_name(), ""},
+                                   instructions(),
+                                   threads(),
+                                   memory(),
+                                   libraries(),
+                                   driver(card),
+                                   compiler(card),
+                                   backend(card)};
   for (const auto& group : {devices(card), data_sets()})
     findings.insert(findings.end(), group.begin(), group.end());
   const Device chosen = choose_device("auto");

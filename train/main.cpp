@@ -9,6 +9,7 @@
 #include "models/run.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
+#include "tensor/cpu/level.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "train/command_line.h"
@@ -213,6 +214,7 @@ int train(const Options& options, int argc, char** argv) {
 int run(int argc, char** argv) {
   const std::optional<Options> options = parse_command_line(argc, argv);
   if (!options) return code_after_output(0);
+  cpu::level();  // a wrong PASSBAND_ISA ends here
   if (options->doctor) {
     print_examination(examine(), options->json);
     return code_after_output(0);

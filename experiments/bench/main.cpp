@@ -7,6 +7,7 @@
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
+#include "tensor/cpu/level.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 
@@ -96,6 +97,7 @@ int main(int argc, char** argv) {
   add_options(app, options);
   try {
     app.parse(argc, argv);
+    cpu::level();  // a wrong PASSBAND_ISA ends here
     if (options.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
       run_emulated_sibling(argv);
     measured_device = choose_device(options.device);

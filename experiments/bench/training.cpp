@@ -12,6 +12,7 @@
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/profile.h"
 #include "tensor/core/random.h"
+#include "tensor/cpu/level.h"
 #include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
@@ -235,6 +236,7 @@ Json run_training(const Options& given) {
       {"img_size", options.img_size},
       {"threads", thread_count()},
       {"device", describe_device(measured_device)},
+      {"isa", name_of(cpu::level())},
       {"graph", options.graph},
       {"engine", options.engine},
       {"conv", name_of(conv_kernels())},

@@ -8,8 +8,12 @@
 
 #include "tensor/core/error.h"
 
-#ifdef __CUDACC__
+// Functions of numbers that code of several kinds shares: compiled for the processor and the GPU,
+// and anew wherever code of one level of instructions calls them (tensor/cpu/level_code.h).
+#if defined(__CUDACC__)
 #define PASSBAND_HD __host__ __device__
+#elif defined(PASSBAND_LEVEL)
+#define PASSBAND_HD [[gnu::always_inline]]
 #else
 #define PASSBAND_HD
 #endif

@@ -5,7 +5,7 @@
 
 #include "tensor/cpu/vector.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // A matrix read element by element: entry (i, k) is data[i * row + k * column], so a transpose is a
 // swap of strides.
@@ -118,4 +118,4 @@ template <class A> void block_product(Lines<A> c, Strided<A> a, Lines<const A> b
   panels.template operator()<kMany ? 16 : 8, 1>();
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -2,9 +2,10 @@
 // store.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/level_code.h"
 #include "tensor/cpu/parallel.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 template <class T> inline Accumulate<T> widen(T value) { return static_cast<Accumulate<T>>(value); }
 
@@ -60,4 +61,4 @@ template <class A, class F> A row_max(int64_t n, const F& value) {
   return best;
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -1,16 +1,12 @@
 #include "tensor/cpu/matrix_unit.h"
 
-#include <cstdlib>
-#include <string_view>
-
-#ifdef PASSBAND_MATRIX_UNIT
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "tensor/cpu/level.h"
 
 namespace passband::cpu::matrix_unit {
 
-#ifdef PASSBAND_MATRIX_UNIT
+bool available() { return level() == Level::amx; }
+
+#if defined(__x86_64__)
 
 namespace {
 
@@ -21,23 +17,7 @@ struct alignas(64) Configuration {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
-// Linux enlarges a process's saved state by the tiles only when asked.
-bool request() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
-bool wanted() {
-  const char* value = std::getenv("PASSBAND_MATRIX_UNIT");
-  return !value || std::string_view(value) != "0";
-}
-
 }  // namespace
-
-bool available() {
-  static const bool yes = wanted() && request();
-  return yes;
-}
 
 Tiles::Tiles() {
   static constexpr Configuration configuration;
@@ -48,7 +28,6 @@ Tiles::~Tiles() { asm volatile("tilerelease"); }
 
 #else
 
-bool available() { return false; }
 Tiles::Tiles() = default;
 Tiles::~Tiles() = default;
 

@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tensor/cpu/level.h"
+
 namespace passband::cpu::onednn {
 namespace {
 
@@ -25,6 +27,22 @@ class OnOneThread {
  private:
   int before_ = omp_get_max_threads();
 };
+
+// oneDNN chooses its instructions itself: of those of the level in use.
+void cap_instructions() {
+#if defined(__x86_64__)
+  using dnnl::cpu_isa;
+  if (!level_is_capped()) return;
+  switch (level()) {
+    case Level::generic: return static_cast<void>(dnnl::set_max_cpu_isa(cpu_isa::sse41));
+    case Level::avx2: return static_cast<void>(dnnl::set_max_cpu_isa(cpu_isa::avx2));
+    case Level::avx512: return static_cast<void>(dnnl::set_max_cpu_isa(cpu_isa::avx512_core));
+    case Level::avx512_bf16:
+      return static_cast<void>(dnnl::set_max_cpu_isa(cpu_isa::avx512_core_bf16));
+    case Level::amx: break;
+  }
+#endif
+}
 
 dnnl::stream& stream() {
   thread_local dnnl::stream instance(engine());
@@ -117,7 +135,10 @@ PackedWeights& packed_weights() {
 }  // namespace
 
 dnnl::engine& engine() {
-  static dnnl::engine* const instance = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  static dnnl::engine* const instance = [] {
+    cap_instructions();
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return *instance;
 }
 
@@ -245,6 +266,7 @@ std::string onednn_version() {
 // An instruction set is numbered by the bits of all that it holds.
 bool onednn_has_bf16() {
   static const bool yes = [] {
+    onednn::engine();  // which is of the level in use
     const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
     return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & needed) == needed;
   }();

@@ -8,7 +8,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/product_panels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 template <class A> constexpr int64_t kColumns = kPanelColumns<A>;
@@ -239,4 +239,4 @@ template void product(const Product<float>&);
 template void product(const Product<bf16>&);
 template void product(const Product<double>&);
 
-}  // namespace passband::cpu
+LEVEL_END

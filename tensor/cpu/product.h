@@ -3,8 +3,9 @@
 #include <cstdint>
 
 #include "tensor/core/dtype.h"
+#include "tensor/cpu/level_code.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 template <class T> struct Product {
   int64_t batch = 1, m = 0, n = 0, k = 0;
@@ -34,4 +35,4 @@ extern template void product(const Product<float>&);
 extern template void product(const Product<bf16>&);
 extern template void product(const Product<double>&);
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

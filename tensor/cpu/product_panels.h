@@ -5,7 +5,7 @@
 
 #include "tensor/cpu/product_tile.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // Part of a stored matrix, its rows `stride` apart.
 template <class T> struct Stored {
@@ -103,4 +103,4 @@ void pack_left_columns(Accumulate<T>* to, const T* a, int64_t stride, int64_t ro
                    std::min<int64_t>(kTileRows, rows - row));
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

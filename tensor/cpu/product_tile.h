@@ -7,7 +7,7 @@
 #include "tensor/cpu/pieces.h"
 #include "tensor/cpu/vector.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // 28 of 32, or 12 of 16, registers are sums.
 inline constexpr int kTileRows = kVectorBytes == 64 ? 14 : kVectorBytes == 32 ? 6 : 4;
@@ -114,4 +114,4 @@ template <int RowStride, class A = float> void multiply_tile(int64_t rows, const
   table[static_cast<size_t>(rows - 1)](t);
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

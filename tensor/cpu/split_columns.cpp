@@ -10,7 +10,7 @@
 #include "tensor/cpu/sum_blocks.h"
 #include "tensor/cpu/tall_product.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 #ifdef PASSBAND_MATRIX_UNIT
 
@@ -140,4 +140,4 @@ bool split_transposed_product(int64_t, int64_t, int64_t, float*, const float*, c
 
 #endif
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -6,7 +6,8 @@
 
 #include "tensor/cpu/product_tile.h"
 
-namespace passband::cpu::split {
+LEVEL_BEGIN
+namespace split {
 
 #ifdef PASSBAND_MATRIX_UNIT
 
@@ -23,17 +24,17 @@ struct Words {
   Words(Vec<float> low, Vec<float> high, VecWord& most) {
     constexpr uint32_t kUpper = 0xffff0000u, kHalf = 0x8000u;
     for (const Vec<float>& v : {low, high}) {
-      const VecWord magnitude = std::bit_cast<VecWord>(v) & 0x7fffffffu;
+      const VecWord magnitude = reinterpret_cast<VecWord>(v) & 0x7fffffffu;
       most = most > magnitude ? most : magnitude;
     }
     unrolled<3>([&](auto p) __attribute__((always_inline)) {
       // To the nearest bf16; what is left after two of them is one itself.
       const VecWord rounding = VecWord{} + (p < 2 ? kHalf : 0u);
-      const VecWord l = std::bit_cast<VecWord>(low) + rounding;
-      const VecWord h = (std::bit_cast<VecWord>(high) + rounding) & kUpper;
+      const VecWord l = reinterpret_cast<VecWord>(low) + rounding;
+      const VecWord h = (reinterpret_cast<VecWord>(high) + rounding) & kUpper;
       part[p] = h | (l >> 16);
-      low -= std::bit_cast<Vec<float>>(l & kUpper);
-      high -= std::bit_cast<Vec<float>>(h);
+      low -= reinterpret_cast<Vec<float>>(l & kUpper);
+      high -= reinterpret_cast<Vec<float>>(h);
     });
   }
 };
@@ -98,4 +99,5 @@ bool pack_right_columns(Step* to, const Panel& panel) { return pack_columns<fals
 
 #endif
 
-}  // namespace passband::cpu::split
+}  // namespace split
+LEVEL_END

@@ -9,7 +9,8 @@
 #include "tensor/cpu/matrix_unit.h"
 #include "tensor/cpu/vector.h"
 
-namespace passband::cpu::split {
+PASSBAND_LEVEL_BEGIN
+namespace split {
 
 inline constexpr int kSide = 32;   // of a square of sums: 2 x 2 tiles
 inline constexpr int kDepth = 32;  // of the inner dimension in a step: one tile
@@ -103,4 +104,5 @@ inline void multiply_add(const Step& a, const Step& b) {
 
 #endif
 
-}  // namespace passband::cpu::split
+}  // namespace split
+PASSBAND_LEVEL_END

@@ -2,7 +2,7 @@
 
 #include "tensor/cpu/tall_product.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 #ifdef PASSBAND_MATRIX_UNIT
 
@@ -43,4 +43,4 @@ bool split_product(const TallProduct& p, float* c, const float* a, const float* 
   return split::multiply_rows({p.m, p.n, p.k, p.transpose_b, p.residual}, a, b, finish);
 }
 
-}  // namespace passband::cpu
+LEVEL_END

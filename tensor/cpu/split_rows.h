@@ -9,7 +9,8 @@
 #include "tensor/cpu/product_tile.h"
 #include "tensor/cpu/split_product.h"
 
-namespace passband::cpu::split {
+PASSBAND_LEVEL_BEGIN
+namespace split {
 
 // a (m, k) times b (k, n).
 struct RowsProduct {
@@ -151,8 +152,7 @@ bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const F
                 steps = steps_of(p.k);
   const int64_t deep = equal_piece(steps, kMostSteps),
                 wide = equal_piece(panels, kCachedSteps / deep);
-  const Tensor partial =
-      deep < steps ? Tensor::empty({squares * panels * kSide * kSide}) : Tensor{};
+  Tensor partial = deep < steps ? Tensor::empty({squares * panels * kSide * kSide}) : Tensor{};
   std::atomic<bool> whole = true;
   for (int64_t panel = 0; panel < panels; panel += wide)
     for (int64_t step = 0; step < steps && whole; step += deep) {
@@ -176,4 +176,5 @@ bool multiply_rows(const RowsProduct&, const float*, const float*, const Finish&
 
 #endif
 
-}  // namespace passband::cpu::split
+}  // namespace split
+PASSBAND_LEVEL_END

@@ -4,7 +4,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/vector.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // Which sums a task makes. A function of the shape alone, so every bit is the same on any number of
 // threads.
@@ -35,4 +35,4 @@ inline void join_parts(const SumBlocks& s, float* c, const float* sums) {
   });
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -6,7 +6,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/product_tile.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 constexpr int L = kTileLanes;
@@ -95,4 +95,4 @@ void tall_product(const TallProduct& p, float* c, const float* a, const float* b
       });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

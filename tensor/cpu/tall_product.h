@@ -5,6 +5,8 @@
 #pragma once
 #include <cstdint>
 
+#include "tensor/cpu/kernel.h"
+
 namespace passband::cpu {
 
 struct TallProduct {
@@ -18,25 +20,27 @@ struct TallProduct {
 };
 
 // The columns of every result come in multiples of this.
-int64_t tall_product_columns();
+PASSBAND_CPU_KERNEL(tall_product_columns, int64_t());
 
 // c (m, n) = a (m, k) b (k, n) + bias + residual, k at most kMostDepth. The order of every sum is
 // fixed.
-void tall_product(const TallProduct& shape, float* c, const float* a, const float* b);
+PASSBAND_CPU_KERNEL(tall_product,
+                    void(const TallProduct& shape, float* c, const float* a, const float* b));
 
 // c (m, n) = a (k, m)^T b (k, n), a sum over many rows. The order of every sum is fixed.
-void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
-                             const float* b);
+PASSBAND_CPU_KERNEL(tall_transposed_product, void(int64_t m, int64_t n, int64_t k, float* c,
+                                                  const float* a, const float* b));
 
 // The same two on the matrix unit, of any depth and number of columns. False, c being unspecified,
 // where this CPU has no such unit or a number is not finite; see split_product.h.
-bool split_product(const TallProduct& shape, float* c, const float* a, const float* b);
-bool split_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
-                              const float* b);
+PASSBAND_CPU_KERNEL(split_product,
+                    bool(const TallProduct& shape, float* c, const float* a, const float* b));
+PASSBAND_CPU_KERNEL(split_transposed_product, bool(int64_t m, int64_t n, int64_t k, float* c,
+                                                   const float* a, const float* b));
 
 // Where the matrix unit is 1.1 to 1.7 times as fast as the other products: what is cut into parts
 // is used often.
-bool split_product_pays(int64_t m, int64_t n, int64_t k);
-bool split_transposed_product_pays(int64_t m, int64_t n, int64_t k);
+PASSBAND_CPU_KERNEL(split_product_pays, bool(int64_t m, int64_t n, int64_t k));
+PASSBAND_CPU_KERNEL(split_transposed_product_pays, bool(int64_t m, int64_t n, int64_t k));
 
 }  // namespace passband::cpu

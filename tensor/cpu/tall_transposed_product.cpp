@@ -7,10 +7,10 @@
 #include "tensor/cpu/sum_blocks.h"
 #include "tensor/cpu/tall_product.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
-constexpr int64_t kMostSums = 32 * 1024;    // of a block: 512 KiB
+constexpr int64_t kMostSums = 32 * 1024;     // of a block: 512 KiB
 constexpr int64_t kMostColumns = 256;        // of a block
 constexpr int64_t kChunkFloats = 48 * 1024;  // of both operands at a time
 
@@ -95,4 +95,4 @@ void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const fl
   join_parts(blocks, c, sums.data<float>());
 }
 
-}  // namespace passband::cpu
+LEVEL_END

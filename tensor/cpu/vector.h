@@ -6,21 +6,15 @@
 #include <cstring>
 #include <utility>
 
-#if defined(__AVX512F__)
+#include "tensor/core/dtype.h"
+#include "tensor/cpu/level_code.h"
+#if PASSBAND_VECTOR_BYTES == 64
 #include <immintrin.h>
 #endif
 
-#include "tensor/core/dtype.h"
+PASSBAND_LEVEL_BEGIN
 
-namespace passband::cpu {
-
-#if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64;
-#elif defined(__AVX__)
-inline constexpr int kVectorBytes = 32;
-#else
-inline constexpr int kVectorBytes = 16;
-#endif
+inline constexpr int kVectorBytes = PASSBAND_VECTOR_BYTES;
 
 // Elements of the computing type A (float or double) in one register.
 template <class A> inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(A));
@@ -52,20 +46,15 @@ template <class A> [[gnu::always_inline]] inline Vec<A> in_register(Vec<A> v) {
 template <class A> inline Vec<A> splat(A value) { return value - Vec<A>{}; }
 
 inline Vec<float> widen_half(VecHalf half) {
-  return std::bit_cast<Vec<float>>(__builtin_convertvector(half, VecWord) << 16);
+  return reinterpret_cast<Vec<float>>(__builtin_convertvector(half, VecWord) << 16);
 }
 
-// Rounds to nearest even; NaN stays NaN. The same bits as bf16(float), but AVX512-BF16 makes
-// subnormal numbers 0.
+// Rounds to nearest even; NaN stays NaN. The same bits as bf16(float).
 inline VecHalf narrow_half(Vec<float> value) {
-#if defined(__AVX512BF16__)
-  return std::bit_cast<VecHalf>(_mm512_cvtneps_pbh(value));
-#else
-  const VecWord u = std::bit_cast<VecWord>(value);
+  const VecWord u = reinterpret_cast<VecWord>(value);
   const VecWord rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   const VecWord nan = VecWord{} + 0x7fc0u;
   return __builtin_convertvector((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded, VecHalf);
-#endif
 }
 
 // kLanes elements from memory of type T, in the type that kernels compute in.
@@ -97,13 +86,13 @@ inline constexpr int64_t kStreamedBytes = 16 << 20;
 // A store past the caches, of whole aligned f32 vectors; for all else, and without AVX-512, a
 // store. `end_streaming` orders such stores before whatever another thread does next.
 template <class T> inline void stream(T* p, Vec<Accumulate<T>> v) {
-#if defined(__AVX512F__)
+#if PASSBAND_VECTOR_BYTES == 64
   if constexpr (std::is_same_v<T, float>) return _mm512_stream_ps(p, v);
 #endif
   store(p, v);
 }
 inline void end_streaming() {
-#if defined(__AVX512F__)
+#if PASSBAND_VECTOR_BYTES == 64
   _mm_sfence();
 #endif
 }
@@ -117,7 +106,7 @@ template <class T> inline bool may_stream(const T* p, int64_t rows, int64_t colu
 template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
   using A = Accumulate<T>;
   if (count == kLanes<A>) return load(p);
-#if defined(__AVX512F__)
+#if PASSBAND_VECTOR_BYTES == 64
   if constexpr (std::is_same_v<T, float>)
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
 #endif
@@ -129,7 +118,7 @@ template <class T> inline Vec<Accumulate<T>> load(const T* p, int count) {
 template <class T> inline void store(T* p, Vec<Accumulate<T>> v, int count) {
   using A = Accumulate<T>;
   if (count == kLanes<A>) return store(p, v);
-#if defined(__AVX512F__)
+#if PASSBAND_VECTOR_BYTES == 64
   if constexpr (std::is_same_v<T, float>)
     return _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1), v);
 #endif
@@ -167,11 +156,11 @@ inline A fold(Vec<A> v, const Join& join) {
 }
 
 template <class A> inline A sum_of(Vec<A> v) {
-  return fold<A>(v, [](Vec<A> a, Vec<A> b) { return a + b; });
+  return fold<A>(v, [&](Vec<A> a, Vec<A> b) { return a + b; });
 }
 
 template <class A> inline A max_of(Vec<A> v) {
-  return fold<A>(v, [](Vec<A> a, Vec<A> b) { return a < b ? b : a; });
+  return fold<A>(v, [&](Vec<A> a, Vec<A> b) { return a < b ? b : a; });
 }
 
 // Transposes a square of kLanes rows in registers: swaps the off-diagonal blocks of every power of
@@ -193,7 +182,7 @@ inline void transpose_square(Vec<A> (&rows)[kLanes<A>]) {
 
 // One bit per lane: v > 0.
 template <class A> inline uint16_t positive_bits(Vec<A> v) {
-#if defined(__AVX512F__)
+#if PASSBAND_VECTOR_BYTES == 64
   if constexpr (sizeof(A) == 4) return _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GT_OQ);
   else return _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ);
 #else
@@ -205,7 +194,7 @@ template <class A> inline uint16_t positive_bits(Vec<A> v) {
 
 // v where the lane's bit is set, 0 elsewhere.
 template <class A> inline Vec<A> keep_bits(Vec<A> v, uint16_t bits) {
-#if defined(__AVX512F__)
+#if PASSBAND_VECTOR_BYTES == 64
   if constexpr (sizeof(A) == 4) return _mm512_maskz_mov_ps(bits, v);
   else return _mm512_maskz_mov_pd(static_cast<__mmask8>(bits), v);
 #else
@@ -234,11 +223,11 @@ template <class A> inline Vec<A> exp(Vec<A> x) {
     p = p * (r * r) + r + 1.0f;
     // 2^n in two factors: n reaches 128, one more than an exponent field holds.
     const VecMask<float> whole = __builtin_convertvector(n, VecMask<float>), half = whole >> 1;
-    const Vec<float> first = std::bit_cast<Vec<float>>((half + 127) << 23);
-    const Vec<float> second = std::bit_cast<Vec<float>>((whole - half + 127) << 23);
+    const Vec<float> first = reinterpret_cast<Vec<float>>((half + 127) << 23);
+    const Vec<float> second = reinterpret_cast<Vec<float>>((whole - half + 127) << 23);
     const Vec<float> y = p * first * second;
     return x < low ? Vec<float>{} : (x == x ? y : x);
   }
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -6,7 +6,7 @@
 #include "tensor/ops/batch_norm_kernels.h"
 #include "tensor/ops/norm_columns.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // gamma * rstd of each channel.
@@ -139,4 +139,4 @@ void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidua
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

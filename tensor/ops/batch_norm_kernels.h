@@ -2,6 +2,7 @@
 // wanted".
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
@@ -18,17 +19,19 @@ struct BatchNormTensors {
 namespace cpu {
 // Mean and 1 / sqrt(biased variance + eps) of each channel of x; moves the running statistics (may
 // be undefined).
-void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
-                           const Tensor& x, double momentum, double eps);
+PASSBAND_CPU_KERNEL(batch_norm_statistics,
+                    void(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
+                         const Tensor& x, double momentum, double eps));
 // Allocates relu_bits for x.
-void batch_norm_allocate_bits(Tensor& relu_bits, const Tensor& x);
+PASSBAND_CPU_KERNEL(batch_norm_allocate_bits, void(Tensor& relu_bits, const Tensor& x));
 // relu_bits are written where they are defined.
-void batch_norm_forward(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
-                        const Tensor& residual);
+PASSBAND_CPU_KERNEL(batch_norm_forward, void(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
+                                             const Tensor& residual));
 // dgamma and dbeta are always written; dx and dresidual when defined. `added`, like dx or
 // undefined, is a gradient from elsewhere that dx is to contain.
-void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidual, const Tensor& dy,
-                         const Tensor& added, const BatchNormTensors& t);
+PASSBAND_CPU_KERNEL(batch_norm_backward,
+                    void(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidual, const Tensor& dy,
+                         const Tensor& added, const BatchNormTensors& t));
 }  // namespace cpu
 
 namespace cuda {

@@ -5,7 +5,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/centre_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 template <class T> void centre_one(T* y, const T* x, int64_t n, const Centring& by) {
@@ -47,4 +47,4 @@ void centre(Tensor y, const Tensor& x, int64_t n, const Centring& centring) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -1,6 +1,7 @@
 // Kernel signature of centring matrices.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
@@ -13,7 +14,7 @@ struct Centring {
 
 namespace cpu {
 // y, x (count, n, n).
-void centre(Tensor y, const Tensor& x, int64_t n, const Centring& centring);
+PASSBAND_CPU_KERNEL(centre, void(Tensor y, const Tensor& x, int64_t n, const Centring& centring));
 }  // namespace cpu
 
 namespace cuda {

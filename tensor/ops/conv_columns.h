@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tensor/cpu/loops.h"
+#include "tensor/core/dtype.h"
+#include "tensor/cpu/parallel.h"
 #include "tensor/ops/conv_geometry.h"
 
 namespace passband::cpu {
@@ -56,7 +57,7 @@ void scatter_columns(const ConvGeometry& g, int64_t group, const T* columns, T* 
           if (disjoint) return static_cast<void>(std::copy_n(patch + offset, g.ci, out));
 #pragma omp simd
           for (int64_t c = 0; c < g.ci; ++c)
-            out[c] = static_cast<T>(widen(out[c]) + widen(patch[offset + c]));
+            out[c] = static_cast<T>(Accumulate<T>(out[c]) + Accumulate<T>(patch[offset + c]));
         });
       }
     }

@@ -14,7 +14,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 void fill_zero(Tensor x) {
@@ -142,4 +142,4 @@ void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -5,7 +5,7 @@
 #include "tensor/ops/cross_entropy_kernels.h"
 #include "tensor/ops/pointwise_math.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // max and log sum e^(z - max) of a row.
@@ -189,4 +189,4 @@ void scale_gradient(Tensor dlogits, const Tensor& gradient, const Tensor& dloss)
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

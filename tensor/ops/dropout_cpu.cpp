@@ -2,7 +2,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/dropout_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 constexpr int64_t kBlocks = 16;         // Philox blocks computed together
@@ -56,4 +56,4 @@ void drop_groups(Tensor y, const Tensor& x, double p, const RandomKey& key, int6
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

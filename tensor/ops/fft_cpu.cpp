@@ -9,7 +9,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/fft_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 using Complex = std::complex<double>;
@@ -87,4 +87,4 @@ void fft2(Tensor y, const Tensor& x, FourierPart part) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

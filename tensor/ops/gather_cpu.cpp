@@ -6,7 +6,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/gather_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 void check_indices(const char* op, const Tensor& indices, int64_t bound) {
   const int32_t* index = indices.data<int32_t>();
@@ -119,4 +119,4 @@ void one_hot(Tensor y, const Tensor& labels) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -1,6 +1,7 @@
 // Kernel signatures of row selection.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
@@ -12,15 +13,18 @@ struct AlongShape {
 
 namespace cpu {
 // Throws "op: index 7 is 10, outside [0, 10)" for the first index outside [0, bound).
-void check_indices(const char* op, const Tensor& indices, int64_t bound);
-void gather(Tensor y, const Tensor& x, const Tensor& indices);  // y[i] = x[index[i]], rows
+PASSBAND_CPU_KERNEL(check_indices, void(const char* op, const Tensor& indices, int64_t bound));
+// y[i] = x[index[i]], rows
+PASSBAND_CPU_KERNEL(gather, void(Tensor y, const Tensor& x, const Tensor& indices));
 // y = 0, then y[index[i]] += x[i], in order
-void scatter_add(Tensor y, const Tensor& x, const Tensor& indices);
+PASSBAND_CPU_KERNEL(scatter_add, void(Tensor y, const Tensor& x, const Tensor& indices));
 // y[o, j, i] = x[o, index[o, j, i], i], of any element type
-void take_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s);
+PASSBAND_CPU_KERNEL(take_along,
+                    void(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s));
 // y[o, index[o, j, i], i] += x[o, j, i], in the order of j, f32 and f64
-void add_along(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s);
-void one_hot(Tensor y, const Tensor& labels);
+PASSBAND_CPU_KERNEL(add_along,
+                    void(Tensor y, const Tensor& x, const Tensor& indices, const AlongShape& s));
+PASSBAND_CPU_KERNEL(one_hot, void(Tensor y, const Tensor& labels));
 }  // namespace cpu
 
 namespace cuda {

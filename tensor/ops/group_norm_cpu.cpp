@@ -5,7 +5,7 @@
 #include "tensor/ops/group_norm_kernels.h"
 #include "tensor/ops/norm_columns.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Mean and rstd of each channel of each sample (those of its group), as the column passes want
@@ -142,4 +142,4 @@ void group_norm_backward(NormGradients results, const Tensor& dy, const NormSave
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -3,7 +3,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/interpolate_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& weights,
                 const BandShape& s) {
@@ -37,4 +37,4 @@ void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& we
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

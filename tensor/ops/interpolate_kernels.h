@@ -1,6 +1,7 @@
 // Kernel signatures of interpolation along one axis.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
@@ -13,8 +14,8 @@ struct BandShape {
 namespace cpu {
 // y[o, i, c] = sum over k < width of weights[i, k] * x[o, start[i] + k, c];  start (outputs) i32,
 // weights (outputs, width) f32, f64 for f64.
-void apply_band(Tensor y, const Tensor& x, const Tensor& start, const Tensor& weights,
-                const BandShape& s);
+PASSBAND_CPU_KERNEL(apply_band, void(Tensor y, const Tensor& x, const Tensor& start,
+                                     const Tensor& weights, const BandShape& s));
 }  // namespace cpu
 
 namespace cuda {

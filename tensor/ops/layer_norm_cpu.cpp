@@ -6,7 +6,7 @@
 #include "tensor/ops/layer_norm_kernels.h"
 #include "tensor/ops/norm_columns.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Sums of term(c, count)[k] over the columns of a row, in four chains that do not wait for one
@@ -124,4 +124,4 @@ void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& 
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -2,7 +2,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/mask_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Calls f(element, row, column, count) for runs of the last loop, `width` long, that cover n
@@ -58,4 +58,4 @@ void choose(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b,
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/broadcast.h"
 
 namespace passband {
@@ -10,7 +11,7 @@ namespace passband {
 enum class Comparison : uint8_t { eq, ne, lt, le, gt, ge };
 
 // Whether a stands to b as `comparison` asks.
-template <class T> PASSBAND_HD bool holds(Comparison comparison, T a, T b) {
+template <class T> PASSBAND_HD inline bool holds(Comparison comparison, T a, T b) {
   switch (comparison) {
     case Comparison::eq: return a == b;
     case Comparison::ne: return a != b;
@@ -31,11 +32,11 @@ struct ChoiceLoops : Broadcast {
 };
 
 namespace cpu {
-void compare(Tensor mask, const Tensor& a, const Tensor& b, const Broadcast& loops,
-             Comparison comparison);
+PASSBAND_CPU_KERNEL(compare, void(Tensor mask, const Tensor& a, const Tensor& b,
+                                  const Broadcast& loops, Comparison comparison));
 // y = a where the mask is not 0, else b; elements of any type.
-void choose(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b,
-            const ChoiceLoops& loops);
+PASSBAND_CPU_KERNEL(choose, void(Tensor y, const Tensor& mask, const Tensor& a, const Tensor& b,
+                                 const ChoiceLoops& loops));
 }  // namespace cpu
 
 namespace cuda {

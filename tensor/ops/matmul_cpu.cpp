@@ -12,7 +12,7 @@
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Products of many rows are bound by memory as much as by arithmetic; where what they need besides
@@ -86,4 +86,4 @@ void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& 
   dispatch_floating(a.dtype(), "matmul", [&]<class T>() { multiply<T>(c, a, b, e, s); });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -1,5 +1,6 @@
 // Kernels of the matrix products, one signature per backend.
 #pragma once
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/matmul.h"
 
 namespace passband {
@@ -46,8 +47,8 @@ void check_linear(const char* op, const Tensor& x, const Tensor& weight, const T
 
 namespace cpu {
 // The operands' own shapes are not looked at.
-void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& epilogue,
-                    const ProductShape& shape);
+PASSBAND_CPU_KERNEL(matmul_forward, void(Tensor c, const Tensor& a, const Tensor& b,
+                                         const Epilogue& epilogue, const ProductShape& shape));
 }  // namespace cpu
 
 namespace cuda {

@@ -201,7 +201,7 @@ void matmul_onednn(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e
   Tensor parts = Tensor::empty({pieces.parts() * c.numel()}, DType::f32);
   multiply(parts, a, b, {}, s, pieces);
   sum(c, parts, {1, pieces.parts(), c.numel()}, 1.0);
-  if (e.bias.defined()) add_(c, expand(e.bias, c.shape()));
+  if (e.bias.defined()) add_(c, passband::expand(e.bias, c.shape()));
   if (e.residual.defined()) add_(c, e.residual);
 }
 

@@ -6,7 +6,7 @@
 #include "tensor/ops/pointwise_kernels.h"
 #include "tensor/ops/reduce_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // y = gelu(h) and slope = gelu'(h); h may be one of them.
@@ -108,4 +108,4 @@ void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tenso
   if (dbias.defined()) sum(dbias, dh, {1, s.m, s.n}, 1.0);
 }
 
-}  // namespace passband::cpu
+LEVEL_END

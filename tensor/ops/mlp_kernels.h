@@ -1,5 +1,6 @@
 // Kernels of the MLP, one signature per backend. Rows are all dimensions but the last.
 #pragma once
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/gelu.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/pointwise_functors.h"
@@ -17,12 +18,14 @@ namespace cpu {
 // be undefined. `kept` (rows, out), undefined where nobody needs it, is for linear_gelu_backward of
 // the same backend: h on a GPU, which is quick at the slope, gelu'(h) on the CPU, which gets it at
 // half the price beside gelu(h).
-void linear_gelu_forward(Tensor y, Tensor kept, const Tensor& x, const Tensor& weight,
-                         const Tensor& bias, GeluForm form);
+PASSBAND_CPU_KERNEL(linear_gelu_forward,
+                    void(Tensor y, Tensor kept, const Tensor& x, const Tensor& weight,
+                         const Tensor& bias, GeluForm form));
 // dh = gelu'(h) * (dy weight), dbias = the sum of its rows: dy (rows, out), weight (out, in), dh
 // and kept (rows, in).
-void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
-                          const Tensor& kept, GeluForm form);
+PASSBAND_CPU_KERNEL(linear_gelu_backward,
+                    void(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+                         const Tensor& kept, GeluForm form));
 }  // namespace cpu
 
 namespace cuda {

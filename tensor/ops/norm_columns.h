@@ -9,7 +9,7 @@
 #include "tensor/cpu/parallel.h"
 #include "tensor/cpu/vector.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // Rows of one block: about 64 K elements. A function of the shape alone: the order of summation,
 // and so every bit, is the same on any number of threads.
@@ -224,4 +224,4 @@ void gradient_block(T* dx, T* dresidual, const T* added, const NormBlock<T>& b, 
     });
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -2,7 +2,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/pointwise_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // One row of the result; StepA and StepB say whether the operand moves along it.
@@ -67,4 +67,4 @@ INSTANTIATE_BROADCAST_ZIP(Greater)
 INSTANTIATE_BROADCAST_ZIP(LessEqual)
 INSTANTIATE_BROADCAST_ZIP(Less)
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -2,7 +2,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/pointwise_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 template <class F> void map(Tensor y, const Tensor& x, const F& f) {
   dispatch_floating(x.dtype(), "pointwise", [&]<class T>() {
@@ -68,4 +68,4 @@ INSTANTIATE_MAP(Inside)
 INSTANTIATE_MAP(Sign)
 INSTANTIATE_ZIP(AddScaled)
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -3,19 +3,36 @@
 // instantiate by name.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/broadcast.h"
 #include "tensor/ops/pointwise_functors.h"
 
 namespace passband {
 
 namespace cpu {
-// y = f(x), and y = f(a, b) for equal shapes. y may be one of the operands.
-template <class F> void map(Tensor y, const Tensor& x, const F& f);
-template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f);
-// y = f(a, b) with a and b read as `loops` says.
+// y = f(x), and y = f(a, b) for equal shapes. y may be one of the operands. Then y = f(a, b) with a
+// and b read as `loops` says.
+// clang-format off
+PASSBAND_AT_EVERY_LEVEL(
+  template <class F> void map(Tensor y, const Tensor& x, const F& f);
+  template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f);
+  template <class F> void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b,
+                                        const Broadcast& loops, const F& f);
+)
+// clang-format on
+template <class F> void map(Tensor y, const Tensor& x, const F& f) {
+  Kernel<void(Tensor, const Tensor&, const F&)>{PASSBAND_OF_EVERY_LEVEL(map<F>)}(y, x, f);
+}
+template <class F> void zip(Tensor y, const Tensor& a, const Tensor& b, const F& f) {
+  Kernel<void(Tensor, const Tensor&, const Tensor&, const F&)>{PASSBAND_OF_EVERY_LEVEL(zip<F>)}(
+      y, a, b, f);
+}
 template <class F>
-void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f);
-void convert(Tensor y, const Tensor& x);  // any element type to any other
+void broadcast_zip(Tensor y, const Tensor& a, const Tensor& b, const Broadcast& loops, const F& f) {
+  Kernel<void(Tensor, const Tensor&, const Tensor&, const Broadcast&, const F&)>{
+      PASSBAND_OF_EVERY_LEVEL(broadcast_zip<F>)}(y, a, b, loops, f);
+}
+PASSBAND_CPU_KERNEL(convert, void(Tensor y, const Tensor& x));  // any element type to any other
 }  // namespace cpu
 
 namespace cuda {

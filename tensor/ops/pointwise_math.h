@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tensor/core/dtype.h"
+#include "tensor/cpu/level_code.h"
 
 namespace passband::math {
 
@@ -18,7 +19,7 @@ PASSBAND_HD inline double multiply_add(double a, double b, double c) { return a 
 // products are added: the compiler may contract those differently in scalar code, where a choice is
 // a branch, and in vector code.
 PASSBAND_HD inline float multiply_add(float a, float b, float c) {
-#if defined(__FMA__) || defined(__CUDA_ARCH__)
+#if PASSBAND_FMA || defined(__CUDA_ARCH__)
   return __builtin_fmaf(a, b, c);
 #else
   return a * b + c;
@@ -102,13 +103,15 @@ PASSBAND_HD inline float tanh(float x) {
 #endif
 }
 
-template <class T> PASSBAND_HD T square(T x) { return x * x; }
-template <class T> PASSBAND_HD T sign(T x) { return x > T(0) ? T(1) : x < T(0) ? T(-1) : x; }
-template <class T> PASSBAND_HD T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
+template <class T> PASSBAND_HD inline T square(T x) { return x * x; }
+template <class T> PASSBAND_HD inline T sign(T x) { return x > T(0) ? T(1) : x < T(0) ? T(-1) : x; }
+template <class T> PASSBAND_HD inline T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
 // `value` where x > 0, else 0.
-template <class T> PASSBAND_HD T where_positive(T x, T value) { return x > T(0) ? value : T(0); }
+template <class T> PASSBAND_HD inline T where_positive(T x, T value) {
+  return x > T(0) ? value : T(0);
+}
 // `value` where low < x < high, else 0.
-template <class T> PASSBAND_HD T where_inside(T x, double low, double high, T value) {
+template <class T> PASSBAND_HD inline T where_inside(T x, double low, double high, T value) {
   return x > T(low) && x < T(high) ? value : T(0);
 }
 

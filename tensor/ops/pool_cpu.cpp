@@ -6,7 +6,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/pool_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // One axis of the image: `windows` of them over `size` pixels.
@@ -238,4 +238,4 @@ void global_avg_pool_forward(Tensor y, const Tensor& x) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -102,7 +102,7 @@ struct TakeAlong {
   Tensor forward(const Tensor& x) const {
     const Shape shape = keepdim ? x.shape().with(dim, 1) : x.shape().without(dim);
     Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-    DISPATCH(x.device(), take_along, y, x, index.memory, reduction_along(x.shape(), dim));
+    DISPATCH(x.device(), pick_along, y, x, index.memory, reduction_along(x.shape(), dim));
     return y;
   }
   Grads backward(const Saved& s, const Tensor& dy) const {

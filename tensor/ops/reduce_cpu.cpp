@@ -2,7 +2,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/reduce_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Rounds once: f64 goes to bf16 through f32, whose own rounding is far below a bf16 step.
@@ -130,7 +130,7 @@ void argmax(Tensor index, const Tensor& x, const Reduction& r) {
   });
 }
 
-void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r) {
+void pick_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r) {
   dispatch_width(x.dtype(), [&]<class T>() {
     const T* from = raw<T>(x);
     T* to = raw<T>(y);
@@ -174,4 +174,4 @@ void expand(Tensor y, const Tensor& x, const Broadcast& loops) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

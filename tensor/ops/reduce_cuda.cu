@@ -226,7 +226,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
 }
 
 template <class T> __global__ void __launch_bounds__(kThreads)
-    take_along_kernel(T* y, const T* x, const int32_t* index, Reduction r, Divisor inner) {
+    pick_along_kernel(T* y, const T* x, const int32_t* index, Reduction r, Divisor inner) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= r.outer * r.inner) return;
   const int64_t outer = inner.quotient(i);
@@ -293,11 +293,11 @@ void argmax(Tensor index, const Tensor& x, const Reduction& r) {
   });
 }
 
-void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r) {
+void pick_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r) {
   if (y.numel() == 0) return;
   dispatch_width(x.dtype(), [&]<class T>() {
     launch({.grid = blocks_for(y.numel(), kThreads), .block = kThreads, .stream = compute_stream()},
-           take_along_kernel<T>, raw<T>(y), raw<T>(x), index.data<int32_t>(), r, Divisor(r.inner));
+           pick_along_kernel<T>, raw<T>(y), raw<T>(x), index.data<int32_t>(), r, Divisor(r.inner));
   });
 }
 

@@ -2,6 +2,7 @@
 // reduced.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/broadcast.h"
 
 namespace passband {
@@ -12,21 +13,23 @@ struct Reduction {
 
 namespace cpu {
 // y (outer, inner) = scale * sum over n; y and x may be of different floating-point types.
-void sum(Tensor y, const Tensor& x, const Reduction& r, double scale);
+PASSBAND_CPU_KERNEL(sum, void(Tensor y, const Tensor& x, const Reduction& r, double scale));
 // index (outer, inner) i32 of the first largest element; NaN counts as the largest.
-void argmax(Tensor index, const Tensor& x, const Reduction& r);
+PASSBAND_CPU_KERNEL(argmax, void(Tensor index, const Tensor& x, const Reduction& r));
 // y[o, i] = x[o, index[o, i], i], and the adjoint: x is zero but for x[o, index[o, i], i] = y[o,
 // i].
-void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r);
-void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r);
+PASSBAND_CPU_KERNEL(pick_along,
+                    void(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r));
+PASSBAND_CPU_KERNEL(put_along,
+                    void(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r));
 // y[position] = x at the strides `loops.a`.
-void expand(Tensor y, const Tensor& x, const Broadcast& loops);
+PASSBAND_CPU_KERNEL(expand, void(Tensor y, const Tensor& x, const Broadcast& loops));
 }  // namespace cpu
 
 namespace cuda {
 void sum(Tensor y, const Tensor& x, const Reduction& r, double scale);
 void argmax(Tensor index, const Tensor& x, const Reduction& r);
-void take_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r);
+void pick_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r);
 void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r);
 void expand(Tensor y, const Tensor& x, const Broadcast& loops);
 }  // namespace cuda

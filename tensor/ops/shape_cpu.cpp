@@ -4,7 +4,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/shape_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 void clear(Tensor y) {
   auto* bytes = static_cast<std::byte*>(y.raw());
@@ -125,4 +125,4 @@ void permute(Tensor y, const Tensor& x, const Permutation& p) {
   dispatch_width(x.dtype(), [&]<class T>() { permute_elements<T>(y, x, p); });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
@@ -24,9 +25,9 @@ struct Permutation {
 };
 
 namespace cpu {
-void copy_range(Tensor y, const Tensor& x, const CopyRange& range);
-void permute(Tensor y, const Tensor& x, const Permutation& p);
-void clear(Tensor y);  // all bytes zero
+PASSBAND_CPU_KERNEL(copy_range, void(Tensor y, const Tensor& x, const CopyRange& range));
+PASSBAND_CPU_KERNEL(permute, void(Tensor y, const Tensor& x, const Permutation& p));
+PASSBAND_CPU_KERNEL(clear, void(Tensor y));  // all bytes zero
 }  // namespace cpu
 
 namespace cuda {

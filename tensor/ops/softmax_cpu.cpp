@@ -6,7 +6,7 @@
 #include "tensor/ops/pointwise_math.h"
 #include "tensor/ops/softmax_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Calls row(start of the row, line) for all rows; `line` is scratch of one row.
@@ -85,4 +85,4 @@ void log_softmax_backward(Tensor dx, const Tensor& y, const Tensor& dy) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

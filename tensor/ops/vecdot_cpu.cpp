@@ -4,7 +4,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/vecdot_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 template <class T> double dot_block(const T* a, const T* b, int64_t n) {
@@ -36,4 +36,4 @@ void vecdot(Tensor y, const Tensor& a, const Tensor& b) {
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

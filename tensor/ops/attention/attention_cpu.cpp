@@ -10,7 +10,7 @@
 #include "tensor/cpu/parallel.h"
 #include "tensor/ops/attention/attention_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Query rows whose logits are in the buffer at a time: all of them up to 256 tokens, then what fits
@@ -324,4 +324,4 @@ void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tenso
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

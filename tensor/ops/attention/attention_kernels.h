@@ -1,6 +1,7 @@
 // Kernels of fused attention, one signature per backend.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
@@ -43,11 +44,13 @@ struct AttentionShape {
 namespace cpu {
 // y (batch, tokens, heads * depth); statistics (groups, heads, 2, tokens): the largest logit of
 // each query and the inverse of the sum of exponentials, for backward.
-void attention_forward(Tensor y, Tensor statistics, const Tensor& qkv, const Tensor& bias,
-                       const AttentionShape& shape);
+PASSBAND_CPU_KERNEL(attention_forward, void(Tensor y, Tensor statistics, const Tensor& qkv,
+                                            const Tensor& bias, const AttentionShape& shape));
 // dbias may be undefined.
-void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tensor& qkv,
-                        const Tensor& bias, const Tensor& statistics, const AttentionShape& shape);
+PASSBAND_CPU_KERNEL(attention_backward,
+                    void(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tensor& qkv,
+                         const Tensor& bias, const Tensor& statistics,
+                         const AttentionShape& shape));
 }  // namespace cpu
 
 namespace cuda {

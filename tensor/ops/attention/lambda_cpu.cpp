@@ -5,7 +5,7 @@
 #include "tensor/ops/attention/lambda_lambda_first.h"
 #include "tensor/ops/attention/lambda_score_first.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Images whose gradients of the embedding are summed together: a function of the batch alone.
@@ -164,4 +164,4 @@ void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
   });
 }
 
-}  // namespace passband::cpu
+LEVEL_END

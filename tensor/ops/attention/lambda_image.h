@@ -8,7 +8,7 @@
 #include "tensor/cpu/block_product.h"
 #include "tensor/ops/attention/lambda_kernels.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // Zeroed memory of the computing type.
 template <class A> using Memory = std::vector<A>;
@@ -185,4 +185,4 @@ template <class A> struct LambdaGradients {
   }
 };
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/attention/lambda.h"
 
 namespace passband {
@@ -28,9 +29,10 @@ struct LambdaTensors {
 };
 
 namespace cpu {
-void lambda_forward(Tensor y, const LambdaTensors& x, const LambdaShape& shape);
-void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
-                     const LambdaShape& shape);
+PASSBAND_CPU_KERNEL(lambda_forward,
+                    void(Tensor y, const LambdaTensors& x, const LambdaShape& shape));
+PASSBAND_CPU_KERNEL(lambda_backward, void(LambdaTensors dx, const Tensor& dy,
+                                          const LambdaTensors& x, const LambdaShape& shape));
 }  // namespace cpu
 
 namespace cuda {

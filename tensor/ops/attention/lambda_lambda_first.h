@@ -3,7 +3,7 @@
 #pragma once
 #include "tensor/ops/attention/lambda_image.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 template <class T, class A = Accumulate<T>> class LambdaFirst {
  public:
@@ -96,4 +96,4 @@ template <class T, class A = Accumulate<T>> class LambdaFirst {
   Memory<A> lambda_, transposed_;  // (k, v_line), (v, k_line) of one query
 };
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

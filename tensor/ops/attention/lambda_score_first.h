@@ -8,7 +8,7 @@
 #pragma once
 #include "tensor/ops/attention/lambda_image.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 template <class T, class A = Accumulate<T>> class ScoreFirst {
  public:
@@ -128,4 +128,4 @@ template <class T, class A = Accumulate<T>> class ScoreFirst {
   Memory<A> values_t_;          // (u, v, height, padded width)
 };
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

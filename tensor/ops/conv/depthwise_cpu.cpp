@@ -9,7 +9,7 @@
 #include "tensor/cpu/pieces.h"
 #include "tensor/cpu/product_tile.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // (channels, cells) -> (cells, channels)
@@ -65,7 +65,7 @@ template <class T, int Pixels> void sum_window(const Window<T>& window, int64_t 
   int64_t c = 0;
   for (; c + kLanes<T> <= channels; c += kLanes<T>)
     sum(
-        c, [](const T* p) { return load(p); }, [](T* p, Vec<T> v) { store(p, v); });
+        c, [=](const T* p) { return load(p); }, [=](T* p, Vec<T> v) { store(p, v); });
   const int rest = static_cast<int>(channels - c);
   if (rest > 0)
     sum(
@@ -171,8 +171,8 @@ template <class T, int Cells> void add_products(int64_t pixels, int64_t channels
       write(to, read(to) + sum);
     });
   };
-  const auto whole = [](const T* p) { return load(p); };
-  const auto put = [](T* p, Vec<T> v) { store(p, v); };
+  const auto whole = [=](const T* p) { return load(p); };
+  const auto put = [=](T* p, Vec<T> v) { store(p, v); };
   int64_t c = 0;
   for (; c + kVectors * kLanes<T> <= channels; c += kVectors * kLanes<T>)
     add(c, std::integral_constant<int, kVectors>{}, whole, put);
@@ -315,4 +315,4 @@ template void depthwise_backward_input(const ConvShape&, double*, const double*,
 template void depthwise_backward_weight(const ConvShape&, float*, const float*, const float*);
 template void depthwise_backward_weight(const ConvShape&, double*, const double*, const double*);
 
-}  // namespace passband::cpu
+LEVEL_END

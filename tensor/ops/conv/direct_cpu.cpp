@@ -4,7 +4,7 @@
 #include "tensor/ops/conv/panels.h"
 #include "tensor/ops/conv/tap_sums.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // (merged groups, panels, kPanel), zeros at the end of each group.
@@ -82,4 +82,4 @@ template void direct_forward(const ConvShape&, double*, const double*, const dou
 template void direct_backward_input(const ConvShape&, float*, const float*, const float*);
 template void direct_backward_input(const ConvShape&, double*, const double*, const double*);
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -3,7 +3,7 @@
 #pragma once
 #include "tensor/ops/conv/sum_tile.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // Pixels of both operands, packed: three loops over pixels of dy, of kTileRows channels each, and
 // the pixel of x that a cell takes with each, of kPanel channels.
@@ -48,4 +48,4 @@ template <class T> void gradient_tile(int64_t rows, int64_t width, const Gradien
   table[static_cast<size_t>(rows - 1)][width > kLanes<T> ? 1 : 0](t);
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

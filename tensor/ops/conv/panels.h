@@ -8,7 +8,7 @@
 #include "tensor/ops/conv/shape.h"
 #include "tensor/ops/conv/sum_tile.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // Which weights: those of `rows` x `columns`, as they sum over x's channels (forward) or y's.
 template <class T> struct PanelSource {
@@ -61,4 +61,4 @@ template <class T> Tensor pack_panels(const PanelSource<T>& s) {
   return packed;
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

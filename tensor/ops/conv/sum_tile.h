@@ -4,7 +4,7 @@
 #pragma once
 #include "tensor/cpu/product_tile.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 template <class T> inline constexpr int kPanel = 2 * kLanes<T>;  // channels of the result
 
@@ -87,4 +87,4 @@ template <class T> void sum_tile(int64_t rows, const SumTile<T>& t) {
   table[static_cast<size_t>(rows - 1)][vectors](t);
 }
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -8,7 +8,7 @@
 #include "tensor/ops/conv/shape.h"
 #include "tensor/ops/conv/sum_tile.h"
 
-namespace passband::cpu {
+PASSBAND_LEVEL_BEGIN
 
 // result[image, i, j, :] = bias + sum over cells of source[image, i', j', :] panel[cell], for the
 // channels of one group.
@@ -267,4 +267,4 @@ template <class T> class TapSums {
   std::vector<Depth> depths_;
 };
 
-}  // namespace passband::cpu
+PASSBAND_LEVEL_END

@@ -11,7 +11,7 @@
 #include "tensor/ops/conv/direct.h"
 #include "tensor/ops/conv/gradient_tile.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // Windows of a picture of x, which may be every other of its pixels.
@@ -406,4 +406,4 @@ template <class T> void direct_backward_weight(const ConvShape& s, T* dw, const 
 template void direct_backward_weight(const ConvShape&, float*, const float*, const float*);
 template void direct_backward_weight(const ConvShape&, double*, const double*, const double*);
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -11,19 +11,22 @@
 //
 // Any size of map, padding and number of channels; every bit is the same on any number of threads.
 #pragma once
+#include "tensor/cpu/kernel.h"
 #include "tensor/ops/conv/shape.h"
 
 namespace passband::cpu {
 
 // 3x3, stride 1, no dilation, one group: what the functions below take.
-bool winograd_suits(const ConvShape& s);
+PASSBAND_CPU_KERNEL(winograd_suits, bool(const ConvShape& s));
 // Whether they are faster than the direct sum as well.
-bool winograd_pays(const ConvShape& s);
+PASSBAND_CPU_KERNEL(winograd_pays, bool(const ConvShape& s));
 
 // y = conv(x, w) + bias; bias may be null.
-void winograd_forward(const ConvShape& s, float* y, const float* x, const float* w,
-                      const float* bias);
-void winograd_backward_input(const ConvShape& s, float* dx, const float* dy, const float* w);
-void winograd_backward_weight(const ConvShape& s, float* dw, const float* dy, const float* x);
+PASSBAND_CPU_KERNEL(winograd_forward, void(const ConvShape& s, float* y, const float* x,
+                                           const float* w, const float* bias));
+PASSBAND_CPU_KERNEL(winograd_backward_input,
+                    void(const ConvShape& s, float* dx, const float* dy, const float* w));
+PASSBAND_CPU_KERNEL(winograd_backward_weight,
+                    void(const ConvShape& s, float* dw, const float* dy, const float* x));
 
 }  // namespace passband::cpu

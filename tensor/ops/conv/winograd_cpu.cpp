@@ -5,7 +5,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/conv/winograd_tiles.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace winograd {
 namespace {
 
@@ -327,4 +327,4 @@ void winograd_backward_input(const ConvShape& s, float* dx, const float* dy, con
   Convolution(gradient_tiling(s), {.x = dy, .w = {w, s.o, s.c, true}, .out = {dx, nullptr}}).run();
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -3,7 +3,8 @@
 #include "tensor/ops/conv/shape.h"
 #include "tensor/ops/conv/winograd_transforms.h"
 
-namespace passband::cpu::winograd {
+PASSBAND_LEVEL_BEGIN
+namespace winograd {
 
 // Floats between matrices, lest they fall on the same lines of the cache.
 inline constexpr int64_t kLine = 16;
@@ -133,4 +134,5 @@ template <bool Writes> class Fetch {
   const float* at_ = nullptr;
 };
 
-}  // namespace passband::cpu::winograd
+}  // namespace winograd
+PASSBAND_LEVEL_END

@@ -4,7 +4,8 @@
 #include "tensor/cpu/product_tile.h"
 #include "tensor/cpu/vector.h"
 
-namespace passband::cpu::winograd {
+PASSBAND_LEVEL_BEGIN
+namespace winograd {
 
 inline constexpr int kPoints = 36;  // of a transformed tile, 6x6
 inline constexpr int kSide = 6, kOutputs = 4, kKernel = 3;
@@ -113,4 +114,5 @@ template <class Transform, class Load, class Store>
   });
 }
 
-}  // namespace passband::cpu::winograd
+}  // namespace winograd
+PASSBAND_LEVEL_END

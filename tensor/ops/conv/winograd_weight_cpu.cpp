@@ -5,7 +5,7 @@
 #include "tensor/ops/conv/winograd.h"
 #include "tensor/ops/conv/winograd_tiles.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace winograd {
 namespace {
 
@@ -176,4 +176,4 @@ void winograd_backward_weight(const ConvShape& s, float* dw, const float* dy, co
   if (parts > 1) join(parts, size, sums, dw);
 }
 
-}  // namespace passband::cpu
+LEVEL_END

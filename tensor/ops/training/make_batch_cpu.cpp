@@ -4,7 +4,7 @@
 #include "tensor/ops/training/batch_pixels.h"
 #include "tensor/ops/training/make_batch_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 void make_batch(Tensor batch, const Tensor& pictures, const Tensor& indices,
                 const CropOptions& options, const Normalisation& normalisation,
@@ -38,4 +38,4 @@ void mix_targets(Tensor targets, const Tensor& labels, double weight, double smo
       t[i * classes + k] = maker(k, label[i], label[count - 1 - i]);
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -4,7 +4,7 @@
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/training/optimizer_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 namespace {
 
 // The parameter vectors are f32, or f64 in checks.
@@ -118,4 +118,4 @@ void set_rates(Tensor rates, const StepRates& values) {
   r[0] = values.rate, r[1] = values.correction, r[2] = values.shrink, r[3] = values.averaging;
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -1,7 +1,7 @@
 // CPU loops of scores.
 #include "tensor/ops/training/score_kernels.h"
 
-namespace passband::cpu {
+LEVEL_BEGIN
 
 void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels) {
   const int64_t rows = logits.size(0), classes = logits.size(1);
@@ -28,4 +28,4 @@ void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const 
   sums[3] += static_cast<double>(rows);
 }
 
-}  // namespace passband::cpu
+LEVEL_END

@@ -1,11 +1,13 @@
 // Kernel signatures of scores.
 #pragma once
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/kernel.h"
 
 namespace passband {
 
 namespace cpu {
-void add_to_score(Tensor score, const Tensor& loss, const Tensor& logits, const Tensor& labels);
+PASSBAND_CPU_KERNEL(add_to_score, void(Tensor score, const Tensor& loss, const Tensor& logits,
+                                       const Tensor& labels));
 }  // namespace cpu
 
 namespace cuda {
