@@ -6,6 +6,7 @@
 #include "tensor/core/kernel_source.h"
 #include "tensor/cpu/onednn_engine.h"
 #include "tensor/cpu/parallel.h"
+#include "tensor/device_choice.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/pointwise.h"
 #include "tests/naive.h"
@@ -115,6 +116,16 @@ TEST_CASE("oneDNN's convolutions and gradients equal naive loops") {
   set_conv_kernels(KernelSource::onednn);
   for (const ConvCase& c : cases()) check_passes(c, DType::f32);
   set_conv_kernels(KernelSource::native);
+}
+
+TEST_CASE("oneDNN is refused on a GPU and in a build without it") {
+  const Device gpu{DeviceType::cuda, 1};
+  CHECK(message_of([&] { kernel_source_here(KernelSource::onednn, gpu); }) ==
+        "onednn computes on the processor: on cuda:1 take native, library or auto");
+  if (cpu::onednn_version().empty())
+    CHECK(message_of([] { kernel_source_here(KernelSource::onednn, {}); }) ==
+          "onednn: this build has none; configure with -DPASSBAND_ONEDNN=ON (libdnnl-dev)");
+  else CHECK(kernel_source_here(KernelSource::onednn, {}) == KernelSource::onednn);
 }
 
 // Around tiles of pixels and of channels, and whole maps smaller than the kernel's reach.

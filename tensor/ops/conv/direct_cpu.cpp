@@ -32,6 +32,13 @@ void sum_taps(const PanelSource<T>& s, const TapProblem<T>& first, const T* bias
   }
 }
 
+// Some pixels of x meet no cell.
+bool leaves_gaps(const ConvAxis& axis) {
+  for (int64_t residue = 0; residue < axis.stride; ++residue)
+    if (gradient_taps(axis, residue).cells.empty()) return true;
+  return false;
+}
+
 }  // namespace
 
 template <class T>
@@ -56,10 +63,14 @@ void direct_forward(const ConvShape& s, T* y, const T* x, const T* w, const T* b
 
 template <class T> void direct_backward_input(const ConvShape& s, T* dx, const T* dy, const T* w) {
   if (s.depthwise()) return depthwise_backward_input(s, dx, dy, w);
+  if (leaves_gaps(s.rows) || leaves_gaps(s.columns))
+    parallel_for(s.n * s.rows.in * s.columns.in * s.c, kGrain,
+                 [=](int64_t begin, int64_t end) { std::fill(dx + begin, dx + end, T(0)); });
   for (int64_t i = 0; i < s.rows.stride; ++i)
     for (int64_t j = 0; j < s.columns.stride; ++j) {
       const AxisTaps rows = gradient_taps(s.rows, i), columns = gradient_taps(s.columns, j);
       const PanelSource<T> weights{w, s, false, s.merged_groups(kLanes<T>), rows, columns};
+      if (weights.cells() == 0) continue;
       sum_taps(weights,
                {.images = s.n,
                 .rows = rows,
