@@ -6,6 +6,7 @@
 
 #include <omp.h>
 
+#include "data/first_exception.h"
 #include "data/image.h"
 #include "tensor/core/error.h"
 
@@ -170,14 +171,19 @@ void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
   check_indices(dataset, indices);
   const Normaliser normaliser(dataset, image_size);
   const auto count = static_cast<int64_t>(indices.size());
+  FirstException failure;
 #pragma omp parallel num_threads(threads > 0 ? threads : omp_get_max_threads())
   {
-    std::vector<uint8_t> scratch(image_size * image_size * 3);
+    std::vector<uint8_t> scratch;
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < count; ++i)
-      augment_one(dataset, indices[i], options, key, image_size, normaliser, scratch,
-                  out + i * image_size * image_size * 3);
+      failure.catch_from([&] {
+        scratch.resize(image_size * image_size * 3);
+        augment_one(dataset, indices[i], options, key, image_size, normaliser, scratch,
+                    out + i * image_size * image_size * 3);
+      });
   }
+  failure.rethrow();
 }
 
 void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size,

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "data/corruption_recipes.h"
+#include "data/first_exception.h"
 #include "tensor/core/error.h"
 
 namespace passband {
@@ -101,22 +102,27 @@ void make_corrupted_batch(const Dataset& dataset, std::span<const int64_t> indic
   const int64_t values = image_size * image_size * 3, n = std::ssize(indices);
   CHECK(severity >= 1 && severity <= kSeverities && image_size >= 16, "corruption: severity ",
         severity, " is outside 1 to 5 or pictures of ", image_size, " pixels are too small");
+  const auto make = [&](int64_t i, std::vector<uint8_t>& clean, std::vector<uint8_t>& broken) {
+    clean.resize(static_cast<size_t>(values));
+    broken.resize(static_cast<size_t>(values));
+    const int64_t index = indices[static_cast<size_t>(i)];
+    crop(dataset, index, image_size, clean.data());
+    corrupt(kind, severity, clean.data(), image_size, seed, index, broken.data());
+    for (int64_t k = 0; k < values; ++k) {
+      const auto c = static_cast<size_t>(k % 3);
+      out[i * values + k] =
+          (static_cast<float>(broken[static_cast<size_t>(k)]) / 255 - dataset.mean[c]) /
+          dataset.std[c];
+    }
+  };
+  FirstException failure;
 #pragma omp parallel
   {
-    std::vector<uint8_t> clean(static_cast<size_t>(values)), broken(static_cast<size_t>(values));
+    std::vector<uint8_t> clean, broken;
 #pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t index = indices[static_cast<size_t>(i)];
-      crop(dataset, index, image_size, clean.data());
-      corrupt(kind, severity, clean.data(), image_size, seed, index, broken.data());
-      for (int64_t k = 0; k < values; ++k) {
-        const auto c = static_cast<size_t>(k % 3);
-        out[i * values + k] =
-            (static_cast<float>(broken[static_cast<size_t>(k)]) / 255 - dataset.mean[c]) /
-            dataset.std[c];
-      }
-    }
+    for (int64_t i = 0; i < n; ++i) failure.catch_from([&] { make(i, clean, broken); });
   }
+  failure.rethrow();
 }
 
 }  // namespace passband

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
 
 #include "tensor/core/error.h"
+#include "tensor/core/file.h"
 #include "tensor/core/file_kind.h"
 #include "tensor/core/text.h"
 #include "tensor/core/utf8.h"
@@ -152,12 +152,14 @@ void Finder::take_classes(const fs::path& folder, FolderSplit& split) {
 // Lines of "val_0.JPEG<tab>n03444034<tab>box" tell the classes of the pictures.
 void Finder::find_annotated(const fs::path& folder, FolderSplit& split) {
   const fs::path list = folder / kAnnotations;
-  std::ifstream file(list);
+  std::istringstream lines(read_file(list.string()));
+  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the list
   std::map<std::string, int32_t> labels;
   int64_t number = 0;
-  for (std::string line; std::getline(file, line);) {
+  for (std::string line; std::getline(lines, line);) {
     ++number;
     std::istringstream words(line);
+    words.exceptions(std::ios::badbit);
     std::string picture, name;
     if (!(words >> picture >> name)) continue;
     const std::optional<int32_t> label = label_of(name);

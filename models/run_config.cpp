@@ -182,6 +182,7 @@ std::vector<RunSession> read_sessions(const toml::table& table) {
     const auto* when = entry.at("date").as_date_time();
     if (!when) throw entry.wrong_type("date");
     std::ostringstream date;
+    date.exceptions(std::ios::badbit);
     date << *when;
     entry.refuse_others({"date", "version", "command", "machine", "step"});
     sessions.push_back({date.str(), entry.text("version"), entry.text("command"),

@@ -40,9 +40,11 @@ std::string file_text(const std::vector<TextChecksum>& checksums) {
 
 std::vector<TextChecksum> parse(std::string_view text) {
   std::istringstream lines{std::string(text)};
+  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   std::vector<TextChecksum> checksums;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
+    words.exceptions(std::ios::badbit);
     TextChecksum c;
     if (line.starts_with('#') || !(words >> c.name >> c.bytes)) continue;
     c.grows = words.peek() == '+';

@@ -24,6 +24,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 namespace {
 
+constexpr const char* kNoMemory = "train: out of memory; use a smaller --batch-size\n";
+
 void print_result(const TrainResult& result, const Trainer& trainer, bool json) {
   const std::string directory = trainer.directory().string();
   if (json) {
@@ -234,6 +236,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace passband;
   prepare_standard_streams();
+  end_without_memory_by(kNoMemory);
   const auto fail = [](const std::exception& error, int code) {
     say(fmt::format("train: {}\n", error.what()));
     return code;
@@ -248,8 +251,9 @@ int main(int argc, char** argv) {
     return fail(error, 4);
   } catch (const OutOfMemory& error) {
     return fail(error, 5);
-  } catch (const std::bad_alloc& error) {
-    return fail(error, 5);
+  } catch (const std::bad_alloc&) {
+    say(kNoMemory);
+    return 5;
   } catch (const std::exception& error) {
     return fail(error, 1);
   }

@@ -40,6 +40,7 @@ std::string kept_lines(const fs::path& run, const char* name,
                        const std::function<bool(const std::string&)>& keep) {
   if (!fs::exists(run / name)) return {};
   std::istringstream in(read_run_file(run, name));
+  in.exceptions(std::ios::badbit);  // memory that runs out is no end of the log
   std::string kept, line;
   while (std::getline(in, line))
     if (!in.eof() && keep(line)) kept += line + '\n';

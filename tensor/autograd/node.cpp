@@ -1,6 +1,7 @@
 // Nodes that are not templates: guards of saved tensors, poison, release without recursion.
 #include "tensor/autograd/node.h"
 
+#include <new>
 #include <utility>
 
 namespace passband {
@@ -55,11 +56,14 @@ void Node::collect_references(std::vector<std::shared_ptr<Node>>& out) {
 // deep graphs.
 void Node::release_references() {
   std::vector<std::shared_ptr<Node>> pending;
-  collect_references(pending);
-  while (!pending.empty()) {
-    const std::shared_ptr<Node> node = std::move(pending.back());
-    pending.pop_back();
-    if (node && node.use_count() == 1) node->collect_references(pending);
+  try {
+    collect_references(pending);
+    while (!pending.empty()) {
+      const std::shared_ptr<Node> node = std::move(pending.back());
+      pending.pop_back();
+      if (node && node.use_count() == 1) node->collect_references(pending);
+    }
+  } catch (const std::bad_alloc&) {  // what is left goes by recursion
   }
 }
 

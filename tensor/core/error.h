@@ -50,6 +50,7 @@ class ScopeGuard {
 
 template <class... Parts> std::string concat_text(const Parts&... parts) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit);  // without memory a stream would cut the text, and say nothing
   (out << ... << parts);
   return out.str();
 }

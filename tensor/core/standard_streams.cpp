@@ -5,7 +5,10 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <new>
 
 namespace passband {
 namespace {
@@ -21,6 +24,8 @@ ssize_t print_or_drop(void*, const char* bytes, size_t count) {
   return static_cast<ssize_t>(count);
 }
 
+const char* line_without_memory = "";
+
 }  // namespace
 
 void prepare_standard_streams() {
@@ -35,6 +40,22 @@ void prepare_standard_streams() {
     std::setvbuf(stream, nullptr, _IOLBF, BUFSIZ);
     stderr = stream;
   }
+}
+
+void end_without_memory_by(const char* line) {
+  line_without_memory = line;
+  std::set_terminate([] {
+    if (const std::exception_ptr reason = std::current_exception()) {
+      try {
+        std::rethrow_exception(reason);
+      } catch (const std::bad_alloc&) {
+        print_or_drop(nullptr, line_without_memory, std::strlen(line_without_memory));
+        ::_exit(5);
+      } catch (...) {
+      }
+    }
+    std::abort();
+  });
 }
 
 int code_after_output(int code) {

@@ -8,6 +8,10 @@ namespace passband {
 // printed on stderr (a full disk, a terminal that closed) is dropped from then on: it ends nothing.
 void prepare_standard_streams();
 
+// Where memory runs out and no exception may leave (a destructor, a thread), `line` is printed and
+// the program ends with code 5 instead of by a signal.
+void end_without_memory_by(const char* line);
+
 // For a program whose product is what it prints: `code`, or 1 and a line on stderr when not all of
 // stdout could be written.
 int code_after_output(int code);
