@@ -142,7 +142,7 @@ TEST_CASE("tiles around groups, chunks and parts, and fewer or more than channel
   for (const int64_t rows : {4, 6, 14})  // of a register tile, at the levels of instructions
     for (const int64_t tiles : {rows - 1, rows, rows + 1, 2 * rows + 1})
       check({{tiles, 4, 3, 8}, 40});
-  for (const int64_t tiles : {31, 33}) check({{tiles, 4, 3, 8}, 40});
+  for (const int64_t tiles : {47, 49}) check({{tiles, 4, 3, 8}, 40});
   check({{259, 2, 4, 8}, 24});
   check({{1037, 2, 1, 3}, 2});
 }

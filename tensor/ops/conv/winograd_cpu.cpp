@@ -311,7 +311,7 @@ bool winograd_suits(const ConvShape& s) {
 // Three of four multiplications are saved where tiles are full of outputs. With few channels the
 // transforms cost as much as the products, with few tiles that of the weight.
 bool winograd_pays(const ConvShape& s) {
-  if (!winograd_suits(s) || s.c < 32 || s.o < 32) return false;
+  if (!winograd_suits(s) || s.c < 16 || s.o < 16) return false;
   const int64_t tiles = winograd::forward_tiling(s).count();
   return tiles >= 16 && 5 * s.pixels() >= 2 * 16 * tiles;
 }

@@ -17,7 +17,7 @@ struct Blocks {
   static constexpr int64_t kMostChannels = 64;                    // of both sides of a block
   static constexpr int64_t kTasks = 32;                           // wanted
   static constexpr int64_t kLeastTiles = 128, kMostTiles = 1024;  // that a sum takes
-  static constexpr int64_t kChunk = 32;                           // tiles at a time
+  static constexpr int64_t kChunk = 48;                           // tiles at a time
 
   CutLength rows, columns;  // channels of dy and of x
   CutLength tiles;
@@ -65,7 +65,8 @@ class Worker {
     for (int64_t tile = begin; tile < end; tile += b_.kChunk) {
       const int64_t count = std::min(b_.kChunk, end - tile);
       for (int64_t i = 0; i < count; ++i) transform(tile + i, i);
-      multiply(count, tile > begin);
+      next_ = tile + count;
+      multiply(count, tile > begin, std::min(b_.kChunk, end - tile - count));
     }
     finish(dw);
   }
@@ -90,14 +91,20 @@ class Worker {
         });
   }
 
-  // sums (+)= left^T right for all points.
-  void multiply(int64_t depth, bool add) {
-    const int64_t tiles = pieces_of(rows_, kTileRows);
+  // sums (+)= left^T right for all points. Meanwhile the pixels of the next `ahead` tiles are
+  // fetched.
+  void multiply(int64_t depth, bool add, int64_t ahead) {
+    const int64_t tiles = pieces_of(rows_, kTileRows),
+                  times = kPoints * tiles * pieces_of(columns_, kTileColumns);
+    Fetch<false> dy(t_, t_.to, o_.dy, row_, rows_), x(t_, t_.from, o_.x, column_, columns_);
+    dy.start(next_, ahead, times);
+    x.start(next_, ahead, times);
     for (int64_t point = 0; point < kPoints; ++point)
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t first = rows_ * i / tiles, last = rows_ * (i + 1) / tiles;
         const float* a = left_.data<float>() + point * b_.left_point() + first;
         float* c = sums_.data<float>() + point * b_.sums_point() + first * b_.columns.piece;
+        const int64_t strip = (last - first) * kTileColumns;  // of the next rows' sums
         for (int64_t j = 0; j < columns_; j += kTileColumns) {
           const float* b = right_.data<float>() + point * b_.right_point() + j * b_.kChunk;
           multiply_tile<1>(last - first, {.a = a,
@@ -107,12 +114,13 @@ class Worker {
                                           .depth = depth,
                                           .c = c + j,
                                           .stride = b_.columns.piece,
-                                          .residual = nullptr,
-                                          .bias = nullptr,
                                           .add = add,
-                                          .stream = false,
-                                          .first = Ahead(a, 0, depth),
+                                          .first = Ahead(c + (last - first) * b_.columns.piece +
+                                                             j / kTileColumns * strip,
+                                                         strip * 4, depth),
                                           .second = Ahead(b, 0, depth)});
+          dy.some();
+          x.some();
         }
       }
   }
@@ -140,6 +148,7 @@ class Worker {
   const Operands o_;
   const float* zeros_;
   Tensor left_, right_, sums_;
+  int64_t next_ = 0;                                       // tile
   int64_t row_ = 0, rows_ = 0, column_ = 0, columns_ = 0;  // of the block
 };
 
