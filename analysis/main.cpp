@@ -13,11 +13,11 @@
 #include "analysis/study/console.h"
 #include "data/fingerprint.h"
 #include "tensor/core/file.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/random.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 
 namespace passband {

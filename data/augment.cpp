@@ -4,11 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include <omp.h>
-
-#include "data/first_exception.h"
 #include "data/image.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 namespace {
@@ -171,19 +169,13 @@ void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
   check_indices(dataset, indices);
   const Normaliser normaliser(dataset, image_size);
   const auto count = static_cast<int64_t>(indices.size());
-  FirstException failure;
-#pragma omp parallel num_threads(threads > 0 ? threads : omp_get_max_threads())
-  {
-    std::vector<uint8_t> scratch;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < count; ++i)
-      failure.catch_from([&] {
-        scratch.resize(image_size * image_size * 3);
-        augment_one(dataset, indices[i], options, key, image_size, normaliser, scratch,
-                    out + i * image_size * image_size * 3);
-      });
-  }
-  failure.rethrow();
+  const int64_t values = image_size * image_size * 3;
+  const auto augment = [&](int64_t i) {
+    std::vector<uint8_t> scratch(values);
+    augment_one(dataset, indices[i], options, key, image_size, normaliser, scratch,
+                out + i * values);
+  };
+  for_each_index(count, augment, threads > 0 ? threads : thread_count());
 }
 
 void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size,
@@ -195,11 +187,13 @@ void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, i
   const Normaliser normaliser(dataset, image_size);
   const int64_t top = (dataset.height - image_size) / 2, left = (dataset.width - image_size) / 2;
   const auto count = static_cast<int64_t>(indices.size());
-#pragma omp parallel for schedule(static) num_threads(threads > 0 ? threads : omp_get_max_threads())
-  for (int64_t i = 0; i < count; ++i)
-    for (int64_t y = 0; y < image_size; ++y)
-      normaliser.row(dataset.image(indices[i]) + ((top + y) * dataset.width + left) * 3,
-                     out + (i * image_size + y) * image_size * 3);
+  const auto copy = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t y = 0; y < image_size; ++y)
+        normaliser.row(dataset.image(indices[i]) + ((top + y) * dataset.width + left) * 3,
+                       out + (i * image_size + y) * image_size * 3);
+  };
+  parallel_for(count, 1, copy, threads > 0 ? threads : thread_count());
 }
 
 }  // namespace passband

@@ -41,7 +41,7 @@ RandomKey augment_key(uint64_t seed, int64_t epoch);
 // Stored pictures larger than image_size need no padding: they are cropped at a uniform position,
 // or by resized_crop, which also takes smaller ones. Otherwise a stored picture smaller than
 // image_size is an Error.
-// threads = 0: all of OpenMP's.
+// threads = 0: thread_count().
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
                       const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
                       int threads = 0);

@@ -5,6 +5,7 @@
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -43,12 +44,11 @@ void append_records(const fs::path& path, int64_t records, RecordFormat format, 
                                   " (damaged or not this data set)"));
     data.labels[first + i] = label;
   }
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < records; ++i) {
+  for_each_index(records, [&](int64_t i) {
     const uint8_t* planes = &file[i * record_bytes + format.label_bytes];
     uint8_t* image = &data.images[(first + i) * 3 * kPlane];
     store_planes(planes, image);
-  }
+  });
 }
 
 Dataset empty_split(const std::string& name, const std::string& split,

@@ -7,6 +7,7 @@
 #include "data/pickle.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -38,8 +39,8 @@ void append_batch(const fs::path& path, int64_t records, const char* key, Datase
   data.images.resize((data.count + records) * kCifarBytes);
   const auto* from = reinterpret_cast<const uint8_t*>(planes.data());
   uint8_t* to = data.images.data() + data.count * kCifarBytes;
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < records; ++i) store_planes(from + i * kCifarBytes, to + i * kCifarBytes);
+  for_each_index(records,
+                 [&](int64_t i) { store_planes(from + i * kCifarBytes, to + i * kCifarBytes); });
   data.count += records;
 }
 

@@ -1,14 +1,12 @@
 // The table of corruptions, single pictures and batches.
 #include "data/corruptions.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "data/corruption_recipes.h"
-#include "data/first_exception.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 namespace {
@@ -102,9 +100,8 @@ void make_corrupted_batch(const Dataset& dataset, std::span<const int64_t> indic
   const int64_t values = image_size * image_size * 3, n = std::ssize(indices);
   CHECK(severity >= 1 && severity <= kSeverities && image_size >= 16, "corruption: severity ",
         severity, " is outside 1 to 5 or pictures of ", image_size, " pixels are too small");
-  const auto make = [&](int64_t i, std::vector<uint8_t>& clean, std::vector<uint8_t>& broken) {
-    clean.resize(static_cast<size_t>(values));
-    broken.resize(static_cast<size_t>(values));
+  for_each_index(n, [&](int64_t i) {
+    std::vector<uint8_t> clean(static_cast<size_t>(values)), broken(static_cast<size_t>(values));
     const int64_t index = indices[static_cast<size_t>(i)];
     crop(dataset, index, image_size, clean.data());
     corrupt(kind, severity, clean.data(), image_size, seed, index, broken.data());
@@ -114,15 +111,7 @@ void make_corrupted_batch(const Dataset& dataset, std::span<const int64_t> indic
           (static_cast<float>(broken[static_cast<size_t>(k)]) / 255 - dataset.mean[c]) /
           dataset.std[c];
     }
-  };
-  FirstException failure;
-#pragma omp parallel
-  {
-    std::vector<uint8_t> clean, broken;
-#pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < n; ++i) failure.catch_from([&] { make(i, clean, broken); });
-  }
-  failure.rethrow();
+  });
 }
 
 }  // namespace passband

@@ -15,6 +15,7 @@
 #include "data/subset.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file_kind.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -279,10 +280,10 @@ void name_imagenette_classes(Dataset& data) {
 
 void resize_all(Dataset& data, int64_t side) {
   std::vector<uint8_t> images(data.count * side * side * 3);
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < data.count; ++i)
+  for_each_index(data.count, [&](int64_t i) {
     resize_bilinear(data.image(i), data.height, data.width, data.width * 3,
                     &images[i * side * side * 3], side, side);
+  });
   data.images = std::move(images);
   data.height = data.width = side;
 }

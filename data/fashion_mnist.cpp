@@ -3,6 +3,7 @@
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -60,12 +61,12 @@ Dataset read_split(const fs::path& folder, const std::string& split, const std::
                                   int{labels[i]}, " of picture ", i, " is not 0 to 9"));
   data.labels.assign(labels.begin(), labels.end());
   data.images.assign(count * data.image_bytes(), 0);
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < data.count; ++i)
+  for_each_index(data.count, [&](int64_t i) {
     for (int64_t y = 0; y < kStoredSide; ++y)
       for (int64_t x = 0; x < kStoredSide; ++x)
         std::fill_n(&data.images[((i * kPaddedSide + y + kBorder) * kPaddedSide + x + kBorder) * 3],
                     3, grey[(i * kStoredSide + y) * kStoredSide + x]);
+  });
   return data;
 }
 

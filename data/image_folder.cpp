@@ -3,10 +3,10 @@
 
 #include "data/folder_layout.h"
 
-#include "data/first_exception.h"
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -41,13 +41,9 @@ Dataset read_split(const FolderSplit& split, int64_t side, std::vector<Failure>&
   const int64_t bytes = data.image_bytes();
   data.images.resize(static_cast<size_t>(count * bytes));
   std::vector<std::string> reasons(split.files.size());
-  FirstException failure;
-#pragma omp parallel for schedule(dynamic, 8)
-  for (int64_t i = 0; i < count; ++i)
-    failure.catch_from([&] {
-      reasons[i] = store_picture(split.files[i].path, side, data.images.data() + i * bytes);
-    });
-  failure.rethrow();
+  for_each_index(count, [&](int64_t i) {
+    reasons[i] = store_picture(split.files[i].path, side, data.images.data() + i * bytes);
+  });
   for (int64_t i = 0; i < count; ++i) {
     if (!reasons[i].empty()) {
       failures.push_back({split.files[i].path, reasons[i]});

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "data/dataset.h"
-#include "data/first_exception.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/random.h"
 
 namespace passband {
@@ -242,7 +242,7 @@ Dataset make_split(const ShapesOptions& options, const std::string& split, int64
   data.texture_ids.resize(count);
   const uint64_t scene_site = site_of("shapes.scene." + split);
   const uint64_t noise_site = site_of("shapes.noise." + split);
-  const auto draw = [&](int64_t i) {
+  for_each_index(count, [&](int64_t i) {
     const auto step = static_cast<uint64_t>(i);
     RandomSequence random({options.seed, step, scene_site});
     const int64_t label = i % options.classes;
@@ -254,11 +254,7 @@ Dataset make_split(const ShapesOptions& options, const std::string& split, int64
     data.texture_ids[i] = static_cast<int32_t>(texture);
     render(draw_scene(shape, texture, options.size, random), options.size,
            {options.seed, step, noise_site}, data.images.data() + i * data.image_bytes());
-  };
-  FirstException failure;
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; ++i) failure.catch_from([&] { draw(i); });
-  failure.rethrow();
+  });
   return data;
 }
 

@@ -1,4 +1,5 @@
 #include "nn/mixing.h"
+#include "tensor/core/parallel.h"
 
 #include <algorithm>
 #include <cmath>
@@ -31,16 +32,17 @@ void blend(Tensor images, double lambda) {
   const int64_t batch = images.size(0), n = images.numel() / batch;
   float* x = images.data<float>();
   const float own = static_cast<float>(lambda), other = 1 - own;
-#pragma omp parallel for
-  for (int64_t i = 0; i < (batch + 1) / 2; ++i) {
-    float* a = x + i * n;
-    float* b = x + (batch - 1 - i) * n;
-    for (int64_t j = 0; j < n; ++j) {
-      const float va = a[j], vb = b[j];
-      a[j] = own * va + other * vb;
-      b[j] = own * vb + other * va;
+  parallel_for((batch + 1) / 2, grain_for(n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float* a = x + i * n;
+      float* b = x + (batch - 1 - i) * n;
+      for (int64_t j = 0; j < n; ++j) {
+        const float va = a[j], vb = b[j];
+        a[j] = own * va + other * vb;
+        b[j] = own * vb + other * va;
+      }
     }
-  }
+  });
 }
 
 // A box of area about (1 - lambda) of the picture, clipped at the borders.

@@ -5,6 +5,7 @@
 
 #include "tensor/autograd/engine.h"
 #include "tensor/autograd/node.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
@@ -31,9 +32,10 @@ void initialise(Tensor value, const Init& init, const RandomKey& key) {
   dispatch_floating(value.dtype(), "initialise", [&]<class T>() {
     T* out = value.data<T>();
     const int64_t count = value.numel();
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; ++i)
-      out[i] = static_cast<T>(draw(init, key, static_cast<uint64_t>(i)));
+    parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        out[i] = static_cast<T>(draw(init, key, static_cast<uint64_t>(i)));
+    });
   });
 }
 

@@ -2,7 +2,7 @@
 // higher order.
 #include "tests/numeric.h"
 
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/attention/attention.h"
 #include "tensor/ops/shape.h"
 #include "tests/nn_reference.h"

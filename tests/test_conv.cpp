@@ -4,8 +4,8 @@
 
 #include "tensor/autograd/engine.h"
 #include "tensor/core/kernel_source.h"
+#include "tensor/core/parallel.h"
 #include "tensor/cpu/onednn_engine.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/pointwise.h"
@@ -155,7 +155,7 @@ TEST_CASE("convolutions of every kernel, stride and dilation equal naive loops")
 }
 
 TEST_CASE("a convolution has the same bits on any number of threads") {
-  const cpu::SplitShortLoops split;
+  const SplitShortLoops split;
   const int before = thread_count();
   for (const ConvCase& c : cases()) {
     INFO(c.name);

@@ -10,7 +10,7 @@
 #include "analysis/registry.h"
 #include "data/augment.h"
 #include "models/weights.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tests/golden_file.h"
 #include "tests/test_analysis_models.h"
 #include "tests/test_data_support.h"
@@ -182,10 +182,10 @@ TEST_CASE("a batch is cropped, corrupted and normalised, whatever the number of 
   constexpr int64_t kSide = 20, kValues = kSide * kSide * 3;
   std::vector<float> one(3 * kValues), two(3 * kValues);
   make_corrupted_batch(data, indices, kSide, Corruption::fog, 2, 1, one.data());
-  const int threads = omp_get_max_threads();
-  omp_set_num_threads(1);
+  const int threads = thread_count();
+  set_thread_count(1);
   make_corrupted_batch(data, indices, kSide, Corruption::fog, 2, 1, two.data());
-  omp_set_num_threads(threads);
+  set_thread_count(threads);
   CHECK(one == two);
   std::vector<uint8_t> crop;
   for (int64_t y = 2; y < 22; ++y)

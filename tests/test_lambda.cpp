@@ -2,7 +2,7 @@
 // derivatives of any order.
 #include "tests/numeric.h"
 
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/shape.h"

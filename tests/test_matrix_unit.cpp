@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "tensor/autograd/engine.h"
+#include "tensor/core/parallel.h"
 #include "tensor/cpu/matrix_unit.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/cpu/tall_product.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/mlp.h"

@@ -2,8 +2,8 @@
 // formulas.
 #include "tests/numeric.h"
 
+#include "tensor/core/parallel.h"
 #include "tensor/core/profile.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/ops/norm.h"
 #include "tests/nn_reference.h"
 

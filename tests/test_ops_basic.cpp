@@ -9,8 +9,8 @@
 #include <string>
 
 #include "tensor/autograd/engine.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/random.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/ops/attention/attention.h"
 #include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/conv.h"
@@ -331,12 +331,12 @@ TEST_CASE("the Fourier magnitude of a plane wave is one pair of peaks, and Parse
 
 TEST_CASE("parallel_for covers every index once, on any thread count and length") {
   const int threads = thread_count();
-  const cpu::SplitShortLoops guard;
+  const SplitShortLoops guard;
   for (const int count : {1, 2, 3, 7}) {
     set_thread_count(count);
     for (const int64_t n : {0, 1, 5, 63, 64, 65, 127, 1000}) {
       std::vector<int> hits(static_cast<size_t>(n));
-      cpu::parallel_for(n, 1, [&](int64_t begin, int64_t end) {
+      parallel_for(n, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
       });
       CHECK(hits == std::vector<int>(static_cast<size_t>(n), 1));

@@ -7,9 +7,8 @@
 #include <map>
 #include <numbers>
 
-#include <omp.h>
-
 #include "data/fingerprint.h"
+#include "tensor/core/parallel.h"
 #include "tests/test_data_support.h"
 
 using namespace passband;
@@ -217,12 +216,13 @@ TEST_CASE("the label names the chosen cue") {
 }
 
 TEST_CASE("pictures depend on seed and index alone, not on counts or threads") {
-  omp_set_num_threads(1);
+  const int threads = thread_count();
+  set_thread_count(1);
   const DataSplits one = make_shapes({.train_count = 60, .test_count = 20, .seed = 3});
-  omp_set_num_threads(3);
+  set_thread_count(3);
   const DataSplits many = make_shapes({.train_count = 80, .test_count = 20, .seed = 3});
   const DataSplits other = make_shapes({.train_count = 60, .test_count = 20, .seed = 4});
-  omp_set_num_threads(omp_get_num_procs());
+  set_thread_count(threads);
   CHECK(std::equal(one.train.images.begin(), one.train.images.end(), many.train.images.begin()));
   CHECK(one.test.images == many.test.images);
   CHECK(fingerprint(one.train) != fingerprint(other.train));

@@ -1,11 +1,10 @@
 // Tensors made from numbers of any type and from random numbers.
 #include <doctest/doctest.h>
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
 
 using namespace passband;
@@ -86,13 +85,13 @@ TEST_CASE("randn is normal and uniform is uniform, whatever the type") {
 
 TEST_CASE("random tensors repeat by key, differ by draw, and do not know of threads") {
   Generator random(7), again(7), other(8);
-  const int threads = omp_get_max_threads();
+  const int threads = thread_count();
   const Doubles first = Tensor::randn({1001}, random.next()).values();
-  omp_set_num_threads(1);
+  set_thread_count(1);
   CHECK(Tensor::randn({1001}, again.next()).values() == first);
-  omp_set_num_threads(3);
+  set_thread_count(3);
   CHECK(Tensor::randn({1001}, Generator(7).next()).values() == first);
-  omp_set_num_threads(threads);
+  set_thread_count(threads);
   CHECK(Tensor::randn({1001}, random.next()).values() != first);
   CHECK(Tensor::randn({1001}, other.next()).values() != first);
   CHECK(Tensor::randn({10}, again.next()).values() ==

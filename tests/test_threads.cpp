@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tensor/cpu/cpu_quota.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/cpu_quota.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/attention/attention.h"
 #include "tensor/ops/attention/lambda.h"
 #include "tensor/ops/conv.h"
@@ -249,7 +249,7 @@ TEST_CASE("the quota of a container is the least that its group and those above 
   };
   const auto quota = [&](const std::string& membership) {
     put("membership", membership);
-    return cpu::cpu_quota(root / "v", root / "membership");
+    return cpu_quota(root / "v", root / "membership");
   };
   CHECK(!quota("0::/\n"));
   put("v/cpu.max", "max 100000\n");

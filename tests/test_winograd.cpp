@@ -2,7 +2,7 @@
 // tiles and blocks, the error beside that of a direct f32 sum, and the same bits on any threads.
 #include <doctest/doctest.h>
 
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/conv/winograd.h"
 #include "tests/naive.h"
 
@@ -172,7 +172,7 @@ TEST_CASE("every bit is the same on any number of threads and in every run") {
     const Operands o(c);
     set_thread_count(1);
     const Results one = o.winograd(c);
-    const cpu::SplitShortLoops split;
+    const SplitShortLoops split;
     for (const int count : {1, 2, 3}) {
       set_thread_count(count);
       const Results many = o.winograd(c);

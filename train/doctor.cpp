@@ -13,11 +13,11 @@
 #include <sstream>
 
 #include "data/dataset.h"
+#include "tensor/core/cpu_quota.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/text.h"
-#include "tensor/cpu/cpu_quota.h"
 #include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "train/say.h"
 
@@ -59,7 +59,7 @@ Finding threads() {
                   fmt::format("{} used of {} (--threads)", thread_count(),
                               counted(online, "logical processor")),
                   ""};
-  if (const auto quota = cpu::cpu_quota())
+  if (const auto quota = cpu_quota())
     finding.found += fmt::format("; this container may use {:g}", *quota);
   if (const char* limit = std::getenv("OMP_NUM_THREADS"))
     finding.found += fmt::format("; OMP_NUM_THREADS={} is set", limit);

@@ -7,10 +7,10 @@
 
 #include "data/subset.h"
 #include "models/run.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 #include "train/command_line.h"
 #include "train/doctor.h"

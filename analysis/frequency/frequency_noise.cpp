@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "tensor/core/parallel.h"
 #include "tensor/ops/fft.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
@@ -40,14 +41,13 @@ Tensor sign_noise(RandomKey key, const std::vector<int64_t>& indices, Shape shap
   const int64_t values = shape.inner(0);
   Tensor white = Tensor::empty(shape);
   float* out = white.data<float>();
-#pragma omp parallel for
-  for (int64_t n = 0; n < shape[0]; ++n) {
+  for_each_index(shape[0], [&](int64_t n) {
     const auto first = static_cast<uint64_t>(indices[static_cast<size_t>(n)] * values);
     for (int64_t i = 0; i < values; ++i) {
       const bool negative = random_uniform(key, first + static_cast<uint64_t>(i)) < 0.5f;
       out[n * values + i] = static_cast<float>(negative ? -epsilon : epsilon);
     }
-  }
+  });
   return white;
 }
 

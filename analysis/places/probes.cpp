@@ -9,6 +9,7 @@
 #include "analysis/study/host.h"
 #include "analysis/study/subject.h"
 #include "tensor/autograd/node.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 
@@ -203,12 +204,11 @@ class ProbeStudy {
     const int64_t n = cells.size(0), places = cells.size(1) * cells.size(2), d = cells.size(3);
     const Tensor by_place = on_host(permute(reshape(cells, Shape{n, places, d}), {1, 0, 2}));
     const auto count = static_cast<int64_t>(layer.single.size());
-#pragma omp parallel for
-    for (int64_t i = 0; i < count; ++i) {
+    for_each_index(count, [&](int64_t i) {
       const int64_t place = layer.places[static_cast<size_t>(i)];
       step(layer.single[static_cast<size_t>(i)], phase, by_place.view(place * n * d, Shape{n, d}),
            labels);
-    }
+    });
   }
 
   void use(std::vector<Probe>& probes, Phase phase, const Tensor& x, const Labels& labels) const {
@@ -248,9 +248,7 @@ class ProbeStudy {
       for (std::vector<Probe>* group :
            {&layer.mean, &layer.shots, &layer.class_token, &layer.everything, &layer.single})
         for (Probe& probe : *group) all.push_back(&probe);
-    const auto count = static_cast<int64_t>(all.size());
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t i = 0; i < count; ++i) visit(*all[static_cast<size_t>(i)]);
+    for_each_index(std::ssize(all), [&](int64_t i) { visit(*all[static_cast<size_t>(i)]); });
   }
 
   ProbeLayer result_of(const LayerProbes& layer, double tested) const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tensor/core/parallel.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -15,12 +16,11 @@ SubspaceMap map_of(const DepthAxis& rows, const Factors& x, const DepthAxis& col
                    const Factors& y, const SubspaceOptions& options) {
   SubspaceMap map{rows, columns, std::vector<SubspaceSimilarity>(x.size() * y.size())};
   const auto cells = static_cast<int64_t>(map.cells.size());
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t c = 0; c < cells; ++c) {
+  for_each_index(cells, [&](int64_t c) {
     const auto cell = static_cast<size_t>(c);
     map.cells[cell] =
         compare(x[cell / y.size()], y[cell % y.size()], options.svcca_share, options.svcca_of);
-  }
+  });
   return map;
 }
 

@@ -5,10 +5,10 @@
 
 #include "experiments/bench/bench.h"
 #include "tensor/core/kernel_source.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 
 namespace passband::bench {

@@ -6,8 +6,8 @@
 #include "experiments/bench/bench.h"
 #include "experiments/bench/peak.h"
 #include "tensor/core/kernel_source.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/text.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/device_choice.h"
 
 namespace passband::bench {

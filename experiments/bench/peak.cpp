@@ -1,14 +1,13 @@
 // Register loops on all threads for the arithmetic peaks, streaming loops for the memory bandwidth.
 #include "experiments/bench/peak.h"
 
-#include <omp.h>
-
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 
+#include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/cpu/peak.h"
 
 namespace passband::bench {
@@ -21,14 +20,16 @@ double now() {
 // Runs `round`, which returns how many operations it did, on every thread for about `seconds`; all
 // threads' operations per second.
 template <class Round> double rate(double seconds, const Round& round) {
-  double done = 0;
+  std::atomic<double> done = 0;
   const double begin = now();
-#pragma omp parallel num_threads(thread_count()) reduction(+ : done)
-  for (const double end = begin + seconds; now() < end;) {
-    const double flop = round();
-    if (flop == 0) break;
-    done += flop;
-  }
+  auto work = [&] {
+    for (const double end = begin + seconds; now() < end;) {
+      const double flop = round();
+      if (flop == 0) break;
+      done += flop;
+    }
+  };
+  on_threads(thread_count(), {[](void* each) { (*static_cast<decltype(work)*>(each))(); }, &work});
   return done / (now() - begin) / 1e9;
 }
 
@@ -40,7 +41,7 @@ template <class Pass> double bandwidth(int arrays, const Pass& pass) {
   double best = 0;
   for (int repeat = 0; repeat < 5; ++repeat) {
     const double begin = now();
-    cpu::parallel_for(kElements, cpu::kGrain, [&](int64_t from, int64_t to) {
+    parallel_for(kElements, kGrain, [&](int64_t from, int64_t to) {
       pass(a.data<float>() + from, b.data<float>() + from, c.data<float>() + from, to - from);
     });
     best = std::max(best, arrays * kElements * 4 / (now() - begin) / 1e9);

@@ -9,7 +9,7 @@
 
 #include "experiments/bench/bench.h"
 #include "tensor/core/error.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace passband::bench {
 namespace {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tensor/core/memory.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 namespace {
@@ -40,8 +41,9 @@ template <class Draw> Tensor drawn(const char* op, const Shape& shape, DType dty
   dispatch_floating(dtype, op, [&]<class T>() {
     T* const out = result.data<T>();
     const int64_t count = result.numel();
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(draw(static_cast<uint64_t>(i)));
+    parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(draw(static_cast<uint64_t>(i)));
+    });
   });
   return result;
 }

@@ -1,9 +1,9 @@
 // Element loops that CPU kernels share: load wide, compute in f32 (f64 for f64), round once on
 // store.
 #pragma once
+#include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
 #include "tensor/cpu/level_code.h"
-#include "tensor/cpu/parallel.h"
 
 PASSBAND_LEVEL_BEGIN
 

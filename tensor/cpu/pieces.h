@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 
 namespace passband::cpu {
 
@@ -21,8 +20,5 @@ struct CutLength {
   // Twice as many pieces, or about that: a piece is a multiple of `unit`.
   void halve(int64_t unit) { piece = pieces_of(pieces_of(length, 2 * count()), unit) * unit; }
 };
-
-// Calls f(i) for all i < count, in parallel. Throws what one of the calls threw.
-void for_pieces(int64_t count, const std::function<void(int64_t)>& f);
 
 }  // namespace passband::cpu

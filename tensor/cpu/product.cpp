@@ -231,7 +231,7 @@ template <class T> void product(const Product<T>& p) {
   constexpr int64_t kSmallProduct = 1 << 24;
   if (p.batch == 1) return multiply_one(p);
   if (p.m * p.n * p.k <= kSmallProduct)
-    return for_pieces(p.batch, [&](int64_t i) { multiply_one(p.at(i)); });
+    return for_each_index(p.batch, [&](int64_t i) { multiply_one(p.at(i)); });
   for (int64_t i = 0; i < p.batch; ++i) multiply_one(p.at(i));
 }
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "tensor/core/dtype.h"
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/conv_geometry.h"
 
 namespace passband::cpu {

@@ -3,6 +3,7 @@
 // images are few for some channels.
 #include <cstring>
 
+#include "tensor/core/parallel.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/pieces.h"
 #include "tensor/ops/conv_onednn.h"
@@ -213,7 +214,7 @@ Tensor weight_from(const Tensor& w, const ConvGeometry& whole, int64_t channel_o
 
 // Packs the weights that several pieces read, once.
 void pack(const Convolution& convolution, const Pieces& pieces, const Tensor& w, int64_t step) {
-  for_pieces(pieces.channels(), [&](int64_t i) {
+  for_each_index(pieces.channels(), [&](int64_t i) {
     const Piece piece = pieces.at(0, i);
     onednn::packed(convolution.plan(piece.g)->weights, w.view(piece.channel * step, {1}));
   });
@@ -235,7 +236,7 @@ void forward_primitive(ConvAlgorithm algorithm, const ConvGeometry& g, Tensor y,
   const Convolution convolution{ConvPass::forward, algorithm, g, x.dtype(), bias.defined()};
   const Pieces pieces(ConvPass::forward, algorithm, g);
   pack(convolution, pieces, w, g.patch());
-  for_pieces(pieces.count(), [&](int64_t i) {
+  for_each_index(pieces.count(), [&](int64_t i) {
     const Piece piece = pieces.at(i);
     const onednn::PlanRef plan = convolution.plan(piece.g);
     const Tensor to = y_from(y, g, piece.image, piece.channel);
@@ -256,7 +257,7 @@ void backward_input_primitive(ConvAlgorithm algorithm, const ConvGeometry& g, Te
   const Convolution convolution{ConvPass::backward_input, algorithm, g, dy.dtype()};
   const Pieces pieces(ConvPass::backward_input, algorithm, g);
   pack(convolution, pieces, w, 1);
-  for_pieces(pieces.count(), [&](int64_t i) {
+  for_each_index(pieces.count(), [&](int64_t i) {
     const Piece piece = pieces.at(i);
     const onednn::PlanRef plan = convolution.plan(piece.g);
     const Tensor to = x_from(dx, g, piece.image, piece.channel);
@@ -280,7 +281,7 @@ void backward_weight_primitive(ConvAlgorithm algorithm, const ConvGeometry& g, T
       static_cast<int64_t>(convolution.plan(pieces.at(0).g)->weights.from.get_size());
   Tensor sums =
       Tensor::empty({pieces.channels(), pieces.images(), bytes / size_of(DType::f32)}, DType::f32);
-  for_pieces(pieces.count(), [&](int64_t i) {
+  for_each_index(pieces.count(), [&](int64_t i) {
     const int64_t channel = i / pieces.images();
     const Piece piece = pieces.at(i % pieces.images(), channel);
     const onednn::PlanRef plan = convolution.plan(piece.g),
@@ -295,7 +296,7 @@ void backward_weight_primitive(ConvAlgorithm algorithm, const ConvGeometry& g, T
     if (turn.needed()) turn(to, result);
   });
   const Tensor totals = total(sums);
-  for_pieces(pieces.channels(), [&](int64_t i) {
+  for_each_index(pieces.channels(), [&](int64_t i) {
     const Piece piece = pieces.at(0, i);
     const onednn::PlanRef plan = convolution.plan(piece.g);
     Tensor to = weight_from(dw, g, piece.channel);

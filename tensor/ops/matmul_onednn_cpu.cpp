@@ -1,6 +1,7 @@
 // How a product is cut into pieces, and the oneDNN primitive of a piece.
 #include "tensor/ops/matmul_onednn.h"
 
+#include "tensor/core/parallel.h"
 #include "tensor/cpu/onednn.h"
 #include "tensor/cpu/pieces.h"
 #include "tensor/ops/pointwise.h"
@@ -172,11 +173,11 @@ void multiply(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e, con
                           b.view(product.right.offset(p.batch, p.depth, p.column), {1}));
   };
   if (s.weight_b)
-    for_pieces(pieces.of_one_row(), [&](int64_t i) {
+    for_each_index(pieces.of_one_row(), [&](int64_t i) {
       const Piece piece = pieces.at(i);
       right(*plan_for(product, piece.shape), piece);
     });
-  for_pieces(pieces.count(), [&](int64_t i) {
+  for_each_index(pieces.count(), [&](int64_t i) {
     const Piece p = pieces.at(i);
     const onednn::PlanRef plan = plan_for(product, p.shape);
     const Tensor weights = right(*plan, p);

@@ -6,7 +6,7 @@
 #include <array>
 #include <vector>
 
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tensor/cpu/vector.h"
 
 PASSBAND_LEVEL_BEGIN

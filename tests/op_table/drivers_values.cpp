@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 
 namespace passband::op_table {
 namespace {
@@ -52,7 +52,7 @@ bool all_same_bits(const Tensors& a, const Tensors& b) {
 }
 
 TEST_CASE("every op and its gradient have the same bits in two runs and on one or two threads") {
-  const cpu::SplitShortLoops guard;
+  const SplitShortLoops guard;
   const int threads = thread_count();
   for_each_case(any, [](const Row& row, size_t at) {
     for (const DType dtype : {DType::f32, DType::f64}) {

@@ -6,8 +6,8 @@
 #include <tuple>
 #include <vector>
 
+#include "tensor/core/parallel.h"
 #include "tensor/cpu/block_product.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/ops/attention/attention_kernels.h"
 
 LEVEL_BEGIN

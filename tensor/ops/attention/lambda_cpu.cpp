@@ -1,7 +1,7 @@
 // The lambda layer on the CPU: images in parallel, each a row of queries at a time. The content
 // part is the same for both orders: y = q (sum over positions of softmax(k) v + bias), three small
 // products.
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 #include "tensor/ops/attention/lambda_lambda_first.h"
 #include "tensor/ops/attention/lambda_score_first.h"
 

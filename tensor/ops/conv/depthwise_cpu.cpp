@@ -137,7 +137,7 @@ template <class T> void sum_lines(int64_t images, const DepthwiseProblem<T>& pro
   if (rows == 0 || problem.columns.outputs == 0) return;
   const int64_t lines = equal_piece(
       images * rows, std::max<int64_t>(1, grain_for(problem.channels * problem.columns.outputs)));
-  for_pieces(pieces_of(images * rows, lines), [&](int64_t piece) {
+  for_each_index(pieces_of(images * rows, lines), [&](int64_t piece) {
     DepthwiseLine<T> line(problem);
     for (int64_t i = piece * lines; i < std::min(images * rows, (piece + 1) * lines); ++i)
       line(i / rows, i % rows);
@@ -294,7 +294,7 @@ void depthwise_backward_weight(const ConvShape& s, T* dw, const T* dy, const T* 
       lines, std::clamp<int64_t>(s.pixels() / (4 * s.cells()), 1, std::min(lines, kMostParts)));
   const int64_t parts = pieces_of(lines, part);
   Tensor sums = Tensor::zeros({parts, size}, dtype_of<T>());
-  for_pieces(parts, [&](int64_t i) {
+  for_each_index(parts, [&](int64_t i) {
     const DepthwiseGradient<T> gradient(s, dy, x, sums.data<T>() + i * size);
     for (int64_t line = i * part; line < std::min(lines, (i + 1) * part); ++line)
       gradient.add(line / s.rows.out, line % s.rows.out);

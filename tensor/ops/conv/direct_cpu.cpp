@@ -28,7 +28,7 @@ void sum_taps(const PanelSource<T>& s, const TapProblem<T>& first, const T* bias
     problem.panels = panels.data<T>() + group * s.panels() * s.panel_size();
     if (bias) problem.bias = offsets.data<T>() + group * s.panels() * kPanel<T>;
     const TapSums<T> sums(problem);
-    for_pieces(sums.tasks(), [&](int64_t task) { sums(task); });
+    for_each_index(sums.tasks(), [&](int64_t task) { sums(task); });
   }
 }
 

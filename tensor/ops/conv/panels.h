@@ -2,8 +2,8 @@
 // result), zeros beside the last channel. Narrow groups are merged, so that a vector is not mostly
 // empty: what one group's source would give to another's result are zeros as well.
 #pragma once
+#include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
-#include "tensor/cpu/parallel.h"
 #include "tensor/cpu/pieces.h"
 #include "tensor/ops/conv/shape.h"
 #include "tensor/ops/conv/sum_tile.h"

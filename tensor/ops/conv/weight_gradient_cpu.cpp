@@ -392,7 +392,7 @@ template <class T> void direct_backward_weight(const ConvShape& s, T* dw, const 
   const GradientPlan<T> plan(s);
   const int64_t tasks = plan.blocks() * plan.parts(), size = tasks * plan.sums_size();
   Tensor sums = Tensor::empty({plan.groups() * size}, dtype_of<T>());
-  for_pieces(plan.groups() * tasks, [&](int64_t i) {
+  for_each_index(plan.groups() * tasks, [&](int64_t i) {
     GradientSums<T>(plan, i / tasks, i % tasks / plan.parts(),
                     sums.data<T>() + i * plan.sums_size(), dy, x)(i % plan.parts());
   });

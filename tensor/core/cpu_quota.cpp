@@ -1,11 +1,11 @@
-#include "tensor/cpu/cpu_quota.h"
+#include "tensor/core/cpu_quota.h"
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-namespace passband::cpu {
+namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
@@ -59,4 +59,4 @@ std::optional<double> cpu_quota(const std::string& groups, const std::string& me
   return least;
 }
 
-}  // namespace passband::cpu
+}  // namespace passband

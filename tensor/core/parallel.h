@@ -1,10 +1,11 @@
 // One thread count for everything on the CPU, and the loop that uses it.
 #pragma once
-#include <omp.h>
-
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
-#include <utility>
+#include <functional>
+
+#include "tensor/core/thread_pool.h"
 
 namespace passband {
 
@@ -13,8 +14,6 @@ namespace passband {
 int thread_count();
 // Throws when `count` is below 1.
 void set_thread_count(int count);
-
-namespace cpu {
 
 // While one is alive, even the shortest loops are split among all threads: for tests of what
 // threads may change.
@@ -42,31 +41,41 @@ template <class Body> PASSBAND_ONE_COPY void run_piece(Body& body, int64_t begin
 }
 #undef PASSBAND_ONE_COPY
 
-// Calls body(begin, end) for pieces that cover [0, n), at most one per thread and none smaller than
-// `grain` unless it is the only one. Pieces of long loops start at multiples of 64. The pieces
-// depend on the thread count, so `body` must give each index the same result wherever it falls; and
-// it must not throw.
-template <class Body> void parallel_for(int64_t n, int64_t grain, Body&& body) {
+// Calls body(begin, end) for pieces that cover [0, n), none smaller than `grain` unless it is the
+// only one, on up to `threads` threads. A thread takes a piece when it has done the one before: one
+// that shares its core with another program holds up nobody. Pieces of long loops start at
+// multiples of 64. The pieces depend on the thread count, so `body` must give each index the same
+// result wherever it falls; and it must not throw.
+template <class Body>
+void parallel_for(int64_t n, int64_t grain, Body&& body, int64_t threads = thread_count()) {
+  constexpr int64_t kPiecesEach = 4;
   const int64_t least = splits_short_loops() ? 1 : std::max<int64_t>(grain, 1);
-  const int64_t wanted = std::min<int64_t>(thread_count(), n / least);
-  if (wanted <= 1 || omp_in_parallel()) {
+  const int64_t pieces = std::min(kPiecesEach * threads, n / least);
+  if (pieces <= 1 || threads <= 1 || on_thread_of_pool()) {
     if (n > 0) run_piece(body, 0, n);
     return;
   }
-#pragma omp parallel num_threads(static_cast <int>(wanted))
-  {
-    const int64_t pieces = omp_get_num_threads(), piece = omp_get_thread_num();
-    const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;
-    const int64_t begin = units * piece / pieces * unit;
-    const int64_t end = std::min(n, units * (piece + 1) / pieces * unit);
-    if (begin < end) run_piece(body, begin, end);
-  }
+  const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;
+  std::atomic<int64_t> next{0};
+  auto take_pieces = [&] {
+    for (int64_t i = next++; i < pieces; i = next++) {
+      const int64_t begin = units * i / pieces * unit;
+      const int64_t end = std::min(n, units * (i + 1) / pieces * unit);
+      if (begin < end) run_piece(body, begin, end);
+    }
+  };
+  on_threads(
+      static_cast<int>(std::min(threads, pieces)),
+      {[](void* pieces_of) { (*static_cast<decltype(take_pieces)*>(pieces_of))(); }, &take_pieces});
 }
+
+// Calls f(i) for all i < count, on up to `threads` threads. Throws what one of the calls threw.
+void for_each_index(int64_t count, const std::function<void(int64_t)>& f,
+                    int64_t threads = thread_count());
 
 // Grain for loops whose steps each touch `elements` elements.
 inline int64_t grain_for(int64_t elements) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(elements, 1));
 }
 
-}  // namespace cpu
 }  // namespace passband

@@ -1,25 +1,28 @@
 // Counts the physical cores this process may run on and keeps the thread count.
-#include "tensor/cpu/parallel.h"
+#include "tensor/core/parallel.h"
 
 #include <sched.h>
 
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 
+#include "tensor/core/cpu_quota.h"
 #include "tensor/core/error.h"
-#include "tensor/cpu/cpu_quota.h"
 
 namespace passband {
 namespace {
 
 // A quota counts as so many cores: more threads would only be stopped more often.
 int cores_allowed(int cores) {
-  const std::optional<double> quota = cpu::cpu_quota();
+  const std::optional<double> quota = cpu_quota();
   return quota ? std::clamp(static_cast<int>(std::ceil(*quota)), 1, cores) : cores;
 }
 
@@ -28,25 +31,32 @@ int cores_allowed(int cores) {
 int physical_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return omp_get_num_procs();
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+    return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::set<std::string> cores;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
     std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
                        "/topology/thread_siblings_list");
     std::string siblings;
-    if (!std::getline(file, siblings)) return omp_get_num_procs();
+    if (!std::getline(file, siblings))
+      return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     cores.insert(siblings);
   }
   return std::max<int>(1, static_cast<int>(cores.size()));
 }
 
+// OMP_NUM_THREADS, or 0 where it says nothing usable. Of a list, the first counts.
+int threads_asked_for() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  const long threads = text ? std::strtol(text, nullptr, 10) : 0;
+  return threads >= 1 && threads <= 4096 ? static_cast<int>(threads) : 0;
+}
+
 std::atomic<int>& count() {
   static std::atomic<int> value = [] {
-    const int threads =
-        std::getenv("OMP_NUM_THREADS") ? omp_get_max_threads() : cores_allowed(physical_cores());
-    omp_set_num_threads(threads);
-    return threads;
+    const int asked = threads_asked_for();
+    return asked > 0 ? asked : cores_allowed(physical_cores());
   }();
   return value;
 }
@@ -55,20 +65,30 @@ std::atomic<int> short_loop_splitters{0};
 
 }  // namespace
 
-namespace cpu {
-
 SplitShortLoops::SplitShortLoops() { ++short_loop_splitters; }
 SplitShortLoops::~SplitShortLoops() { --short_loop_splitters; }
 bool splits_short_loops() { return short_loop_splitters.load(std::memory_order_relaxed) > 0; }
 
-}  // namespace cpu
+void for_each_index(int64_t count, const std::function<void(int64_t)>& f, int64_t threads) {
+  std::exception_ptr failure;
+  std::mutex mutex;
+  const auto calls = [&](int64_t begin, int64_t end) {
+    try {
+      for (int64_t i = begin; i < end; ++i) f(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failure = std::current_exception();
+    }
+  };
+  parallel_for(count, 1, calls, threads);
+  if (failure) std::rethrow_exception(failure);
+}
 
 int thread_count() { return count().load(std::memory_order_relaxed); }
 
 void set_thread_count(int threads) {
   CHECK(threads >= 1, "threads: needs at least 1, not ", threads);
   count() = threads;
-  omp_set_num_threads(threads);
 }
 
 }  // namespace passband
