@@ -111,9 +111,11 @@ void replace_run_file(const fs::path& run, const std::string& name, std::string_
   std::error_code error;
   const std::string before = fs::exists(path, error) ? read_file(path.string()) : "";
   std::vector<TextChecksum> checksums = read_checksums(run);
-  std::erase_if(checksums,
-                [&](const TextChecksum& c) { return c.name == name && !c.agrees_with(before); });
-  checksums.push_back({name, text.size(), grows, checksum_text(checksum_of(text))});
+  const std::string digits = checksum_text(checksum_of(text));
+  std::erase_if(checksums, [&](const TextChecksum& c) {
+    return c.name == name && (!c.agrees_with(before) || c.digits == digits);
+  });
+  checksums.push_back({name, text.size(), grows, digits});
   write_checksums(run, checksums);
   write_file_atomically(path.string(), text);
 }
