@@ -15,8 +15,8 @@ install(FILES ${package}.cmake ${package}-version.cmake .cmake/dependencies.cmak
   DESTINATION ${package_folder})
 
 # Backends, kernels and what operations are made of are nobody's business outside.
-set(inner "tensor/(cpu|cuda)$|short_macros\\.h$|tensor/ops/.*_(kernels|columns|geometry|onednn")
-string(APPEND inner "|image|first|composed|rules|functors|math|pixels|products)\\.h$")
+set(inner "tensor/(cpu|cuda|ops/conv)$|short_macros\\.h$|tensor/ops/.*_(kernels|columns|geometry")
+string(APPEND inner "|onednn|image|first|composed|rules|functors|math|pixels|products)\\.h$")
 install(FILES passband.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/passband)
 install(DIRECTORY tensor nn models data train analysis
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/passband
