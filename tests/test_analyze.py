@@ -352,11 +352,11 @@ class Analyze(unittest.TestCase):
     def test_the_emulated_device_gives_the_values_of_the_processor(self):
         if not (BUILD / "analyze-emulated").exists():
             self.skipTest("analyze-emulated is not built")
-        names = ["cka", "fourier", "variance", "hessian", "calibration", "distance"]
+        names = ["cka", "fourier", "variance", "hessian", "rollout", "calibration", "distance"]
         small = {
             "cka.batch": 8, "hessian.minibatches": 1, "hessian.batch": 4, "hessian.top": 1,
             "hessian.top_steps": 3, "hessian.probes": 1, "hessian.steps": 3,
-            "hessian.trace_probes": 1
+            "hessian.trace_probes": 1, "rollout.pictures": 2
         }
         settings = [word for name, value in small.items() for word in ("--set", f"{name}={value}")]
         sections = []

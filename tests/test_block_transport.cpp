@@ -2,6 +2,7 @@
 // agreement with one source at a time.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/relevance/block_transport.h"
@@ -135,6 +136,27 @@ TEST_CASE("a branch of zeros makes the step the identity") {
     const int64_t n = blocks[l].transport.rows();
     CHECK(max_difference(blocks[l].transport.values(), Transport::identity(n).values()) == 0);
   }
+}
+
+TEST_CASE(
+    "dead places hand nothing on, whatever a fast convolution leaves there of its neighbours") {
+  std::vector<double> pixels(16 * 16 * 3);  // light in one corner alone
+  for (int64_t i = 0; i < 6; ++i) pixels[static_cast<size_t>(i)] = 1;
+  std::vector<std::vector<bool>> alive[2];
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const auto model =
+        make_model("C.C:basic,width=32", {.classes = 5, .image_size = 16, .dtype = dtype});
+    for (const ParameterRef& p : model->store().parameters())  // else the last of a branch are 0
+      if (p->shape.rank() == 1 && p->name.ends_with("weight")) fill_(p->value, 1);
+    const Tensor image = Tensor::from(pixels, {1, 16, 16, 3}, dtype);
+    for (const BlockTransport& block : block_transports(*model, image, {})) {
+      std::vector<bool>& rows = alive[dtype == DType::f64].emplace_back();
+      for (const double sum : block.transport.row_sums()) rows.push_back(sum > 0);
+    }
+  }
+  CHECK(std::ranges::count(alive[1][1], true) > 0);
+  CHECK(std::ranges::count(alive[1][1], false) > 0);
+  CHECK(alive[0] == alive[1]);
 }
 
 TEST_CASE("rows of every step sum to 1, with and without channel groups, for every family") {

@@ -101,6 +101,10 @@ Coloring coloring_of(const TapSite& above, const TapSite& below) {
   return one_by_one(places_of(above), places_of(below));
 }
 
+// Of a block's greatest length: what f32 kernels may leave of a length that is 0. A dead place would
+// else hand on its relevance by rounding errors, which differ from kernel to kernel.
+constexpr double kRounding = 1e-5;
+
 // One block: the norms gathered so far.
 struct Block {
   TapSite site;
@@ -212,12 +216,13 @@ class TransportMeasurement {
     if (block.coloring.colors == 0) return {};
     const int64_t groups = options_.groups, sources = block.coloring.colors * groups;
     Transport result(static_cast<int64_t>(block.coloring.color_of.size()) * groups);
+    const double least = kRounding * *std::ranges::max_element(block.norms);
     for (int64_t r = 0; r < places_of(block.site) * groups; ++r) {
       result.begin_row();
       for (int64_t s = 0; s < sources; ++s) {
         const int64_t source = block.coloring.source_of(r / groups, s / groups);
         const double norm = block.norms[static_cast<size_t>(r * sources + s)];
-        if (source >= 0 && norm > 0) result.add(source * groups + s % groups, norm);
+        if (source >= 0 && norm > least) result.add(source * groups + s % groups, norm);
       }
     }
     result.normalise_rows();
