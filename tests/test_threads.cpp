@@ -3,9 +3,13 @@
 // (The op table checks every operation at small sizes.)
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
+#include <thread>
+#include <vector>
 
 #include "tensor/core/cpu_quota.h"
 #include "tensor/core/parallel.h"
@@ -237,6 +241,42 @@ TEST_CASE("sums and pools have the same bits on any number of threads") {
       check(
           "spectrum", [](const Tensors& t) { return fft2_magnitude(t[0]); }, images);
   }
+}
+
+TEST_CASE("a loop visits every index once, from several callers at a time, and loops in it go on") {
+  const int before = thread_count();
+  set_thread_count(3);
+  std::vector<std::thread> callers;
+  std::atomic<int64_t> visits{0}, inner{0};
+  for (int caller = 0; caller < 4; ++caller)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round)
+        for_each_index(17, [&](int64_t i) {
+          visits += 1 + i;
+          for_each_index(3, [&](int64_t) { ++inner; });
+        });
+    });
+  for (std::thread& caller : callers) caller.join();
+  CHECK(visits == 4 * 200 * (17 + 17 * 16 / 2));
+  CHECK(inner == 4 * 200 * 17 * 3);
+  set_thread_count(before);
+}
+
+TEST_CASE(
+    "what a loop throws reaches its caller, on whatever thread it was, and the next loop runs") {
+  const int before = thread_count();
+  set_thread_count(3);
+  for (int64_t thrower = 0; thrower < 12; ++thrower) {
+    CHECK_THROWS_AS(for_each_index(12,
+                                   [&](int64_t i) {
+                                     if (i == thrower) throw std::bad_alloc();
+                                   }),
+                    std::bad_alloc);
+    std::atomic<int64_t> visits{0};
+    for_each_index(12, [&](int64_t) { ++visits; });
+    CHECK(visits == 12);
+  }
+  set_thread_count(before);
 }
 
 TEST_CASE("the quota of a container is the least that its group and those above it allow") {

@@ -6,9 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
-#include <exception>
 #include <fstream>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -68,21 +66,6 @@ std::atomic<int> short_loop_splitters{0};
 SplitShortLoops::SplitShortLoops() { ++short_loop_splitters; }
 SplitShortLoops::~SplitShortLoops() { --short_loop_splitters; }
 bool splits_short_loops() { return short_loop_splitters.load(std::memory_order_relaxed) > 0; }
-
-void for_each_index(int64_t count, const std::function<void(int64_t)>& f, int64_t threads) {
-  std::exception_ptr failure;
-  std::mutex mutex;
-  const auto calls = [&](int64_t begin, int64_t end) {
-    try {
-      for (int64_t i = begin; i < end; ++i) f(i);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
-  };
-  parallel_for(count, 1, calls, threads);
-  if (failure) std::rethrow_exception(failure);
-}
 
 int thread_count() { return count().load(std::memory_order_relaxed); }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 
 #include "tensor/core/thread_pool.h"
 
@@ -45,7 +44,7 @@ template <class Body> PASSBAND_ONE_COPY void run_piece(Body& body, int64_t begin
 // only one, on up to `threads` threads. A thread takes a piece when it has done the one before: one
 // that shares its core with another program holds up nobody. Pieces of long loops start at
 // multiples of 64. The pieces depend on the thread count, so `body` must give each index the same
-// result wherever it falls; and it must not throw.
+// result wherever it falls. Throws what one of the calls threw; the others end first.
 template <class Body>
 void parallel_for(int64_t n, int64_t grain, Body&& body, int64_t threads = thread_count()) {
   constexpr int64_t kPiecesEach = 4;
@@ -69,9 +68,14 @@ void parallel_for(int64_t n, int64_t grain, Body&& body, int64_t threads = threa
       {[](void* pieces_of) { (*static_cast<decltype(take_pieces)*>(pieces_of))(); }, &take_pieces});
 }
 
-// Calls f(i) for all i < count, on up to `threads` threads. Throws what one of the calls threw.
-void for_each_index(int64_t count, const std::function<void(int64_t)>& f,
-                    int64_t threads = thread_count());
+// Calls f(i) for all i < count, each long enough to be worth a thread.
+template <class F>
+void for_each_index(int64_t count, const F& f, int64_t threads = thread_count()) {
+  const auto calls = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(i);
+  };
+  parallel_for(count, 1, calls, threads);
+}
 
 // Grain for loops whose steps each touch `elements` elements.
 inline int64_t grain_for(int64_t elements) {

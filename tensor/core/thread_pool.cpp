@@ -11,6 +11,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace passband {
@@ -44,15 +45,23 @@ thread_local bool within_work = false;
 
 struct Job {
   ThreadWork work;
-  int open;                     // workers that may still enter
-  std::atomic<int> working{0};  // workers that are in it
-};
+  int open;                         // workers that may still enter
+  std::atomic<int> working{0};      // workers that are in it
+  std::exception_ptr failure = {};  // of one of the calls
 
-void call(const ThreadWork& work) {
-  within_work = true;
-  work();
-  within_work = false;
-}
+  // What the call threw.
+  std::exception_ptr call() const {
+    within_work = true;
+    std::exception_ptr thrown;
+    try {
+      work();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    within_work = false;
+    return thrown;
+  }
+};
 
 class ThreadPool {
  public:
@@ -65,15 +74,18 @@ class ThreadPool {
       epoch_.fetch_add(1, std::memory_order_release);
       if (sleeping_ > 0) wake_.notify_all();
     }
-    call(work);
+    const std::exception_ptr thrown = job.call();
     {
       const std::lock_guard lock(mutex_);
       std::erase(jobs_, &job);
     }
     const auto done = [&] { return job.working.load(std::memory_order_acquire) == 0; };
-    if (spin_for(done)) return;
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, done);
+    if (!spin_for(done)) {
+      std::unique_lock lock(mutex_);
+      done_.wait(lock, done);
+    }
+    if (thrown) std::rethrow_exception(thrown);
+    if (job.failure) std::rethrow_exception(job.failure);
   }
 
  private:
@@ -104,8 +116,9 @@ class ThreadPool {
     for (;;) {
       if (Job* job = enter()) {
         lock.unlock();
-        call(job->work);
+        std::exception_ptr thrown = job->call();
         lock.lock();
+        if (thrown) job->failure = std::move(thrown);
         // The caller may go on, and the job be gone, from here on.
         if (job->working.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
         continue;
