@@ -12,31 +12,35 @@ LEVEL_BEGIN
 namespace {
 
 template <class A> constexpr int64_t kColumns = kPanelColumns<A>;
-// A piece of the inner dimension: a tile of rows and a panel fit the first level of cache.
+// A piece of the inner dimension, where blocks pack what they need: it fits the second level of
+// cache. What is packed for all may be longer: a tile of rows must fit the first.
 template <class A> constexpr int64_t kDepth = 1024 / sizeof(A);
-// The sides of a block: its panels and sums fit the second.
+template <class A> constexpr int64_t kLongDepth = 3 * kDepth<A>;
+// The sides of a block.
 template <class A> constexpr int64_t kMostColumns = 1024 / sizeof(A);
 constexpr int64_t kMostRows = 128 / kTileRows * kTileRows;
 // Where b has many users, it is packed once for all.
 constexpr int64_t kManyBlocks = 4;
 constexpr int64_t kMostPackedBytes = 256 << 20;
 // No two rows of a tile fall on one set of a cache.
-template <class A> constexpr int64_t kRowStride = kDepth<A> + 64 / sizeof(A);
+template <class A> constexpr int64_t kRowStride = kLongDepth<A> + 64 / sizeof(A);
 // Results larger than this bypass the caches.
 constexpr int64_t kLargeBytes = 40 << 20;
 
 // How a product is cut, from its shape alone.
 template <class A> struct Cut {
   CutLength rows, columns;
+  bool shared;       // b is packed before all blocks, not by each
   CutLength pieces;  // of the inner dimension
   CutLength parts;   // of the pieces: a sum of its own for each
-  bool shared;       // b is packed before all blocks, not by each
 
-  Cut(int64_t m, int64_t n, int64_t k)
+  Cut(int64_t m, int64_t n, int64_t k, bool transposed_a)
       : rows{m, equal_piece(pieces_of(m, kTileRows), kMostRows / kTileRows) * kTileRows},
         columns{
             n, equal_piece(pieces_of(n, kColumns<A>), kMostColumns<A> / kColumns<A>) * kColumns<A>},
-        pieces{k, equal_piece(k, kDepth<A>)},
+        shared(rows.count() >= kManyBlocks &&
+               n * k * static_cast<int64_t>(sizeof(A)) <= kMostPackedBytes),
+        pieces{k, equal_piece(k, shared && !transposed_a ? kLongDepth<A> : kDepth<A>)},
         parts{pieces.count(), pieces.count()} {
     constexpr int64_t kWanted = 16, kLeastColumns = 4 * kColumns<A>, kLeastPieces = 4;
     while (blocks() < kWanted && columns.piece > kLeastColumns) columns.halve(kColumns<A>);
@@ -187,7 +191,8 @@ template <class T> class Blocks {
   A* parts_;
   bool direct_, stream_;
   int64_t row_ = 0, rows_ = 0, column_ = 0, columns_ = 0;
-  alignas(kVectorBytes) A left_[kMostRows * kRowStride<A>];
+  // All rows of a transposed piece, or one tile of rows.
+  alignas(kVectorBytes) A left_[std::max(kMostRows * kDepth<A>, kTileRows* kRowStride<A>)];
   alignas(kVectorBytes) A right_[kDepth<A> * kMostColumns<A>];
   alignas(kVectorBytes) A sums_[kMostRows * kMostColumns<A>];
 };
@@ -211,7 +216,7 @@ template <class T> void join_parts(const Product<T>& p, const Accumulate<T>* par
 
 template <class T> void multiply_one(const Product<T>& p) {
   using A = Accumulate<T>;
-  const Cut<A> cut(p.m, p.n, p.k);
+  const Cut<A> cut(p.m, p.n, p.k, p.transpose_a);
   const int64_t count = cut.parts.count();
   const Tensor packed = cut.shared ? pack_all(p, cut) : Tensor{};
   Tensor parts = count > 1 ? Tensor::empty({count * p.m * p.n}, dtype_of<A>()) : Tensor{};

@@ -1,7 +1,5 @@
-// Products of f32 matrices with many rows: 1x1 convolutions and linear layers, their input
-// gradients and their weight gradients. The activations come and go in tensors that no cache holds,
-// so what is read next is fetched while the sums before it are being made, and results that no
-// cache can hold are written past the caches.
+// Products of f32 matrices with many rows that have kernels of their own: sums over the rows, as
+// weight gradients are, and those that a matrix unit makes.
 #pragma once
 #include <cstdint>
 
@@ -10,29 +8,22 @@
 namespace passband::cpu {
 
 struct TallProduct {
-  static constexpr int64_t kMostDepth = 768;        // k: rows of a stay in the first level of cache
-  static constexpr int64_t kMostWeights = 1 << 18;  // n * k: b stays in the second
-
   int64_t m = 0, n = 0, k = 0;
   bool transpose_b = false;         // b is stored (n, k)
   const float* bias = nullptr;      // (n), added to every row
   const float* residual = nullptr;  // (m, n), added
 };
 
-// The columns of every result come in multiples of this.
-PASSBAND_CPU_KERNEL(tall_product_columns, int64_t());
-
-// c (m, n) = a (m, k) b (k, n) + bias + residual, k at most kMostDepth. The order of every sum is
-// fixed.
-PASSBAND_CPU_KERNEL(tall_product,
-                    void(const TallProduct& shape, float* c, const float* a, const float* b));
-
+// Whether tall_transposed_product takes it, and faster than `product` would: nothing is packed, and
+// what is read next is fetched while the sums before it are being made.
+PASSBAND_CPU_KERNEL(tall_transposed_product_pays, bool(int64_t m, int64_t n, int64_t k));
 // c (m, n) = a (k, m)^T b (k, n), a sum over many rows. The order of every sum is fixed.
 PASSBAND_CPU_KERNEL(tall_transposed_product, void(int64_t m, int64_t n, int64_t k, float* c,
                                                   const float* a, const float* b));
 
-// The same two on the matrix unit, of any depth and number of columns. False, c being unspecified,
-// where this CPU has no such unit or a number is not finite; see split_product.h.
+// c (m, n) = a (m, k) b (k, n) + bias + residual, and the same sum over rows, on the matrix unit.
+// False, c being unspecified, where this CPU has no such unit or a number is not finite; see
+// split_product.h.
 PASSBAND_CPU_KERNEL(split_product,
                     bool(const TallProduct& shape, float* c, const float* a, const float* b));
 PASSBAND_CPU_KERNEL(split_transposed_product, bool(int64_t m, int64_t n, int64_t k, float* c,

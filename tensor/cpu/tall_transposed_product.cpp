@@ -10,7 +10,7 @@
 LEVEL_BEGIN
 namespace {
 
-constexpr int64_t kMostSums = 32 * 1024;     // of a block: 512 KiB
+constexpr int64_t kMostSums = 32 * 1024;     // of a block: 128 KiB
 constexpr int64_t kMostColumns = 256;        // of a block
 constexpr int64_t kChunkFloats = 48 * 1024;  // of both operands at a time
 
@@ -83,6 +83,11 @@ class Task {
 };
 
 }  // namespace
+
+bool tall_transposed_product_pays(int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t kManyRows = 4096, kMostWeights = 1 << 18;
+  return k >= kManyRows && m >= 16 && n % kTileColumns == 0 && m * n <= kMostWeights;
+}
 
 void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const float* a,
                              const float* b) {

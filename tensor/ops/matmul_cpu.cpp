@@ -1,5 +1,6 @@
-// Matrix products on the CPU: f32 ones of many rows have kernels of their own, on the matrix unit
-// where there is one; bf16 is oneDNN's where that has the machine's own bf16 products.
+// Matrix products on the CPU: one blocked product for all types; f32 sums over many rows and what a
+// matrix unit multiplies have kernels of their own. bf16 is oneDNN's where that has the machine's
+// own bf16 products.
 #include <cstring>
 
 #include "tensor/cpu/loops.h"
@@ -15,42 +16,24 @@
 LEVEL_BEGIN
 namespace {
 
-// Products of many rows are bound by memory as much as by arithmetic; where what they need besides
-// stays in the second level of cache, it pays to fetch ahead instead of packing.
-bool is_tall(const ProductShape& s) {
-  return s.batch == 1 && !s.transpose_a && s.m >= 512 && s.n % tall_product_columns() == 0 &&
-         s.k >= 16 && s.k <= TallProduct::kMostDepth && s.n * s.k <= TallProduct::kMostWeights;
-}
-
-bool is_tall_transposed(const ProductShape& s) {
-  return s.batch == 1 && s.transpose_a && !s.transpose_b && s.k >= 4096 && s.m >= 16 &&
-         s.n % tall_product_columns() == 0 && s.m * s.n <= TallProduct::kMostWeights;
-}
-
-// An f32 product of many rows or of a sum over many; false if it is another.
-bool matmul_tall(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
-                 const ProductShape& s) {
+// An f32 product on the matrix unit, or a sum over many rows; false if it is another.
+bool matmul_special(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                    const ProductShape& s) {
+  if (s.batch > 1) return false;
   float* pc = c.data<float>();
   const float *pa = a.data<float>(), *pb = b.data<float>();
-  const TallProduct rows{
-      s.m, s.n, s.k, s.transpose_b, e.bias.data_or_null<float>(), e.residual.data_or_null<float>()};
-  const bool bare = !e.bias.defined() && !e.residual.defined();
-  if (s.batch == 1 && !s.transpose_a && split_product_pays(s.m, s.n, s.k) &&
-      split_product(rows, pc, pa, pb))
-    return true;
-  if (s.batch == 1 && s.transpose_a && !s.transpose_b && bare &&
-      split_transposed_product_pays(s.m, s.n, s.k) &&
+  if (!s.transpose_a)
+    return split_product_pays(s.m, s.n, s.k) &&
+           split_product({s.m, s.n, s.k, s.transpose_b, e.bias.data_or_null<float>(),
+                          e.residual.data_or_null<float>()},
+                         pc, pa, pb);
+  if (s.transpose_b || e.bias.defined() || e.residual.defined()) return false;
+  if (split_transposed_product_pays(s.m, s.n, s.k) &&
       split_transposed_product(s.m, s.n, s.k, pc, pa, pb))
     return true;
-  if (is_tall(s)) {
-    tall_product(rows, pc, pa, pb);
-    return true;
-  }
-  if (bare && is_tall_transposed(s)) {
-    tall_transposed_product(s.m, s.n, s.k, pc, pa, pb);
-    return true;
-  }
-  return false;
+  if (!tall_transposed_product_pays(s.m, s.n, s.k)) return false;
+  tall_transposed_product(s.m, s.n, s.k, pc, pa, pb);
+  return true;
 }
 
 template <class T> void multiply(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
@@ -82,7 +65,7 @@ void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& 
   if (c.numel() == 0) return;
   if (s.k == 0) return fill_with_epilogue(c, e);
   if (a.dtype() == DType::bf16 && onednn_has_bf16()) return matmul_onednn(c, a, b, e, s);
-  if (a.dtype() == DType::f32 && matmul_tall(c, a, b, e, s)) return;
+  if (a.dtype() == DType::f32 && matmul_special(c, a, b, e, s)) return;
   dispatch_floating(a.dtype(), "matmul", [&]<class T>() { multiply<T>(c, a, b, e, s); });
 }
 
