@@ -101,8 +101,8 @@ Coloring coloring_of(const TapSite& above, const TapSite& below) {
   return one_by_one(places_of(above), places_of(below));
 }
 
-// Of a block's greatest length: what f32 kernels may leave of a length that is 0. A dead place would
-// else hand on its relevance by rounding errors, which differ from kernel to kernel.
+// Of a block's greatest length: what f32 kernels may leave of a length that is 0. A dead place
+// would else hand on its relevance by rounding errors, which differ from kernel to kernel.
 constexpr double kRounding = 1e-5;
 
 // One block: the norms gathered so far.
