@@ -1,6 +1,7 @@
 # A thin face over CMake: `make help` lists what there is. Everything is non-interactive.
 BUILD  ?= build
 JOBS   ?= $(shell nproc)
+MINUTES ?= 5
 ARGS   ?=
 CONFIG ?=
 
@@ -29,7 +30,7 @@ data: build
 
 run: deps
 	@$(MAKE) --no-print-directory programs
-	@experiments/quick.sh $(BUILD)
+	@experiments/quick.sh $(BUILD) $(MINUTES)
 
 bench: build
 	@$(BUILD)/bench
@@ -67,7 +68,7 @@ clean:
 help:
 	@echo 'Passband: see how attention and convolution differ'
 	@echo
-	@echo '  make run     set everything up, train AlterNet on CIFAR-10, analyse it, write the report'
+	@echo '  make run     set everything up, train AlterNet on CIFAR-10 for MINUTES (5), analyse it'
 	@echo '  make         build the programs train, analyze and bench into $(BUILD)/'
 	@echo '  make test    set up, build and run the whole test suite'
 	@echo '  make deps    install the packages that are missing (by apt, dnf or pacman)'
@@ -80,5 +81,5 @@ help:
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
 	@echo
 	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'
-	@echo '  settings: BUILD=dir  JOBS=n  ARGS=... of gpu-check'
+	@echo '  settings: BUILD=dir  JOBS=n  MINUTES=n  ARGS=... of gpu-check'
 	@echo '            CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)'

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # What `make run` does once the programs are built: get CIFAR-10, train AlterNet by the quick
-# recipe, write its report. What an earlier call finished is reused; a training run that was
-# interrupted is resumed.
-#   usage: quick.sh [BUILD_FOLDER]
+# recipe for so many minutes, write its report. What an earlier call for as many minutes finished is
+# reused; a training run that was interrupted is resumed.
+#   usage: quick.sh [BUILD_FOLDER [MINUTES]]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$(realpath "${1:-$root/build}")
+minutes=${2:-5}
 cd "$root"
 
 data=cifar10
@@ -14,12 +15,12 @@ if ! data/fetch.sh cifar10; then
   echo "CIFAR-10 cannot be had from here: training on the built-in shapes data set instead."
 fi
 
-# The newest whole-length quick run of this model on this data, if there is one.
+# The newest run of such a call, if there is one.
 run=
 for candidate in $(ls -dt runs/*-alternet-"$data"*/ 2>/dev/null); do
   config=$candidate/config.toml
-  if grep -q '^recipe = "quick"' "$config" && grep -q '^steps = 0' "$config" &&
-     grep -q '^\[\[session' "$config" && [ -f "$candidate/optim.safetensors" ]; then
+  if grep -q "^command = .* --model alternet --data $data --minutes $minutes\"" "$config" &&
+     [ -f "$candidate/optim.safetensors" ]; then
     run=$(basename "$candidate")
     break
   fi
@@ -28,7 +29,7 @@ done
 if [ -n "$run" ]; then
   "$build/train" --resume "$run"
 else
-  "$build/train" --model alternet --data "$data"
+  "$build/train" --model alternet --data "$data" --minutes "$minutes"
   run=$(basename "$(realpath runs/last)")
 fi
 

@@ -51,7 +51,13 @@ const std::vector<Setting> kSettings = {
     {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
     {"train", "recipe", &C::recipe,
      "quick, a TOML file, or a run (its name or config.toml), which is then repeated"},
-    {"train", "epochs", &C::epochs, "passes over the training pictures", 1, 1e6},
+    {"train", "epochs", &C::epochs,
+     "passes over the training pictures; the last one may be a part (0.25, 1.7)", 1e-9, 1e6},
+    {"train", "minutes", &C::minutes,
+     "time for training, evaluation not counted, in place of epochs: as many as the first steps "
+     "say, then as the warm-up says; from its end on they stay, and config.toml holds them; 0 = as "
+     "many epochs as given",
+     0, 1e6},
     {"train", "steps", &C::steps, "stop after so many steps; 0 = all epochs", 0, 1e12},
     {"train", "batch_size", &C::batch_size, "pictures per step", 1, 65536},
     {"train", "eval_batch_size", &C::eval_batch_size, "pictures per evaluation batch", 1, 65536},

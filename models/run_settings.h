@@ -51,7 +51,10 @@ struct RunSettings {
   bool skip_bad_pictures = false;
   // [train]
   std::string recipe = "quick";
-  int64_t epochs = 10;
+  double epochs = 10;  // the last one may be a part, to the nearest step
+  // > 0: of training; `train` puts the epochs that fit in its place, so that no run that has begun
+  // has it
+  double minutes = 0;
   int64_t steps = 0;  // > 0: stop after so many steps (the schedule is that of all epochs)
   int64_t batch_size = 128, eval_batch_size = 500;
   // of an evaluation; 0: all; with steps, as many as they take, 100 at least

@@ -4,6 +4,7 @@ BUILD_DIR"""
 
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -83,6 +84,45 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.losses(whole), self.losses(parted))
         for name in ("last.safetensors", "best.safetensors"):
             self.assertEqual((whole / name).read_bytes(), (parted / name).read_bytes(), name)
+
+    def epochs_of(self, run):
+        return float(re.search(r"^epochs = (.*)$", (run / "config.toml").read_text(), re.M)[1])
+
+    def test_a_budget_of_minutes_becomes_plain_epochs_that_repeat_and_resume_bit_for_bit(self):
+        result = self.train(*SMALL, "--minutes", 0.03, "--threads", 1, "--json")
+        self.assertRegex(result.stderr, r"pictures/s: 0\.03 minutes hold [0-9.]+ epochs\n")
+        numbers, first = json.loads(result.stdout), self.newest()
+        # Others may use the processor more than in the warm-up: hence more than a twentieth.
+        self.assertTrue(0.6 < numbers["train_seconds"] < 3.5, numbers)
+        self.assertEqual(round(20 * self.epochs_of(first)), numbers["step"])
+        self.assertIn("\nminutes = 0.0\n", (first / "config.toml").read_text())
+        self.train("--recipe", first)
+        whole = self.newest()
+        self.train("--recipe", first, "--steps", numbers["step"] // 2)
+        parted = self.newest()
+        self.train("--resume", parted)
+        for run in (whole, parted):
+            self.assertEqual(self.losses(run), self.losses(first))
+            self.assertEqual((run / "last.safetensors").read_bytes(),
+                             (first / "last.safetensors").read_bytes())
+
+    def test_a_budget_that_is_interrupted_in_the_warm_up_is_planned_by_what_was_measured(self):
+        process = subprocess.Popen(
+            [BUILD / "train", *SMALL, "--minutes", "0.5", "--output", self.dir / "out"],
+            cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.time() + 120
+        while time.time() < deadline and not list((self.dir / "out").glob("*/metrics.jsonl")):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=120)[1]
+        self.assertEqual(process.returncode, 130, err)
+        self.assertIn("will end in time", err)
+        run = self.newest()
+        steps = self.losses(run)[-1][0]
+        self.assertGreater(20 * self.epochs_of(run), steps)
+        self.train("--resume", run, "--steps", steps + 1)
+        self.assertIn("new run", self.message("train", "--resume", run, "--minutes", 1))
 
     def test_any_number_of_threads_gives_the_same_bits(self):
         few = [*SHAPES[:2], "--shapes-train", 48, "--shapes-test", 8, "--batch-size", 4]

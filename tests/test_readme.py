@@ -80,6 +80,9 @@ def small_train(words):
         return words
     model = words[words.index("--model") + 1] if "--model" in words else "alternet"
     small = SMALL | {"model": SMALL_MODELS.get(model, model)}
+    if "--minutes" in words:
+        del small["epochs"]
+        small["minutes"] = 0.01
     return words + [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
 
 

@@ -252,8 +252,9 @@ std::string set_message(const std::string& key, const std::string& value) {
 TEST_CASE("a wrong setting is named in one line with the way out") {
   CHECK(set_message("epoch", "3").find("unknown setting 'epoch'") == 0);
   CHECK(set_message("epoch", "3").find("epochs") != std::string::npos);
-  CHECK(set_message("epochs", "many") == "epochs: 'many' is not a whole number");
-  CHECK(set_message("epochs", "0") == "epochs: 0 is too small, the least is 1");
+  CHECK(set_message("epochs", "many") == "epochs: 'many' is not a number");
+  CHECK(set_message("epochs", "0") == "epochs: 0 is too small, the least is 1e-09");
+  CHECK(set_message("steps", "1.5") == "steps: '1.5' is not a whole number");
   CHECK(set_message("threads", "-1") == "threads: -1 is too small, the least is 0");
   CHECK(set_message("hflip", "1.5") == "hflip: 1.5 is too large, the most is 1");
   CHECK(set_message("lr", "nan") == "lr: 'nan' is not a number");
@@ -328,9 +329,8 @@ TEST_CASE("a progress line is never wider than the terminal, and keeps the time 
                             .steps = 78200,
                             .loss = 1.5,
                             .lr = 0.05,
-                            .images = 100000,
-                            .seconds = 100,
-                            .steps_done = 1000};
+                            .images_per_second = 1000,
+                            .seconds_left = 7697};
   for (int64_t columns = 0; columns < 200; ++columns)
     CHECK(std::ssize(progress_text(state, columns)) <= columns);
   CHECK(progress_text(state, 200).find("lr 0.05  1000 images/s  2:08:17 left") !=

@@ -14,7 +14,8 @@ namespace passband {
 namespace {
 
 constexpr const char* kExamples = R"(examples:
-  ./train --model alternet                          the quick recipe: CIFAR-10 in five minutes
+  ./train --model alternet                          the quick recipe: CIFAR-10, for five minutes
+  ./train --model alternet --minutes 30             for thirty
   ./train --model CC.CM.CM.CM --data shapes         any hybrid of C, M and L blocks is a model name
   ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
   ./train --resume last                             go on with the newest run

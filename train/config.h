@@ -15,8 +15,13 @@ Values recipe_by_name(const std::string& recipe, const std::string& family);
 
 // Defaults, then the recipe for the model's family, then `given` (the command line), checked as a
 // whole. Paths become absolute. A warm-up that nobody gave keeps its share of the recipe's epochs
-// where it would take more than half of those that are given. Throws UsageError.
+// where it would take more than half of those that are given. Epochs or steps that are given stand
+// in the place of the recipe's minutes. Throws UsageError.
 RunSettings resolve(const Values& given);
+// The settings with epochs of just so many steps in the place of minutes. A warm-up that nobody
+// gave keeps its share where they are fewer epochs than before. Throws UsageError.
+RunSettings with_length(const RunSettings& settings, int64_t steps, int64_t steps_per_epoch,
+                        const Values& given);
 // The run that the settings repeat, where their recipe is one.
 std::optional<RunConfig> repeated_run(const RunSettings& settings);
 

@@ -172,6 +172,11 @@ void check_output(const fs::path& parent) {
                             fs::is_directory(at) ? "not writable" : "not a directory"));
 }
 
+int stopped_before_it_began(const StopSignals& signals) {
+  print_line("stopped before the first step; no run was written");
+  return 128 + signals.requested();
+}
+
 int train(const Options& options, int argc, char** argv) {
   ProgressLine progress(options.quiet);
   Plan plan = make_plan(options);
@@ -182,7 +187,13 @@ int train(const Options& options, int argc, char** argv) {
   choose_device(config.settings.device);  // a refusal is one line: before the data are described
   StopSignals signals;
   const DataSplits data = load_pictures(plan, progress);
+  std::optional<TimeBudget> budget;
+  if (config.settings.minutes > 0 && !options.dry_run) {
+    budget = plan_by_time(config.settings, options.given, data, signals, progress);
+    if (!budget) return stopped_before_it_began(signals);
+  }
   Trainer trainer(config.settings, data);
+  if (budget) trainer.keep_to(*budget);
   config.image_size = trainer.model().options().image_size;
   if (!plan.run.empty()) trainer.restore(plan.run);
   config.sessions.push_back(this_session(argc, argv));

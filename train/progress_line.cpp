@@ -22,16 +22,13 @@ int64_t terminal_columns() {
 }  // namespace
 
 std::string progress_text(const ProgressState& s, int64_t columns) {
-  const double rate = s.seconds > 0 ? static_cast<double>(s.images) / s.seconds : 0;
-  const double per_step = s.steps_done > 0 ? s.seconds / static_cast<double>(s.steps_done) : 0;
-  const std::string left =
-      format_duration(per_step * static_cast<double>(s.steps - s.step)) + " left";
+  const std::string left = format_duration(s.seconds_left) + " left";
   const std::vector<std::string> parts = {fmt::format("epoch {}/{}", s.epoch, s.epochs),
                                           fmt::format("step {}/{}", s.step, s.steps),
                                           fmt::format("loss {:.4f}", s.loss),
                                           fmt::format("acc {:.2f} %", 100 * s.accuracy),
                                           fmt::format("lr {:.4g}", s.lr),
-                                          fmt::format("{:.0f} images/s", rate)};
+                                          fmt::format("{:.0f} images/s", s.images_per_second)};
   const auto room = static_cast<size_t>(std::max<int64_t>(columns, 0));
   std::string text;
   for (const std::string& part : parts)

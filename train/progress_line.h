@@ -10,12 +10,11 @@
 namespace passband {
 
 struct ProgressState {
-  int64_t epoch = 0, epochs = 0;  // epoch counts from 1
+  int64_t epoch = 0, epochs = 0;  // epoch counts from 1; a part of an epoch counts as one
   int64_t step = 0, steps = 0;
   double loss = 0, accuracy = 0, lr = 0;  // running means of this epoch; accuracy in [0, 1]
-  int64_t images = 0;                     // seen since the start (or resume)
-  double seconds = 0;                     // of training since the start (or resume)
-  int64_t steps_done = 0;                 // in these seconds
+  double images_per_second = 0;           // since the start (or resume)
+  double seconds_left = 0;                // with evaluations
 };
 
 // In `columns` or less: the time left stays longest, then what stands before it in the line.

@@ -148,8 +148,16 @@ void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& ten
 
 }  // namespace
 
-RunWriter::RunWriter(fs::path directory, RunLock lock, RunLog log)
-    : directory_(std::move(directory)), lock_(std::move(lock)), log_(std::move(log)) {}
+RunWriter::RunWriter(fs::path directory, RunLock lock, RunLog log, RunConfig config)
+    : directory_(std::move(directory)),
+      lock_(std::move(lock)),
+      log_(std::move(log)),
+      config_(std::move(config)) {}
+
+void RunWriter::set_epochs(double epochs) {
+  config_.settings.epochs = epochs;
+  replace_run_file(directory_, "config.toml", with_checksum(to_toml(config_)));
+}
 
 RunWriter RunWriter::create(const fs::path& parent, const RunConfig& config) {
   std::error_code error;
@@ -163,7 +171,7 @@ RunWriter RunWriter::create(const fs::path& parent, const RunConfig& config) {
     RunLock lock(made);
     replace_run_file(made, "config.toml", with_checksum(to_toml(config)));
     const fs::path directory = named(made, parent / name_of_run(config.settings));
-    RunWriter writer(directory, std::move(lock), RunLog(directory));
+    RunWriter writer(directory, std::move(lock), RunLog(directory), config);
     point_last_at(directory);
     return writer;
   } catch (...) {
@@ -178,7 +186,7 @@ RunWriter RunWriter::reopen(const fs::path& run, RunLock lock, const RunConfig& 
   RunLog log(run, state.step, state.epoch);
   replace_run_file(run, "config.toml", with_checksum(to_toml(config)));
   point_last_at(run);
-  return {run, std::move(lock), std::move(log)};
+  return {run, std::move(lock), std::move(log), config};
 }
 
 void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,

@@ -35,6 +35,9 @@ class RunWriter {
   static RunWriter reopen(const std::filesystem::path& run, RunLock lock, const RunConfig& config,
                           const TrainState& state);
 
+  // Puts another number of epochs into config.toml.
+  void set_epochs(double epochs);
+
   const std::filesystem::path& directory() const { return directory_; }
   RunLog& log() { return log_; }
 
@@ -45,11 +48,12 @@ class RunWriter {
   void save_best(const Model& model, const Metadata& metadata);
 
  private:
-  RunWriter(std::filesystem::path directory, RunLock lock, RunLog log);
+  RunWriter(std::filesystem::path directory, RunLock lock, RunLog log, RunConfig config);
 
   std::filesystem::path directory_;
   RunLock lock_;
   RunLog log_;
+  RunConfig config_;
 };
 
 // Reads what save_checkpoint wrote into the model, the optimiser and the average. Throws DataError

@@ -27,7 +27,8 @@ Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch) {
       .lr = settings.lr,
       .min_lr = settings.min_lr,
       .warmup_steps = std::llround(settings.warmup_epochs * static_cast<double>(steps_per_epoch)),
-      .total_steps = settings.epochs * steps_per_epoch};
+      .total_steps = std::max<int64_t>(
+          1, std::llround(settings.epochs * static_cast<double>(steps_per_epoch)))};
 }
 
 std::string change_of_schedule(const RunSettings& before, const RunSettings& now, int64_t step,

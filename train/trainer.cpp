@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
 
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
@@ -26,6 +27,12 @@ LoaderOptions loader_options(const RunSettings& config, int64_t image_size, cons
   options.augment.resized_crop = train.height > image_size;
   options.seed = static_cast<uint64_t>(config.seed);
   return options;
+}
+
+double seconds_of(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 // Puts averaged weights into the model for a scope.
@@ -94,6 +101,55 @@ void Trainer::restore(const std::filesystem::path& run) {
         (run / "optim.safetensors").string(), state_.step, state_.batch, state_.epoch, per_epoch));
   loader_->seek({state_.epoch, state_.batch});
   first_step_ = state_.step;
+}
+
+Pace Trainer::measure_pace(double budget, const StopSignals& signals) {
+  constexpr double kShare = 0.02, kMost = 0.06, kLongest = 3;  // of the budget; seconds
+  const int64_t untimed = device_.is_cuda() ? 3 : 1;  // the first steps find memory, and record
+  Pace pace;
+  double timed = 0;
+  for (int64_t step = 0; !signals.requested(); ++step) {
+    const double took = seconds_of([&] {
+      step_->run(loader_->next(), step, schedule_.at(step));
+      step_->next_result(/*wait=*/true);
+    });
+    const int64_t count = std::max<int64_t>(0, step + 1 - untimed);
+    if (count > 0) timed += took;
+    pace.seconds += took;
+    pace.step_seconds = count > 0 ? timed / static_cast<double>(count) : took;
+    if (count >= 2 && timed >= std::min(kShare * budget, kLongest)) break;
+    if (pace.seconds + took > kMost * budget) break;
+  }
+  const EvaluationOptions few{.pictures = batch_size_,
+                              .batch_size = config_.eval_batch_size,
+                              .compute = compute_type(config_, device_),
+                              .resident = test_pictures_.get()};
+  int64_t pictures = 0;
+  const double took = seconds_of([&] { pictures = evaluate(*model_, judges(), few).count; });
+  pace.evaluation_seconds = took / static_cast<double>(pictures);
+  return pace;
+}
+
+void Trainer::keep_to(const TimeBudget& budget) {
+  budget_ = budget;
+  state_.seconds = budget.pace.seconds;
+  time_left_.evaluated(1, budget.pace.evaluation_seconds);
+}
+
+// Up to the end of the warm-up, no learning rate depends on the number of epochs.
+void Trainer::set_length(ProgressLine& progress) {
+  const int64_t done = state_.step - first_step_;
+  const double step_seconds = session_seconds_ / static_cast<double>(done);
+  last_step_ =
+      std::max(schedule_.warmup_steps + 1,
+               state_.step + steps_within(budget_->seconds - state_.seconds, step_seconds));
+  config_.epochs = static_cast<double>(last_step_) / static_cast<double>(steps_per_epoch());
+  schedule_ = schedule_of(config_, steps_per_epoch());
+  writer_->set_epochs(config_.epochs);
+  progress.note(fmt::format("{:.0f} pictures/s until now: {:.4g} epochs, {}, will end in time",
+                            static_cast<double>(batch_size_) / step_seconds, config_.epochs,
+                            counted(last_step_, "step")));
+  budget_.reset();
 }
 
 void Trainer::account(bool wait) {
@@ -174,19 +230,31 @@ void Trainer::save_when_due(ProgressLine& progress) {
   }
 }
 
+int64_t Trainer::pictures_still_to_evaluate() const {
+  const int64_t between = config_.eval_interval * steps_per_epoch();
+  const int64_t evaluations =
+      last_step_ / between - state_.step / between + (last_step_ % between != 0 ? 1 : 0);
+  const auto of = [&](const Dataset& pictures) {
+    const int64_t wanted = evaluated_pictures();
+    return wanted > 0 ? std::min(wanted, pictures.count) : pictures.count;
+  };
+  return evaluations * of(judges()) + (has_val() ? of(data_.test) : 0);
+}
+
 ProgressState Trainer::progress_state(double lr) const {
   const double images = static_cast<double>(std::max<int64_t>(1, state_.epoch_images));
   const int64_t steps = state_.step - first_step_;
   return {.epoch = state_.epoch + 1,
-          .epochs = config_.epochs,
+          .epochs = static_cast<int64_t>(std::ceil(config_.epochs)),
           .step = state_.step,
           .steps = last_step_,
           .loss = state_.epoch_loss / images,
           .accuracy = state_.epoch_correct / images,
           .lr = lr,
-          .images = steps * batch_size_,
-          .seconds = session_seconds_,
-          .steps_done = steps};
+          .images_per_second = static_cast<double>(steps * batch_size_) / session_seconds_,
+          .seconds_left =
+              time_left_.seconds(static_cast<double>((last_step_ - state_.step) * batch_size_),
+                                 static_cast<double>(pictures_still_to_evaluate()))};
 }
 
 // After the last step of an epoch, or of the run: evaluate when it is due, log, save, begin a new
@@ -199,7 +267,8 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   const double train_loss = state_.epoch_loss / images, lr = schedule_.at(state_.step - 1);
   const int64_t epoch = whole_epoch ? state_.epoch : state_.epoch + 1;
   if (due) {
-    result.last = evaluate_and_keep_best(epoch);
+    const double took = seconds_of([&] { result.last = evaluate_and_keep_best(epoch); });
+    time_left_.evaluated(static_cast<double>(result.last.count), took);
     const char* const split = has_val() ? "val" : "test";
     writer_->log().evaluation(state_.step, epoch, split, result.last);
     writer_->log().summary(epoch, train_loss, result.last, lr);
@@ -230,17 +299,20 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   last_save_ = std::chrono::steady_clock::now();
   if (config_.checkpoint_interval > 0 && state_.step == 0) keep_checkpoint();
   while (!finished() && !signals.requested()) {
-    const auto begin = std::chrono::steady_clock::now();
+    if (budget_ && schedule_.warmup_steps > 0 && state_.step == schedule_.warmup_steps)
+      set_length(progress);
     const double lr = schedule_.at(state_.step);
-    step_->run(loader_->next(), state_.step, lr);
-    ++state_.step;
-    images += batch_size_;
-    const BatchLoader::Position next = loader_->position();
-    account(/*wait=*/next.step == 0 || finished());
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    BatchLoader::Position next;
+    const double seconds = seconds_of([&] {
+      step_->run(loader_->next(), state_.step, lr);
+      ++state_.step;
+      images += batch_size_;
+      next = loader_->position();
+      account(/*wait=*/next.step == 0 || finished());
+    });
     state_.seconds += seconds;
     session_seconds_ += seconds;
+    time_left_.trained(static_cast<double>(batch_size_), seconds);
     progress.update(progress_state(lr));
     state_.epoch = next.epoch;
     state_.batch = next.step;
@@ -248,6 +320,8 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
     save_when_due(progress);
   }
   account(/*wait=*/true);
+  const bool before_its_time = state_.step <= schedule_.warmup_steps && !finished();
+  if (budget_ && state_.step > 0 && before_its_time) set_length(progress);
   progress.finish();
   result.signal = finished() ? 0 : signals.requested();
   if (result.signal) save();

@@ -11,6 +11,8 @@
 #include "train/run_writer.h"
 #include "train/schedule.h"
 #include "train/signals.h"
+#include "train/time_budget.h"
+#include "train/time_left.h"
 #include "train/training_step.h"
 
 namespace passband {
@@ -33,6 +35,12 @@ class Trainer {
   Trainer(const RunSettings& settings, const DataSplits& data);
   // Takes over what a run saved.
   void restore(const std::filesystem::path& run);
+  // Learns what steps and evaluations take, in a small share of `budget` seconds of training. After
+  // this a trainer is spent.
+  Pace measure_pace(double budget, const StopSignals& signals);
+  // Ends the training when the budget does, as far as the end of the warm-up, or a stop before it,
+  // can tell: then the number of epochs is set once more.
+  void keep_to(const TimeBudget& budget);
   // Where run() writes.
   void write_to(RunWriter writer) { writer_.emplace(std::move(writer)); }
 
@@ -44,12 +52,15 @@ class Trainer {
   Device device() const { return device_; }
   const TrainState& state() const { return state_; }
   int64_t steps_per_epoch() const { return loader_->batches_per_epoch(); }
+  int64_t batch_size() const { return batch_size_; }
   bool finished() const { return state_.step >= last_step_; }
 
  private:
   // Adds up and logs the steps that have come back from the device; `wait` for all.
   void account(bool wait);
   void finish_epoch(ProgressLine& progress, TrainResult& result);
+  // By the budget.
+  void set_length(ProgressLine& progress);
   Evaluation evaluate_and_keep_best(int64_t epoch);
   Evaluation test_best_weights();
   // The pictures that choose the best weights.
@@ -57,6 +68,7 @@ class Trainer {
   bool has_val() const { return data_.val.count > 0; }
   void save_when_due(ProgressLine& progress);
   int64_t evaluated_pictures() const;
+  int64_t pictures_still_to_evaluate() const;
   void save();
   void keep_checkpoint();
   ProgressState progress_state(double lr) const;
@@ -73,6 +85,8 @@ class Trainer {
   std::unique_ptr<BatchLoader> loader_;
   std::optional<RunWriter> writer_;
   Schedule schedule_;
+  TimeLeft time_left_;
+  std::optional<TimeBudget> budget_;  // until it has set the number of epochs
   TrainState state_;
   int64_t batch_size_ = 0;
   int64_t last_step_ = 0;       // where this call stops
