@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "analysis/relevance/faithfulness.h"
 #include "analysis/relevance/perturbation.h"
-#include "analysis/study/verdict.h"
 #include "analysis/study/wording.h"
 #include "tensor/core/random.h"
 
@@ -19,14 +19,6 @@ std::vector<NamedRollout> rival_rows(const RolloutClassOptions& options) {
           class_row(options, RolloutRule::gradient),
           {"rollout", plain_settings(options)}};
 }
-
-// What hiding cells does with each form of map; the last one is a random order.
-struct Faithfulness {
-  std::vector<std::string> names;
-  // curves, mean over pictures: most relevant first, least relevant first
-  std::vector<std::vector<double>> most, least;
-  std::vector<std::vector<double>> areas;  // of single pictures, most relevant first
-};
 
 double area(const std::vector<double>& curve) {
   return std::accumulate(curve.begin(), curve.end(), 0.0) / static_cast<double>(curve.size());
@@ -78,27 +70,6 @@ Faithfulness measure_faithfulness(const Subject& subject, const Dataset& data, i
     progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
   }
   return result;
-}
-
-// How much faster the probability falls than under a random order, picture by picture.
-Estimate advantage(const Faithfulness& f, size_t i) {
-  std::vector<double> gains;
-  for (size_t n = 0; n < f.areas[i].size(); ++n) gains.push_back(f.areas.back()[n] - f.areas[i][n]);
-  return mean_of(gains);
-}
-
-// "Against a random order: class-specific does better, gradient no better, random order beats
-// rollout"
-std::string against_chance(const Faithfulness& f) {
-  std::string text;
-  for (size_t i = 0; i + 1 < f.names.size(); ++i) {
-    const Verdict verdict = judge(advantage(f, i));
-    text += i == 0 ? "" : ", ";
-    text += verdict == Verdict::above   ? f.names[i] + " does better"
-            : verdict == Verdict::below ? "random order beats " + f.names[i]
-                                        : f.names[i] + " does no better within the error";
-  }
-  return "Against a random order: " + text;
 }
 
 std::string finding(const std::string& label, const Faithfulness& f, double agreement) {
