@@ -109,6 +109,8 @@ TEST_CASE("the time left follows a machine whose rate changes") {
   CHECK(left.seconds(1000, 0) == doctest::Approx(10));
   for (int step = 0; step < 90; ++step) left.trained(100, 2);  // three minutes at half the rate
   CHECK(left.seconds(1000, 0) == doctest::Approx(20).epsilon(0.05));
+  left.trained(100, 200);  // one step that stalls does not make an hour of the rest
+  CHECK(left.seconds(1000, 0) < 150);
 }
 
 TEST_CASE("expected accuracies are those that were measured, and lie between them") {

@@ -1,12 +1,14 @@
 #include "train/time_left.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace passband {
 
 void TimeLeft::trained(double pictures, double seconds) {
-  constexpr double kMemory = 60;  // seconds after which a step counts e times less
-  const double kept = std::exp(-seconds / kMemory);
+  // After so many seconds, but not before so many steps, a step counts e times less.
+  constexpr double kSeconds = 60, kSteps = 20;
+  const double kept = std::exp(-std::min(seconds / kSeconds, 1 / kSteps));
   pictures_ = kept * pictures_ + pictures;
   seconds_ = kept * seconds_ + seconds;
 }

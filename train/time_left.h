@@ -6,8 +6,8 @@ namespace passband {
 
 class TimeLeft {
  public:
-  // So many pictures were trained on in so many seconds. The last minute counts most, so that the
-  // estimate follows a machine that other programs begin or cease to use.
+  // A step on so many pictures took so many seconds. The last minute, or the last 20 steps, count
+  // most, so that the estimate follows a machine that other programs begin or cease to use.
   void trained(double pictures, double seconds);
   // So many were evaluated. The newest evaluation counts.
   void evaluated(double pictures, double seconds);
