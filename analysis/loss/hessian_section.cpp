@@ -9,7 +9,7 @@ namespace passband {
 namespace {
 
 constexpr uint64_t kSeed = 1;
-constexpr int64_t kGraphPictures = 64;  // pictures of the full batch whose graph is held at a time
+constexpr int64_t kGraphPictures = 16;  // pictures of the full batch whose graph is held at a time
 
 // What was measured of one network.
 struct Curvature {
@@ -56,7 +56,7 @@ void measure_full_batch(const AnalysisInput& input, const HessianOptions& option
                         const Subject& subject, const Progress& progress, Curvature& result) {
   const LossTerms terms = loss_terms(input, options, subject);
   const LossBatches source =
-      loss_batches(input, subject, input.images_or(256), kGraphPictures, false, kSeed);
+      loss_batches(input, subject, input.images_or(128), kGraphPictures, false, kSeed);
   const SymmetricMap map = hessian_over(*subject.model, source, terms, progress,
                                         options.probes * options.steps + options.trace_probes);
   std::vector<double> samples;
@@ -207,13 +207,14 @@ Section hessian_section(const AnalysisInput& input, const HessianOptions& option
   const LossTerms terms = loss_terms(input, options, input.subjects.front());
   section.caveats.push_back(
       fmt::format("Cross-entropy with label smoothing {} plus weight decay {} ({}) of networks in "
-                  "evaluation mode, on {} pictures. Minibatches of {} are dominated by noise: "
+                  "evaluation mode, on {} pictures: minibatches of {}, and {} for the full batch. "
+                  "Minibatches are dominated by noise: "
                   "their largest eigenvalues say little about the full loss, which stands beside "
                   "them. Weights that a norm follows can be scaled freely, so curvatures of "
                   "different networks do not compare exactly.",
                   terms.smoothing, terms.decay,
                   terms.rule == LossTerms::Decay::squared ? "squared" : "unsquared norms",
-                  input.train ? "training" : "test", options.batch));
+                  input.train ? "training" : "test", options.batch, input.images_or(128)));
   section.figures = {minibatch_figure(all), density_figure(all, options.kernel)};
   for (plot::Figure& figure : section.figures) figure.alt = section.finding;
   return section;

@@ -23,7 +23,7 @@ std::string without_branches(const Subject& subject) {
 double hessian_work(const AnalysisInput& input, const HessianOptions& o) {
   const int64_t products = o.method == EigenvalueMethod::power ? 30 * o.top : o.top_steps,
                 minibatches = o.minibatches * o.batch * products,
-                full = input.images_or(256) * (o.probes * o.steps + o.trace_probes);
+                full = input.images_or(128) * (o.probes * o.steps + o.trace_probes);
   return 6 * static_cast<double>(minibatches + full);
 }
 
@@ -45,7 +45,7 @@ const std::vector<Analysis> kLossTable = {
      .title = "Curvature of the loss",
      .question = "How sharp is the minimum, and in how many directions does the loss bend down?",
      .cost = "time: 24 Hessian products for each of 8 minibatches of 16, and 18 over n pictures, a "
-             "product about 6 forward passes; memory: 24 parameter vectors and the graph of 64 "
+             "product about 6 forward passes; memory: 24 parameter vectors and the graph of 16 "
              "pictures",
      .work = hessian_work,
      .uses_train = true,
