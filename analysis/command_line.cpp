@@ -13,8 +13,9 @@ namespace passband {
 namespace {
 
 constexpr const char* kExampleCalls = R"(examples:
-  ./analyze --run last                              the quick set on the newest run: two minutes
+  ./analyze --run last                              the quick set on the newest run
   ./analyze --run last --full                       every analysis; finished sections are kept
+  ./analyze --run last --minutes 1                  what a minute holds, with fewer pictures
   ./analyze --run last --only cka,fourier           some of them; the report keeps the others
   ./analyze --run last --only cka --set cka.estimator=biased
   ./analyze --run last --untrained                  random weights beside the trained ones
@@ -89,6 +90,18 @@ void add_work_options(CLI::App& app, AnalyzeOptions& o, std::vector<std::string>
       ->check(whole_number(1,
                            "a number of pictures from 1 on, or leave --images out for what "
                            "each analysis needs"));
+  app.add_option("--minutes", o.minutes,
+                 "time for this call: with fewer pictures, and without the sections that still do "
+                 "not fit, which are named; the cheapest first")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            double value = 0;
+            const char* const end = text.data() + text.size();
+            const auto [read, error] = std::from_chars(text.data(), end, value);
+            const bool fits = error == std::errc{} && read == end && value > 0 && value <= 1e6;
+            return fits ? std::string() : quote(text) + " does not do: give minutes, above 0";
+          },
+          "NUMBER"));
   app.add_option("--output", o.study.output,
                  "directory of the report (default: report/ in the run)");
   app.add_option("--device", o.study.device,

@@ -11,6 +11,7 @@ struct AnalyzeOptions {
   StudyRequest study;
   std::vector<std::string> only;
   int64_t threads = 0;
+  double minutes = 0;  // > 0: that the call may take
   bool full = false, along = false, json = false, list = false, fresh = false;
 };
 

@@ -70,6 +70,35 @@ std::vector<Job> make_jobs(const AnalyzeOptions& o, const Study& study, PictureT
   return jobs;
 }
 
+TimedJobs jobs_within(double seconds, const AnalyzeOptions& o, Study& study, PictureTimes& times,
+                      const std::function<bool(const Job&)>& is_kept) {
+  TimedJobs made;
+  const std::vector<Job> whole = make_jobs(o, study, times);
+  const auto total = [&] {
+    double sum = 0;
+    for (const Job& job : made.jobs) sum += job.seconds;
+    return sum;
+  };
+  const std::vector<double> shares =
+      o.study.images > 0 ? std::vector{1.0} : std::vector{1.0, 0.5, 0.25, 0.125};
+  for (const double share : shares) {
+    made.share = study.input.share = share;
+    made.jobs = make_jobs(o, study, times);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      if (is_kept(whole[i])) made.jobs[i] = whole[i];
+      if (is_kept(made.jobs[i])) made.jobs[i].seconds = 0;
+    }
+    if (total() <= seconds) break;
+  }
+  study.input.share = 1;  // what --full adds is told with all pictures
+  std::ranges::stable_sort(made.jobs, {}, &Job::seconds);
+  while (!made.jobs.empty() && total() > seconds) {
+    made.left_out.push_back(made.jobs.back().name);
+    made.jobs.pop_back();
+  }
+  return made;
+}
+
 std::string what_full_adds(const AnalyzeOptions& o, const Study& study, PictureTimes& times) {
   std::vector<std::string> names;
   double seconds = 0;

@@ -35,6 +35,18 @@ std::vector<const Analysis*> chosen_analyses(const AnalyzeOptions& options);
 
 std::vector<Job> make_jobs(const AnalyzeOptions& options, const Study& study, PictureTimes& times);
 
+// What a call makes of its jobs within the time that it may take.
+struct TimedJobs {
+  std::vector<Job> jobs;  // the cheapest first
+  double share = 1;       // of each analysis' own number of pictures
+  std::vector<std::string> left_out;
+};
+// The jobs with all their pictures where `seconds` allow it, else with a half, a quarter or an
+// eighth of them; then the dearest ones are left out. What `is_kept` finds in the report with all
+// its pictures stays and takes no time.
+TimedJobs jobs_within(double seconds, const AnalyzeOptions& options, Study& study,
+                      PictureTimes& times, const std::function<bool(const Job&)>& is_kept);
+
 // What a call with --full would compute beyond this one: "--full adds similarity, heatmap (about
 // 2:07)"; empty: nothing.
 std::string what_full_adds(const AnalyzeOptions& options, const Study& study, PictureTimes& times);

@@ -86,15 +86,42 @@ int run_job(Job& job, bool fresh, const fs::path& directory, Report& report, Con
   return code;
 }
 
-int run_jobs(std::vector<Job>& jobs, bool fresh, const fs::path& directory, Report& report) {
+// Whether there is time for jobs, by what those before took against what they were to take.
+class Deadline {
+ public:
+  explicit Deadline(double seconds) : seconds_(seconds) {}  // 0: no end
+  bool has_time_for(const Job& job) const {
+    const double slowness = expected_ > 1 ? std::max(1.0, passed() / expected_) : 1;
+    return seconds_ == 0 || passed() + slowness * job.seconds <= kTolerance * seconds_;
+  }
+  void done(const Job& job) { expected_ += job.seconds; }
+
+ private:
+  static constexpr double kTolerance = 1.05;
+  double passed() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  double seconds_, expected_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+// Names of jobs that time did not allow are added to `left_out`.
+int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::path& directory,
+             Report& report, std::vector<std::string>& left_out) {
   Console console(jobs.size());
+  Deadline deadline(60 * options.minutes);
   int code = 0;
   for (size_t i = 0; i < jobs.size(); ++i) {
     if (stop_requested) return 128 + stop_requested;
     console.begin(i, jobs[i].name);
+    if (!deadline.has_time_for(jobs[i])) {
+      console.end("left out: no time for it");
+      left_out.push_back(jobs[i].name);
+      continue;
+    }
     int failed = 0;
     try {
-      failed = run_job(jobs[i], fresh, directory, report, console);
+      failed = run_job(jobs[i], options.fresh, directory, report, console);
     } catch (const Interrupted&) {
       console.end("stopped");
       return 128 + stop_requested;
@@ -102,6 +129,7 @@ int run_jobs(std::vector<Job>& jobs, bool fresh, const fs::path& directory, Repo
       console.end(fmt::format("failed: {}", error.what()));
       failed = exit_code(error);
     }
+    deadline.done(jobs[i]);
     if (code == 0) code = failed;
   }
   return code;
@@ -146,14 +174,31 @@ void tell_of_old_sections(const Study& study, const std::vector<Job>& jobs) {
                    : "left out of the page; --only " + piece.section + " makes it anew");
 }
 
-void tell_time(const std::vector<Job>& jobs, bool fresh, const Study& study) {
+bool is_kept(const Job& job, bool fresh, const Study& study) {
+  return !fresh && stored_key(study.report.string(), job.name) == job.key;
+}
+
+void tell_time(const TimedJobs& made, bool fresh, const Study& study) {
   double seconds = 0;
-  for (const Job& job : jobs)
-    if (fresh || stored_key(study.report.string(), job.name) != job.key) seconds += job.seconds;
+  for (const Job& job : made.jobs)
+    if (!is_kept(job, fresh, study)) seconds += job.seconds;
   if (seconds > 0)
-    fmt::print(stderr, "{} {}, about {} on {}\n", jobs.size(),
-               jobs.size() == 1 ? "section" : "sections", format_duration(seconds),
-               describe_device(study.input.subjects.front().model->device()));
+    fmt::print(
+        stderr, "{}{}, about {} on {}\n", counted(std::ssize(made.jobs), "section"),
+        made.share == 1 ? "" : fmt::format(" with 1/{:.0f} of their pictures", 1 / made.share),
+        format_duration(seconds), describe_device(study.input.subjects.front().model->device()));
+}
+
+void tell_left_out(const std::vector<std::string>& names) {
+  if (!names.empty())
+    fmt::print(stderr, "left out, for want of time: {}; --only {} makes {}\n", join(names),
+               join(names, ","), names.size() == 1 ? "it" : "them");
+}
+
+TimedJobs chosen_jobs(const AnalyzeOptions& options, Study& study, PictureTimes& times) {
+  if (options.minutes == 0) return {.jobs = make_jobs(options, study, times)};
+  return jobs_within(60 * options.minutes, options, study, times,
+                     [&](const Job& job) { return is_kept(job, options.fresh, study); });
 }
 
 void handle_signals() {
@@ -180,24 +225,25 @@ int run(int argc, char** argv) {
   Study study;
   make_study(options.study, study);
   PictureTimes times;
-  std::vector<Job> jobs = make_jobs(options, study, times);
+  TimedJobs made = chosen_jobs(options, study, times);
   for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   study.header.commands = {command};
   study.header.order = page_order();
   study.header.stale = stale_sections(study);
-  tell_of_old_sections(study, jobs);
+  tell_of_old_sections(study, made.jobs);
   Report report(study.header);
   report.write(study.report);
-  tell_time(jobs, options.fresh, study);
-  const int code = run_jobs(jobs, options.fresh, study.report, report);
+  tell_time(made, options.fresh, study);
+  const int code = run_jobs(made.jobs, options, study.report, report, made.left_out);
   if (options.json) fmt::print("{}\n", read_file(study.report / "summary.json"));
   else fmt::print("report: {}\n", fs::absolute(study.report / "index.html").string());
   if (stop_requested && code == 128 + stop_requested) {
     fmt::print(stderr, "stopped; finished sections are kept, and the same command goes on\n");
     return code;
   }
+  tell_left_out(made.left_out);
   const std::string more = what_full_adds(options, study, times);
   if (!more.empty()) fmt::print(stderr, "{}\n", more);
   return options.json ? code_after_output(code) : code;

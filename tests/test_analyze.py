@@ -173,6 +173,24 @@ class Analyze(unittest.TestCase):
             if entry["name"] not in ("growth",):
                 self.assertEqual(entry["quick"], entry["name"] in made, entry["name"])
 
+    def test_a_budget_of_minutes_takes_fewer_pictures_then_fewer_sections_and_says_so(self):
+        only = "variance,calibration,hessian"
+        text = self.report("--only", only, "--minutes", 0.0001).stderr
+        self.assertRegex(text, r"(?m)^left out, for want of time: .*hessian.*; --only .* makes")
+        self.assertNotIn("hessian", self.summary()["sections"])
+        text = self.report("--only", only, "--minutes", 60, "--images", 16, "--set",
+                           "hessian.minibatches=1", "--set", "hessian.steps=3").stderr
+        self.assertNotIn("left out", text)
+        self.assertEqual(set(self.summary()["sections"]), set(only.split(",")))
+        for wrong in ("0", "-1", "soon"):
+            self.assertIn("above 0", self.message("--run", self.run_dir, "--minutes", wrong))
+
+    def test_what_a_report_holds_with_all_its_pictures_is_kept_when_time_is_short(self):
+        self.report("--only", "variance")
+        text = self.report("--only", "variance", "--minutes", 0.0001).stderr
+        self.assertIn("kept from before", text)
+        self.assertNotIn("left out", text)
+
     def test_one_section_is_announced_as_one(self):
         text = self.report("--only", "variance", "--images", 20).stderr
         self.assertRegex(text, r"(?m)^1 section, about ")

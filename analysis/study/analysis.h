@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <any>
+#include <cmath>
 #include <concepts>
 #include <filesystem>
 #include <functional>
@@ -24,6 +25,7 @@ struct AnalysisInput {
   const Dataset* data = nullptr;   // test pictures
   const Dataset* train = nullptr;  // training pictures, unaugmented (probes, curvature)
   int64_t images = 0;              // --images; 0: each analysis' own number
+  double share = 1;                // of that own number, where time is short
   Progress progress;               // report to it; it throws when the user wants to stop
   // Of the analysis that runs, see with_settings: every option of its row as text, and the same
   // values as its struct of options.
@@ -33,7 +35,12 @@ struct AnalysisInput {
   // Where a long analysis may keep partial results under `partial_file`; empty: nowhere.
   std::filesystem::path partial_directory;
 
-  int64_t images_or(int64_t usual) const { return images > 0 ? images : usual; }
+  int64_t images_or(int64_t usual) const {
+    constexpr int64_t kLeast = 4;
+    if (images > 0) return images;
+    const auto part = static_cast<int64_t>(std::llround(share * static_cast<double>(usual)));
+    return std::max(std::min(usual, kLeast), part);
+  }
   // The same, at most what the test pictures are.
   int64_t pictures(int64_t usual) const {
     return data ? std::min(images_or(usual), data->count) : images_or(usual);

@@ -234,6 +234,7 @@ void make_study(const StudyRequest& request, Study& study) {
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
   std::string key =
       fmt::format("{} {:016x} {}", analysis.name, fingerprint(*input.data), input.images);
+  if (input.share < 1) key += fmt::format(" share {}", input.share);
   const Model* first = input.subjects.empty() ? nullptr : input.subjects.front().model.get();
   if (first) key += " on " + describe_device(first->device());
   if (analysis.uses_train) key += fmt::format(" {:016x}", fingerprint(*input.train));
