@@ -6,7 +6,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 output=$(realpath -m "${1:?usage: bundle.sh OUTPUT.tar.gz}")
 packages="libdnnl-dev libdnnl2 ocl-icd-libopencl1 libkissfft-dev libkissfft-float131 libeigen3-dev
-  libstb-dev libstb0 libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libtomlplusplus3 libfmt-dev
+  libstb-dev libstb0 libjpeg62-turbo-dev libjpeg62-turbo libcli11-dev nlohmann-json3-dev
+  libtomlplusplus-dev libtomlplusplus3 libfmt-dev
   libfmt9 doctest-dev liblapacke-dev liblapacke libtmglib3 liblapack3 libblas3 libgfortran5
   libquadmath0"
 

@@ -6,7 +6,8 @@ set -euo pipefail
 root=${PASSBAND_DEPS_ROOT:-}
 
 # what shows that it is there (a command, header or file; | between places where it may lie), and
-# the packages of Debian and Ubuntu, Fedora, Arch (one where all have the same)
+# the packages of Debian and Ubuntu, Fedora, Arch (one where all have the same); after a ?
+# what can be done without, and is installed all the same
 needed="
   g++                                  g++                  gcc-c++            gcc
   cmake                                cmake
@@ -16,6 +17,7 @@ needed="
   eigen3/Eigen/Core                    libeigen3-dev        eigen3-devel       eigen
   lapacke.h|lapacke/lapacke.h          liblapacke-dev       lapack-devel       lapacke
   stb/stb_image.h                      libstb-dev           stb_image-devel    stb
+  ?jpeglib.h                           libjpeg-dev          libjpeg-turbo-devel  libjpeg-turbo
   CLI/CLI.hpp                          libcli11-dev         cli11-devel        cli11
   nlohmann/json.hpp                    nlohmann-json3-dev   json-devel         nlohmann-json
   toml++/toml.h                        libtomlplusplus-dev  tomlplusplus-devel tomlplusplus
@@ -46,7 +48,8 @@ done
 
 missing=()
 while read -r probe debian fedora arch; do
-  if [ -n "$probe" ] && ! present "$probe"; then
+  [[ $probe != \?* || ${1:-} != --check ]] || continue
+  if [ -n "$probe" ] && ! present "${probe#\?}"; then
     case $manager in
       dnf) missing+=("${fedora:-$debian}") ;;
       pacman) missing+=("${arch:-$debian}") ;;

@@ -2,6 +2,7 @@
 #include "data/augment.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "data/image.h"
@@ -54,14 +55,10 @@ void flip_row(uint8_t* row, int64_t size) {
     std::swap_ranges(row + a * 3, row + a * 3 + 3, row + b * 3);
 }
 
-struct Window {
-  int64_t top = 0, left = 0, height = 0, width = 0;
-};
-
 // torchvision's RandomResizedCrop: ten draws of area and ratio, then the largest central window of
 // an allowed ratio.
-Window resized_crop_window(int64_t height, int64_t width, const AugmentOptions& options,
-                           RandomSequence& random) {
+PictureWindow resized_crop_window(int64_t height, int64_t width, const AugmentOptions& options,
+                                  RandomSequence& random) {
   const auto area = static_cast<float>(height * width);
   for (int attempt = 0; attempt < 10; ++attempt) {
     const float target = area * random.uniform(options.scale_low, options.scale_high);
@@ -86,38 +83,56 @@ void cut_out(float* image, const Crop& crop, const CropOptions& options) {
     std::fill(image + (y * size + x0) * 3, image + (y * size + x1) * 3, 0.0f);
 }
 
-// A crop whose position and extent the second stream has drawn; the first gives the flip alone.
+// A crop whose position and extent the second stream has drawn; the first gives the flip alone. Of
+// files it is a crop of the whole picture, otherwise of what is stored.
 Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
                   const CropOptions& crop_options, RandomKey key, uint8_t* out) {
   Crop crop;
   crop.flipped = picture_random(key, index).uniform() < options.flip;
   RandomSequence more = more_picture_random(key, index);
-  const Window w = resized_crop_window(dataset.height, dataset.width, options, more);
-  resize_bilinear(dataset.image(index) + (w.top * dataset.width + w.left) * 3, w.height, w.width,
-                  dataset.width * 3, out, crop_options.size, crop_options.size);
+  const auto window = [&](int64_t height, int64_t width) {
+    return resized_crop_window(height, width, options, more);
+  };
+  dataset.resize(index, window, out, crop_options.size);
   if (options.cutout > 0) draw_cutout(crop, crop_options, more);
   return crop;
 }
 
+// The crop of a picture that keeps its size.
+Crop padded_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
+                 const CropOptions& crop_options, RandomKey key, uint8_t* out) {
+  const Crop crop = draw_crop(crop_options, key, index);
+  const PictureBytes stored = dataset.image(index);
+  for (int64_t y = 0; y < crop_options.size; ++y)
+    copy_row(dataset, stored.data(), crop.top + y, crop.left, crop_options.size, options.crop_mode,
+             out + y * crop_options.size * 3);
+  return crop;
+}
+
 void augment_one(const Dataset& dataset, int64_t index, const AugmentOptions& options,
-                 RandomKey key, int64_t size, const Normaliser& normaliser,
-                 std::vector<uint8_t>& scratch, float* out) {
+                 RandomKey key, int64_t size, const Normaliser& normaliser, float* out) {
   const CropOptions crops = crop_options(dataset, options, size);
-  Crop crop;
-  if (options.resized_crop) {
-    crop = resized_crop(dataset, index, options, crops, key, scratch.data());
-  } else {
-    crop = draw_crop(crops, key, index);
-    for (int64_t y = 0; y < size; ++y)
-      copy_row(dataset, dataset.image(index), crop.top + y, crop.left, size, options.crop_mode,
-               scratch.data() + y * size * 3);
-  }
+  std::vector<uint8_t> pixels(static_cast<size_t>(size * size * 3));
+  const auto cropped = options.resized_crop ? resized_crop : padded_crop;
+  const Crop crop = cropped(dataset, index, options, crops, key, pixels.data());
   for (int64_t y = 0; y < size; ++y) {
-    uint8_t* row = scratch.data() + y * size * 3;
+    uint8_t* row = pixels.data() + y * size * 3;
     if (crop.flipped) flip_row(row, size);
     normaliser.row(row, out + y * size * 3);
   }
   if (options.cutout > 0) cut_out(out, crop, crops);
+}
+
+// Calls f(i) for all i < count on `threads` threads (0: thread_count()), each of which takes one
+// picture at a time: those of a folder differ in size.
+void for_each_picture(int64_t count, int threads, const auto& f) {
+  std::atomic<int64_t> next{0};
+  auto take = [&] {
+    for (int64_t i = next++; i < count; i = next++) f(i);
+  };
+  const int64_t most = threads > 0 ? threads : thread_count();
+  on_threads(static_cast<int>(std::min(most, count)),
+             {[](void* taken) { (*static_cast<decltype(take)*>(taken))(); }, &take});
 }
 
 void check(bool condition, const auto&... message) {
@@ -170,12 +185,9 @@ void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
   const Normaliser normaliser(dataset, image_size);
   const auto count = static_cast<int64_t>(indices.size());
   const int64_t values = image_size * image_size * 3;
-  const auto augment = [&](int64_t i) {
-    std::vector<uint8_t> scratch(values);
-    augment_one(dataset, indices[i], options, key, image_size, normaliser, scratch,
-                out + i * values);
-  };
-  for_each_index(count, augment, threads > 0 ? threads : thread_count());
+  for_each_picture(count, threads, [&](int64_t i) {
+    augment_one(dataset, indices[i], options, key, image_size, normaliser, out + i * values);
+  });
 }
 
 void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size,
@@ -187,13 +199,12 @@ void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, i
   const Normaliser normaliser(dataset, image_size);
   const int64_t top = (dataset.height - image_size) / 2, left = (dataset.width - image_size) / 2;
   const auto count = static_cast<int64_t>(indices.size());
-  const auto copy = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t y = 0; y < image_size; ++y)
-        normaliser.row(dataset.image(indices[i]) + ((top + y) * dataset.width + left) * 3,
-                       out + (i * image_size + y) * image_size * 3);
-  };
-  parallel_for(count, 1, copy, threads > 0 ? threads : thread_count());
+  for_each_picture(count, threads, [&](int64_t i) {
+    const PictureBytes stored = dataset.image(indices[i]);
+    for (int64_t y = 0; y < image_size; ++y)
+      normaliser.row(stored.data() + ((top + y) * dataset.width + left) * 3,
+                     out + (i * image_size + y) * image_size * 3);
+  });
 }
 
 }  // namespace passband

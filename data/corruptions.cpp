@@ -52,8 +52,9 @@ Raster with_bytes(const Raster& in, double half) {
 // The centre square of a stored picture.
 void crop(const Dataset& dataset, int64_t index, int64_t side, uint8_t* out) {
   const int64_t top = (dataset.height - side) / 2, left = (dataset.width - side) / 2;
+  const PictureBytes stored = dataset.image(index);
   for (int64_t y = 0; y < side; ++y)
-    std::copy_n(dataset.image(index) + ((top + y) * dataset.width + left) * 3, side * 3,
+    std::copy_n(stored.data() + ((top + y) * dataset.width + left) * 3, side * 3,
                 out + y * side * 3);
 }
 

@@ -281,7 +281,7 @@ void name_imagenette_classes(Dataset& data) {
 void resize_all(Dataset& data, int64_t side) {
   std::vector<uint8_t> images(data.count * side * side * 3);
   for_each_index(data.count, [&](int64_t i) {
-    resize_bilinear(data.image(i), data.height, data.width, data.width * 3,
+    resize_bilinear(&data.images[i * data.image_bytes()], data.height, data.width, data.width * 3,
                     &images[i * side * side * 3], side, side);
   });
   data.images = std::move(images);
@@ -387,6 +387,30 @@ std::string picture_counts(const DataSplits& splits) {
 }
 
 }  // namespace
+
+void Dataset::resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
+                     uint8_t* out, int64_t size) const {
+  if (!streamed()) {
+    const PictureWindow w = window(height, width);
+    resize_bilinear(images.data() + index * image_bytes() + (w.top * width + w.left) * 3, w.height,
+                    w.width, width * 3, out, size, size);
+    return;
+  }
+  try {
+    const EncodedPicture picture(files[static_cast<size_t>(index)].path);
+    picture.resize(window(picture.height(), picture.width()), out, size, size);
+  } catch (const UnreadablePicture& error) {
+    throw DataError(concat_text(
+        error.what(), "; mend or remove it, or leave out what is damaged by --skip-bad-pictures"));
+  }
+}
+
+PictureBytes Dataset::image(int64_t index) const {
+  if (!streamed()) return PictureBytes(images.data() + index * image_bytes());
+  std::vector<uint8_t> pixels(static_cast<size_t>(image_bytes()));
+  resize(index, centre_square, pixels.data(), height);
+  return PictureBytes(std::move(pixels));
+}
 
 void check_memory(const std::string& name, int64_t pictures, int64_t side) {
   const double need = static_cast<double>(pictures * side * side * 3);

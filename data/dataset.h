@@ -1,22 +1,49 @@
-// Labelled pictures in memory: CIFAR, Fashion-MNIST, image folders, the built-in `shapes`.
+// Labelled pictures: in memory (CIFAR, Fashion-MNIST, the built-in `shapes`), or files that are
+// decoded when they are asked for (folders).
 #pragma once
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "data/resize.h"
 #include "data/shapes.h"
 
 namespace passband {
+
+// The pixels of one picture: lent by the data set, or decoded for whoever asked.
+class PictureBytes {
+ public:
+  explicit PictureBytes(const uint8_t* lent) : lent_(lent) {}
+  explicit PictureBytes(std::vector<uint8_t> own) : own_(std::move(own)) {}
+  const uint8_t* data() const& { return lent_ ? lent_ : own_.data(); }
+  const uint8_t* data() && = delete;  // it may be gone with this
+  uint8_t operator[](int64_t i) const { return data()[i]; }
+
+ private:
+  const uint8_t* lent_ = nullptr;
+  std::vector<uint8_t> own_;
+};
+
+// A picture that stays a file.
+struct StreamedFile {
+  std::string path;
+  uint64_t checksum = 0;  // what tells it from others (data/fingerprint.h)
+};
 
 // Pictures of one size, always three channels (grey is repeated), 8 bits, NHWC.
 struct Dataset {
   std::string name;   // "cifar10", or the folder's path
   std::string split;  // "train", "val" or "test"; of a folder, the name of its part
   int64_t count = 0, height = 0, width = 0;
-  std::vector<uint8_t> images;       // (count, height, width, 3)
+  std::vector<uint8_t> images;  // (count, height, width, 3); of files: empty
+  // (count): pictures of any size, of which image() makes centre squares of this one. Otherwise
+  // empty.
+  std::vector<StreamedFile> files;
   std::vector<int32_t> labels;       // (count), each in [0, classes.size())
   std::vector<std::string> classes;  // class names by label
   // Per channel of pixel / 255, over the training pictures: a network sees (x - mean) / std.
@@ -24,7 +51,13 @@ struct Dataset {
   std::vector<int32_t> shape_ids, texture_ids;  // (count) each; `shapes` only, otherwise empty
 
   int64_t image_bytes() const { return height * width * 3; }
-  const uint8_t* image(int64_t index) const { return images.data() + index * image_bytes(); }
+  bool streamed() const { return !files.empty(); }
+  // (height, width, 3). Of a file, which is decoded here: throws DataError naming it.
+  PictureBytes image(int64_t index) const;
+  // What `window` chooses of a picture of this height and width, scaled to (size, size, 3): of a
+  // file, of its whole picture. Throws DataError likewise.
+  void resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
+              uint8_t* out, int64_t size) const;
   int64_t num_classes() const { return static_cast<int64_t>(classes.size()); }
   // Each picture shows two cues that may disagree.
   bool has_cues() const { return !shape_ids.empty(); }
@@ -86,11 +119,13 @@ DatasetInfo dataset_info(const DatasetRequest& request);
 // The classes and the normalisation of a set as splits without a picture.
 DataSplits described_dataset(const DatasetInfo& info);
 
-// Reads all splits into memory. Pictures of fixed-size sets are resized to image_size when it
-// differs from their own. Pictures of folders are stored as squares of stored_size(image_size), so
-// that crops have a margin to choose from. A data_dir that is given must hold the set (or be its
-// folder); otherwise all places of the search order are tried. Throws DataError (one line: file,
-// expected, found, way out) for missing, truncated, wrong or unreadable files.
+// Reads all splits into memory, but for folders: their files are checked, and decoded when a
+// picture is asked for, so that memory does not grow with them (but for their names). Pictures of
+// fixed-size sets are resized to image_size when it differs from their own. Pictures of folders are
+// shown as squares of stored_size(image_size), so that crops have a margin; a resized crop is one
+// of the whole picture. A data_dir that is given must hold the set (or be its folder); otherwise
+// all places of the search order are tried. Throws DataError (one line: file, expected, found, way
+// out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
 
 // The folder that holds a known set of files. Throws DataError that says where was looked and how

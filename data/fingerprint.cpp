@@ -20,7 +20,10 @@ template <class T> void add_values(Checksum& sum, const std::vector<T>& values) 
 
 void add_pictures(Checksum& sum, const Dataset& dataset) {
   add_values<int64_t>(sum, {dataset.count, dataset.height, dataset.width});
-  add_values(sum, dataset.images);
+  if (!dataset.streamed()) return add_values(sum, dataset.images);
+  std::vector<uint64_t> checksums;
+  for (const StreamedFile& file : dataset.files) checksums.push_back(file.checksum);
+  add_values(sum, checksums);
 }
 
 DataFingerprint::Split fingerprint_of_split(const Dataset& dataset) {

@@ -6,7 +6,8 @@
 namespace passband {
 
 // XXH64 of sizes, pictures, labels and class names, each text and vector after the number of its
-// bytes; to key caches of what was computed from them.
+// bytes; to key caches of what was computed from them. A picture that stays a file counts by its
+// bytes, undecoded; in a folder of more than kCheckedBytes (data/readers.h), by its name and size.
 uint64_t fingerprint(const Dataset& dataset);
 
 // What a run remembers of the pictures it was trained on.

@@ -1,4 +1,4 @@
-// stb_image within limits, the triangle-filter resize, and gzip framing around stb's inflate.
+// The decoders within limits, and gzip framing around stb's inflate.
 #include "data/image.h"
 
 #include <algorithm>
@@ -105,106 +105,104 @@ UnreadablePicture::UnreadablePicture(const fs::path& path, std::string why)
     : DataError(concat_text(path.string(), ": unreadable picture: ", why)),
       reason(std::move(why)) {}
 
-Image read_image(const fs::path& path) {
-  const std::vector<uint8_t> file = read_file_bytes(path, kMaxImageFileBytes);
-  const auto fail = [&](const std::string& reason) { throw UnreadablePicture(path, reason); };
-  const int length = static_cast<int>(file.size());
+void EncodedPicture::refuse(const std::string& reason) const {
+  throw UnreadablePicture(path_, reason);
+}
+
+EncodedPicture::EncodedPicture(const fs::path& path)
+    : path_(path), file_(read_file_bytes(path, kMaxImageFileBytes)) {
   const FileKind kind =
-      file_kind({reinterpret_cast<const char*>(file.data()), std::min(file.size(), kFileHead)});
-  if (kind == FileKind::jpeg)
-    if (const std::string fault = jpeg_fault(file); !fault.empty()) fail(fault);
+      file_kind({reinterpret_cast<const char*>(file_.data()), std::min(file_.size(), kFileHead)});
+  jpeg_ = kind == FileKind::jpeg;
+  if (jpeg_)
+    if (const std::string fault = jpeg_fault(file_); !fault.empty()) refuse(fault);
   int width = 0, height = 0, channels = 0;
   // The decoder's own idea of a JPEG is wider: fill bytes before its start would lead past the
   // checks above.
-  if ((kind != FileKind::jpeg && kind != FileKind::png) ||
-      !stbi_info_from_memory(file.data(), length, &width, &height, &channels))
-    fail(why_no_header(kind, file));
+  if ((!jpeg_ && kind != FileKind::png) ||
+      !stbi_info_from_memory(file_.data(), static_cast<int>(file_.size()), &width, &height,
+                             &channels))
+    refuse(why_no_header(kind, file_));
   if (width > kMaxImageSide || height > kMaxImageSide || int64_t{width} * height > kMaxImagePixels)
-    fail(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels,
-                     " pixels and ", kMaxImageSide, " a side"));
+    refuse(concat_text(width, " x ", height, " pixels, the limit is ", kMaxImagePixels,
+                       " pixels and ", kMaxImageSide, " a side"));
   if (kind == FileKind::png)
-    if (const std::string fault = png_fault(file); !fault.empty()) fail(fault);
-  const std::unique_ptr<stbi_uc, FreePixels> pixels(
-      stbi_load_from_memory(file.data(), length, &width, &height, &channels, 3));
+    if (const std::string fault = png_fault(file_); !fault.empty()) refuse(fault);
+  height_ = height, width_ = width;
+}
+
+Image EncodedPicture::decode_by_stb() const {
+  int width = 0, height = 0, channels = 0;
+  const std::unique_ptr<stbi_uc, FreePixels> pixels(stbi_load_from_memory(
+      file_.data(), static_cast<int>(file_.size()), &width, &height, &channels, 3));
   // The decoder's reason may hold bytes of the file.
-  if (!pixels) fail(concat_text("damaged data: ", quote(stbi_failure_reason())));
+  if (!pixels) refuse(concat_text("damaged data: ", quote(stbi_failure_reason())));
+  if (height != height_ || width != width_) refuse("damaged data: two sizes");
   return {height, width,
           std::vector<uint8_t>(pixels.get(), pixels.get() + int64_t{3} * width * height)};
 }
 
+bool EncodedPicture::decode_part(const JpegPart& part, std::vector<uint8_t>& pixels) const {
+  if (!jpeg_) return false;
+  pixels.resize(static_cast<size_t>(part.height * part.width * 3));
+  std::string fault;
+  const JpegResult result = decode_jpeg(file_, height_, width_, part, pixels.data(), fault);
+  if (result == JpegResult::damaged) refuse(concat_text("damaged data: ", quote(fault)));
+  return result == JpegResult::decoded;
+}
+
+Image EncodedPicture::decode(PictureDecoder decoder) const {
+  Image image{height_, width_, {}};
+  const bool turbo = decoder == PictureDecoder::fastest &&
+                     decode_part({.height = height_, .width = width_}, image.pixels);
+  return turbo ? std::move(image) : decode_by_stb();
+}
+
 namespace {
 
-// The input pixels each output pixel looks at, along one axis: `width` weights from first[o] on,
-// unused ones zero.
-struct Taps {
-  int64_t width = 0;
-  std::vector<int64_t> first;  // (out)
-  std::vector<float> weights;  // (out, width)
-};
+// The most that a window may be shrunk by while it is decoded.
+int64_t scale_for(const PictureWindow& window, int64_t out_height, int64_t out_width) {
+  for (const int64_t scale : {8, 4, 2})
+    if (window.height >= scale * out_height && window.width >= scale * out_width) return scale;
+  return 1;
+}
 
-Taps triangle_taps(int64_t in, int64_t out) {
-  const double ratio = static_cast<double>(in) / static_cast<double>(out);
-  const double support = std::max(ratio, 1.0);
-  Taps taps{.width = std::min<int64_t>(in, static_cast<int64_t>(2 * support) + 2)};
-  taps.first.resize(out);
-  taps.weights.resize(out * taps.width);
-  for (int64_t o = 0; o < out; ++o) {
-    const double centre = (static_cast<double>(o) + 0.5) * ratio;
-    const int64_t low = static_cast<int64_t>(std::max(0.0, centre - support));
-    taps.first[o] = std::min(low, in - taps.width);
-    float* weights = &taps.weights[o * taps.width];
-    double sum = 0;
-    for (int64_t k = 0; k < taps.width; ++k) {
-      const double distance =
-          std::abs(static_cast<double>(taps.first[o] + k) + 0.5 - centre) / support;
-      weights[k] = static_cast<float>(std::max(0.0, 1.0 - distance));
-      sum += weights[k];
-    }
-    for (int64_t k = 0; k < taps.width; ++k) weights[k] = static_cast<float>(weights[k] / sum);
-  }
-  return taps;
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+JpegPart part_at(const PictureWindow& w, int64_t scale) {
+  const int64_t top = w.top / scale, left = w.left / scale;
+  return {scale, top, left, ceil_div(w.top + w.height, scale) - top,
+          ceil_div(w.left + w.width, scale) - left};
 }
 
 }  // namespace
 
-void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes,
-                     uint8_t* out, int64_t out_height, int64_t out_width) {
-  const Taps across = triangle_taps(width, out_width), down = triangle_taps(height, out_height);
-  const int64_t n = out_width * 3;
-  std::vector<float> rows(height * n);  // (height, out_width, 3): scaled along rows
-  for (int64_t y = 0; y < height; ++y) {
-    for (int64_t x = 0; x < out_width; ++x) {
-      const uint8_t* source = in + y * row_bytes + across.first[x] * 3;
-      const float* weights = &across.weights[x * across.width];
-      float red = 0, green = 0, blue = 0;
-      for (int64_t k = 0; k < across.width; ++k, source += 3) {
-        red += weights[k] * source[0];
-        green += weights[k] * source[1];
-        blue += weights[k] * source[2];
-      }
-      float* pixel = &rows[y * n + x * 3];
-      pixel[0] = red, pixel[1] = green, pixel[2] = blue;
-    }
+void EncodedPicture::resize(const PictureWindow& window, uint8_t* out, int64_t out_height,
+                            int64_t out_width, PictureDecoder decoder) const {
+  const JpegPart part = part_at(window, scale_for(window, out_height, out_width));
+  std::vector<uint8_t> pixels;
+  if (decoder == PictureDecoder::fastest && decode_part(part, pixels)) {
+    const auto scale = static_cast<double>(part.scale);
+    const Box box{static_cast<double>(window.top) / scale - static_cast<double>(part.top),
+                  static_cast<double>(window.left) / scale - static_cast<double>(part.left),
+                  static_cast<double>(window.height) / scale,
+                  static_cast<double>(window.width) / scale};
+    resize_bilinear({pixels.data(), part.height, part.width, part.width * 3}, box, out, out_height,
+                    out_width);
+    return;
   }
-  std::vector<float> sum(n);
-  for (int64_t y = 0; y < out_height; ++y) {
-    std::fill(sum.begin(), sum.end(), 0.5f);
-    for (int64_t k = 0; k < down.width; ++k) {
-      const float weight = down.weights[y * down.width + k];
-      if (weight == 0) continue;
-      const float* row = &rows[(down.first[y] + k) * n];
-      for (int64_t i = 0; i < n; ++i) sum[i] += weight * row[i];
-    }
-    for (int64_t i = 0; i < n; ++i) out[y * n + i] = static_cast<uint8_t>(std::min(sum[i], 255.0f));
-  }
+  const Image whole = decode_by_stb();
+  resize_bilinear(&whole.pixels[(window.top * width_ + window.left) * 3], window.height,
+                  window.width, width_ * 3, out, out_height, out_width);
 }
 
-void resize_centre_square(const Image& image, int64_t side, uint8_t* out) {
-  const int64_t square = std::min(image.height, image.width);
-  const int64_t top = (image.height - square) / 2, left = (image.width - square) / 2;
-  resize_bilinear(&image.pixels[(top * image.width + left) * 3], square, square, image.width * 3,
-                  out, side, side);
+void EncodedPicture::check_data() const {
+  constexpr int64_t kCoarsest = 8;  // entropy decoding remains, little else
+  std::vector<uint8_t> pixels;
+  if (!decode_part(part_at({0, 0, height_, width_}, kCoarsest), pixels)) decode_by_stb();
 }
+
+Image read_image(const fs::path& path) { return EncodedPicture(path).decode(); }
 
 namespace {
 

@@ -1,4 +1,5 @@
-// Decoding PNG and JPEG (stb_image, with limits), scaling, and gzip inflation.
+// Decoding PNG and JPEG within limits (JPEG by libjpeg-turbo where the build has it, the rest by
+// stb_image), scaling while decoding, and gzip inflation.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -6,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "data/jpeg.h"
+#include "data/resize.h"
 #include "tensor/core/error.h"
 
 namespace passband {
@@ -30,21 +33,52 @@ struct UnreadablePicture : DataError {
   std::string reason;
 };
 
-// Decodes a PNG or JPEG file, told apart by content; grey and palette pictures become RGB, alpha is
-// dropped, CMYK is converted. Throws UnreadablePicture naming the file and the reason (another
-// format, by its name, truncated, a checksum, too large), DataError when the file cannot be read at
-// all. A JPEG that ends before its end marker, or a PNG without its last chunk, is refused: the
-// decoder itself would return a half-grey picture.
+enum class PictureDecoder : uint8_t {
+  fastest,  // of this build
+  stb,
+};
+
+// A PNG or JPEG file, told apart by content: read, its structure checked, not decoded. Grey and
+// palette pictures become RGB, alpha is dropped, CMYK is converted. A JPEG that ends before its end
+// marker, or a PNG without its last chunk, is refused: stb_image would return a half-grey picture.
+class EncodedPicture {
+ public:
+  // Throws UnreadablePicture naming the file and the reason (another format, by its name,
+  // truncated, a checksum, too large), DataError when the file cannot be read at all.
+  explicit EncodedPicture(const std::filesystem::path& path);
+
+  int64_t height() const { return height_; }
+  int64_t width() const { return width_; }
+  std::span<const uint8_t> file() const { return file_; }
+
+  // The functions below throw UnreadablePicture for damaged data.
+  Image decode(PictureDecoder decoder = PictureDecoder::fastest) const;
+
+  // The pixels of a window, scaled by resize_bilinear. out: (out_height, out_width, 3).
+  // libjpeg-turbo decodes no more than that needs: the window alone, and at a half, a quarter or an
+  // eighth of its size while that stays at least as large as `out`. Such a smaller picture is close
+  // to the mean of its pixels (data/jpeg.h): the result differs from that of full size by 1 to 2
+  // grey levels on average where photographs are shrunk to less than half.
+  void resize(const PictureWindow& window, uint8_t* out, int64_t out_height, int64_t out_width,
+              PictureDecoder decoder = PictureDecoder::fastest) const;
+
+  // Goes through all of its coded data.
+  void check_data() const;
+
+ private:
+  Image decode_by_stb() const;
+  // False where this build does not decode it by libjpeg-turbo.
+  bool decode_part(const JpegPart& part, std::vector<uint8_t>& pixels) const;
+  [[noreturn]] void refuse(const std::string& reason) const;
+
+  std::filesystem::path path_;
+  std::vector<uint8_t> file_;
+  int64_t height_ = 0, width_ = 0;
+  bool jpeg_ = false;
+};
+
+// EncodedPicture(path).decode().
 Image read_image(const std::filesystem::path& path);
-
-// Antialiased bilinear scaling: a triangle filter, widened by the ratio when shrinking (Pillow's
-// BILINEAR). `in` is (height, width, 3) with `row_bytes` from row to row, so that a crop is scaled
-// in place. out: (out_height, out_width, 3).
-void resize_bilinear(const uint8_t* in, int64_t height, int64_t width, int64_t row_bytes,
-                     uint8_t* out, int64_t out_height, int64_t out_width);
-
-// The centre square of the picture, scaled. out: (side, side, 3).
-void resize_centre_square(const Image& image, int64_t side, uint8_t* out);
 
 // The content of a gzip file (RFC 1952) whose inflated size must be `expected` bytes; checks size
 // and CRC-32. `path` is for messages. Throws DataError.

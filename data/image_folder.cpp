@@ -1,10 +1,12 @@
 // Folders of pictures, one folder a class (torchvision's ImageFolder layout).
 #include <algorithm>
+#include <atomic>
 
 #include "data/folder_layout.h"
 
 #include "data/image.h"
 #include "data/readers.h"
+#include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/text.h"
@@ -20,42 +22,75 @@ struct Failure {
   std::string reason;
 };
 
-// Why the picture could not be stored at `out`; empty: it was.
-std::string store_picture(const fs::path& path, int64_t side, uint8_t* out) {
+enum class Check : uint8_t {
+  size,       // of the file: it is not empty
+  structure,  // all of it is read
+  data,       // and decoded
+};
+
+// What tells a picture from others.
+uint64_t checksum_of_file(std::span<const uint8_t> file) {
+  return checksum_of({reinterpret_cast<const char*>(file.data()), file.size()});
+}
+
+uint64_t checksum_of_name(const fs::path& path, const fs::path& root, uintmax_t bytes) {
+  return checksum_of(
+      concat_text(path.lexically_relative(root).generic_string(), " of ", bytes, " bytes"));
+}
+
+struct Looked {
+  std::string reason;  // why the picture cannot be read; empty: it can
+  uint64_t checksum = 0;
+};
+
+Looked look_at(const fs::path& path, const fs::path& root, Check check) {
   try {
-    resize_centre_square(read_image(path), side, out);
-    return "";
+    std::error_code code;
+    const uintmax_t bytes = fs::file_size(path, code);
+    if (check == Check::size && !code && bytes > 0)
+      return {"", checksum_of_name(path, root, bytes)};
+    const EncodedPicture picture(path);
+    if (check == Check::data) picture.check_data();
+    return {"", checksum_of_file(picture.file())};
   } catch (const UnreadablePicture& error) {
-    return error.reason;
+    return {error.reason};
   } catch (const DataError& error) {
     const std::string what = error.what(), named = path.string() + ": ";
-    return what.starts_with(named) ? what.substr(named.size()) : what;
+    return {what.starts_with(named) ? what.substr(named.size()) : what};
   }
 }
 
-// Reads the pictures of a split. Those that cannot be read go to `failures`, and the others close
-// up.
-Dataset read_split(const FolderSplit& split, int64_t side, std::vector<Failure>& failures) {
+// The files of a split, those that cannot be read left out and put into `failures`.
+Dataset read_split(const FolderSplit& split, const fs::path& root, int64_t side, Check check,
+                   std::vector<Failure>& failures) {
   Dataset data{.split = split.name, .height = side, .width = side};
-  const auto count = std::ssize(split.files);
-  const int64_t bytes = data.image_bytes();
-  data.images.resize(static_cast<size_t>(count * bytes));
-  std::vector<std::string> reasons(split.files.size());
-  for_each_index(count, [&](int64_t i) {
-    reasons[i] = store_picture(split.files[i].path, side, data.images.data() + i * bytes);
-  });
-  for (int64_t i = 0; i < count; ++i) {
-    if (!reasons[i].empty()) {
-      failures.push_back({split.files[i].path, reasons[i]});
+  std::vector<Looked> looked(split.files.size());
+  for_each_index(std::ssize(looked),
+                 [&](int64_t i) { looked[i] = look_at(split.files[i].path, root, check); });
+  for (size_t i = 0; i < looked.size(); ++i) {
+    const auto& [path, label] = split.files[i];
+    if (!looked[i].reason.empty()) {
+      failures.push_back({path, looked[i].reason});
       continue;
     }
-    if (data.count < i)
-      std::copy_n(data.images.data() + i * bytes, bytes, data.images.data() + data.count * bytes);
-    data.labels.push_back(split.files[i].label);
+    data.files.push_back({path.string(), looked[i].checksum});
+    data.labels.push_back(label);
     ++data.count;
   }
-  data.images.resize(static_cast<size_t>(data.count * bytes));
   return data;
+}
+
+// All of a folder is read before anything begins, unless that would take minutes.
+Check check_for(const FolderLayout& layout, bool skip_bad_pictures) {
+  if (skip_bad_pictures) return Check::data;
+  std::atomic<int64_t> total{0};
+  for (const FolderSplit* split : {&layout.train, &layout.val, &layout.test})
+    for_each_index(std::ssize(split->files), [&](int64_t i) {
+      std::error_code code;
+      const uintmax_t bytes = fs::file_size(split->files[i].path, code);
+      if (!code) total += static_cast<int64_t>(bytes);
+    });
+  return total <= kCheckedBytes ? Check::structure : Check::size;
 }
 
 [[noreturn]] void refuse(const std::vector<Failure>& failures) {
@@ -98,14 +133,11 @@ FolderSummary summarise_image_folder(const fs::path& root) {
 DataSplits read_image_folder(const fs::path& root, int64_t side, bool skip_bad_pictures) {
   FolderLayout layout = find_layout(root);
   if (layout.test.files.empty()) std::swap(layout.test, layout.val);
-  int64_t pictures = 0;
-  for (const FolderSplit* split : {&layout.train, &layout.val, &layout.test})
-    pictures += std::ssize(split->files);
-  check_memory(root.string(), pictures, side);
+  const Check check = check_for(layout, skip_bad_pictures);
   std::vector<Failure> failures;
-  DataSplits splits{.train = read_split(layout.train, side, failures),
-                    .test = read_split(layout.test, side, failures),
-                    .val = read_split(layout.val, side, failures)};
+  DataSplits splits{.train = read_split(layout.train, root, side, check, failures),
+                    .test = read_split(layout.test, root, side, check, failures),
+                    .val = read_split(layout.val, root, side, check, failures)};
   if (!failures.empty() && !skip_bad_pictures) refuse(failures);
   for (const Failure& failure : failures)
     layout.left_out.add("unreadable", failure.path.lexically_relative(root));

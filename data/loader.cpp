@@ -63,14 +63,16 @@ void BatchLoader::make(Position at, Batch& batch) {
   std::ranges::transform(batch.indices, batch.labels.begin(),
                          [&](int64_t index) { return dataset_.labels[index]; });
   if (!options_.pixels) return;
-  batch.images.resize(batch.size * options_.image_size * options_.image_size * 3);
+  const int64_t side = options_.image_size;
+  const Shape shape{batch.size, side, side, 3};
+  const bool reused = batch.images && batch.images.is_sole_owner() && batch.images.shape() == shape;
+  if (!reused) batch.images = Tensor::empty(shape);
+  float* const images = batch.images.data<float>();
   if (options_.train) {
     make_train_batch(dataset_, batch.indices, options_.augment,
-                     augment_key(options_.seed, at.epoch), options_.image_size, batch.images.data(),
-                     options_.threads);
+                     augment_key(options_.seed, at.epoch), side, images, options_.threads);
   } else {
-    make_eval_batch(dataset_, batch.indices, options_.image_size, batch.images.data(),
-                    options_.threads);
+    make_eval_batch(dataset_, batch.indices, side, images, options_.threads);
   }
 }
 

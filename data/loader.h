@@ -10,6 +10,7 @@
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "tensor/core/tensor.h"
 
 namespace passband {
 
@@ -22,13 +23,15 @@ struct LoaderOptions {
       true;  // false: indices and labels alone, for a caller that makes the pictures elsewhere
   AugmentOptions augment = {};
   uint64_t seed = 0;
-  int threads = 1;  // per batch: one suffices for small pictures and leaves the rest to the network
+  int threads = 0;       // that make a batch, of those that the network uses too; 0: thread_count()
   bool prefetch = true;  // false: batches are made inside next(), on the caller's thread
 };
 
 // One batch and where in the stream it stands.
 struct Batch {
-  std::vector<float> images;     // (B, S, S, 3); empty without LoaderOptions::pixels
+  // (B, S, S, 3) f32, of the processor; undefined without LoaderOptions::pixels. Memory of its own
+  // as long as somebody keeps it, who may also write into it.
+  Tensor images;
   std::vector<int32_t> labels;   // (B)
   std::vector<int64_t> indices;  // (B), into the data set
   int64_t size = 0;              // B

@@ -24,9 +24,14 @@ DataSplits read_cifar100_python(const std::filesystem::path& folder);
 // 32 x 32 RGB by a black border of two pixels.
 DataSplits read_fashion_mnist(const std::filesystem::path& folder);
 
-// The pictures of a folder, see find_layout: each is scaled and cut to a square of `side` pixels.
-// The picture's own orientation tag (EXIF) is not applied. A val/ is `test` where there is no
-// test/. Unreadable pictures are one DataError that names them all, or left out and counted.
+// Bytes of a folder's pictures up to which all of it is read before anything begins.
+constexpr int64_t kCheckedBytes = int64_t{4} << 30;
+
+// The pictures of a folder, see find_layout, as files: when asked for, each is scaled and cut to a
+// square of `side` pixels. Its own orientation tag (EXIF) is not applied. A val/ is `test` where
+// there is no test/. Up to kCheckedBytes every file is read and its structure checked, in a larger
+// folder only that none is empty; with skip_bad_pictures each picture is decoded once. Those found
+// unreadable are one DataError that names them all, or left out and counted.
 DataSplits read_image_folder(const std::filesystem::path& root, int64_t side,
                              bool skip_bad_pictures = false);
 
@@ -37,8 +42,7 @@ struct FolderSummary {
 };
 FolderSummary summarise_image_folder(const std::filesystem::path& root);
 
-// All pictures stay in memory: throws OutOfMemory when `pictures` squares of `side` pixels cannot
-// fit this machine.
+// Throws OutOfMemory when `pictures` squares of `side` pixels in memory cannot fit this machine.
 void check_memory(const std::string& name, int64_t pictures, int64_t side);
 
 }  // namespace passband

@@ -10,9 +10,9 @@
 namespace passband {
 namespace {
 
-std::vector<int32_t> picked(const std::vector<int32_t>& values,
-                            const std::vector<int64_t>& indices) {
-  std::vector<int32_t> result;
+template <class T>
+std::vector<T> picked(const std::vector<T>& values, const std::vector<int64_t>& indices) {
+  std::vector<T> result;
   if (values.empty()) return result;
   for (const int64_t i : indices) result.push_back(values[static_cast<size_t>(i)]);
   return result;
@@ -48,10 +48,12 @@ Dataset part_of(const Dataset& dataset, const std::vector<bool>& marks, bool wan
                .classes = dataset.classes,
                .mean = dataset.mean,
                .std = dataset.std};
-  part.images.reserve(static_cast<size_t>(part.count * part.image_bytes()));
+  part.files = picked(dataset.files, indices);
+  const int64_t bytes = dataset.streamed() ? 0 : dataset.image_bytes();
+  part.images.reserve(static_cast<size_t>(part.count * bytes));
   for (const int64_t i : indices)
-    part.images.insert(part.images.end(), dataset.image(i),
-                       dataset.image(i) + dataset.image_bytes());
+    part.images.insert(part.images.end(), dataset.images.begin() + i * bytes,
+                       dataset.images.begin() + (i + 1) * bytes);
   part.labels = picked(dataset.labels, indices);
   part.shape_ids = picked(dataset.shape_ids, indices);
   part.texture_ids = picked(dataset.texture_ids, indices);

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -46,10 +47,38 @@ inline void write_png(const std::filesystem::path& path, int width, int height, 
   stbi_write_png(path.c_str(), width, height, channels, pixels.data(), width * channels);
 }
 
+// Up to a quality of 90 its colours are stored at half the size.
 inline void write_jpeg(const std::filesystem::path& path, int width, int height, int channels,
-                       const std::vector<uint8_t>& pixels) {
+                       const std::vector<uint8_t>& pixels, int quality = 95) {
   std::filesystem::create_directories(path.parent_path());
-  stbi_write_jpg(path.c_str(), width, height, channels, pixels.data(), 95);
+  stbi_write_jpg(path.c_str(), width, height, channels, pixels.data(), quality);
+}
+
+// Waves of many lengths, an edge and some noise: what a photograph has.
+inline std::vector<uint8_t> scenery(int width, int height) {
+  std::vector<uint8_t> pixels;
+  uint32_t noise = 1;
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c) {
+        double value = 110 + 40 * std::sin(0.02 * x + c) + 30 * std::sin(0.05 * y - 0.03 * x);
+        for (const int length : {31, 13, 7})
+          value += 0.6 * length * std::sin(6.28 * (x + 2 * y + c) / length);
+        if (x * height > y * width) value += 30;
+        noise = noise * 1664525 + 1013904223;
+        value += static_cast<double>(noise >> 29) - 3.5;
+        pixels.push_back(static_cast<uint8_t>(std::min(255.0, std::max(0.0, value))));
+      }
+  return pixels;
+}
+
+// A JPEG whose coded data is all ones from its middle on, which no code is.
+inline std::vector<uint8_t> with_damaged_data(std::vector<uint8_t> jpeg) {
+  const std::array<uint8_t, 2> scan = {0xFF, 0xDA};
+  const auto begin = std::search(jpeg.begin(), jpeg.end(), scan.begin(), scan.end());
+  const auto middle = begin + (jpeg.end() - begin) / 2;
+  for (auto at = middle; at + 3 < jpeg.end(); at += 2) at[0] = 0xFF, at[1] = 0;
+  return jpeg;
 }
 
 }  // namespace passband::testing

@@ -50,12 +50,14 @@ Batch make_batch(int64_t step) {
   batch.size = kBatch;
   RandomSequence random(
       {.seed = 9, .step = static_cast<uint64_t>(step), .site = site_of("pictures")});
+  std::vector<float> pixels;
   for (int64_t i = 0; i < kBatch; ++i) {
     const auto label = static_cast<int32_t>(random.below(kClasses));
     batch.labels.push_back(label);
     for (int64_t j = 0; j < kSide * kSide * 3; ++j)
-      batch.images.push_back(std::sin(static_cast<float>(label + j % 3)) + 0.5f * random.normal());
+      pixels.push_back(std::sin(static_cast<float>(label + j % 3)) + 0.5f * random.normal());
   }
+  batch.images = Tensor::from(pixels, {kBatch, kSide, kSide, 3});
   return batch;
 }
 

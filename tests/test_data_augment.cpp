@@ -7,6 +7,7 @@
 
 #include "data/augment.h"
 #include "data/image.h"
+#include "tests/picture_files.h"
 #include "tests/test_data_support.h"
 
 using namespace passband;
@@ -265,6 +266,118 @@ TEST_CASE("of an oblong picture the centre square is kept") {
   for (int y = 0; y < 4; ++y)
     for (int x = 0; x < 12; ++x) image.pixels[(y * 12 + x) * 3] = static_cast<uint8_t>(x);
   std::vector<uint8_t> out(4 * 4 * 3);
-  resize_centre_square(image, 4, out.data());
+  const PictureWindow w = centre_square(image.height, image.width);
+  resize_bilinear(&image.pixels[(w.top * 12 + w.left) * 3], w.height, w.width, 12 * 3, out.data(),
+                  4, 4);
   for (int x = 0; x < 4; ++x) CHECK(out[x * 3] == x + 4);
+}
+
+namespace {
+
+// Of all differences between bytes.
+struct Differences {
+  double mean = 0;
+  int most = 0;
+};
+
+Differences differences(const std::vector<uint8_t>& a, const std::vector<uint8_t>& b) {
+  REQUIRE(a.size() == b.size());
+  Differences found;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const int one = std::abs(a[i] - b[i]);
+    found.mean += one / static_cast<double>(a.size());
+    found.most = std::max(found.most, one);
+  }
+  return found;
+}
+
+std::vector<uint8_t> resized(const EncodedPicture& picture, const PictureWindow& window,
+                             int64_t height, int64_t width,
+                             PictureDecoder decoder = PictureDecoder::fastest) {
+  std::vector<uint8_t> out(static_cast<size_t>(height * width * 3));
+  picture.resize(window, out.data(), height, width, decoder);
+  return out;
+}
+
+// The means over squares of `scale` pixels of a window.
+std::vector<uint8_t> means(const Image& image, const PictureWindow& w, int64_t scale) {
+  std::vector<uint8_t> result;
+  for (int64_t y = 0; y < w.height / scale; ++y)
+    for (int64_t x = 0; x < w.width / scale; ++x)
+      for (int64_t c = 0; c < 3; ++c) {
+        double sum = 0.5 * static_cast<double>(scale * scale);
+        for (int64_t j = 0; j < scale * scale; ++j)
+          sum += image.pixels[((w.top + y * scale + j / scale) * image.width + w.left + x * scale +
+                               j % scale) *
+                                  3 +
+                              c];
+        result.push_back(static_cast<uint8_t>(sum / static_cast<double>(scale * scale)));
+      }
+  return result;
+}
+
+// The qualities are with colours at half the size and at full size.
+constexpr std::array kQualities = {88, 95};
+
+}  // namespace
+
+TEST_CASE("both decoders read a JPEG alike, and a part of it is what the whole has there") {
+  const TemporaryFolder folder;
+  RandomSequence random({.seed = 4});
+  for (const int quality : kQualities)
+    for (const auto& [height, width] : {std::pair(61, 90), std::pair(128, 47), std::pair(9, 200)}) {
+      CAPTURE(height);
+      CAPTURE(quality);
+      write_jpeg(folder / "a.jpg", width, height, 3, scenery(width, height), quality);
+      const EncodedPicture picture(folder / "a.jpg");
+      const Image whole = picture.decode(), by_stb = picture.decode(PictureDecoder::stb);
+      const Differences between = differences(whole.pixels, by_stb.pixels);
+      CHECK(between.mean < 0.6);
+      CHECK(between.most <= 5);
+      for (int trial = 0; trial < 30; ++trial) {
+        PictureWindow w{.height = 1 + random.below(height), .width = 1 + random.below(width)};
+        w.top = random.below(height - w.height + 1), w.left = random.below(width - w.width + 1);
+        std::vector<uint8_t> expected;
+        for (int64_t y = 0; y < w.height; ++y) {
+          const auto row = whole.pixels.begin() + ((w.top + y) * width + w.left) * 3;
+          expected.insert(expected.end(), row, row + w.width * 3);
+        }
+        CHECK(resized(picture, w, w.height, w.width) == expected);
+      }
+    }
+}
+
+TEST_CASE("a window that is decoded smaller is close to the means over its pixels") {
+  const TemporaryFolder folder;
+  for (const int quality : kQualities) {
+    write_jpeg(folder / "a.jpg", 263, 201, 3, scenery(263, 201), quality);
+    const EncodedPicture picture(folder / "a.jpg");
+    const Image full = picture.decode(PictureDecoder::stb);
+    for (const int64_t scale : {2, 4, 8}) {
+      CAPTURE(scale);
+      const PictureWindow w{16, 8, 160, 240};
+      const Differences found = differences(resized(picture, w, w.height / scale, w.width / scale),
+                                            means(full, w, scale));
+      // A triangle filter is wider than the means.
+      CHECK(found.mean < (jpeg_turbo_version() ? 0.7 : 3.5));
+      CHECK(found.most <= (jpeg_turbo_version() ? 8 : 24));
+    }
+  }
+}
+
+TEST_CASE("a window between the pixels of a smaller picture is where it is in the large one") {
+  const TemporaryFolder folder;
+  for (const int quality : kQualities) {
+    write_jpeg(folder / "a.jpg", 263, 201, 3, scenery(263, 201), quality);
+    const EncodedPicture picture(folder / "a.jpg");
+    for (const PictureWindow w :
+         {PictureWindow{3, 5, 187, 250}, {0, 0, 201, 263}, {41, 7, 99, 130}})
+      for (const int64_t size : {20, 33, 47, 64}) {
+        CAPTURE(size);
+        const Differences found = differences(resized(picture, w, size, size),
+                                              resized(picture, w, size, size, PictureDecoder::stb));
+        CHECK(found.mean < 2);
+        CHECK(found.most <= 12);
+      }
+  }
 }

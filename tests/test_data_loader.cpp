@@ -16,7 +16,7 @@ using namespace passband::testing;
 namespace {
 
 bool same(const Batch& a, const Batch& b) {
-  return a.images == b.images && a.labels == b.labels && a.indices == b.indices &&
+  return a.images.values() == b.images.values() && a.labels == b.labels && a.indices == b.indices &&
          a.size == b.size && a.epoch == b.epoch && a.step == b.step;
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("each epoch visits every picture once, the last batch being the remain
       CHECK(batch.epoch == epoch);
       CHECK(batch.step == step);
       CHECK(batch.size == (step == 4 ? 3 : 5));
-      CHECK(std::ssize(batch.images) == batch.size * 8 * 8 * 3);
+      CHECK(batch.images.shape() == Shape{batch.size, 8, 8, 3});
       for (int64_t i = 0; i < batch.size; ++i) {
         visited.insert(batch.indices[i]);
         CHECK(batch.labels[i] == data.labels[batch.indices[i]]);
@@ -80,7 +80,7 @@ TEST_CASE("evaluation keeps the stored order and repeats the same batches each e
   const std::vector<Batch> batches = take(loader, 6);
   CHECK(batches[0].indices == std::vector<int64_t>{0, 1, 2, 3});
   CHECK(batches[2].indices == std::vector<int64_t>{8, 9});
-  for (int i = 0; i < 3; ++i) CHECK(batches[i].images == batches[i + 3].images);
+  for (int i = 0; i < 3; ++i) CHECK(batches[i].images.values() == batches[i + 3].images.values());
 }
 
 TEST_CASE("a stream resumed at any position equals the uninterrupted one, prefetched or not") {

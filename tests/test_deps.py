@@ -13,8 +13,8 @@ SCRIPT = Path(__file__).resolve().parent.parent / ".cmake" / "deps.sh"
 TOOLS = ("bash", "env", "mktemp", "rm", "tail")
 COMMANDS = ("g++", "cmake", "ninja", "python3", "curl")
 HEADERS = ("kissfft/kiss_fftr.h", "eigen3/Eigen/Core", "lapacke.h",
-           "stb/stb_image.h", "CLI/CLI.hpp", "nlohmann/json.hpp", "toml++/toml.h", "fmt/core.h",
-           "doctest/doctest.h")
+           "stb/stb_image.h", "jpeglib.h", "CLI/CLI.hpp", "nlohmann/json.hpp", "toml++/toml.h",
+           "fmt/core.h", "doctest/doctest.h")
 
 
 class Deps(unittest.TestCase):
@@ -69,6 +69,14 @@ class Deps(unittest.TestCase):
         self.file("usr/include/lapacke/lapacke.h")
         self.file("etc/pki/tls/certs/ca-bundle.crt")
         self.deps("--check")
+
+    def test_what_can_be_done_without_is_installed_but_not_missing(self):
+        self.manager("apt-get")
+        self.remove("usr/include/jpeglib.h")
+        self.deps("--check")
+        self.deps()
+        self.assertEqual(self.called(),
+                         ["apt-get -qq install -y --no-install-recommends libjpeg-dev"])
 
     def test_each_manager_by_its_names(self):
         self.remove("g++", "ninja", "usr/include/toml++/toml.h", "usr/include/lapacke.h")

@@ -24,7 +24,7 @@ Tensor bytes_on(const Dataset& dataset, Device device) {
 }  // namespace
 
 std::unique_ptr<ResidentPictures> ResidentPictures::upload(const Dataset& dataset, Device device) {
-  if (!device.is_cuda() || dataset.count > INT32_MAX) return nullptr;
+  if (!device.is_cuda() || dataset.count > INT32_MAX || dataset.streamed()) return nullptr;
   const auto bytes = static_cast<double>(dataset.images.size());
   if (bytes > kMaxShare * static_cast<double>(free_memory(device))) return nullptr;
   return std::unique_ptr<ResidentPictures>(new ResidentPictures(dataset, device));

@@ -14,7 +14,7 @@ class ResidentPictures {
   // The most that the pictures may take of the device's free memory: the rest is for activations.
   static constexpr double kMaxShare = 0.25;
 
-  // Nothing on the CPU, and where the pictures would take more than that.
+  // Nothing on the CPU, of files, and where the pictures would take more than that.
   static std::unique_ptr<ResidentPictures> upload(const Dataset& dataset, Device device);
 
   // images (B, size, size, 3) f32 or bf16 of the pictures `indices`: those of make_train_batch

@@ -36,7 +36,10 @@ TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& o
 void TrainingStep::allocate(const Batch& batch) {
   const int64_t n = batch.size, size = model_.options().image_size;
   if (images_ && images_.size(0) == n) return;
-  images_ = Tensor::empty({n, size, size, 3}, source_.pictures ? compute_ : DType::f32, device_);
+  images_ =
+      source_.pictures || device_.is_cuda()
+          ? Tensor::empty({n, size, size, 3}, source_.pictures ? compute_ : DType::f32, device_)
+          : batch.images;
   labels_ = Tensor::empty({n}, DType::i32, device_);
   if (mixes_) targets_ = Tensor::empty({n, model_.options().classes}, DType::f32, device_);
   if (config_.graph && device_.is_cuda()) recording_ = make_recording(device_);
@@ -47,10 +50,9 @@ void TrainingStep::bring_images(const Batch& batch, const Mixing& mixing) {
     const RandomKey key = augment_key(static_cast<uint64_t>(config_.seed), batch.epoch);
     return source_.pictures->make_batch(images_, batch.indices, source_.crop, key, mixing);
   }
-  Tensor host = Tensor::empty(images_.shape());
-  std::copy(batch.images.begin(), batch.images.end(), host.data<float>());
-  mix(host, mixing);
-  image_upload_(images_, host);
+  mix(batch.images, mixing);
+  if (device_.is_cuda()) image_upload_(images_, batch.images);
+  else images_ = batch.images;
 }
 
 void TrainingStep::bring_answers(const Batch& batch, const Mixing& mixing) {

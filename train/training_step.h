@@ -46,7 +46,7 @@ class TrainingStep {
                const BatchSource& source = {});
 
   // Step `step` (from 0) on a batch at learning rate `lr`. With a source, the batch need not have
-  // pictures.
+  // pictures; without one they may be mixed where they are, and the processor reads them there.
   void run(const Batch& batch, int64_t step, double lr);
   // The oldest result not yet returned, when it has arrived or `wait` is set. Throws NonFiniteLoss.
   std::optional<StepResult> next_result(bool wait);
@@ -71,7 +71,7 @@ class TrainingStep {
   bool mixes_;
   Upload image_upload_, label_upload_;
   std::unique_ptr<Recording> recording_;  // absent: every step runs as it is
-  Tensor images_, labels_, targets_;      // of the batch; the same memory in every step
+  Tensor images_, labels_, targets_;      // of the batch; on a GPU the same memory in every step
   Tensor score_;                          // of the step (tensor/ops/training/score.h)
   std::deque<Pending> pending_;
 };

@@ -226,8 +226,9 @@ ConflictPictures folder_conflicts(const fs::path& folder, const fs::path& mappin
       continue;
     }
     data.images.resize(data.images.size() + static_cast<size_t>(data.image_bytes()));
-    resize_centre_square(read_image(s.file), like.height,
-                         data.images.data() + data.count * data.image_bytes());
+    const EncodedPicture picture(s.file);
+    picture.resize(centre_square(picture.height(), picture.width()),
+                   data.images.data() + data.count * data.image_bytes(), like.height, like.height);
     data.labels.push_back(0);
     data.shape_ids.push_back(static_cast<int32_t>(shape));
     data.texture_ids.push_back(static_cast<int32_t>(texture));

@@ -10,8 +10,9 @@ plot::Picture picture_of(const Dataset& data, int64_t index, int64_t side) {
         data.width, ", shown to a network of side ", side);
   plot::Picture picture{.width = side, .height = side};
   const int64_t top = (data.height - side) / 2, left = (data.width - side) / 2;
+  const PictureBytes stored = data.image(index);
   for (int64_t y = 0; y < side; ++y) {
-    const uint8_t* row = data.image(index) + ((top + y) * data.width + left) * 3;
+    const uint8_t* row = stored.data() + ((top + y) * data.width + left) * 3;
     picture.rgb.insert(picture.rgb.end(), row, row + side * 3);
   }
   return picture;

@@ -14,7 +14,7 @@ namespace passband::bench {
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string op, train;
+  std::string op, train, loader;
   // "f32", "tf32" (on a GPU), "bf16" or empty: all for --op, f32 for --train
   std::string precision;
   std::string engine =
@@ -76,8 +76,12 @@ Json run_training(const Options& options);
 Json run_peer(const Options& options, const std::string& weights,
               const std::vector<double>& losses);
 
+// How fast the pictures of the folder options.loader are decoded, and made into training batches.
+Json run_loader(const Options& options);
+
 // Tables for people, from the same objects that --json prints.
 void print_operations(const Json& result);
 void print_training(const Json& result);
+void print_loader(const Json& result);
 
 }  // namespace passband::bench

@@ -22,6 +22,7 @@ constexpr const char* kExamples = R"(examples:
   ./bench --train preact_resnet50 --batch-size 96 --img-size 32 --precision f32 --json
   ./bench --train vit_tiny_patch4 --precision bf16 --profile
   ./bench --train resnet18 --peer       the same step in PyTorch, if python3 can import it
+  ./bench --loader FOLDER --img-size 128   pictures decoded and augmented, beside stb_image
 
 The peaks are measured in the same run: f32 = fused multiply-adds in vector registers; bf16 = the
 better of that and vdpbf16ps; matrix = AMX tiles, where there are any.
@@ -36,11 +37,15 @@ void add_options(CLI::App& app, Options& options) {
   };
   auto* op =
       app.add_option("--op", options.op, "operation to measure: all, " + join(operation_names()));
-  app.add_option("--train", options.train, "model whose training step is measured")->excludes(op);
+  auto* train = app.add_option("--train", options.train, "model whose training step is measured")
+                    ->excludes(op);
+  app.add_option("--loader", options.loader, "folder of pictures that are decoded and augmented")
+      ->excludes(op)
+      ->excludes(train);
   app.add_option("--precision", options.precision, "f32, bf16, or on a GPU tf32")
       ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   number("--batch-size", options.batch_size, "images per step");
-  number("--img-size", options.img_size, "side of an image");
+  number("--img-size", options.img_size, "side of an image; with --loader 128 unless given");
   number("--classes", options.classes, "classes of the model");
   number("--steps", options.steps, "timed training steps");
   app.add_option("--threads", options.threads,
@@ -75,6 +80,7 @@ void run(Options options) {
     if (options.json) fmt::print("{}\n", result.dump(1));
     return;
   }
+  if (!options.loader.empty()) return show(run_loader(options), options.json, print_loader);
   if (!options.train.empty()) return show(run_training(options), options.json, print_training);
   options.op = "all";
   const Json operations = run_operations(options);
@@ -97,6 +103,7 @@ int main(int argc, char** argv) {
   add_options(app, options);
   try {
     app.parse(argc, argv);
+    if (!options.loader.empty() && app.count("--img-size") == 0) options.img_size = 128;
     cpu::level();  // a wrong PASSBAND_ISA ends here
     if (options.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
       run_emulated_sibling(argv);

@@ -20,7 +20,8 @@ int main(int count, char** words) try {
 
   constexpr int64_t kSide = 32;
   std::vector<uint8_t> pixels(3 * kSide * kSide);
-  resize_centre_square(read_image(file), kSide, pixels.data());
+  const EncodedPicture picture(file);
+  picture.resize(centre_square(picture.height(), picture.width()), pixels.data(), kSide, kSide);
   const DatasetInfo info = dataset_info("shapes");  // as the pictures were normalised in training
   const Shape channels{3};
   const Tensor image =

@@ -21,8 +21,7 @@ double accuracy(const ShapesNetwork& network, const Dataset& data) {
   const NoGrad no_gradients;
   BatchLoader loader(data, {.batch_size = data.count, .train = false});
   const Batch& all = loader.next();
-  const Shape shape{all.size, loader.image_size(), loader.image_size(), 3};
-  const std::vector<double> named = argmax(network(Tensor::from(all.images, shape)), 1).values();
+  const std::vector<double> named = argmax(network(all.images), 1).values();
   double right = 0;
   for (size_t i = 0; i < named.size(); ++i) right += named[i] == all.labels[i];
   return right / static_cast<double>(all.size);
@@ -41,17 +40,17 @@ int main() {
   constexpr int kSteps = 120;
   for (int step = 0; step < kSteps; ++step) {
     const Batch& batch = loader.next();
-    const Tensor images = Tensor::from(batch.images, {batch.size, 32, 32, 3});
     const Tensor labels = Tensor::from(batch.labels, {batch.size}, DType::i32);
-    backward(cross_entropy(network(images), labels));
+    backward(cross_entropy(network(batch.images), labels));
     optimizer.step(/*lr=*/0.1 * (1 - 1.0 * step / kSteps));
   }
   std::printf("%s than 90 %% of the test pictures are named rightly\n",
               accuracy(network, data.test) > 0.9 ? "more" : "less");
 
   save_weights("shapes.safetensors", network.store, {{"classes", "disc, square, triangle, plus"}});
-  const std::span picture(data.test.image(2), static_cast<size_t>(data.test.image_bytes()));
-  write_file_atomically("picture.png", plot::encode_png(picture, 32, 32, 3));
+  const PictureBytes picture = data.test.image(2);
+  const std::span pixels(picture.data(), static_cast<size_t>(data.test.image_bytes()));
+  write_file_atomically("picture.png", plot::encode_png(pixels, 32, 32, 3));
   std::printf("wrote shapes.safetensors, and the picture of a %s as picture.png\n",
               data.test.classes[static_cast<size_t>(data.test.labels[2])].c_str());
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tensor/core/memory.h"
+#include "tensor/core/parallel.h"
 
 namespace passband {
 
@@ -69,7 +70,11 @@ void Upload::operator()(Tensor to, const Tensor& host) {
   slot.copied->wait();
   if (!slot.memory || slot.memory->bytes() < bytes)
     slot.memory = std::make_unique<PinnedMemory>(bytes, device_);
-  std::memcpy(slot.memory->data(), host.raw(), static_cast<size_t>(bytes));
+  constexpr int64_t kGrainBytes = int64_t{1} << 20;
+  parallel_for(bytes, kGrainBytes, [&](int64_t begin, int64_t end) {
+    std::memcpy(slot.memory->data() + begin, static_cast<const std::byte*>(host.raw()) + begin,
+                static_cast<size_t>(end - begin));
+  });
   ON_DEVICE(device_, copy_bytes_async, to.raw(), device_, slot.memory->data(), Device{}, bytes);
   slot.copied->record();
 }
