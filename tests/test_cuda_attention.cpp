@@ -49,7 +49,8 @@ const std::vector<Attention>& attentions() {
       {{2, 8, 8, 3 * 2 * 16}, {.heads = 2, .window = 4, .shift = 2}, 2},
       {{1, 14, 14, 3 * 24}, {.heads = 1, .window = 7, .shift = 3}, 1},  // 49 tokens
       {{5, 4, 4, 3 * 2 * 64}, {.heads = 2, .window = 4}, 1},
-      {{1, 9, 9, 3 * 2 * 16}, {.heads = 2}, 2},  // a bias over several tiles of keys
+      {{1, 9, 9, 3 * 2 * 16}, {.heads = 2}, 2},                // a bias over several tiles of keys
+      {{2, 14, 14, 3 * 2 * 8}, {.heads = 2, .window = 7}, 1},  // dS of eight windows, in parts
   };
   return list;
 }

@@ -10,11 +10,10 @@
 // written per token in bf16, the second reading of a pair mostly from the cache. So below some 300
 // tokens memory bounds it as it does forward, and the two extra products cost no more time.
 // The gradient of the bias: a block goes through the windows of its share and adds their dS to a
-// matrix (T, T) of its own, in the cache; a warp per entry of the table then adds up the pairs of
-// that entry, in a fixed order.
+// matrix (T, T) of its own, in the cache (attention_table_cuda.cu adds those up).
 // Considered: dq added atomically by the blocks of keys (five products, but other bits in every
 // run), and dq, dk and dv by one warp: sums of 16 rows that take 192 registers at d = 128.
-#include "tensor/ops/attention/attention_tiles.cuh"
+#include "tensor/ops/attention/attention_backward.cuh"
 
 namespace passband::cuda {
 namespace {
@@ -23,9 +22,6 @@ constexpr int kQueryTiles = 2;  // of 16 queries that pass by the keys at a time
 // Of 16 keys that pass by the queries: all up to 64 tokens, so that `inner` needs no pass of its
 // own, but for heads of more than 64 channels, where registers would not suffice.
 template <int tiles> constexpr int kPassingKeys = tiles > 4 ? 2 : kKeyTiles;
-
-// P and dP of 16 own rows and a tile of the other operand, from what is in shared memory.
-template <int columns> struct Pairs { TileSums p[columns], dp[columns]; };
 
 // Where a block's tiles lie in shared memory: two of its own rows, two that pass by.
 template <int tiles, class T> struct Tiles {
@@ -42,33 +38,6 @@ template <int tiles, class T> struct Tiles {
   }
   static size_t bytes(const AttentionBlocks& blocks) {
     return size_t{2} * blocks.slots * (blocks.own() + blocks.other) * kStride * sizeof(T);
-  }
-};
-
-template <class T> struct BackwardInputs {
-  const T *dy, *qkv;
-  const float *tables, *statistics;
-
-  __device__ const float* bias_of(const AttentionLayout& s, int head) const {
-    return tables ? tables + (s.table_columns == 1 ? 0 : head * s.entries()) : nullptr;
-  }
-};
-
-// Index of a query in (groups, heads, tokens).
-__device__ __forceinline__ int64_t query_index(const AttentionLayout& s, int group, int head,
-                                               int token) {
-  return (int64_t{group} * s.heads + head) * s.tokens + token;
-}
-
-// What forward kept of a query.
-struct QuerySoftmax {
-  float top = 0.0f, inverse = 0.0f;
-  QuerySoftmax() = default;
-  __device__ QuerySoftmax(const float* __restrict__ statistics, const AttentionLayout& s, int group,
-                          int head, int token) {
-    const float* saved = statistics + query_index(s, group, head, 0) * 2 + token;
-    top = saved[0];
-    inverse = saved[s.tokens];
   }
 };
 
@@ -229,48 +198,37 @@ template <int tiles, class T> __global__ void __launch_bounds__(kOwnTiles * 32)
   write_tile(dqkv + 2 * channels, keys + warp * kTile, v, dv, 1.0f, 3 * channels, s);
 }
 
-// Gradient of the table: a warp for each entry and column adds dlogits (chunks, heads, tokens,
-// tokens) over the pairs of the entry, the chunks and the heads of the column.
-template <class B>
-__global__ void attention_table_gradient_kernel(B* __restrict__ dbias,
-                                                const float* __restrict__ dlogits, int chunks,
-                                                AttentionLayout s) {
-  const int item = static_cast<int>(blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32);
-  if (item >= s.entries() * s.table_columns) return;  // whole warps return together
-  const int entry = item / s.table_columns, column = item % s.table_columns, w = s.window_width;
-  const int down = entry / s.side() - (w - 1), right = entry % s.side() - (w - 1);
-  const int rows = w - abs(down), columns = w - abs(right);
-  const int heads = s.table_columns == 1 ? s.heads : 1;
-  double sum = 0;
-  for (int64_t i = threadIdx.x % 32; i < int64_t{chunks} * heads * rows * columns; i += 32) {
-    const int pair = static_cast<int>(i % (rows * columns));
-    const int r = pair / columns + max(0, -down), c = pair % columns + max(0, -right);
-    const int64_t part = i / (rows * columns);
-    const int64_t matrix = part / heads * s.heads + column + part % heads;
-    sum += dlogits[(matrix * s.tokens + r * w + c) * s.tokens + (r + down) * w + c + right];
-  }
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) dbias[item] = B(static_cast<float>(sum));
-}
-
-// Groups that a block works on one after another: as few as give every multiprocessor some blocks
-// and keep the sums of dS below 64 MB. A function of the shape alone.
-int groups_of_chunk(const AttentionLayout& s, const AttentionBlocks& blocks) {
-  const int64_t matrix = int64_t{s.heads} * s.tokens * s.tokens;
-  const int64_t busy = int64_t{528} * blocks.slots / (int64_t{s.heads} * blocks.parts);
-  const int64_t chunks =
-      std::clamp<int64_t>(std::min(busy, (int64_t{1} << 24) / matrix), 1, s.groups);
-  return static_cast<int>((s.groups + chunks - 1) / chunks);
-}
-
-void sum_table(Tensor dbias, Tensor dlogits, const AttentionLayout& s) {
-  dispatch_f32_bf16(dbias.dtype(), "attention", [&]<class B>() {
-    launch({.grid = static_cast<unsigned>((dbias.numel() + 3) / 4),
-            .block = 128,
-            .stream = compute_stream()},
-           attention_table_gradient_kernel<B>, dbias.data<B>(), dlogits.data<float>(),
-           static_cast<int>(dlogits.size(0)), s);
+// All gradients by the two kernels. Returns dlogits (chunks, heads, tokens, tokens), dS summed over
+// the groups of a chunk, where `table` asks for it.
+template <class T> Tensor gradients_by_two(Tensor dqkv, const BackwardInputs<T>& in,
+                                           const AttentionLayout& s, bool table) {
+  Tensor inners = Tensor::empty({s.groups, s.heads, s.tokens}, DType::f32, dqkv.device());
+  Tensor dlogits;
+  const StreamHandle stream = compute_stream();
+  dispatch_depth(s.depth, [&](auto tiles) {
+    const auto bytes = &Tiles<tiles.value, T>::bytes;
+    AttentionBlocks by_query = fitted(s, kTile * kPassingKeys<tiles.value>, bytes);
+    const AttentionBlocks by_key = fitted(s, kTile * kQueryTiles, bytes);
+    if (table) {
+      by_query.chunk =
+          groups_of_chunk(s, int64_t{528} * by_query.slots / (int64_t{s.heads} * by_query.parts));
+      const int64_t chunks = by_query.tasks(s) / s.heads;
+      dlogits = Tensor::empty({chunks, s.heads, s.tokens, s.tokens}, DType::f32, dqkv.device());
+    }
+    launch({.grid = by_query.grid(s),
+            .block = by_query.threads(),
+            .shared_bytes = bytes(by_query),
+            .stream = stream},
+           attention_query_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
+           table ? dlogits.data<float>() : nullptr, in, s, by_query);
+    launch({.grid = by_key.grid(s),
+            .block = by_key.threads(),
+            .shared_bytes = bytes(by_key),
+            .stream = stream},
+           attention_key_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(), in,
+           s, by_key);
   });
+  return dlogits;
 }
 
 }  // namespace
@@ -279,8 +237,6 @@ void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tenso
                         const Tensor& bias, const Tensor& statistics, const AttentionShape& shape) {
   if (dqkv.numel() == 0) return;
   const Tensor tables = attention_tables(bias);
-  Tensor inners =
-      Tensor::empty({shape.groups(), shape.heads, shape.tokens()}, DType::f32, qkv.device());
   dispatch_f32_bf16(qkv.dtype(), "attention", [&]<class T>() {
     const auto aligned = [](const Tensor& t) {
       return is_pack_aligned<kPackWidth<T>>(t.data<T>());
@@ -290,31 +246,9 @@ void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tenso
     const BackwardInputs<T> in{dy.data<T>(), qkv.data<T>(),
                                tables.defined() ? tables.data<float>() : nullptr,
                                statistics.data<float>()};
-    Tensor dlogits;
-    const StreamHandle stream = compute_stream();
-    dispatch_depth(shape, [&](auto tiles) {
-      const auto bytes = &Tiles<tiles.value, T>::bytes;
-      AttentionBlocks by_query = fitted(s, kTile * kPassingKeys<tiles.value>, bytes);
-      const AttentionBlocks by_key = fitted(s, kTile * kQueryTiles, bytes);
-      if (dbias.defined()) {
-        by_query.chunk = groups_of_chunk(s, by_query);
-        const int64_t chunks = by_query.tasks(s) / s.heads;
-        dlogits = Tensor::empty({chunks, s.heads, s.tokens, s.tokens}, DType::f32, qkv.device());
-      }
-      launch({.grid = by_query.grid(s),
-              .block = by_query.threads(),
-              .shared_bytes = bytes(by_query),
-              .stream = stream},
-             attention_query_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
-             dlogits.defined() ? dlogits.data<float>() : nullptr, in, s, by_query);
-      launch({.grid = by_key.grid(s),
-              .block = by_key.threads(),
-              .shared_bytes = bytes(by_key),
-              .stream = stream},
-             attention_key_gradients_kernel<tiles.value, T>, dqkv.data<T>(), inners.data<float>(),
-             in, s, by_key);
-    });
-    if (dbias.defined()) sum_table(dbias, dlogits, s);
+    const bool table = dbias.defined();
+    const Tensor dlogits = gradients_by_two(dqkv, in, s, table);
+    if (table) attention_table_gradient(dbias, dlogits, s);
   });
 }
 

@@ -169,7 +169,7 @@ void attention_forward(Tensor y, Tensor statistics, const Tensor& qkv, const Ten
     const AttentionLayout s = attention_layout(shape, bias,
                                                is_pack_aligned<kPackWidth<T>>(qkv.data<T>()) &&
                                                    is_pack_aligned<kPackWidth<T>>(y.data<T>()));
-    dispatch_depth(shape, [&](auto tiles) {
+    dispatch_depth(shape.depth, [&](auto tiles) {
       const auto bytes = [&](const AttentionBlocks& b) {
         const int rows = b.slots * (b.own() + 2 * b.other);
         return rows * (tiles.value * kTile + kTilePadding) * sizeof(T);

@@ -240,11 +240,11 @@ __device__ __forceinline__ float logit_of(float product, const Token& query, con
 }
 
 // Calls f with the padded depth in tiles of 16, as a compile-time constant.
-template <class F> void dispatch_depth(const AttentionShape& shape, const F& f) {
-  PASSBAND_CHECK(shape.depth <= kMostDepth, "attention: heads of ", shape.depth,
+template <class F> void dispatch_depth(int64_t depth, const F& f) {
+  PASSBAND_CHECK(depth <= kMostDepth, "attention: heads of ", depth,
                  " channels; on a GPU they have at most ", kMostDepth, ", use more heads");
-  if (shape.depth <= 32) return f(std::integral_constant<int, 2>{});
-  if (shape.depth <= 64) return f(std::integral_constant<int, 4>{});
+  if (depth <= 32) return f(std::integral_constant<int, 2>{});
+  if (depth <= 64) return f(std::integral_constant<int, 4>{});
   f(std::integral_constant<int, 8>{});
 }
 
