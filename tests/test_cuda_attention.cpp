@@ -49,8 +49,10 @@ const std::vector<Attention>& attentions() {
       {{2, 8, 8, 3 * 2 * 16}, {.heads = 2, .window = 4, .shift = 2}, 2},
       {{1, 14, 14, 3 * 24}, {.heads = 1, .window = 7, .shift = 3}, 1},  // 49 tokens
       {{5, 4, 4, 3 * 2 * 64}, {.heads = 2, .window = 4}, 1},
-      {{1, 9, 9, 3 * 2 * 16}, {.heads = 2}, 2},                // a bias over several tiles of keys
-      {{2, 14, 14, 3 * 2 * 8}, {.heads = 2, .window = 7}, 1},  // dS of eight windows, in parts
+      {{1, 9, 9, 3 * 2 * 16}, {.heads = 2}, 2},  // a bias over several tiles of keys
+      {{1, 8, 8, 3 * 2 * 32}, {.heads = 2, .window = 8, .shift = 4}, 2},  // 64 tokens, wrapped
+      {{2, 14, 14, 3 * 2 * 8}, {.heads = 2, .window = 7}, 1},    // dS of eight windows, in parts
+      {{7, 20, 20, 3 * 10 * 8}, {.heads = 10, .window = 2}, 1},  // two windows to a block of bf16
   };
   return list;
 }
@@ -76,6 +78,14 @@ TEST_CASE("attention on the GPU equals f64 for heads of 16 to 128 channels and 1
     for (const int64_t depth : {24, 64, 128}) check_head(197, depth, dtype);
     for (const int64_t depth : {16, 80}) check_head(577, depth, dtype);
   }
+}
+
+// A block has windows of bf16 whole, in 1, 4, 5 or 8 tiles of 16 tokens and 2 or 4 of channels;
+// what is longer or deeper goes another way.
+TEST_CASE("attention on the GPU equals f64 around the sizes that a block has whole") {
+  for (const int64_t tokens : {1, 15, 17, 63, 64, 65, 80, 81, 127, 128, 129})
+    for (const int64_t depth : {32, 64}) check_head(tokens, depth, DType::bf16);
+  for (const int64_t depth : {31, 33, 63, 65}) check_head(18, depth, DType::bf16);
 }
 
 TEST_CASE("attention on the GPU equals f64 for 4096 tokens") { check_head(4096, 16, DType::bf16); }

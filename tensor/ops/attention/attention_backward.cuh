@@ -45,6 +45,13 @@ inline int groups_of_chunk(const AttentionLayout& s, int64_t wanted) {
   return static_cast<int>((s.groups + chunks - 1) / chunks);
 }
 
+// attention_whole_backward_cuda.cu: all gradients of windows that fit into shared memory whole, in
+// one kernel. Returns dlogits (chunks, heads, tokens, tokens), dS summed over the groups of a
+// chunk, where `table` asks for it.
+bool fits_whole(const AttentionLayout& s);
+Tensor attention_whole_gradients(Tensor dqkv, const BackwardInputs<bf16>& in,
+                                 const AttentionLayout& s, bool table);
+
 // attention_table_cuda.cu: dbias (entries, table columns) from dlogits.
 void attention_table_gradient(Tensor dbias, Tensor dlogits, const AttentionLayout& s);
 

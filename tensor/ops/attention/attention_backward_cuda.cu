@@ -1,9 +1,11 @@
 // Attention on the GPU, backward. With P the probabilities and dP = dy v^T, of each query
 //   inner = sum over keys of P dP,  dS = P (dP - inner),  dq = scale dS k,
 //   dk = scale dS^T q,  dv = P^T dy,  dbias = sum of dS over the windows.
-// Two kernels, each the owner of what it writes, so nothing is added by two blocks and every run
-// gives the same bits: one goes along the queries (inner, dq, dS), one along the keys (dk, dv).
-// P is computed again in both from the largest logits and sums that forward kept.
+// Windows that fit into shared memory whole have one kernel (attention_whole_backward_cuda.cu). For
+// all others there are two here, each the owner of what it writes, so nothing is added by two
+// blocks and every run gives the same bits: one goes along the queries (inner, dq, dS), one along
+// the keys (dk, dv). P is computed again in both from the largest logits and sums that forward
+// kept.
 //
 // Bound. Nine products of T^2 d where one kernel with atomic additions needs five (seven up to 64
 // tokens, where inner needs no pass of its own); memory 10 d bytes read of each kernel and 6 d
@@ -247,7 +249,11 @@ void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tenso
                                tables.defined() ? tables.data<float>() : nullptr,
                                statistics.data<float>()};
     const bool table = dbias.defined();
-    const Tensor dlogits = gradients_by_two(dqkv, in, s, table);
+    Tensor dlogits;
+    if constexpr (std::is_same_v<T, bf16>)
+      dlogits = fits_whole(s) ? attention_whole_gradients(dqkv, in, s, table)
+                              : gradients_by_two(dqkv, in, s, table);
+    else dlogits = gradients_by_two(dqkv, in, s, table);
     if (table) attention_table_gradient(dbias, dlogits, s);
   });
 }
