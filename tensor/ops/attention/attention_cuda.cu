@@ -1,7 +1,7 @@
 // Attention on the GPU, forward: softmax(scale q k^T + bias) v without the matrix of logits. A warp
 // has 16 queries; tiles of 64 keys and values pass by in shared memory, and the softmax is put
 // right whenever a larger logit turns up (Milakov and Gimelshein 2018; Dao et al. 2022). Windows,
-// shift and mask are the labels of a tile's rows.
+// shift and mask are the labels of a tile's rows. (bf16 up to 128 tokens: attention_whole_cuda.cu.)
 //
 // Bound. T tokens and d channels of a head: 4 T d operations per query against 8 d bytes of bf16
 // (q, k, v read, y written): T / 2 operations per byte. A GPU that does 184 per byte is bound by
@@ -14,7 +14,7 @@
 // Considered: the probabilities in memory for backward (2 T^2 bytes written and read, more than q,
 // k and v from T = 3 d on), and f32 on the ordinary units: three tf32 products of split numbers
 // come within 2^-21 and keep one layout of tiles for both types.
-#include "tensor/ops/attention/attention_tiles.cuh"
+#include "tensor/ops/attention/attention_whole.cuh"
 
 namespace passband::cuda {
 namespace {
@@ -169,6 +169,8 @@ void attention_forward(Tensor y, Tensor statistics, const Tensor& qkv, const Ten
     const AttentionLayout s = attention_layout(shape, bias,
                                                is_pack_aligned<kPackWidth<T>>(qkv.data<T>()) &&
                                                    is_pack_aligned<kPackWidth<T>>(y.data<T>()));
+    if constexpr (std::is_same_v<T, bf16>)
+      if (is_whole(s)) return attention_whole_forward(y, statistics, qkv, tables, s);
     dispatch_depth(shape.depth, [&](auto tiles) {
       const auto bytes = [&](const AttentionBlocks& b) {
         const int rows = b.slots * (b.own() + 2 * b.other);

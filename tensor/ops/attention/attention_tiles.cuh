@@ -249,6 +249,9 @@ template <class F> void dispatch_depth(int64_t depth, const F& f) {
 }
 
 AttentionLayout attention_layout(const AttentionShape& shape, const Tensor& bias, bool packed);
+// attention_whole_cuda.cu: bf16, for windows that is_whole (attention_whole.cuh) is true of.
+void attention_whole_forward(Tensor y, Tensor statistics, const Tensor& qkv, const Tensor& tables,
+                             const AttentionLayout& s);
 // The bias of every head in f32, (table columns, entries); undefined without a bias.
 Tensor attention_tables(const Tensor& bias);
 
