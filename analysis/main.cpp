@@ -24,6 +24,7 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr const char* kNoMemory = "analyze: out of memory; use fewer --images\n";
 constexpr int kNotFinite = 4;  // exit code: numbers of a network are not finite
 
 volatile std::sig_atomic_t stop_requested = 0;  // the signal
@@ -74,10 +75,18 @@ int run_job(Job& job, bool fresh, const fs::path& directory, Report& report, Con
       console.update({.label = "another call is at it; waiting"});
     });
     if (!kept()) {
-      code = make_section(job, partial, report, directory, console);
-      fs::remove_all(partial);
-      std::error_code not_empty;
-      fs::remove(directory / "partial", not_empty);
+      const auto clean = [&] {
+        fs::remove_all(partial);
+        std::error_code not_empty;
+        fs::remove(directory / "partial", not_empty);
+      };
+      try {
+        code = make_section(job, partial, report, directory, console);
+        clean();
+      } catch (...) {
+        if (kept()) clean();  // it failed in what comes after
+        throw;
+      }
       return code;
     }
     fs::remove_all(partial);
@@ -125,6 +134,9 @@ int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::pa
     } catch (const Interrupted&) {
       console.end("stopped");
       return 128 + stop_requested;
+    } catch (const std::bad_alloc& error) {
+      console.end("failed: out of memory; use fewer --images");
+      failed = exit_code(error);
     } catch (const Error& error) {
       console.end(fmt::format("failed: {}", error.what()));
       failed = exit_code(error);
@@ -255,9 +267,13 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace passband;
   prepare_standard_streams();
+  end_without_memory_by(kNoMemory);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow fails in words
   try {
     return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}", kNoMemory);
+    return 5;
   } catch (const std::exception& error) {
     fmt::print(stderr, "analyze: {}\n", error.what());
     return exit_code(error);

@@ -1,11 +1,11 @@
 // CIFAR-10 and CIFAR-100, official binary version (Krizhevsky 2009).
-#include <fstream>
-
 #include "data/cifar_planes.h"
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/error.h"
+#include "tensor/core/file.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/split_text.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -65,12 +65,11 @@ Dataset empty_split(const std::string& name, const std::string& split,
 }
 
 std::vector<std::string> read_names(const fs::path& path, size_t expected) {
-  std::ifstream file(path);
-  if (!file)
+  if (!fs::is_regular_file(path))
     throw DataError(concat_text(path.string(), ": cannot be read; it holds the class names"));
   std::vector<std::string> names;
-  for (std::string line; std::getline(file, line);)
-    if (!line.empty()) names.push_back(line);
+  for (std::string& line : split_text(read_file(path.string()), '\n'))
+    if (!line.empty()) names.push_back(std::move(line));
   if (names.size() != expected)
     throw DataError(
         concat_text(path.string(), ": expected ", expected, " class names, found ", names.size()));

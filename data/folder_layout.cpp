@@ -10,6 +10,7 @@
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
 #include "tensor/core/file_kind.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 #include "tensor/core/utf8.h"
 
@@ -152,14 +153,12 @@ void Finder::take_classes(const fs::path& folder, FolderSplit& split) {
 // Lines of "val_0.JPEG<tab>n03444034<tab>box" tell the classes of the pictures.
 void Finder::find_annotated(const fs::path& folder, FolderSplit& split) {
   const fs::path list = folder / kAnnotations;
-  std::istringstream lines(read_file(list.string()));
-  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the list
   std::map<std::string, int32_t> labels;
   int64_t number = 0;
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : split_text(read_file(list.string()), '\n')) {
     ++number;
     std::istringstream words(line);
-    words.exceptions(std::ios::badbit);
+    words.exceptions(std::ios::badbit);  // memory that runs out is no end of the line
     std::string picture, name;
     if (!(words >> picture >> name)) continue;
     const std::optional<int32_t> label = label_of(name);

@@ -7,12 +7,13 @@
 #include <cmath>
 #include <cstring>
 #include <set>
-#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "data/image.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
+#include "tensor/core/split_text.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -71,8 +72,8 @@ std::string stamp_of(const fs::path& path, const PublishedSum& sum) {
 std::set<std::string> remembered_stamps(const fs::path& folder) {
   std::set<std::string> stamps;
   try {
-    std::istringstream lines(read_file((folder / kRemembered).string()));
-    for (std::string line; std::getline(lines, line);) stamps.insert(line);
+    for (std::string& line : split_text(read_file((folder / kRemembered).string()), '\n'))
+      stamps.insert(std::move(line));
   } catch (const DataError&) {
     stamps.clear();
   }

@@ -35,6 +35,7 @@ template <class Fingerprint> auto splits_of(Fingerprint& data) {
 // becomes a table of its bytes.
 std::string literal(const std::string& text) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit);  // without memory a stream would cut the text, and say nothing
   const toml::value<std::string> value(text);
   out << toml::toml_formatter(value, toml::format_flags::allow_unicode_strings);
   try {

@@ -7,6 +7,7 @@
 #include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -39,12 +40,10 @@ std::string file_text(const std::vector<TextChecksum>& checksums) {
 }
 
 std::vector<TextChecksum> parse(std::string_view text) {
-  std::istringstream lines{std::string(text)};
-  lines.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   std::vector<TextChecksum> checksums;
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : split_text(text, '\n')) {
     std::istringstream words(line);
-    words.exceptions(std::ios::badbit);
+    words.exceptions(std::ios::badbit);  // memory that runs out is no end of the line
     TextChecksum c;
     if (line.starts_with('#') || !(words >> c.name >> c.bytes)) continue;
     c.grows = words.peek() == '+';

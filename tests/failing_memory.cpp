@@ -1,7 +1,8 @@
 // A library to be loaded before a program (LD_PRELOAD): from main() on, the allocation number
 // PASSBAND_FAILING_ALLOCATION (from 1) of the program finds no memory; how many there were is
 // written to the file PASSBAND_COUNTED_ALLOCATIONS. Those of oneDNN do not count: it reads through
-// the null pointers that it gets.
+// the null pointers that it gets; nor those of path::operator/= of GCC 12's library, which then
+// frees what it does not own.
 #include <dlfcn.h>
 
 #include <atomic>
@@ -17,10 +18,12 @@ namespace {
 std::atomic<bool> counting{false};
 std::atomic<long> count{0};
 long failing = 0;
+thread_local bool joins_paths = false;
 
 bool fails(const void* caller) {
   Dl_info library;
-  if (!counting || (dladdr(caller, &library) != 0 && std::strstr(library.dli_fname, "dnnl")))
+  if (!counting || joins_paths ||
+      (dladdr(caller, &library) != 0 && std::strstr(library.dli_fname, "dnnl")))
     return false;
   return ++count == failing;
 }
@@ -80,6 +83,17 @@ void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
 }
 
 extern "C" {
+
+// std::filesystem::path::operator/=(const path&)
+void* _ZNSt10filesystem7__cxx114pathdVERKS1_(void* path, const void* other) {
+  using Join = void* (*)(void*, const void*);
+  static const auto next =
+      reinterpret_cast<Join>(dlsym(RTLD_NEXT, "_ZNSt10filesystem7__cxx114pathdVERKS1_"));
+  joins_paths = true;
+  void* const joined = next(path, other);
+  joins_paths = false;
+  return joined;
+}
 
 int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
   *block = allocate(bytes, alignment, __builtin_return_address(0));

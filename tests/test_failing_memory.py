@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A training that finds no memory at one allocation, wherever it is: one line, the code of it,
-nothing half-written, and the next call goes on. Usage: test_failing_memory.py BUILD_DIR LIBRARY,
-which is made of failing_memory.cpp."""
+"""A training or an analysis that finds no memory at one allocation, wherever it is: one line, the
+code of it, nothing half-written, and the next call goes on. Usage: test_failing_memory.py BUILD_DIR
+LIBRARY, which is made of failing_memory.cpp."""
 
 import os
 import shutil
@@ -33,10 +33,10 @@ class FailingMemory(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         return int((self.dir / "count").read_text())
 
-    def each(self, count):
+    def each(self, count, tries=TRIES):
         """Of 1 to `count`."""
-        return sorted({1 + round(count**(i / TRIES)) for i in range(TRIES)} |
-                      {round(count * (i + 0.5) / TRIES) for i in range(TRIES)})
+        return sorted({1 + round(count**(i / tries)) for i in range(tries)} |
+                      {round(count * (i + 0.5) / tries) for i in range(tries)})
 
     def check_run(self, run):
         """Each file is the whole of itself: the programs' own checksums say so."""
@@ -66,6 +66,36 @@ class FailingMemory(unittest.TestCase):
                 self.check_run(run)
                 if (run / "optim.safetensors").exists():
                     self.assertEqual((run / "last.safetensors").read_bytes(), whole, said)
+
+    def files_of(self, report):
+        """Name and content of each file of a report, but for its locks."""
+        return {str(file.relative_to(report)): file.read_bytes()
+                for file in report.rglob("*") if file.is_file() and file.name != ".lock"}
+
+    def test_an_analysis(self):
+        self.succeed("train", *SMALL)
+        report = self.dir / "report"
+        command = ["analyze", "--run", "last", "--only", "fourier,calibration",
+                   "--images", 8, "--threads", 1, "--output", report]
+        count = self.succeed(*command)
+        whole = self.files_of(report)
+        self.assertGreater(count, 1000)
+        for k in self.each(count, TRIES // 2):
+            shutil.rmtree(report)
+            result = self.execute(*command, failing=k)
+            said = f"allocation {k} of {count}: {result.stderr}"
+            left = self.files_of(report) if report.exists() else {}
+            for name, content in left.items():
+                self.assertNotIn(".tmp-", name, said)
+                if name.split("/")[0] in ("figures", "data", "sections"):
+                    self.assertEqual(content, whole[name], said + name)
+            if result.returncode != 0:
+                self.assertEqual(result.returncode, 5, said)
+                lines = [line for line in result.stderr.splitlines() if "out of memory" in line]
+                self.assertEqual(len(lines), 1, said)
+                self.assertNotIn("terminate", result.stderr)
+                self.succeed(*command)
+            self.assertEqual(self.files_of(report), whole, said)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -26,6 +28,7 @@
 #include "models/safetensors.h"
 #include "tensor/core/checksum.h"
 #include "tensor/core/file.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/storage.h"
 #include "tensor/core/system_calls.h"
@@ -225,7 +228,7 @@ class FailingCalls final : public SystemCalls {
     errno = reason_;
     return -1;
   }
-  int fsync(int file) override { return failing() ? -1 : SystemCalls::fsync(file); }
+  int fsync(int) override { return failing() ? -1 : 0; }  // a real one takes a disk's time
   int close(int file) override {
     const bool fails = failing();
     const int result = SystemCalls::close(file);
@@ -299,7 +302,15 @@ int64_t fail_each_allocation(const std::function<void()>& work) {
   }
 }
 
+// Leaves what is written to the system: that it is synced is tested above.
+class WithoutSync final : public SystemCalls {
+ public:
+  int fsync(int) override { return 0; }
+};
+
 TEST_CASE("memory that runs out at any allocation ends a save or a load, and harms nothing") {
+  WithoutSync calls;
+  const ReplacedSystemCalls replaced(calls);
   const Scratch run;
   const std::string weights = (run / "w.safetensors").string();
   const Tensor w = Tensor::full({100}, 3);
@@ -316,6 +327,19 @@ TEST_CASE("memory that runs out at any allocation ends a save or a load, and har
         }) > 20);
   CHECK(remove_stale_temporaries(run.path().string()) == 0);
   CHECK(read_safetensors(weights).at("w").values() == w.values());
+}
+
+TEST_CASE("a text that finds no memory is not a shorter one") {
+  const std::string name = "a name that is too long to be kept without memory";
+  CHECK(fail_each_allocation([&] {
+          if (concat_text(name, '.', name, 7) != name + "." + name + "7")
+            throw std::logic_error("another text");
+        }) >= 2);
+  CHECK(fail_each_allocation([&] {
+          if (split_text(name + '\n' + name + "\n\n", '\n') !=
+              std::vector<std::string>{name, name, ""})
+            throw std::logic_error("other lines");
+        }) >= 4);
 }
 
 TEST_CASE("tensors that find no memory throw, and give back what they had") {
@@ -349,6 +373,20 @@ TEST_CASE("no file is opened under the number of a closed standard stream") {
           return 0;
         }) == 0);
   CHECK(read_file(name) == "{}\n");
+}
+
+TEST_CASE("memory that runs out where no exception may leave ends with its code, others do not") {
+  const auto thrown = [](const auto& exception) {
+    return in_child([&] {
+      std::signal(SIGABRT, SIG_DFL);  // doctest would speak of it
+      end_without_memory_by("");
+      const std::exception_ptr reason = std::make_exception_ptr(exception);
+      [&]() noexcept { std::rethrow_exception(reason); }();
+      return 0;
+    });
+  };
+  CHECK(thrown(std::bad_alloc()) == 5);
+  CHECK(thrown(std::logic_error("a fault")) == -1);  // by a signal
 }
 
 TEST_CASE("what cannot be printed is dropped from stderr, and a fault where it is the product") {

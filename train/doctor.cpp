@@ -10,11 +10,11 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "data/dataset.h"
 #include "tensor/core/cpu_quota.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
@@ -148,8 +148,8 @@ std::vector<Finding> devices(bool card) {
 Finding compiler(bool card) {
   std::vector<fs::path> places;
   if (const char* home = std::getenv("CUDA_PATH")) places.push_back(fs::path(home) / "bin/nvcc");
-  std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
-  for (std::string folder; std::getline(path, folder, ':');)
+  const char* path = std::getenv("PATH");
+  for (const std::string& folder : split_text(path ? path : "", ':'))
     places.push_back(fs::path(folder) / "nvcc");
   places.emplace_back("/usr/local/cuda/bin/nvcc");
   for (const fs::path& place : places)

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "models/run_files.h"
 #include "tensor/core/error.h"
+#include "tensor/core/split_text.h"
 #include "train/say.h"
 
 namespace passband {
@@ -39,11 +39,10 @@ double now() {
 std::string kept_lines(const fs::path& run, const char* name,
                        const std::function<bool(const std::string&)>& keep) {
   if (!fs::exists(run / name)) return {};
-  std::istringstream in(read_run_file(run, name));
-  in.exceptions(std::ios::badbit);  // memory that runs out is no end of the log
-  std::string kept, line;
-  while (std::getline(in, line))
-    if (!in.eof() && keep(line)) kept += line + '\n';
+  std::string text = read_run_file(run, name), kept;
+  text.resize(text.rfind('\n') + 1);
+  for (const std::string& line : split_text(text, '\n'))
+    if (keep(line)) kept += line + '\n';
   return kept;
 }
 

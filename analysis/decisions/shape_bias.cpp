@@ -11,6 +11,7 @@
 #include "data/image.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -40,14 +41,14 @@ int64_t index_in(const std::vector<std::string>& names, const std::string& name)
 
 std::map<std::string, std::vector<std::string>> read_mapping(const fs::path& file) {
   std::map<std::string, std::vector<std::string>> mapping;
-  std::istringstream in(read_file(file.string()));
-  for (std::string line; std::getline(in, line);) {
+  for (const std::string& line : split_text(read_file(file.string()), '\n')) {
     if (line.empty() || line[0] == '#') continue;
     const size_t colon = line.find(':');
     if (colon == std::string::npos)
       throw DataError(
           concat_text(file.string(), ": ", quote(line), " is not 'category: class class ...'"));
     std::istringstream words(line.substr(colon + 1));
+    words.exceptions(std::ios::badbit);  // memory that runs out is no end of the line
     for (std::string word; words >> word;) mapping[line.substr(0, colon)].push_back(word);
   }
   return mapping;

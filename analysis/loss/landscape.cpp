@@ -189,6 +189,7 @@ std::string landscape_to_text(const std::vector<LandscapePoint>& points) {
 void landscape_from_text(const std::string& text, const std::string& path,
                          std::vector<LandscapePoint>& points) {
   std::istringstream in(text);
+  in.exceptions(std::ios::badbit);  // memory that runs out is no end of the text
   std::string word, nll, decay, accuracy;
   size_t size = 0, index = 0;
   if (!(in >> word >> size) || word != "landscape" || size != points.size())

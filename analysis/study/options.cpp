@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <sstream>
 
 #include "tensor/core/error.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -42,8 +42,7 @@ std::string read_value(const std::string& text, std::string& value) {
 
 std::string read_value(const std::string& text, std::vector<double>& value) {
   value.clear();
-  std::istringstream in(text);
-  for (std::string part; std::getline(in, part, ',');)
+  for (const std::string& part : split_text(text, ','))
     if (!part.empty() && !read_value(part, value.emplace_back()).empty())
       return "a list of numbers";
   return {};

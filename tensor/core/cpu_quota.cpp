@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+
+#include "tensor/core/split_text.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -31,11 +32,8 @@ std::optional<fs::path> hierarchy(const fs::path& groups, const std::string& con
     const fs::path unified = groups / "unified";
     return fs::exists(unified) ? unified : groups;
   }
-  std::istringstream names(controllers);
-  for (std::string name; std::getline(names, name, ',');)
-    if (name == "cpu")
-      return fs::exists(groups / controllers) ? groups / controllers : groups / "cpu";
-  return {};
+  if (std::ranges::count(split_text(controllers, ','), "cpu") == 0) return {};
+  return fs::exists(groups / controllers) ? groups / controllers : groups / "cpu";
 }
 
 }  // namespace
