@@ -7,7 +7,9 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <new>
 #include <optional>
+#include <string_view>
 
 #include "data/crc32.h"
 #include "data/png_fault.h"
@@ -135,6 +137,7 @@ Image EncodedPicture::decode_by_stb() const {
   int width = 0, height = 0, channels = 0;
   const std::unique_ptr<stbi_uc, FreePixels> pixels(stbi_load_from_memory(
       file_.data(), static_cast<int>(file_.size()), &width, &height, &channels, 3));
+  if (!pixels && std::string_view(stbi_failure_reason()) == "outofmem") throw std::bad_alloc();
   // The decoder's reason may hold bytes of the file.
   if (!pixels) refuse(concat_text("damaged data: ", quote(stbi_failure_reason())));
   if (height != height_ || width != width_) refuse("damaged data: two sizes");

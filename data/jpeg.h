@@ -29,6 +29,7 @@ enum class JpegResult : uint8_t {
 // made for 8 / scale values a side from its lowest frequencies, which is close to the mean over
 // scale x scale pixels and saves the transform of what would be averaged away. When the coded data
 // is damaged or ends early, `fault` says why; what the library just warns of otherwise passes.
+// Throws std::bad_alloc.
 JpegResult decode_jpeg(std::span<const uint8_t> file, int64_t height, int64_t width,
                        const JpegPart& part, uint8_t* out, std::string& fault);
 

@@ -7,6 +7,7 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include <jpeglib.h>
@@ -88,6 +89,7 @@ JpegResult run(Decoding& decoding, const Request& request) {
   jpeg_decompress_struct& info = decoding.info;
   if (info.num_components != 1 && info.num_components != 3) return JpegResult::unsuited;
   if (info.image_height != request.height || info.image_width != request.width) {
+    decoding.errors.msg_code = 0;
     std::snprintf(decoding.message.data(), decoding.message.size(), "two sizes");
     return JpegResult::damaged;
   }
@@ -111,6 +113,8 @@ JpegResult decode_jpeg(std::span<const uint8_t> file, int64_t height, int64_t wi
   Decoding decoding;
   const JpegResult result = run(decoding, {file, height, width, part, row.data(), out});
   jpeg_destroy_decompress(&decoding.info);
+  if (result == JpegResult::damaged && decoding.errors.msg_code == JERR_OUT_OF_MEMORY)
+    throw std::bad_alloc();
   if (result == JpegResult::damaged) fault = decoding.message.data();
   return result;
 }
