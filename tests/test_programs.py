@@ -3,6 +3,7 @@
 BUILD_DIR"""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -89,13 +90,17 @@ class Programs(unittest.TestCase):
         return float(re.search(r"^epochs = (.*)$", (run / "config.toml").read_text(), re.M)[1])
 
     def test_a_budget_of_minutes_becomes_plain_epochs_that_repeat_and_resume_bit_for_bit(self):
-        result = self.train(*SMALL, "--minutes", 0.03, "--threads", 1, "--json")
+        result = self.train(*SMALL, "--minutes", 0.03, "--threads", 1, "--checkpoint-interval", 4,
+                            "--json")
         self.assertRegex(result.stderr, r"pictures/s: 0\.03 minutes hold [0-9.]+ epochs\n")
         numbers, first = json.loads(result.stdout), self.newest()
         # Others may use the processor more than in the warm-up: hence more than a twentieth.
         self.assertTrue(0.6 < numbers["train_seconds"] < 3.5, numbers)
         self.assertEqual(round(20 * self.epochs_of(first)), numbers["step"])
         self.assertIn("\nminutes = 0.0\n", (first / "config.toml").read_text())
+        kept = sorted(path.name for path in (first / "checkpoints").iterdir())
+        self.assertEqual(kept[0], "epoch-0000.safetensors")
+        self.assertEqual(kept[-1], f"epoch-{math.ceil(self.epochs_of(first)):04}.safetensors")
         self.train("--recipe", first)
         whole = self.newest()
         self.train("--recipe", first, "--steps", numbers["step"] // 2)

@@ -203,10 +203,10 @@ Evaluation Trainer::test_best_weights() {
 }
 
 // Weights along the run; averaged ones where the evaluation uses them.
-void Trainer::keep_checkpoint() {
+void Trainer::keep_checkpoint(int64_t epoch) {
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
-  writer_->keep_checkpoint(*model_, state_.epoch);
+  writer_->keep_checkpoint(*model_, epoch);
 }
 
 void Trainer::save() {
@@ -290,14 +290,14 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
   if (due) save();
   const int64_t interval = config_.checkpoint_interval;
-  if (interval > 0 && whole_epoch && (done || state_.epoch % interval == 0)) keep_checkpoint();
+  if (interval > 0 && (done || (whole_epoch && epoch % interval == 0))) keep_checkpoint(epoch);
 }
 
 TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   TrainResult result;
   int64_t images = 0;
   last_save_ = std::chrono::steady_clock::now();
-  if (config_.checkpoint_interval > 0 && state_.step == 0) keep_checkpoint();
+  if (config_.checkpoint_interval > 0 && state_.step == 0) keep_checkpoint(0);
   while (!finished() && !signals.requested()) {
     if (budget_ && schedule_.warmup_steps > 0 && state_.step == schedule_.warmup_steps)
       set_length(progress);

@@ -70,7 +70,7 @@ class Trainer {
   int64_t evaluated_pictures() const;
   int64_t pictures_still_to_evaluate() const;
   void save();
-  void keep_checkpoint();
+  void keep_checkpoint(int64_t epoch);
   ProgressState progress_state(double lr) const;
 
   RunSettings config_;
