@@ -23,7 +23,7 @@ ARCHITECTURES = ("80", "90")  # machine code for both, and PTX of the newest for
 # Kernels that may spill. f64 exists for checks; all others are what a training step waits for.
 COLD = re.compile(r"\bdouble\b")
 FLAGS = [
-    "-std=c++20", "-O3", "--expt-relaxed-constexpr", "--extended-lambda", "-Werror=all-warnings",
+    "-std=c++20", "--expt-relaxed-constexpr", "--extended-lambda", "-Werror=all-warnings",
     "-Xcompiler=-Wall,-Wextra", "-Xptxas=-v", "-DPASSBAND_SOURCES", "-DPASSBAND_HAS_CUDA=1",
     f"-I{ROOT}"
 ]
