@@ -398,6 +398,18 @@ class Programs(unittest.TestCase):
         self.assertIn(left, self.run_program("analyze", "--run", self.newest(), "--only",
                                              "confusion").stderr)
 
+    def test_bench_measures_the_loader_beside_stb_image(self):
+        self.write_folder({"train": 6, "val": 4})
+        result = json.loads(self.run_program("bench", "--loader", self.dir / "d", "--img-size", 32,
+                                             "--threads", 2, "--json").stdout)
+        self.assertEqual((result["pictures"], result["img_size"]), (12, 32))
+        self.assertEqual([(row["stage"], row["threads"]) for row in result["results"]],
+                         [("stb decode", 1), ("decode", 1), ("decode + augment", 1), ("decode", 2),
+                          ("decode + augment", 2)])
+        self.assertTrue(all(row["pictures_per_core_s"] > 0 for row in result["results"]))
+        self.assertEqual(self.message("bench", "--loader", "./nowhere", code=1),
+                         "bench: ./nowhere: no such folder")
+
     def test_a_path_without_a_folder_is_missing_data(self):
         self.assertEqual(self.message("train", "--data", "./no/such/folder", code=3),
                          "train: ./no/such/folder: no such folder")
