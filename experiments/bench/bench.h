@@ -25,8 +25,9 @@ struct Options {
   int threads = 0;     // 0: the physical cores
   std::string device = "cpu";
   bool json = false, peer = false, profile = false;
-  bool graph = false;     // on a GPU: the training step as one recorded launch
-  bool autotune = false;  // the peer also in its mode that takes minutes to compile
+  bool graph = false;      // on a GPU: the training step as one recorded launch
+  std::string peer_modes;  // separated by commas; empty: all
+  bool autotune = false;   // the peer also in its mode that takes minutes to compile
 };
 
 // Where everything is measured; set once, before anything is.

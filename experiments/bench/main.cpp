@@ -63,6 +63,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_flag("--json", options.json, "print one JSON document instead of tables");
   app.add_flag("--profile", options.profile, "with --train: milliseconds per kernel of one step");
   auto* peer = app.add_flag("--peer", options.peer, "with --train: compare with PyTorch");
+  app.add_option("--peer-modes", options.peer_modes,
+                 "modes of PyTorch, separated by commas (default: all; see peer_torch.py)")
+      ->needs(peer);
   app.add_flag("--autotune", options.autotune,
                "with --peer on a GPU: also max-autotune, which takes minutes")
       ->needs(peer);

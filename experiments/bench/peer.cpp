@@ -78,6 +78,10 @@ Json run_peer(const Options& options, const std::string& weights,
       "--threads",   std::to_string(thread_count()),
       "--device",    measures_gpu() ? "cuda:" + std::to_string(measured_device.index) : "cpu"};
   if (options.autotune) command.emplace_back("--autotune");
+  if (!options.peer_modes.empty()) {
+    command.emplace_back("--modes");
+    command.push_back(options.peer_modes);
+  }
   const auto [text, ok] = output_of(command);
   const size_t last = text.rfind("\n{");  // compilers print what they like before
   Json result =

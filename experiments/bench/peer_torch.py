@@ -7,10 +7,11 @@ steps whose losses it reports, then times --steps steps; what fails in a mode is
 message, and the next one follows. Prints one JSON object with all modes. The networks are written
 out in peer_networks.py, so only PyTorch itself is needed.
 
-On the CPU the modes are PyTorch's two memory formats. On a GPU: `eager` as written; `tuned` with
-channels_last, cudnn.benchmark and the fused optimiser; `compile` and `reduce-overhead` (CUDA
-graphs), which are `tuned` through torch.compile; --autotune adds `max-autotune`. bf16 is autocast,
-tf32 is allowed where asked for.
+On the CPU the modes are PyTorch's two memory formats, and `compile`: channels_last through
+torch.compile. On a GPU: `eager` as written; `tuned` with channels_last, cudnn.benchmark and the
+fused optimiser; `compile` and `reduce-overhead` (CUDA graphs), which are `tuned` through
+torch.compile; --autotune adds `max-autotune`. --modes names those that are wanted. bf16 is
+autocast, tf32 is allowed where asked for.
 """
 import argparse
 import json
@@ -146,10 +147,13 @@ def try_mode(args, mode):
 
 
 def modes_of(args):
+    if args.modes:
+        return args.modes.split(",")
+    compiled = ["compile"] if hasattr(torch, "compile") else []
     if not args.on_gpu:
-        return ["contiguous", "channels_last"]
-    compiled = ["compile", "reduce-overhead"] + ["max-autotune"] * args.autotune
-    return ["eager", "tuned"] + (compiled if hasattr(torch, "compile") else [])
+        return ["contiguous", "channels_last"] + compiled
+    graphs = ["reduce-overhead"] + ["max-autotune"] * args.autotune
+    return ["eager", "tuned"] + compiled + (graphs if compiled else [])
 
 
 def versions(args):
@@ -170,6 +174,7 @@ def main():
     for name in ("steps", "warm-up", "threads"):
         parser.add_argument("--" + name, type=int, required=True)
     parser.add_argument("--device", default="cpu", help="cpu or cuda:n")
+    parser.add_argument("--modes", help="of those above, separated by commas")
     parser.add_argument("--autotune", action="store_true")
     args = parser.parse_args()
     args.on_gpu = args.device.startswith("cuda")
