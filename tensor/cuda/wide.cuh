@@ -24,6 +24,33 @@ template <class... T> bool rows_are_packed(int64_t columns, const T*... addresse
   return columns % kWide == 0 && (is_pack_aligned<kPackWidth<T>>(addresses) && ...);
 }
 
+// Eight neighbouring elements as they lie in memory: half the registers of the same in f32, where
+// several are under way.
+template <class T> struct alignas(16) Eight { T values[kWide]; };
+
+// The first `count` of them, and zeros; all of them, from an aligned address, when `packed`.
+template <bool packed, class T>
+__device__ __forceinline__ Eight<T> load_eight(const T* __restrict__ from, int count) {
+  Eight<T> eight;
+#pragma unroll
+  for (int i = 0; i < kWide; i += kPackWidth<T>) {
+    if constexpr (packed) {
+      store_pack(eight.values + i, load_pack<kPackWidth<T>>(from + i));
+    } else {
+#pragma unroll
+      for (int k = i; k < i + kPackWidth<T>; ++k) eight.values[k] = k < count ? from[k] : T(0.0f);
+    }
+  }
+  return eight;
+}
+
+template <class T> __device__ __forceinline__ Wide widen(const Eight<T>& eight) {
+  Wide wide;
+#pragma unroll
+  for (int i = 0; i < kWide; ++i) wide[i] = static_cast<float>(eight.values[i]);
+  return wide;
+}
+
 // The first `count` of eight elements; zeros after them.
 template <class T>
 __device__ __forceinline__ Wide load_wide(const T* __restrict__ from, int count, bool packed) {

@@ -72,15 +72,20 @@ template <Gate gate, class T> void backward(Tensor dx, Tensor dgamma, Tensor dbe
   const StreamHandle stream = compute_stream();
   Tensor sums = scratch(pass, dy);
   Tensor slopes = Tensor::empty({2, C}, DType::f32, dy.device());
-  launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-         norm_products_kernel<gate, T>, sums.data<float>(), g, x, bits, statistics_of(t), pass);
+  dispatch_packed(pass, [&]<bool packed>() {
+    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+           norm_products_kernel<gate, packed, T>, sums.data<float>(), g, x, bits, statistics_of(t),
+           pass);
+  });
   launch({.grid = join_blocks(pass.columns), .block = join_block(), .stream = stream},
          join_gradients_kernel, dgamma.data<float>(), dbeta.data<float>(), slopes.data<float>(),
          sums.data<float>(), statistics_of(t), t.training, pass);
   if (!dx.defined() && !dresidual.defined()) return;
-  launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-         norm_gradient_kernel<gate, T>, dx_data, dresidual_data, more, g, x, bits,
-         slopes.data<float>(), statistics_of(t), pass);
+  dispatch_packed(pass, [&]<bool packed>() {
+    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+           norm_gradient_kernel<gate, packed, T>, dx_data, dresidual_data, more, g, x, bits,
+           slopes.data<float>(), statistics_of(t), pass);
+  });
 }
 
 }  // namespace
@@ -92,8 +97,10 @@ void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor
     const ColumnPass pass(1, x.shape().outer(-1), C, rows_are_packed(C, x.data<T>()));
     Tensor moments = scratch(pass, x);
     const StreamHandle stream = compute_stream();
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
-           moments.data<float>(), x.data<T>(), pass);
+    dispatch_packed(pass, [&]<bool packed>() {
+      launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+             column_moments_kernel<T, packed>, moments.data<float>(), x.data<T>(), pass);
+    });
     const RunningStatistics running{running_mean.data_or_null<float>(),
                                     running_var.data_or_null<float>(), momentum};
     launch({.grid = join_blocks(pass.columns), .block = join_block(), .stream = stream},
@@ -114,9 +121,11 @@ void batch_norm_forward(Tensor y, Tensor relu_bits, const BatchNormTensors& t,
     const T* added = residual.data_or_null<T>();
     const ColumnPass pass(1, y.shape().outer(-1), C,
                           rows_are_packed(C, y.data<T>(), t.x.data<T>(), added));
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = compute_stream()},
-           normalise_kernel<T>, y.data<T>(), relu_bits.data_or_null<uint8_t>(), t.x.data<T>(),
-           added, statistics_of(t), t.relu, pass);
+    dispatch_packed(pass, [&]<bool packed>() {
+      launch({.grid = pass.grid(), .block = pass.block(), .stream = compute_stream()},
+             normalise_kernel<T, packed>, y.data<T>(), relu_bits.data_or_null<uint8_t>(),
+             t.x.data<T>(), added, statistics_of(t), t.relu, pass);
+    });
   });
 }
 

@@ -107,14 +107,18 @@ void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
                           rows_are_packed(C, x.data<T>(), y.data<T>()));
     Tensor moments = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
     const StreamHandle stream = compute_stream();
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, column_moments_kernel<T>,
-           moments.data<float>(), x.data<T>(), pass);
+    dispatch_packed(pass, [&]<bool packed>() {
+      launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+             column_moments_kernel<T, packed>, moments.data<float>(), x.data<T>(), pass);
+    });
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kGroupThreads, .stream = stream},
            join_statistics_kernel, mean.data<float>(), rstd.data<float>(), moments.data<float>(),
            static_cast<int>(mean.size(1)), eps, pass);
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, normalise_kernel<T>,
-           y.data<T>(), nullptr, x.data<T>(), nullptr,
-           statistics_of(mean, rstd, gamma, beta.data<float>()), false, pass);
+    dispatch_packed(pass, [&]<bool packed>() {
+      launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+             normalise_kernel<T, packed>, y.data<T>(), nullptr, x.data<T>(), nullptr,
+             statistics_of(mean, rstd, gamma, beta.data<float>()), false, pass);
+    });
   });
 }
 
@@ -130,9 +134,11 @@ void group_norm_backward(NormGradients results, const Tensor& dy, const NormSave
     Tensor sums = Tensor::empty({N * pass.chunks, 2, C}, DType::f32, x.device());
     Tensor joined = Tensor::empty({N, 2, C}, DType::f64, x.device());
     const StreamHandle stream = compute_stream();
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-           norm_products_kernel<Gate::open, T>, sums.data<float>(), dy.data<T>(), x.data<T>(),
-           nullptr, s, pass);
+    dispatch_packed(pass, [&]<bool packed>() {
+      launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+             norm_products_kernel<Gate::open, packed, T>, sums.data<float>(), dy.data<T>(),
+             x.data<T>(), nullptr, s, pass);
+    });
     launch({.grid = dim3(static_cast<unsigned>(N), join_blocks(pass.columns)),
             .block = join_block(),
             .stream = stream},
@@ -144,9 +150,11 @@ void group_norm_backward(NormGradients results, const Tensor& dy, const NormSave
     Tensor slopes = Tensor::empty({N, 2, C}, DType::f32, x.device());
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kGroupThreads, .stream = stream},
            find_slopes_kernel, slopes.data<float>(), joined.data<double>(), s, pass);
-    launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-           norm_gradient_kernel<Gate::open, T>, dx_data, nullptr, nullptr, dy.data<T>(),
-           x.data<T>(), nullptr, slopes.data<float>(), s, pass);
+    dispatch_packed(pass, [&]<bool packed>() {
+      launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
+             norm_gradient_kernel<Gate::open, packed, T>, dx_data, nullptr, nullptr, dy.data<T>(),
+             x.data<T>(), nullptr, slopes.data<float>(), s, pass);
+    });
   });
 }
 

@@ -59,6 +59,12 @@ struct ColumnPass {
   }
 };
 
+// Calls f.operator()<packed>(): whole, aligned groups of eight are a kernel of their own.
+template <class F> void dispatch_packed(const ColumnPass& pass, F&& f) {
+  if (pass.packed) f.template operator()<true>();
+  else f.template operator()<false>();
+}
+
 // What one thread of a pass works on: columns [column, column + count) of rows first, first +
 // blockDim.y, ... below end. `count` is 0 or less past the last column.
 struct ColumnThread {
@@ -83,6 +89,59 @@ struct ColumnThread {
     return first + (end - 1 - first) / static_cast<int>(blockDim.y) * blockDim.y;
   }
 };
+
+// Rows of a thread that are under way together: 64 bytes of each tensor, or one row where its
+// elements are loaded one by one.
+template <class T, bool packed>
+inline constexpr int kRowBatch = packed ? 8 / static_cast<int>(sizeof(T)) : 1;
+
+// One row of a thread: its number, and the index of its first element.
+struct ColumnRow {
+  int64_t row, at;
+  // Of eight columns among the bits of a relu.
+  template <bool packed>
+  __device__ int64_t word(const ColumnThread& t, const ColumnPass& pass) const {
+    if constexpr (packed) return at / kWide;
+    return (t.sample * pass.rows + row) * wide_groups(pass.columns) + t.column / kWide;
+  }
+};
+
+// Calls load(i, row) for the i-th row of each `batch` of a thread's rows, then use(i, row): the
+// loads of a batch are under way together, which a compiler does not see to where stores or
+// conditions lie between them.
+template <int batch, class Load, class Use>
+__device__ __forceinline__ void walk_rows(const ColumnThread& t, const ColumnPass& pass,
+                                          const Load& load, const Use& use) {
+  const int64_t step = blockDim.y, stride = step * pass.columns;
+  ColumnRow first{t.first, t.at(pass, t.first)};
+  for (; first.row < t.end; first.row += batch * step, first.at += batch * stride) {
+#pragma unroll
+    for (int i = 0; i < batch; ++i)
+      if (first.row + i * step < t.end)
+        load(i, ColumnRow{first.row + i * step, first.at + i * stride});
+#pragma unroll
+    for (int i = 0; i < batch; ++i)
+      if (first.row + i * step < t.end)
+        use(i, ColumnRow{first.row + i * step, first.at + i * stride});
+  }
+}
+// The same from the last row to the first.
+template <int batch, class Load, class Use>
+__device__ __forceinline__ void walk_rows_backwards(const ColumnThread& t, const ColumnPass& pass,
+                                                    const Load& load, const Use& use) {
+  const int64_t step = blockDim.y, stride = step * pass.columns, last = t.last();
+  ColumnRow first{last, t.at(pass, last)};
+  for (; first.row >= t.first; first.row -= batch * step, first.at -= batch * stride) {
+#pragma unroll
+    for (int i = 0; i < batch; ++i)
+      if (first.row - i * step >= t.first)
+        load(i, ColumnRow{first.row - i * step, first.at - i * stride});
+#pragma unroll
+    for (int i = 0; i < batch; ++i)
+      if (first.row - i * step >= t.first)
+        use(i, ColumnRow{first.row - i * step, first.at - i * stride});
+  }
+}
 
 template <int K> __device__ __forceinline__ void add_wide(Wide (&a)[K], const Wide (&b)[K]) {
 #pragma unroll
@@ -125,23 +184,27 @@ __device__ __forceinline__ void join_moments(Wide (&a)[3], const Wide (&b)[3]) {
 
 // moments (samples * chunks, 2, columns): mean and sum of squared deviations of each chunk, by
 // Welford's recurrence along a thread's rows.
-template <class T> __global__ void __launch_bounds__(kColumnThreads)
+template <class T, bool packed> __global__ void __launch_bounds__(kColumnThreads, 2)
     column_moments_kernel(float* __restrict__ moments, const T* __restrict__ x, ColumnPass pass) {
+  constexpr int kBatch = 2 * kRowBatch<T, packed>;
   const ColumnThread t(pass);
+  Eight<T> rows[kBatch];
   Wide sums[3] = {};  // count, mean, squares
   float count = 0.0f;
-#pragma unroll 4
-  for (int64_t row = t.first; row < t.end; row += blockDim.y) {
-    const Wide v = load_wide(x + t.at(pass, row), t.count, pass.packed);
-    count += 1.0f;
-    const float share = __frcp_rn(count);
+  walk_rows<kBatch>(
+      t, pass,
+      [&](int i, const ColumnRow& row) { rows[i] = load_eight<packed>(x + row.at, t.count); },
+      [&](int i, const ColumnRow&) {
+        const Wide v = widen(rows[i]);
+        count += 1.0f;
+        const float share = __frcp_rn(count);
 #pragma unroll
-    for (int i = 0; i < kWide; ++i) {
-      const float d = v[i] - sums[1][i];
-      sums[1][i] += d * share;
-      sums[2][i] += d * (v[i] - sums[1][i]);
-    }
-  }
+        for (int c = 0; c < kWide; ++c) {
+          const float d = v[c] - sums[1][c];
+          sums[1][c] += d * share;
+          sums[2][c] += d * (v[c] - sums[1][c]);
+        }
+      });
   for (int i = 0; i < kWide; ++i) sums[0][i] = count;
   join_rows(sums, [](Wide(&a)[3], const Wide(&b)[3]) { join_moments(a, b); });
   if (threadIdx.y > 0 || t.count <= 0) return;
@@ -188,78 +251,92 @@ __device__ __forceinline__ float normalised(float x, float mean, float scale, fl
 
 // y = norm(x) [+ residual], then relu when asked, keeping the signs when `bits` (a byte for eight
 // columns) is given. NaN passes through.
-template <class T> __global__ void __launch_bounds__(kColumnThreads)
+template <class T, bool packed> __global__ void __launch_bounds__(kColumnThreads, 2)
     normalise_kernel(T* __restrict__ y, uint8_t* __restrict__ bits, const T* __restrict__ x,
                      const T* __restrict__ residual, NormStatistics s, bool relu, ColumnPass pass) {
+  constexpr int kBatch = kRowBatch<T, packed>;
   const ColumnThread t(pass);
   if (t.first >= t.end) return;
   const Wide mean = s.mean_of(t), scale = s.scale_of(t);
   const Wide beta = load_wide(s.beta + t.column, t.count, false);
-#pragma unroll 4
-  for (int64_t row = t.last(); row >= t.first; row -= blockDim.y) {
-    const int64_t at = t.at(pass, row);
-    Wide v = load_wide(x + at, t.count, pass.packed);
+  Eight<T> rows[kBatch], residuals[kBatch];
+  walk_rows_backwards<kBatch>(
+      t, pass,
+      [&](int i, const ColumnRow& row) {
+        rows[i] = load_eight<packed>(x + row.at, t.count);
+        if (residual) residuals[i] = load_eight<packed>(residual + row.at, t.count);
+      },
+      [&](int i, const ColumnRow& row) {
+        Wide v = widen(rows[i]);
 #pragma unroll
-    for (int i = 0; i < kWide; ++i) v[i] = normalised(v[i], mean[i], scale[i], beta[i]);
-    if (residual) {
-      const Wide added = load_wide(residual + at, t.count, pass.packed);
+        for (int c = 0; c < kWide; ++c) v[c] = normalised(v[c], mean[c], scale[c], beta[c]);
+        if (residual) {
+          const Wide added = widen(residuals[i]);
 #pragma unroll
-      for (int i = 0; i < kWide; ++i) v[i] += added[i];
-    }
-    if (bits) {
-      unsigned signs = 0;
+          for (int c = 0; c < kWide; ++c) v[c] += added[c];
+        }
+        if (bits) {
+          unsigned signs = 0;
 #pragma unroll
-      for (int i = 0; i < kWide; ++i) signs |= (v[i] > 0.0f ? 1u : 0u) << i;
-      bits[(t.sample * pass.rows + row) * wide_groups(pass.columns) + t.column / kWide] =
-          static_cast<uint8_t>(signs);
-    }
-    if (relu) {
+          for (int c = 0; c < kWide; ++c) signs |= (v[c] > 0.0f ? 1u : 0u) << c;
+          bits[row.word<packed>(t, pass)] = static_cast<uint8_t>(signs);
+        }
+        if (relu) {
 #pragma unroll
-      for (int i = 0; i < kWide; ++i) v[i] = v[i] < 0.0f ? 0.0f : v[i];
-    }
-    store_wide(y + at, v, t.count, pass.packed);
-  }
+          for (int c = 0; c < kWide; ++c) v[c] = v[c] < 0.0f ? 0.0f : v[c];
+        }
+        store_wide(y + row.at, v, t.count, packed);
+      });
 }
 
-// The gradient before the relu, of eight columns of a row.
-template <Gate gate> __device__ __forceinline__ Wide gated(Wide dy, const Wide& x, const Wide& mean,
-                                                           const Wide& scale, const Wide& beta,
-                                                           const uint8_t* bits, int64_t word) {
-  if constexpr (gate == Gate::bits) {
-    const unsigned signs = bits[word];
-#pragma unroll
-    for (int i = 0; i < kWide; ++i) dy[i] = signs >> i & 1u ? dy[i] : 0.0f;
+// What the backward passes read of a batch of rows.
+template <Gate gate, bool packed, class T, int batch> struct GradientRows {
+  Eight<T> x[batch], dy[batch];
+  unsigned signs[gate == Gate::bits ? batch : 1];
+
+  __device__ __forceinline__ void load(int i, const T* __restrict__ from_x,
+                                       const T* __restrict__ from_dy,
+                                       const uint8_t* __restrict__ bits, const ColumnThread& t,
+                                       const ColumnPass& pass, const ColumnRow& row) {
+    x[i] = load_eight<packed>(from_x + row.at, t.count);
+    dy[i] = load_eight<packed>(from_dy + row.at, t.count);
+    if constexpr (gate == Gate::bits) signs[i] = bits[row.word<packed>(t, pass)];
   }
-  if constexpr (gate == Gate::sign) {
+  // The gradient before the relu, of eight columns of row i, whose x is `v`.
+  __device__ __forceinline__ Wide gated(int i, const Wide& v, const Wide& mean, const Wide& scale,
+                                        const Wide& beta) const {
+    Wide g = widen(dy[i]);
 #pragma unroll
-    for (int i = 0; i < kWide; ++i)
-      dy[i] = normalised(x[i], mean[i], scale[i], beta[i]) > 0.0f ? dy[i] : 0.0f;
+    for (int c = 0; c < kWide; ++c) {
+      if constexpr (gate == Gate::bits) g[c] = signs[i] >> c & 1u ? g[c] : 0.0f;
+      if constexpr (gate == Gate::sign)
+        g[c] = normalised(v[c], mean[c], scale[c], beta[c]) > 0.0f ? g[c] : 0.0f;
+    }
+    return g;
   }
-  return dy;
-}
+};
 
 // sums (samples * chunks, 2, columns): of dy' and of dy' * (x - mean).
-template <Gate gate, class T> __global__ void __launch_bounds__(kColumnThreads)
+template <Gate gate, bool packed, class T> __global__ void __launch_bounds__(kColumnThreads, 2)
     norm_products_kernel(float* __restrict__ sums, const T* __restrict__ dy,
                          const T* __restrict__ x, const uint8_t* __restrict__ bits,
                          NormStatistics s, ColumnPass pass) {
+  constexpr int kBatch = kRowBatch<T, packed>;
   const ColumnThread t(pass);
   const Wide mean = s.mean_of(t), scale = gate == Gate::sign ? s.scale_of(t) : Wide{};
   const Wide beta = gate == Gate::sign ? load_wide(s.beta + t.column, t.count, false) : Wide{};
-  const int words = wide_groups(pass.columns);
+  GradientRows<gate, packed, T, kBatch> rows;
   Wide total[2] = {};
-#pragma unroll 4
-  for (int64_t row = t.first; row < t.end; row += blockDim.y) {
-    const int64_t at = t.at(pass, row);
-    const Wide v = load_wide(x + at, t.count, pass.packed);
-    const Wide g = gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
-                               (t.sample * pass.rows + row) * words + t.column / kWide);
+  walk_rows<kBatch>(
+      t, pass, [&](int i, const ColumnRow& row) { rows.load(i, x, dy, bits, t, pass, row); },
+      [&](int i, const ColumnRow&) {
+        const Wide v = widen(rows.x[i]), g = rows.gated(i, v, mean, scale, beta);
 #pragma unroll
-    for (int i = 0; i < kWide; ++i) {
-      total[0][i] += g[i];
-      total[1][i] += g[i] * (v[i] - mean[i]);
-    }
-  }
+        for (int c = 0; c < kWide; ++c) {
+          total[0][c] += g[c];
+          total[1][c] += g[c] * (v[c] - mean[c]);
+        }
+      });
   join_rows(total, [](Wide(&a)[2], const Wide(&b)[2]) { add_wide(a, b); });
   if (threadIdx.y > 0 || t.count <= 0) return;
   float* own = sums + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
@@ -269,11 +346,12 @@ template <Gate gate, class T> __global__ void __launch_bounds__(kColumnThreads)
 
 // dx = scale * dy' - slope * (x - mean) - offset, plus what is `added`, and the residual's gradient
 // dy'. Any of the three may be null. slope and offset are (samples, 2, columns) in one piece.
-template <Gate gate, class T> __global__ void __launch_bounds__(kColumnThreads)
+template <Gate gate, bool packed, class T> __global__ void __launch_bounds__(kColumnThreads, 2)
     norm_gradient_kernel(T* __restrict__ dx, T* __restrict__ dresidual, const T* __restrict__ added,
                          const T* __restrict__ dy, const T* __restrict__ x,
                          const uint8_t* __restrict__ bits, const float* __restrict__ slopes,
                          NormStatistics s, ColumnPass pass) {
+  constexpr int kBatch = packed ? 2 : 1;  // four tensors of more rows do not fit the registers
   const ColumnThread t(pass);
   if (t.first >= t.end) return;
   const Wide mean = s.mean_of(t), scale = s.scale_of(t);
@@ -281,21 +359,24 @@ template <Gate gate, class T> __global__ void __launch_bounds__(kColumnThreads)
   const float* own = slopes + int64_t{t.sample} * 2 * pass.columns + t.column;
   const Wide slope = load_wide(own, t.count, false);
   const Wide offset = load_wide(own + pass.columns, t.count, false);
-  const int words = wide_groups(pass.columns);
-#pragma unroll 2
-  for (int64_t row = t.last(); row >= t.first; row -= blockDim.y) {
-    const int64_t at = t.at(pass, row);
-    const Wide v = load_wide(x + at, t.count, pass.packed);
-    const Wide g = gated<gate>(load_wide(dy + at, t.count, pass.packed), v, mean, scale, beta, bits,
-                               (t.sample * pass.rows + row) * words + t.column / kWide);
-    if (dresidual) store_wide(dresidual + at, g, t.count, pass.packed);
-    if (!dx) continue;
-    Wide d = added ? load_wide(added + at, t.count, pass.packed) : Wide{};
+  GradientRows<gate, packed, T, kBatch> rows;
+  Eight<T> more[kBatch];
+  walk_rows_backwards<kBatch>(
+      t, pass,
+      [&](int i, const ColumnRow& row) {
+        rows.load(i, x, dy, bits, t, pass, row);
+        if (added) more[i] = load_eight<packed>(added + row.at, t.count);
+      },
+      [&](int i, const ColumnRow& row) {
+        const Wide v = widen(rows.x[i]), g = rows.gated(i, v, mean, scale, beta);
+        if (dresidual) store_wide(dresidual + row.at, g, t.count, packed);
+        if (!dx) return;
+        Wide d = added ? widen(more[i]) : Wide{};
 #pragma unroll
-    for (int i = 0; i < kWide; ++i)
-      d[i] += scale[i] * g[i] - fmaf(slope[i], v[i] - mean[i], offset[i]);
-    store_wide(dx + at, d, t.count, pass.packed);
-  }
+        for (int c = 0; c < kWide; ++c)
+          d[c] += scale[c] * g[c] - fmaf(slope[c], v[c] - mean[c], offset[c]);
+        store_wide(dx + row.at, d, t.count, packed);
+      });
 }
 
 // --- joining the chunks: blocks of (32 columns, 32 slices of the chunks) ---
