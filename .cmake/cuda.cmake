@@ -39,7 +39,8 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
 endif()
 # `native` asks the driver and fails to generate where there is no GPU, so the default names
 # architectures: machine code for A100 and H100/H200, and PTX for whatever comes after them.
-set(default_architectures 80-real 90-real 90-virtual)
+# 90a is 90 and the instructions that later architectures do not have (products by warp groups).
+set(default_architectures 80-real 90a-real 90-virtual)
 if("native" IN_LIST CMAKE_CUDA_ARCHITECTURES AND NOT PASSBAND_GPUS)
   passband_no_cuda("CMAKE_CUDA_ARCHITECTURES=native needs a GPU" "-DCMAKE_CUDA_ARCHITECTURES=90")
 elseif(NOT CMAKE_CUDA_ARCHITECTURES)
@@ -76,6 +77,9 @@ target_compile_options(passband_cuda INTERFACE
     -Xcompiler=-Wall,-Wextra,-fopenmp>)
 target_compile_definitions(passband_cuda INTERFACE
   PASSBAND_HAS_CUDA=1 PASSBAND_CUDA_ARCHITECTURES="${archs}")
+if("${CMAKE_CUDA_ARCHITECTURES}" MATCHES "90a")
+  target_compile_definitions(passband_cuda INTERFACE PASSBAND_HAS_SM90A=1)
+endif()
 set(PASSBAND_CUDA_LIBRARIES CUDA::cudart CUDA::cublas CUDA::cublasLt CUDA::cufft)
 
 # The packages of Python bring the library by its full name alone.

@@ -118,6 +118,18 @@ TEST_CASE("a batch of many products, which the large tiles serve, equals the nai
   naive::check_close(data.run(), data.wanted, 26);
 }
 
+TEST_CASE("products that the large tile of warp groups serves equal the naive ones") {
+  for (const Product& p : std::vector<Product>{{132, 256, 128, 64, false, true},
+                                               {33, 257, 136, 72, false, true, true, true},
+                                               {33, 264, 129, 8, false, true},
+                                               {33, 264, 136, 200, false, false, true}}) {
+    const ProductData data(p, DType::bf16);
+    CAPTURE(p.m);
+    CAPTURE(p.k);
+    naive::check_close(data.run(), data.wanted, p.k + 2);
+  }
+}
+
 TEST_CASE("an empty sum is what is added, an empty result is nothing") {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f64}) {
     const ProductData data({2, 3, 5, 0, false, false, true, true}, dtype);
@@ -233,6 +245,7 @@ TEST_CASE("convolutions that the large tiles serve equal the naive ones") {
   // In turn the forward pass, the input gradient and the weight gradient have enough tiles for
   // every multiprocessor.
   check_convolutions({{{1, 130, 130, 8}, {72, 1, 2, 8}, {}},
+                      {{2, 129, 131, 8}, {72, 1, 2, 8}, {}},
                       {{1, 130, 130, 72}, {8, 1, 2, 72}, {}},
                       {{1, 4, 5, 132 * 40}, {132 * 72, 1, 2, 40}, {.groups = 132}}},
                      DType::bf16);

@@ -15,10 +15,20 @@ namespace passband::cuda {
 
 #if defined(__CUDACC__)
 
-template <int bytes>
-__device__ __forceinline__ void async_copy(void* shared, const void* global, bool valid = true) {
+// A place in shared memory that can be counted on from in bytes: 32 bits instead of 64, and no
+// instructions that make one of the other.
+using SharedAddress = uint32_t;
+__device__ __forceinline__ SharedAddress shared_address(const void* shared) {
+  return static_cast<SharedAddress>(__cvta_generic_to_shared(shared));
+}
+template <class T> __device__ __forceinline__ T* shared_pointer(SharedAddress at) {
+  return static_cast<T*>(__cvta_shared_to_generic(at));
+}
+
+template <int bytes> __device__ __forceinline__ void async_copy(SharedAddress destination,
+                                                                const void* global,
+                                                                bool valid = true) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async moves 4, 8 or 16 bytes");
-  const auto destination = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   const int read = valid ? bytes : 0;
   // 16 bytes go past the first-level cache: a tile is read once.
   if constexpr (bytes == 16)
@@ -31,6 +41,11 @@ __device__ __forceinline__ void async_copy(void* shared, const void* global, boo
                  : "memory");
 }
 
+template <int bytes>
+__device__ __forceinline__ void async_copy(void* shared, const void* global, bool valid = true) {
+  async_copy<bytes>(shared_address(shared), global, valid);
+}
+
 __device__ __forceinline__ void async_copy_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
@@ -40,6 +55,10 @@ template <int groups_left> __device__ __forceinline__ void async_copy_wait() {
 }
 
 #else
+
+using SharedAddress = unsigned char*;
+inline SharedAddress shared_address(void* shared) { return static_cast<SharedAddress>(shared); }
+template <class T> T* shared_pointer(SharedAddress at) { return reinterpret_cast<T*>(at); }
 
 template <int bytes> void async_copy(void* shared, const void* global, bool valid = true,
                                      std::source_location at = std::source_location::current()) {

@@ -22,9 +22,10 @@
                            : 16) unsigned char name##_bytes[sizeof(name##_type)]; \
   auto& name = reinterpret_cast<name##_type&>(name##_bytes)
 
-// DYNAMIC_SHARED(float, tile): the memory that Launch::shared_bytes asks for, as `float* tile`.
-#define DYNAMIC_SHARED(Type, name)                                       \
-  extern __shared__ __align__(128) unsigned char dynamic_shared_bytes[]; \
+// DYNAMIC_SHARED(float, tile): the memory that Launch::shared_bytes asks for, as `float* tile`. It
+// begins at a multiple of 1,024 bytes, as warp group products ask for (warpgroup.cuh).
+#define DYNAMIC_SHARED(Type, name)                                        \
+  extern __shared__ __align__(1024) unsigned char dynamic_shared_bytes[]; \
   Type* const name = reinterpret_cast<Type*>(dynamic_shared_bytes)
 
 #else

@@ -13,7 +13,7 @@
 #include "tensor/cuda/product_output.cuh"
 #include "tensor/cuda/simple_product.cuh"
 #include "tensor/cuda/stream.h"
-#include "tensor/cuda/tensor_core_product.cuh"
+#include "tensor/cuda/warpgroup_product.cuh"
 
 namespace passband::cuda {
 
@@ -135,6 +135,38 @@ Tensor run_tensor_core_product(const A& a, const B& b, const Output& out, const 
       });
 }
 
+template <class Tile, class A, class B, class Output>
+Tensor run_warpgroup_product(const A& a, const B& b, const Output& out, const ProductSize& size,
+                             Device device) {
+  const ProductGrid grid =
+      product_grid(size, Tile::kM, Tile::kN, Tile::kDepth, !Output::Finish::kSumsColumns);
+  const int64_t tiles = ceil_divide(size.m, Tile::kM) * ceil_divide(size.n, Tile::kN);
+  const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
+  return run_blocks(out, grid, Tile::kWarpM, device,
+                    [&](const Output& to, const PartialSums<float>& partial) {
+                      launch({.grid = blocks,
+                              .block = Tile::kThreads,
+                              .shared_bytes = Tile::kSharedBytes,
+                              .stream = compute_stream()},
+                             warpgroup_product_kernel<Tile, A, B, Output>, a, b, to, partial, grid);
+                    });
+}
+
+using LargeGroupTile = WarpgroupTile<256, 128, 1>;
+using SmallGroupTile = WarpgroupTile<128, 64, 2>;
+
+// The large tile multiplies at 1.3 times the rate of the small one, but leaves more multiprocessors
+// without work at the end; of long sums in parts it makes too few.
+inline bool wants_large_group_tile(const ProductSize& size) {
+  constexpr int64_t kMultiprocessors = 132;
+  constexpr double kLargeRate = 1.3;
+  const int64_t large = ceil_divide(size.m, 256) * ceil_divide(size.n, 128) * size.batch;
+  const int64_t small = ceil_divide(size.m, 128) * ceil_divide(size.n, 64) * size.batch;
+  if (large < kMultiprocessors) return false;
+  return 2.0 * double(ceil_divide(large, kMultiprocessors)) <=
+         kLargeRate * double(ceil_divide(small, 2 * kMultiprocessors));
+}
+
 using LargeTile = TensorCoreTile<128, 128, 64, 64, 2>;
 using MiddleTile = TensorCoreTile<128, 64, 64, 32, 3>;
 using SmallTile = TensorCoreTile<64, 64, 32, 32, 4>;
@@ -159,6 +191,12 @@ Tensor run_product(const A& a, const B& b, const Output& out, const ProductSize&
                    Device device) {
   using T = typename Output::Element;
   if constexpr (std::is_same_v<T, bf16>) {
+    if (a.aligned && b.aligned && has_warpgroup_products()) {
+      if constexpr (A::major == Major::k)
+        if (wants_large_group_tile(size))
+          return run_warpgroup_product<LargeGroupTile>(a, b, out, size, device);
+      return run_warpgroup_product<SmallGroupTile>(a, b, out, size, device);
+    }
     // Both operands transposed: nobody's hot product, so it has no large tile.
     if constexpr (A::major == Major::k || B::major == Major::side)
       if (wants_large_tile(size))

@@ -37,11 +37,12 @@ template <class T> struct Matrix {
 template <class T> struct Patches {
   using Element = T;
   struct Line {
-    int64_t image;  // its first pixel
+    int64_t offset;  // elements from data to channel 0 of the first cell, which may be outside
     int y, x;
   };
   struct Place {
-    int channel, y, x;
+    int64_t offset;  // of the cell's channel from channel 0 of the first cell
+    int y, x;
   };
   static constexpr int kOutside = -(1 << 30);
 
@@ -56,24 +57,22 @@ template <class T> struct Patches {
     if (i >= lines) return {0, kOutside, 0};
     int column = i;
     int row = grid_columns.split(column);
-    const int image = grid_rows.split(row);
-    return {int64_t{image} * height * row_width, row * stride_y + origin_y,
-            column * stride_x + origin_x};
+    const int image = grid_rows.split(row), y = row * stride_y + origin_y,
+              x = column * stride_x + origin_x;
+    return {((int64_t{image} * height + y) * row_width + x) * pixel_stride, y, x};
   }
   __device__ Place place(int j) const {
     if (j >= width) return {0, kOutside, 0};
     int channel = j;
     int column = channels.split(channel);
-    const int row = cell_columns.split(column);
-    return {channel, row * step_y, column * step_x};
+    const int y = cell_columns.split(column) * step_y, x = column * step_x;
+    return {(int64_t{y} * row_width + x) * pixel_stride + channel, y, x};
   }
   __device__ const T* find(const Line& line, const Place& place) const {
     const int y = line.y + place.y, x = line.x + place.x;
     const bool inside = static_cast<unsigned>(y) < static_cast<unsigned>(height) &&
                         static_cast<unsigned>(x) < static_cast<unsigned>(row_width);
-    if (!inside) return nullptr;
-    return data + (line.image + static_cast<int64_t>(y) * row_width + x) * pixel_stride +
-           place.channel;
+    return inside ? data + (line.offset + place.offset) : nullptr;
   }
 };
 

@@ -33,6 +33,9 @@ void set_device(int device);
 // compiles.
 bool has_code_for(int device);
 
+// The device in use multiplies by warp groups (warpgroup.cuh), and the program holds code for that.
+bool has_warpgroup_products();
+
 struct MemoryInfo {
   size_t free_bytes = 0, total_bytes = 0;
 };

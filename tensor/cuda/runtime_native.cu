@@ -87,6 +87,20 @@ bool has_code_for(int device) {
   return found;
 }
 
+bool has_warpgroup_products() {
+#if defined(PASSBAND_HAS_SM90A)
+  int device = 0, major = 0, minor = 0;
+  check(cudaGetDevice(&device), "has_warpgroup_products");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+        "has_warpgroup_products");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
+        "has_warpgroup_products");
+  return major == 9 && minor == 0;
+#else
+  return false;
+#endif
+}
+
 void set_device(int device) { check(cudaSetDevice(device), "set_device"); }
 
 MemoryInfo memory_info() {

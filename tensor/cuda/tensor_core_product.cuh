@@ -19,6 +19,7 @@
 // conflicts when cp.async writes them), stages of 64 bytes (twice the barriers), a tile of 128 x
 // 256 (85 FLOP per byte, but few products here are large enough to fill the device with it).
 #pragma once
+#include "tensor/cuda/async_copy.cuh"
 #include "tensor/cuda/product_output.cuh"
 #include "tensor/cuda/reduce.cuh"
 
@@ -40,7 +41,10 @@ template <class T, Major major, int extent> struct StageLayout {
   static constexpr int kRun = 16 / sizeof(T), kDepth = 128 / sizeof(T);
   static constexpr int kLines = major == Major::k ? extent : kDepth;
   static constexpr int kRunsOfLine = (major == Major::k ? kDepth : extent) / kRun;
+  static constexpr int kLine = kRunsOfLine * kRun;  // elements
   static constexpr int kElements = extent * kDepth;
+  // lines that are shuffled differently
+  static constexpr int kPeriod = major == Major::side && sizeof(T) == 4 ? 4 : 8;
 
   static __device__ __forceinline__ int offset(int line, int run) {
     // f32 by side is read element by element, four lines of eight neighbours at a time: pairs of
@@ -51,14 +55,14 @@ template <class T, Major major, int extent> struct StageLayout {
 };
 
 // Fetches an operand's stages. Each thread has its runs of every stage, and keeps what does not
-// change between stages.
-template <class Source, int extent, int threads> class StageFetcher {
+// change between stages. `whole_runs`: the source's lines are known to be aligned.
+template <class Source, class Layout, int threads, bool whole_runs> class StageFetcher {
  public:
   using T = typename Source::Element;
-  using Layout = StageLayout<T, Source::major, extent>;
 
   // `first`: the row (column) that the tile begins with.
-  __device__ StageFetcher(const Source& source, int first) : side_(first + run() * Layout::kRun) {
+  __device__ StageFetcher(const Source& source, int first)
+      : side_(first + run() * Layout::kRun), start_(bytes_at(0)) {
     if constexpr (kByK) {
 #pragma unroll
       for (int i = 0; i < kRuns; ++i) lines_[i] = source.line(first + line(i));
@@ -67,50 +71,55 @@ template <class Source, int extent, int threads> class StageFetcher {
     }
   }
 
-  __device__ __forceinline__ void fetch(const Source& source, T* stage, int k0) const {
+  __device__ __forceinline__ void fetch(const Source& source, SharedAddress stage, int k0) const {
     if constexpr (kByK) {
       const int k = k0 + run() * Layout::kRun;
       const typename Source::Place place = source.place(k);
 #pragma unroll
       for (int i = 0; i < kRuns; ++i)
-        copy_run(source, stage + Layout::offset(line(i), run()), lines_[i], place, k);
+        copy_run(source, stage + start_ + i * kStep, lines_[i], place, k);
     } else {
 #pragma unroll
       for (int i = 0; i < kRuns; ++i)
-        copy_run(source, stage + Layout::offset(line(i), run()), source.line(k0 + line(i)), place_,
-                 side_);
+        copy_run(source, stage + start_ + i * kStep, source.line(k0 + line(i)), place_, side_);
     }
   }
 
  private:
   static constexpr bool kByK = Source::major == Major::k;
   static constexpr int kRuns = Layout::kLines * Layout::kRunsOfLine / threads;
+  static constexpr int kLineStep = threads / Layout::kRunsOfLine;  // from run to run of a thread
+  static constexpr int kStep = kLineStep * Layout::kLine * static_cast<int>(sizeof(T));
+  static_assert(kLineStep % Layout::kPeriod == 0, "a thread's runs are shuffled alike");
 
   static __device__ int run() { return static_cast<int>(threadIdx.x) % Layout::kRunsOfLine; }
   static __device__ int line(int i) {
-    return static_cast<int>(threadIdx.x) / Layout::kRunsOfLine +
-           i * (threads / Layout::kRunsOfLine);
+    return static_cast<int>(threadIdx.x) / Layout::kRunsOfLine + i * kLineStep;
+  }
+  static __device__ int bytes_at(int i) {
+    return Layout::offset(line(i), run()) * static_cast<int>(sizeof(T));
   }
   // A run from element `first` of a line on; element by element where it may be misaligned or cross
   // an end.
-  static __device__ __forceinline__ void copy_run(const Source& source, T* to,
+  static __device__ __forceinline__ void copy_run(const Source& source, SharedAddress to,
                                                   const typename Source::Line& line,
                                                   const typename Source::Place& place, int first) {
-    if (source.aligned) {
+    if (whole_runs || source.aligned) {
       const T* from = source.find(line, place);
       async_copy<16>(to, from ? from : source.data, from != nullptr);
       return;
     }
+    T* const elements = shared_pointer<T>(to);
 #pragma unroll 1
     for (int i = 0; i < Layout::kRun; ++i) {
       const T* from = source.find(line, source.place(first + i));
-      to[i] = from ? *from : T(0.0f);
+      elements[i] = from ? *from : T(0.0f);
     }
   }
 
   typename Source::Line lines_[kByK ? kRuns : 1];
   typename Source::Place place_;
-  int side_;
+  int side_, start_;
 };
 
 // Takes fragments out of a stage; a step is 32 bytes of k: one mma deep.
@@ -261,14 +270,17 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const BlockTile tile(grid, Tile::kM, Tile::kN);
   a.select(tile.batch);
   b.select(tile.batch);
-  const StageFetcher<SourceA, Tile::kM, Tile::kThreads> fetch_a(a, tile.row);
-  const StageFetcher<SourceB, Tile::kN, Tile::kThreads> fetch_b(b, tile.column);
+  const StageFetcher<SourceA, StageLayout<T, SourceA::major, Tile::kM>, Tile::kThreads, false>
+      fetch_a(a, tile.row);
+  const StageFetcher<SourceB, StageLayout<T, SourceB::major, Tile::kN>, Tile::kThreads, false>
+      fetch_b(b, tile.column);
+  const SharedAddress a_begin = shared_address(a_stages), b_begin = shared_address(b_stages);
   // Committed also when there is nothing left to fetch, so that the count of groups stays the count
   // of stages.
   const auto fetch = [&](int stage, int k0) {
     if (k0 < tile.k_end) {
-      fetch_a.fetch(a, a_stages + stage * Tile::kM * kDepth, k0);
-      fetch_b.fetch(b, b_stages + stage * Tile::kN * kDepth, k0);
+      fetch_a.fetch(a, a_begin + stage * Tile::kM * Tile::kStageBytes, k0);
+      fetch_b.fetch(b, b_begin + stage * Tile::kN * Tile::kStageBytes, k0);
     }
     async_copy_commit();
   };

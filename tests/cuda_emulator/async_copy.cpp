@@ -101,6 +101,7 @@ void async_copy_wait(int groups_left, Location at) {
     const bool waited_for = copy.group + static_cast<unsigned>(groups_left) < mine.groups;
     if (!waited_for) return false;
     if (!copy.done) perform(copy);
+    note_arrived_copies();
     count_pending(copy, -1);
     if (checker) checker->access(copy.destination, copy.bytes, Access::write, at);
     return true;

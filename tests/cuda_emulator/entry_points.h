@@ -90,6 +90,20 @@ void mma_bf16_16x8x16(float* d, const uint32_t* a, const uint32_t* b, Location a
 void mma_tf32_16x8x8(float* d, const uint32_t* a, const uint32_t* b, Location at);
 void load_matrix(uint32_t* fragments, int count, bool transposed, const void* row, Location at);
 
+// wgmma (warpgroup.cuh wraps these): d += a b of this thread's part, a and b descriptors.
+struct WarpgroupProduct {
+  float* d;
+  int columns;
+  uint64_t a, b;
+  bool side_a, side_b;
+};
+uint64_t shared_offset(const void* shared);
+void warpgroup_multiply_add(const WarpgroupProduct& product, Location at);
+void warpgroup_begin();
+void warpgroup_commit();
+void warpgroup_wait(int groups_left, Location at);
+void fence_async_proxy();
+
 // cp.async (async_copy.cuh wraps these).
 void async_copy(void* shared, const void* global, int bytes, int valid_bytes, Location at);
 void async_copy_commit();

@@ -147,6 +147,10 @@ std::string describe_device_address(const void* address);
 void reset_async_copies();
 bool async_copy_pending(const void* shared, size_t bytes);
 
+// wgmma (warpgroup.cpp).
+void reset_warpgroups();
+void note_arrived_copies();  // by the running thread, for which such products must be told of them
+
 // What the checked build adds (checker.cpp); absent in the others.
 enum class Access : uint8_t { read, write, atomic };
 class Checker {

@@ -236,62 +236,6 @@ __global__ void integer_overflow(float* y, int rows, int columns) {
 
 __global__ void null_pointer(float* y, const float* x) { y[threadIdx.x] = *x; }
 
-// Asynchronous copies and ldmatrix.
-
-__global__ void copy_not_waited_for(const float* x, float* y) {
-  SHARED(float, tile, [128]);
-  async_copy<16>(&tile[threadIdx.x * 4], x + threadIdx.x * 4);
-  async_copy_commit();
-  __syncthreads();
-  y[threadIdx.x] = tile[threadIdx.x];
-}
-
-__global__ void one_group_too_few(const float* x, float* y) {
-  SHARED(float, tile, [2][32]);
-  for (int stage = 0; stage < 2; ++stage) {
-    async_copy<4>(&tile[stage][threadIdx.x], x + stage * 32 + threadIdx.x);
-    async_copy_commit();
-  }
-  async_copy_wait<1>();
-  __syncthreads();
-  y[threadIdx.x] = tile[0][threadIdx.x] + tile[1][threadIdx.x];
-}
-
-__global__ void waits_without_barrier(const float* x, float* y) {
-  SHARED(float, tile, [64]);
-  async_copy<4>(&tile[threadIdx.x], x + threadIdx.x);
-  async_copy_commit();
-  async_copy_wait<0>();
-  y[threadIdx.x] = tile[63 - threadIdx.x];
-}
-
-__global__ void buffer_refilled_too_early(const float* x, float* y) {
-  SHARED(float, tile, [64]);
-  float sum = 0;
-  for (int stage = 0; stage < 3; ++stage) {
-    async_copy<4>(&tile[threadIdx.x], x + stage * 64 + threadIdx.x);
-    async_copy_commit();
-    async_copy_wait<0>();
-    __syncthreads();
-    sum += tile[(threadIdx.x + 1) % 64];
-  }
-  y[threadIdx.x] = sum;
-}
-
-__global__ void misaligned_async_copy(const float* x, float* y) {
-  SHARED(float, tile, [129]);
-  async_copy<16>(&tile[threadIdx.x * 4 + 1], x + threadIdx.x * 4);
-  async_copy_commit();
-  async_copy_wait<0>();
-  y[threadIdx.x] = 1;
-}
-
-__global__ void ldmatrix_from_device_memory(const float* x, float* y) {
-  uint32_t fragments[4];
-  load_matrix_x4(fragments, x + threadIdx.x * 4);
-  y[threadIdx.x] = static_cast<float>(fragments[0]);
-}
-
 Floats zeros(size_t n) { return Floats(n, 0.0f); }
 
 Floats ramp(size_t n) {
@@ -476,19 +420,6 @@ const std::vector<PlantedFault> kFaults = {
      "signed integer overflow"},
     {"a null pointer", run_null_pointer, "access to no memory at all", "use of a null pointer",
      "null pointer"},
-    {"an async_copy not waited for", run_with_input<copy_not_waited_for, 32, 128>, kPoisoned,
-     "used before async_copy_wait", kPoisoned},
-    {"a wait for one group too few", run_with_input<one_group_too_few, 32, 64>, kPoisoned,
-     "used before async_copy_wait", kPoisoned},
-    {"a wait without the barrier after it", run_with_input<waits_without_barrier, 64, 64>,
-     kPoisoned, kUnwritten, kPoisoned},
-    {"a buffer refilled while others read it", run_with_input<buffer_refilled_too_early, 64, 192>,
-     kOrderDependent, "race with a read", kOrderDependent},
-    {"a misaligned async_copy", run_with_input<misaligned_async_copy, 32, 128>,
-     "no multiple of the 16 bytes copied", "no multiple of the 16 bytes copied",
-     "no multiple of the 16 bytes copied"},
-    {"ldmatrix from device memory", run_with_input<ldmatrix_from_device_memory, 32, 128>,
-     "not in shared memory", "not in shared memory", "not in shared memory"},
 };
 
 }  // namespace

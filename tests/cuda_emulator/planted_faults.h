@@ -21,6 +21,7 @@ struct PlantedFault {
 };
 
 const std::vector<PlantedFault>& kernel_faults();  // planted_faults.cu
+const std::vector<PlantedFault>& async_faults();   // planted_async_faults.cu
 const std::vector<PlantedFault>& host_faults();    // planted_host_faults.cu
 // Sound programs that look like the broken ones: nothing may be said about them.
 const std::vector<PlantedFault>& controls();  // planted_controls.cu

@@ -197,6 +197,9 @@ DeviceInfo device_info(int device) {
 
 bool has_code_for(int device) { return device == 0; }
 
+// A device with the shared memory of smaller ones has not their successors' instructions either.
+bool has_warpgroup_products() { return emulator::options().shared_limit >= size_t{227} << 10; }
+
 void set_device(int device) {
   CHECK(device == 0, "set_device: there is one emulated device, not ", device);
 }

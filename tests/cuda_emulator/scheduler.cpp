@@ -238,6 +238,7 @@ void set_up_block() {
 void run_block() {
   set_up_block();
   reset_async_copies();
+  reset_warpgroups();
   if (checker) checker->begin_block();
   yield(machine.host);
   machine.current = nullptr;

@@ -107,7 +107,7 @@ void* shared_variable(SharedSlot& slot, size_t bytes, size_t alignment, const ch
 void* dynamic_shared() {
   if (shared.dynamic.block != machine.block_number && machine.dynamic_bytes == 0)
     fail("dynamic shared memory is used, but the launch asks for none");
-  return shared_variable(shared.dynamic, machine.dynamic_bytes, 128, kDynamicName);
+  return shared_variable(shared.dynamic, machine.dynamic_bytes, 1024, kDynamicName);
 }
 
 }  // namespace passband::emulator

@@ -86,6 +86,7 @@ void check(const PlantedFault& fault) {
 
 TEST_CASE("every fault planted in a kernel is reported") {
   for (const PlantedFault& fault : kernel_faults()) check(fault);
+  for (const PlantedFault& fault : async_faults()) check(fault);
 }
 
 TEST_CASE("every fault planted in host code is reported") {
