@@ -133,15 +133,17 @@ std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs
 void backward(const Tensor& output, const GradOptions& options) {
   GradMap sums = run(output, options, {});
   NoGrad guard;
+  std::vector<InPlaceSum> bound;
   for (auto& [node, gradient] : sums) {
     auto* leaf = dynamic_cast<Leaf*>(node);
     if (!leaf) continue;
     if (leaf->bound) {
-      add_(leaf->grad, gradient);
+      bound.push_back({leaf->grad, gradient});
     } else {
       leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
     }
   }
+  add_all_(bound);
 }
 
 Tensor grad_of(const Tensor& leaf) { return leaf_of(leaf, "grad_of").grad; }

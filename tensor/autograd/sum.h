@@ -1,6 +1,8 @@
 // Sums of gradients, for the graph's own use. tensor/ops, which lies above, defines them: the sum
 // of tracked gradients is an operation of the graph itself.
 #pragma once
+#include <vector>
+
 #include "tensor/core/tensor.h"
 
 namespace passband {
@@ -8,5 +10,11 @@ namespace passband {
 Tensor add(const Tensor& a, const Tensor& b);  // broadcasts; da = dy, db = dy
 void add_(Tensor y, const Tensor& x);          // y += x, shapes equal
 void fill_(Tensor y, double value);
+
+struct InPlaceSum {
+  Tensor y, x;
+};
+// y += x of each, as add_: in as few launches as a GPU can do that in. The ys do not overlap.
+void add_all_(const std::vector<InPlaceSum>& sums);
 
 }  // namespace passband

@@ -1,6 +1,7 @@
 // Arithmetic on two operands, and operations in place.
 #include "tensor/ops/pointwise.h"
 
+#include "tensor/ops/add_all_kernels.h"
 #include "tensor/ops/pointwise_kernels.h"
 #include "tensor/ops/reduce.h"
 
@@ -127,6 +128,24 @@ void add_scaled_(Tensor y, const Tensor& x, double a) {
   CHECK(y.dtype() == x.dtype(), "add_: element types differ: y is ", y, ", x is ", x);
   DISPATCH(y.device(), zip, y, y, x, fn::AddScaled{a});
   y.bump_version();
+}
+
+void cpu::add_all(const std::vector<InPlaceSum>& sums) {
+  for (const auto& [y, x] : sums) add_(y, x);
+}
+
+void add_all_(const std::vector<InPlaceSum>& sums) {
+  std::vector<InPlaceSum> together;
+  for (const auto& [y, x] : sums) {
+    check_in_place("add_all_", y, x);
+    CHECK(y.dtype() == x.dtype(), "add_all_: element types differ: y is ", y, ", x is ", x);
+    const bool alike = y.dtype() == DType::f32 && y.device() == sums[0].y.device();
+    if (alike) together.push_back({y, x});
+    else add_(y, x);
+  }
+  if (together.empty()) return;
+  ON_DEVICE(together[0].y.device(), add_all, together);
+  for (InPlaceSum& sum : together) sum.y.bump_version();
 }
 
 void scale_(Tensor y, double a) {
