@@ -212,6 +212,26 @@ TEST_CASE("a gradient that nobody needs is not computed") {
   CHECK(grads[1].defined());
 }
 
+TEST_CASE("the input gradient of a 1x1 convolution adds what another path has brought") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor x = naive::random({2, 8, 7, 24}, dtype, 1).leaf(),
+                 w = naive::random({40, 1, 1, 24}, dtype, 2),
+                 brought = naive::random(x.shape(), dtype, 3),
+                 dy = naive::random({2, 8, 7, 40}, dtype, 4);
+    const Tensor y = conv2d(x, w);
+    GradMap sums;
+    sums[x.node().get()] = brought;
+    Arrived arrived(y.node()->edges(), sums);
+    const NoGrad guard;
+    const Grads grads = y.node()->backward(dy, arrived);
+    CHECK_FALSE(sums[x.node().get()].defined());
+    std::vector<double> wanted =
+        naive::matmul(dy.values(), w.values(), 1, 2 * 8 * 7, 24, 40, false, false);
+    for (size_t i = 0; i < wanted.size(); ++i) wanted[i] += brought.values()[i];
+    naive::check_close(grads[0], wanted, 41);
+  }
+}
+
 TEST_CASE("a gradient that changes in place between the two it is used for is laid out anew") {
   const Tensor x = naive::random({2, 32, 32, 32}, DType::f32, 1),
                w = naive::random({32, 3, 3, 32}, DType::f32, 2),

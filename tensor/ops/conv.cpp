@@ -1,7 +1,9 @@
 // Convolution: checks, and the three bilinear maps that are each other's derivatives.
 #include "tensor/ops/conv.h"
 
+#include "tensor/ops/conv_geometry.h"
 #include "tensor/ops/conv_kernels.h"
+#include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
@@ -36,12 +38,28 @@ struct Conv2d {
     DISPATCH(x.device(), conv2d_forward, y, x, w, bias, options);
     return y;
   }
-  Grads backward(const Saved& s, const Tensor& dy) const {
+  Grads backward(const Saved& s, const Tensor& dy, Arrived& arrived) const {
     Grads grads(3);
-    if (s.needs(0)) grads[0] = conv2d_input_gradient(dy, s.input(1), s.edge(0).shape, options);
+    if (s.needs(0)) grads[0] = input_gradient(s, dy, arrived);
     if (s.needs(1)) grads[1] = conv2d_weight_gradient(dy, s.input(0), s.edge(1).shape, options);
     if (s.needs(2)) grads[2] = sum(dy, {0, 1, 2});
     return grads;
+  }
+
+ private:
+  // That of a 1x1 convolution is a product, which can add what a shortcut has brought.
+  Tensor input_gradient(const Saved& s, const Tensor& dy, Arrived& arrived) const {
+    const Tensor& w = s.input(1);
+    const Shape& x = s.edge(0).shape;
+    if (!recording() && ConvGeometry(x, dy.shape(), w.shape(), options).trivial())
+      if (const Tensor added = arrived.take(0); added.defined()) {
+        Tensor dx = Tensor::empty(x, dy.dtype(), dy.device());
+        DISPATCH(
+            dy.device(), matmul_forward, dx, dy, w, Epilogue{.residual = added},
+            ProductShape{.m = dy.shape().outer(-1), .n = x[3], .k = dy.size(3), .weight_b = true});
+        return dx;
+      }
+    return conv2d_input_gradient(dy, w, x, options);
   }
 };
 
