@@ -18,7 +18,9 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kShortRow = 1024;  // a row up to here is summed by a warp, or a part of one
 constexpr int64_t kRowChunk = 8192;  // elements of a long row that one block sums
-constexpr int64_t kThreadRows = 32;  // rows of a column sum that one thread adds up
+// Rows of a column sum that one thread adds up: few, so that there are blocks enough, where the
+// elements come from memory; many where they are the sums of such blocks.
+template <class From> constexpr int64_t kThreadRows = sizeof(From) == 8 ? 64 : 16;
 
 // The least power of two that is n or more, at most `limit`, itself a power of two.
 int power_of_two(int64_t n, int limit) {
@@ -80,22 +82,29 @@ template <int Width, class To, class From> __global__ void __launch_bounds__(kTh
     sum_columns_kernel(To* y, const From* x, Reduction r, ColumnTile tile, Divisor chunks,
                        Divisor tiles, double scale) {
   using A = Accumulate<From>;
+  constexpr int kBatch = 8;
   DYNAMIC_SHARED(A, sums);  // [height][lanes * Width]
   const int lane = threadIdx.x % tile.lanes, line = threadIdx.x / tile.lanes,
             columns = tile.lanes * Width;
   const int64_t pair = tiles.quotient(blockIdx.x), outer = chunks.quotient(pair),
                 chunk = pair - outer * chunks.value();
   const int64_t column = (blockIdx.x - pair * tiles.value()) * columns + lane * Width;
-  const int64_t begin = chunk * tile.height * kThreadRows,
-                end = min(begin + tile.height * kThreadRows, r.n);
+  const int64_t begin = chunk * tile.height * kThreadRows<From>,
+                end = min(begin + tile.height * kThreadRows<From>, r.n);
   A sum[Width] = {};
   if (column < r.inner) {
     const From* from = x + outer * r.n * r.inner + column;
-#pragma unroll 4
-    for (int64_t row = begin + line; row < end; row += tile.height) {
-      const Pack<From, Width> pack = load_pack<Width>(from + row * r.inner);
+    for (int64_t row = begin + line; row < end; row += kBatch * tile.height) {
+      Pack<From, Width> packs[kBatch];  // under way together
 #pragma unroll
-      for (int k = 0; k < Width; ++k) sum[k] += static_cast<A>(pack[k]);
+      for (int i = 0; i < kBatch; ++i)
+        if (row + i * tile.height < end)
+          packs[i] = load_pack<Width>(from + (row + i * tile.height) * r.inner);
+#pragma unroll
+      for (int i = 0; i < kBatch; ++i)
+        if (row + i * tile.height < end)
+#pragma unroll
+          for (int k = 0; k < Width; ++k) sum[k] += static_cast<A>(packs[i][k]);
     }
   }
 #pragma unroll
@@ -129,8 +138,9 @@ void sum_long_rows(Tensor y, const Tensor& x, const Reduction& r, int64_t chunks
          sum_long_rows_kernel<To, From>, y.data<To>(), x.data<From>(), r.n, Divisor(chunks), scale);
 }
 
+// Sums of blocks (f64) are few: narrow tiles, so that several multiprocessors share them.
 template <class From> ColumnTile column_tile(const Reduction& r, int width) {
-  const int lanes = power_of_two((r.inner + width - 1) / width, 32);
+  const int lanes = power_of_two((r.inner + width - 1) / width, sizeof(From) == 8 ? 8 : 32);
   return {lanes, power_of_two(r.n, kThreads / lanes)};
 }
 
@@ -172,7 +182,7 @@ void sum_rows(Tensor y, const Tensor& x, const Reduction& r, double scale) {
 template <int Width, class To, class From>
 void sum_column_levels(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   const ColumnTile tile = column_tile<From>(r, Width);
-  const int64_t rows = tile.height * kThreadRows,
+  const int64_t rows = tile.height * kThreadRows<From>,
                 chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
   if (chunks == 1) return sum_columns<Width, To, From>(y, x, r, tile, 1, scale);
   sum_in_chunks<To>(y, r, chunks, scale, [&](const Tensor& partial) {
