@@ -223,7 +223,7 @@ def training_parts(machine, options, model, side, batch, precision):
     torch = ["--peer"] + ["--autotune"] * options.autotune
     modes = [("graph", ["--graph", *torch], 420 if options.autotune else 150)]
     if precision == "bf16":
-        modes += [("eager", [], 20), ("graph, faster engine", ["--graph", "--engine", "auto"], 30)]
+        modes += [("eager", [], 20), ("graph, libraries", ["--graph", "--engine", "library"], 30)]
     name = f"{model} {side} {batch} {precision} "
     return [("training", name + mode, seconds, lambda extra=extra: machine.bench(*common, *extra))
             for mode, extra, seconds in modes]
