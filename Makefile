@@ -7,8 +7,8 @@ CONFIG ?=
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build deps data run test bench kernels fuzz gpu-check bundle clean help ready programs \
-  everything
+.PHONY: build deps data run test bench kernels fuzz gpu-check gpu-kit bundle clean help ready \
+  programs everything
 
 build: ready programs
 
@@ -58,6 +58,11 @@ fuzz:
 gpu-check:
 	@python3 experiments/gpu/check.py $(BUILD)-gpu --jobs $(JOBS) $(ARGS)
 
+# Programs, device tests and libraries for a GPU machine that has neither compiler nor network, nor
+# much time: kit.py says how they are used there.
+gpu-kit:
+	@python3 experiments/gpu/kit.py $(BUILD)-gpu $(BUILD)-kit --jobs $(JOBS) $(ARGS)
+
 # Sources and packages in one archive, for such a machine without network.
 bundle:
 	@.cmake/bundle.sh $(BUILD)/passband-bundle.tar.gz
@@ -77,9 +82,10 @@ help:
 	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'
 	@echo '  make fuzz    try hostile input on every reader for hours, with clang (tests/fuzz)'
 	@echo '  make gpu-check  with a GPU: build, test and measure there; writes experiments/gpu/'
+	@echo '  make gpu-kit pack programs and tests for a GPU machine that is there for minutes'
 	@echo '  make bundle  pack sources and packages into one archive for a machine without network'
 	@echo '  make clean   remove $(BUILD)/ (runs and data stay)'
 	@echo
 	@echo '  then: cd $(BUILD) && ./train --model alternet && ./analyze --run last'
-	@echo '  settings: BUILD=dir  JOBS=n  MINUTES=n  ARGS=... of gpu-check'
+	@echo '  settings: BUILD=dir  JOBS=n  MINUTES=n  ARGS=... of gpu-check, gpu-kit'
 	@echo '            CONFIG="-DPASSBAND_CUDA=OFF ..." (read when configuring)'

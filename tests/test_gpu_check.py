@@ -4,6 +4,8 @@ BUILD_DIR"""
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ sys.path.insert(0, str(FOLDER))
 sys.dont_write_bytecode = True
 
 import check  # noqa: E402
+import kit  # noqa: E402
 import page  # noqa: E402
 from roofline import training_step  # noqa: E402
 
@@ -92,6 +95,46 @@ class Parts(unittest.TestCase):
 
     def test_no_part_starts_when_time_is_over(self):
         self.assertEqual(check.run_parts([("tests", "a", 1, lambda: None)], -1), {})
+
+
+class Kit(unittest.TestCase):
+    def test_what_is_packed_runs_from_where_it_is_unpacked(self):
+        with tempfile.TemporaryDirectory() as name:
+            build, output = Path(name) / "build", Path(name) / "kit"
+            (build / "tests").mkdir(parents=True)
+            binaries = [build / "train", build / "tests" / "test_cuda_norms"]
+            for binary in binaries:
+                shutil.copy(shutil.which("true"), binary)
+            archive = kit.pack(binaries, output)
+            self.assertEqual([path.name for path in output.iterdir()], [archive.name])
+            with unittest.mock.patch.dict(os.environ):
+                unpacked = check.open_kit(output)
+                self.assertTrue(os.environ["LD_LIBRARY_PATH"].startswith(f"{unpacked / 'lib'}:"))
+            for program in ("train", "tests/test_cuda_norms"):
+                subprocess.run([unpacked / program], check=True)
+            shutil.rmtree(unpacked)
+
+    def test_libraries_that_every_machine_has_are_left_out(self):
+        packed = kit.libraries_of([BUILD / "train"])
+        everywhere = ("libc.", "libm.", "libstdc++")
+        self.assertFalse([name for name in packed if name.startswith(everywhere)])
+        self.assertTrue(any(name.startswith("libfmt") for name in packed) or not packed)
+
+    def test_launches_are_added_up_by_kernel(self):
+        metrics = ("gpu__time_duration.sum", "dram__bytes.sum", "sm__issue_active")
+        values = {"0": (2000, 4e6, 30), "1": (1000, 2e6, 50), "2": (9000, 1e6, 10)}
+        lines = ["==PROF== Connected", '"ID","Kernel Name","Metric Name","Metric Value"']
+        for launch, row in values.items():
+            name = "passband::cuda::a<1>(float *)" if launch < "2" else "void b(int)"
+            lines += [f'"{launch}","{name}","{m}","{v:,.0f}"' for m, v in zip(metrics, row)]
+        self.assertEqual(check.launches_of(lines, metrics),
+                         [["b", 1, 9.0, 1.0, 10.0], ["a<1>", 2, 3.0, 6.0, 40.0]])
+
+    def test_a_short_visit_begins_with_the_tests_and_ends_with_pytorch(self):
+        machine = check.Machine(argparse.Namespace(build=Path("build"), rehearse=False))
+        groups = [group for group, _, _, _ in check.kit_plan(machine)]
+        self.assertEqual(list(dict.fromkeys(groups)), ["tests", "training", "launches"])
+        self.assertEqual(groups[-1], "training")
 
 
 def step_of(rate, **more):
@@ -170,6 +213,16 @@ class Rehearsal(unittest.TestCase):
         tests = {path.stem for path in (FOLDER.parent.parent / "tests").glob("test_cuda_*.cpp")}
         self.assertLessEqual({f"tests: {test}" for test in tests}, set(parts))
         self.assertEqual({name.split(":")[0] for name in parts}, set(check.GROUPS))
+
+    def test_a_short_visit_is_rehearsed_too(self):
+        with tempfile.TemporaryDirectory() as results:
+            done = subprocess.run([sys.executable, "-B", FOLDER / "check.py", BUILD, "--rehearse",
+                                   "--kit", "--results", results, "--only", "training,launches"],
+                                  text=True, timeout=120, capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            parts = json.loads((Path(results) / "rehearsal.json").read_text())["parts"]
+        self.assertEqual({name.split(":")[0]: part["outcome"] for name, part in parts.items()},
+                         {"training": "passed", "launches": "not run: no GPU"})
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ QUICK = ("rollout.pictures=1", "rollout-gradient.pictures=1", "rollout-class.pic
          "landscape.line_points=3")
 NOT_RUN = (
     # Of make, what it would do.
-    (r"make( test| bench| kernels)?$", "minutes of compiling or measuring"),
+    (r"make( test| bench| kernels| gpu-kit)?$", "minutes of compiling or measuring"),
     (r"make run$", "packages, network, minutes"),
     (r"(PASSBAND_ROWS=\S+ )?make gpu-check", "a GPU"),
     (r"make bundle$", "packages from the network"),

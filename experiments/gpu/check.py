@@ -5,6 +5,7 @@ a JSON file.
 usage: check.py BUILD_DIR [--jobs N] [--minutes N] [--only GROUP,...] [--match TEXT] [--autotune]
        check.py BUILD_DIR --build-only      no more than the build; needs no GPU
        check.py BUILD_DIR --rehearse        every part, tiny, emulated, into a temporary folder
+       check.py KIT_DIR --kit [--minutes N] [--results DIR]   with what kit.py has packed
 
 Groups, in this order: tests (every test that touches the device, whole models against PyTorch's
 golden values, programs end to end), operations (beside the device's own copy and product rates),
@@ -13,9 +14,16 @@ first loss), sanitizer (NVIDIA's compute-sanitizer on the operations). A part th
 and the next one goes on. With --minutes no part starts after that time, and Ctrl-C ends with what
 was found. What an earlier call found on this device stays in the files until the same part runs
 again.
+
+With --kit nothing is compiled, and the order is that of a machine that is there for minutes: all
+tests at once, the steps of the goals by our own kernels and the libraries', a step of two networks
+under ncu, the same steps in PyTorch, each with a limit of its own. --rehearse --kit rehearses that.
 """
 
 import argparse
+import collections
+import concurrent.futures
+import csv
 import ctypes.util
 import importlib.util
 import json
@@ -32,6 +40,7 @@ from page import write_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = ("tests", "operations", "training", "sanitizer")
+KIT_GROUPS = ("tests", "training", "launches")
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # model, side of the pictures, batch sizes
 MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)),
@@ -39,6 +48,10 @@ MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)),
           ("vit_small_patch4", 32, (512, 128)), ("lambda_resnet50", 32, (512, 128)),
           ("alternet_50", 32, (512, 128)), ("resnet50", 224, (256,)),
           ("vit_small_patch16", 224, (256,))]
+# Those of the goals, in the order of a short visit.
+GOALS = [("resnet50", 224, 256), ("resnet50", 32, 512), ("vit_tiny_patch4", 32, 512),
+         ("alternet_50", 32, 512), ("lambda_resnet50", 32, 512), ("resnet18", 32, 512)]
+LAUNCHES = [("resnet50", 32, 512), ("vit_tiny_patch4", 32, 512)]
 # One small member of each family, and of each test a case of a second or so.
 REHEARSED_MODELS = [("C.C:width=8", 8, (2,)), ("C.CL:width=8,scope=3", 8, (2,)),
                     ("C.CM:width=8,heads=1", 8, (2,))]
@@ -59,9 +72,12 @@ class Machine:
         self.build, self.rehearsed = options.build.resolve(), options.rehearse
         self.device = "cuda-emulated" if options.rehearse else "cuda"
         self.suffix = "-emulated" if options.rehearse else ""
+        self.limit = None  # seconds that a command may take at most, whatever it is given
+        self.tests = {}  # those that run beside one another: futures
 
     def run(self, *command, timeout=1200, **environment):
         """Output of a command that must end well."""
+        timeout = min(timeout, self.limit or timeout)
         try:
             done = subprocess.run([str(word) for word in command], cwd=self.build,
                                   capture_output=True, text=True, timeout=timeout, check=False,
@@ -122,6 +138,15 @@ class Machine:
             raise PartFailed(f"{name} ran no test case")
         return {"cases": int(counts[1])}
 
+    def test_beside_others(self, name):
+        """All tests begin with the first one asked for: most of their time the processor makes the
+        values that the device's are compared with."""
+        if not self.tests:
+            names = [name for name, _ in device_tests()]
+            pool = concurrent.futures.ThreadPoolExecutor(len(names))
+            self.tests = {name: pool.submit(self.test, name) for name in names}
+        return self.tests[name].result()
+
     def train_as_on_the_cpu(self):
         """The train program on device and CPU: the same losses."""
         there, here = self.train(self.device), self.train("cpu")
@@ -152,6 +177,22 @@ class Machine:
         except ValueError as error:
             raise PartFailed(f"bench printed no JSON: {output[-500:]}") from error
 
+    def launches(self, model, side, batch):
+        """[kernel, launches, us, MB, percent of cycles that issue] of a step, the longest first."""
+        tool = shutil.which("ncu") or "/usr/local/cuda/bin/ncu"
+        if self.rehearsed or not Path(tool).exists():
+            raise PartFailed("not run: " + ("no GPU" if self.rehearsed else "ncu is not installed"))
+        metrics = ("gpu__time_duration.sum", "dram__bytes.sum",
+                   "sm__issue_active.avg.pct_of_peak_sustained_elapsed")
+        with tempfile.NamedTemporaryFile(prefix="passband-ncu-") as log:
+            self.run(tool, "--clock-control", "none", "--cache-control", "none", "--kill", "yes",
+                     "--launch-skip", 1500, "--launch-count", 900, "--metrics", ",".join(metrics),
+                     "--csv", "--print-units", "base", "--log-file", log.name,
+                     self.build / "bench", "--device", self.device, "--train", model, "--img-size",
+                     side, "--batch-size", batch, "--precision", "bf16", "--steps", 2, "--engine",
+                     "library")
+            return launches_of(Path(log.name).read_text().splitlines(), metrics)
+
     def sanitize(self, kind):
         tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
         if self.rehearsed or not Path(tool).exists():
@@ -162,6 +203,44 @@ class Machine:
                           self.build / "tests/test_op_table", "-tc=*on the device*", timeout=3600,
                           PASSBAND_POOL="off")
         return {"summary": re.findall(r"(?:ERROR|RACECHECK) SUMMARY: (.*)", output)}
+
+
+def launches_of(lines, metrics):
+    """ncu's table, added up by kernel."""
+    by_launch = collections.defaultdict(dict)
+    for row in csv.DictReader(line for line in lines if line.startswith('"')):
+        launch = by_launch[row["ID"]]
+        launch["name"] = re.sub(r"\(.*|passband::cuda::|<unnamed>::|void ", "", row["Kernel Name"])
+        launch[row["Metric Name"]] = float(row["Metric Value"].replace(",", ""))
+    totals = collections.defaultdict(lambda: [0, 0.0, 0.0, 0.0])
+    for launch in by_launch.values():
+        total = totals[launch["name"][:120]]
+        for i, value in enumerate((1, *(launch[metric] for metric in metrics))):
+            total[i] += value
+    rows = [[name, count, time_ns / 1e3, bytes_moved / 1e6, issue / count]
+            for name, (count, time_ns, bytes_moved, issue) in totals.items()]
+    return sorted(rows, key=lambda row: -row[2])[:40]
+
+
+def open_kit(folder):
+    """Unpacks a kit and returns where it lies; the programs that this process starts find their
+    libraries and the tests their data."""
+    unpacked = Path(tempfile.mkdtemp(prefix="passband-kit-"))
+    shutil.unpack_archive(folder / "kit.tar.xz", unpacked)
+    built_in = Path((unpacked / "root").read_text())
+    if not built_in.exists():
+        built_in.parent.mkdir(parents=True, exist_ok=True)
+        built_in.symlink_to(ROOT)
+    libraries = [unpacked / "lib", *libraries_of_python(), "/usr/local/cuda/lib64"]
+    os.environ["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
+    return unpacked
+
+
+def libraries_of_python():
+    """Folders of the CUDA libraries that came with PyTorch."""
+    spec = importlib.util.find_spec("nvidia")
+    return [path for place in (spec.submodule_search_locations if spec else ())
+            for path in sorted(Path(place).glob("*/lib"))]
 
 
 def has_gpu():
@@ -213,6 +292,41 @@ def plan(machine, options):
               for kind in SANITIZERS]
     return [(group, name, 1, function)
             for group, name, _, function in parts] if machine.rehearsed else parts
+
+
+def kit_plan(machine):
+    """As plan, for a short visit: what tells most comes first, and every part has a limit."""
+    small = machine.rehearsed
+    goals = REHEARSED_MODELS[:1] if small else GOALS
+    goals = [(model, side, batch[0] if small else batch) for model, side, batch in goals]
+    parts = [("tests", name, 100, lambda name=name: machine.test_beside_others(name))
+             for name, _ in device_tests()]
+
+    def step(model, side, batch, *extra):
+        return machine.bench("--train", model, "--batch-size", batch, "--img-size", side,
+                             "--precision", "bf16", "--classes", 10 if side <= 64 else 1000,
+                             "--steps", 1 if small else 15, "--graph", *extra)
+
+    for goal in goals:
+        name = "{} {} {} bf16 graph".format(*goal)
+        parts.append(("training", name, 20, lambda goal=goal: step(*goal)))
+        parts.append(("training", name + ", libraries", 20,
+                      lambda goal=goal: step(*goal, "--engine", "library")))
+    parts += [("launches", "{} {} {}".format(*goal), 50, lambda goal=goal: machine.launches(*goal))
+              for goal in LAUNCHES]
+    parts += [("training", "{} {} {} bf16 graph".format(*goal), 80,
+               lambda goal=goal: step(*goal, "--peer", "--peer-modes", "tuned,compile"))
+              for goal in goals]
+
+    def limited(seconds, function):
+        def run():
+            machine.limit = 1.5 * seconds
+            return function()
+
+        return run
+
+    return [(group, name, seconds, limited(seconds, function))
+            for group, name, seconds, function in parts]
 
 
 def training_parts(machine, options, model, side, batch, precision):
@@ -303,8 +417,8 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--minutes", type=float, default=0, help="start no part after this time")
-    parser.add_argument("--only", default=",".join(GROUPS),
-                        help="groups, comma-separated: " + ", ".join(GROUPS))
+    parser.add_argument("--only",
+                        help="groups, comma-separated: " + ", ".join((*GROUPS, "launches")))
     parser.add_argument("--match", default="",
                         help="only parts whose name has this in it: 'resnet50 32 512 bf16'")
     parser.add_argument("--autotune", action="store_true",
@@ -312,32 +426,43 @@ def main():
     parser.add_argument("--build-only", action="store_true", help="compile, and run nothing")
     parser.add_argument("--rehearse", action="store_true",
                         help="on the emulated device, which must have been built")
+    parser.add_argument("--kit", action="store_true",
+                        help="the folder is one that kit.py packed: nothing is compiled")
+    parser.add_argument("--results", type=Path, help="where the page and the JSON file go")
     options = parser.parse_args()
-    groups = options.only.split(",")
-    if unknown := set(groups) - set(GROUPS):
-        parser.error(f"--only: no group {sorted(unknown)[0]}; there are " + ", ".join(GROUPS))
+    known = KIT_GROUPS if options.kit else GROUPS
+    groups = options.only.split(",") if options.only else known
+    if unknown := set(groups) - set(known):
+        parser.error(f"--only: no group {sorted(unknown)[0]}; there are " + ", ".join(known))
+    if options.kit and not options.rehearse and not (options.build / "kit.tar.xz").exists():
+        parser.error(f"--kit: {options.build} holds no kit.tar.xz (`make gpu-kit` packs one)")
     machine = Machine(options)
     parts = [
-        part for part in plan(machine, options) if part[0] in groups and options.match in part[1]
+        part for part in (kit_plan(machine) if options.kit else plan(machine, options))
+        if part[0] in groups and options.match in part[1]
     ]
     if not parts:
-        parser.error(f"--match: no part of {options.only} has '{options.match}' in its name")
+        parser.error(f"--match: no part of {','.join(groups)} has '{options.match}' in its name")
     if not options.rehearse:
         if not has_gpu() and not options.build_only:
             sys.exit(
                 "gpu-check: this machine has no NVIDIA GPU (no /dev/nvidia0 or another number);"
                 " `make test` runs the kernels on the emulator, `make kernels` compiles them"
             )
-        print("gpu-check: building", flush=True)
-        try:
-            machine.compile(options.jobs)
-        except PartFailed as failure:
-            sys.exit(f"gpu-check: the build failed\n{failure}")
+        if options.kit:
+            machine.build = open_kit(options.build)
+        else:
+            print("gpu-check: building", flush=True)
+            try:
+                machine.compile(options.jobs)
+            except PartFailed as failure:
+                sys.exit(f"gpu-check: the build failed\n{failure}")
         if options.build_only:
             return
-    folder = ROOT / "experiments" / "gpu"
-    if options.rehearse:
+    folder = options.results or ROOT / "experiments" / "gpu"
+    if options.rehearse and not options.results:
         folder = Path(tempfile.mkdtemp(prefix="passband-gpu-"))
+    folder.mkdir(parents=True, exist_ok=True)
 
     def keep(found):
         return write_files(folder, device_of(machine, found), found, options.rehearse)

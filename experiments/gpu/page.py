@@ -252,8 +252,26 @@ def operations(found):
     return lines
 
 
+def launches(parts):
+    lines = []
+    for name, entry in parts.items():
+        if not name.startswith("launches: ") or "data" not in entry:
+            continue
+        lines += [
+            f"## A step of {name.removeprefix('launches: ')} under ncu", "",
+            "One eager step with the libraries' products, caches as they are, by kernel.", "",
+            "| kernel | launches | us | MB | TB/s | cycles that issue |", "|" + "---|" * 6
+        ]
+        lines += [
+            f"| {kernel.replace('|', '/')} | {count} | {us:,.0f} | {megabytes:,.0f} |"
+            f" {megabytes / us if us else 0:.2f} | {issue:.0f} % |"
+            for kernel, count, us, megabytes, issue in entry["data"]
+        ] + [""]
+    return lines
+
+
 def page(result):
     found = Found(result["parts"])
     lines = head(result) + goals(found) + tests(
-        result["parts"]) + training(found) + operations(found)
+        result["parts"]) + training(found) + launches(result["parts"]) + operations(found)
     return "\n".join(lines) + "\n"
