@@ -9,9 +9,9 @@
 #include "models/model.h"
 #include "train/config.h"
 #include "train/expectation.h"
-#include "train/pace.h"
 #include "train/schedule.h"
 #include "train/time_left.h"
+#include "train/training_pace.h"
 
 using namespace passband;
 

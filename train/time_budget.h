@@ -4,15 +4,15 @@
 
 #include "data/dataset.h"
 #include "train/config.h"
-#include "train/pace.h"
 #include "train/progress_line.h"
 #include "train/signals.h"
+#include "train/training_pace.h"
 
 namespace passband {
 
 struct TimeBudget {
   double seconds = 0;  // of training, with what measuring the pace took
-  Pace pace;
+  TrainingPace pace;
 };
 
 // Learns the pace of the run that `settings` describe in a few steps that are thrown away, puts the

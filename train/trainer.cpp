@@ -103,10 +103,10 @@ void Trainer::restore(const std::filesystem::path& run) {
   first_step_ = state_.step;
 }
 
-Pace Trainer::measure_pace(double budget, const StopSignals& signals) {
+TrainingPace Trainer::measure_pace(double budget, const StopSignals& signals) {
   constexpr double kShare = 0.02, kMost = 0.06, kLongest = 3;  // of the budget; seconds
   const int64_t untimed = device_.is_cuda() ? 3 : 1;  // the first steps find memory, and record
-  Pace pace;
+  TrainingPace pace;
   double timed = 0;
   for (int64_t step = 0; !signals.requested(); ++step) {
     const double took = seconds_of([&] {

@@ -37,7 +37,7 @@ class Trainer {
   void restore(const std::filesystem::path& run);
   // Learns what steps and evaluations take, in a small share of `budget` seconds of training. After
   // this a trainer is spent.
-  Pace measure_pace(double budget, const StopSignals& signals);
+  TrainingPace measure_pace(double budget, const StopSignals& signals);
   // Ends the training when the budget does, as far as the end of the warm-up, or a stop before it,
   // can tell: then the number of epochs is set once more.
   void keep_to(const TimeBudget& budget);

@@ -1,4 +1,4 @@
-// Pace: what the steps and evaluations of a run take on this machine.
+// Pace of a training: what its steps and evaluations take on this machine.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 namespace passband {
 
-struct Pace {
+struct TrainingPace {
   double step_seconds = 0;
   double evaluation_seconds = 0;  // for one picture
   double seconds = 0;             // that the steps took by which it was measured
