@@ -41,7 +41,7 @@ template <class T> struct Patches {
     int y, x;
   };
   struct Place {
-    int64_t offset;  // of the cell's channel from channel 0 of the first cell
+    int offset;  // elements from channel 0 of the first cell
     int y, x;
   };
   static constexpr int kOutside = -(1 << 30);
@@ -66,7 +66,7 @@ template <class T> struct Patches {
     int channel = j;
     int column = channels.split(channel);
     const int y = cell_columns.split(column) * step_y, x = column * step_x;
-    return {(int64_t{y} * row_width + x) * pixel_stride + channel, y, x};
+    return {(y * row_width + x) * static_cast<int>(pixel_stride) + channel, y, x};
   }
   __device__ const T* find(const Line& line, const Place& place) const {
     const int y = line.y + place.y, x = line.x + place.x;

@@ -42,9 +42,16 @@ int narrow(int64_t number) {
   return static_cast<int>(number);
 }
 
+// Throws where kernels do not count the elements from the first cell of a patch to its last, so
+// many rows and columns of pixels away.
+void check_span(int64_t rows, int64_t columns, int64_t row_width, int64_t pixel_stride) {
+  narrow((rows * row_width + columns + 1) * pixel_stride);
+}
+
 // What the forward pass and the weight gradient see of x.
 template <class T, Major major>
 Operand<Patches<T>, major> patches(const ConvGeometry& g, const Tensor& x) {
+  check_span((g.kh - 1) * g.rows.dilation, (g.kw - 1) * g.columns.dilation, g.w, g.c);
   Operand<Patches<T>, major> operand;
   operand.data = x.data<T>();
   operand.pixel_stride = g.c;
@@ -133,6 +140,7 @@ struct Phase {
 template <class T>
 Operand<Patches<T>, Major::k> gradient_patches(const ConvGeometry& g, const Tensor& dy,
                                                const Phase& rows, const Phase& columns) {
+  check_span(rows.cells * rows.reach, columns.cells * columns.reach, g.wo, g.o);
   Operand<Patches<T>, Major::k> operand;
   operand.data = dy.data<T>();
   operand.pixel_stride = g.o;
