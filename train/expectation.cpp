@@ -13,10 +13,8 @@ namespace {
 
 // experiments/quick.md, the mean of its seeds; of each network, the shortest training first.
 const std::vector<MeasuredTraining> kMeasured = {
-    {"alternet", 1.487, 0.0358, 74.05},
-    {"alternet", 6, 0.1448, 87.29},
-    {"resnet", 9, 0.1723, 89.41},
-    {"lambda_resnet", 5, 0.1528, 86.23},
+    {"alternet", 1.487, 0.0358, 74.05}, {"alternet", 6, 0.1448, 87.29},
+    {"resnet", 9, 0.1723, 89.41},       {"lambda_resnet", 5, 0.1528, 86.23},
     {"vit", 4, 0.0986, 63.83},
 };
 
