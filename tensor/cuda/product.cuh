@@ -117,29 +117,13 @@ Tensor run_simple_product(const A& a, const B& b, const Output& out, const Produ
       });
 }
 
+// A product by `kernel`, whose stages hold `depth` of k.
 template <class Tile, class A, class B, class Output>
-Tensor run_tensor_core_product(const A& a, const B& b, const Output& out, const ProductSize& size,
-                               Device device) {
+Tensor run_tiles(void (*kernel)(A, B, Output, PartialSums<float>, ProductGrid), int depth,
+                 const A& a, const B& b, const Output& out, const ProductSize& size,
+                 Device device) {
   const ProductGrid grid =
-      product_grid(size, Tile::kM, Tile::kN, Tile::template kDepth<typename Output::Element>,
-                   !Output::Finish::kSumsColumns);
-  const int64_t tiles = ceil_divide(size.m, Tile::kM) * ceil_divide(size.n, Tile::kN);
-  const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
-  return run_blocks(
-      out, grid, Tile::kWarpM, device, [&](const Output& to, const PartialSums<float>& partial) {
-        launch({.grid = blocks,
-                .block = Tile::kThreads,
-                .shared_bytes = Tile::kSharedBytes,
-                .stream = compute_stream()},
-               tensor_core_product_kernel<Tile, A, B, Output>, a, b, to, partial, grid);
-      });
-}
-
-template <class Tile, class A, class B, class Output>
-Tensor run_warpgroup_product(const A& a, const B& b, const Output& out, const ProductSize& size,
-                             Device device) {
-  const ProductGrid grid =
-      product_grid(size, Tile::kM, Tile::kN, Tile::kDepth, !Output::Finish::kSumsColumns);
+      product_grid(size, Tile::kM, Tile::kN, depth, !Output::Finish::kSumsColumns);
   const int64_t tiles = ceil_divide(size.m, Tile::kM) * ceil_divide(size.n, Tile::kN);
   const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
   return run_blocks(out, grid, Tile::kWarpM, device,
@@ -148,8 +132,22 @@ Tensor run_warpgroup_product(const A& a, const B& b, const Output& out, const Pr
                               .block = Tile::kThreads,
                               .shared_bytes = Tile::kSharedBytes,
                               .stream = compute_stream()},
-                             warpgroup_product_kernel<Tile, A, B, Output>, a, b, to, partial, grid);
+                             kernel, a, b, to, partial, grid);
                     });
+}
+
+template <class Tile, class A, class B, class Output>
+Tensor run_tensor_core_product(const A& a, const B& b, const Output& out, const ProductSize& size,
+                               Device device) {
+  return run_tiles<Tile>(tensor_core_product_kernel<Tile, A, B, Output>,
+                         Tile::template kDepth<typename Output::Element>, a, b, out, size, device);
+}
+
+template <class Tile, class A, class B, class Output>
+Tensor run_warpgroup_product(const A& a, const B& b, const Output& out, const ProductSize& size,
+                             Device device) {
+  return run_tiles<Tile>(warpgroup_product_kernel<Tile, A, B, Output>, Tile::kDepth, a, b, out,
+                         size, device);
 }
 
 using LargeGroupTile = WarpgroupTile<256, 128, 1>;
