@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <functional>
 #include <numeric>
 #include <string>
 
@@ -11,21 +10,13 @@
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/softmax.h"
+#include "tests/message_of.h"
 
 namespace passband {
 namespace {
 
 Tensor vector_of(const std::vector<double>& values) {
   return Tensor::from(values, {static_cast<int64_t>(values.size())}, DType::f64);
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 bool contains(const std::string& text, const std::string& part) {

@@ -9,6 +9,7 @@
 #include "tensor/device_choice.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/message_of.h"
 #include "tests/naive.h"
 
 namespace passband {
@@ -74,15 +75,6 @@ const std::vector<ConvCase>& cases() {
 Shape shape_of_result(const ConvCase& c) {
   return conv2d(Tensor::zeros(c.x, DType::f64), Tensor::zeros(c.w, DType::f64), {}, c.options)
       .shape();
-}
-
-std::string message_of(const auto& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // All three passes of a case against naive loops.

@@ -7,6 +7,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tests/message_of.h"
 #include "tests/naive.h"
 
 namespace passband {
@@ -19,15 +20,6 @@ struct Product {
 };
 constexpr Product kProducts[] = {{1, 1, 1, 1},  {1, 17, 13, 31}, {1, 96, 64, 100},
                                  {3, 5, 7, 11}, {6, 65, 65, 64}, {1, 200, 1, 3}};
-
-std::string message_of(const auto& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST_CASE("a matrix product equals naive loops for every type and transpose") {
   for (const DType dtype : kTypes)

@@ -22,6 +22,7 @@
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/softmax.h"
+#include "tests/message_of.h"
 #include "tests/worst.h"
 
 namespace passband {
@@ -34,15 +35,6 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 Tensor vector_of(const Values& values, DType dtype = DType::f32) {
   return Tensor::from(values, {static_cast<int64_t>(values.size())}, dtype);
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 // An action and a part of the message it must throw.

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "models/model.h"
+#include "tests/message_of.h"
 #include "train/config.h"
 #include "train/expectation.h"
 #include "train/schedule.h"
@@ -14,19 +14,6 @@
 #include "train/training_pace.h"
 
 using namespace passband;
-
-namespace {
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "no UsageError";
-}
-
-}  // namespace
 
 TEST_CASE("one length of a training is in force, the one that was given") {
   const RunSettings quick = resolve({{"model", "alternet"}});
@@ -37,13 +24,13 @@ TEST_CASE("one length of a training is in force, the one that was given") {
   CHECK(resolve({{"steps", "0"}}).minutes == 5);
   CHECK(resolve({{"minutes", "30"}, {"warmup_epochs", "7"}}).minutes == 30);
   for (const char* other : {"epochs", "steps"})
-    CHECK(message_of([&] {
+    CHECK(message_of<UsageError>([&] {
             resolve({{"minutes", "1"}, {other, "2"}});
           }) ==
           std::string("minutes and ") + other + ": both say how long to train; give one of them");
   RunConfig run;
   run.settings = with_length(quick, 100, 390, {});
-  CHECK(message_of([&] {
+  CHECK(message_of<UsageError>([&] {
           resumed_settings(run, {{"minutes", "1"}});
         }).find("--epochs") != std::string::npos);
 }
@@ -67,7 +54,9 @@ TEST_CASE("epochs of any number of steps survive config.toml, and the warm-up ke
     }
   const Values given = {{"warmup_epochs", "1"}};
   CHECK(with_length(quick, 780, 390, given).warmup_epochs == 1);
-  CHECK(message_of([&] { with_length(quick, 100, 390, given); }).find("warmup_epochs: 1") == 0);
+  CHECK(message_of<UsageError>([&] {
+          with_length(quick, 100, 390, given);
+        }).find("warmup_epochs: 1") == 0);
 }
 
 TEST_CASE("steps end nearest to the time, and there is one at least") {

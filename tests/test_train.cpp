@@ -14,6 +14,7 @@
 #include "tensor/core/version.h"
 #include "tensor/ops/training/optimizer.h"
 #include "tensor/ops/training/score.h"
+#include "tests/message_of.h"
 #include "train/config.h"
 #include "train/evaluation.h"
 #include "train/progress_line.h"
@@ -231,17 +232,8 @@ TEST_CASE("settings survive the way through TOML, bit for bit") {
 
 namespace {
 
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "no UsageError";
-}
-
 std::string set_message(const std::string& key, const std::string& value) {
-  return message_of([&] {
+  return message_of<UsageError>([&] {
     RunSettings config;
     set_value(config, key, value);
   });
@@ -273,23 +265,27 @@ TEST_CASE("a recipe file is read by family, and its mistakes name file and key")
   CHECK(resnet.lr == 0.5);
   CHECK(resnet.epochs == 4);
   write_file_atomically(file, "[train]\nlearning_rate = 0.5\n");
-  CHECK(message_of([&] {
+  CHECK(message_of<UsageError>([&] {
           resolve({{"recipe", file.string()}});
         }).find("unknown setting 'learning_rate'") != std::string::npos);
   write_file_atomically(file, "[trian]\nlr = 0.5\n");
-  CHECK(message_of([&] {
+  CHECK(message_of<UsageError>([&] {
           resolve({{"recipe", file.string()}});
         }).find("unknown section [trian]") != std::string::npos);
   write_file_atomically(file, "[train\nlr = 0.5\n");
-  CHECK(message_of([&] { resolve({{"recipe", file.string()}}); }).find(file.string() + ":1:") == 0);
+  CHECK(message_of<UsageError>([&] {
+          resolve({{"recipe", file.string()}});
+        }).find(file.string() + ":1:") == 0);
   std::filesystem::remove(file);
 }
 
 TEST_CASE("settings that contradict each other are refused") {
-  CHECK(message_of([] {
+  CHECK(message_of<UsageError>([] {
           resolve({{"epochs", "2"}, {"warmup_epochs", "5"}});
         }).find("warmup_epochs: 5") == 0);
-  CHECK(message_of([] { resolve({{"model", "resnet5o"}}); }).find("resnet50") != std::string::npos);
+  CHECK(message_of<UsageError>([] {
+          resolve({{"model", "resnet5o"}});
+        }).find("resnet50") != std::string::npos);
 }
 
 TEST_CASE("a recipe's own warm-up shrinks with the epochs, and only a given one is refused") {
@@ -309,7 +305,7 @@ TEST_CASE("what a run that goes on may change, and what its schedule makes of it
   run.settings = resolve({{"model", "vit"}, {"data", "shapes"}, {"epochs", "2"}, {"lr", "0.5"}});
   CHECK(resumed_settings(run, {{"epochs", "6"}, {"threads", "1"}}).epochs == 6);
   CHECK(resumed_settings(run, {{"model", "vit"}}).model == "vit");
-  CHECK(message_of([&] {
+  CHECK(message_of<UsageError>([&] {
           resumed_settings(run, {{"batch_size", "3"}});
         }).find("--resume: batch_size belongs to the run") == 0);
   RunSettings longer = run.settings;

@@ -16,6 +16,7 @@
 #include "tensor/core/file.h"
 #include "tensor/core/version.h"
 #include "tensor/ops/pointwise.h"
+#include "tests/message_of.h"
 #include "tests/worst.h"
 
 namespace passband {
@@ -36,15 +37,6 @@ struct TemporaryFolder {
   fs::path path;
   static inline int counter = 0;
 };
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
