@@ -12,6 +12,7 @@
 #include "nn/norm.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
@@ -93,6 +94,27 @@ struct Shortcut {
   BatchNorm norm;
 };
 
+// The shortcut of a post-activation block: the input where the shape stays.
+class Skip {
+ public:
+  Skip(const BlockPlan& plan, const NetworkSpec& spec)
+      : stride_(plan.stride), wider_(plan.out - plan.in), changes_(changes_shape(plan)) {
+    if (changes_ && !spec.padded_shortcuts) projection_.emplace(plan, spec);
+  }
+
+  Tensor operator()(const Tensor& x) const {
+    if (!changes_) return x;
+    if (projection_) return (*projection_)(x);
+    const Tensor kept = stride_ == 1 ? x : avg_pool2d(x, {.kernel = 1, .stride = stride_});
+    return pad(kept, 3, wider_ / 2, wider_ - wider_ / 2);
+  }
+
+ private:
+  int64_t stride_, wider_;
+  bool changes_;
+  std::optional<Shortcut> projection_;
+};
+
 // He et al. 2016a with the stride in the 3x3. Basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1; the norm
 // of the last one takes the sum and the final ReLU along. An L block replaces the 3x3 (the second
 // one of a basic block).
@@ -108,7 +130,8 @@ class PostActivationBlock final : public Block {
         bn1_(plan.scope / "bn1", inner_),
         conv2_(plan.scope / "conv2", spec, plan, inner_, inner_, middle_,
                spec.bottleneck ? plan.stride : 1, spec.bottleneck),
-        bn2_(plan.scope / "bn2", inner_, !spec.bottleneck && spec.zero_last_gamma ? 0 : 1) {
+        bn2_(plan.scope / "bn2", inner_, !spec.bottleneck && spec.zero_last_gamma ? 0 : 1),
+        skip_(plan, spec) {
     const Grid out{site_.height, site_.width};
     if (spec.bottleneck) {
       conv3_.emplace(make_conv(plan.scope / "conv3", spec, inner_, plan.out, out, {.kernel = 1}));
@@ -116,12 +139,11 @@ class PostActivationBlock final : public Block {
     }
     if (spec.resnet_rs && plan.letter == 'C')
       se_.emplace(plan.scope / "se", plan.out, plan.out / 4);
-    if (changes_shape(plan)) shortcut_.emplace(plan, spec);
   }
 
   Tensor operator()(const Tensor& x) const override {
     ScopeGuard guard(name_);
-    const Tensor skip = shortcut_ ? (*shortcut_)(x) : x;
+    const Tensor skip = skip_(x);
     Tensor y = conv2_(bn1_.relu(conv1_(x)));
     if (conv3_) y = (*conv3_)(bn2_.relu(y));
     const BatchNorm& last = bn3_ ? *bn3_ : bn2_;
@@ -140,10 +162,10 @@ class PostActivationBlock final : public Block {
   BatchNorm bn1_;
   Spatial conv2_;
   BatchNorm bn2_;
+  Skip skip_;
   std::optional<Conv2d> conv3_;
   std::optional<BatchNorm> bn3_;
   std::optional<SqueezeExcite> se_;
-  std::optional<Shortcut> shortcut_;
 };
 
 // He et al. 2016b: every convolution is preceded by BN-ReLU. A shortcut that changes shape is a

@@ -35,7 +35,7 @@ const std::string& pattern_for(const NetworkSpec& spec, int64_t image_size) {
 class Stem {
  public:
   Stem(const Scope& root, const NetworkSpec& spec, int64_t side) : post_(!spec.preactivation) {
-    const bool small = side <= kCifarSize;
+    const bool small = spec.cifar_stem || side <= kCifarSize;
     const int64_t width = spec.widths[0];
     grid_ = {side, side};
     if (spec.resnet_rs && !small) {
@@ -98,7 +98,8 @@ class HybridNetwork final : public Model {
     stem_.emplace(root, spec, options.image_size);
     const int64_t channels = add_stages(root, spec, split_pattern(pattern_), small ? 4 : 7);
     if (spec.preactivation) norm_.emplace(root / "norm", channels);
-    fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / "fc", channels, options.classes,
+    fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / spec.classifier, channels,
+                options.classes,
                 LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
     head_.kind = BlockKind::head;
     macs_ = store_.macs();

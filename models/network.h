@@ -30,6 +30,11 @@ struct NetworkSpec {
   int64_t lambda_heads = 4, lambda_depth = 16, lambda_intra = 1, lambda_window = 23;
   // The last norm of a residual branch starts at 0 (post-activation only).
   bool zero_last_gamma = false;
+  // Shortcuts without parameters (He et al. 2016a, section 4.2): where a block changes the shape,
+  // every stride-th pixel and channels of zeros, half of them on either side.
+  bool padded_shortcuts = false;
+  bool cifar_stem = false;        // also for images above kCifarSize
+  std::string classifier = "fc";  // name of the last layer, post-activation only
   // ResNet-RS trunk: deep stem, pooled shortcuts, squeeze-and-excitation in C blocks.
   bool resnet_rs = false;
 };

@@ -82,6 +82,17 @@ NetworkSpec lambda_resnet(const Depths& depths, int64_t step, int64_t count) {
           .resnet_rs = true};
 }
 
+// He et al. 2016a, section 4.2: 6 n + 2 layers for CIFAR, of some 16 to 64 channels; tensors are
+// named as in the files that go around of them.
+NetworkSpec cifar_resnet(int64_t n) {
+  NetworkSpec spec = resnet({n, n, n}, false);
+  spec.widths = {16, 32, 64};
+  spec.padded_shortcuts = true;
+  spec.cifar_stem = true;
+  spec.classifier = "linear";
+  return spec;
+}
+
 // The small member of each family, which the quick recipe trains on CIFAR in minutes.
 NetworkSpec small(const std::string& family, const std::string& pattern, bool preactivation) {
   NetworkSpec spec = {
@@ -103,6 +114,11 @@ struct Preset {
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> table = {
       {"resnet", small("resnet", "C.C.C.C", true)},
+      {"resnet20", cifar_resnet(3)},
+      {"resnet32", cifar_resnet(5)},
+      {"resnet44", cifar_resnet(7)},
+      {"resnet56", cifar_resnet(9)},
+      {"resnet110", cifar_resnet(18)},
       {"resnet18", resnet({2, 2, 2, 2}, false)},
       {"resnet34", resnet({3, 4, 6, 3}, false)},
       {"resnet50", resnet({3, 4, 6, 3}, true)},

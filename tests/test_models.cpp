@@ -57,6 +57,13 @@ TEST_CASE("ResNets have the published numbers of parameters") {
                 {"resnet101", 1000, 224, 44'549'160},
                 {"resnet152", 1000, 224, 60'192'808},
                 {"resnext50", 1000, 224, 25'028'904}});
+  // He et al. 2016, section 4.2, whose table says 0.27, 0.46, 0.66, 0.85 and 1.7 million.
+  check_counts({{"resnet20", 10, 32, 269'722},
+                {"resnet32", 10, 32, 464'154},
+                {"resnet44", 10, 32, 658'586},
+                {"resnet56", 10, 32, 853'018},
+                {"resnet110", 10, 32, 1'727'962},
+                {"resnet20", 10, 224, 269'722}});
 }
 
 TEST_CASE("Pre-activation ResNets have the published numbers of parameters") {

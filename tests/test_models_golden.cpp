@@ -161,6 +161,10 @@ TEST_CASE("ResNet-18 with the ImageNet stem trains as torchvision's") {
   check_against("resnet18_large", DType::f32, kDeep, 20);
 }
 
+TEST_CASE("ResNet-20 for CIFAR, with shortcuts without parameters, trains as its PyTorch twin") {
+  check_against("resnet20", DType::f64, kDouble, 20);
+}
+
 TEST_CASE("ResNeXt-50 computes as torchvision's") {
   check_against("resnext50", DType::f32, kDeep, 1);
 }

@@ -236,6 +236,31 @@ def lambda_resnet(scope, lambdas):
     return model
 
 
+class PaddedShortcut(nn.Module):
+    """He et al. 2016, section 4.2: every other pixel, and channels of zeros on either side."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x):
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.channels // 2, self.channels // 2))
+
+
+def cifar_resnet(n):
+    model = lambda_resnet(0, ())
+    model.inplanes = 16
+    for s, width in enumerate((16, 32, 64)):
+        layer = model._make_layer(torchvision.models.resnet.BasicBlock, width, n, 1 + (s > 0))
+        if s > 0:
+            layer[0].downsample = PaddedShortcut(width // 2)
+        setattr(model, f"layer{s + 1}", layer)
+    model.linear, model.fc = nn.Linear(64, 10), nn.Identity()
+    forward = model.forward
+    model.forward = lambda x: model.linear(forward(x))
+    return model
+
+
 def vit(patch, **options):
     return timm.models.vision_transformer.VisionTransformer(img_size=32, patch_size=patch,
                                                             num_classes=10, **options)
@@ -249,6 +274,7 @@ CASES = {
                  "resnet50", 32, 4, 0.0001, DOUBLE),
     "resnet18_large": (lambda: torchvision.models.resnet18(num_classes=10), "torchvision",
                        "resnet18", 96, 4, 0.001, SINGLE),
+    "resnet20": (lambda: cifar_resnet(3), "torchvision", "resnet20", 32, 4, 0.01, DOUBLE),
     "resnext50": (lambda: cifar_stem(torchvision.models.resnext50_32x4d(num_classes=10)),
                   "torchvision", "resnext50", 32, 4, 0.001, SINGLE),
     "resnet_rs50": (lambda: timm.create_model("resnetrs50", num_classes=10), "torchvision",
