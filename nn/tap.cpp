@@ -31,6 +31,9 @@ std::string_view name_of(BlockKind kind) {
     case BlockKind::msa: return "msa";
     case BlockKind::mlp: return "mlp";
     case BlockKind::lambda: return "lambda";
+    case BlockKind::hydra: return "hydra";
+    case BlockKind::token_mlp: return "token_mlp";
+    case BlockKind::downsample: return "downsample";
     case BlockKind::embedding: return "embedding";
     case BlockKind::head: return "head";
   }

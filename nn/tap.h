@@ -10,8 +10,21 @@
 
 namespace passband {
 
-// What made a buffer. Analyses shade and sort by it.
-enum class BlockKind : uint8_t { stem, conv, msa, mlp, lambda, embedding, head };
+// What made a buffer. Analyses shade and sort by it. Mixing of places: conv, msa (which shows
+// "attention"), lambda, hydra, and token_mlp (MLP-Mixer); mixing of channels: mlp. No residual
+// branches are stem, embedding, head, and downsample (Swin's merging, PiT's pooling).
+enum class BlockKind : uint8_t {
+  stem,
+  conv,
+  msa,
+  mlp,
+  lambda,
+  hydra,
+  token_mlp,
+  downsample,
+  embedding,
+  head
+};
 std::string_view name_of(BlockKind kind);
 
 // Where a buffer lies in the network and in the picture.

@@ -93,6 +93,8 @@ std::string by_kind(const Group& group) {
   const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"},
                                                      {BlockKind::conv, "convolution"},
                                                      {BlockKind::lambda, "lambda"},
+                                                     {BlockKind::hydra, "Hydra"},
+                                                     {BlockKind::token_mlp, "token MLP"},
                                                      {BlockKind::mlp, "MLP"}};
   std::string text;
   int present = 0;

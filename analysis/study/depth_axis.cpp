@@ -6,10 +6,13 @@ namespace passband {
 
 plot::Kind figure_kind(const TapSite& site) {
   switch (site.kind) {
-    case BlockKind::msa: return plot::Kind::attention;
+    case BlockKind::msa:
+    case BlockKind::hydra: return plot::Kind::attention;
     case BlockKind::conv: return plot::Kind::convolution;
     case BlockKind::lambda: return plot::Kind::lambda;
-    case BlockKind::mlp: return plot::Kind::mlp;
+    case BlockKind::mlp:
+    case BlockKind::token_mlp: return plot::Kind::mlp;
+    case BlockKind::downsample: return plot::Kind::subsampling;
     case BlockKind::stem:
     case BlockKind::embedding:
     case BlockKind::head: break;
