@@ -27,9 +27,9 @@ class Model {
   Tensor operator()(const Tensor& images) const;
 
   const std::string& name() const { return name_; }
-  // "resnet", "preact_resnet", "lambda_resnet", "alternet" or "vit".
+  // "resnet", "alternet", "vit", "swin", ...: recipes are by family.
   const std::string& family() const { return family_; }
-  const std::string& pattern() const { return pattern_; }  // "CCC.CCCM.CCCCCM.CMCM"; empty for vit
+  const std::string& pattern() const { return pattern_; }  // "CCC.CCCM.CCCCCM.CMCM"; empty without
   // What the residual branches compute, in forward order: what a network is made of is read here,
   // not off its name or pattern.
   const std::vector<BlockKind>& branches() const { return branches_; }

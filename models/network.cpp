@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "models/blocks.h"
+#include "models/pattern.h"
 #include "nn/conv.h"
 #include "nn/drop.h"
 #include "nn/linear.h"
@@ -14,8 +15,6 @@
 
 namespace passband {
 namespace {
-
-constexpr int64_t kMaxStages = 6;
 
 // Entry `stage` of a per-stage list; beyond the end the last entry is multiplied by `growth` for
 // each further stage.
@@ -169,26 +168,6 @@ int64_t fit_window(int64_t side, int64_t wanted) {
   return side;
 }
 
-std::vector<std::string> split_pattern(const std::string& pattern) {
-  std::vector<std::string> words(1);
-  for (const char letter : pattern) {
-    if (letter == '.') {
-      words.emplace_back();
-    } else if (letter == 'C' || letter == 'M' || letter == 'L') {
-      words.back() += letter;
-    } else {
-      throw UsageError(
-          concat_text("pattern ", pattern, ": '", letter, "' is none of C, M, L and '.'"));
-    }
-  }
-  for (const std::string& word : words)
-    if (word.empty()) throw UsageError(concat_text("pattern ", pattern, ": a stage has no block"));
-  if (static_cast<int64_t>(words.size()) > kMaxStages)
-    throw UsageError(
-        concat_text("pattern ", pattern, ": ", words.size(), " stages; at most ", kMaxStages));
-  return words;
-}
-
 namespace {
 
 // Parameters, and multiplications for one picture, as if every layer had the size of the largest:
@@ -237,6 +216,13 @@ std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& 
                                  " pixels it is larger than can be counted; choose a smaller "
                                  "width, heads or head_dim"));
   return std::make_unique<HybridNetwork>(name, spec, options);
+}
+
+Architecture architecture_of(const NetworkSpec& spec) {
+  return {.family = spec.family,
+          .make = [spec](const std::string& name, const ModelOptions& given) {
+            return make_network(name, spec, given);
+          }};
 }
 
 }  // namespace passband

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/model.h"
+#include "models/family.h"
 
 namespace passband {
 
@@ -47,10 +47,9 @@ inline constexpr int64_t kCifarSize = 64;
 // the whole side.
 int64_t fit_window(int64_t side, int64_t wanted);
 
-// The words of a pattern. Throws UsageError naming the pattern and what is wrong with it.
-std::vector<std::string> split_pattern(const std::string& pattern);
-
 std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec,
                                     const ModelOptions& options);
+
+Architecture architecture_of(const NetworkSpec& spec);
 
 }  // namespace passband

@@ -1,11 +1,10 @@
 // Vision transformer.
 #include "models/vit.h"
 
-#include <algorithm>
 #include <array>
-#include <charconv>
 
-#include "nn/attention.h"
+#include "models/name_reader.h"
+#include "models/transformer_block.h"
 #include "nn/conv.h"
 #include "nn/drop.h"
 #include "nn/norm.h"
@@ -16,80 +15,24 @@
 namespace passband {
 namespace {
 
-LinearOptions linear_options(int64_t rows = 1) {
-  return {
-      .weight_init = Init::truncated_normal(0.02), .bias_init = Init::constant(0), .rows = rows};
-}
-
-int64_t tokens_of(const TapSite& site) { return site.prefix + site.height * site.width; }
-
-// x + attention(norm1(x)), then x + mlp(norm2(x)): two residual sub-blocks, each with its taps.
-class TransformerBlock {
- public:
-  TransformerBlock(const Scope& scope, const VitSpec& spec, int64_t number, double drop_path,
-                   const TapSite& site)
-      : norm1_(scope / "norm1", spec.width),
-        attn_(scope / "attn", spec.width,
-              {.heads = spec.heads,
-               .qkv_bias = spec.qkv_bias,
-               .linear = linear_options(),
-               .tokens = tokens_of(site)}),
-        norm2_(scope / "norm2", spec.width),
-        mlp_(scope / "mlp", spec.width, 4 * spec.width, linear_options(tokens_of(site))),
-        name_(scope.path()),
-        has_skip_(number != spec.no_skip),
-        drop_path_{drop_path},
-        msa_site_(site),
-        mlp_site_(site) {
-    msa_site_.kind = BlockKind::msa;
-    mlp_site_.kind = BlockKind::mlp;
-  }
-
-  Tensor operator()(const Tensor& x) const {
-    ScopeGuard guard(name_);
-    return feed_forward(attend(x));
-  }
-
- private:
-  Tensor attend(const Tensor& x) const {
-    ScopeGuard guard("msa");
-    if (fused()) return tap("out", attn_(norm1_(x), msa_site_, x), msa_site_);
-    return add_branch(attn_(norm1_(x), msa_site_), x, msa_site_);
-  }
-
-  Tensor feed_forward(const Tensor& x) const {
-    ScopeGuard guard("mlp");
-    if (fused()) return tap("out", mlp_(norm2_(x), x), mlp_site_);
-    return add_branch(mlp_(norm2_(x)), x, mlp_site_);
-  }
-
-  // The last product of a branch adds the skip when nobody looks at either or drops one.
-  bool fused() const {
-    return has_skip_ && !drop_path_.active() && !tapped("branch") && !tapped("skip");
-  }
-
-  Tensor add_branch(const Tensor& branch, const Tensor& skip, const TapSite& site) const {
-    const Tensor shown = tap("branch", branch, site);
-    if (!has_skip_) return tap("out", shown, site);
-    return tap("out", tap("skip", skip, site) + drop_path_(shown), site);
-  }
-
-  LayerNorm norm1_;
-  SelfAttention attn_;
-  LayerNorm norm2_;
-  Mlp mlp_;
-  std::string name_;
-  bool has_skip_;
-  DropPath drop_path_;
-  TapSite msa_site_, mlp_site_;
+struct VitSpec {
+  int64_t width = 192, depth = 12, heads = 3;
+  int64_t patch = 16;
+  bool pooled = false;  // no class token; the classifier reads the mean over tokens
+  bool qkv_bias = true;
+  // block (1, 2, ...) whose MSA and MLP have no shortcut; 0: every block has both
+  int64_t no_skip = 0;
 };
+
+// The small member of the family, which the quick recipe trains on CIFAR in minutes.
+constexpr VitSpec kSmallVit = {.width = 128, .depth = 6, .heads = 4, .patch = 4, .pooled = true};
 
 class VisionTransformer final : public Model {
  public:
   VisionTransformer(const std::string& name, const VitSpec& spec, const ModelOptions& options)
       : spec_(spec) {
     name_ = name;
-    family_ = kVitFamily;
+    family_ = "vit";
     options_ = options;
     const Scope root(store_);
     const int64_t side = options.image_size / spec.patch, prefix = spec.pooled ? 0 : 1;
@@ -103,14 +46,11 @@ class VisionTransformer final : public Model {
                                 Init::truncated_normal(0.02), Layout::same, false);
     patch_embed_.emplace(root / "patch_embed", 3, spec.width, spec.patch,
                          Grid{options.image_size, options.image_size});
-    for (int64_t i = 0; i < spec.depth; ++i) {
-      const double depth = static_cast<double>(std::max<int64_t>(spec.depth - 1, 1));
-      const double rate = options.drop_path * static_cast<double>(i) / depth;
-      blocks_.emplace_back(root / "blocks" / std::to_string(i), spec, i + 1, rate, site_);
-      branches_.insert(branches_.end(), {BlockKind::msa, BlockKind::mlp});
-    }
+    for (int64_t i = 0; i < spec.depth; ++i)
+      add_block(root / "blocks" / std::to_string(i),
+                drop_path_at(options.drop_path, i, spec.depth));
     norm_.emplace(root / "norm", spec.width);
-    head_.emplace(root / "head", spec.width, options.classes, linear_options());
+    head_.emplace(root / "head", spec.width, options.classes, transformer_init());
     macs_ = store_.macs();
   }
 
@@ -124,6 +64,22 @@ class VisionTransformer final : public Model {
         spec_.pooled ? mean(x, {1}) : reshape(slice(x, 1, 0, 1), Shape{x.size(0), x.size(2)});
     const Tensor features = tap("features", read, {.kind = BlockKind::head});  // (N, D)
     return (*head_)(Dropout{options_.dropout}(features));
+  }
+
+  void add_block(const Scope& scope, double drop_path) {
+    TapSite site = site_;
+    site.kind = BlockKind::msa;
+    const bool has_skip = static_cast<int64_t>(blocks_.size()) + 1 != spec_.no_skip;
+    blocks_.emplace_back(
+        scope,
+        TransformerOptions{.width = spec_.width,
+                           .hidden = 4 * spec_.width,
+                           .linear = transformer_init(),
+                           .drop_path = drop_path,
+                           .has_skip = has_skip,
+                           .site = site},
+        self_attention(spec_.width, spec_.heads, spec_.qkv_bias, transformer_init()));
+    branches_.insert(branches_.end(), {BlockKind::msa, BlockKind::mlp});
   }
 
   Tensor embed(const Tensor& images) const {
@@ -154,23 +110,12 @@ constexpr std::array<Size, 5> kSizes = {{{"tiny", 192, 12, 3},
                                          {"large", 1024, 24, 16},
                                          {"huge", 1280, 32, 16}}};
 
-bool take_prefix(std::string_view& text, std::string_view prefix) {
-  if (!text.starts_with(prefix)) return false;
-  text.remove_prefix(prefix.size());
-  return true;
-}
-
-// A whole number at the start of `text`, from 1.
-bool take_number(std::string_view& text, int64_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number < 1) return false;
-  text.remove_prefix(static_cast<size_t>(end - text.data()));
-  return true;
-}
-
-}  // namespace
-
-std::optional<VitSpec> vit_spec(const std::string& name) {
+// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools
+// instead of using a class token. Queries, keys and values have a bias as in timm, except at patch
+// 2, the form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
+// explicitly. "_noskip7" leaves out the shortcuts of block 7, to train what Raghu et al. (2021,
+// figure 8) did.
+std::optional<VitSpec> sized_spec(const std::string& name) {
   std::string_view rest = name;
   if (!take_prefix(rest, "vit_")) return {};
   for (const Size& size : kSizes) {
@@ -191,13 +136,34 @@ std::optional<VitSpec> vit_spec(const std::string& name) {
   return {};
 }
 
-std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec,
-                                const ModelOptions& options) {
-  if (options.image_size < spec.patch || options.image_size % spec.patch != 0)
-    throw UsageError(concat_text("model ", name, ": patches of ", spec.patch,
-                                 " pixels do not tile a ", options.image_size, "x",
-                                 options.image_size, " image"));
-  return std::make_unique<VisionTransformer>(name, spec, options);
+std::optional<VitSpec> spec_of(const std::string& name) {
+  if (name == "vit") return kSmallVit;
+  return sized_spec(name);
 }
+
+std::optional<Architecture> find(const std::string& name) {
+  const std::optional<VitSpec> spec = spec_of(name);
+  if (!spec) return {};
+  return Architecture{
+      .family = "vit",
+      .refusal = [patch = spec->patch](int64_t side) { return untiled(patch, side); },
+      .make =
+          [spec = *spec](const std::string& full_name, const ModelOptions& options) {
+            return std::make_unique<VisionTransformer>(full_name, spec, options);
+          }};
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> list = {"vit"};
+  for (const Size& size : kSizes)
+    for (const int64_t patch : {2, 4, 8, 14, 16, 32})
+      for (const char* suffix : {"", "_gap"})
+        list.push_back(concat_text("vit_", size.name, "_patch", patch, suffix));
+  return list;
+}
+
+}  // namespace
+
+ModelFamily vit_family() { return {find, names}; }
 
 }  // namespace passband

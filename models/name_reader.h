@@ -1,0 +1,23 @@
+// Parts of a model's name, taken off its front: each function says whether it found one.
+#pragma once
+#include <charconv>
+#include <cstdint>
+#include <string_view>
+
+namespace passband {
+
+inline bool take_prefix(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+// A whole number from 1.
+inline bool take_number(std::string_view& text, int64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || number < 1) return false;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return true;
+}
+
+}  // namespace passband

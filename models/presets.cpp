@@ -1,0 +1,160 @@
+// The table of residual networks with names.
+#include "models/presets.h"
+
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace {
+
+using Depths = std::vector<int64_t>;
+
+std::string convolutions(const Depths& depths) {
+  std::vector<std::string> words;
+  for (const int64_t depth : depths) words.emplace_back(static_cast<size_t>(depth), 'C');
+  return join(words, ".");
+}
+
+// Park and Kim 2022: each stage ends in `msa` pairs of convolution and self-attention.
+std::string alternating(const Depths& depths, const Depths& msa) {
+  std::vector<std::string> words;
+  for (size_t s = 0; s < depths.size(); ++s) {
+    std::string word(static_cast<size_t>(depths[s] - 2 * msa[s]), 'C');
+    for (int64_t i = 0; i < msa[s]; ++i) word += "CM";
+    words.push_back(word);
+  }
+  return join(words, ".");
+}
+
+// Bello 2021: all of the last stage is lambda, and of the stage before it blocks step, 2 step, ...
+// count step (from 0).
+std::string lambda_hybrid(const Depths& depths, int64_t step, int64_t count) {
+  std::vector<std::string> words;
+  for (size_t s = 0; s < depths.size(); ++s)
+    words.emplace_back(static_cast<size_t>(depths[s]), s + 1 == depths.size() ? 'L' : 'C');
+  for (int64_t i = 1; i <= count; ++i) words[2][static_cast<size_t>(i * step)] = 'L';
+  return join(words, ".");
+}
+
+NetworkSpec resnet(const Depths& depths, bool bottleneck) {
+  return {.family = "resnet", .pattern = convolutions(depths), .bottleneck = bottleneck};
+}
+
+NetworkSpec preact_resnet(const Depths& depths, bool bottleneck) {
+  return {.family = "preact_resnet",
+          .pattern = convolutions(depths),
+          .bottleneck = bottleneck,
+          .preactivation = true};
+}
+
+// `cifar` and `large` are the numbers of self-attention blocks per stage in the two forms.
+NetworkSpec alternet(const Depths& depths, const Depths& cifar, const Depths& large,
+                     bool bottleneck) {
+  return {.family = "alternet",
+          .pattern = alternating(depths, cifar),
+          .pattern_large = alternating(depths, large),
+          .bottleneck = bottleneck,
+          .preactivation = true};
+}
+
+NetworkSpec resnext50() {
+  NetworkSpec spec = resnet({3, 4, 6, 3}, true);
+  spec.groups = 32;
+  spec.group_width = 4;
+  return spec;
+}
+
+// The paper's all-lambda network of 15.0 M parameters on a plain ResNet-50 trunk, with the bias on
+// the lambda convolution that the public ports have (14,995,848; 256 fewer without).
+NetworkSpec lambda_resnet50() {
+  return {.family = "lambda_resnet", .pattern = "LLL.LLLL.LLLLLL.LLL", .zero_last_gamma = true};
+}
+
+// The paper's deep hybrids: ResNet-RS trunk, squeeze-and-excitation in the convolution blocks.
+NetworkSpec lambda_resnet(const Depths& depths, int64_t step, int64_t count) {
+  return {.family = "lambda_resnet",
+          .pattern = lambda_hybrid(depths, step, count),
+          .zero_last_gamma = true,
+          .resnet_rs = true};
+}
+
+// He et al. 2016a, section 4.2: 6 n + 2 layers for CIFAR, of some 16 to 64 channels; tensors are
+// named as in the files that go around of them.
+NetworkSpec cifar_resnet(int64_t n) {
+  NetworkSpec spec = resnet({n, n, n}, false);
+  spec.widths = {16, 32, 64};
+  spec.padded_shortcuts = true;
+  spec.cifar_stem = true;
+  spec.classifier = "linear";
+  return spec;
+}
+
+// The small member of each family, which the quick recipe trains on CIFAR in minutes.
+NetworkSpec small(const std::string& family, const std::string& pattern, bool preactivation) {
+  NetworkSpec spec = {
+      .family = family, .pattern = pattern, .bottleneck = false, .preactivation = preactivation};
+  spec.widths = {32, 64, 128, 256};
+  spec.heads = {1, 2, 4, 8};
+  spec.head_dim = 32;
+  spec.lambda_window = 7;
+  return spec;
+}
+
+struct Preset {
+  std::string name;
+  NetworkSpec spec;
+};
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> table = {
+      {"resnet", small("resnet", "C.C.C.C", true)},
+      {"resnet20", cifar_resnet(3)},
+      {"resnet32", cifar_resnet(5)},
+      {"resnet44", cifar_resnet(7)},
+      {"resnet56", cifar_resnet(9)},
+      {"resnet110", cifar_resnet(18)},
+      {"resnet18", resnet({2, 2, 2, 2}, false)},
+      {"resnet34", resnet({3, 4, 6, 3}, false)},
+      {"resnet50", resnet({3, 4, 6, 3}, true)},
+      {"resnet101", resnet({3, 4, 23, 3}, true)},
+      {"resnet152", resnet({3, 8, 36, 3}, true)},
+      {"resnext50", resnext50()},
+      {"preact_resnet18", preact_resnet({2, 2, 2, 2}, false)},
+      {"preact_resnet34", preact_resnet({3, 4, 6, 3}, false)},
+      {"preact_resnet50", preact_resnet({3, 4, 6, 3}, true)},
+      {"preact_resnet101", preact_resnet({3, 4, 23, 3}, true)},
+      {"preact_resnet152", preact_resnet({3, 8, 36, 3}, true)},
+      {"lambda_resnet", small("lambda_resnet", "C.CL.CL.CL", false)},
+      {"lambda_resnet50", lambda_resnet50()},
+      {"lambda_resnet101", lambda_resnet({3, 4, 23, 3}, 6, 3)},
+      {"lambda_resnet152", lambda_resnet({3, 8, 36, 3}, 5, 6)},
+      {"lambda_resnet200", lambda_resnet({3, 24, 36, 3}, 5, 6)},
+      {"lambda_resnet270", lambda_resnet({4, 29, 53, 4}, 8, 6)},
+      {"lambda_resnet350", lambda_resnet({4, 36, 72, 4}, 10, 6)},
+      {"lambda_resnet420", lambda_resnet({4, 44, 87, 4}, 10, 8)},
+      {"alternet", small("alternet", "C.CM.CM.CM", true)},
+      {"alternet_18", alternet({2, 2, 2, 2}, {0, 1, 1, 1}, {0, 1, 1, 1}, false)},
+      {"alternet_34", alternet({3, 4, 6, 4}, {0, 1, 1, 2}, {0, 1, 3, 2}, false)},
+      {"alternet_50", alternet({3, 4, 6, 4}, {0, 1, 1, 2}, {0, 1, 3, 2}, true)},
+      {"alternet_101", alternet({3, 4, 23, 4}, {0, 1, 1, 2}, {0, 1, 3, 2}, true)},
+      {"alternet_152", alternet({3, 8, 36, 4}, {0, 1, 1, 2}, {0, 1, 3, 2}, true)},
+  };
+  return table;
+}
+
+std::optional<Architecture> find(const std::string& name) {
+  for (const Preset& preset : presets())
+    if (preset.name == name) return architecture_of(preset.spec);
+  return {};
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> list;
+  for (const Preset& preset : presets()) list.push_back(preset.name);
+  return list;
+}
+
+}  // namespace
+
+ModelFamily preset_family() { return {find, names}; }
+
+}  // namespace passband
