@@ -15,14 +15,16 @@ else()
   passband_find_library(JPEG "libjpeg62-turbo-dev or libjpeg-turbo8-dev" jpeg jpeglib.h)
   if(TARGET passband::JPEG)
     # Another library of this name has no crops of scanlines.
+    # Debian has it in a folder for each kind of processor, with headers of the C library beside it:
+    # another processor's would give every mutex another size.
     file(GLOB configurations ${PASSBAND_JPEG_INCLUDE}/jconfig.h
-      ${PASSBAND_JPEG_INCLUDE}/*/jconfig.h)
+      ${PASSBAND_JPEG_INCLUDE}/${CMAKE_CXX_LIBRARY_ARCHITECTURE}/jconfig.h)
     set(version "")
     foreach(file IN LISTS configurations)
       file(STRINGS ${file} lines REGEX "define LIBJPEG_TURBO_VERSION +[0-9]")
       if(lines)
         string(REGEX REPLACE ".*LIBJPEG_TURBO_VERSION +([0-9.]+).*" "\\1" version "${lines}")
-        cmake_path(GET file PARENT_PATH folder)  # Debian's own for each kind of processor
+        cmake_path(GET file PARENT_PATH folder)
         target_include_directories(passband::JPEG SYSTEM INTERFACE ${folder})
       endif()
     endforeach()
