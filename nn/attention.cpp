@@ -3,17 +3,38 @@
 
 #include "nn/linearise.h"
 #include "tensor/ops/attention/attention.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
 
 // Attention in one fused pass, or in its two halves when somebody wants to see the probabilities or
 // hold them constant.
-Tensor attend(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options,
-              const TapSite& site) {
+Tensor mix(const Tensor& qkv, const Tensor& bias, const AttentionOptions& options,
+           const TapSite& site) {
   if (!tapped("attention") && !context().linearised) return attention(qkv, bias, options);
   const Tensor probabilities = held(attention_probabilities(qkv, bias, options));
   return attention_output(tap("attention", probabilities, site), qkv, options);
+}
+
+// Shows queries, keys and values of packed projections (..., 3 heads d).
+Tensor shown_parts(const Tensor& packed, const std::string& weight) {
+  if (!tapped("q") && !tapped("k") && !tapped("v")) return packed;
+  const int last = packed.rank() - 1;
+  const int64_t width = packed.size(last) / 3;
+  std::vector<Tensor> parts;
+  for (const char* name : {"q", "k", "v"})
+    parts.push_back(tap_layer(name, slice(packed, last, std::ssize(parts) * width, width), weight,
+                              BlockKind::msa, 2));
+  return concat(parts, last);
+}
+
+// From the input of the projection to what the heads give: (..., heads d).
+Tensor attend(const Linear& qkv, const Tensor& x, const Tensor& bias,
+              const AttentionOptions& options, const TapSite& site) {
+  const std::string& weight = qkv.weight->name;
+  const Tensor packed = shown_parts(qkv.untapped(x), weight);
+  return tap_layer("heads", mix(packed, bias, options, site), weight, BlockKind::msa, 2);
 }
 
 LinearOptions projection(const SelfAttention::Options& options, bool bias) {
@@ -35,7 +56,7 @@ SelfAttention::SelfAttention(const Scope& scope, int64_t width, const Options& o
 
 Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
                                  const Tensor& residual) const {
-  return proj(attend(qkv(x), {}, {.heads = heads}, site), residual);
+  return proj(attend(qkv, x, {}, {.heads = heads}, site), residual);
 }
 
 WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid,
@@ -59,8 +80,7 @@ Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site) const {
   TapSite here = site;
   here.window = options.window;
   here.shift = options.shift;
-  const Tensor packed = qkv(x);  // (N, H, W, 3 h d)
-  return proj(attend(packed, relative_position_bias_table->value,
+  return proj(attend(qkv, x, relative_position_bias_table->value,
                      {.heads = options.heads, .window = options.window, .shift = options.shift},
                      here));
 }

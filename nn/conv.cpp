@@ -1,6 +1,7 @@
 // Convolution layer and patch embedding.
 #include "nn/conv.h"
 
+#include "nn/tap.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
@@ -33,6 +34,12 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Con
 
 Tensor Conv2d::operator()(const Tensor& x, const Tensor& residual) const {
   ScopeGuard guard(name);
+  if (!tapped("conv")) return run(x, residual);
+  const Tensor y = tap_layer("conv", run(x, {}), weight->name, BlockKind::conv);
+  return residual.defined() ? residual + y : y;
+}
+
+Tensor Conv2d::run(const Tensor& x, const Tensor& residual) const {
   const Tensor w = weight->as(x.dtype());
   const Tensor b = bias ? bias->as(x.dtype()) : Tensor{};
   if (kernel == 1 && stride == 1 && groups == 1 && padding == 0)

@@ -32,6 +32,9 @@ struct Conv2d {
   Grid out_grid;
   int64_t kernel, stride, padding, groups;
   std::string name;
+
+ private:
+  Tensor run(const Tensor& x, const Tensor& residual) const;
 };
 
 // Non-overlapping patches of `patch` x `patch` pixels to vectors: (N, H, W, in) -> (N, tokens,

@@ -62,7 +62,8 @@ Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
   if (tapped("lambda_content"))
     tap("lambda_content", lambda_weights(q, keys, Tensor::zeros_like(e), o), site);
   const Tensor bias = embedding_bias ? embedding_bias->as(x.dtype()) : Tensor{};
-  return lambda_layer(q, keys, tap("lambda_values", values, site), e, bias, o);
+  const Tensor y = lambda_layer(q, keys, tap("lambda_values", values, site), e, bias, o);
+  return tap_layer("heads", y, conv_qkv.weight->name, BlockKind::lambda, 2);
 }
 
 }  // namespace passband

@@ -2,6 +2,7 @@
 #include "nn/linear.h"
 
 #include "nn/linearise.h"
+#include "nn/tap.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/mlp.h"
 #include "tensor/ops/pointwise.h"
@@ -22,6 +23,12 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, const LinearOptions&
 }
 
 Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
+  if (!tapped("linear")) return untapped(x, residual);
+  const Tensor y = tap_layer("linear", untapped(x), weight->name, BlockKind::mlp);
+  return residual.defined() ? residual + y : y;
+}
+
+Tensor Linear::untapped(const Tensor& x, const Tensor& residual) const {
   ScopeGuard guard(name);
   return linear(x, weight->as(x.dtype()), bias ? bias->as(x.dtype()) : Tensor{}, residual);
 }
@@ -32,8 +39,11 @@ Mlp::Mlp(const Scope& scope, int64_t width, int64_t hidden, const LinearOptions&
       name(scope.name()) {}
 
 Tensor Mlp::operator()(const Tensor& x, const Tensor& residual) const {
-  if (context().linearised) return fc2(gelu_gate(fc1(x)), residual);
   ScopeGuard guard(name);
+  if (context().linearised || tapped("hidden") || tapped("linear")) {
+    const Tensor hidden = gelu_gate(fc1.untapped(x));
+    return fc2(tap_layer("hidden", hidden, fc1.weight->name, BlockKind::mlp, 2), residual);
+  }
   const auto bias_of = [&](const Linear& layer) {
     return layer.bias ? layer.bias->as(x.dtype()) : Tensor{};
   };

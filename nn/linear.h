@@ -19,6 +19,8 @@ struct LinearOptions {
 struct Linear {
   Linear(const Scope& scope, int64_t in, int64_t out, const LinearOptions& options = {});
   Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
+  // The same without the tap, for a layer around it that shows the result under names of its own.
+  Tensor untapped(const Tensor& x, const Tensor& residual = {}) const;
 
   ParameterRef weight;  // (out, in)
   ParameterRef bias;    // (out) or null

@@ -2,6 +2,7 @@
 #include "nn/norm.h"
 
 #include "nn/linearise.h"
+#include "nn/tap.h"
 #include "tensor/ops/norm.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
@@ -33,6 +34,13 @@ Tensor BatchNorm::relu(const Tensor& x, const Tensor& residual) const {
 
 Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const {
   ScopeGuard guard(name);
+  if (!tapped("norm")) return normalise(x, relu, residual);
+  const Tensor y = tap_layer("norm", normalise(x, false, {}), weight->name, BlockKind::norm);
+  const Tensor sum = residual.defined() ? y + residual : y;
+  return relu ? passband::relu(sum) : sum;
+}
+
+Tensor BatchNorm::normalise(const Tensor& x, bool relu, const Tensor& residual) const {
   const bool training = in_training();
   const Tensor y = batch_norm(x, weight->value, bias->value, running_mean->value,
                               running_var->value, {.training = training, .relu = relu}, residual);
@@ -47,6 +55,10 @@ LayerNorm::LayerNorm(const Scope& scope, int64_t channels, double eps)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
+  return tap_layer("norm", normalise(x), weight->name, BlockKind::norm);
+}
+
+Tensor LayerNorm::normalise(const Tensor& x) const {
   if (context().linearised) return held_norm(x, {x.rank() - 1}, eps) * weight->value + bias->value;
   return layer_norm(x, weight->value, bias->value, eps);
 }
@@ -63,6 +75,10 @@ GroupNorm::GroupNorm(const Scope& scope, int64_t channels, int64_t groups, doubl
 
 Tensor GroupNorm::operator()(const Tensor& x) const {
   ScopeGuard guard(name);
+  return tap_layer("norm", normalise(x), weight->name, BlockKind::norm);
+}
+
+Tensor GroupNorm::normalise(const Tensor& x) const {
   if (context().linearised) {
     const Shape split{x.size(0), x.size(1), x.size(2), groups, x.size(3) / groups};
     const Tensor y = reshape(held_norm(reshape(x, split), {1, 2, 4}, eps), x.shape());

@@ -20,6 +20,7 @@ struct BatchNorm {
 
  private:
   Tensor run(const Tensor& x, bool relu, const Tensor& residual) const;
+  Tensor normalise(const Tensor& x, bool relu, const Tensor& residual) const;
 };
 
 // Over the last dimension.
@@ -30,6 +31,9 @@ struct LayerNorm {
   ParameterRef weight, bias;  // (C)
   double eps;
   std::string name;
+
+ private:
+  Tensor normalise(const Tensor& x) const;
 };
 
 // Over H, W and each of `groups` blocks of channels of (N, H, W, C).
@@ -41,6 +45,9 @@ struct GroupNorm {
   int64_t groups;
   double eps;
   std::string name;
+
+ private:
+  Tensor normalise(const Tensor& x) const;
 };
 
 }  // namespace passband

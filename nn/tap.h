@@ -12,7 +12,8 @@ namespace passband {
 
 // What made a buffer. Analyses shade and sort by it. Mixing of places: conv, msa (which shows
 // "attention"), lambda, hydra, and token_mlp (MLP-Mixer); mixing of channels: mlp. No residual
-// branches are stem, embedding, head, and downsample (Swin's merging, PiT's pooling).
+// branches are stem, embedding, head, and downsample (Swin's merging, PiT's pooling); a norm is a
+// single layer.
 enum class BlockKind : uint8_t {
   stem,
   conv,
@@ -23,7 +24,8 @@ enum class BlockKind : uint8_t {
   token_mlp,
   downsample,
   embedding,
-  head
+  head,
+  norm
 };
 std::string_view name_of(BlockKind kind);
 
@@ -59,6 +61,20 @@ bool tapped(std::string_view name);
 // and `name`.
 Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site);
 
+// The same for what a single layer makes. `weight` is the name of one of its parameters
+// ("blocks.0.attn.qkv.weight"); the path is that name less its last `words` words, then the tap's
+// name: with 2 words and "q" "blocks.0.attn.q". The grid is read off the shape: (N, H, W, C), or
+// (N, T, C) of a square grid and up to two tokens before it; anything else lies on no grid (0 x 0).
+Tensor show_layer(std::string_view name, const Tensor& buffer, std::string_view weight, int words,
+                  BlockKind kind);
+inline Tensor tap_layer(std::string_view name, const Tensor& buffer, std::string_view weight,
+                        BlockKind kind, int words = 1) {
+  return tapped(name) ? show_layer(name, buffer, weight, words, kind) : buffer;
+}
+
+// The taps of single layers, which tap_layer shows: what a network has besides its blocks.
+const std::vector<std::string>& layer_taps();
+
 // Names in use:
 //   "out"        residual-stream output after each block or sub-block: (N, H, W, C), or (N, T, C)
 //                with `prefix` tokens
@@ -70,5 +86,12 @@ Tensor tap(std::string_view name, const Tensor& buffer, const TapSite& site);
 //   "lambda_values"   what they mix: (N, H, W, u v)
 //   "features"   what the classifier reads, (N, C)
 //   "logits"     (N, classes)
+// and of single layers, under the names of their weights:
+//   "conv"       output of a convolution (N, H, W, C)
+//   "norm"       output of a norm, before the ReLU that it may be fused with
+//   "linear"     output of a linear layer, before the residual that it may be fused with
+//   "q" "k" "v"  queries, keys and values of an attention layer, heads side by side
+//   "heads"      what the heads of an attention or lambda layer give before their projection
+//   "hidden"     the hidden layer of an MLP, after its activation
 
 }  // namespace passband

@@ -2,6 +2,10 @@
 // nothing.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <map>
+#include <set>
+
 #include "models/model.h"
 #include "nn/context.h"
 #include "nn/tap.h"
@@ -148,6 +152,136 @@ TEST_CASE(
   }
   CHECK_THROWS_AS(make_model("vit_tiny_patch8_noskip13", options), UsageError);
   CHECK_THROWS_AS(make_model("vit_tiny_patch8_noskip", options), UsageError);
+}
+
+TEST_CASE("Single layers are tapped under the names of their weights") {
+  std::vector<std::string> paths;
+  for (const Seen& s : look("vit_tiny_patch8", 16, layer_taps())) paths.push_back(s.site.path);
+  const std::vector<std::string> block = {
+      "blocks.0.norm1.norm", "blocks.0.attn.q",     "blocks.0.attn.k",
+      "blocks.0.attn.v",     "blocks.0.attn.heads", "blocks.0.attn.proj.linear",
+      "blocks.0.norm2.norm", "blocks.0.mlp.hidden", "blocks.0.mlp.fc2.linear"};
+  REQUIRE(paths.size() == 1 + 12 * block.size() + 2);
+  CHECK(paths.front() == "patch_embed.proj.conv");
+  CHECK(std::vector(paths.begin() + 1, paths.begin() + 1 + std::ssize(block)) == block);
+  CHECK(paths[paths.size() - 2] == "norm.norm");
+  CHECK(paths.back() == "head.linear");
+  for (const Family& family : kFamilies) {
+    INFO(family.name);
+    const auto model = make_model(family.name, {.image_size = family.side, .seed = 1});
+    std::set<std::string> seen;
+    for (const Seen& s : look(family.name, family.side, layer_taps())) {
+      INFO(s.site.path);
+      CHECK(seen.insert(s.site.path).second);
+      const std::string module = s.site.path.substr(0, s.site.path.rfind('.') + 1);
+      CHECK(std::ranges::any_of(model->store().parameters(), [&](const ParameterRef& p) {
+        return p->name.starts_with(module);
+      }));
+      const bool on_grid = s.shape.rank() == 4 || (s.shape.rank() == 3 && s.site.height > 0);
+      const int64_t places = s.site.prefix + s.site.height * s.site.width;
+      CHECK(places == (!on_grid ? 0 : s.shape.rank() == 4 ? s.shape[1] * s.shape[2] : s.shape[1]));
+    }
+    for (const ParameterRef& p : model->store().parameters()) {
+      // Every norm and convolution of the network is there, and no linear layer is missing.
+      if (!p->name.ends_with("norm1.weight") && !p->name.ends_with("conv1.weight")) continue;
+      INFO(p->name);
+      const std::string module = p->name.substr(0, p->name.rfind('.'));
+      CHECK(std::ranges::any_of(
+          seen, [&](const std::string& path) { return path.starts_with(module + "."); }));
+    }
+  }
+}
+
+TEST_CASE("Queries, keys and values are those that the attention and the heads come from") {
+  for (const auto& [name, path, side] :
+       {std::tuple{"vit_tiny_patch8", "blocks.3.", int64_t{16}},
+        std::tuple{"CM:width=8,heads=2,head_dim=8,window=8", "stages.0.blocks.1.", int64_t{8}}}) {
+    const auto model = make_model(name, {.image_size = side, .seed = 3});
+    for (const ParameterRef& p : model->store().parameters())
+      if (p->name.ends_with("bias_table")) fill_(p->value.detach(), 0);
+    model->store().touch();
+    std::map<std::string, Tensor> seen;
+    NoGrad guard;
+    const ProbeGuard probe({"q", "k", "v", "attention", "heads"},
+                           [&](const TapSite& site, const Tensor& x) {
+                             if (site.path.starts_with(path)) seen[site.name] = x;
+                             return x;
+                           });
+    (*model)(noise({1, side, side, 3}, 2));
+    const Tensor& a = seen.at("attention");
+    REQUIRE(a.size(0) == 1);  // one window: its tokens are the map's, in order
+    const int64_t heads = a.size(1), tokens = a.size(2);
+    const int64_t width = seen.at("q").size(-1), d = width / heads;
+    const std::vector<double> q = seen.at("q").values(), k = seen.at("k").values(),
+                              v = seen.at("v").values(), p = a.values(),
+                              out = seen.at("heads").values();
+    const auto at = [&](const std::vector<double>& x, int64_t t, int64_t h, int64_t i) {
+      return x[static_cast<size_t>(t * width + h * d + i)];
+    };
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t i = 0; i < tokens; ++i) {
+        std::vector<double> weights(static_cast<size_t>(tokens));
+        double total = 0;
+        for (int64_t j = 0; j < tokens; ++j) {
+          double score = 0;
+          for (int64_t c = 0; c < d; ++c) score += at(q, i, h, c) * at(k, j, h, c);
+          total += weights[static_cast<size_t>(j)] = std::exp(score / std::sqrt(double(d)));
+        }
+        for (int64_t j = 0; j < tokens; ++j)
+          CHECK(p[static_cast<size_t>((h * tokens + i) * tokens + j)] ==
+                doctest::Approx(weights[static_cast<size_t>(j)] / total).epsilon(1e-4));
+        for (int64_t c = 0; c < d; ++c) {
+          double sum = 0;
+          for (int64_t j = 0; j < tokens; ++j)
+            sum += weights[static_cast<size_t>(j)] / total * at(v, j, h, c);
+          CHECK(at(out, i, h, c) == doctest::Approx(sum).epsilon(1e-3));
+        }
+      }
+  }
+}
+
+TEST_CASE("Each tap of a layer leaves the blocks and the logits as they are without it") {
+  for (const Family& family : kFamilies) {
+    INFO(family.name);
+    const auto model = make_model(family.name, {.image_size = family.side, .seed = 1});
+    const Tensor images = noise({2, family.side, family.side, 3}, 2);
+    NoGrad guard;
+    const auto outputs = [&](const std::vector<std::string>& more) {
+      std::vector<double> values;
+      const ProbeGuard watching(more, [](const TapSite&, const Tensor& x) { return x; });
+      const ProbeGuard probe({"out", "logits"}, [&](const TapSite&, const Tensor& x) {
+        const std::vector<double> shown = x.values();
+        values.insert(values.end(), shown.begin(), shown.end());
+        return x;
+      });
+      (*model)(images);
+      return values;
+    };
+    const std::vector<double> plain = outputs({"logits"});
+    double largest = 0;
+    for (const double value : plain) largest = std::max(largest, std::abs(value));
+    for (const std::string& name : layer_taps()) {
+      INFO(name);
+      const std::vector<double> watched = outputs({name});
+      REQUIRE(watched.size() == plain.size());
+      double worst = 0;
+      for (size_t i = 0; i < plain.size(); ++i)
+        worst = std::max(worst, std::abs(watched[i] - plain[i]));
+      CHECK(worst <= 1e-5 * largest);
+    }
+  }
+}
+
+TEST_CASE("A probe on queries takes effect: with zeros attention is uniform") {
+  const auto model = make_model("vit_tiny_patch8", {.image_size = 16, .seed = 1});
+  NoGrad guard;
+  const ProbeGuard lesion({"q"},
+                          [](const TapSite&, const Tensor& x) { return Tensor::zeros_like(x); });
+  const ProbeGuard probe({"attention"}, [](const TapSite&, const Tensor& a) {
+    for (const double p : a.values()) CHECK(p == doctest::Approx(0.2));
+    return a;
+  });
+  (*model)(noise({2, 16, 16, 3}, 2));
 }
 
 TEST_CASE("A lesion takes effect: a branch of zeros leaves the skip") {

@@ -15,6 +15,7 @@ plot::Kind figure_kind(const TapSite& site) {
     case BlockKind::downsample: return plot::Kind::subsampling;
     case BlockKind::stem:
     case BlockKind::embedding:
+    case BlockKind::norm:
     case BlockKind::head: break;
   }
   return plot::Kind::other;
