@@ -4,6 +4,7 @@
 
 #include "models/pattern.h"
 #include "models/presets.h"
+#include "models/swin.h"
 #include "models/vit.h"
 #include "tensor/core/text.h"
 
@@ -12,7 +13,8 @@ namespace {
 
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
-  static const std::vector<ModelFamily> table = {preset_family(), vit_family(), pattern_family()};
+  static const std::vector<ModelFamily> table = {preset_family(), vit_family(), swin_family(),
+                                                 pattern_family()};
   return table;
 }
 

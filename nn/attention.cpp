@@ -37,18 +37,19 @@ Tensor attend(const Linear& qkv, const Tensor& x, const Tensor& bias,
   return tap_layer("heads", mix(packed, bias, options, site), weight, BlockKind::msa, 2);
 }
 
-LinearOptions projection(const SelfAttention::Options& options, bool bias) {
-  LinearOptions linear = options.linear;
+LinearOptions projection(LinearOptions linear, int64_t tokens, bool bias) {
   linear.bias = bias;
-  linear.rows = options.tokens;
+  linear.rows = tokens;
   return linear;
 }
 
 }  // namespace
 
 SelfAttention::SelfAttention(const Scope& scope, int64_t width, const Options& options)
-    : qkv(scope / "qkv", width, 3 * width, projection(options, options.qkv_bias)),
-      proj(scope / "proj", width, width, projection(options, options.linear.bias)),
+    : qkv(scope / "qkv", width, 3 * width,
+          projection(options.linear, options.tokens, options.qkv_bias)),
+      proj(scope / "proj", width, width,
+           projection(options.linear, options.tokens, options.linear.bias)),
       heads(options.heads) {
   CHECK(width % heads == 0, scope.path(), ": ", heads, " heads do not divide a width of ", width);
   scope.count_macs(2 * options.tokens * options.tokens * width);
@@ -62,9 +63,9 @@ Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
 WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid,
                                  const Options& options)
     : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim,
-          {.bias = options.qkv_bias, .layout = Layout::conv_1x1, .rows = grid.pixels()}),
+          projection(options.linear, grid.pixels(), options.qkv_bias)),
       proj(scope / "proj", options.heads * options.head_dim, out,
-           {.layout = Layout::conv_1x1, .rows = grid.pixels()}),
+           projection(options.linear, grid.pixels(), options.linear.bias)),
       options(options) {
   const int64_t w = options.window;
   CHECK(w >= 1 && grid.height % w == 0 && grid.width % w == 0, scope.path(), ": windows of ", w,
@@ -76,13 +77,17 @@ WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Gr
   scope.count_macs(2 * grid.pixels() * w * w * options.heads * options.head_dim);
 }
 
-Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site) const {
+Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site,
+                                   const Tensor& residual) const {
   TapSite here = site;
   here.window = options.window;
   here.shift = options.shift;
-  return proj(attend(qkv, x, relative_position_bias_table->value,
-                     {.heads = options.heads, .window = options.window, .shift = options.shift},
-                     here));
+  // Negated, a position is as far from the end of the table as it was from its start.
+  const Tensor& table = relative_position_bias_table->value;
+  return proj(
+      attend(qkv, x, options.query_minus_key ? flip(table, 0) : table,
+             {.heads = options.heads, .window = options.window, .shift = options.shift}, here),
+      residual);
 }
 
 }  // namespace passband

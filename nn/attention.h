@@ -24,8 +24,9 @@ struct SelfAttention {
 };
 
 // Multi-head self-attention within windows of `window` x `window` pixels, plus a learned bias per
-// relative position (Park and Kim 2022: one table for all heads, no shift; Swin: one per head,
-// shifted). (N, H, W, in) -> (N, H, W, out). H and W must be multiples of the window.
+// relative position (Park and Kim 2022: one table for all heads, key minus query, no shift; Swin:
+// one per head, query minus key, shifted). (N, H, W, in) -> (N, H, W, out). H and W must be
+// multiples of the window.
 struct WindowAttention {
   struct Options {
     int64_t heads = 3;
@@ -33,10 +34,12 @@ struct WindowAttention {
     int64_t window = 7;
     int64_t shift = 0;
     bool bias_per_head = false;
+    bool query_minus_key = false;  // how the table counts positions; otherwise key minus query
     bool qkv_bias = false;
+    LinearOptions linear = {.layout = Layout::conv_1x1};  // of both layers
   };
   WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid, const Options& options);
-  Tensor operator()(const Tensor& x, const TapSite& site) const;
+  Tensor operator()(const Tensor& x, const TapSite& site, const Tensor& residual = {}) const;
 
   Linear qkv;                                 // (3 heads head_dim, in)
   ParameterRef relative_position_bias_table;  // ((2 window - 1)^2, heads or 1)

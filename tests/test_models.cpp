@@ -152,6 +152,14 @@ TEST_CASE("Vision transformers have the published numbers of parameters") {
         parameters_of("vit_tiny_patch4", 10, 32) - 2 * 192);
 }
 
+TEST_CASE("Swin transformers have the published numbers of parameters") {
+  check_counts({{"swin_tiny", 10, 32, 27'492'916},
+                {"swin_tiny", 100, 32, 27'562'126},
+                {"swin_tiny", 1000, 224, 28'288'354},
+                {"swin_small", 1000, 224, 49'606'258},
+                {"swin_base", 1000, 224, 87'768'224}});
+}
+
 TEST_CASE("Multiply-accumulates equal the published ones to the last digit given") {
   const auto giga = [](const char* name, int64_t classes, int64_t side) {
     return std::round(make_model(name, {.classes = classes, .image_size = side}, false)->macs() /
@@ -181,6 +189,7 @@ TEST_CASE("Multiply-accumulates equal the published ones to the last digit given
   CHECK(giga("LLL.LLLL.LLLLLL.LLL:scope=9", 1000, 224) == 3.159);
   CHECK(giga("CCC.CCCC.LLLLLL.LLL", 1000, 224) == 4.441);
   CHECK(giga("alternet_50", 1000, 224) == 5.013);
+  CHECK(giga("swin_tiny", 1000, 224) == 4.491);
 }
 
 TEST_CASE("Patterns say what is built, in the CIFAR and in the ImageNet form") {
@@ -201,7 +210,8 @@ TEST_CASE("Patterns say what is built, in the CIFAR and in the ImageNet form") {
 TEST_CASE("A network names its residual branches as a probe meets them") {
   CHECK(make_model("C.L", {}, false)->branches() ==
         std::vector<BlockKind>{BlockKind::conv, BlockKind::lambda});
-  for (const char* name : {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3", "vit"}) {
+  for (const char* name :
+       {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3", "vit", "swin"}) {
     CAPTURE(name);
     const auto model = make_model(name, {.image_size = 16});
     std::vector<BlockKind> met;

@@ -185,6 +185,11 @@ TEST_CASE("A pooled vision transformer trains as timm's, in f64 to the last digi
   check_against("vit_pooled", DType::f64, kDouble, 5);
 }
 
+TEST_CASE("A Swin transformer trains as timm's, in f64 to the last digits") {
+  check_against("swin", DType::f32, kSingle, 20);
+  check_against("swin", DType::f64, kDouble, 5);
+}
+
 TEST_CASE(
     "A lambda network of local scope trains as PyTorch's 3-D "
     "convolution, in f64 to the last digits") {

@@ -4,7 +4,8 @@
 # re-implemented here in numpy); the small ones in f64.
 #   make_models.py [NAME ...]      writes NAME.safetensors beside this script
 # Made with PyTorch 1.13, torchvision 0.14 (Debian 12: python3-torch, python3-torchvision) and timm
-# 0.9.12 (pip install --no-deps timm==0.9.12 huggingface_hub safetensors). A file holds: loss,
+# 0.9.12 (pip install --no-deps timm==0.9.12 huggingface_hub safetensors); the families from swin on
+# with PyTorch 2.15 and timm 1.0.31. A file holds: loss,
 # logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses, and
 # evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the test
 # must repeat.
@@ -15,6 +16,7 @@ import sys
 import numpy
 import timm.models.resnet
 import timm.models.resnetv2
+import timm.models.swin_transformer
 import timm.models.vision_transformer
 import torch
 import torch.nn.functional as F
@@ -266,6 +268,12 @@ def vit(patch, **options):
                                                             num_classes=10, **options)
 
 
+def swin():
+    return timm.models.swin_transformer.SwinTransformer(
+        img_size=16, patch_size=1, window_size=4, embed_dim=32, depths=(2, 2, 2, 2),
+        num_heads=(1, 2, 4, 8), qkv_bias=False, drop_path_rate=0, num_classes=10)
+
+
 # name -> (network, style, the library's model, image side, pictures, learning rate, type)
 SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
@@ -286,6 +294,7 @@ CASES = {
     "vit_pooled": (lambda: vit(4, embed_dim=128, depth=6, num_heads=4, class_token=False,
                                global_pool="avg", fc_norm=False), "vit", "vit", 32, 4, 0.01,
                    DOUBLE),
+    "swin": (swin, "vit", "swin", 16, 4, 0.01, DOUBLE),
     "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}), "torchvision",
                      "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
     "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}), "torchvision",
