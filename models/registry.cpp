@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/mixer.h"
 #include "models/pattern.h"
+#include "models/pit.h"
 #include "models/presets.h"
 #include "models/swin.h"
 #include "models/vit.h"
@@ -13,8 +15,8 @@ namespace {
 
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
-  static const std::vector<ModelFamily> table = {preset_family(), vit_family(), swin_family(),
-                                                 pattern_family()};
+  static const std::vector<ModelFamily> table = {preset_family(), vit_family(),   swin_family(),
+                                                 pit_family(),    mixer_family(), pattern_family()};
   return table;
 }
 

@@ -26,6 +26,8 @@ inline const std::vector<Family> kFamilies = {{"CC.CC:basic,width=8", 16},
                                               {"lambda_resnet", 16},
                                               {"vit", 16},
                                               {"swin", 16},
+                                              {"pit", 16},
+                                              {"mixer", 16},
                                               {"vit_tiny_patch8", 16}};
 
 inline Tensor noise(const Shape& shape, uint64_t seed) {

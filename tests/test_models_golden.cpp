@@ -190,6 +190,16 @@ TEST_CASE("A Swin transformer trains as timm's, in f64 to the last digits") {
   check_against("swin", DType::f64, kDouble, 5);
 }
 
+TEST_CASE("A pooling-based vision transformer trains as timm's, in f64 to the last digits") {
+  check_against("pit", DType::f32, kSingle, 20);
+  check_against("pit", DType::f64, kDouble, 5);
+}
+
+TEST_CASE("An MLP-Mixer trains as timm's, in f64 to the last digits") {
+  check_against("mixer", DType::f32, kSingle, 20);
+  check_against("mixer", DType::f64, kDouble, 5);
+}
+
 TEST_CASE(
     "A lambda network of local scope trains as PyTorch's 3-D "
     "convolution, in f64 to the last digits") {

@@ -15,6 +15,9 @@ import sys
 
 import numpy
 import timm.models.resnet
+import timm.models.deit
+import timm.models.mlp_mixer
+import timm.models.pit
 import timm.models.resnetv2
 import timm.models.swin_transformer
 import timm.models.vision_transformer
@@ -63,7 +66,7 @@ def initialise(model, style):
             if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
                 draw(key, parameter, "constant",
                      0 if leaf == "bias" else getattr(module, "start", 1))
-            elif leaf in ("cls_token", "pos_embed", "relative_position_bias_table"):
+            elif leaf in ("cls_token", "dist_token", "pos_embed", "relative_position_bias_table"):
                 draw(key, parameter, "normal", 0.02)
             elif leaf == "pos_emb":
                 draw(key, parameter, "normal", 1)
@@ -274,6 +277,94 @@ def swin():
         num_heads=(1, 2, 4, 8), qkv_bias=False, drop_path_rate=0, num_classes=10)
 
 
+def pit():
+    return timm.models.pit.PoolingVisionTransformer(
+        img_size=16, patch_size=4, stride=2, base_dims=(32,) * 3, depth=(2, 2, 2),
+        heads=(2, 4, 8), num_classes=10)
+
+
+def mixer():
+    return timm.models.mlp_mixer.MlpMixer(img_size=16, patch_size=4, num_blocks=6, embed_dim=128,
+                                          num_classes=10)
+
+
+def deit():
+    return timm.models.deit.VisionTransformerDistilled(
+        img_size=16, patch_size=4, embed_dim=192, depth=12, num_heads=3, num_classes=10)
+
+
+class Hydra(nn.Module):
+    """Bolya et al. 2022: as many heads as channels, the cosine for a kernel."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x, **_):
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        kv = (F.normalize(k, dim=-1) * v).sum(dim=-2, keepdim=True)
+        return self.proj(F.normalize(q, dim=-1) * kv)
+
+
+def hydra():
+    model = timm.models.vision_transformer.VisionTransformer(
+        img_size=16, patch_size=4, num_classes=10, embed_dim=128, depth=6, num_heads=4,
+        class_token=False, global_pool="avg", fc_norm=False)
+    for block in model.blocks:
+        block.attn = Hydra(128)
+    return model
+
+
+class LocalAttention(nn.Module):
+    """Keys and values of the k x k neighbourhood by unfolding the zero-padded map, as Park and Kim
+    2022: padded keys take part. k even: all tokens."""
+
+    def __init__(self, width, heads, kernel):
+        super().__init__()
+        self.heads, self.kernel = heads, kernel
+        self.qkv, self.proj = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
+
+    def around(self, t):  # (b, H, W, c) -> (b, heads, H W, keys, d)
+        b, height, width, c = t.shape
+        if self.kernel % 2 == 0:
+            t = t.reshape(b, 1, height * width, c).expand(b, height * width, -1, c)
+        else:
+            t = F.unfold(t.permute(0, 3, 1, 2), self.kernel, padding=self.kernel // 2)
+            t = t.view(b, c, self.kernel ** 2, height * width).permute(0, 3, 2, 1)
+        return t.unflatten(3, (self.heads, -1)).permute(0, 3, 1, 2, 4)
+
+    def forward(self, x):  # (b, H, W, c)
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        q = q.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2).unsqueeze(3)
+        p = (q @ self.around(k).transpose(3, 4) / math.sqrt(q.shape[-1])).softmax(-1)
+        y = (p @ self.around(v)).squeeze(3)  # (b, heads, H W, d)
+        return self.proj(y.transpose(1, 2).flatten(2).view(x.shape))
+
+
+class ConvVit(nn.Module):
+    def __init__(self, kernel, side=4, width=128, heads=4, depth=6):
+        super().__init__()
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(3, width, 4, 4)
+        self.pos_embed = nn.Parameter(torch.zeros(1, side * side, width))
+        self.blocks = nn.ModuleList()
+        for _ in range(depth):
+            block = nn.Module()
+            block.norm1, block.attn = nn.LayerNorm(width), LocalAttention(width, heads, kernel)
+            block.norm2 = nn.LayerNorm(width)
+            block.mlp = timm.layers.Mlp(width, 4 * width)
+            self.blocks.append(block)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 10)
+
+    def forward(self, x):
+        x = self.patch_embed.proj(x).permute(0, 2, 3, 1)
+        x = x + self.pos_embed.view(1, *x.shape[1:])
+        for block in self.blocks:
+            x = x + block.attn(block.norm1(x))
+            x = x + block.mlp(block.norm2(x))
+        return self.head(self.norm(x.mean((1, 2))))
+
+
 # name -> (network, style, the library's model, image side, pictures, learning rate, type)
 SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
@@ -295,6 +386,12 @@ CASES = {
                                global_pool="avg", fc_norm=False), "vit", "vit", 32, 4, 0.01,
                    DOUBLE),
     "swin": (swin, "vit", "swin", 16, 4, 0.01, DOUBLE),
+    "pit": (pit, "default", "pit", 16, 4, 0.01, DOUBLE),
+    "mixer": (mixer, "default", "mixer", 16, 4, 0.01, DOUBLE),
+    "deit_distilled": (deit, "vit", "deit_tiny_distilled_patch4", 16, 4, 0.01, SINGLE),
+    "vit_hydra": (hydra, "vit", "vit_hydra", 16, 4, 0.01, DOUBLE),
+    "convvit_kernel3": (lambda: ConvVit(3), "default", "convvit_kernel3", 16, 4, 0.01, DOUBLE),
+    "convvit_kernel4": (lambda: ConvVit(4), "default", "convvit_kernel4", 16, 4, 0.01, DOUBLE),
     "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}), "torchvision",
                      "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
     "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}), "torchvision",
