@@ -35,7 +35,8 @@ TENSOR_LEVELS = {"tensor/core": 0, "tensor/autograd": 1, "tensor/cpu": 2, "tenso
                  "tensor/ops": 3, "tensor": 4}
 PROGRAM = re.compile(r"(^|/)(main|test_\w+)\.cpp$")
 # A wing of analysis/ includes study/, report/ and itself; beyond them what is declared here.
-WING_MAY_INCLUDE = {"report": ["report"], "study": ["report", "study"], "places": ["similarity"]}
+WING_MAY_INCLUDE = {"report": ["report"], "study": ["report", "study"], "places": ["similarity"],
+                    "similarity": ["reach"]}
 CUDA_HEADER = re.compile(
     r"<(cuda(?!_emulator)|cu(blas|dnn|fft|rand|solver)|nccl|nvrtc|nvtx|cooperative_groups|mma)")
 CODE = (".h", ".cpp", ".cu", ".cuh")

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/similarity/head_similarity.h"
 #include "analysis/similarity/kernel_maps.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/study.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
@@ -93,6 +95,101 @@ TEST_CASE(
   CHECK(passes.arrays.at(1).name == "cka-deviation");
   CHECK(passes.arrays[1].values[1] > 0);
   CHECK(passes.arrays[1].values[0] == doctest::Approx(0).epsilon(1e-6));
+}
+
+TEST_CASE("all layers are compared under the names of their weights, grouped by block") {
+  const std::shared_ptr<Model> model =
+      make_model("CC.CC:preact,width=4", {.classes = 2, .image_size = 8});
+  const Dataset data = random_pictures(16, 8, 2, 1);
+  const Section section =
+      run_named("cka", {make_subject("a", model)}, data, {{"cka.layers", "all"}});
+  const plot::Heatmap& map = heatmap_of(section, 0, 0);
+  const std::vector<std::string> first = {
+      "stem.conv",
+      "stem",
+      "stages.0.blocks.0.norm1",
+      "stages.0.blocks.0.conv1",
+      "stages.0.blocks.0.norm2",
+      "stages.0.blocks.0.conv2",
+      "stages.0.blocks.0",
+  };
+  REQUIRE(map.row_labels.size() == 2 + 4 * 5 + 1 + 2);  // a shortcut; the last norm, the classifier
+  CHECK(std::vector(map.row_labels.begin(), map.row_labels.begin() + std::ssize(first)) == first);
+  REQUIRE(map.row_groups.size() == 5);
+  CHECK(map.row_groups[0].label == "stem");
+  CHECK(map.row_groups[1].label == "stages.0.blocks.0");
+  CHECK(map.row_groups[1].begin == 2);
+  CHECK(map.row_groups[1].end == 7);
+  const Section blocks = run_named("cka", {make_subject("a", model)}, data);
+  const plot::Heatmap& few = heatmap_of(blocks, 0, 0);
+  const auto at = [](const plot::Heatmap& m, const std::string& a, const std::string& b) {
+    const auto index = [&](const std::string& label) {
+      return std::ranges::find(m.row_labels, label) - m.row_labels.begin();
+    };
+    return m.values[static_cast<size_t>(index(a) * m.columns + index(b))];
+  };
+  CHECK(at(map, "stem", "stages.1.blocks.1") ==
+        doctest::Approx(at(few, "stem", "stages.1.blocks.1")).epsilon(1e-6));
+  CHECK(at(map, "stem.conv", "stem") == doctest::Approx(1).epsilon(1e-6));
+}
+
+TEST_CASE("batches shrink where the kernels of all layers would not fit into memory") {
+  const std::vector<Subject> one = {copies("a", 5)};
+  CHECK(batch_within_memory(one, LayerChoice::all, 1, 256) == 256);
+  // Three copies of n^2 doubles for each of 3000 kernels in 2 GiB: n = 172.6.
+  CHECK(batch_within_memory(one, LayerChoice::all, 1000, 256) == 172);
+  CHECK(batch_within_memory(one, LayerChoice::all, 1000000, 256) == 32);
+  CHECK(batch_within_memory(one, LayerChoice::blocks, 1000000, 256) == 256);
+  CHECK(batch_caveat(256, 256).empty());
+  CHECK(batch_caveat(172, 256).starts_with("Batches of 172 pictures instead of 256"));
+}
+
+TEST_CASE("a near head that is the other network's layer agrees with it, a far one does not") {
+  const Subject attending = subject("attending", 8, 2, [](const Tensor& images) {
+    const int64_t n = images.size(0), tokens = 64;
+    std::vector<double> a(static_cast<size_t>(2 * tokens * tokens), 1.0 / 64);  // head 0 looks far
+    for (int64_t i = 0; i < tokens * tokens; ++i)                               // head 1 at itself
+      a[static_cast<size_t>(tokens * tokens + i)] = i % (tokens + 1) == 0;
+    show("first", images);
+    ScopeGuard guard("attn");
+    const TapSite site{.kind = BlockKind::msa, .height = 8, .width = 8};
+    const Tensor both = Tensor::from(a, {1, 2, tokens, tokens});
+    tap("attention", expand(both, Shape{n, 2, tokens, tokens}), site);
+    tap("heads", concat({square(images), images}, 3), site);
+    return by_brightness(images);
+  });
+  const Subject other = subject("other", 8, 2, [](const Tensor& images) {
+    show("layer", images * 5.0);
+    return by_brightness(images);
+  });
+  const Dataset data = random_pictures(64, 8, 2, 1);
+  std::vector<int64_t> all(64);
+  for (int64_t i = 0; i < 64; ++i) all[static_cast<size_t>(i)] = i;
+  const Tensor pictures = network_images(*other.model, data, all);
+  const auto cka = [&](const Tensor& x) {
+    bool dead = false;
+    const Tensor a = u_centred_gram(x, dead), b = u_centred_gram(pictures, dead);
+    MinibatchCka sums(1, 1);
+    sums.add(a, b);
+    return sums.matrix()[0];
+  };
+  const HeadSimilarity single =
+      measure_head_similarity(attending, other, data, 64, {.size = 1}, {});
+  REQUIRE(single.subsets.size() == 2);
+  CHECK(single.subsets[0].heads == std::vector<int64_t>{1});
+  CHECK(single.subsets[0].distance == 0);
+  CHECK(single.subsets[0].cka[0] == doctest::Approx(1).epsilon(1e-6));
+  CHECK(single.subsets[1].distance == doctest::Approx(4.136483));  // uniform over 8 x 8
+  CHECK(single.subsets[1].cka[0] == doctest::Approx(cka(square(pictures))).epsilon(1e-5));
+  const HeadSimilarity pair = measure_head_similarity(attending, other, data, 64, {.size = 2}, {});
+  REQUIRE(pair.subsets.size() == 1);
+  CHECK(pair.subsets[0].cka[0] ==
+        doctest::Approx(cka(concat({square(pictures), pictures}, 3))).epsilon(1e-5));
+  const Section section = run_named("heads", {attending, other}, data, {}, 64);
+  CHECK(section.finding.find("near heads are more like them") != std::string::npos);
+  CHECK(run_named("heads", {attending}, data).finding.find("--against") != std::string::npos);
+  CHECK_THROWS_WITH_AS(measure_head_similarity(attending, other, data, 64, {.layer = 2}, {}),
+                       doctest::Contains("attending has 1 attention layer"), UsageError);
 }
 
 TEST_CASE("similarity finds the same layer in a copy of the network, by every index") {

@@ -84,15 +84,16 @@ void add_values(const LayerMap& map, const std::string& subject, std::vector<Rep
 Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   const std::vector<Subject>& subjects = input.subjects;
   const int64_t images = std::min(input.images_or(1024), input.data->count);
+  const int64_t batch = batch_within_memory(subjects, options.layers, 1, options.batch);
   const LockstepOptions pass{.images = images,
-                             .batch_size = std::min(images, options.batch),
+                             .batch_size = std::min(images, batch),
                              .passes = options.passes,
                              .progress = input.progress};
   const KernelMeasure measure{.kernel = options.kernel,
                               .estimator = options.estimator,
                               .fraction = options.rbf_fraction,
                               .width = options.rbf_width};
-  const KernelMaps maps = measure_kernels(subjects, *input.data, pass, options.features, {measure});
+  const KernelMaps maps = measure_kernels(subjects, *input.data, pass, options, {measure});
 
   Section section;
   for (size_t s = 0; s < subjects.size(); ++s) {
@@ -110,8 +111,8 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
       "from the lower left to the upper right. Bright squares are groups of layers that change "
       "little; a network of stages shows one square a stage, a plain transformer one large square.";
   section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
-  if (const std::string dead = dead_layers(maps, subjects); !dead.empty())
-    section.caveats.push_back(dead);
+  for (const std::string& text : {batch_caveat(batch, options.batch), dead_layers(maps, subjects)})
+    if (!text.empty()) section.caveats.push_back(text);
   const KernelMap& first = maps.self[0][0];
   const auto layers = static_cast<int64_t>(first.cka.rows.size());
   section.arrays = {{.name = "cka", .shape = {layers, layers}, .values = first.cka.values}};

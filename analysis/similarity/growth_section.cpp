@@ -35,7 +35,8 @@ struct MeasuredGrowth {
   std::vector<std::vector<double>> cka;  // [sibling][layer]
 };
 
-MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& input) {
+MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& input,
+                       LayerChoice layers, int64_t batch) {
   MeasuredGrowth result;
   std::vector<std::vector<Tensor>> kernels(family.size());
   std::vector<std::vector<bool>> dead(family.size());
@@ -54,10 +55,9 @@ MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& 
     sums->add(kernels);
     for (std::vector<Tensor>& of_network : kernels) of_network.clear();
   };
-  run_lockstep(
-      family, *input.data,
-      {.images = input.images_or(1024), .batch_size = kGrowthBatch, .progress = input.progress},
-      {"out"}, visit, after_batch);
+  run_lockstep(family, *input.data,
+               {.images = input.images_or(1024), .batch_size = batch, .progress = input.progress},
+               taps_of(layers), visit, after_batch);
   result.cka = sums->values();
   for (size_t s = 0; s < result.cka.size(); ++s)
     for (size_t layer = 0; layer < result.cka[s].size(); ++layer)
@@ -157,10 +157,11 @@ bool is_sibling(const Subject& subject, const Subject& reference) {
          subject.fingerprint != reference.fingerprint;
 }
 
-Section growth_section(const AnalysisInput& input) {
+Section growth_section(const AnalysisInput& input, const GrowthOptions& options) {
   Section section;
   const std::vector<Subject> family = family_of(input);
-  const MeasuredGrowth measured = measure(family, input);
+  const int64_t batch = batch_within_memory(family, options.layers, 1, kGrowthBatch);
+  const MeasuredGrowth measured = measure(family, input, options.layers, batch);
   section.finding = finding_of(family, measured);
   for (size_t s = 1; s < family.size(); ++s)
     section.values.push_back({.key = fmt::format("mean_cka_{}", s),
@@ -180,7 +181,7 @@ Section growth_section(const AnalysisInput& input) {
   section.caveats = {fmt::format(
       "Linear kernel, unbiased, {} test pictures in batches of {}. The runs on less data "
       "take fewer steps unless they were given more epochs.",
-      input.images_or(1024), kGrowthBatch)};
+      input.images_or(1024), batch)};
   section.figures.push_back(depth_figure(family, measured));
   plot::Figure share = share_figure(family, measured);
   if (!share.panels.empty()) section.figures.push_back(std::move(share));

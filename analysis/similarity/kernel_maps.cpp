@@ -1,8 +1,14 @@
 #include "analysis/similarity/kernel_maps.h"
 
-#include <cmath>
-#include <optional>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <utility>
+
+#include "nn/context.h"
+#include "tensor/autograd/node.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 
@@ -62,6 +68,23 @@ Tensor kernel_of(const Tensor& linear, const KernelMeasure& measure) {
   return reshape(kernel, kernel.shape().inserted(0, 1));
 }
 
+constexpr double kKernelBytes = 2.0 * (1 << 30), kCopies = 3;  // of each kernel at the peak
+constexpr int64_t kLeastBatch = 32;
+
+// How many buffers a pass shows under `taps`.
+int64_t layers_of(const Model& model, const std::vector<std::string>& taps) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false, .compute = DType::f32});
+  int64_t count = 0;
+  const ProbeGuard probe(taps, [&](const TapSite&, const Tensor& buffer) {
+    ++count;
+    return buffer;
+  });
+  const int64_t side = model.options().image_size;
+  model(Tensor::zeros({1, side, side, 3}, DType::f32, model.device()));
+  return count;
+}
+
 class Collector {
  public:
   Collector(size_t networks, FeatureView view, const std::vector<KernelMeasure>& measures)
@@ -88,7 +111,8 @@ class Collector {
     if (self_.empty()) make_sums();
     for (size_t m = 0; m < measures_.size(); ++m) {
       const auto centred = [&](size_t network) {
-        return centred_kernels(concat(kernels_[network].layers[m], 0), measures_[m].estimator);
+        const Tensor kernels = concat(std::exchange(kernels_[network].layers[m], {}), 0);
+        return centred_kernels(kernels, measures_[m].estimator);
       };
       const Tensor first = centred(0);
       for (size_t s = 0; s < kernels_.size(); ++s) {
@@ -141,18 +165,42 @@ class Collector {
 
 Tensor view_features(const TapSite& site, const Tensor& buffer, FeatureView view) {
   const int64_t n = buffer.size(0);
-  if (view == FeatureView::flat)
+  if (view == FeatureView::flat || buffer.rank() == 2)
     return reshape(cast(buffer, DType::f32), Shape{n, buffer.numel() / n});
+  if (site.height == 0) return mean(cast(buffer, DType::f32), {1});
   return mean(as_feature_map(site, buffer), {1, 2});
 }
 
+std::vector<std::string> taps_of(LayerChoice layers) {
+  std::vector<std::string> taps = {"out"};
+  if (layers == LayerChoice::all) std::ranges::copy(layer_taps(), std::back_inserter(taps));
+  return taps;
+}
+
+int64_t batch_within_memory(const std::vector<Subject>& subjects, LayerChoice layers,
+                            int64_t measures, int64_t wanted) {
+  if (layers == LayerChoice::blocks) return wanted;
+  int64_t count = 0;
+  for (const Subject& subject : subjects) count += layers_of(*subject.model, taps_of(layers));
+  const double cells = kKernelBytes / (kCopies * 8 * static_cast<double>(count * measures));
+  return std::min(wanted, std::max(kLeastBatch, static_cast<int64_t>(std::sqrt(cells))));
+}
+
+std::string batch_caveat(int64_t batch, int64_t wanted) {
+  if (batch >= wanted) return {};
+  return fmt::format(
+      "Batches of {} pictures instead of {}: the kernels of so many layers would take more than "
+      "2 GiB. The unbiased estimator does not depend on it.",
+      batch, wanted);
+}
+
 KernelMaps measure_kernels(const std::vector<Subject>& subjects, const Dataset& data,
-                           const LockstepOptions& options, FeatureView view,
+                           const LockstepOptions& options, const KernelOptions& of,
                            const std::vector<KernelMeasure>& measures, const LockstepVisitor& also,
                            const std::function<void()>& also_after) {
-  Collector collector(subjects.size(), view, measures);
+  Collector collector(subjects.size(), of.features, measures);
   run_lockstep(
-      subjects, data, options, {"out"},
+      subjects, data, options, taps_of(of.layers),
       [&](size_t network, const TapSite& site, const Tensor& buffer) {
         collector.visit(network, site, buffer);
         if (also) also(network, site, buffer);

@@ -38,21 +38,34 @@ struct KernelMaps {
 
 // How a tapped buffer becomes the rows of one layer: flattened, or averaged over positions.
 enum class FeatureView : uint8_t { flat, pooled };
+// Which layers are compared: the outputs of blocks, or those of every layer within them as well
+// (convolutions, norms, queries, hidden layers: layer_taps of nn/tap.h).
+enum class LayerChoice : uint8_t { blocks, all };
+std::vector<std::string> taps_of(LayerChoice layers);
+
+// Pictures a batch for the kernels of all layers of these networks: `wanted`, or fewer where `all`
+// layers under `measures` measures would take more than 2 GiB. Time: a forward pass of one picture.
+int64_t batch_within_memory(const std::vector<Subject>& subjects, LayerChoice layers,
+                            int64_t measures, int64_t wanted);
+// Says so, where it is fewer; else nothing.
+std::string batch_caveat(int64_t batch, int64_t wanted);
+
 // What the sections on kernels have to choose.
 struct KernelOptions {
+  LayerChoice layers = LayerChoice::blocks;
   double rbf_fraction = 0.4;  // see KernelMeasure
   RbfWidth rbf_width = RbfWidth::median_distance;
   FeatureView features = FeatureView::flat;
 };
 
 // (N, p) f32. The class token, where there is one, is part of flat features and left out of pooled
-// ones.
+// ones; what lies on no grid is averaged over its first dimension but the pictures'.
 Tensor view_features(const TapSite& site, const Tensor& buffer, FeatureView view);
 
 // CKA is averaged over passes (each a sum over its batches). `also` sees every buffer too,
 // `also_after` every batch.
 KernelMaps measure_kernels(const std::vector<Subject>& subjects, const Dataset& data,
-                           const LockstepOptions& options, FeatureView view,
+                           const LockstepOptions& options, const KernelOptions& of,
                            const std::vector<KernelMeasure>& measures,
                            const LockstepVisitor& also = {},
                            const std::function<void()>& also_after = {});

@@ -41,7 +41,8 @@ StageContrast stage_contrast(const LayerMap& map) {
   Mean within, across;
   for (size_t i = 0; i < map.rows.size(); ++i)
     for (size_t j = 0; j < i; ++j)
-      (map.rows[i].height == map.rows[j].height ? within : across).add(map.at(i, j));
+      (map.rows.block_of(i).height == map.rows.block_of(j).height ? within : across)
+          .add(map.at(i, j));
   return {within.value(kNone), across.value(kNone)};
 }
 
@@ -78,8 +79,8 @@ plot::Panel map_panel(const LayerMap& map, const std::string& title, const std::
                                 .row_labels = map.rows.labels(),
                                 .column_labels = map.columns.labels(),
                                 .map = plot::ColorMap::magma,
-                                .row_groups = map.rows.stages(),
-                                .column_groups = map.columns.stages(),
+                                .row_groups = map.rows.groups(),
+                                .column_groups = map.columns.groups(),
                                 .origin_bottom = true};
   if (high > 0) {
     panel.heatmap->low = 0;

@@ -2,6 +2,7 @@
 
 #include "analysis/similarity/cka_section.h"
 #include "analysis/similarity/growth_section.h"
+#include "analysis/similarity/heads_section.h"
 #include "analysis/similarity/similarity_section.h"
 
 namespace passband {
@@ -14,6 +15,12 @@ const Option<KernelOptions> kRbfWidth = {
     &KernelOptions::rbf_width,
     "median of the distances, or of all squared ones as Kornblith's notebook",
     {{"median_distance", RbfWidth::median_distance}, {"kornblith", RbfWidth::kornblith}}};
+const Words<LayerChoice> kLayerChoices = {{"blocks", LayerChoice::blocks},
+                                          {"all", LayerChoice::all}};
+const Option<KernelOptions> kLayers = {"layers", &KernelOptions::layers,
+                                       "outputs of blocks, or of every convolution, norm, query, "
+                                       "key, value, head and hidden layer too",
+                                       kLayerChoices};
 const Option<KernelOptions> kFeatures = {
     "features",
     &KernelOptions::features,
@@ -27,24 +34,41 @@ std::string lacks_siblings(const AnalysisInput& input) {
          "--seed, and name those runs with --against.";
 }
 
+std::string lacks_heads(const AnalysisInput& input) {
+  if (network_of_heads(input.subjects) == input.subjects.size())
+    return "It needs a network with attention heads; cka compares layers of any two.";
+  return input.subjects.size() > 1
+             ? ""
+             : "It compares heads with another network: name one with --against.";
+}
+
+// Forward passes a picture, with the kernels.
+double passes_for(LayerChoice layers) { return layers == LayerChoice::all ? 4 : 1.5; }
+
 double cka_work(const AnalysisInput& input, const CkaOptions& options) {
-  return 1.5 * static_cast<double>(input.pictures(1024) * options.passes);
+  return passes_for(options.layers) * static_cast<double>(input.pictures(1024) * options.passes);
 }
 
-double similarity_work(const AnalysisInput& input, const SimilarityOptions&) {
-  return 3 * static_cast<double>(input.pictures(2048));
+double similarity_work(const AnalysisInput& input, const SimilarityOptions& options) {
+  return 2 * passes_for(options.layers) * static_cast<double>(input.pictures(2048));
 }
 
-double growth_work(const AnalysisInput& input) {
-  return 1.5 * static_cast<double>(input.pictures(1024));
+double heads_work(const AnalysisInput& input, const HeadSimilarityOptions&) {
+  return 2 * static_cast<double>(input.pictures(1024));
+}
+
+double growth_work(const AnalysisInput& input, const GrowthOptions& options) {
+  return passes_for(options.layers) * static_cast<double>(input.pictures(1024));
 }
 
 const std::vector<Analysis> kSimilarityTable = {
     {.name = "cka",
      .title = "Similarity of layers",
      .question = "Which layers represent the pictures alike, and does the network work in stages?",
-     .cost = "time: n forward passes, then per batch of 256 a product of 256^2 p for each of L "
-             "layers of p features and one of 256^2 L^2; memory: 256^2 L doubles",
+     .cost =
+         "time: n forward passes, then per batch of 256 a product of 256^2 p for each of L "
+         "layers of p features and one of 256^2 L^2; memory: 256^2 L doubles. With layers=all L "
+         "is about 8 a block, the memory at most 2 GiB by smaller batches",
      .work = cka_work,
      .options = options_of<CkaOptions>(
          {{"estimator",
@@ -55,6 +79,7 @@ const std::vector<Analysis> kSimilarityTable = {
            &CkaOptions::kernel,
            "linear, or radial (rbf)",
            {{"linear", KernelMeasure::Kernel::linear}, {"rbf", KernelMeasure::Kernel::rbf}}},
+          kLayers,
           kRbfFraction,
           kRbfWidth,
           {"batch", &CkaOptions::batch, "pictures a batch; all of them for the full-batch form"},
@@ -69,7 +94,8 @@ const std::vector<Analysis> kSimilarityTable = {
      .quick = false,
      .work = similarity_work,
      .options = options_of<SimilarityOptions>(
-         {kRbfFraction,
+         {kLayers,
+          kRbfFraction,
           kRbfWidth,
           {"batch", &SimilarityOptions::batch, "pictures a batch of the kernels"},
           kFeatures,
@@ -88,12 +114,27 @@ const std::vector<Analysis> kSimilarityTable = {
                                     "features first; false as Kornblith's notebook")
               .written("true")}),
      .run = similarity_section},
+    {.name = "heads",
+     .title = "Near and far heads",
+     .question = "Do heads that look near compute what low convolutions compute?",
+     .cost = "time: n forward passes of both networks, then 256 n p for each head and layer of p "
+             "features; memory: 256^2 doubles a head and layer",
+     .quick = false,
+     .work = heads_work,
+     .options = options_of<HeadSimilarityOptions>(
+         {{"layer", &HeadSimilarityOptions::layer, "attention layer, counted from 1"},
+          {"size", &HeadSimilarityOptions::size, "heads of a group; 0: a quarter of them"},
+          {"batch", &HeadSimilarityOptions::batch, "pictures a batch of the kernels"}}),
+     .lacking = lacks_heads,
+     .run = heads_section},
     {.name = "growth",
      .title = "Data scale",
      .question = "Which layers need the whole data, and which look the same after a tenth of it?",
      .cost = "time: n forward passes a network, then 256 n p per layer of p features; memory: "
              "256^2 L doubles a network",
      .work = growth_work,
+     .options = options_of<GrowthOptions>(
+         {{"layers", &GrowthOptions::layers, "as cka.layers", kLayerChoices}}),
      .lacking = lacks_siblings,
      .run = growth_section},
 };

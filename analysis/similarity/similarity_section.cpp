@@ -63,10 +63,10 @@ MeasuredSimilarity measure(const AnalysisInput& input, const SimilarityOptions& 
   SubspaceMaps subspaces(input.subjects.size(), options.regression_features, used);
   const KernelMaps maps = measure_kernels(
       input.subjects, *input.data,
-      {.images = images, .batch_size = batch, .progress = input.progress.part(0, 2)},
-      options.features, measures,
+      {.images = images, .batch_size = batch, .progress = input.progress.part(0, 2)}, options,
+      measures,
       [&](size_t s, const TapSite& site, const Tensor& buffer) {
-        subspaces.visit(s, site, buffer);
+        if (site.name == "out") subspaces.visit(s, site, buffer);
       },
       [&] { subspaces.finish_batch(); });
 
@@ -189,7 +189,9 @@ std::optional<plot::Panel> check_panel(const MeasuredSimilarity& measured, size_
 Section similarity_section(const AnalysisInput& input, const SimilarityOptions& options) {
   const std::vector<Subject>& subjects = input.subjects;
   const int64_t wanted = std::min(input.images_or(2048), input.data->count);
-  const int64_t batch = std::min(wanted, options.batch), images = wanted / batch * batch;
+  const auto measures = std::ssize(kernel_indices(options));
+  const int64_t most = batch_within_memory(input.subjects, options.layers, measures, options.batch);
+  const int64_t batch = std::min(wanted, most), images = wanted / batch * batch;
   const MeasuredSimilarity measured = measure(input, options, images, batch);
 
   Section section;
@@ -206,6 +208,12 @@ Section similarity_section(const AnalysisInput& input, const SimilarityOptions& 
       "explain. An index that "
       "is to be trusted finds, between two trainings of one network, the layer at the same place.";
   section.caveats = caveats(options, measured, images, batch);
+  if (options.layers == LayerChoice::all)
+    section.caveats.push_back(
+        "Regressions and correlations compare the outputs of blocks alone: over all layers their "
+        "factorisation would have to hold every channel of the network at once.");
+  if (const std::string text = batch_caveat(most, options.batch); !text.empty())
+    section.caveats.push_back(text);
   for (const Index& index : measured.indices) {
     const LayerMap& map = index.self[0];
     section.values.push_back({.key = "mean_" + index.name,
