@@ -110,6 +110,19 @@ TEST_CASE("uniform attention over 14 x 14 patches of 16 px looks 116.4922 px far
   CHECK(2 * uniform_distance(16) == doctest::Approx(16.6522).epsilon(1e-5));
 }
 
+TEST_CASE(
+    "keys that stand for cells of places are as far as their places, and as many as they are") {
+  const Tensor uniform = Tensor::full({1, 2, 196, 49}, 1.0 / 49);
+  CHECK(distance(grid(14, 16), uniform) == doctest::Approx(116.4922).epsilon(1e-6));
+  Tensor own = Tensor::zeros({1, 1, 16, 4});  // 4 x 4 places, each looks at its own 2 x 2 cell
+  for (int64_t i = 0; i < 16; ++i) own.data<float>()[i * 4 + i / 8 * 2 + i % 4 / 2] = 1;
+  CHECK(distance(grid(4, 1), own) == doctest::Approx(uniform_distance(2)).epsilon(1e-6));
+  AttentionEntropy sums;
+  sums.add(grid(14, 16), uniform);
+  CHECK(sums.keys() == 49);
+  CHECK(sums.entropy()[0] == doctest::Approx(std::log(49.0)).epsilon(1e-6));
+}
+
 TEST_CASE("a class token that takes half of the attention does not shorten the distance") {
   Tensor a = Tensor::full({1, 1, 197, 197}, 0.5 / 196);
   for (int64_t i = 0; i < 197; ++i) a.data<float>()[i * 197] = 0.5f;

@@ -9,6 +9,7 @@
 #include "analysis/relevance/perturbation.h"
 #include "analysis/relevance/rollout.h"
 #include "analysis/study/frozen_parameters.h"
+#include "nn/conv.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
@@ -227,6 +228,139 @@ void check_against_naive(const Model& model, int64_t side, int64_t l, int64_t gr
                        naive_norms(model, image, l, groups)) < 1e-9);
 }
 
+struct Attending {
+  const char* name;
+  int64_t side;
+};
+const std::vector<Attending> kAttending = {
+    {"vit_tiny_patch8", 32},
+    {"C.CM.CM:width=8,heads=2,head_dim=4,window=2", 16},
+    {"swin", 16},
+    {"pit", 8},
+};
+
+// A network with its attention held: what each layer mixes, read from its own kernels.
+struct HeldAttention {
+  std::vector<TapSite> outs;          // of all layers
+  std::vector<int64_t> layer_of;      // by attention layer: number of the output that it lies in
+  std::vector<Tensor> probabilities;  // by attention layer
+  std::vector<std::vector<double>> mixing;  // by attention layer: places x places
+
+  HeldAttention(const Model& model, const Tensor& image) {
+    look(model, image);
+    for (const int64_t layer : layer_of) {
+      const auto places = static_cast<size_t>(places_of(outs[static_cast<size_t>(layer)]));
+      mixing.emplace_back(places * places);
+    }
+    int64_t most = 0;
+    for (const TapSite& site : outs) most = std::max(most, places_of(site));
+    for (int64_t source = 0; source < most; ++source) mark(model, image, source);
+  }
+
+ private:
+  void look(const Model& model, const Tensor& image) {
+    NoGrad no_grad;
+    const ContextGuard mode({.training = false});
+    const ProbeGuard probe({"attention", "out"}, [&](const TapSite& site, const Tensor& x) {
+      if (site.name == "out") {
+        outs.push_back(site);
+      } else {
+        layer_of.push_back(std::ssize(outs));
+        probabilities.push_back(x);
+      }
+      return x;
+    });
+    model(image);
+  }
+
+  // Values of 1 at one place and of 0 elsewhere: the mean of what the heads give is a column.
+  void mark(const Model& model, const Tensor& image, int64_t source) {
+    NoGrad no_grad;
+    const ContextGuard mode({.training = false});
+    size_t attention = 0, values = 0, heads = 0;
+    const ProbeGuard probe({"attention", "v", "heads"}, [&](const TapSite& site, const Tensor& x) {
+      if (site.name == "attention") return probabilities[attention++];
+      const size_t layer = site.name == "v" ? values++ : heads++;
+      const int64_t width = x.size(-1), places = x.numel() / width;
+      if (site.name == "heads") {
+        const double* given = x.data<double>();
+        for (int64_t i = 0; source < places && i < places; ++i)
+          for (int64_t c = 0; c < width; ++c)
+            mixing[layer][static_cast<size_t>(i * places + source)] +=
+                given[i * width + c] / static_cast<double>(width);
+        return x;
+      }
+      Tensor marked = Tensor::zeros_like(x);
+      for (int64_t c = 0; source < places && c < width; ++c)
+        marked.data<double>()[source * width + c] = 1;
+      return marked;
+    });
+    model(image);
+  }
+};
+
+// Relevance of a grid over another one: cells share by the strips of 1 / (height height') of the
+// picture that they have in common.
+std::vector<double> spread_evenly(const std::vector<double>& relevance, const TapSite& from,
+                                  const TapSite& to) {
+  std::vector<double> below(static_cast<size_t>(places_of(to)));
+  for (int64_t t = 0; t < from.prefix; ++t)
+    below[static_cast<size_t>(t)] = relevance[static_cast<size_t>(t)];
+  const int64_t a = from.height, b = to.height;
+  for (int64_t u = 0; u < a * b; ++u)
+    for (int64_t v = 0; v < a * b; ++v)
+      below[static_cast<size_t>(to.prefix + u / a * b + v / a)] +=
+          relevance[static_cast<size_t>(from.prefix + u / b * a + v / b)] /
+          static_cast<double>(b * b);
+  return below;
+}
+
+// Half of what a layer mixes and half of what its shortcut keeps, from the top to the lowest layer;
+// a coarser cell is the mean of the finer ones that it covers.
+std::vector<double> probed_rollout(const Model& model, const Tensor& image) {
+  const HeldAttention held(model, image);
+  const TapSite& top = held.outs.back();
+  std::vector<double> relevance(static_cast<size_t>(places_of(top)));
+  for (size_t i = 0; i < relevance.size(); ++i)
+    relevance[i] = top.prefix > 0 ? (i == 0) : 1.0 / static_cast<double>(relevance.size());
+  for (size_t l = held.outs.size() - 1; l > 0; --l) {
+    for (size_t a = 0; a < held.layer_of.size(); ++a) {
+      if (static_cast<size_t>(held.layer_of[a]) != l) continue;
+      std::vector<double> below(relevance.size());
+      for (size_t i = 0; i < below.size(); ++i)
+        for (size_t j = 0; j < below.size(); ++j)
+          below[j] += 0.5 * relevance[i] * (held.mixing[a][i * below.size() + j] + (i == j));
+      relevance = below;
+    }
+    relevance = spread_evenly(relevance, held.outs[l], held.outs[l - 1]);
+  }
+  return {relevance.begin() + held.outs.front().prefix, relevance.end()};
+}
+
+// Two 5 x 5 convolutions, the first of stride 2, over 20 x 20 places.
+class FarConvolution final : public Model {
+ public:
+  FarConvolution()
+      : conv_(Scope(store_) / "conv", 3, 4, {.kernel = 5, .stride = 2}),
+        wide_(Scope(store_) / "wide", 4, 4, {.kernel = 5, .groups = 4}) {
+    name_ = family_ = "far";
+    options_ = {.classes = 4, .image_size = 20, .dtype = DType::f64};
+    store_.build(1, DType::f64);
+  }
+
+ private:
+  Tensor forward(const Tensor& images) const override {
+    const auto shown = [](const char* layer, const Tensor& x) {
+      const ScopeGuard guard(layer);
+      return tap("out", x, {.kind = BlockKind::conv, .height = x.size(1), .width = x.size(2)});
+    };
+    const Tensor x = shown("stem", images);
+    return mean(shown("block", wide_(conv_(x))), {1, 2});
+  }
+
+  Conv2d conv_, wide_;
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -243,6 +377,17 @@ TEST_CASE(
   check_against_naive(*hybrid, 8, 2, 2);
   const auto lambda = shaken("L:basic,width=8,scope=3", 8);
   check_against_naive(*lambda, 8, 1, 1);
+}
+
+TEST_CASE("a convolution that sees farther than 3 x 3 moves from as far") {
+  check_against_naive(FarConvolution(), 20, 1, 1);
+}
+
+TEST_CASE(
+    "shared passes give the norms of merges, of poolings beside a class token, of token MLPs") {
+  check_against_naive(*shaken("swin", 8), 8, 5, 1);  // 4 x 4 to 2 x 2
+  check_against_naive(*shaken("pit", 8), 8, 5, 2);   // 7 x 7 to 4 x 4
+  check_against_naive(*shaken("mixer", 16), 16, 1, 1);
 }
 
 TEST_CASE("what the classifier reads adds up to the excess of the logit") {
@@ -290,6 +435,16 @@ TEST_CASE(
       for (int64_t i = 0; i < 256; ++i) total += maps.values[static_cast<size_t>(n * 256 + i)];
       CHECK(total == doctest::Approx(1).epsilon(1e-9));
     }
+  }
+}
+
+TEST_CASE("rollout is the product of dense matrices that probing the network's own mixing gives") {
+  for (const auto& [name, side] : kAttending) {
+    CAPTURE(name);
+    const auto model = shaken(name, side);
+    const Tensor image = random_images(1, side, DType::f64);
+    const RelevanceMaps maps = rollouts(*model, image, {{.convolution = ConvolutionStep::area}})[0];
+    CHECK(max_difference(maps.values, probed_rollout(*model, image)) < 1e-9);
   }
 }
 

@@ -7,9 +7,13 @@
 
 #include "analysis/registry.h"
 #include "analysis/relevance/faithfulness.h"
+#include "analysis/relevance/hydra_maps.h"
+#include "analysis/relevance/hydra_maps_section.h"
 #include "analysis/relevance/lambda_maps.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tests/tiny_network.h"
 
 using namespace passband;
 
@@ -168,6 +172,67 @@ TEST_CASE("contributions of lambda values add up to what scaling the values does
   const double slope = (excess(1 + 1e-5) - excess(1 - 1e-5)) / 2e-5;
   CHECK(total == doctest::Approx(slope).epsilon(1e-4));
   CHECK(std::abs(total) > 1e-6);
+}
+
+TEST_CASE("Hydra's contributions are exact, its signs counted, and its naive rollout only shown") {
+  constexpr int64_t kSide = 4, kPlaces = 16, kChannels = 3;
+  const auto entry = [](int64_t site, int64_t n, int64_t t, int64_t d) {
+    return static_cast<double>(
+        random_normal({7, 0, static_cast<uint64_t>(site)},
+                      static_cast<uint64_t>((n * kPlaces + t) * kChannels + d)));
+  };
+  const auto drawn = [&](int64_t site, int64_t count) {
+    std::vector<double> values;
+    for (int64_t i = 0; i < count * kPlaces * kChannels; ++i)
+      values.push_back(entry(site, 0, 0, i));
+    return Tensor::from(values, {count, kSide, kSide, kChannels});
+  };
+  // logit c is channel c of the mean over places of y = q sum_s k_s v_s, and the picture's mean.
+  const Subject hydra = testing::subject("hydra", kSide, kChannels, [&](const Tensor& images) {
+    const int64_t count = images.size(0);
+    testing::show("first", images, BlockKind::embedding);
+    const ScopeGuard guard("attn");
+    const TapSite site{.kind = BlockKind::hydra, .height = kSide, .width = kSide};
+    const Tensor q = tap("hydra_queries", drawn(1, count), site);
+    const Tensor k = tap("hydra_keys", drawn(2, count), site);
+    const Tensor m = tap("hydra_messages", k * drawn(3, count), site);
+    const Tensor y = q * sum(m, {1, 2}, true);
+    return mean(testing::show("block", y, BlockKind::hydra), {1, 2}) + mean(images, {1, 2}) * 1e-6;
+  });
+  const Tensor images = Tensor::full({2, kSide, kSide, 3}, 0.5);
+  const HydraContributions layer = hydra_contributions(*hydra.model, images, {1, 0})[0];
+  REQUIRE(layer.values.size() == 2 * kPlaces);
+  double negative = 0, absolute = 0;
+  for (int64_t n = 0; n < 2; ++n)
+    for (int64_t s = 0; s < kPlaces; ++s) {
+      double expected = 0;
+      for (int64_t t = 0; t < kPlaces; ++t)
+        for (int64_t d = 0; d < kChannels; ++d) {
+          const double a = entry(1, n, t, d) * entry(2, n, s, d);
+          const double slope = ((d == 1 - n) - 1.0 / 3) / kPlaces;
+          expected += slope * a * entry(3, n, s, d);
+          absolute += std::abs(a);
+          negative += std::max(-a, 0.0);
+        }
+      CHECK(layer.values[static_cast<size_t>(n * kPlaces + s)] ==
+            doctest::Approx(expected).epsilon(1e-4));
+    }
+  HydraWeights weights;
+  weights.add(layer.site, drawn(1, 2), drawn(2, 2));
+  CHECK(weights.negative_share() == doctest::Approx(negative / absolute).epsilon(1e-6));
+  const std::vector<double> naive = naive_attention(layer.site, drawn(1, 2), drawn(2, 2)).values();
+  for (size_t row = 0; row < naive.size(); row += kPlaces) {
+    double total = 0;
+    for (size_t j = 0; j < kPlaces; ++j) total += naive[row + j];
+    CHECK(total == doctest::Approx(1));
+  }
+  const Dataset data = noise_pictures(8, kSide, "test");
+  const Section section = hydra_maps_section({.subjects = {hydra}, .data = &data, .images = 2});
+  CHECK(section.finding.starts_with("In 1 Hydra layer of hydra, "));
+  CHECK(value_of(section, "negative_share") == doctest::Approx(negative / absolute).epsilon(1e-6));
+  REQUIRE(section.figures.size() == 2);
+  // Eight rows: the pictures, for and against the class, two channels by sign, the naive rollout.
+  CHECK(section.figures[0].pictures.cells.size() == 8 * 6);
 }
 
 TEST_CASE("a map that a random order beats is said to be beaten") {

@@ -12,10 +12,10 @@ namespace {
 
 // Changes of `values` across blocks of a kind (value after minus value before).
 std::vector<double> changes_of(const DepthAxis& axis, const std::vector<double>& values,
-                               plot::Kind kind) {
+                               BlockKind kind) {
   std::vector<double> changes;
   for (size_t i = 1; i < axis.size(); ++i) {
-    if (figure_kind(axis[i]) != kind || axis[i].height != axis[i - 1].height) continue;
+    if (axis[i].kind != kind || axis[i].height != axis[i - 1].height) continue;
     if (std::isfinite(values[i] - values[i - 1])) changes.push_back(values[i] - values[i - 1]);
   }
   return changes;
@@ -36,11 +36,10 @@ std::string change_text(const std::vector<double>& changes) {
 }  // namespace
 
 std::string changes_by_kind(const DepthAxis& axis, const std::vector<double>& values) {
-  const std::pair<plot::Kind, const char*> kinds[] = {
-      {plot::Kind::attention, "MSA blocks"},
-      {plot::Kind::convolution, "convolution blocks"},
-      {plot::Kind::mlp, "MLP blocks"},
-      {plot::Kind::lambda, "lambda blocks"}};
+  const std::pair<BlockKind, const char*> kinds[] = {
+      {BlockKind::msa, "MSA blocks"},     {BlockKind::conv, "convolution blocks"},
+      {BlockKind::mlp, "MLP blocks"},     {BlockKind::lambda, "lambda blocks"},
+      {BlockKind::hydra, "Hydra blocks"}, {BlockKind::token_mlp, "token MLP blocks"}};
   std::string text;
   for (const auto& [kind, name] : kinds) {
     const std::vector<double> changes = changes_of(axis, values, kind);

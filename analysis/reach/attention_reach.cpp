@@ -54,11 +54,12 @@ void add_to(Tensor& sums, const Tensor& more) {
   else sums = more;
 }
 
-// (N * windows, heads, T, T) of any type as (N, windows, heads, T, T) f32.
+// (N * windows, heads, T, keys) of any type as (N, windows, heads, T, keys) f32.
 Tensor by_picture(const Tensor& weights, const WindowGrid& grid) {
-  const int64_t heads = weights.size(1), all = weights.size(2);
-  return reshape(cast(weights.detach(), DType::f32),
-                 Shape{weights.size(0) / grid.windows, grid.windows, heads, all, all});
+  const int64_t heads = weights.size(1), queries = weights.size(2);
+  return reshape(
+      cast(weights.detach(), DType::f32),
+      Shape{weights.size(0) / grid.windows, grid.windows, heads, queries, weights.size(3)});
 }
 
 void check_tokens(const char* what, const TapSite& site, const WindowGrid& grid,
@@ -75,8 +76,9 @@ std::vector<double> mean_over(const Tensor& sums, double count) {
 
 }  // namespace
 
-void AttentionDistance::add(const TapSite& site, const Tensor& weights) {
+void AttentionDistance::add(const TapSite& site, const Tensor& shown) {
   NoGrad no_grad;
+  const Tensor weights = over_places(site, shown);
   const WindowGrid grid(site);
   check_tokens("attention distance", site, grid, weights);
   const Device device = weights.device();
@@ -112,7 +114,7 @@ void AttentionEntropy::add(const TapSite& site, const Tensor& probabilities) {
   NoGrad no_grad;
   const WindowGrid grid(site);
   check_tokens("attention entropy", site, grid, probabilities);
-  keys_ = probabilities.size(2);
+  keys_ = probabilities.size(3);
   const Tensor p = by_picture(probabilities, grid);
   const Tensor entropy = vecdot(p, log(clamp(p, 1e-37, 1))) * -1.0;  // p ln p -> 0 for p -> 0
   add_to(grid_, head_sums(entropy, site.prefix, grid.tokens()));
@@ -132,8 +134,14 @@ std::string why_no_attention(const std::string& label, const Model& model) {
     return label +
            " mixes positions by lambda layers: their effective weights are signed and do not sum "
            "to 1, so there is "
-           "no attention to follow.";
-  return label + " has no attention layer: nothing to show here.";
+           "no attention to follow; lambda-maps shows them.";
+  if (model.has(BlockKind::hydra))
+    return label +
+           " mixes positions by Hydra attention, with a signed map for every channel: there are no "
+           "shares to follow; hydra-maps shows the maps, rollout-norm what they move.";
+  return label +
+         " has no attention layer: nothing to show here; rollout-norm shows how far its blocks "
+         "fetch, receptive-field what its layers see.";
 }
 
 }  // namespace passband

@@ -74,9 +74,14 @@ Tensor indices(const std::vector<double>& values, Device device) {
 
 }  // namespace
 
-AttentionStep::AttentionStep(const TapSite& site, const Tensor& probabilities,
-                             const Tensor& gradients, const AttentionStepOptions& options) {
+AttentionStep::AttentionStep(const TapSite& site, const Tensor& shown, const Tensor& slopes,
+                             const AttentionStepOptions& options) {
   NoGrad no_grad;
+  const Tensor probabilities = over_places(site, shown);
+  // Spread as the probabilities, so that their product with these sums to the key's.
+  const double cells = static_cast<double>(key_cell(site, shown) * key_cell(site, shown));
+  const Tensor gradients =
+      slopes.defined() && cells > 1 ? over_places(site, slopes) * cells : slopes;
   const WindowGrid grid(site);
   const int64_t prefix = site.prefix, tokens = prefix + grid.tokens();
   windows_ = grid.windows;

@@ -37,7 +37,8 @@ struct AttentionStepOptions {
 class AttentionStep {
  public:
   // Probabilities and (rules with a class) their gradients of that class, (N * windows, heads, T,
-  // T), T = prefix + tokens of a window. Throws for other shapes, without the gradients that the
+  // T), T = prefix + tokens of a window; or (N, heads, T, keys), where keys stand for cells of
+  // places (study/window_grid.h). Throws for other shapes, without the gradients that the
   // rule needs, and for windows beside prefix tokens. Time: heads T^2 a window; memory: T^2 doubles
   // a window.
   AttentionStep(const TapSite& site, const Tensor& probabilities, const Tensor& gradients,

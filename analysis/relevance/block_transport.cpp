@@ -8,6 +8,7 @@
 #include "analysis/study/frozen_parameters.h"
 #include "analysis/study/window_grid.h"
 #include "tensor/autograd/engine.h"
+#include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
@@ -18,6 +19,12 @@ namespace passband {
 int64_t places_of(const TapSite& site) { return site.prefix + site.height * site.width; }
 
 namespace {
+
+// Pictures of noise from which a block's sight is measured: gates that one closes another opens.
+constexpr int64_t kLooks = 10;
+// Of a block's greatest length: what f32 kernels may leave of a length that is 0. A dead place
+// would else hand on its relevance by rounding errors, which differ from kernel to kernel.
+constexpr double kRounding = 1e-5;
 
 // Sources of one colour are seen by disjoint sets of output places, so that one pass serves them
 // all.
@@ -70,13 +77,16 @@ int64_t in_reach(int64_t first, int64_t color, int64_t period) {
   return first + ((color - first) % period + period) % period;
 }
 
-// Two 3x3 convolutions, the first with the block's stride: output o sees sources s o - r ... s o +
-// r, r = s + 1.
-Coloring by_reach(const TapSite& above, const TapSite& below) {
-  const int64_t stride = std::max<int64_t>(1, (below.height + above.height - 1) / above.height);
-  const int64_t reach = stride + 1, period = 2 * reach + 1;
+int64_t stride_of(const TapSite& above, const TapSite& below) {
+  return std::max<int64_t>(1, (below.height + above.height - 1) / above.height);
+}
+
+// Output o of the grid sees sources s o - reach ... s o + reach along each axis, s the block's
+// stride.
+Coloring by_reach(const TapSite& above, const TapSite& below, int64_t reach) {
+  const int64_t stride = stride_of(above, below), period = 2 * reach + 1;
   if (period >= below.height && period >= below.width)
-    return one_by_one(places_of(above), places_of(below));
+    return one_by_one(above.height * above.width, below.height * below.width);
   Coloring result{.colors = period * period};
   for (int64_t j = 0; j < below.height * below.width; ++j)
     result.color_of.push_back(j / below.width % period * period + j % below.width % period);
@@ -90,20 +100,87 @@ Coloring by_reach(const TapSite& above, const TapSite& below) {
   return result;
 }
 
-Coloring coloring_of(const TapSite& above, const TapSite& below) {
-  const bool same =
-      above.height == below.height && above.width == below.width && above.prefix == below.prefix;
-  if (same && above.kind == BlockKind::mlp) return pointwise(places_of(above));
-  if (same && above.kind == BlockKind::msa && above.window > 0 && above.shift == 0)
-    return by_window(above);
-  if (above.kind == BlockKind::conv && above.prefix == 0 && below.prefix == 0)
-    return by_reach(above, below);
-  return one_by_one(places_of(above), places_of(below));
+// The same with tokens before the grids, which see one another and nothing of the grid: a colour
+// each.
+Coloring beside_prefix(const Coloring& grid, int64_t above, int64_t below) {
+  Coloring result{.colors = grid.colors + below};
+  for (int64_t t = 0; t < below; ++t) result.color_of.push_back(grid.colors + t);
+  result.color_of.insert(result.color_of.end(), grid.color_of.begin(), grid.color_of.end());
+  const int64_t cells = std::ssize(grid.source) / grid.colors;
+  for (int64_t i = 0; i < above + cells; ++i)
+    for (int64_t c = 0; c < result.colors; ++c) {
+      const bool of_grid = c < grid.colors;
+      const int64_t seen = i < above || !of_grid ? -1 : grid.source_of(i - above, c);
+      result.source.push_back(i < above && !of_grid ? c - grid.colors
+                              : seen < 0            ? -1
+                                                    : below + seen);
+    }
+  return result;
 }
 
-// Of a block's greatest length: what f32 kernels may leave of a length that is 0. A dead place
-// would else hand on its relevance by rounding errors, which differ from kernel to kernel.
-constexpr double kRounding = 1e-5;
+bool same_grid(const TapSite& a, const TapSite& b) {
+  return a.height == b.height && a.width == b.width && a.prefix == b.prefix;
+}
+
+// What the output places of a block have been seen to depend on.
+class Sight {
+ public:
+  Sight(const TapSite& above, const TapSite& below)
+      : above_(above), below_(below), itself_only_(same_grid(above, below)) {
+    in_window_ = itself_only_ && above.window > 0 && above.prefix == 0;
+    if (!in_window_) return;
+    const WindowGrid grid(above);
+    window_of_.resize(static_cast<size_t>(places_of(above)));
+    for (int64_t w = 0; w < grid.windows; ++w)
+      for (int64_t t = 0; t < grid.tokens(); ++t)
+        window_of_[static_cast<size_t>(grid.position(above, w, t))] = w;
+  }
+
+  void add(int64_t output, int64_t source) {
+    itself_only_ = itself_only_ && output == source;
+    in_window_ = in_window_ &&
+                 window_of_[static_cast<size_t>(output)] == window_of_[static_cast<size_t>(source)];
+    if (output < above_.prefix || source < below_.prefix) {
+      prefix_apart_ = prefix_apart_ && output < above_.prefix && source < below_.prefix;
+      return;
+    }
+    const int64_t o = output - above_.prefix, s = source - below_.prefix,
+                  stride = stride_of(above_, below_);
+    reach_ = std::max({reach_, std::abs(s / below_.width - o / above_.width * stride),
+                       std::abs(s % below_.width - o % above_.width * stride)});
+  }
+
+  // The fewest colours.
+  Coloring coloring() const {
+    if (itself_only_) return pointwise(places_of(above_));
+    if (!prefix_apart_) return one_by_one(places_of(above_), places_of(below_));
+    const Coloring all =
+        beside_prefix(by_reach(above_, below_, reach_), above_.prefix, below_.prefix);
+    if (!in_window_) return all;
+    Coloring windows = by_window(above_);
+    return windows.colors < all.colors ? windows : all;
+  }
+
+ private:
+  TapSite above_, below_;
+  bool itself_only_, in_window_ = false, prefix_apart_ = true;
+  int64_t reach_ = 0;
+  std::vector<int64_t> window_of_;  // of each place
+};
+
+// Places from which a block's sight is measured: corners, the middle, some others, the tokens
+// before the grid.
+std::vector<int64_t> places_to_look_from(const TapSite& site, uint64_t seed) {
+  const int64_t h = site.height, w = site.width, cells = h * w;
+  std::vector<int64_t> places;
+  for (int64_t t = 0; t < site.prefix; ++t) places.push_back(t);
+  for (const int64_t cell : {int64_t{0}, w - 1, cells - w, cells - 1, h / 2 * w + w / 2})
+    places.push_back(site.prefix + cell);
+  RandomSequence random({seed, 0, site_of("analysis.sight")});
+  while (std::ssize(places) < kLooks) places.push_back(site.prefix + random.below(cells));
+  places.resize(kLooks);
+  return places;
+}
 
 // One block: the norms gathered so far.
 struct Block {
@@ -136,25 +213,53 @@ class TransportMeasurement {
 
  private:
   bool wanted(const TapSite& site) const {
-    return !options_.convolutions_only || site.kind == BlockKind::conv;
+    return !options_.without_attention ||
+           (site.kind != BlockKind::msa && site.kind != BlockKind::mlp);
   }
 
+  // The blocks, and what their outputs see, on pictures of noise.
   void survey() {
-    NoGrad no_grad;
-    const ContextGuard mode({.training = false});
+    const ContextGuard mode({.training = false, .linearised = true});
+    const FrozenParameters frozen(model_.store());
+    Tensor below;
     const ProbeGuard probe({"out"}, [&](const TapSite& site, const Tensor& x) {
       Block block{.site = site, .channels = x.size(-1)};
       CHECK(block.channels % options_.groups == 0, "block transports: ", options_.groups,
             " groups do not divide the ", block.channels, " channels of ", site.path);
       if (!blocks_.empty() && wanted(site)) {
-        block.coloring = coloring_of(site, blocks_.back().site);
+        block.coloring = sight_of(site, blocks_.back().site, x, below).coloring();
         const int64_t g = options_.groups;
         block.norms.resize(static_cast<size_t>(places_of(site) * g * block.coloring.colors * g));
       }
       blocks_.push_back(std::move(block));
-      return x;
+      return below = x.detach().leaf();
     });
-    model_(image_);
+    model_(Tensor::randn({kLooks, image_.size(1), image_.size(2), 3},
+                         {0, 0, site_of("analysis.sight")}, DType::f32, image_.device()));
+  }
+
+  static Sight sight_of(const TapSite& above, const TapSite& below, const Tensor& y,
+                        const Tensor& x) {
+    const int64_t outputs = places_of(above), sources = places_of(below), width = y.size(-1);
+    const std::vector<int64_t> from = places_to_look_from(above, site_of(above.path));
+    std::vector<double> seed(static_cast<size_t>(y.numel()));
+    RandomSequence random({1, 0, site_of(above.path)});
+    for (int64_t k = 0; k < kLooks; ++k)
+      for (int64_t c = 0; c < width; ++c)
+        seed[static_cast<size_t>((k * outputs + from[static_cast<size_t>(k)]) * width + c)] =
+            static_cast<double>(random.normal());
+    const Tensor pulled =
+        grad(y, {x}, {.seed = Tensor::from(seed, y.shape(), y.dtype(), y.device())})[0];
+    NoGrad no_grad;
+    const std::vector<double> sizes =
+        sum(abs(reshape(pulled, Shape{kLooks * sources, x.size(-1)})), {1}).values();
+    const double least = kRounding * *std::ranges::max_element(sizes);
+    Sight sight(above, below);
+    for (int64_t k = 0; k < kLooks; ++k)
+      for (int64_t j = 0; j < sources; ++j)
+        if (sizes[static_cast<size_t>(k * sources + j)] > least)
+          sight.add(from[static_cast<size_t>(k)], j);
+    return sight;
   }
 
   // Runs `copies` copies of the picture; copy k of a block sees source number first_ + k of it.
@@ -236,7 +341,8 @@ class TransportMeasurement {
   int64_t first_ = 0;
 };
 
-// d(logit_c - mean of the logits) for each picture.
+}  // namespace
+
 Tensor excess_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
   const int64_t count = logits.size(1);
   std::vector<double> seed(static_cast<size_t>(logits.numel()), -1.0 / static_cast<double>(count));
@@ -244,8 +350,6 @@ Tensor excess_seed(const Tensor& logits, const std::vector<int64_t>& classes) {
     seed[n * static_cast<size_t>(count) + static_cast<size_t>(classes[n])] += 1;
   return Tensor::from(seed, logits.shape(), logits.dtype(), logits.device());
 }
-
-}  // namespace
 
 std::vector<BlockTransport> block_transports(const Model& model, const Tensor& image,
                                              const BlockTransportOptions& options) {

@@ -22,6 +22,9 @@ namespace passband {
 
 int64_t places_of(const TapSite& site);  // of the grid, with its prefix
 
+// The gradient of logit_c - mean of the logits, for each picture of logits (N, classes).
+Tensor excess_seed(const Tensor& logits, const std::vector<int64_t>& classes);
+
 struct BlockTransport {
   TapSite site;          // of the block's output
   int64_t channels = 0;  // of its output
@@ -31,16 +34,18 @@ struct BlockTransport {
 };
 
 struct BlockTransportOptions {
-  int64_t groups = 1;              // must divide the channels of every block
-  bool convolutions_only = false;  // leaves the other blocks empty
-  int64_t copies = 32;             // of the picture in one batch
+  int64_t groups = 1;  // must divide the channels of every block
+  // Leaves blocks empty that show attention, and those that mix channels alone.
+  bool without_attention = false;
+  int64_t copies = 32;  // of the picture in one batch
 };
 
-// One picture (1, H, W, 3), normalised. Sources that no output place sees together share a pass: a
-// global layer of T places costs T * groups copies of the picture, a convolution block (2 reach +
-// 1)^2 * groups, an MLP `groups`; a copy costs a forward pass and three backward passes of each
-// block that still has sources left. Memory: `copies` forward passes of the widest block, and the
-// entries of the transports.
+// One picture (1, H, W, 3), normalised. What the outputs of a block see is measured first, from a
+// few places on pictures of noise. Sources that no output place sees together share a pass: a
+// global layer of T places costs T * groups copies of the picture, windows of w x w places w^2 *
+// groups, a convolution block (2 reach + 1)^2 * groups, an MLP `groups`; a copy costs a forward
+// pass and three backward passes of each block that still has sources left. Memory: `copies`
+// forward passes of the widest block, and the entries of the transports.
 std::vector<BlockTransport> block_transports(const Model& model, const Tensor& image,
                                              const BlockTransportOptions& options = {});
 

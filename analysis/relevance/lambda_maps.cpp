@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "analysis/relevance/block_transport.h"
 #include "analysis/study/finite.h"
 #include "analysis/study/frozen_parameters.h"
 #include "tensor/autograd/engine.h"
@@ -69,13 +70,7 @@ std::vector<LambdaContributions> lambda_contributions(const Model& model, const 
   });
   const Tensor logits = finite_logits(model, images);
   if (values.empty()) return result;
-  const int64_t count = logits.size(1);
-  std::vector<double> seed(static_cast<size_t>(logits.numel()), -1.0 / static_cast<double>(count));
-  for (size_t n = 0; n < classes.size(); ++n)
-    seed[n * static_cast<size_t>(count) + static_cast<size_t>(classes[n])] += 1;
-  const std::vector<Tensor> slopes =
-      grad(logits, values,
-           {.seed = Tensor::from(seed, logits.shape(), logits.dtype(), logits.device())});
+  const std::vector<Tensor> slopes = grad(logits, values, {.seed = excess_seed(logits, classes)});
   for (size_t l = 0; l < values.size(); ++l) {
     result[l].values = vecdot(values[l].detach(), slopes[l].detach()).values();
     check_finite(model, result[l].values, "the contributions of its " + result[l].site.path);

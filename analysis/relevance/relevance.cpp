@@ -1,6 +1,9 @@
 #include "analysis/relevance/relevance.h"
 
+#include <fmt/format.h>
+
 #include "analysis/relevance/channel_rollout_section.h"
+#include "analysis/relevance/hydra_maps_section.h"
 #include "analysis/relevance/lambda_maps_section.h"
 #include "analysis/relevance/rollout_class_section.h"
 #include "analysis/relevance/rollout_gradient_section.h"
@@ -43,14 +46,29 @@ std::string without_scores(const Subject& subject) {
            "sum and come without a softmax over places, so products of them are no shares of "
            "relevance: see lambda-maps for the weights themselves and rollout-norm for what every "
            "block moves.";
-  if (!model.has(BlockKind::msa))
+  if (model.has(BlockKind::hydra))
     return subject.label +
-           " has no attention layer to roll out: rollout-norm shows what its convolutions move.";
+           " mixes places by Hydra attention, with a signed map for every channel: products of "
+           "their mean are no shares of relevance. See hydra-maps for the maps, beside what such a "
+           "rollout would draw, and rollout-norm for what every block moves.";
+  if (!model.has(BlockKind::msa))
+    return fmt::format(
+        "{} has no attention layer to roll out: rollout-norm carries relevance through its {}.",
+        subject.label,
+        model.has(BlockKind::token_mlp) ? "MLPs over tokens" : "convolutions and poolings");
   return "";
 }
 
+std::string without_hydra(const Subject& subject) {
+  return subject.model->has(BlockKind::hydra)
+             ? ""
+             : subject.label + " has no Hydra attention: see rollout or rollout-norm.";
+}
+
 std::string without_lambda(const Subject& subject) {
-  return subject.model->has(BlockKind::lambda) ? "" : subject.label + " has no lambda layer.";
+  return subject.model->has(BlockKind::lambda)
+             ? ""
+             : subject.label + " has no lambda layer: see rollout or rollout-norm.";
 }
 
 // Forward passes that the maps of one picture cost: convolution blocks are measured on 25 to 49
@@ -78,6 +96,10 @@ double rollout_norm_work(const AnalysisInput& input) {
 
 double channel_rollout_work(const AnalysisInput& input, const ChannelRolloutOptions& options) {
   return 1250 * static_cast<double>(input.pictures(4) * options.groups);
+}
+
+double hydra_maps_work(const AnalysisInput& input) {
+  return 2 * static_cast<double>(input.pictures(64));
 }
 
 double lambda_maps_work(const AnalysisInput& input) {
@@ -146,6 +168,15 @@ const std::vector<Analysis> kRelevanceTable = {
      .work = lambda_maps_work,
      .unsuited = without_lambda,
      .run = lambda_maps_section},
+    {.name = "hydra-maps",
+     .title = "What Hydra attention mixes",
+     .question = "What do the channels of Hydra attention read, and which places speak for the "
+                 "class?",
+     .cost = "time: n forward passes, T D per layer of T places and D channels; memory: T D per "
+             "layer, and T^2 for each picture shown",
+     .work = hydra_maps_work,
+     .unsuited = without_hydra,
+     .run = hydra_maps_section},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Traces of attention, and the chain of steps that relevance takes.
 #include "analysis/relevance/rollout.h"
 
+#include "analysis/relevance/hydra_maps.h"
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -52,7 +54,7 @@ Transports convolutions_of(const Model& model, const Tensor& images, int64_t pic
   const int64_t size = images.numel() / images.size(0);
   const Tensor image = images.view(picture * size, Shape{1, images.size(1), images.size(2), 3});
   Transports result;
-  for (BlockTransport& block : block_transports(model, image, {.convolutions_only = true}))
+  for (BlockTransport& block : block_transports(model, image, {.without_attention = true}))
     result.push_back(std::move(block.transport));
   return result;
 }
@@ -74,6 +76,13 @@ Tensor carried(const Tensor& relevance, const TransportOf& transport_of) {
   return Tensor::from(below, {relevance.size(0), width}, DType::f64, relevance.device());
 }
 
+// From one grid to another, a cell's share spread evenly over what it covers.
+Tensor over_area(const Tensor& relevance, const TapSite& from, const TapSite& to) {
+  if (same_grid(from, to)) return relevance;
+  const Transport step = area_transport(from, to);
+  return carried(relevance, [&](size_t) -> const Transport& { return step; });
+}
+
 // From the highest layer to the lowest. `convolutions` by picture; empty: ConvolutionStep::area.
 Tensor roll_down(const Trace& trace, Tensor relevance, const AttentionStepOptions& options,
                  const std::vector<Transports>& convolutions) {
@@ -85,13 +94,15 @@ Tensor roll_down(const Trace& trace, Tensor relevance, const AttentionStepOption
           carried(relevance, [&](size_t n) -> const Transport& { return convolutions[n][l]; });
       continue;
     }
-    if (layer.probabilities.defined())
-      relevance = AttentionStep(layer.attention, layer.probabilities, layer.gradients, options)
-                      .carry(relevance);
-    if (!same_grid(layer.site, below)) {
-      const Transport step = area_transport(layer.site, below);
-      relevance = carried(relevance, [&](size_t) -> const Transport& { return step; });
+    if (!layer.probabilities.defined()) {
+      relevance = over_area(relevance, layer.site, below);
+      continue;
     }
+    // A block may pool or merge before its attention or after it.
+    relevance = over_area(relevance, layer.site, layer.attention);
+    relevance = AttentionStep(layer.attention, layer.probabilities, layer.gradients, options)
+                    .carry(relevance);
+    relevance = over_area(relevance, layer.attention, below);
   }
   return relevance;
 }
@@ -105,7 +116,14 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
   Trace result;
   TracedLayer pending;
   std::vector<Tensor> inner;  // probabilities as parts of the graph
-  const ProbeGuard probe({"attention", "out"}, [&](const TapSite& site, const Tensor& buffer) {
+  Tensor queries;
+  const auto see = [&](const TapSite& site, const Tensor& buffer) {
+    if (site.name == "hydra_queries") return queries = buffer;
+    if (site.name == "hydra_keys") {
+      pending.attention = site;
+      pending.probabilities = naive_attention(site, queries, buffer);
+      return buffer;
+    }
     if (site.name == "out") {
       pending.site = site;
       result.layers.push_back(std::exchange(pending, {}));
@@ -116,14 +134,15 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
     pending.probabilities = buffer.detach();
     inner.push_back(shown);
     return shown;
-  });
+  };
+  const ProbeGuard probe({"attention", "hydra_queries", "hydra_keys", "out"}, see);
   result.logits = finite_logits(model, images);
   if (classes.empty() || inner.empty()) return result;
   const std::vector<Tensor> gradients = grad(
       result.logits, inner, {.seed = one_hot_seed(result.logits, classes), .allow_unused = true});
   size_t next = 0;
   for (TracedLayer& layer : result.layers)
-    if (layer.probabilities.defined()) layer.gradients = gradients[next++].detach();
+    if (layer.attention.name == "attention") layer.gradients = gradients[next++].detach();
   result.logits = result.logits.detach();
   return result;
 }

@@ -24,10 +24,11 @@ struct Trace {
   Tensor logits;  // (N, classes)
 };
 
-// Runs the model over images (N, H, W, 3), normalised, and keeps every layer's attention; with
-// `classes` (one for each picture) also its gradient d logit_c / dA, later layers' attention
-// depending on it as it does. Time: one pass, or a pass and its backward. Memory: all probabilities
-// of N pictures (with gradients also the graph).
+// Runs the model over images (N, H, W, 3), normalised, and keeps every layer's attention (of a
+// Hydra layer what hydra_maps.h calls naive, without gradients); with `classes` (one for each
+// picture) also its gradient d logit_c / dA, later layers' attention depending on it as it does.
+// Time: one pass, or a pass and its backward. Memory: all probabilities of N pictures (with
+// gradients also the graph).
 Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>& classes = {});
 
 // How relevance passes a convolution block.

@@ -4,6 +4,13 @@
 
 namespace passband {
 
+// Attention over keys that each stand for a square cell of places (Twins' sub-sampled attention):
+// the cell's side, 1 where every place has a key. `weights` are (N, heads, queries, keys).
+int64_t key_cell(const TapSite& site, const Tensor& weights);
+// Such weights over places, a key's share spread evenly over its cell: (N, heads, T, T). Others as
+// they are.
+Tensor over_places(const TapSite& site, const Tensor& weights);
+
 // Windows of an attention layer on its token grid, prefix tokens left out; a global layer is one
 // window.
 struct WindowGrid {

@@ -1,0 +1,89 @@
+// Statistics of channels' maps, and contributions by gradients.
+#include "analysis/relevance/hydra_maps.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/relevance/block_transport.h"
+#include "analysis/study/finite.h"
+#include "analysis/study/frozen_parameters.h"
+#include "tensor/autograd/engine.h"
+#include "tensor/autograd/node.h"
+#include "tensor/ops/matmul.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tensor/ops/vecdot.h"
+
+namespace passband {
+namespace {
+
+// (N, places, D) f64.
+Tensor by_place(const TapSite& site, const Tensor& x) {
+  CHECK(x.numel() == x.size(0) * places_of(site) * x.size(-1), "hydra maps: ", site.path, " shows ",
+        x, " for ", places_of(site), " places");
+  return reshape(cast(x.detach(), DType::f64), Shape{x.size(0), places_of(site), x.size(-1)});
+}
+
+double total(const Tensor& x) { return sum(x).item(); }
+
+}  // namespace
+
+void HydraWeights::add(const TapSite& site, const Tensor& queries, const Tensor& keys) {
+  NoGrad no_grad;
+  const Tensor q = by_place(site, queries), k = by_place(site, keys);
+  const Tensor rows = q * sum(k, {1}, /*keepdim=*/true);  // (N, T, D), sums of A_d[t, :]
+  absolute_ += total(abs(q) * sum(abs(k), {1}, /*keepdim=*/true));
+  signed_ += total(rows);
+  squares_ += total(square(rows));
+  rows_ += static_cast<double>(rows.numel());
+}
+
+double HydraWeights::negative_share() const {
+  return absolute_ > 0 ? 0.5 * (absolute_ - signed_) / absolute_ : 0;
+}
+double HydraWeights::row_sum() const { return rows_ > 0 ? signed_ / rows_ : 0; }
+double HydraWeights::row_deviation() const {
+  return rows_ > 0 ? std::sqrt(std::max(0.0, squares_ / rows_ - row_sum() * row_sum())) : 0;
+}
+
+Tensor channel_maps(const TapSite& site, const Tensor& queries, const Tensor& keys) {
+  NoGrad no_grad;
+  const int64_t middle = site.height / 2 * site.width + site.width / 2;
+  return slice(by_place(site, queries), 1, site.prefix > 0 ? 0 : middle, 1) * by_place(site, keys);
+}
+
+Tensor naive_attention(const TapSite& site, const Tensor& queries, const Tensor& keys) {
+  NoGrad no_grad;
+  const Tensor q = by_place(site, queries), k = by_place(site, keys);
+  const Tensor positive = relu(matmul(q, k, {.transpose_b = true}));  // (N, T, T)
+  const Tensor rows = positive / clamp(sum(positive, {2}, /*keepdim=*/true), 1e-30, 1e30);
+  return reshape(rows, rows.shape().inserted(1, 1));
+}
+
+std::vector<HydraContributions> hydra_contributions(const Model& model, const Tensor& images,
+                                                    const std::vector<int64_t>& classes) {
+  const ContextGuard mode({.training = false});
+  const FrozenParameters frozen(model.store());
+  std::vector<HydraContributions> result;
+  std::vector<Tensor> messages;
+  const ProbeGuard probe({"hydra_messages"}, [&](const TapSite& site, const Tensor& m) {
+    result.push_back({site, {}});
+    messages.push_back(m.tracked() ? m : m.leaf());
+    return messages.back();
+  });
+  const Tensor logits = finite_logits(model, images);
+  if (messages.empty()) return result;
+  const std::vector<Tensor> slopes =
+      grad(logits, messages, {.seed = excess_seed(logits, classes), .allow_unused = true});
+  for (size_t l = 0; l < messages.size(); ++l) {
+    const Tensor m = messages[l].detach();
+    result[l].values = slopes[l].defined()
+                           ? vecdot(m, slopes[l].detach()).values()
+                           : std::vector<double>(static_cast<size_t>(m.numel() / m.size(-1)));
+    check_finite(model, result[l].values, "the contributions of its " + result[l].site.path);
+  }
+  return result;
+}
+
+}  // namespace passband
