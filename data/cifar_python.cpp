@@ -50,7 +50,7 @@ std::vector<std::string> class_names(const fs::path& path, const char* key, size
   const Pickled meta = read_pickle(file, path.string());
   const PickleValue* list = meta->find(key);
   std::vector<std::string> names;
-  for (const Pickled& name : list ? list->items : std::vector<Pickled>{})
+  for (const PickleValue* name : list ? list->items : std::vector<const PickleValue*>{})
     names.emplace_back(name->text);
   if (names.size() != expected)
     throw DataError(

@@ -1,6 +1,7 @@
 // A machine with a stack, as Python's pickletools describes it, that only ever builds values.
 #include "data/pickle.h"
 
+#include <deque>
 #include <map>
 
 #include "tensor/core/error.h"
@@ -9,17 +10,14 @@ namespace passband {
 namespace {
 
 using Kind = PickleValue::Kind;
-
-Pickled value_of(Kind kind) {
-  auto value = std::make_shared<PickleValue>();
-  value->kind = kind;
-  return value;
-}
+using Values = std::vector<const PickleValue*>;
 
 class Machine {
  public:
-  Machine(std::span<const uint8_t> file, const std::string& path) : rest_(file), path_(path) {}
+  Machine(std::span<const uint8_t> file, const std::string& path, const PickleNames& names)
+      : rest_(file), path_(path), names_(names) {}
   Pickled run();
+  size_t left() const { return rest_.size(); }
 
  private:
   [[noreturn]] void fail(const std::string& why) const {
@@ -30,26 +28,38 @@ class Machine {
   std::string_view take_text(size_t length);
   std::string_view take_line();
 
-  void push_number(int64_t number);
-  void push_text(std::string_view text);
-  Pickled pop();
-  Pickled& top();
-  std::vector<Pickled> pop_to_mark();
+  PickleValue* push(Kind kind, Values items = {});
+  void count_value();
+  void push_number(int64_t number) { push(Kind::number)->number = number; }
+  void push_text(std::string_view text) { push(Kind::text)->text = text; }
+  void push_long(size_t length);
+  void push_name();
+  PickleValue* pop();
+  PickleValue* top();
+  Values pop_to_mark();
   void remember(uint64_t index) { memo_[index] = top(); }
   void recall(uint64_t index);
-  // What calling `callable` with `arguments` stands for.
+  // What calling one value with another stands for.
   void make_object();
+  void set_state();
+  // The last `count` values become one.
   void collect(Kind kind, size_t count);
 
   bool step(uint8_t code);
   bool step_constant(uint8_t code);
+  bool step_memory(uint8_t code);
   bool step_container(uint8_t code);
+  bool step_object(uint8_t code);
 
   std::span<const uint8_t> rest_;
   const std::string& path_;
-  std::vector<Pickled> stack_;
+  const PickleNames& names_;
+  // Owns every value: lists may hold themselves.
+  std::shared_ptr<std::deque<PickleValue>> values_ = std::make_shared<std::deque<PickleValue>>();
+  size_t count_ = 0;
+  std::vector<PickleValue*> stack_;
   std::vector<size_t> marks_;
-  std::map<uint64_t, Pickled> memo_;
+  std::map<uint64_t, PickleValue*> memo_;
 };
 
 std::span<const uint8_t> Machine::take(size_t count) {
@@ -79,31 +89,52 @@ std::string_view Machine::take_line() {
   return line;
 }
 
-void Machine::push_number(int64_t number) {
-  stack_.push_back(value_of(Kind::number));
-  stack_.back()->number = number;
+void Machine::count_value() {
+  constexpr size_t kMost = size_t{1} << 22;  // some hundred megabytes of values
+  if (++count_ > kMost) fail(concat_text("it holds more than ", kMost, " values"));
 }
 
-void Machine::push_text(std::string_view text) {
-  stack_.push_back(value_of(Kind::text));
-  stack_.back()->text = text;
+PickleValue* Machine::push(Kind kind, Values items) {
+  count_value();
+  PickleValue& value = values_->emplace_back();
+  value.kind = kind;
+  value.items = std::move(items);
+  stack_.push_back(&value);
+  return &value;
 }
 
-Pickled& Machine::top() {
+// A whole number of so many bytes, the lowest first.
+void Machine::push_long(size_t length) {
+  const std::string_view bytes = take_text(length);
+  if (length > 8) return push_text(bytes);
+  uint64_t number = length > 0 && (static_cast<uint8_t>(bytes.back()) & 0x80u) ? ~uint64_t{0} : 0;
+  for (size_t i = length; i-- > 0;) number = number << 8 | static_cast<uint8_t>(bytes[i]);
+  push_number(static_cast<int64_t>(number));
+}
+
+// Module and name are on the stack.
+void Machine::push_name() {
+  collect(Kind::name, 2);
+  for (const PickleValue* part : top()->items)
+    if (part->kind != Kind::text) fail("it names a class by what is no text");
+  if (names_) names_(*top());
+}
+
+PickleValue* Machine::top() {
   if (stack_.empty()) fail("its stack is empty");
   return stack_.back();
 }
 
-Pickled Machine::pop() {
-  const Pickled value = top();
+PickleValue* Machine::pop() {
+  PickleValue* const value = top();
   stack_.pop_back();
   return value;
 }
 
-std::vector<Pickled> Machine::pop_to_mark() {
+Values Machine::pop_to_mark() {
   if (marks_.empty() || marks_.back() > stack_.size()) fail("a mark is missing");
   const auto first = stack_.begin() + static_cast<ptrdiff_t>(marks_.back());
-  std::vector<Pickled> values(first, stack_.end());
+  const Values values(first, stack_.end());
   stack_.erase(first, stack_.end());
   marks_.pop_back();
   return values;
@@ -116,30 +147,46 @@ void Machine::recall(uint64_t index) {
 }
 
 void Machine::make_object() {
-  const Pickled arguments = pop(), callable = pop();
-  stack_.push_back(value_of(Kind::object));
-  stack_.back()->items = {callable, arguments};
+  const PickleValue* const arguments = pop();
+  const PickleValue* const callable = pop();
+  if (callable->full_name() != "collections.OrderedDict") {
+    push(Kind::object, {callable, arguments});
+    return;
+  }
+  PickleValue* const dictionary = push(Kind::dictionary);
+  if (arguments->items.empty()) return;
+  for (const PickleValue* pair : arguments->items.front()->items) {  // as Python 2 wrote them
+    if (pair->items.size() != 2) fail("a dictionary is not made of pairs");
+    count_value();
+    dictionary->items.insert(dictionary->items.end(), pair->items.begin(), pair->items.end());
+  }
 }
 
-// The last `count` values become one.
+// What Python keeps of a dictionary beside its keys is of no use here.
+void Machine::set_state() {
+  const PickleValue* const state = pop();
+  if (top()->kind == Kind::object) top()->items.push_back(state);
+}
+
 void Machine::collect(Kind kind, size_t count) {
   if (count > stack_.size()) fail("its stack is empty");
   const auto first = stack_.end() - static_cast<ptrdiff_t>(count);
-  const Pickled value = value_of(kind);
-  value->items.assign(first, stack_.end());
+  Values values(first, stack_.end());
   stack_.erase(first, stack_.end());
-  stack_.push_back(value);
+  push(kind, std::move(values));
 }
 
-// Numbers, text and what is remembered. False for another code.
+// Numbers and text. False for another code.
 bool Machine::step_constant(uint8_t code) {
   switch (code) {
-    case 'N': stack_.push_back(value_of(Kind::none)); return true;
+    case 'N': push(Kind::none); return true;
     case 0x88:
     case 0x89: push_number(code == 0x88); return true;
     case 'J': push_number(static_cast<int32_t>(take_number(4))); return true;
     case 'K': push_number(static_cast<int64_t>(take_number(1))); return true;
     case 'M': push_number(static_cast<int64_t>(take_number(2))); return true;
+    case 0x8a: push_long(take_number(1)); return true;
+    case 'G': take(8), push(Kind::real); return true;
     case 'T':
     case 'X':
     case 'B': push_text(take_text(take_number(4))); return true;
@@ -147,47 +194,63 @@ bool Machine::step_constant(uint8_t code) {
     case 'C':
     case 0x8c: push_text(take_text(take_number(1))); return true;
     case 0x8e: push_text(take_text(take_number(8))); return true;
+    default: return false;
+  }
+}
+
+// What is remembered. False for another code.
+bool Machine::step_memory(uint8_t code) {
+  switch (code) {
     case 'q': remember(take_number(1)); return true;
     case 'r': remember(take_number(4)); return true;
     case 0x94: remember(memo_.size()); return true;
     case 'h': recall(take_number(1)); return true;
     case 'j': recall(take_number(4)); return true;
+    case '0': pop(); return true;
     default: return false;
   }
 }
 
-// Lists, tuples, dictionaries and objects. False for another code.
+// Lists, tuples, sets and dictionaries. False for another code.
 bool Machine::step_container(uint8_t code) {
-  const auto extend = [&](const std::vector<Pickled>& values) {
+  const auto extend = [&](const Values& values) {
     auto& items = top()->items;
     items.insert(items.end(), values.begin(), values.end());
   };
   switch (code) {
     case '(': marks_.push_back(stack_.size()); return true;
     case ']':
-    case ')': stack_.push_back(value_of(Kind::list)); return true;
-    case '}': stack_.push_back(value_of(Kind::dictionary)); return true;
-    case 't': {
-      const std::vector<Pickled> values = pop_to_mark();
-      stack_.push_back(value_of(Kind::list));
-      stack_.back()->items = values;
-      return true;
-    }
+    case ')':
+    case 0x8f: push(Kind::list); return true;
+    case '}': push(Kind::dictionary); return true;
+    case 't':
+    case 0x91: push(Kind::list, pop_to_mark()); return true;
     case 0x85:
     case 0x86:
     case 0x87: collect(Kind::list, code - 0x84u); return true;
     case 'a': extend({pop()}); return true;
     case 'e':
-    case 'u': extend(pop_to_mark()); return true;
+    case 'u':
+    case 0x90: extend(pop_to_mark()); return true;
     case 's': {
-      const Pickled value = pop(), key = pop();
+      const PickleValue* const value = pop();
+      const PickleValue* const key = pop();
       extend({key, value});
       return true;
     }
-    case 'c': push_text(take_line()), push_text(take_line()), collect(Kind::list, 2); return true;
-    case 0x93: collect(Kind::list, 2); return true;
-    case 'R': make_object(); return true;
-    case 'b': extend({pop()}); return true;
+    default: return false;
+  }
+}
+
+// Classes, functions, and what they would make. False for another code.
+bool Machine::step_object(uint8_t code) {
+  switch (code) {
+    case 'c': push_text(take_line()), push_text(take_line()), push_name(); return true;
+    case 0x93: push_name(); return true;
+    case 'R':
+    case 0x81: make_object(); return true;
+    case 'b': set_state(); return true;
+    case 'Q': collect(Kind::reference, 1); return true;
     default: return false;
   }
 }
@@ -198,7 +261,8 @@ bool Machine::step(uint8_t code) {
   if (code == '.') return false;
   if (code == protocol) take(1);
   else if (code == frame) take(8);
-  else if (!step_constant(code) && !step_container(code))
+  else if (!step_constant(code) && !step_memory(code) && !step_container(code) &&
+           !step_object(code))
     fail(concat_text("it holds the code ", int{code}));
   return true;
 }
@@ -207,7 +271,7 @@ Pickled Machine::run() {
   if (rest_.empty() || rest_[0] != 0x80) fail("it does not begin like one");
   while (step(take(1)[0])) {
   }
-  return pop();
+  return {values_, pop()};
 }
 
 }  // namespace
@@ -215,19 +279,28 @@ Pickled Machine::run() {
 const PickleValue* PickleValue::find(std::string_view key) const {
   for (size_t i = 0; i + 1 < items.size(); i += 2)
     if (kind == Kind::dictionary && items[i]->kind == Kind::text && items[i]->text == key)
-      return items[i + 1].get();
+      return items[i + 1];
   return nullptr;
 }
 
-Pickled read_pickle(std::span<const uint8_t> file, const std::string& path) {
-  return Machine(file, path).run();
+std::string PickleValue::full_name() const {
+  if (kind != Kind::name) return {};
+  return concat_text(items[0]->text, '.', items[1]->text);
+}
+
+Pickled read_pickle(std::span<const uint8_t> file, const std::string& path,
+                    const PickleNames& names, size_t* length) {
+  Machine machine(file, path, names);
+  Pickled value = machine.run();
+  if (length) *length = file.size() - machine.left();
+  return value;
 }
 
 std::string_view array_bytes(const PickleValue* value, size_t bytes) {
   // State of a NumPy array: version, shape, type, Fortran order, elements.
   constexpr size_t kState = 2, kOrder = 3, kElements = 4;
   if (!value || value->kind != Kind::object || value->items.size() <= kState) return {};
-  const std::vector<Pickled>& state = value->items[kState]->items;
+  const Values& state = value->items[kState]->items;
   if (state.size() <= kElements || state[kOrder]->number != 0) return {};
   const std::string_view elements = state[kElements]->text;
   return elements.size() == bytes ? elements : std::string_view{};

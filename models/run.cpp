@@ -137,16 +137,13 @@ RunDescription read_run(const fs::path& directory) {
   return run;
 }
 
-std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which) {
+fs::path run_weights(const RunDescription& run, const std::string& which) {
   std::vector<std::string> tried = {which + ".safetensors", which};
   if (which == "best") tried.insert(tried.begin() + 1, "last.safetensors");
   for (const std::string& name : tried) {
     const fs::path file = run.directory / name;
     std::error_code error;
-    if (!fs::is_regular_file(file, error)) continue;
-    auto model = make_model(run.settings.model, run.model_options());
-    load_weights(file.string(), *model);
-    return model;
+    if (fs::is_regular_file(file, error)) return file;
   }
   if (which == "best")
     throw DataError(concat_text(run.directory.string(),
@@ -155,6 +152,13 @@ std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::stri
                                 run.directory.string(), " begins it again"));
   throw DataError(concat_text(run.directory.string(), ": has no weights ", quote(which),
                               " (looked for ", join(tried), ")"));
+}
+
+std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which) {
+  const fs::path file = run_weights(run, which);
+  auto model = make_model(run.settings.model, run.model_options());
+  load_weights(file.string(), *model);
+  return model;
 }
 
 std::string checkpoint_name(int64_t epoch) {

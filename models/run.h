@@ -43,6 +43,10 @@ RunDescription read_run(const std::filesystem::path& directory);
 // the directory.
 std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which = "best");
 
+// The file of those weights; where "best" is asked for and not there, that of the last ones. Throws
+// DataError that says what was looked for.
+std::filesystem::path run_weights(const RunDescription& run, const std::string& which = "best");
+
 // The weights kept along a run, by epoch; epoch 0 is before training.
 struct RunCheckpoint {
   int64_t epoch = 0;

@@ -37,6 +37,8 @@ struct RunSettings {
   // [model]
   std::string model = "alternet";
   double drop_path = 0, dropout = 0;
+  // Where the weights begin: a file, or a run. Both empty: at random.
+  std::string weights, pretrained_from;
   // [data]
   std::string data = "cifar10";
   std::string data_dir;
@@ -65,6 +67,8 @@ struct RunSettings {
   double save_minutes = 5;  // most that a kill can cost; 0: saved where it is evaluated, only
   OptimizerKind opt = OptimizerKind::sgd;
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
+  std::string freeze;      // beginnings of names, separated by commas
+  bool head_only = false;  // train the classifier alone
   bool decay_all = false;  // decay norms, biases and position tables too
   ScheduleKind sched = ScheduleKind::onecycle;
   double warmup_epochs = 1, min_lr = 0;

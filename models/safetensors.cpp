@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "models/element_types.h"
 #include "models/foreign_weights.h"
 #include "tensor/core/checksum.h"
 #include "tensor/core/file.h"
@@ -18,41 +19,6 @@ namespace {
 constexpr uint64_t kLongestHeader = 100'000'000;
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
-
-// An IEEE half. Subnormals are exact in f32.
-struct Half {
-  uint16_t bits;
-  operator float() const {
-    const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
-    const uint32_t exponent = (bits >> 10) & 31u, mantissa = bits & 1023u;
-    if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-};
-
-template <class From, class To> void convert(const std::string& bytes, Tensor& out) {
-  To* to = out.data<To>();
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    From value;
-    std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(From)), sizeof(From));
-    if constexpr (std::is_same_v<From, To>) to[i] = value;
-    else if constexpr (std::is_same_v<From, double> || std::is_same_v<To, double>)
-      to[i] = static_cast<To>(value);
-    else to[i] = static_cast<To>(static_cast<float>(value));
-  }
-}
-
-template <class To>
-bool convert_floating(const std::string& dtype, const std::string& bytes, Tensor& out) {
-  if (dtype == "F32") convert<float, To>(bytes, out);
-  else if (dtype == "BF16") convert<bf16, To>(bytes, out);
-  else if (dtype == "F16") convert<Half, To>(bytes, out);
-  else if (dtype == "F64") convert<double, To>(bytes, out);
-  else return false;
-  return true;
-}
 
 // Names of the element types that tensors here have.
 std::string_view stored_name(DType dtype) {
@@ -68,7 +34,7 @@ std::string_view stored_name(DType dtype) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
+SafetensorsFile::SafetensorsFile(const std::string& path) : TensorFile(path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status))
@@ -97,6 +63,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
     return header_.metadata.contains(std::string(key));
   };
   if (has(kChecksumKey) || has(kChecksumOfKey)) check_checksum(std::move(json));
+  metadata_ = header_.metadata;
+  for (const auto& [name, entry] : header_.entries) shapes_[name] = entry.shape;
 }
 
 void SafetensorsFile::check_checksum(std::string header) {
@@ -141,12 +109,12 @@ std::string SafetensorsFile::bytes_of(const SafetensorsEntry& entry) {
 
 Tensor SafetensorsFile::read(const std::string& name, DType target) {
   const SafetensorsEntry& e = entry(name);
-  if (e.dtype != "F32" && e.dtype != "BF16" && e.dtype != "F16" && e.dtype != "F64")
+  if (!is_floating_element(e.dtype))
     throw DataError(concat_text(path_, ": tensor ", quote(name), " holds ", e.dtype,
                                 ", not F32, BF16, F16 or F64"));
   const std::string bytes = bytes_of(e);
   Tensor out = Tensor::empty(Shape(std::span(e.shape)), target);
-  dispatch_floating(target, "read", [&]<class T>() { convert_floating<T>(e.dtype, bytes, out); });
+  convert_elements(e.dtype, bytes, out);
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/tensor_file.h"
 #include "models/weights.h"
 
 namespace passband {
@@ -35,15 +36,12 @@ SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_
                                            uint64_t body_bytes);
 
 // An open file whose header, and checksum if it has one, have been checked.
-class SafetensorsFile {
+class SafetensorsFile final : public TensorFile {
  public:
   explicit SafetensorsFile(const std::string& path);
 
   const std::map<std::string, SafetensorsEntry>& entries() const { return header_.entries; }
-  const Metadata& metadata() const { return header_.metadata; }
-  // The elements in file order, converted: to `target` when it is a floating type and so is the
-  // file's.
-  Tensor read(const std::string& name, DType target);
+  Tensor read(const std::string& name, DType target) override;
   // As stored; F16 becomes f32, BOOL u8, I64 i32 (out of range throws).
   Tensor read(const std::string& name);
 
@@ -52,7 +50,6 @@ class SafetensorsFile {
   const SafetensorsEntry& entry(const std::string& name) const;
   std::string bytes_of(const SafetensorsEntry& entry);
 
-  std::string path_;
   std::ifstream file_;
   uint64_t body_ = 0;  // where the bytes begin
   SafetensorsHeader header_;

@@ -1,13 +1,11 @@
-// A model's parameters and buffers to a safetensors file and back: names, layouts, and all or
-// nothing.
+// A model's parameters and buffers to a safetensors file and back: layouts, and all or nothing.
 #include "models/weights.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "models/safetensors.h"
+#include "models/weight_fitting.h"
 #include "tensor/core/file.h"
-#include "tensor/core/text.h"
 
 namespace passband {
 namespace {
@@ -37,14 +35,6 @@ std::vector<int64_t> file_shape(const Parameter& p) {
     case Layout::same: break;
   }
   return {s.begin(), s.end()};
-}
-
-// The same elements in the same order: equal but for trailing ones (a classifier may be a 1x1
-// convolution).
-bool same_elements(std::vector<int64_t> a, std::vector<int64_t> b) {
-  while (!a.empty() && a.back() == 1) a.pop_back();
-  while (!b.empty() && b.back() == 1) b.pop_back();
-  return a == b;
 }
 
 template <class From, class To>
@@ -88,58 +78,12 @@ std::vector<SafetensorsItem> items_of(const ParameterStore& store, const Tensor&
   return items;
 }
 
-using Shapes = std::map<std::string, std::vector<int64_t>>;
-
 // The shapes that a file for this store holds, by name.
-Shapes expected_shapes(const ParameterStore& store) {
-  Shapes expected;
+NamedShapes expected_shapes(const ParameterStore& store) {
+  NamedShapes expected;
   for (const ParameterRef& p : store.parameters()) expected[p->name] = file_shape(*p);
   for (const BufferRef& b : store.buffers()) expected[b->name] = {b->shape.begin(), b->shape.end()};
   return expected;
-}
-
-// The beginning of every name of the file, up to a dot, without which most of them are names of the
-// model: what wrappers put before them (DataParallel "module.", torch.compile "_orig_mod.").
-std::string shared_prefix(const SafetensorsFile& file, const Shapes& expected) {
-  const auto& entries = file.entries();
-  if (entries.empty()) return {};
-  // In sorted names, what the first and the last begin with all others begin with.
-  const std::string &first = entries.begin()->first, &last = entries.rbegin()->first;
-  const auto differ = std::ranges::mismatch(first, last).in1;
-  const std::string shared(first.begin(), differ);
-  const auto known_without = [&](size_t length) {
-    return std::ranges::count_if(
-        entries, [&](const auto& entry) { return expected.contains(entry.first.substr(length)); });
-  };
-  size_t best = 0;
-  auto most = known_without(0);
-  for (size_t dot = shared.find('.'); dot != std::string::npos; dot = shared.find('.', dot + 1))
-    if (const auto known = known_without(dot + 1); known > most) best = dot + 1, most = known;
-  return shared.substr(0, best);
-}
-
-// Checks all the file's tensors against the model's before anything is read. Names of the file
-// begin with `prefix`.
-void check_names(const std::string& path, const SafetensorsFile& file, const Shapes& expected,
-                 const std::string& prefix) {
-  const auto text = [](const std::vector<int64_t>& shape) { return Shape(std::span(shape)).str(); };
-  const auto of_model = file.metadata().find("model");
-  std::string hint;
-  if (!prefix.empty()) hint = concat_text(" (the prefix ", quote(prefix), " left out)");
-  if (of_model != file.metadata().end())
-    hint += concat_text(" (the file says it is of model ", quote(of_model->second), ")");
-  for (const auto& [name, shape] : expected) {
-    const auto found = file.entries().find(prefix + name);
-    if (found == file.entries().end())
-      throw DataError(concat_text(path, ": lacks tensor ", quote(name), hint));
-    if (!same_elements(found->second.shape, shape))
-      throw DataError(concat_text(path, ": tensor ", quote(name), " is ", text(found->second.shape),
-                                  ", the model needs ", text(shape), hint));
-  }
-  for (const auto& [name, entry] : file.entries())
-    if (!expected.contains(name.substr(prefix.size())) && !name.ends_with(kBatchCounter))
-      throw DataError(
-          concat_text(path, ": tensor ", quote(name), " belongs to nothing in the model", hint));
 }
 
 // Copies a tensor in file order to `offset` of the flat vector `values`, in memory order.
@@ -152,6 +96,25 @@ void place(const Tensor& tensor, Tensor values, int64_t offset, const Transpose&
 void replace(Tensor values, const Tensor& by) {
   values.copy_from(by);
   values.bump_version();
+}
+
+// What the fitting finds for everything in the store; what it leaves keeps its value.
+void read_all(WeightFitting& fitting, ParameterStore& store) {
+  const DType dtype = store.values().dtype();
+  Tensor values = Tensor::empty(store.values().shape(), dtype),
+         buffers = Tensor::empty(store.buffer_values().shape(), dtype);
+  values.copy_from(store.values());
+  for (const ParameterRef& p : store.parameters())
+    if (const auto tensor = fitting.read(p->name, dtype))
+      place(*tensor, values, p->offset, transpose_of(*p));
+  int64_t offset = 0;
+  for (const BufferRef& b : store.buffers()) {
+    const int64_t size = b->shape.numel();
+    place(*fitting.read(b->name, dtype), buffers, offset, {1, 1, size});
+    offset += size;
+  }
+  replace(store.values(), values);
+  replace(store.buffer_values(), buffers);
 }
 
 void write_weights(const std::string& path, const ParameterStore& store, const Tensor& values,
@@ -194,25 +157,21 @@ Metadata load_weights(const std::string& path, Model& model, std::string* prefix
 Metadata load_weights(const std::string& path, ParameterStore& store, std::string* prefix) {
   CHECK(store.values().defined(),
         "load_weights: the store has no memory yet; call its build() first");
-  SafetensorsFile file(path);
-  const Shapes expected = expected_shapes(store);
-  const std::string before = shared_prefix(file, expected);
-  check_names(path, file, expected, before);
-  const DType dtype = store.values().dtype();
-  Tensor values = Tensor::empty(store.values().shape(), dtype),
-         buffers = Tensor::empty(store.buffer_values().shape(), dtype);
-  for (const ParameterRef& p : store.parameters())
-    place(file.read(before + p->name, dtype), values, p->offset, transpose_of(*p));
-  int64_t offset = 0;
-  for (const BufferRef& b : store.buffers()) {
-    const int64_t size = b->shape.numel();
-    place(file.read(before + b->name, dtype), buffers, offset, {1, 1, size});
-    offset += size;
-  }
-  replace(store.values(), values);
-  replace(store.buffer_values(), buffers);
-  if (prefix) *prefix = before;
-  return file.metadata();
+  const std::unique_ptr<TensorFile> file = open_tensor_file(path);
+  WeightFitting fitting(*file, expected_shapes(store), {.resample = false});
+  read_all(fitting, store);
+  if (prefix) *prefix = fitting.prefix();
+  return file->metadata();
+}
+
+FittedWeights fit_weights(const std::string& path, Model& model, const FitOptions& options) {
+  ParameterStore& store = model.store();
+  CHECK(store.values().defined(), "fit_weights: model ", model.name(),
+        " was made without memory (build = false)");
+  const std::unique_ptr<TensorFile> file = open_tensor_file(path);
+  WeightFitting fitting(*file, expected_shapes(store), options);
+  read_all(fitting, store);
+  return {file->metadata(), fitting.notes()};
 }
 
 }  // namespace passband

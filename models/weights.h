@@ -1,13 +1,12 @@
 // Weights in and out: safetensors files with timm's / torchvision's tensor names and layouts.
 #pragma once
-#include <map>
 #include <string>
+#include <vector>
 
 #include "models/model.h"
+#include "models/tensor_file.h"
 
 namespace passband {
-
-using Metadata = std::map<std::string, std::string>;
 
 // Writes parameters and buffers (f32) of the model, atomically. BatchNorm buffers include
 // num_batches_tracked (I64).
@@ -26,6 +25,20 @@ void save_weights(const std::string& path, const ParameterStore& store,
                   const Metadata& metadata = {});
 Metadata load_weights(const std::string& path, ParameterStore& store,
                       std::string* prefix = nullptr);
+
+// Weights that were made for other classes or pictures, fitted to a model.
+struct FitOptions {
+  bool resample = true;   // tables of positions, where the grid differs, as timm does
+  bool new_head = false;  // a classifier of other classes, or none, leaves the model's as it began
+  bool other_classes = false;  // with new_head: also one of as many classes
+};
+struct FittedWeights {
+  Metadata metadata;
+  std::vector<std::string> notes;  // what was changed, a line each
+};
+// As load_weights, with that. Throws likewise.
+FittedWeights fit_weights(const std::string& path, Model& model, const FitOptions& options);
+
 // The metadata alone.
 Metadata read_metadata(const std::string& path);
 

@@ -41,7 +41,7 @@ Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const 
 }
 
 Tensor BatchNorm::normalise(const Tensor& x, bool relu, const Tensor& residual) const {
-  const bool training = in_training();
+  const bool training = in_training() && !weight->frozen;
   const Tensor y = batch_norm(x, weight->value, bias->value, running_mean->value,
                               running_var->value, {.training = training, .relu = relu}, residual);
   return training ? y : settled("batch norm", y);

@@ -6,7 +6,7 @@
 namespace passband {
 
 // Batch normalisation over all but the last dimension: batch statistics in training, running ones
-// in evaluation.
+// in evaluation and while its parameters are frozen.
 struct BatchNorm {
   // `gamma` 0 makes the layer output 0 at the start (the last norm of a residual branch).
   BatchNorm(const Scope& scope, int64_t channels, double gamma = 1);

@@ -45,8 +45,7 @@ Optimizer::Optimizer(ParameterStore& store, const UpdateRule& rule, const Optimi
   const Tensor& values = store.values();
   CHECK(values.defined(), "optimizer: the store has no parameters yet; call its build() first");
   rates_ = empty_rates(values.device());
-  decay_mask_ = options.decay_all ? Tensor::full(values.shape(), 1, DType::f32, values.device())
-                                  : store.decay_mask();
+  decay_mask_ = options.decay_all ? store.trained_mask() : store.decay_mask();
   if (std::holds_alternative<Adamw>(rule)) {
     state_["first"] = Tensor::zeros_like(values);
     state_["second"] = Tensor::zeros_like(values);

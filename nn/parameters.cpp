@@ -111,8 +111,11 @@ void ParameterStore::build(uint64_t seed, DType dtype) {
 
 void ParameterStore::make_views() {
   for (const ParameterRef& parameter : parameters_) {
-    parameter->value = values_.view(parameter->offset, parameter->shape).leaf();
-    bind_grad(parameter->value, gradients_.view(parameter->offset, parameter->shape));
+    parameter->value = values_.view(parameter->offset, parameter->shape);
+    if (!parameter->frozen) {
+      parameter->value = parameter->value.leaf();
+      bind_grad(parameter->value, gradients_.view(parameter->offset, parameter->shape));
+    }
     parameter->converted = {};
     parameter->half = half_;
   }
@@ -121,6 +124,26 @@ void ParameterStore::make_views() {
     buffer->value = buffer_values_.view(offset, buffer->shape);
     offset += buffer->shape.numel();
   }
+}
+
+void ParameterStore::freeze(const std::function<bool(const Parameter&)>& chosen) {
+  CHECK(values_.defined(), "the parameter store has nothing to freeze: it was not built");
+  Tensor mask = decay_mask_.to({});
+  for (const ParameterRef& parameter : parameters_) {
+    if (!chosen(*parameter)) continue;
+    parameter->frozen = true;
+    std::fill_n(mask.data<float>() + parameter->offset, parameter->shape.numel(), 0.0f);
+  }
+  decay_mask_ = mask.to(decay_mask_.device());
+  make_views();
+}
+
+Tensor ParameterStore::trained_mask() const {
+  Tensor mask = Tensor::full(values_.shape(), 1);
+  for (const ParameterRef& parameter : parameters_)
+    if (parameter->frozen)
+      std::fill_n(mask.data<float>() + parameter->offset, parameter->shape.numel(), 0.0f);
+  return mask.to(values_.device());
 }
 
 void ParameterStore::to(Device device) {

@@ -2,6 +2,7 @@
 // registers its parameters with a Scope. All trainable parameters of a model live in one flat
 // vector and so do their gradients.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,8 +56,9 @@ struct Parameter {
   Layout layout = Layout::same;
   // Weight decay applies: not to norms, biases, position embeddings, class token.
   bool decay = true;
-  int64_t offset = 0;  // first element in the flat vector
-  Tensor value;        // leaf view, f32 (f64 when the store was built so)
+  bool frozen = false;  // see ParameterStore::freeze
+  int64_t offset = 0;   // first element in the flat vector
+  Tensor value;         // leaf view (frozen: a plain one), f32 (f64 when the store was built so)
 
   // The value in another floating type: from the store's bf16 copy while that is true, else a
   // recorded cast while a graph is recorded, else one cast per version.
@@ -87,6 +89,11 @@ class ParameterStore {
   BufferRef add_buffer(BufferState buffer);
   // Allocates the flat vectors and draws initial values. Call once, after construction.
   void build(uint64_t seed, DType dtype = DType::f32);
+  // Keeps these parameters as they are from now on: they are no leaves of a graph, so that nothing
+  // is computed for gradients that would only reach them; weight decay leaves them alone; and batch
+  // norms whose scale is among them use and keep their running statistics. Call after `build`,
+  // before an optimiser is made.
+  void freeze(const std::function<bool(const Parameter&)>& chosen);
   // Moves everything to a device; leaves and views made before stay behind.
   void to(Device device);
 
@@ -96,6 +103,8 @@ class ParameterStore {
   Tensor values() const { return values_; }          // (P) flat
   Tensor gradients() const { return gradients_; }    // (P) flat; bound to the leaves
   Tensor decay_mask() const { return decay_mask_; }  // (P) f32, 1 where weight decay applies
+  // The same where all that is not frozen decays.
+  Tensor trained_mask() const;
   Tensor buffer_values() const {
     return buffer_values_;
   }  // (B) flat, all buffers, f32 (f64 when built so)

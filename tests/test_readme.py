@@ -37,6 +37,7 @@ NOT_RUN = (
     (r"make bundle$", "packages from the network"),
     (r"python3 experiments/gpu/check\.py", "minutes; test_gpu_check rehearses it"),
     (r"ctest ", "the suite that this test is a part of"),
+    (r"\./(train|analyze) .*--weights (vit_tiny\.safetensors|\S+\.th)", "weights from elsewhere"),
     (r"\./analyze .*STIMULI$", "published stimuli, and weights of ImageNet's classes"),
 )
 
@@ -80,6 +81,8 @@ def small_train(words):
         return words
     model = words[words.index("--model") + 1] if "--model" in words else "alternet"
     small = SMALL | {"model": SMALL_MODELS.get(model, model)}
+    if "--pretrained-from" in words:
+        del small["model"]
     if "--minutes" in words:
         del small["epochs"]
         small["minutes"] = 0.01

@@ -10,6 +10,7 @@
 #include "models/run_files.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
+#include "train/beginning.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -91,6 +92,9 @@ void make_paths_absolute(RunSettings& settings) {
   std::error_code error;  // of a name that is too long, say: then it leads nowhere
   if (!known && fs::is_directory(settings.data, error)) settings.data = absolute(settings.data);
   if (!settings.data_dir.empty()) settings.data_dir = absolute(settings.data_dir);
+  if (!settings.weights.empty()) settings.weights = absolute(settings.weights);
+  if (!settings.pretrained_from.empty())
+    settings.pretrained_from = absolute(find_run(settings.pretrained_from).string());
   if (settings.recipe != "quick" && fs::exists(settings.recipe, error))
     settings.recipe = absolute(settings.recipe);
 }
@@ -120,6 +124,23 @@ void choose_length(RunSettings& settings, const Values& given) {
   settings.steps = 0;
 }
 
+// Weights that are given take the place of the recipe's, and name the model where nobody else does.
+Values with_beginning(const Values& given, const Values& recipe) {
+  Values values = given;
+  const std::string *weights = last_given(given, "weights"),
+                    *run = last_given(given, "pretrained_from");
+  if (weights && run && !weights->empty() && !run->empty())
+    throw UsageError("weights and pretrained_from: both say where the weights begin; give one");
+  if (weights) values.insert(values.begin(), {"pretrained_from", ""});
+  if (run) values.insert(values.begin(), {"weights", ""});
+  if (last_given(given, "model") || last_given(recipe, "model")) return values;
+  if (run && !run->empty())
+    values.insert(values.begin(), {"model", read_run(find_run(*run)).settings.model});
+  if (weights && !weights->empty())
+    values.insert(values.begin(), {"model", model_of_weights(*weights)});
+  return values;
+}
+
 }  // namespace
 
 Values recipe_by_name(const std::string& recipe, const std::string& family) {
@@ -127,9 +148,10 @@ Values recipe_by_name(const std::string& recipe, const std::string& family) {
   return recipe_values(found.text, found.source, family);
 }
 
-RunSettings resolve(const Values& given) {
-  const std::string* named = last_given(given, "recipe");
+RunSettings resolve(const Values& command_line) {
+  const std::string* named = last_given(command_line, "recipe");
   const Recipe recipe = find_recipe(named ? *named : RunSettings{}.recipe);
+  const Values given = with_beginning(command_line, recipe_values(recipe.text, recipe.source, ""));
   // The recipe may name the model, and the model's family says what else the recipe gives.
   RunSettings first;
   set_values(first, recipe_values(recipe.text, recipe.source, ""));

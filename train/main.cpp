@@ -192,7 +192,8 @@ int train(const Options& options, int argc, char** argv) {
     budget = plan_by_time(config.settings, options.given, data, signals, progress);
     if (!budget) return stopped_before_it_began(signals);
   }
-  Trainer trainer(config.settings, data);
+  Trainer trainer(config.settings, data, /*resumes=*/!plan.run.empty());
+  for (const std::string& note : trainer.notes()) progress.note(note);
   if (budget) trainer.keep_to(*budget);
   config.image_size = trainer.model().options().image_size;
   if (!plan.run.empty()) trainer.restore(plan.run);

@@ -10,6 +10,7 @@
 #include "tensor/core/text.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
+#include "train/beginning.h"
 #include "train/say.h"
 
 namespace passband {
@@ -61,12 +62,14 @@ class SwappedWeights {
 
 }  // namespace
 
-Trainer::Trainer(const RunSettings& config, const DataSplits& data)
+Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes)
     : config_(config), data_(data), device_(choose_device(config.device)) {
   const RunConfig run{.settings = config,
                       .image_size = dataset_info(dataset_request(config)).height,
                       .data = {.classes = data.train.classes}};
   model_ = make_model(config.model, run.model_options());
+  if (!resumes) notes_ = begin_weights(config, data.train.classes, *model_);
+  freeze_weights(config, *model_, notes_);
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv), device_));

@@ -30,9 +30,9 @@ struct TrainResult {
 
 class Trainer {
  public:
-  // Makes all that training needs, and checks it, but writes nothing. `data` must outlive the
-  // trainer.
-  Trainer(const RunSettings& settings, const DataSplits& data);
+  // Makes all that training needs, and checks it, but writes nothing. The weights begin as the
+  // settings say, unless `resumes`: then restore() follows. `data` must outlive the trainer.
+  Trainer(const RunSettings& settings, const DataSplits& data, bool resumes = false);
   // Takes over what a run saved.
   void restore(const std::filesystem::path& run);
   // Learns what steps and evaluations take, in a small share of `budget` seconds of training. After
@@ -49,6 +49,8 @@ class Trainer {
 
   const std::filesystem::path& directory() const { return writer_->directory(); }
   const Model& model() const { return *model_; }
+  // How the weights began, a line each.
+  const std::vector<std::string>& notes() const { return notes_; }
   Device device() const { return device_; }
   const TrainState& state() const { return state_; }
   int64_t steps_per_epoch() const { return loader_->batches_per_epoch(); }
@@ -77,6 +79,7 @@ class Trainer {
   const DataSplits& data_;
   Device device_;
   std::unique_ptr<Model> model_;
+  std::vector<std::string> notes_;
   std::optional<WeightAverage> average_;
   std::unique_ptr<Optimizer> optimizer_;
   // where they stay on the device

@@ -10,6 +10,7 @@
 #include "data/cifar_png.h"
 #include "data/corruptions.h"
 #include "data/image.h"
+#include "models/pytorch_file.h"
 #include "models/run.h"
 #include "models/run_files.h"
 #include "models/safetensors.h"
@@ -68,6 +69,15 @@ void model_name(std::string_view bytes) {
 
 void safetensors(std::string_view bytes) {
   read_or_refuse([&] { read_safetensors(folder().put("weights.safetensors", bytes).string()); });
+}
+
+void pytorch(std::string_view bytes) {
+  const std::string path = folder().put("weights.pth", bytes).string();
+  read_or_refuse([&] {
+    PytorchFile file(path);
+    for (const auto& [name, shape] : file.shapes())
+      read_or_refuse([&] { file.read(name, DType::f32); });
+  });
 }
 
 void picture(std::string_view bytes) {

@@ -10,6 +10,7 @@ namespace passband::fuzz {
 
 void model_name(std::string_view bytes);         // --model
 void safetensors(std::string_view bytes);        // a file of weights
+void pytorch(std::string_view bytes);            // a file of torch.save
 void picture(std::string_view bytes);            // PNG and JPEG
 void gzip(std::string_view bytes);               // after two bytes: the size it must inflate to
 void label_json(std::string_view bytes);         // labels beside PNG pictures of CIFAR-10
@@ -27,6 +28,7 @@ struct Target {
 
 inline constexpr std::array kTargets = {Target{"model_name", model_name},
                                         Target{"safetensors", safetensors},
+                                        Target{"pytorch", pytorch},
                                         Target{"picture", picture},
                                         Target{"gzip", gzip},
                                         Target{"label_json", label_json},

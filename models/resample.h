@@ -1,0 +1,24 @@
+// Resampling of a table over a grid to another grid, as PyTorch's interpolate(mode="bicubic",
+// align_corners=False) has it: for position embeddings and tables of relative positions.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace passband {
+
+struct TableGrid {
+  int64_t rows = 0, columns = 0;
+  bool operator==(const TableGrid&) const = default;
+};
+
+enum class CubicFilter {
+  plain,        // four neighbours, a = -0.75, whatever the ratio of the grids
+  antialiased,  // a = -0.5, widened by the ratio when the grid shrinks (Pillow's BICUBIC)
+};
+
+// table (from.rows, from.columns, depth) to (to.rows, to.columns, depth).
+std::vector<float> resample_table(std::span<const float> table, TableGrid from, TableGrid to,
+                                  int64_t depth, CubicFilter filter);
+
+}  // namespace passband

@@ -1,0 +1,86 @@
+#include "train/beginning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "models/run.h"
+#include "models/weight_names.h"
+#include "models/weights.h"
+#include "tensor/core/error.h"
+#include "tensor/core/split_text.h"
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace {
+
+// Whether a name begins with these components.
+bool begins_with(const std::string& name, const std::string& beginning) {
+  return name == beginning || name.starts_with(beginning + ".");
+}
+
+// Every beginning of the names, for near ones.
+std::vector<std::string> beginnings(const ParameterStore& store) {
+  std::vector<std::string> found;
+  for (const ParameterRef& p : store.parameters())
+    for (size_t dot = p->name.find('.'); dot != std::string::npos; dot = p->name.find('.', dot + 1))
+      found.push_back(p->name.substr(0, dot));
+  std::ranges::sort(found);
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+// The names of --freeze, each of which is the beginning of some parameter's.
+std::vector<std::string> frozen_names(const RunSettings& settings, const ParameterStore& store) {
+  std::vector<std::string> names;
+  for (const std::string& name : split_text(settings.freeze, ',')) {
+    if (name.empty()) continue;
+    const bool known = std::ranges::any_of(
+        store.parameters(), [&](const ParameterRef& p) { return begins_with(p->name, name); });
+    if (!known)
+      throw UsageError(fmt::format("freeze: no weights of {} have names that begin with {}{}",
+                                   settings.model, quote(name),
+                                   did_you_mean(name, beginnings(store))));
+    names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> begin_weights(const RunSettings& settings,
+                                       const std::vector<std::string>& classes, Model& model) {
+  if (!settings.weights.empty())
+    return fit_weights(settings.weights, model, {.new_head = true}).notes;
+  if (settings.pretrained_from.empty()) return {};
+  const RunDescription run = read_run(find_run(settings.pretrained_from));
+  return fit_weights(run_weights(run).string(), model,
+                     {.new_head = true, .other_classes = run.data.classes != classes})
+      .notes;
+}
+
+void freeze_weights(const RunSettings& settings, Model& model, std::vector<std::string>& notes) {
+  const std::vector<std::string> names = frozen_names(settings, model.store());
+  if (names.empty() && !settings.head_only) return;
+  int64_t trained = 0;
+  model.store().freeze([&](const Parameter& p) {
+    const bool frozen =
+        (settings.head_only && !is_classifier(p.name)) ||
+        std::ranges::any_of(names, [&](const auto& name) { return begins_with(p.name, name); });
+    if (!frozen) trained += p.shape.numel();
+    return frozen;
+  });
+  if (trained == 0)
+    throw UsageError(fmt::format("freeze: nothing of {} is left to train", settings.model));
+  notes.push_back(fmt::format("trains {} of {}; the others stay as they are", trained,
+                              counted(model.store().parameter_count(), "parameter")));
+}
+
+std::string model_of_weights(const std::string& path) {
+  const Metadata metadata = open_tensor_file(path)->metadata();
+  if (const auto model = metadata.find("model"); model != metadata.end()) return model->second;
+  throw UsageError(
+      fmt::format("weights: {} does not say of which network it is: name it with --model", path));
+}
+
+}  // namespace passband

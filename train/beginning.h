@@ -1,0 +1,24 @@
+// How the weights of a run begin: at random, from a file, or from another run; and which of them
+// stay as they are.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "models/run_settings.h"
+
+namespace passband {
+
+// Puts the weights that the settings name into the network of a run on these classes, fitted to it
+// (see fit_weights). Returns what was done, a line each; nothing where none are named.
+std::vector<std::string> begin_weights(const RunSettings& settings,
+                                       const std::vector<std::string>& classes, Model& model);
+
+// Freezes what the settings name, and adds to `notes` how much is trained. Throws UsageError when
+// a name is of nothing, or when nothing is left to train.
+void freeze_weights(const RunSettings& settings, Model& model, std::vector<std::string>& notes);
+
+// The name of the network that a file says its weights are of. Throws UsageError when it says none.
+std::string model_of_weights(const std::string& path);
+
+}  // namespace passband
