@@ -193,10 +193,10 @@ TEST_CASE("Hydra's contributions are exact, its signs counted, and its naive rol
     testing::show("first", images, BlockKind::embedding);
     const ScopeGuard guard("attn");
     const TapSite site{.kind = BlockKind::hydra, .height = kSide, .width = kSide};
-    const Tensor q = tap("hydra_queries", drawn(1, count), site);
-    const Tensor k = tap("hydra_keys", drawn(2, count), site);
-    const Tensor m = tap("hydra_messages", k * drawn(3, count), site);
-    const Tensor y = q * sum(m, {1, 2}, true);
+    const Tensor q = tap("hydra_query", drawn(1, count), site);
+    const Tensor k = tap("hydra_key", drawn(2, count), site);
+    const Tensor v = tap("hydra_value", drawn(3, count), site);
+    const Tensor y = q * sum(k * v, {1, 2}, true);
     return mean(testing::show("block", y, BlockKind::hydra), {1, 2}) + mean(images, {1, 2}) * 1e-6;
   });
   const Tensor images = Tensor::full({2, kSide, kSide, 3}, 0.5);

@@ -66,21 +66,21 @@ std::vector<HydraContributions> hydra_contributions(const Model& model, const Te
   const ContextGuard mode({.training = false});
   const FrozenParameters frozen(model.store());
   std::vector<HydraContributions> result;
-  std::vector<Tensor> messages;
-  const ProbeGuard probe({"hydra_messages"}, [&](const TapSite& site, const Tensor& m) {
+  std::vector<Tensor> values;
+  const ProbeGuard probe({"hydra_value"}, [&](const TapSite& site, const Tensor& v) {
     result.push_back({site, {}});
-    messages.push_back(m.tracked() ? m : m.leaf());
-    return messages.back();
+    values.push_back(v.tracked() ? v : v.leaf());
+    return values.back();
   });
   const Tensor logits = finite_logits(model, images);
-  if (messages.empty()) return result;
+  if (values.empty()) return result;
   const std::vector<Tensor> slopes =
-      grad(logits, messages, {.seed = excess_seed(logits, classes), .allow_unused = true});
-  for (size_t l = 0; l < messages.size(); ++l) {
-    const Tensor m = messages[l].detach();
+      grad(logits, values, {.seed = excess_seed(logits, classes), .allow_unused = true});
+  for (size_t l = 0; l < values.size(); ++l) {
+    const Tensor v = values[l].detach();
     result[l].values = slopes[l].defined()
-                           ? vecdot(m, slopes[l].detach()).values()
-                           : std::vector<double>(static_cast<size_t>(m.numel() / m.size(-1)));
+                           ? vecdot(v, slopes[l].detach()).values()
+                           : std::vector<double>(static_cast<size_t>(v.numel() / v.size(-1)));
     check_finite(model, result[l].values, "the contributions of its " + result[l].site.path);
   }
   return result;

@@ -5,9 +5,9 @@
 // signed, with rows that do not sum to 1. No matrix over places is shared by channels, so nothing
 // can be fused over heads or multiplied into a rollout. What can be said:
 //   the maps of single channels, positive and negative part apart;
-//   contributions  I_s = <m_s, d logit_c / d m_s>, m_s = k_s v_s the message of place s: what it
-//   sends along that which raises the logit of class c. Exact for the layer: sum_s I_s = <d logit_c
-//   / d y, y>.
+//   contributions  I_s = <v_s, d logit_c / d v_s> = <d logit_c / d y, q k_s v_s>, summed over
+//   queries: what place s sends along that which raises the logit of class c. Exact for the layer:
+//   sum_s I_s = <d logit_c / d y, y>.
 // A naive reading takes the mean of the maps over channels, <q_t, k_s> / D, for attention, cuts its
 // negative part and makes rows sum to 1; rollout.h does so where it meets such a layer, to be shown
 // beside the others.
@@ -18,7 +18,7 @@
 
 namespace passband {
 
-// Sums over pictures for one layer, from the taps "hydra_queries" and "hydra_keys": (N, places, D)
+// Sums over pictures for one layer, from the taps "hydra_query" and "hydra_key": (N, places, D)
 // or (N, H, W, D). Time and memory: places D.
 class HydraWeights {
  public:

@@ -35,8 +35,8 @@ HydraStudy measure_hydras(const Subject& subject, const Dataset& data, int64_t i
   Tensor queries;
   run_pass(*subject.model, data,
            {.images = images, .batch_size = kHydraBatch, .progress = progress},
-           {"hydra_queries", "hydra_keys"}, [&](const TapSite& site, const Tensor& buffer) {
-             if (site.name == "hydra_queries") {
+           {"hydra_query", "hydra_key"}, [&](const TapSite& site, const Tensor& buffer) {
+             if (site.name == "hydra_query") {
                queries = buffer;
                return;
              }
@@ -76,9 +76,9 @@ HydraPictures look_at(const Model& model, const Tensor& images) {
     NoGrad no_grad;
     const ContextGuard mode({.training = false});
     Tensor queries;
-    const ProbeGuard probe({"hydra_queries", "hydra_keys"},
+    const ProbeGuard probe({"hydra_query", "hydra_key"},
                            [&](const TapSite& site, const Tensor& buffer) {
-                             if (site.name == "hydra_queries") return queries = buffer;
+                             if (site.name == "hydra_query") return queries = buffer;
                              result.last = site;
                              result.maps = channel_maps(site, queries, buffer);
                              return buffer;

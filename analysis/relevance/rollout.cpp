@@ -118,8 +118,8 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
   std::vector<Tensor> inner;  // probabilities as parts of the graph
   Tensor queries;
   const auto see = [&](const TapSite& site, const Tensor& buffer) {
-    if (site.name == "hydra_queries") return queries = buffer;
-    if (site.name == "hydra_keys") {
+    if (site.name == "hydra_query") return queries = buffer;
+    if (site.name == "hydra_key") {
       pending.attention = site;
       pending.probabilities = naive_attention(site, queries, buffer);
       return buffer;
@@ -135,7 +135,7 @@ Trace trace(const Model& model, const Tensor& images, const std::vector<int64_t>
     inner.push_back(shown);
     return shown;
   };
-  const ProbeGuard probe({"attention", "hydra_queries", "hydra_keys", "out"}, see);
+  const ProbeGuard probe({"attention", "hydra_query", "hydra_key", "out"}, see);
   result.logits = finite_logits(model, images);
   if (classes.empty() || inner.empty()) return result;
   const std::vector<Tensor> gradients = grad(
