@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/convvit.h"
 #include "models/mixer.h"
 #include "models/pattern.h"
 #include "models/pit.h"
@@ -16,7 +17,8 @@ namespace {
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
   static const std::vector<ModelFamily> table = {preset_family(), vit_family(),   swin_family(),
-                                                 pit_family(),    mixer_family(), pattern_family()};
+                                                 pit_family(),    mixer_family(), convvit_family(),
+                                                 pattern_family()};
   return table;
 }
 

@@ -4,9 +4,11 @@
 #include <array>
 
 #include "models/name_reader.h"
+#include "models/network.h"
 #include "models/transformer_block.h"
 #include "nn/conv.h"
 #include "nn/drop.h"
+#include "nn/hydra.h"
 #include "nn/norm.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
@@ -17,12 +19,28 @@ namespace {
 
 struct VitSpec {
   int64_t width = 192, depth = 12, heads = 3;
-  int64_t patch = 16;
-  bool pooled = false;  // no class token; the classifier reads the mean over tokens
+  int64_t patch = 0;       // 0: 4 for pictures up to kCifarSize, 16 for larger ones
+  bool pooled = false;     // no class token; the classifier reads the mean over tokens
+  bool distilled = false;  // DeiT's second token, with a classifier of its own
   bool qkv_bias = true;
   // block (1, 2, ...) whose MSA and MLP have no shortcut; 0: every block has both
   int64_t no_skip = 0;
+  int64_t hydra = 0;  // of the last blocks have Hydra attention
+
+  int64_t patch_for(int64_t image_size) const {
+    if (patch > 0) return patch;
+    return image_size <= kCifarSize ? 4 : 16;
+  }
+  int64_t prefix() const { return pooled ? 0 : distilled ? 2 : 1; }
 };
+
+MakeTokenMixing hydra_attention(int64_t width, bool qkv_bias) {
+  return [=](const Scope& block, const TapSite& site) -> TokenMixing {
+    return HydraAttention(
+        block / "attn", width,
+        {.qkv_bias = qkv_bias, .linear = transformer_init(), .tokens = tokens_of(site)});
+  };
+}
 
 // The small member of the family, which the quick recipe trains on CIFAR in minutes.
 constexpr VitSpec kSmallVit = {.width = 128, .depth = 6, .heads = 4, .patch = 4, .pooled = true};
@@ -35,22 +53,28 @@ class VisionTransformer final : public Model {
     family_ = "vit";
     options_ = options;
     const Scope root(store_);
-    const int64_t side = options.image_size / spec.patch, prefix = spec.pooled ? 0 : 1;
+    const int64_t patch = spec.patch_for(options.image_size), prefix = spec.prefix();
+    const int64_t side = options.image_size / patch;
     site_ = {.kind = BlockKind::embedding, .height = side, .width = side, .prefix = prefix};
-    site_.patch = static_cast<double>(spec.patch);
+    site_.patch = static_cast<double>(patch);
 
     if (!spec.pooled)
       cls_token_ = root.parameter("cls_token", {1, 1, spec.width}, Init::truncated_normal(0.02),
                                   Layout::same, false);
+    if (spec.distilled)
+      dist_token_ = root.parameter("dist_token", {1, 1, spec.width}, Init::truncated_normal(0.02),
+                                   Layout::same, false);
     pos_embed_ = root.parameter("pos_embed", {1, prefix + side * side, spec.width},
                                 Init::truncated_normal(0.02), Layout::same, false);
-    patch_embed_.emplace(root / "patch_embed", 3, spec.width, spec.patch,
+    patch_embed_.emplace(root / "patch_embed", 3, spec.width, patch,
                          Grid{options.image_size, options.image_size});
     for (int64_t i = 0; i < spec.depth; ++i)
       add_block(root / "blocks" / std::to_string(i),
                 drop_path_at(options.drop_path, i, spec.depth));
     norm_.emplace(root / "norm", spec.width);
     head_.emplace(root / "head", spec.width, options.classes, transformer_init());
+    if (spec.distilled)
+      head_dist_.emplace(root / "head_dist", spec.width, options.classes, transformer_init());
     macs_ = store_.macs();
   }
 
@@ -60,16 +84,24 @@ class VisionTransformer final : public Model {
     for (const TransformerBlock& block : blocks_) x = block(x);
     ScopeGuard guard("head");
     x = (*norm_)(x);
-    const Tensor read =
-        spec_.pooled ? mean(x, {1}) : reshape(slice(x, 1, 0, 1), Shape{x.size(0), x.size(2)});
+    // What the classifier reads; with two tokens, two classifiers of which the mean counts.
+    const Tensor read = spec_.pooled ? mean(x, {1}) : token(x, 0);
     const Tensor features = tap("features", read, {.kind = BlockKind::head});  // (N, D)
-    return (*head_)(Dropout{options_.dropout}(features));
+    const Tensor logits = (*head_)(Dropout{options_.dropout}(features));
+    if (!head_dist_) return logits;
+    return (logits + (*head_dist_)(Dropout{options_.dropout}(token(x, 1)))) * 0.5;
+  }
+
+  // (N, T, D) -> (N, D)
+  static Tensor token(const Tensor& x, int64_t index) {
+    return reshape(slice(x, 1, index, 1), Shape{x.size(0), x.size(2)});
   }
 
   void add_block(const Scope& scope, double drop_path) {
+    const int64_t number = std::ssize(blocks_) + 1;
+    const bool hydra = number > spec_.depth - spec_.hydra, has_skip = number != spec_.no_skip;
     TapSite site = site_;
-    site.kind = BlockKind::msa;
-    const bool has_skip = static_cast<int64_t>(blocks_.size()) + 1 != spec_.no_skip;
+    site.kind = hydra ? BlockKind::hydra : BlockKind::msa;
     blocks_.emplace_back(
         scope,
         TransformerOptions{.width = spec_.width,
@@ -78,24 +110,28 @@ class VisionTransformer final : public Model {
                            .drop_path = drop_path,
                            .has_skip = has_skip,
                            .site = site},
-        self_attention(spec_.width, spec_.heads, spec_.qkv_bias, transformer_init()));
-    branches_.insert(branches_.end(), {BlockKind::msa, BlockKind::mlp});
+        hydra ? hydra_attention(spec_.width, spec_.qkv_bias)
+              : self_attention(spec_.width, spec_.heads, spec_.qkv_bias, transformer_init()));
+    branches_.insert(branches_.end(), {site.kind, BlockKind::mlp});
   }
 
   Tensor embed(const Tensor& images) const {
     ScopeGuard guard("embedding");
     Tensor x = (*patch_embed_)(images);  // (N, h * w, D)
-    if (cls_token_)
-      x = concat({expand(cls_token_->as(x.dtype()), Shape{x.size(0), 1, x.size(2)}), x}, 1);
+    std::vector<Tensor> parts;
+    for (const ParameterRef& token : {cls_token_, dist_token_})
+      if (token) parts.push_back(expand(token->as(x.dtype()), Shape{x.size(0), 1, x.size(2)}));
+    parts.push_back(x);
+    if (parts.size() > 1) x = concat(parts, 1);
     return tap("out", x + pos_embed_->as(x.dtype()), site_);
   }
 
   VitSpec spec_;
-  ParameterRef cls_token_, pos_embed_;
+  ParameterRef cls_token_, dist_token_, pos_embed_;
   std::optional<PatchEmbed> patch_embed_;
   std::vector<TransformerBlock> blocks_;
   std::optional<LayerNorm> norm_;
-  std::optional<Linear> head_;
+  std::optional<Linear> head_, head_dist_;
   TapSite site_;
 };
 
@@ -110,35 +146,60 @@ constexpr std::array<Size, 5> kSizes = {{{"tiny", 192, 12, 3},
                                          {"large", 1024, 24, 16},
                                          {"huge", 1280, 32, 16}}};
 
+std::optional<VitSpec> take_size(std::string_view& text) {
+  for (const Size& size : kSizes)
+    if (take_prefix(text, size.name))
+      return VitSpec{.width = size.width, .depth = size.depth, .heads = size.heads};
+  return {};
+}
+
+// A number of blocks, from 1 to all.
+bool take_blocks(std::string_view& text, int64_t depth, int64_t& number) {
+  return take_number(text, number) && number <= depth;
+}
+
 // "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools
 // instead of using a class token. Queries, keys and values have a bias as in timm, except at patch
 // 2, the form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
 // explicitly. "_noskip7" leaves out the shortcuts of block 7, to train what Raghu et al. (2021,
-// figure 8) did.
-std::optional<VitSpec> sized_spec(const std::string& name) {
-  std::string_view rest = name;
-  if (!take_prefix(rest, "vit_")) return {};
-  for (const Size& size : kSizes) {
-    std::string_view tail = rest;
-    if (!take_prefix(tail, size.name) || !take_prefix(tail, "_patch")) continue;
-    VitSpec spec = {.width = size.width, .depth = size.depth, .heads = size.heads};
-    if (!take_number(tail, spec.patch)) return {};
-    spec.qkv_bias = spec.patch != 2;
-    spec.pooled = take_prefix(tail, "_gap");
-    if (take_prefix(tail, "_qkvbias")) spec.qkv_bias = true;
-    if (take_prefix(tail, "_noqkvbias")) spec.qkv_bias = false;
-    if (take_prefix(tail, "_noskip") &&
-        (!take_number(tail, spec.no_skip) || spec.no_skip > spec.depth))
-      return {};
-    if (tail.empty()) return spec;
-    return {};
+// figure 8) did. "_hydra" gives all blocks Hydra attention, "_hydra2" the last two: Bolya et al.
+// (2022) replace it from the back.
+std::optional<VitSpec> vit_spec(std::string_view rest) {
+  std::optional<VitSpec> spec = take_size(rest);
+  if (!spec || !take_prefix(rest, "_patch") || !take_number(rest, spec->patch)) return {};
+  spec->qkv_bias = spec->patch != 2;
+  spec->pooled = take_prefix(rest, "_gap");
+  if (take_prefix(rest, "_qkvbias")) spec->qkv_bias = true;
+  if (take_prefix(rest, "_noqkvbias")) spec->qkv_bias = false;
+  if (take_prefix(rest, "_noskip") && !take_blocks(rest, spec->depth, spec->no_skip)) return {};
+  if (take_prefix(rest, "_hydra")) {
+    if (rest.empty()) spec->hydra = spec->depth;
+    else if (!take_blocks(rest, spec->depth, spec->hydra)) return {};
   }
-  return {};
+  return rest.empty() ? spec : std::nullopt;
+}
+
+// "deit_tiny", "deit_small_distilled", "deit_base_distilled_patch16" (Touvron et al. 2021). Without
+// the patch it is 4 for pictures up to kCifarSize and 16 for larger ones.
+std::optional<VitSpec> deit_spec(std::string_view rest) {
+  std::optional<VitSpec> spec = take_size(rest);
+  if (!spec || spec->width > 768) return {};
+  spec->distilled = take_prefix(rest, "_distilled");
+  if (take_prefix(rest, "_patch") && !take_number(rest, spec->patch)) return {};
+  return rest.empty() ? spec : std::nullopt;
 }
 
 std::optional<VitSpec> spec_of(const std::string& name) {
+  std::string_view rest = name;
   if (name == "vit") return kSmallVit;
-  return sized_spec(name);
+  if (name == "vit_hydra") {
+    VitSpec spec = kSmallVit;
+    spec.hydra = spec.depth;
+    return spec;
+  }
+  if (take_prefix(rest, "vit_")) return vit_spec(rest);
+  if (take_prefix(rest, "deit_")) return deit_spec(rest);
+  return {};
 }
 
 std::optional<Architecture> find(const std::string& name) {
@@ -146,7 +207,7 @@ std::optional<Architecture> find(const std::string& name) {
   if (!spec) return {};
   return Architecture{
       .family = "vit",
-      .refusal = [patch = spec->patch](int64_t side) { return untiled(patch, side); },
+      .refusal = [spec = *spec](int64_t side) { return untiled(spec.patch_for(side), side); },
       .make =
           [spec = *spec](const std::string& full_name, const ModelOptions& options) {
             return std::make_unique<VisionTransformer>(full_name, spec, options);
@@ -154,11 +215,17 @@ std::optional<Architecture> find(const std::string& name) {
 }
 
 std::vector<std::string> names() {
-  std::vector<std::string> list = {"vit"};
+  std::vector<std::string> list = {"vit", "vit_hydra"};
   for (const Size& size : kSizes)
     for (const int64_t patch : {2, 4, 8, 14, 16, 32})
       for (const char* suffix : {"", "_gap"})
         list.push_back(concat_text("vit_", size.name, "_patch", patch, suffix));
+  for (const char* size : {"tiny", "small", "base"})
+    for (const char* suffix : {"", "_distilled"})
+      list.push_back(concat_text("deit_", size, suffix));
+  for (const char* size : {"tiny", "small", "base"})
+    for (const int64_t patch : {4, 16})
+      list.push_back(concat_text("vit_", size, "_patch", patch, "_hydra"));
   return list;
 }
 

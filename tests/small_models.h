@@ -28,6 +28,9 @@ inline const std::vector<Family> kFamilies = {{"CC.CC:basic,width=8", 16},
                                               {"swin", 16},
                                               {"pit", 16},
                                               {"mixer", 16},
+                                              {"deit_tiny_distilled_patch8", 16},
+                                              {"vit_hydra", 16},
+                                              {"convvit", 16},
                                               {"vit_tiny_patch8", 16}};
 
 inline Tensor noise(const Shape& shape, uint64_t seed) {

@@ -180,6 +180,19 @@ TEST_CASE("MLP-Mixers have the published numbers of parameters") {
                 {"mixer_large", 1000, 224, 208'196'168}});
 }
 
+TEST_CASE("DeiT, ConvViT and Hydra transformers have the published numbers of parameters") {
+  check_counts({{"deit_tiny", 1000, 224, 5'717'416},
+                {"deit_tiny_distilled", 1000, 224, 5'910'800},
+                {"deit_small_distilled_patch16", 1000, 224, 22'436'432},
+                {"deit_base", 1000, 224, 86'567'656},
+                {"convvit_tiny_kernel3", 100, 32, 5'372'836},
+                {"convvit_tiny_kernel5", 100, 32, 5'372'836},
+                {"convvit_tiny_kernel8", 100, 32, 5'372'836},
+                {"convvit_tiny_patch2_kernel3", 100, 32, 5'402'788},
+                {"vit_base_patch16_hydra", 1000, 224, 86'567'656},
+                {"vit_base_patch16_hydra2", 1000, 224, 86'567'656}});
+}
+
 TEST_CASE("Multiply-accumulates equal the published ones to the last digit given") {
   const auto giga = [](const char* name, int64_t classes, int64_t side) {
     return std::round(make_model(name, {.classes = classes, .image_size = side}, false)->macs() /
@@ -230,8 +243,8 @@ TEST_CASE("Patterns say what is built, in the CIFAR and in the ImageNet form") {
 TEST_CASE("A network names its residual branches as a probe meets them") {
   CHECK(make_model("C.L", {}, false)->branches() ==
         std::vector<BlockKind>{BlockKind::conv, BlockKind::lambda});
-  for (const char* name :
-       {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3", "vit", "swin", "pit", "mixer"}) {
+  for (const char* name : {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3", "vit", "swin",
+                           "pit", "mixer", "convvit", "vit_hydra"}) {
     CAPTURE(name);
     const auto model = make_model(name, {.image_size = 16});
     std::vector<BlockKind> met;
@@ -284,6 +297,10 @@ TEST_CASE("A name that is no model is answered with the nearest names") {
   CHECK(message("CC.CM:window=many").find("whole number") != std::string::npos);
   CHECK(message("vit_tiny_patch16", {.image_size = 40}).find("do not tile a 40x40 image") !=
         std::string::npos);
+  CHECK(message("convvit_tiny_kernel8", {.image_size = 64}).find("pictures up to 32 pixels") !=
+        std::string::npos);
+  CHECK(message("swin_tiny", {.image_size = 20}).find("multiples of 8") != std::string::npos);
+  CHECK(message("pit_ti", {.image_size = 1}).find("sides from 2") != std::string::npos);
   CHECK(message("resnet18", {.classes = 0}).find("at least one class") != std::string::npos);
   CHECK(message("resnet18", {.image_size = 2}).find("image size 2") != std::string::npos);
   CHECK(message(std::string(10'000, 'C')).size() < 300);

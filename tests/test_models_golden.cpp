@@ -200,6 +200,21 @@ TEST_CASE("An MLP-Mixer trains as timm's, in f64 to the last digits") {
   check_against("mixer", DType::f64, kDouble, 5);
 }
 
+TEST_CASE("A distilled DeiT-Ti trains as timm's") {
+  check_against("deit_distilled", DType::f32, kSingle, 20);
+}
+
+TEST_CASE("A vision transformer with Hydra attention trains as its PyTorch twin") {
+  check_against("vit_hydra", DType::f32, kSingle, 20);
+  check_against("vit_hydra", DType::f64, kDouble, 5);
+}
+
+TEST_CASE("Local attention trains as PyTorch's unfolded map, padded keys and all") {
+  check_against("convvit_kernel3", DType::f32, kSingle, 20);
+  check_against("convvit_kernel3", DType::f64, kDouble, 5);
+  check_against("convvit_kernel4", DType::f64, kDouble, 2);
+}
+
 TEST_CASE(
     "A lambda network of local scope trains as PyTorch's 3-D "
     "convolution, in f64 to the last digits") {
