@@ -39,7 +39,8 @@ Tensor HydraAttention::operator()(const Tensor& x, const TapSite& site,
   const Tensor query = held(tap("hydra_query", unit(part(0)), site));
   const Tensor key = held(tap("hydra_key", unit(part(1)), site));
   const Tensor value = tap("hydra_value", part(2), site);
-  return proj(query * sum(key * value, {1}, true), residual);
+  const Tensor y = query * sum(key * value, {1}, true);
+  return proj(tap_layer("heads", y, qkv.weight->name, BlockKind::hydra, 2), residual);
 }
 
 }  // namespace passband

@@ -82,7 +82,8 @@ Tensor LocalAttention::operator()(const Tensor& x, const TapSite& site,
   const Tensor q = part(0) * (1 / std::sqrt(static_cast<double>(depth)));
   const Tensor p = tap("attention", held(probabilities(q, part(1))), site);
   const Tensor mixed = permute(matmul(p, part(2)), {0, 2, 1, 3});  // (N, T, h, d)
-  return proj(reshape(mixed, {n, grid.height, grid.width, width}), residual);
+  const Tensor y = reshape(mixed, {n, grid.height, grid.width, width});
+  return proj(tap_layer("heads", y, qkv.weight->name, BlockKind::msa, 2), residual);
 }
 
 }  // namespace passband

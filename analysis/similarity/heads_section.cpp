@@ -60,12 +60,16 @@ std::string finding(const std::string& label, const Comparison& c) {
   const HeadSubset &near = c.measured.subsets.front(), &far = c.measured.subsets.back();
   const double low = mean_low(c, near), high = mean_low(c, far);
   const Verdict verdict = judge(Estimate::exact(low - high), 0, kLeastDifference);
+  const auto heads = [](const HeadSubset& subset, const char* where) {
+    const auto count = std::ssize(subset.heads);
+    return count == 1
+               ? fmt::format("head that looks {} ({:.1f} px)", where, subset.distance)
+               : fmt::format("{} heads that look {} ({:.1f} px)", count, where, subset.distance);
+  };
   return fmt::format(
-      "Of {} of {}, the {} that look{} nearest ({:.1f} px) and the {} that look{} farthest ({:.1f} "
-      "px) agree with the low layers of {} by {:.2f} and {:.2f}: {}.",
-      layer_name(c.measured.site), label, counted(std::ssize(near.heads), "head"),
-      near.heads.size() == 1 ? "s" : "", near.distance, counted(std::ssize(far.heads), "head"),
-      far.heads.size() == 1 ? "s" : "", far.distance, c.other, low, high,
+      "In {} of {}, the {} and the {} agree with the low layers of {} by {:.2f} and {:.2f}: {}.",
+      layer_name(c.measured.site), label, heads(near, "nearest"), heads(far, "farthest"), c.other,
+      low, high,
       verdict == Verdict::above   ? "near heads are more like them"
       : verdict == Verdict::below ? "far heads are more like them"
       : verdict == Verdict::alike ? "near and far heads are alike in this"
