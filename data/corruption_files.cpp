@@ -1,5 +1,6 @@
-// The .npy files of CIFAR-10-C and CIFAR-100-C: headers are checked, pixels are read when they are
-// asked for.
+// The .npy files of CIFAR-10-C and CIFAR-100-C and the folders of ImageNet-C: headers and names are
+// checked, pixels are read when they are asked for.
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <fstream>
@@ -9,6 +10,8 @@
 #include <string>
 
 #include "data/corruptions.h"
+#include "data/image.h"
+#include "data/imagenet_classes.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
 
@@ -121,9 +124,68 @@ std::vector<int32_t> read_labels(const fs::path& path) {
   return labels;
 }
 
+// Its entries that are folders, or all others, in byte order of their names.
+std::vector<fs::path> entries_of(const fs::path& folder, bool folders) {
+  std::vector<fs::path> entries;
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
+       entry.increment(code))
+    if (entry->is_directory(code) == folders && !entry->path().filename().string().starts_with('.'))
+      entries.push_back(entry->path());
+  std::ranges::sort(entries);
+  return entries;
+}
+
+// The folder of a kind, in ImageNet-C's own or in that of one of its groups; empty: there is none.
+fs::path tree_of(const fs::path& folder, std::string_view kind) {
+  std::error_code code;
+  if (fs::is_directory(folder / kind / "1", code)) return folder / kind;
+  for (const fs::path& group : entries_of(folder, /*folders=*/true))
+    if (fs::is_directory(group / kind / "1", code)) return group / kind;
+  return {};
+}
+
 }  // namespace
 
-CorruptionFiles::CorruptionFiles(const fs::path& folder) : folder_(folder) {
+CorruptionFiles::CorruptionFiles(const fs::path& folder, const std::vector<std::string>& classes,
+                                 int64_t side)
+    : folder_(folder), side_(side) {
+  bool trees = false;
+  for (int i = 0; i < kCorruptions; ++i) {
+    trees_[static_cast<size_t>(i)] = tree_of(folder, name_of(corruption_at(i)));
+    trees |= !trees_[static_cast<size_t>(i)].empty();
+  }
+  if (trees) open_trees(classes);
+  else open_arrays();
+}
+
+void CorruptionFiles::open_trees(const std::vector<std::string>& classes) {
+  const fs::path first =
+      *std::ranges::find_if(trees_, [](const fs::path& tree) { return !tree.empty(); }) / "1";
+  const std::vector<fs::path> folders = entries_of(first, /*folders=*/true);
+  std::vector<std::string> names;
+  for (const fs::path& one : folders) names.push_back(one.filename().string());
+  const std::vector<int32_t> labels = labels_among(names, classes);
+  for (size_t k = 0; k < folders.size(); ++k) {
+    if (labels[k] < 0) continue;  // of a class that the network does not know
+    for (const fs::path& picture : entries_of(folders[k], /*folders=*/false)) {
+      pictures_.push_back(fs::path(names[k]) / picture.filename());
+      labels_.push_back(labels[k]);
+    }
+  }
+  count_ = std::ssize(pictures_);
+  if (count_ == 0)
+    refuse(first, concat_text("has no pictures in folders of the ", classes.size(),
+                              " classes that the network knows"));
+}
+
+void CorruptionFiles::read_picture(const fs::path& path, uint8_t* out) const {
+  const EncodedPicture picture(path);
+  picture.resize(centre_square(picture.height(), picture.width()), out, side_, side_);
+}
+
+void CorruptionFiles::open_arrays() {
+  const fs::path& folder = folder_;
   labels_ = read_labels(folder / "labels.npy");
   for (int i = 0; i < kCorruptions; ++i) {
     const fs::path path = path_of(corruption_at(i));
@@ -160,13 +222,20 @@ std::vector<uint8_t> CorruptionFiles::read(Corruption kind, int severity,
         name_of(kind), " of severity ", severity);
   const int64_t bytes = side_ * side_ * 3;
   std::vector<uint8_t> pixels(indices.size() * static_cast<size_t>(bytes));
-  std::ifstream file(path_of(kind), std::ios::binary);
+  const fs::path& tree = trees_[static_cast<size_t>(kind)];
+  std::ifstream file;
+  if (tree.empty()) file.open(path_of(kind), std::ios::binary);
   for (size_t i = 0; i < indices.size(); ++i) {
     CHECK(indices[i] >= 0 && indices[i] < count_, folder_.string(), ": picture ", indices[i],
           " of ", count_, " does not exist");
+    uint8_t* const out = pixels.data() + static_cast<int64_t>(i) * bytes;
+    if (!tree.empty()) {
+      read_picture(tree / std::to_string(severity) / pictures_[static_cast<size_t>(indices[i])],
+                   out);
+      continue;
+    }
     file.seekg(begin_[static_cast<size_t>(kind)] + ((severity - 1) * count_ + indices[i]) * bytes);
-    if (!file.read(reinterpret_cast<char*>(pixels.data()) + static_cast<int64_t>(i) * bytes, bytes))
-      refuse(path_of(kind), "cannot be read");
+    if (!file.read(reinterpret_cast<char*>(out), bytes)) refuse(path_of(kind), "cannot be read");
   }
   return pixels;
 }

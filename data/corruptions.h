@@ -62,15 +62,24 @@ void make_corrupted_batch(const Dataset& dataset, std::span<const int64_t> indic
                           int64_t image_size, Corruption kind, int severity, uint64_t seed,
                           float* out);
 
-// The published files: <kind>.npy of (5 n, side, side, 3) 8-bit pictures, severity after severity,
-// and labels.npy.
+// The published pictures. CIFAR-10-C and CIFAR-100-C: <kind>.npy of (5 n, side, side, 3) 8-bit
+// pictures, severity after severity, and labels.npy. ImageNet-C:
+// <kind>/<severity>/<class>/<picture>, the kinds together or in folders of their groups
+// (noise/gaussian_noise/1/...).
 class CorruptionFiles {
  public:
-  // Reads the headers of all kinds that are there. Throws DataError naming the file and what is
-  // wrong with it; when labels.npy or every kind is missing; and when the files disagree in size.
-  explicit CorruptionFiles(const std::filesystem::path& folder);
+  // Reads the headers of all kinds that are there; of ImageNet-C, lists the pictures of one of
+  // them. `classes` are of the network, which ImageNet-C's folders are matched to by WordNet id or
+  // name, and `side` is its pictures' (it is shown their centre squares). Throws DataError naming
+  // the file and what is wrong with it; when labels.npy or every kind is missing; and when the
+  // files disagree in size.
+  explicit CorruptionFiles(const std::filesystem::path& folder,
+                           const std::vector<std::string>& classes = {}, int64_t side = 224);
 
-  bool has(Corruption kind) const { return begin_[static_cast<size_t>(kind)] > 0; }
+  bool has(Corruption kind) const {
+    const auto at = static_cast<size_t>(kind);
+    return begin_[at] > 0 || !trees_[at].empty();
+  }
   int64_t count() const { return count_; }  // n, pictures of one severity
   int64_t side() const { return side_; }
   const std::vector<int32_t>& labels() const { return labels_; }  // (n)
@@ -80,11 +89,16 @@ class CorruptionFiles {
 
  private:
   std::filesystem::path path_of(Corruption kind) const;
+  void open_arrays();
+  void open_trees(const std::vector<std::string>& classes);
+  void read_picture(const std::filesystem::path& path, uint8_t* out) const;
 
   std::filesystem::path folder_;
   int64_t count_ = 0, side_ = 0;
   std::vector<int32_t> labels_;
   std::array<int64_t, kCorruptions> begin_{};  // where the pixels begin; 0: no such file
+  std::array<std::filesystem::path, kCorruptions> trees_;  // empty: no such folder
+  std::vector<std::filesystem::path> pictures_;            // (n) of a tree, below its severity
 };
 
 }  // namespace passband

@@ -5,11 +5,14 @@
 #include <cstdlib>
 #include <functional>
 #include <optional>
+#include <set>
 
 #include <unistd.h>
 
 #include "data/folder_layout.h"
 #include "data/image.h"
+#include "data/imagenet_classes.h"
+#include "data/known_sets.h"
 #include "data/published_sums.h"
 #include "data/readers.h"
 #include "data/subset.h"
@@ -22,139 +25,9 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
-                               kImageNetStd = {0.229f, 0.224f, 0.225f};
-
-// The files of a set: how the name of their folder begins, those of which any one makes a folder a
-// candidate, their reader, and their sums where these are published.
-struct Files {
-  std::string folder;
-  std::vector<std::string> markers = {};
-  std::function<DataSplits(const fs::path&)> read = {};
-  std::vector<PublishedSum> sums = {};
-};
-
-// A known set: its description, its files, the same in their Python version, how the names of its
-// archives begin, what is left to do once folders of pictures are read, how to get it.
-struct Known {
-  DatasetInfo info;
-  Files files = {};
-  Files python = {};
-  std::string archive = {};
-  std::function<void(Dataset&)> finish = {};
-  std::string remedy = {};
-};
-
-void name_imagenette_classes(Dataset& data);
-
-const std::vector<Known> kKnownSets = {
-    {.info = {.name = "cifar10",
-              .classes = 10,
-              .height = 32,
-              .width = 32,
-              .mean = {0.49140f, 0.48216f, 0.44653f},
-              .std = {0.24703f, 0.24349f, 0.26159f},
-              .train_count = 50000,
-              .test_count = 10000,
-              .source = "www.cs.toronto.edu/~kriz/cifar.html (`make data`)"},
-     .files = {.folder = "cifar-10-batches-bin",
-               .markers = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
-                           "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"},
-               .read = read_cifar10,
-               .sums = {{"data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"},
-                        {"data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"},
-                        {"data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"},
-                        {"data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"},
-                        {"data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"},
-                        {"test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"}}},
-     .python = {.folder = "cifar-10-batches-py",
-                .markers = {"batches.meta"},
-                .read = read_cifar10_python,
-                .sums = {{"data_batch_1", "c99cafc152244af753f735de768cd75f"},
-                         {"data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"},
-                         {"data_batch_3", "54ebc095f3ab1f0389bbae665268c751"},
-                         {"data_batch_4", "634d18415352ddfa80567beed471001a"},
-                         {"data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"},
-                         {"test_batch", "40351d587109b95175f43aff81a1287e"}}},
-     .archive = "cifar-10-",
-     .remedy = "`make data` (data/fetch.sh cifar10)"},
-    {.info = {.name = "cifar100",
-              .classes = 100,
-              .height = 32,
-              .width = 32,
-              .mean = {0.50708f, 0.48655f, 0.44092f},
-              .std = {0.26733f, 0.25644f, 0.27615f},
-              .train_count = 50000,
-              .test_count = 10000,
-              .source = "www.cs.toronto.edu/~kriz/cifar.html (data/fetch.sh cifar100)"},
-     .files = {.folder = "cifar-100-binary",
-               .markers = {"train.bin", "test.bin"},
-               .read = read_cifar100,
-               .sums = {{"train.bin", "6172c7755cfe09b2fe270c85cebc1b15"},
-                        {"test.bin", "4499cfba6c016c1be1438163640a0898"}}},
-     .python = {.folder = "cifar-100-python",
-                .markers = {"meta"},
-                .read = read_cifar100_python,
-                .sums = {{"train", "16019d7e3df5f24257cddd939b257f8d"},
-                         {"test", "f0ef6b0ae62326f3e7ffdfab6717acfc"}}},
-     .archive = "cifar-100-",
-     .remedy = "`data/fetch.sh cifar100`"},
-    {.info = {.name = "shapes",
-              .classes = kShapeCues,
-              .height = 32,
-              .width = 32,
-              .mean = {0.5f, 0.5f, 0.5f},
-              .std = {0.19f, 0.19f, 0.19f},
-              .train_count = ShapesOptions{}.train_count,
-              .test_count = ShapesOptions{}.test_count,
-              .source = "built in: figures filled with textures, drawn when asked for",
-              .form = DataForm::drawn}},
-    {.info = {.name = "fashion-mnist",
-              .classes = 10,
-              .height = 32,
-              .width = 32,
-              .mean = {0.21900f, 0.21900f, 0.21900f},
-              .std = {0.33181f, 0.33181f, 0.33181f},
-              .train_count = 60000,
-              .test_count = 10000,
-              .source = "the Debian package dataset-fashion-mnist"},
-     .files = {.folder = "fashion-mnist",
-               .markers = {"train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"},
-               .read = read_fashion_mnist},
-     .remedy = "`apt install dataset-fashion-mnist`"},
-    {.info = {.name = "imagenette",
-              .classes = 10,
-              .height = 128,
-              .width = 128,
-              .mean = kImageNetMean,
-              .std = kImageNetStd,
-              .train_count = 9469,
-              .test_count = 3925,
-              .source = "github.com/fastai/imagenette (data/fetch.sh imagenette)",
-              .form = DataForm::folders},
-     .files = {.folder = "imagenette"},
-     .finish = name_imagenette_classes,
-     .remedy = "`data/fetch.sh imagenette`"},
-    {.info = {.name = "imagenet",
-              .classes = 1000,
-              .height = 224,
-              .width = 224,
-              .mean = kImageNetMean,
-              .std = kImageNetStd,
-              .train_count = 1281167,
-              .test_count = 50000,
-              .source = "image-net.org, by hand; here a description only",
-              .form = DataForm::described}}};
-
 bool is_archive(const std::string& name) {
   return std::ranges::any_of(std::array{".gz", ".tgz", ".tar", ".zip", ".xz", ".bz2"},
                              [&](const char* end) { return name.ends_with(end); });
-}
-
-const Known* find_known(const std::string& name) {
-  for (const Known& set : kKnownSets)
-    if (set.info.name == name) return &set;
-  return nullptr;
 }
 
 // What to do with a file that was given where a folder belongs.
@@ -164,9 +37,9 @@ std::string no_folder_but(const fs::path& file) {
     return concat_text("is a file (", words(file_kind(file_head(file.string()))),
                        "), not a folder of pictures");
   const std::string unpack = name.ends_with(".zip") ? "unzip " : "tar -xf ";
-  const Known* const cifar = name.starts_with("cifar-100")  ? find_known("cifar100")
-                             : name.starts_with("cifar-10") ? find_known("cifar10")
-                                                            : nullptr;
+  const KnownSet* const cifar = name.starts_with("cifar-100")  ? find_known("cifar100")
+                                : name.starts_with("cifar-10") ? find_known("cifar10")
+                                                               : nullptr;
   return concat_text("is an archive; unpack it (", unpack, file.string(), ") and give ",
                      cifar ? concat_text("--data ", cifar->info.name, " --data-dir FOLDER")
                            : std::string("the folder that comes out"));
@@ -179,7 +52,7 @@ std::string no_folder_but(const fs::path& file) {
     throw DataError(concat_text(name, ": no such ", is_archive(name) ? "file" : "folder"));
   std::vector<std::string> names;
   std::string list;
-  for (const Known& set : kKnownSets) {
+  for (const KnownSet& set : known_sets()) {
     names.push_back(set.info.name);
     list += set.info.name + ", ";
   }
@@ -207,21 +80,24 @@ std::vector<fs::path> search_roots(const fs::path& data_dir) {
   return roots;
 }
 
-bool holds(const Files& files, const fs::path& folder) {
+// `folders`: one of its class folders tells it too.
+bool holds(const SetFiles& files, const fs::path& folder, bool folders = false) {
   std::error_code code;
   return std::ranges::any_of(files.markers, [&](const std::string& file) {
-    return fs::is_regular_file(folder / file, code);
+    return fs::is_regular_file(folder / file, code) ||
+           (folders && fs::is_directory(folder / file, code));
   });
 }
 
-bool holds(const Known& set, const fs::path& folder) {
-  if (set.info.form == DataForm::folders) return is_image_folder(folder);
-  return holds(set.files, folder) || holds(set.python, folder);
+bool holds(const KnownSet& set, const fs::path& folder) {
+  const bool folders = set.info.form == DataForm::folders;
+  if (folders && set.files.markers.empty()) return is_image_folder(folder);
+  return holds(set.files, folder, folders) || holds(set.python, folder);
 }
 
 // The folder that holds the set: a root itself, or a folder in it whose name starts with the set's
 // own (imagenette comes as imagenette2, imagenette2-160 and imagenette2-320).
-std::optional<fs::path> find_in(const Known& set, const fs::path& root) {
+std::optional<fs::path> find_in(const KnownSet& set, const fs::path& root) {
   if (holds(set, root)) return root;
   std::vector<fs::path> found;
   std::error_code code;
@@ -237,18 +113,19 @@ std::optional<fs::path> find_in(const Known& set, const fs::path& root) {
 }
 
 // "; ROOT/cifar-10-binary.tar.gz is there: unpack it with tar -xf", where it is.
-std::string archive_hint(const Known& set, const fs::path& root) {
+std::string archive_hint(const KnownSet& set, const fs::path& root) {
   std::error_code code;
   for (fs::directory_iterator entry(root, code), end; !set.archive.empty() && !code && entry != end;
        entry.increment(code)) {
     const std::string name = entry->path().filename().string();
     if (name.starts_with(set.archive) && is_archive(name))
-      return concat_text("; ", entry->path().string(), " is there: unpack it with tar -xf");
+      return concat_text("; ", entry->path().string(), " is there: unpack it with ",
+                         name.ends_with(".zip") ? "unzip" : "tar -xf");
   }
   return "";
 }
 
-fs::path find_files(const Known& set, const fs::path& data_dir) {
+fs::path find_files(const KnownSet& set, const fs::path& data_dir) {
   std::string looked, archives;
   for (const fs::path& root : search_roots(data_dir)) {
     if (const std::optional<fs::path> found = find_in(set, root)) return *found;
@@ -258,24 +135,6 @@ fs::path find_files(const Known& set, const fs::path& data_dir) {
   throw DataError(concat_text(
       set.info.name, ": not found in ", looked, " (", set.files.folder, "/); get it with ",
       set.remedy, ", name its place with --data-dir, or use the built-in --data shapes", archives));
-}
-
-void name_imagenette_classes(Dataset& data) {
-  constexpr std::array<std::array<std::string_view, 2>, 10> names = {
-      {{"n01440764", "tench"},
-       {"n02102040", "English springer"},
-       {"n02979186", "cassette player"},
-       {"n03000684", "chain saw"},
-       {"n03028079", "church"},
-       {"n03394916", "French horn"},
-       {"n03417042", "garbage truck"},
-       {"n03425413", "gas pump"},
-       {"n03445777", "golf ball"},
-       {"n03888257", "parachute"}}};
-  data.name = "imagenette";
-  for (std::string& label : data.classes)
-    for (const auto& [id, name] : names)
-      if (label == id) label = name;
 }
 
 void resize_all(Dataset& data, int64_t side) {
@@ -294,14 +153,21 @@ DataSplits draw(const DatasetRequest& request) {
   return make_shapes(options);
 }
 
-DataSplits read_folders(const Known& set, const fs::path& folder, int64_t side, bool skip_bad) {
-  DataSplits splits = read_image_folder(folder, stored_size(side), skip_bad);
-  for (Dataset* const split : {&splits.train, &splits.test, &splits.val}) set.finish(*split);
+DataSplits read_folders(const KnownSet& set, const fs::path& folder, int64_t side, bool skip_bad) {
+  const bool native = set.one_size && side == set.info.height;
+  DataSplits splits =
+      read_layout(set.layout(folder), folder, native ? side : stored_size(side), skip_bad);
+  for (Dataset* const split : {&splits.train, &splits.test, &splits.val}) {
+    split->name = set.info.name;
+    split->mean = set.info.mean;
+    split->std = set.info.std;
+    if (set.finish) set.finish(*split);
+  }
   return splits;
 }
 
-DataSplits read_files(const Known& set, const fs::path& folder, int64_t side) {
-  const Files& files = holds(set.files, folder) ? set.files : set.python;
+DataSplits read_files(const KnownSet& set, const fs::path& folder, int64_t side) {
+  const SetFiles& files = holds(set.files, folder) ? set.files : set.python;
   DataSplits splits = files.read(folder);
   check_published_sums(folder, files.sums, set.remedy);
   if (side != set.info.height) {
@@ -312,7 +178,7 @@ DataSplits read_files(const Known& set, const fs::path& folder, int64_t side) {
   return splits;
 }
 
-DataSplits load_known(const Known& set, const DatasetRequest& request) {
+DataSplits load_known(const KnownSet& set, const DatasetRequest& request) {
   if (set.info.form == DataForm::drawn) return draw(request);
   if (set.info.form == DataForm::described)
     throw UsageError(concat_text(set.info.name,
@@ -326,17 +192,17 @@ DataSplits load_known(const Known& set, const DatasetRequest& request) {
 }
 
 // The known set whose files a folder holds, such as CIFAR's; null: it is none of them.
-const Known* known_in(const fs::path& folder) {
+const KnownSet* known_in(const fs::path& folder) {
   std::error_code code;
   if (!fs::is_directory(folder, code)) return nullptr;
-  for (const Known& set : kKnownSets)
-    if (set.info.form == DataForm::files && holds(set, folder)) return &set;
+  for (const KnownSet& set : known_sets())
+    if (!set.files.markers.empty() && holds(set, folder)) return &set;
   return nullptr;
 }
 
 DataSplits load_splits(const DatasetRequest& request) {
-  if (const Known* set = find_known(request.name)) return load_known(*set, request);
-  if (const Known* set = known_in(request.name)) {
+  if (const KnownSet* set = find_known(request.name)) return load_known(*set, request);
+  if (const KnownSet* set = known_in(request.name)) {
     DatasetRequest known = request;
     known.data_dir = request.name;
     return load_known(*set, known);
@@ -405,6 +271,11 @@ void Dataset::resize(int64_t index, const std::function<PictureWindow(int64_t, i
   }
 }
 
+std::vector<int32_t> Dataset::shown_classes() const {
+  const std::set<int32_t> shown(labels.begin(), labels.end());
+  return {shown.begin(), shown.end()};
+}
+
 PictureBytes Dataset::image(int64_t index) const {
   if (!streamed()) return PictureBytes(images.data() + index * image_bytes());
   std::vector<uint8_t> pixels(static_cast<size_t>(image_bytes()));
@@ -424,13 +295,13 @@ void check_memory(const std::string& name, int64_t pictures, int64_t side) {
 
 std::vector<DatasetInfo> list_datasets() {
   std::vector<DatasetInfo> infos;
-  for (const Known& set : kKnownSets) infos.push_back(set.info);
+  for (const KnownSet& set : known_sets()) infos.push_back(set.info);
   return infos;
 }
 
 DatasetInfo dataset_info(const std::string& name) {
-  if (const Known* set = find_known(name)) return set->info;
-  if (const Known* set = known_in(name)) return set->info;
+  if (const KnownSet* set = find_known(name)) return set->info;
+  if (const KnownSet* set = known_in(name)) return set->info;
   if (!fs::is_directory(name)) unknown_name(name);
   const FolderSummary summary = summarise_image_folder(name);
   return {.name = name,
@@ -458,14 +329,16 @@ DatasetInfo dataset_info(const DatasetRequest& request) {
 
 DataSplits described_dataset(const DatasetInfo& info) {
   Dataset data{.name = info.name, .split = "test", .height = info.height, .width = info.width};
-  for (int64_t c = 0; c < info.classes; ++c) data.classes.push_back(std::to_string(c));
+  if (info.classes == kImagenetClasses) data.classes = imagenet_class_names();
+  else
+    for (int64_t c = 0; c < info.classes; ++c) data.classes.push_back(std::to_string(c));
   data.mean = info.mean;
   data.std = info.std;
   return {.train = data, .test = data};
 }
 
 fs::path find_dataset(const std::string& name, const fs::path& data_dir) {
-  const Known* const set = find_known(name);
+  const KnownSet* const set = find_known(name);
   if (!set) unknown_name(name);
   return find_files(*set, data_dir);
 }
@@ -480,7 +353,21 @@ DataSplits load_dataset(const DatasetRequest& request) {
   return splits;
 }
 
+DataSplits load_unlabelled(const fs::path& folder, std::vector<std::string> classes,
+                           int64_t image_size, bool skip_bad_pictures) {
+  if (!fs::is_directory(folder))
+    throw DataError(concat_text(folder.string(), ": ",
+                                fs::exists(folder) ? no_folder_but(folder) : "no such folder"));
+  DataSplits splits = read_unlabelled(folder, stored_size(image_size), skip_bad_pictures);
+  for (Dataset* const split : {&splits.train, &splits.test, &splits.val}) split->classes = classes;
+  return splits;
+}
+
 std::string what_was_found(const DataSplits& splits) {
+  if (!splits.test.labelled)
+    return concat_text(splits.test.name, ": ", counted(splits.test.count, "picture"),
+                       " without labels",
+                       splits.left_out.empty() ? "" : "; left out: " + splits.left_out);
   std::string text = concat_text(splits.test.name, ": ", splits.test.num_classes(), " classes; ",
                                  picture_counts(splits));
   if (splits.val.count > 0)

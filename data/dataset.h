@@ -44,7 +44,8 @@ struct Dataset {
   // (count): pictures of any size, of which image() makes centre squares of this one. Otherwise
   // empty.
   std::vector<StreamedFile> files;
-  std::vector<int32_t> labels;       // (count), each in [0, classes.size())
+  std::vector<int32_t> labels;  // (count), each in [0, classes.size()); without labels all -1
+  bool labelled = true;
   std::vector<std::string> classes;  // class names by label
   // Per channel of pixel / 255, over the training pictures: a network sees (x - mean) / std.
   std::array<float, 3> mean{}, std{};
@@ -59,6 +60,8 @@ struct Dataset {
   void resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
               uint8_t* out, int64_t size) const;
   int64_t num_classes() const { return static_cast<int64_t>(classes.size()); }
+  // The labels that occur, in order: fewer than `classes` where pictures of some are not there.
+  std::vector<int32_t> shown_classes() const;
   // Each picture shows two cues that may disagree.
   bool has_cues() const { return !shape_ids.empty(); }
 };
@@ -127,6 +130,11 @@ DataSplits described_dataset(const DatasetInfo& info);
 // all places of the search order are tried. Throws DataError (one line: file, expected, found, way
 // out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
+
+// All pictures in and below a folder, whatever it is called, as test pictures without labels;
+// `classes` are of the network that will see them. Throws DataError where there is none.
+DataSplits load_unlabelled(const std::filesystem::path& folder, std::vector<std::string> classes,
+                           int64_t image_size, bool skip_bad_pictures = false);
 
 // The folder that holds a known set of files. Throws DataError that says where was looked and how
 // to get it.

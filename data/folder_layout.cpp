@@ -60,6 +60,7 @@ class Finder {
  public:
   explicit Finder(const fs::path& root) : root_(root) {}
   FolderLayout find();
+  FolderLayout find_pictures();
 
  private:
   // Its entries in byte order of their names, hidden ones left out.
@@ -277,9 +278,25 @@ FolderLayout Finder::find() {
   return std::move(layout_);
 }
 
+FolderLayout Finder::find_pictures() {
+  std::vector<fs::path> pictures;
+  walk(root_, {}, pictures);
+  if (pictures.empty()) {
+    const std::string found = layout_.left_out.text();
+    throw DataError(concat_text(root_.string(), ": no pictures in it or below",
+                                found.empty() ? "" : "; found: " + found));
+  }
+  std::ranges::sort(pictures, {}, [](const fs::path& path) { return path.native(); });
+  layout_.test.name = "all";
+  for (const fs::path& path : pictures) layout_.test.files.push_back({path, -1});
+  return std::move(layout_);
+}
+
 }  // namespace
 
 FolderLayout find_layout(const fs::path& root) { return Finder(root).find(); }
+
+FolderLayout find_pictures(const fs::path& root) { return Finder(root).find_pictures(); }
 
 bool is_image_folder(const fs::path& root) {
   bool train = false, other = false;

@@ -36,6 +36,9 @@ struct FolderLayout {
 // Throws DataError for another layout, a class without pictures, a class that train/ lacks.
 FolderLayout find_layout(const std::filesystem::path& root);
 
+// All pictures in and below `root`, with label -1, as `test`. Throws DataError when there is none.
+FolderLayout find_pictures(const std::filesystem::path& root);
+
 // True when `root` has train/ and one of val/, valid/, validation/, test/.
 bool is_image_folder(const std::filesystem::path& root);
 

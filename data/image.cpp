@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -249,6 +250,60 @@ std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> file, int64_t expecte
   if (crc32(content) != little_endian32(trailer))
     throw DataError(
         concat_text(path.string(), ": damaged: the CRC-32 of its content does not match"));
+  return content;
+}
+
+namespace {
+
+// Bytes that fill `content` from its front on, a stream that goes on after them included.
+bool inflate_into(std::span<const uint8_t> stream, std::vector<uint8_t>& content) {
+  constexpr size_t kLargest = std::numeric_limits<int>::max();
+  if (stream.size() > kLargest || content.size() > kLargest) return false;
+  const int inflated = stbi_zlib_decode_buffer(
+      reinterpret_cast<char*>(content.data()), static_cast<int>(content.size()),
+      reinterpret_cast<const char*>(stream.data()), static_cast<int>(stream.size()));
+  return inflated == static_cast<int>(content.size());
+}
+
+uint32_t adler32(std::span<const uint8_t> content) {
+  constexpr uint32_t kModulus = 65521, kStretch = 5552;  // additions that 32 bits hold
+  uint32_t a = 1, b = 0;
+  for (size_t begin = 0; begin < content.size(); begin += kStretch) {
+    for (const uint8_t byte :
+         content.subspan(begin, std::min<size_t>(kStretch, content.size() - begin)))
+      b += a += byte;
+    a %= kModulus;
+    b %= kModulus;
+  }
+  return b << 16 | a;
+}
+
+}  // namespace
+
+std::vector<uint8_t> inflate_zlib_start(std::span<const uint8_t> stream, int64_t bytes,
+                                        const fs::path& path) {
+  // stb stops with an error where the room ends, and has then filled it but for the copy that does
+  // not fit: no copy, and no block of stored bytes, is longer than this.
+  constexpr int64_t kLongestCopy = 65535;
+  std::vector<uint8_t> room(static_cast<size_t>(bytes + kLongestCopy));
+  if (stream.size() < 8 || (stream[0] & 15) != 8)
+    throw DataError(concat_text(path.string(), ": damaged: no zlib stream"));
+  inflate_into(stream, room);
+  room.resize(static_cast<size_t>(bytes));
+  return room;
+}
+
+std::vector<uint8_t> inflate_zlib(std::span<const uint8_t> stream, int64_t expected,
+                                  const fs::path& path) {
+  std::vector<uint8_t> content(static_cast<size_t>(expected));
+  if (stream.size() < 8 || !inflate_into(stream, content))
+    throw DataError(concat_text(path.string(), ": truncated or damaged: it must inflate to ",
+                                expected, " bytes"));
+  const uint8_t* sum = stream.data() + stream.size() - 4;  // big-endian
+  if (adler32(content) !=
+      (uint32_t{sum[0]} << 24 | uint32_t{sum[1]} << 16 | uint32_t{sum[2]} << 8 | uint32_t{sum[3]}))
+    throw DataError(
+        concat_text(path.string(), ": damaged: the Adler-32 of its content does not match"));
   return content;
 }
 

@@ -85,4 +85,12 @@ Image read_image(const std::filesystem::path& path);
 std::vector<uint8_t> inflate_gzip(std::span<const uint8_t> file, int64_t expected,
                                   const std::filesystem::path& path);
 
+// The content of a zlib stream (RFC 1950) whose inflated size must be `expected` bytes; checks size
+// and Adler-32. Throws DataError.
+std::vector<uint8_t> inflate_zlib(std::span<const uint8_t> stream, int64_t expected,
+                                  const std::filesystem::path& path);
+// Its first `bytes` bytes, unchecked. Throws DataError when it is damaged before them.
+std::vector<uint8_t> inflate_zlib_start(std::span<const uint8_t> stream, int64_t bytes,
+                                        const std::filesystem::path& path);
+
 }  // namespace passband

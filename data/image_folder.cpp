@@ -130,8 +130,8 @@ FolderSummary summarise_image_folder(const fs::path& root) {
           .test_count = std::ssize(test.files)};
 }
 
-DataSplits read_image_folder(const fs::path& root, int64_t side, bool skip_bad_pictures) {
-  FolderLayout layout = find_layout(root);
+DataSplits read_layout(FolderLayout layout, const fs::path& root, int64_t side,
+                       bool skip_bad_pictures) {
   if (layout.test.files.empty()) std::swap(layout.test, layout.val);
   const Check check = check_for(layout, skip_bad_pictures);
   std::vector<Failure> failures;
@@ -147,8 +147,21 @@ DataSplits read_image_folder(const fs::path& root, int64_t side, bool skip_bad_p
     data->mean = {0.485f, 0.456f, 0.406f};  // ImageNet's, the custom for photographs
     data->std = {0.229f, 0.224f, 0.225f};
   }
-  check_classes(layout.train.files.empty() ? splits.test : splits.train);
+  if (!layout.classes.empty())
+    check_classes(splits.train.split.empty() ? splits.test : splits.train);
   splits.left_out = layout.left_out.text();
+  return splits;
+}
+
+DataSplits read_image_folder(const fs::path& root, int64_t side, bool skip_bad_pictures) {
+  return read_layout(find_layout(root), root, side, skip_bad_pictures);
+}
+
+DataSplits read_unlabelled(const fs::path& root, int64_t side, bool skip_bad_pictures) {
+  DataSplits splits = read_layout(find_pictures(root), root, side, skip_bad_pictures);
+  splits.train.labelled = splits.val.labelled = splits.test.labelled = false;
+  if (splits.test.count == 0)
+    throw DataError(concat_text(root.string(), ": no readable picture; ", splits.left_out));
   return splits;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/dataset.h"
+#include "data/folder_layout.h"
 
 namespace passband {
 
@@ -34,6 +35,14 @@ constexpr int64_t kCheckedBytes = int64_t{4} << 30;
 // unreadable are one DataError that names them all, or left out and counted.
 DataSplits read_image_folder(const std::filesystem::path& root, int64_t side,
                              bool skip_bad_pictures = false);
+
+// The same of pictures that were found already.
+DataSplits read_layout(FolderLayout layout, const std::filesystem::path& root, int64_t side,
+                       bool skip_bad_pictures = false);
+
+// All pictures in and below a folder, without labels, checked likewise: `test` holds them.
+DataSplits read_unlabelled(const std::filesystem::path& root, int64_t side,
+                           bool skip_bad_pictures = false);
 
 // Class names and picture counts of such a folder, from file names and first bytes.
 struct FolderSummary {

@@ -84,12 +84,38 @@ TEST_CASE("an archive is known by its SHA-256, not by an MD5 that others could m
   CHECK(contains(fetch(folder, arguments).output, "the archive cannot be unpacked"));
 }
 
+TEST_CASE("a set of several files is put together once each has its published sum") {
+  const TemporaryFolder folder;
+  // What is downloaded is the sum that its address stands for, and a file's sum is what it holds.
+  write_stub(folder, "curl",
+             "while [ $# -gt 0 ]; do [ \"$1\" = --output ] && file=$2; url=$1; shift; done\n"
+             "case $url in */train_*) echo e26dedcc434d2e4c54c9b2d4a06d8373 > \"$file\" ;;\n"
+             "  *) echo ${TEST_SUM:-eb5a983be6a315427106f1b164d9cef3} > \"$file\" ;; esac");
+  write_stub(folder, "md5sum",
+             "[ \"$1\" = --check ] && { cat >/dev/null; [ -f test_32x32.mat ]; exit; }\n"
+             "echo \"$(cat)  -\"");
+  const fs::path data = folder / "data";
+  setenv("TEST_SUM", "0", 1);
+  CHECK(contains(fetch(folder, "svhn --dir " + data.string()).output, "the wrong checksum"));
+  CHECK(!fs::exists(data / "svhn"));
+  unsetenv("TEST_SUM");
+  const Result result = fetch(folder, "svhn --dir " + data.string());
+  INFO(result.output);
+  CHECK(result.code == 0);
+  CHECK(fs::exists(data / "svhn/train_32x32.mat"));
+  CHECK(fs::exists(data / "svhn/test_32x32.mat"));
+  CHECK(std::distance(fs::directory_iterator(data), {}) == 1);
+  CHECK(contains(fetch(folder, "svhn --dir " + data.string()).output, "already in"));
+}
+
 TEST_CASE("downloads and their redirects stay on https") {
   const TemporaryFolder folder;
   const fs::path said = folder / "said";
   write_stub(folder, "curl", "echo \"$@\" > " + said.string() + "; exit 7");
   write_stub(folder, "npm", "exit 1");
-  for (const std::string name : {"cifar10", "cifar100", "imagenette"}) {
+  write_stub(folder, "unzip", "exit 1");
+  for (const std::string name : {"cifar10", "cifar100", "imagenette", "imagewoof", "tiny-imagenet",
+                                 "svhn", "pets", "flowers102", "food101"}) {
     CHECK(fetch(folder, name + " --dir " + (folder / "data").string()).code == 3);
     std::string words;
     std::getline(std::ifstream(said), words);

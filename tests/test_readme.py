@@ -38,6 +38,8 @@ NOT_RUN = (
     (r"python3 experiments/gpu/check\.py", "minutes; test_gpu_check rehearses it"),
     (r"ctest ", "the suite that this test is a part of"),
     (r"\./(train|analyze) .*--weights (vit_tiny\.safetensors|\S+\.th)", "weights from elsewhere"),
+    (r"\./analyze .* (--against B\.safetensors|--pictures FOLDER)",
+     "weights of ImageNet's classes; test_study and test_analyze show both options"),
     (r"\./analyze .*STIMULI$", "published stimuli, and weights of ImageNet's classes"),
 )
 

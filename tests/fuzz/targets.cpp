@@ -10,6 +10,7 @@
 #include "data/cifar_png.h"
 #include "data/corruptions.h"
 #include "data/image.h"
+#include "data/matlab.h"
 #include "models/pytorch_file.h"
 #include "models/run.h"
 #include "models/run_files.h"
@@ -114,6 +115,15 @@ void npy(std::string_view bytes) {
   read_or_refuse([&] {
     const CorruptionFiles files(folder().path());
     files.read(Corruption::fog, 5, std::vector<int64_t>{files.count() - 1});
+  });
+}
+
+void matlab(std::string_view bytes) {
+  constexpr int64_t kMostBytes = 1 << 20;
+  const fs::path path = folder().put("f.mat", bytes);
+  read_or_refuse([&] {
+    for (const MatlabArray& array : read_matlab(path, {"trnid", "valid", "tstid"}, kMostBytes))
+      whole_numbers(array, 8189, path);
   });
 }
 

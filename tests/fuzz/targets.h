@@ -15,6 +15,7 @@ void picture(std::string_view bytes);            // PNG and JPEG
 void gzip(std::string_view bytes);               // after two bytes: the size it must inflate to
 void label_json(std::string_view bytes);         // labels beside PNG pictures of CIFAR-10
 void npy(std::string_view bytes);                // after one byte: labels (even) or pictures (odd)
+void matlab(std::string_view bytes);             // a MAT-file of three arrays
 void run_config(std::string_view bytes);         // config.toml of a run
 void run_checksums(std::string_view bytes);      // its checksums.txt
 void section(std::string_view bytes);            // a stored section of a report
@@ -33,6 +34,7 @@ inline constexpr std::array kTargets = {Target{"model_name", model_name},
                                         Target{"gzip", gzip},
                                         Target{"label_json", label_json},
                                         Target{"npy", npy},
+                                        Target{"matlab", matlab},
                                         Target{"run_config", run_config},
                                         Target{"run_checksums", run_checksums},
                                         Target{"section", section},
