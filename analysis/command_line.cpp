@@ -23,6 +23,8 @@ constexpr const char* kExampleCalls = R"(examples:
   ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
   ./analyze --run last --device cuda                on a GPU; auto, the default, looks for one
   ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
+  ./analyze --model resnet50 --weights A.safetensors --against B.safetensors --data imagenette
+  ./analyze --model resnet50 --weights A.safetensors --pictures FOLDER    any pictures, no labels
   ./analyze --list                                  names, questions, costs, options
 )";
 
@@ -67,11 +69,14 @@ void add_subject_options(CLI::App& app, StudyRequest& study) {
   app.add_option("--weights", study.weights,
                  "safetensors file with timm's / torchvision's tensor names");
   app.add_option("--data", study.data, "data set (a run knows its own)");
+  app.add_option("--pictures", study.pictures,
+                 "a folder of any pictures, shown without labels in place of a data set");
   app.add_option("--data-dir", study.data_dir,
                  "where it lies (else $PASSBAND_DATA, else data/downloads)");
   app.add_flag("--skip-bad-pictures", study.skip_bad_pictures,
                "of a folder: leave unreadable pictures out and count them");
-  app.add_option("--against", study.against, "further runs to stand beside the first")
+  app.add_option("--against", study.against,
+                 "further runs, files of weights or MODEL=FILE, to stand beside the first")
       ->delimiter(',');
   app.add_flag("--untrained", study.untrained,
                "the same network with random weights beside the trained one");

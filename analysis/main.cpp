@@ -207,6 +207,15 @@ void tell_left_out(const std::vector<std::string>& names) {
                join(names, ","), names.size() == 1 ? "it" : "them");
 }
 
+// Pictures without labels: what was not asked for by name and needs them.
+void tell_unlabelled(const AnalyzeOptions& options, const Study& study) {
+  if (study.data.test.labelled || !options.only.empty()) return;
+  std::vector<std::string> names;
+  for (const Analysis* analysis : chosen_analyses(options))
+    if (analysis->uses_labels) names.push_back(analysis->name);
+  fmt::print(stderr, "left out, for want of labels: {}\n", join(names));
+}
+
 TimedJobs chosen_jobs(const AnalyzeOptions& options, Study& study, PictureTimes& times) {
   if (options.minutes == 0) return {.jobs = make_jobs(options, study, times)};
   return jobs_within(60 * options.minutes, options, study, times,
@@ -247,6 +256,7 @@ int run(int argc, char** argv) {
   tell_of_old_sections(study, made.jobs);
   Report report(study.header);
   report.write(study.report);
+  tell_unlabelled(options, study);
   tell_time(made, options.fresh, study);
   const int code = run_jobs(made.jobs, options, study.report, report, made.left_out);
   if (options.json) fmt::print("{}\n", read_file(study.report / "summary.json"));

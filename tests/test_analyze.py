@@ -19,6 +19,9 @@ from pathlib import Path
 BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
 MODEL = "C.CM:width=8,head_dim=8"
 SHAPES = ["--data", "shapes", "--shapes-train", "640", "--shapes-test", "200"]
+PIXEL = bytes.fromhex(  # a PNG picture of one grey pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c"
+    "49444154789c636868680000030401814bd3d2100000000049454e44ae426082")
 SMALL = [*SHAPES, "--batch-size", "32", "--warmup-epochs", "0"]
 
 
@@ -420,6 +423,27 @@ class Analyze(unittest.TestCase):
         self.assertIn("--run",
                       self.message("--model", MODEL, "--weights", "net.safetensors", "--run", "x"))
 
+    def test_any_pictures_without_labels_are_shown_to_two_files_of_weights(self):
+        for name in ("a", "b"):
+            shutil.copy(self.run_dir / "best.safetensors", self.dir / f"{name}.safetensors")
+        pictures = self.dir / "pictures" / "deep"
+        pictures.mkdir(parents=True)
+        for i in range(6):
+            (pictures / f"{i}.png").write_bytes(PIXEL)
+        call = ["--model", MODEL, "--weights", "a.safetensors", "--against", "b.safetensors",
+                "--pictures", "pictures"]
+        said = self.analyze(*call, "--only", "variance,confusion")
+        self.assertIn("6 pictures without labels", said.stderr)
+        sections = json.loads((self.dir / "a-report" / "summary.json").read_text())["sections"]
+        self.assertEqual(set(sections["variance"]["networks"]), {MODEL, "b"})
+        self.assertIn("needs labels", sections["confusion"]["finding"])
+        said = self.analyze(*call, "--minutes", "0.001")
+        self.assertIn("left out, for want of labels: ", said.stderr)
+        self.assertRegex(said.stderr, "for want of labels: .*calibration, confusion")
+        self.report("--pictures", self.dir / "pictures", "--only", "variance")
+        self.assertIn("no such folder", self.analyze("--model", MODEL, "--weights", "a.safetensors",
+                                                     "--pictures", "nowhere", code=3).stderr)
+
     def test_an_analysis_runs_along_the_kept_weights(self):
         names = sorted(path.name for path in (self.run_dir / "checkpoints").iterdir())
         self.assertEqual(names, [f"epoch-000{i}.safetensors" for i in range(3)])
@@ -452,22 +476,17 @@ class Analyze(unittest.TestCase):
     def test_stimuli_in_a_folder_are_judged_by_their_names(self):
         folder = self.dir / "stimuli" / "disc"
         folder.mkdir(parents=True)
-        pixel = bytes.fromhex(  # one grey pixel
-            "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c"
-            "49444154789c636868680000030401814bd3d2100000000049454e44ae426082")
-        (folder / "disc1-star2.png").write_bytes(pixel)
-        (folder / "disc2-plus3.png").write_bytes(pixel)
-        self.report("--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}")
-        self.assertIn("of 2 pictures", self.summary()["sections"]["shape-bias"]["finding"])
+        (folder / "disc1-star2.png").write_bytes(PIXEL)
+        (folder / "disc2-plus3.png").write_bytes(PIXEL)
         stimuli = ["--only", "shape-bias", "--set", f"shape-bias.folder={self.dir / 'stimuli'}"]
+        self.report(*stimuli)
+        self.assertIn("of 2 pictures", self.summary()["sections"]["shape-bias"]["finding"])
         self.assertIn("kept from before", self.report(*stimuli).stderr)
-        (folder / "star1-disc4.png").write_bytes(pixel)
+        (folder / "star1-disc4.png").write_bytes(PIXEL)
         self.assertNotIn("kept from before", self.report(*stimuli).stderr)
         self.assertIn("of 3 pictures", self.summary()["sections"]["shape-bias"]["finding"])
-        (folder / "holiday.png").write_bytes(pixel)
-        failed = self.report("--only", "shape-bias", "--set",
-                             f"shape-bias.folder={self.dir / 'stimuli'}", code=3)
-        self.assertIn("holiday.png", failed.stderr)
+        (folder / "holiday.png").write_bytes(PIXEL)
+        self.assertIn("holiday.png", self.report(*stimuli, code=3).stderr)
 
     def test_one_failing_analysis_does_not_take_the_others_down(self):
         failed = self.report("--only", "shape-bias,variance", "--images", 40, "--set",

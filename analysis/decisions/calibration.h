@@ -32,6 +32,10 @@ struct CalibrationScores {
 struct CalibrationResult : CalibrationScores {
   int64_t count = 0;
   double accuracy = 0;
+  // Where the pictures are of fewer classes than the network knows: of how many, and the accuracy
+  // when it may answer by these alone. 0: of all.
+  int64_t shown_classes = 0;
+  double accuracy_among_shown = 0;
   std::vector<plot::ReliabilityBin> bins;
   std::vector<int64_t> confusion;  // (classes, classes): true x predicted
   // Temperature scaling (Guo et al., ICML 2017): T fitted on every second picture, judged on the

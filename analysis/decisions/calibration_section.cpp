@@ -58,12 +58,20 @@ std::string temperature_text(const CalibrationResult& r) {
   }
 }
 
-std::string sentence(const std::string& label, const CalibrationResult& r) {
+// What it is right among, where the pictures are of some of its classes.
+std::string among_text(const CalibrationResult& r, int64_t classes) {
+  if (r.shown_classes == 0) return {};
   return fmt::format(
-      "{} is right in {} of {} test {} and {}: expected calibration error {}, negative "
+      " (answering by any of {} classes; by the {} that the pictures are of alone, {})", classes,
+      r.shown_classes, fine_percent(r.accuracy_among_shown));
+}
+
+std::string sentence(const std::string& label, const CalibrationResult& r, int64_t classes) {
+  return fmt::format(
+      "{} is right in {} of {} test {}{} and {}: expected calibration error {}, negative "
       "log-likelihood {:.3f}{}.",
-      label, fine_percent(r.accuracy), r.count, r.count == 1 ? "picture" : "pictures", manner(r),
-      error_text(r), r.nll, temperature_text(r));
+      label, fine_percent(r.accuracy), r.count, r.count == 1 ? "picture" : "pictures",
+      among_text(r, classes), manner(r), error_text(r), r.nll, temperature_text(r));
 }
 
 std::vector<ReportValue> values_of(const std::string& label, const CalibrationResult& r) {
@@ -115,6 +123,13 @@ std::vector<ReportValue> values_of(const std::string& label, const CalibrationRe
                       .value = r.after.nll,
                       .detail = fmt::format("before {:.4g}", r.before.nll)});
   }
+  if (r.shown_classes > 0)
+    values.push_back({.key = "accuracy_among_shown",
+                      .label = fmt::format("Test accuracy among {} classes", r.shown_classes),
+                      .value = r.accuracy_among_shown,
+                      .text = fine_percent(r.accuracy_among_shown),
+                      .detail = "the network may answer by the classes of the pictures alone",
+                      .headline = true});
   for (ReportValue& value : values) value.subject = label;
   return values;
 }
@@ -166,7 +181,7 @@ Section calibration_section(const AnalysisInput& input, const CalibrationOptions
   const std::vector<CalibrationResult> results = calibrations(input, bins);
   for (size_t s = 0; s < results.size(); ++s) {
     const std::string& label = input.subjects[s].label;
-    section.finding += (s > 0 ? " " : "") + sentence(label, results[s]);
+    section.finding += (s > 0 ? " " : "") + sentence(label, results[s], input.data->num_classes());
     for (ReportValue& value : values_of(label, results[s]))
       section.values.push_back(std::move(value));
   }
@@ -187,7 +202,7 @@ Section calibration_section(const AnalysisInput& input, const CalibrationOptions
     const std::string name = s == 0 ? "calibration" : fmt::format("calibration-{}", s + 1);
     section.figures.push_back(
         plot::reliability_figure(name, "Reliability diagram, " + label + ".", results[s].bins));
-    section.figures.back().alt = sentence(label, results[s]);
+    section.figures.back().alt = sentence(label, results[s], input.data->num_classes());
   }
   if (results.size() > 1) {
     section.figures.push_back(together(input.subjects, results));

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <numeric>
+#include <span>
 #include <utility>
 
 #include "analysis/decisions/calibration_pass.h"
@@ -47,6 +50,37 @@ std::string sentence(const std::string& label, const CalibrationResult& r,
       label, pictures, error, worst.count, next.count);
 }
 
+// Rows and columns of the classes that pictures are of; all other answers are one column.
+plot::Figure shown_figure(const std::string& name, const std::string& title, const Dataset& data,
+                          const std::vector<int64_t>& counts) {
+  const std::vector<int32_t> shown = data.shown_classes();
+  plot::Heatmap map{.rows = std::ssize(shown),
+                    .columns = std::ssize(shown) + 1,
+                    .value = "% of the true class",
+                    .map = plot::ColorMap::tint,
+                    .low = 0,
+                    .high = 100,
+                    .show_values = true,
+                    .decimals = 1};
+  for (const int32_t truth : shown) {
+    const auto row = std::span(counts).subspan(static_cast<size_t>(truth) * data.classes.size(),
+                                               data.classes.size());
+    const double total = std::max(1.0, std::accumulate(row.begin(), row.end(), 0.0));
+    double rest = 100;
+    for (const int32_t answer : shown) {
+      map.values.push_back(100 * static_cast<double>(row[static_cast<size_t>(answer)]) / total);
+      rest -= map.values.back();
+    }
+    map.values.push_back(std::max(0.0, rest));
+    map.row_labels.push_back(data.classes[static_cast<size_t>(truth)]);
+  }
+  map.column_labels = map.row_labels;
+  map.column_labels.emplace_back("any other");
+  plot::Panel panel{
+      .x = {.label = "Predicted class"}, .y = {.label = "True class"}, .heatmap = std::move(map)};
+  return {.name = name, .title = title, .panels = {std::move(panel)}};
+}
+
 }  // namespace
 
 Section confusion_section(const AnalysisInput& input) {
@@ -58,8 +92,11 @@ Section confusion_section(const AnalysisInput& input) {
     const std::string text = sentence(label, results[s], classes);
     section.finding += (s == 0 ? "" : " ") + text;
     const std::string name = s == 0 ? "confusion" : fmt::format("confusion-{}", s + 1);
-    section.figures.push_back(plot::confusion_figure(name, "Confusion matrix, " + label + ".",
-                                                     classes, results[s].confusion));
+    const std::string title = "Confusion matrix, " + label + ".";
+    section.figures.push_back(
+        results[s].shown_classes > 0
+            ? shown_figure(name, title, *input.data, results[s].confusion)
+            : plot::confusion_figure(name, title, classes, results[s].confusion));
     section.figures.back().alt = text;
   }
   section.reading =

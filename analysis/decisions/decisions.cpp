@@ -46,6 +46,7 @@ const std::vector<Analysis> kDecisionsTable = {
      .cost = "time: n forward passes (all test pictures), shared with confusion; memory: 16 n "
              "bytes and 10,000 K logits of K classes",
      .work = all_pictures,
+     .uses_labels = true,
      .options = options_of<CalibrationOptions>(
          {{"bins", &CalibrationOptions::bins, "of confidence; Park and Kim (2022) use 10"}}),
      .run = calibration_section},
@@ -55,6 +56,7 @@ const std::vector<Analysis> kDecisionsTable = {
      .cost = "time: nothing after calibration, else n forward passes; memory: K^2 for K classes",
      .work = all_pictures,
      .shares = "calibration",
+     .uses_labels = true,
      .run = confusion_section},
     {.name = "shape-bias",
      .title = "Shape or texture",
@@ -79,10 +81,12 @@ const std::vector<Analysis> kDecisionsTable = {
      .question = "How does the network bear noise, blur, weather and compression?",
      .cost = "time: 95 n forward passes and corruptions; memory: one batch",
      .work = robustness_work,
+     .uses_labels = true,
      .options = options_of<RobustnessOptions>(
          {{"extra", &RobustnessOptions::extra, "also the four extra corruptions"},
           {"files", &RobustnessOptions::files,
-           "folder of CIFAR-10-C or CIFAR-100-C (.npy), in place of pictures made here", "none"},
+           "folder of CIFAR-10-C, CIFAR-100-C (.npy) or ImageNet-C, in place of pictures made here",
+           "none"},
           {"seed", &RobustnessOptions::seed, "of the random corruptions"}}),
      .run = robustness_section},
 };

@@ -158,7 +158,9 @@ plot::Figure gallery(const Dataset& data, int64_t side, int64_t index, uint64_t 
 Section robustness_section(const AnalysisInput& input, const RobustnessOptions& options) {
   Section section;
   std::optional<CorruptionFiles> files;
-  if (options.files) files.emplace(*options.files);
+  if (options.files)
+    files.emplace(*options.files, input.data->classes,
+                  input.subjects[0].model->options().image_size);
   const int64_t images = input.images_or(100);
   const std::vector<CorruptionScores> scores =
       measure_corruptions(input.subjects, *input.data,

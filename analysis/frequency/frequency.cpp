@@ -50,6 +50,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .cost = "time: 2 n forward passes per band and n more, 19 n for 9 bands, whatever the depth; "
              "memory: one batch",
      .work = noise_work,
+     .uses_labels = true,
      .options = options_of<NoiseOptions>(
          {{"frequencies", &NoiseOptions::centres, "centres of the bands, in units of pi"},
           {"epsilon", &NoiseOptions::epsilon,
@@ -66,6 +67,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .cost = "time: n forward passes per frequency, (side / step)^2 / 2 of them; memory: one batch",
      .quick = false,
      .work = heatmap_work,
+     .uses_labels = true,
      .options = options_of<HeatmapOptions>(
          {{"images", &HeatmapOptions::images, "pictures for each frequency"},
           {"step", &HeatmapOptions::step, "between measured frequencies; 1 is all of them"},

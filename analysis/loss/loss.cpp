@@ -49,6 +49,7 @@ const std::vector<Analysis> kLossTable = {
              "pictures",
      .work = hessian_work,
      .uses_train = true,
+     .uses_labels = true,
      .options = options_of<HessianOptions>(
          {{"minibatches", &HessianOptions::minibatches,
            "minibatches of the spectrum of largest eigenvalues"},
@@ -80,6 +81,7 @@ const std::vector<Analysis> kLossTable = {
              "memory: two directions, a copy of the parameters, and n pictures up to 4096",
      .work = landscape_work,
      .uses_train = true,
+     .uses_labels = true,
      .options = options_of<LandscapeOptions>(
          {{"side_points", &LandscapeOptions::side_points,
            "points of a side of the surface, odd (published: 51, Park and Kim 21)"},
@@ -99,6 +101,7 @@ const std::vector<Analysis> kLossTable = {
      .question = "Which parts does the trained network need, and which can it do without?",
      .cost = "time: n forward passes for each of L parts; memory: one batch",
      .work = lesion_work,
+     .uses_labels = true,
      .options = options_of<LesionOptions>(
          {{"removal",
            &LesionOptions::removal,

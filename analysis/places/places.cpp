@@ -37,6 +37,7 @@ const std::vector<Analysis> kPlacesTable = {
      .cost = "time: n forward passes for each of L shortcuts, and for each transformer block; "
              "memory: 400 numbers per layer",
      .work = skip_work,
+     .uses_labels = true,
      .run = skip_section},
     {.name = "probes",
      .title = "Linear probes",
@@ -45,6 +46,7 @@ const std::vector<Analysis> kPlacesTable = {
              "features; memory: d^2 per probe",
      .work = probes_work,
      .uses_train = true,
+     .uses_labels = true,
      .options = options_of<ProbeOptions>(
          {{"train", &ProbeOptions::train, "training pictures that the probes are fitted to"},
           {"validation", &ProbeOptions::validation, "further training pictures that choose lambda"},

@@ -21,9 +21,15 @@ constexpr int64_t kProbeBatch = 100;
 using Labels = std::vector<int32_t>;
 using Indices = std::vector<int64_t>;
 
-Labels labels_of(const Dataset& data, const Indices& indices) {
+// Places of the labels among `shown`; -1 for a class that is not among them.
+Labels labels_of(const Dataset& data, const Indices& indices, const Labels& shown) {
   Labels labels;
-  for (const int64_t i : indices) labels.push_back(data.labels[static_cast<size_t>(i)]);
+  for (const int64_t i : indices) {
+    const int32_t label = data.labels[static_cast<size_t>(i)];
+    const auto at = std::ranges::lower_bound(shown, label);
+    const bool found = at != shown.end() && *at == label;
+    labels.push_back(found ? static_cast<int32_t>(at - shown.begin()) : -1);
+  }
   return labels;
 }
 
@@ -127,7 +133,7 @@ class ProbeStudy {
 
   void place_probes() {
     const TapSite top = layers_.back().site;
-    const int64_t most = layers_.back().channels, classes = train_.num_classes();
+    const int64_t most = layers_.back().channels, classes = std::ssize(shown_);
     double bytes = 0;
     for (LayerProbes& layer : layers_) {
       if (layer.site.height % top.height != 0 || layer.site.width % top.width != 0) continue;
@@ -174,7 +180,7 @@ class ProbeStudy {
     for (int64_t first = 0; first < total; first += kProbeBatch) {
       const auto begin = indices.begin() + first;
       const Indices chosen(begin, begin + std::min(kProbeBatch, total - first));
-      labels = labels_of(data, chosen);
+      labels = labels_of(data, chosen, shown_);
       at = 0;
       finite_logits(model_, network_images(model_, data, chosen));
       progress(first + static_cast<int64_t>(chosen.size()), total, "pictures");
@@ -216,7 +222,7 @@ class ProbeStudy {
   }
 
   void step(Probe& probe, Phase phase, const Tensor& x, const Labels& labels) const {
-    const int64_t classes = train_.num_classes();
+    const int64_t classes = std::ssize(shown_);
     if (phase == Phase::fit) {
       probe.sums->add(x, labels);
     } else if (phase == Phase::choose) {
@@ -228,10 +234,10 @@ class ProbeStudy {
   }
 
   void solve() {
-    const Labels labels = labels_of(train_, shots_);
+    const Labels labels = labels_of(train_, shots_, shown_);
     for (LayerProbes& layer : layers_) {
       const RidgePath path = ridge_of_examples(concat(layer.shot_features, 0), labels,
-                                               train_.num_classes(), {options_.standardise});
+                                               std::ssize(shown_), {options_.standardise});
       layer.shots[0].take(path, options_.lambdas, static_cast<double>(labels.size()));
       layer.shot_features.clear();
     }
@@ -272,6 +278,7 @@ class ProbeStudy {
 
   const Model& model_;
   const Dataset &train_, &test_;
+  const Labels shown_ = train_.shown_classes();  // the classes that can be learned
   const ProbeOptions& options_;
   const Progress progress_;
   Indices fitted_, held_out_, shots_;

@@ -130,8 +130,8 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
     section.finding += (s > 0 ? " " : "") +
                        finding(subject.label, layers,
                                static_cast<double>(std::min(options.test, input.data->count)));
-    depth.panels.push_back(
-        depth_panel(layers, subject.label, input.data->num_classes(), options.shots));
+    depth.panels.push_back(depth_panel(layers, subject.label,
+                                       std::ssize(input.train->shown_classes()), options.shots));
     add_place_panels(places, layers, subject.label);
   }
   section.reading =

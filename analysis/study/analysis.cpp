@@ -86,6 +86,8 @@ std::string what_lacks(const Analysis& analysis, const AnalysisInput& input) {
     return input.data->name +
            " is known by its description only: pass the folder "
            "that holds train/ and val/ as --data.";
+  if (analysis.uses_labels && input.data && !input.data->labelled)
+    return "It needs labels, and the pictures of " + input.data->name + " have none.";
   if (analysis.uses_train && input.train && input.train->count == 0)
     return input.train->name + " has no training pictures.";
   return analysis.lacking ? analysis.lacking(input) : std::string();

@@ -92,8 +92,9 @@ struct Analysis {
   // Work for the one network of the input, with its settings and pictures, in forward passes of one
   // picture (a gradient counts 3, a Hessian product 6): what the program estimates the time from.
   InputFunction<double> work = {};
-  std::string shares = {};  // the analysis whose passes it finds done when both run: then no time
-  bool uses_train = false;  // reads AnalysisInput::train
+  std::string shares = {};   // the analysis whose passes it finds done when both run: then no time
+  bool uses_train = false;   // reads AnalysisInput::train
+  bool uses_labels = false;  // of either pictures
   OptionTable options = {};
   // Why it does not apply to a network, as a sentence; empty: it does. Such a network is left out,
   // and the section says why.

@@ -4,6 +4,15 @@
 #include "tensor/core/error.h"
 
 namespace passband {
+namespace {
+
+// The class of a picture; without labels, the name of its file.
+std::string caption_of(const Dataset& data, size_t index) {
+  if (data.labelled) return class_name(data, data.labels[index]);
+  return std::filesystem::path(data.files[index].path).filename().string();
+}
+
+}  // namespace
 
 plot::Picture picture_of(const Dataset& data, int64_t index, int64_t side) {
   CHECK(side <= data.height && side <= data.width, "picture: stored as ", data.height, " x ",
@@ -41,7 +50,7 @@ plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& ind
   grid.row_titles = {"picture"};
   for (const int64_t index : indices) {
     plot::Picture plain = picture_of(data, index, side);
-    plain.caption = class_name(data, data.labels[static_cast<size_t>(index)]);
+    plain.caption = caption_of(data, static_cast<size_t>(index));
     plain.alt = "test picture " + std::to_string(index);
     grid.cells.push_back(std::move(plain));
   }

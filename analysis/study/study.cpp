@@ -8,7 +8,9 @@
 
 #include "analysis/report/text.h"
 #include "analysis/study/host.h"
+#include "analysis/study/network_file.h"
 #include "data/fingerprint.h"
+#include "data/imagenet_classes.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/file.h"
@@ -57,6 +59,33 @@ void load_pictures(Study& study, DatasetRequest request) {
   study.notes.insert(study.notes.begin(), what_was_found(study.data));
 }
 
+// Pictures without labels, as a network sees them that was made for `info` and knows `classes`.
+void show_unlabelled(Study& study, const StudyRequest& request, const DatasetInfo& info,
+                     const std::vector<std::string>& classes) {
+  if (!request.data_dir.empty()) throw UsageError("--data-dir: --pictures names the folder itself");
+  study.data = load_unlabelled(request.pictures, classes, info.height, request.skip_bad_pictures);
+  for (Dataset* const data : {&study.data.train, &study.data.test}) {
+    data->mean = info.mean;
+    data->std = info.std;
+  }
+  study.data_name = request.pictures;
+  study.input.data = &study.data.test;
+  study.input.train = &study.data.train;
+  study.notes.insert(study.notes.begin(), what_was_found(study.data));
+}
+
+// Numbers the classes of the pictures as the network does that knows `known`, where they differ.
+void fit_classes(Study& study, const std::vector<std::string>& known) {
+  Dataset& data = study.data.test;
+  if (data.count == 0 || !data.labelled || data.classes == known) return;
+  const auto own = data.num_classes();
+  label_as(study.data, known);
+  study.notes.push_back(
+      fmt::format("{}: its {} classes are matched by name to the {} that the network knows; "
+                  "accuracy is told among these {} and among all",
+                  study.data_name, own, known.size(), own));
+}
+
 // The pictures that the run was trained on, unless the command line names others.
 DatasetRequest pictures_of(const RunDescription& run, const StudyRequest& request) {
   RunSettings settings = run.settings;
@@ -70,7 +99,7 @@ DatasetRequest pictures_of(const RunDescription& run, const StudyRequest& reques
   return dataset_request(settings);
 }
 
-// The classes that a network knows are those of the pictures it is shown, by name.
+// All networks of a study know the same classes, by name.
 void check_classes(const std::string& name, const std::vector<std::string>& known,
                    const Study& study) {
   const std::string other = difference_of_classes(known, study.data.test.classes);
@@ -89,16 +118,15 @@ void check_pictures(const RunDescription& run, const Study& study) {
                     study.data_name, other, run.directory.filename().string(), study.data_name));
 }
 
-// A label that no other subject has: the model's name, or the run's where that is taken.
-std::string label_of(const Study& study, const RunDescription& run) {
+// A label that no other subject has: the model's name, or the run's or file's where that is taken.
+std::string label_of(const Study& study, const std::string& model, const std::string& source) {
   const auto taken = [&](const std::string& label) {
     return std::ranges::find(study.input.subjects, label, &Subject::label) !=
            study.input.subjects.end();
   };
-  std::string label = run.settings.model;
-  if (taken(label)) label = run.directory.filename().string();
-  for (int copy = 2; taken(label); ++copy)
-    label = fmt::format("{} ({})", run.directory.filename().string(), copy);
+  std::string label = model;
+  if (taken(label)) label = source;
+  for (int copy = 2; taken(label); ++copy) label = fmt::format("{} ({})", source, copy);
   return label;
 }
 
@@ -120,13 +148,28 @@ fs::path writable_place(Study& study, const fs::path& usual, const std::string& 
   return otherwise;
 }
 
+// What a run's network was trained on, as a description; its pictures need not be there.
+DatasetInfo seen_by(const RunDescription& run) {
+  DatasetInfo info = made_for(std::ssize(run.data.classes), {});
+  for (const DatasetInfo& known : list_datasets())
+    if (known.name == run.settings.data) info = known;
+  info.classes = std::ssize(run.data.classes);
+  info.height = info.width = run.image_size;
+  return info;
+}
+
 void add_run(Study& study, const StudyRequest& request, const std::string& name) {
   const auto run = std::make_shared<RunDescription>(read_run(find_run(name)));
   remove_stale_temporaries(run->directory.string());
   std::shared_ptr<Model> model = load_run_model(*run, request.which);
   if (study.input.subjects.empty()) {
-    load_pictures(study, pictures_of(*run, request));
-    if (request.data.empty()) check_pictures(*run, study);
+    if (!request.pictures.empty()) {
+      show_unlabelled(study, request, seen_by(*run), run->data.classes);
+    } else {
+      load_pictures(study, pictures_of(*run, request));
+      if (request.data.empty()) check_pictures(*run, study);
+      else if (run->data.classes.size() != 0) fit_classes(study, run->data.classes);
+    }
     const std::string otherwise = run->directory.filename().string() + "-report";
     study.report = request.output.empty()
                        ? writable_place(study, run->directory / "report", otherwise)
@@ -135,29 +178,90 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
   }
   check_classes(name, run->data.classes, study);
   study.header.runs.push_back(card_of(*run, *model));
-  study.input.subjects.push_back(make_subject(label_of(study, *run), model, run));
+  study.input.subjects.push_back(make_subject(
+      label_of(study, run->settings.model, run->directory.filename().string()), model, run));
 }
 
-void add_weights(Study& study, const StudyRequest& request) {
-  const std::string data = request.data.empty() ? "cifar10" : request.data;
-  const DatasetInfo info = dataset_info(data);
-  std::shared_ptr<Model> model =
-      make_model(request.model, {.classes = info.classes, .image_size = info.height});
+// The network `model` with the weights of a file. `info`: what it was made for.
+std::shared_ptr<Model> read_network(Study& study, const std::string& file, const std::string& model,
+                                    const DatasetInfo& info) {
+  std::shared_ptr<Model> network =
+      make_model(model, {.classes = info.classes, .image_size = info.height});
   std::string prefix;
-  load_weights(request.weights, *model, &prefix);
+  load_weights(file, *network, &prefix);
   if (!prefix.empty())
-    study.notes.push_back(fmt::format("{}: the prefix {} that all its names share is left out",
-                                      request.weights, quote(prefix)));
+    study.notes.push_back(
+        fmt::format("{}: the prefix {} that all its names share is left out", file, quote(prefix)));
+  return network;
+}
+
+// Shows the file's network what was asked for. Returns what the network was made for.
+DatasetInfo load_pictures_of_file(Study& study, const StudyRequest& request) {
+  const std::string data = request.data.empty() ? "cifar10" : request.data;
+  const std::optional<int64_t> classes = classes_in(request.weights, request.model);
+  if (!request.pictures.empty()) {
+    const DatasetInfo info = made_for(classes.value_or(kImagenetClasses), request.data);
+    if (!request.data.empty() && info.name != dataset_info(request.data).name)
+      throw UsageError(fmt::format(
+          "{} knows {} classes, {} has {}: --data beside --pictures names "
+          "what the network was made for; leave it out",
+          request.weights, info.classes, request.data, dataset_info(request.data).classes));
+    show_unlabelled(study, request, info, described_dataset(info).test.classes);
+    return info;
+  }
+  DatasetInfo info = dataset_info(data);
+  const bool mapped = classes && *classes != info.classes;
+  if (mapped && *classes != kImagenetClasses)
+    throw UsageError(
+        fmt::format("{} knows {} classes, {} has {}; name pictures of its classes by --data, or "
+                    "any without labels by --pictures FOLDER",
+                    request.weights, *classes, data, info.classes));
+  if (mapped) info = made_for(*classes, {});
   load_pictures(study, {.name = data,
                         .data_dir = request.data_dir,
                         .image_size = info.height,
                         .skip_bad_pictures = request.skip_bad_pictures});
+  if (mapped) fit_classes(study, imagenet_class_names());
+  return info;
+}
+
+void add_weights(Study& study, const StudyRequest& request) {
+  family_of(request.model);  // a wrong name ends here
+  const DatasetInfo info = load_pictures_of_file(study, request);
+  const std::shared_ptr<Model> model = read_network(study, request.weights, request.model, info);
   const fs::path file = request.weights;
   const std::string name = file.stem().string() + "-report";
   study.report = request.output.empty() ? writable_place(study, file.parent_path() / name, name)
                                         : fs::path(request.output);
   study.header.subtitle = file.filename().string();
   study.input.subjects.push_back(make_subject(request.model, model));
+}
+
+bool is_file_of_weights(const std::string& name) {
+  std::error_code error;
+  return fs::is_regular_file(name, error) || name.ends_with(".safetensors");
+}
+
+// A network to stand beside the first: a run, FILE or MODEL=FILE.
+void add_against(Study& study, const StudyRequest& request, const std::string& name) {
+  std::error_code error;
+  const size_t equals = fs::is_regular_file(name, error) ? name.npos : name.rfind('=');
+  const bool named = equals != name.npos;
+  const std::string file = named ? name.substr(equals + 1) : name;
+  if (!is_file_of_weights(file)) return add_run(study, request, name);
+  const Model& first = *study.input.subjects.front().model;
+  const std::string model = named ? name.substr(0, equals) : first.name();
+  family_of(model);
+  const std::optional<int64_t> classes = classes_in(file, model);
+  if (classes && *classes != first.options().classes)
+    throw UsageError(fmt::format("--against {}: it knows {} classes, {} knows {}", file, *classes,
+                                 study.input.subjects.front().label, first.options().classes));
+  DatasetInfo info;
+  info.classes = first.options().classes;
+  info.height = first.options().image_size;
+  const std::shared_ptr<Model> network = read_network(study, file, model, info);
+  study.input.subjects.push_back(
+      make_subject(label_of(study, model, fs::path(file).stem().string()), network));
 }
 
 // The network in a plain sentence, for the head of the page.
@@ -218,7 +322,7 @@ void make_study(const StudyRequest& request, Study& study) {
     std::shared_ptr<Model> random = make_model(first.model->name(), first.model->options());
     study.input.subjects.push_back(make_subject(first.label + ", untrained", random));
   }
-  for (const std::string& name : request.against) add_run(study, request, name);
+  for (const std::string& name : request.against) add_against(study, request, name);
   const Device device = choose_device(request.device);
   set_conv_kernels(kernel_source_here(KernelSource::library, device));
   set_product_kernels(kernel_source_here(KernelSource::library, device));

@@ -14,8 +14,10 @@ struct StudyRequest {
   std::string which = "best";  // weights of the run
   std::string model, weights;  // instead of a run: a network by name and a safetensors file
   std::string data, data_dir;  // empty: the run's own
+  std::string pictures;        // a folder to show instead, without labels
   bool skip_bad_pictures = false;
   std::string output;  // empty: report/ in the run
+  // further runs, or files of weights: FILE of the first network, MODEL=FILE of another one
   std::vector<std::string> against;
   bool untrained = false;
   int64_t images = 0;
