@@ -8,7 +8,7 @@ CONFIG ?=
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: build deps data run test bench kernels fuzz gpu-check gpu-kit bundle clean help ready \
-  programs everything
+  fine-tune programs everything
 
 build: ready programs
 
@@ -31,6 +31,15 @@ data: build
 run: deps
 	@$(MAKE) --no-print-directory programs
 	@experiments/quick.sh $(BUILD) $(MINUTES)
+
+# A network of published weights on another data set, as experiments/fine-tuning.md explains it.
+MODEL ?= vit_tiny_patch16_224
+DATA ?= cifar10
+fine-tune: build
+	@test -n "$(FILE)" || \
+	  { echo "make fine-tune: name the weights by FILE=weights.safetensors" >&2; exit 2; }
+	@$(BUILD)/train --recipe fine-tune --model $(MODEL) --weights $(FILE) --data $(DATA) \
+	  --img-size 224 $(ARGS)
 
 bench: build
 	@$(BUILD)/bench
@@ -78,6 +87,7 @@ help:
 	@echo '  make test    set up, build and run the whole test suite'
 	@echo '  make deps    install the packages that are missing (by apt, dnf or pacman)'
 	@echo '  make data    get CIFAR-10 into data/downloads/'
+	@echo '  make fine-tune FILE=weights.safetensors  go on from published weights (MODEL, DATA, ARGS)'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
 	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'
 	@echo '  make fuzz    try hostile input on every reader for hours, with clang (tests/fuzz)'
