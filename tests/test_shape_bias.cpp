@@ -12,6 +12,7 @@
 #include "analysis/decisions/imagenet_categories.h"
 #include "analysis/decisions/shape_bias.h"
 #include "analysis/report/png.h"
+#include "data/imagenet_classes.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
 #include "tensor/core/random.h"
@@ -151,6 +152,13 @@ TEST_CASE("a mapping names the classes of a category") {
   const fs::path wrong = folder.text("pet: cat\nvehicle: trucks\n");
   CHECK_THROWS_WITH_AS(folder_conflicts(folder.path(), wrong, cifar_like()),
                        doctest::Contains("truck"), DataError);
+  // ImageNet's names have spaces: its classes go by number, WordNet id or one of their words too.
+  Dataset imagenet = cifar_like();
+  imagenet.classes = imagenet_class_names();
+  const fs::path numbers = folder.text("pet: 281 n02123159 tench\nvehicle: 404\n");
+  const ConflictPictures known = folder_conflicts(folder.path(), numbers, imagenet);
+  CHECK(known.members[0] == std::vector<int64_t>{281, 282, 0});
+  CHECK(known.members[1] == std::vector<int64_t>{404});
 }
 
 TEST_CASE(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "analysis/decisions/imagenet_categories.h"
 #include "data/image.h"
+#include "data/imagenet_classes.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
 #include "tensor/core/split_text.h"
@@ -37,6 +39,19 @@ std::optional<std::pair<std::string, std::string>> cues_of(const std::string& st
 int64_t index_in(const std::vector<std::string>& names, const std::string& name) {
   const auto found = std::ranges::find(names, name);
   return found == names.end() ? -1 : found - names.begin();
+}
+
+// A class by its name; of ImageNet also by its WordNet id, a synonym or its number, as a mapping
+// names classes whose names have spaces. -1: there is none.
+int64_t class_of(const std::string& name, const std::vector<std::string>& classes) {
+  const int64_t index = index_in(classes, name);
+  if (index >= 0 || classes != imagenet_class_names()) return index;
+  if (const auto meant = imagenet_class(name)) return *meant;
+  int64_t number = -1;
+  const char* const end = name.data() + name.size();
+  const auto [read, error] = std::from_chars(name.data(), end, number);
+  const bool fits = error == std::errc{} && read == end && number < std::ssize(classes);
+  return fits ? number : -1;
 }
 
 std::map<std::string, std::vector<std::string>> read_mapping(const fs::path& file) {
@@ -68,7 +83,7 @@ Members members_of(const std::vector<std::string>& categories, const fs::path& m
   for (const std::string& category : categories) {
     std::vector<int64_t>& own = members.emplace_back();
     for (const std::string& name : names[category]) {
-      const int64_t index = index_in(classes, name);
+      const int64_t index = class_of(name, classes);
       if (index >= 0) own.push_back(index);
       else if (!mapping_file.empty())
         throw DataError(concat_text(mapping_file.string(), ": the network has no class ",
