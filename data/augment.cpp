@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <optional>
 
+#include "data/auto_augment.h"
 #include "data/image.h"
+#include "data/random_erasing.h"
 #include "tensor/core/error.h"
 #include "tensor/core/parallel.h"
 
@@ -83,6 +86,33 @@ void cut_out(float* image, const Crop& crop, const CropOptions& options) {
     std::fill(image + (y * size + x0) * 3, image + (y * size + x1) * 3, 0.0f);
 }
 
+Colour mean_colour(const Dataset& dataset) {
+  Colour colour{};
+  for (int c = 0; c < 3; ++c)
+    colour[c] =
+        static_cast<uint8_t>(std::clamp(std::nearbyint(255 * dataset.mean[c]), 0.0f, 255.0f));
+  return colour;
+}
+
+std::vector<Sampling> samplings_of(TrainInterpolation interpolation) {
+  if (interpolation == TrainInterpolation::bilinear) return {Sampling::bilinear};
+  if (interpolation == TrainInterpolation::bicubic) return {Sampling::bicubic};
+  return {Sampling::bilinear, Sampling::bicubic};
+}
+
+bool jitters(const AugmentOptions& options) {
+  const std::string& text = options.auto_augment;
+  return options.color_jitter > 0 && (text.empty() || text.find("3a") != std::string::npos);
+}
+
+void jitter(BytePicture& picture, float most, RandomSequence& random) {
+  using Adjustment = void (*)(BytePicture&, double);
+  std::array<Adjustment, 3> order = {adjust_brightness, adjust_contrast, adjust_colour};
+  for (int64_t i = 2; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+  for (const Adjustment adjust : order)
+    adjust(picture, random.uniform(std::max(0.0f, 1 - most), 1 + most));
+}
+
 // A crop whose position and extent the second stream has drawn; the first gives the flip alone. Of
 // files it is a crop of the whole picture, otherwise of what is stored.
 Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
@@ -109,18 +139,51 @@ Crop padded_crop(const Dataset& dataset, int64_t index, const AugmentOptions& op
   return crop;
 }
 
-void augment_one(const Dataset& dataset, int64_t index, const AugmentOptions& options,
-                 RandomKey key, int64_t size, const Normaliser& normaliser, float* out) {
-  const CropOptions crops = crop_options(dataset, options, size);
-  std::vector<uint8_t> pixels(static_cast<size_t>(size * size * 3));
-  const auto cropped = options.resized_crop ? resized_crop : padded_crop;
-  const Crop crop = cropped(dataset, index, options, crops, key, pixels.data());
-  for (int64_t y = 0; y < size; ++y) {
-    uint8_t* row = pixels.data() + y * size * 3;
-    if (crop.flipped) flip_row(row, size);
-    normaliser.row(row, out + y * size * 3);
+// What is the same for all pictures of a batch.
+struct BatchMaker {
+  const Dataset& dataset;
+  const AugmentOptions& options;
+  int64_t size;
+  Normaliser normaliser;
+  CropOptions crops;
+  std::optional<AutoAugment> operations;
+
+  BatchMaker(const Dataset& dataset, const AugmentOptions& options, int64_t size)
+      : dataset(dataset),
+        options(options),
+        size(size),
+        normaliser(dataset, size),
+        crops(crop_options(dataset, options, size)) {
+    if (!options.auto_augment.empty())
+      operations.emplace(options.auto_augment, samplings_of(options.interpolation),
+                         mean_colour(dataset));
   }
-  if (options.cutout > 0) cut_out(out, crop, crops);
+
+  void change(BytePicture& picture, RandomKey key, int64_t index) const {
+    key.site ^= site_of("augment.operations");
+    RandomSequence random = picture_random(key, index);
+    if (operations) (*operations)(picture, random);
+    if (jitters(options)) jitter(picture, options.color_jitter, random);
+  }
+
+  void operator()(int64_t index, const RandomKey& key, float* out) const {
+    BytePicture picture{size, size, std::vector<uint8_t>(static_cast<size_t>(size * size * 3))};
+    const auto cropped = options.resized_crop ? resized_crop : padded_crop;
+    const Crop crop = cropped(dataset, index, options, crops, key, picture.pixels.data());
+    for (int64_t y = 0; crop.flipped && y < size; ++y)
+      flip_row(&picture.pixels[y * size * 3], size);
+    change(picture, key, index);
+    for (int64_t y = 0; y < size; ++y)
+      normaliser.row(&picture.pixels[y * size * 3], out + y * size * 3);
+    if (options.cutout > 0) cut_out(out, crop, crops);
+    erase_randomly(out, size, options, key, index);
+  }
+};
+
+// Every repeat of a picture has draws of its own; the first has those of a picture that comes once.
+RandomKey repeat_key(RandomKey key, int64_t repeat) {
+  if (repeat > 0) key.site ^= site_of("augment.repeat") + static_cast<uint64_t>(repeat);
+  return key;
 }
 
 // Calls f(i) for all i < count on `threads` threads (0: thread_count()), each of which takes one
@@ -157,8 +220,18 @@ CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, 
           .cutout = options.cutout};
 }
 
+bool made_on_host(const AugmentOptions& o) {
+  return o.resized_crop || !o.auto_augment.empty() || o.color_jitter > 0 ||
+         o.erase_probability > 0 || o.repeats > 1;
+}
+
 void check_augmentation(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
   check(o.flip >= 0 && o.flip <= 1, "flip is ", o.flip, "; it must be a probability, 0 to 1");
+  check(o.color_jitter >= 0, "color jitter is ", o.color_jitter, "; it must not be negative");
+  check(o.erase_probability >= 0 && o.erase_probability <= 1, "the probability of erasing is ",
+        o.erase_probability, "; it must be 0 to 1");
+  check(o.erase_count >= 1 && o.repeats >= 1, "rectangles and repeats must be 1 or more");
+  if (!o.auto_augment.empty()) AutoAugment(o.auto_augment, {Sampling::bilinear}, {});
   check(o.cutout >= 0, "cutout is ", o.cutout, "; it must be a side in pixels");
   if (o.resized_crop) {
     check(o.scale_low > 0 && o.scale_low <= o.scale_high && o.scale_high <= 1, "crop areas are ",
@@ -179,14 +252,14 @@ RandomKey augment_key(uint64_t seed, int64_t epoch) {
 
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
                       const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
-                      int threads) {
+                      int threads, int64_t first) {
   check_augmentation(dataset, options, image_size);
   check_indices(dataset, indices);
-  const Normaliser normaliser(dataset, image_size);
+  const BatchMaker make(dataset, options, image_size);
   const auto count = static_cast<int64_t>(indices.size());
   const int64_t values = image_size * image_size * 3;
   for_each_picture(count, threads, [&](int64_t i) {
-    augment_one(dataset, indices[i], options, key, image_size, normaliser, out + i * values);
+    make(indices[i], repeat_key(key, (first + i) % options.repeats), out + i * values);
   });
 }
 

@@ -55,7 +55,9 @@ void BatchLoader::make(Position at, Batch& batch) {
   }
   const int64_t begin = at.step * options_.batch_size;
   const int64_t end = std::min(begin + options_.batch_size, dataset_.count);
-  batch.indices.assign(order_.begin() + begin, order_.begin() + end);
+  const int64_t repeats = options_.train ? options_.augment.repeats : 1;
+  batch.indices.resize(end - begin);
+  for (int64_t i = begin; i < end; ++i) batch.indices[i - begin] = order_[i / repeats];
   batch.size = end - begin;
   batch.epoch = at.epoch;
   batch.step = at.step;
@@ -70,7 +72,7 @@ void BatchLoader::make(Position at, Batch& batch) {
   float* const images = batch.images.data<float>();
   if (options_.train) {
     make_train_batch(dataset_, batch.indices, options_.augment,
-                     augment_key(options_.seed, at.epoch), side, images, options_.threads);
+                     augment_key(options_.seed, at.epoch), side, images, options_.threads, begin);
   } else {
     make_eval_batch(dataset_, batch.indices, side, images, options_.threads);
   }
