@@ -66,6 +66,10 @@ void Optimizer::step(double lr) {
   count_step();
 }
 
+void Optimizer::set_momentum(double momentum) {
+  if (auto* sgd = std::get_if<Sgd>(&rule_)) sgd->momentum = momentum;
+}
+
 void Optimizer::begin(double lr) {
   const double decay = options_.average ? options_.average->decay_at(steps_) : 0;
   ++steps_;

@@ -62,6 +62,10 @@ class Optimizer {
   void update();
   void end();
 
+  // The momentum of the steps from here on, of a warm-up; AdamW has none to change. A recorded step
+  // keeps the one that it was recorded with.
+  void set_momentum(double momentum);
+
   // State by name ("momentum", or "first" and "second"), and the number of steps taken: what a
   // checkpoint holds.
   const std::map<std::string, Tensor>& state() const { return state_; }

@@ -203,4 +203,15 @@ Tensor soft_cross_entropy(const Tensor& logits, const Tensor& targets) {
   return apply(SoftCrossEntropy{make_gradient(logits)}, logits, targets);
 }
 
+// log(1 + e^z) = (z + |z|) / 2 + log(1 + e^-|z|): no overflow, and a derivative of 1/2 at 0.
+Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets) {
+  check_logits("binary_cross_entropy", logits);
+  CHECK(targets.shape() == logits.shape() && targets.dtype() == loss_type(logits) &&
+            targets.device() == logits.device(),
+        "binary_cross_entropy: targets are ", targets, ", logits are ", logits);
+  const Tensor z = cast(logits, loss_type(logits)), size = abs(z);
+  const Tensor rest = log(add(exp(mul(size, -1)), 1));
+  return mean(sub(add(mul(add(z, size), 0.5), rest), mul(z, targets)));
+}
+
 }  // namespace passband

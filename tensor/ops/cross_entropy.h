@@ -31,4 +31,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels,
 // log_softmax(z). dz = (softmax(z) * sum_k t - t) / N;   targets get -log_softmax(z) / N.
 Tensor soft_cross_entropy(const Tensor& logits, const Tensor& targets);
 
+// Binary cross-entropy of every class by itself: logits z (N, K), targets t (N, K) in [0, 1] of the
+// loss's type. With y = sigmoid(z)
+//   loss = -mean_nk (t log y + (1 - t) log(1 - y)),   dz = (y - t) / (N K),   composed.
+Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets);
+
 }  // namespace passband
