@@ -1,5 +1,9 @@
 #include "analysis/loss/loss.h"
 
+#include <algorithm>
+
+#include "analysis/loss/augmented_section.h"
+#include "analysis/loss/curves_section.h"
 #include "analysis/loss/hessian_section.h"
 #include "analysis/loss/landscape_section.h"
 #include "analysis/loss/lesion_section.h"
@@ -17,6 +21,22 @@ const Option<LossOptions> kDecayRule = {
 
 std::string without_branches(const Subject& subject) {
   return subject.model->branches().empty() ? "it has no residual branches." : "";
+}
+
+std::string without_run(const Subject& subject) {
+  return subject.run ? "" : "it is no run, so nothing says how it was trained.";
+}
+
+std::string without_any_run(const AnalysisInput& input) {
+  const bool any = std::ranges::any_of(input.subjects, [](const Subject& s) { return !!s.run; });
+  return any ? "" : "it is about runs, and none of the networks is one.";
+}
+
+// Reads a log.
+double curves_work(const AnalysisInput&) { return 0; }
+
+double augmented_work(const AnalysisInput& input) {
+  return static_cast<double>(input.images_or(2000) + input.pictures(2000));
 }
 
 // A Hessian product counts 6 forward passes of its pictures.
@@ -41,6 +61,26 @@ double lesion_work(const AnalysisInput& input) {
 }
 
 const std::vector<Analysis> kLossTable = {
+    {.name = "curves",
+     .title = "Loss and accuracy over training",
+     .question = "How did the training go, and had it ended when it was stopped?",
+     .cost = "time: none, the run's log is read; memory: the log",
+     .work = curves_work,
+     .unsuited = without_run,
+     .lacking = without_any_run,
+     .run = curves_section},
+    {.name = "augmented",
+     .title = "Training pictures as they were augmented",
+     .question =
+         "Does a network that fits its augmented training pictures better also do better on "
+         "test pictures?",
+     .cost = "time: n forward passes of training and of test pictures; memory: a batch of 128",
+     .quick = false,
+     .work = augmented_work,
+     .uses_train = true,
+     .unsuited = without_run,
+     .lacking = without_any_run,
+     .run = augmented_section},
     {.name = "hessian",
      .title = "Curvature of the loss",
      .question = "How sharp is the minimum, and in how many directions does the loss bend down?",

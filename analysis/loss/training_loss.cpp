@@ -34,10 +34,8 @@ LossBatches loss_batches(const AnalysisInput& input, const Subject& subject, int
   result.augment.resized_crop = result.data->height > result.image_size;
   if (const RunDescription* run = training_run(input, subject)) {
     const RunSettings& settings = run->settings;
-    result.augment.pad = settings.crop_padding;
-    result.augment.crop_mode = settings.crop_mode;
-    result.augment.flip = static_cast<float>(settings.hflip);
-    result.augment.cutout = settings.cutout;
+    result.augment = augment_options(settings, result.data->height, result.image_size);
+    result.augment.repeats = 1;
     result.mixing = {settings.mixup, settings.cutmix, settings.mixup_prob,
                      settings.mixup_switch_prob};
     result.smoothing = settings.smoothing;
