@@ -270,7 +270,8 @@ void collect(const toml::table& table, const std::string& source, Values& values
 }
 
 void check_sections(const toml::table& table, const std::string& source) {
-  const std::vector<std::string> known = {"model", "data", "train", "family", "session"};
+  const std::vector<std::string> known = {"model",  "data",    "train",
+                                          "family", "session", "published"};
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
     if (std::ranges::find(known, name) == known.end())
@@ -311,6 +312,22 @@ RunConfig run_config_from(const std::string& text, const std::string& source) {
   } catch (const Error& error) {
     throw DataError(fmt::format("{}: {}", source, error.what()));
   }
+}
+
+std::vector<PublishedResult> published_results(const std::string& text, const std::string& source) {
+  const toml::table table = parse<UsageError>(text, source);
+  std::vector<PublishedResult> results;
+  const toml::array* entries = table["published"].as_array();
+  for (size_t i = 0; entries && i < entries->size(); ++i) {
+    const auto entry = toml::node_view<const toml::node>(entries->get(i));
+    const auto top1 = entry["top1"].value<double>();
+    const auto word = [&](const char* key) { return entry[key].value_or(std::string()); };
+    results.push_back({word("model"), word("data"), top1.value_or(-1), word("source")});
+    const PublishedResult& result = results.back();
+    if (result.model.empty() || result.data.empty() || result.source.empty() || !top1)
+      throw UsageError(source + ": a [[published]] has not all of model, data, top1 and source");
+  }
+  return results;
 }
 
 Values recipe_values(const std::string& text, const std::string& source,

@@ -45,4 +45,13 @@ using Values = std::vector<std::pair<std::string, std::string>>;
 // naming `source`, line and key.
 Values recipe_values(const std::string& text, const std::string& source, const std::string& family);
 
+// What somebody reached by a recipe: its tables [[published]].
+struct PublishedResult {
+  std::string model, data;  // data: "cifar100", "imagenet", ...
+  double top1 = 0;          // in percent
+  std::string source;
+};
+// Throws UsageError naming `source` where one of them is not complete.
+std::vector<PublishedResult> published_results(const std::string& text, const std::string& source);
+
 }  // namespace passband

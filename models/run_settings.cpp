@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "tensor/core/error.h"
+#include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -54,7 +55,8 @@ const std::vector<Setting> kSettings = {
     {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
     {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
     {"train", "recipe", &C::recipe,
-     "quick, a TOML file, or a run (its name or config.toml), which is then repeated"},
+     "a name (--list recipes), a TOML file, or a run (its name or config.toml), which is then "
+     "repeated"},
     {"train", "epochs", &C::epochs,
      "passes over the training pictures; the last one may be a part (0.25, 1.7)", 1e-9, 1e6},
     {"train", "minutes", &C::minutes,
@@ -74,9 +76,19 @@ const std::vector<Setting> kSettings = {
      "epochs between weights kept in checkpoints/; 0 = none", 0, 1e6},
     {"train", "save_minutes", &C::save_minutes,
      "most minutes between saves, which is what a kill can cost; 0 = at evaluations only", 0, 1e6},
-    {"train", "opt", &C::opt, "optimiser"},
+    {"train", "grad_accum_steps", &C::grad_accum_steps,
+     "batches whose gradients are added up for one step, so that it sees as many pictures as "
+     "memory does not hold",
+     1, 65536},
+    {"train", "opt", &C::opt,
+     "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step"},
+    {"train", "sam_base", &C::sam_base, "sam: the optimiser that takes its steps"},
+    {"train", "sam_rho", &C::sam_rho, "sam: how far uphill the second pass is made", 0, 100},
     {"train", "lr", &C::lr, "peak learning rate", 0, 1e3},
-    {"train", "momentum", &C::momentum, "of sgd (Nesterov)", 0, 0.9999},
+    {"train", "momentum", &C::momentum, "of sgd and momentum", 0, 0.9999},
+    {"train", "warmup_momentum", &C::warmup_momentum,
+     "of sgd, where the warm-up begins, from where it rises linearly; 0 = momentum from the start",
+     0, 0.9999},
     {"train", "weight_decay", &C::weight_decay, "L2 for sgd, decoupled for adamw", 0, 10},
     {"train", "freeze", &C::freeze,
      "beginnings of names, comma-separated (layer1,layer2.0): these weights stay as they are"},
@@ -85,8 +97,15 @@ const std::vector<Setting> kSettings = {
      "decay norms, biases and position tables too (as Park & Kim)"},
     {"train", "sched", &C::sched, "learning-rate schedule"},
     {"train", "warmup_epochs", &C::warmup_epochs, "linear warm-up", 0, 1e6},
+    {"train", "decay_milestones", &C::decay_milestones,
+     "multistep: the epochs after which the learning rate falls"},
+    {"train", "decay_rate", &C::decay_rate, "multistep: what it is multiplied by there", 0, 1},
     {"train", "min_lr", &C::min_lr, "learning rate at the end", 0, 1e3},
     {"train", "smoothing", &C::smoothing, "label smoothing", 0, 0.99},
+    {"train", "bce_loss", &C::bce_loss,
+     "binary cross-entropy of every class by itself, in place of the softmax"},
+    {"train", "bce_target_thresh", &C::bce_target_thresh,
+     "with --bce-loss: targets above it become 1, all others 0; 0 = they stay as they are", 0, 1},
     {"train", "mixup", &C::mixup, "mixup alpha; 0 = off", 0, 100},
     {"train", "cutmix", &C::cutmix, "cutmix alpha; 0 = off", 0, 100},
     {"train", "mixup_prob", &C::mixup_prob, "share of batches that are mixed", 0, 1},
@@ -97,6 +116,28 @@ const std::vector<Setting> kSettings = {
     {"train", "crop_mode", &C::crop_mode, "what the padding holds"},
     {"train", "hflip", &C::hflip, "probability of a horizontal flip", 0, 1},
     {"train", "cutout", &C::cutout, "side of a blanked square; 0 = off", 0, 1024},
+    {"train", "train_crop_mode", &C::train_crop_mode,
+     "training crops: at a random place of the padded picture, or RandomResizedCrop (rrc); auto: "
+     "rrc where the stored pictures are larger than the network's"},
+    {"train", "scale", &C::scale, "rrc: least and largest area of the crop, of the picture's", 1e-4,
+     1},
+    {"train", "ratio", &C::ratio, "rrc: least and largest width / height of the crop", 0.01, 100},
+    {"train", "train_interpolation", &C::train_interpolation,
+     "how training pictures are scaled, sheared and turned"},
+    {"train", "aa", &C::aa,
+     "operations drawn for each picture: RandAugment (rand-m9-mstd0.5-inc1), AutoAugment "
+     "(original, "
+     "v0, ...), 3a, trivial; none = off"},
+    {"train", "color_jitter", &C::color_jitter,
+     "brightness, contrast and colour by factors of up to 1 + so much; not with --aa; 0 = off", 0,
+     10},
+    {"train", "reprob", &C::reprob, "probability of random erasing", 0, 1},
+    {"train", "remode", &C::remode,
+     "erased pixels: the mean, a colour for each rectangle, or for each pixel"},
+    {"train", "recount", &C::recount, "most rectangles that are erased", 1, 100},
+    {"train", "aug_repeats", &C::aug_repeats,
+     "how often a picture comes in a row, each time augmented anew; an epoch is as long as ever", 1,
+     100},
     {"train", "clip_grad", &C::clip_grad, "largest global gradient norm; 0 = off", 0, 1e9},
     {"train", "model_ema", &C::model_ema, "evaluate an exponential moving average of the weights"},
     {"train", "model_ema_decay", &C::model_ema_decay, "decay of that average per step", 0, 1},
@@ -153,6 +194,25 @@ template <class T> T parse_number(const Setting& s, const std::string& text) {
   return value;
 }
 
+// Words between blanks and commas.
+std::vector<std::string> words_of(std::string text) {
+  std::vector<std::string> words;
+  std::ranges::replace(text, ',', ' ');
+  for (const std::string& word : split_text(text, ' '))
+    if (!word.empty()) words.push_back(word);
+  return words;
+}
+
+NumberPair parse_pair(const Setting& s, const std::string& text) {
+  const std::vector<std::string> parts = words_of(text);
+  if (parts.size() != 2)
+    throw UsageError(fmt::format("{}: '{}' are not two numbers such as 0.5 1", s.key, text));
+  const NumberPair pair{parse_number<double>(s, parts[0]), parse_number<double>(s, parts[1])};
+  if (pair.low > pair.high)
+    throw UsageError(fmt::format("{}: {} is more than {}", s.key, parts[0], parts[1]));
+  return pair;
+}
+
 bool parse_bool(const Setting& s, const std::string& text) {
   if (text == "true" || text == "1" || text == "on") return true;
   if (text == "false" || text == "0" || text == "off") return false;
@@ -167,6 +227,11 @@ size_t parse_word(const Setting& s, const std::string& text) {
     throw UsageError(fmt::format("{}: '{}' is not one of {}{}", s.key, text, join(words),
                                  did_you_mean(text, words)));
   return static_cast<size_t>(found - words.begin());
+}
+
+bool steps_by_adamw(const RunSettings& s) {
+  return s.opt == OptimizerKind::adamw ||
+         (s.opt == OptimizerKind::sam && s.sam_base == BaseOptimizerKind::adamw);
 }
 
 bool is_known_set(const std::string& data) {
@@ -194,6 +259,7 @@ void set_value(RunSettings& settings, const std::string& key, const std::string&
       [&]<class T>(T RunSettings::*member) {
         T& value = settings.*member;
         if constexpr (std::is_same_v<T, bool>) value = parse_bool(s, text);
+        else if constexpr (std::is_same_v<T, NumberPair>) value = parse_pair(s, text);
         else if constexpr (std::is_enum_v<T>) value = static_cast<T>(parse_word(s, text));
         else if constexpr (std::is_same_v<T, std::string>) parse_word(s, text), value = text;
         else value = parse_number<T>(s, text);
@@ -205,18 +271,56 @@ std::string value_text(const RunSettings& settings, const Setting& setting) {
   return std::visit(
       [&]<class T>(T RunSettings::*member) {
         if constexpr (std::is_enum_v<T>) return std::string(word_of(settings.*member));
+        else if constexpr (std::is_same_v<T, NumberPair>)
+          return fmt::format("{} {}", (settings.*member).low, (settings.*member).high);
         else return fmt::format("{}", settings.*member);
       },
       setting.member);
 }
 
-UpdateRule update_rule(const RunSettings& s) {
-  if (s.opt == OptimizerKind::adamw) return Adamw{.lr = s.lr, .weight_decay = s.weight_decay};
-  return Sgd{.lr = s.lr, .momentum = s.momentum, .weight_decay = s.weight_decay, .nesterov = true};
+std::vector<double> milestones_of(const RunSettings& s) {
+  const Setting epochs{"train", "decay_milestones", &C::epochs, "", 1e-9, 1e6};
+  std::vector<double> milestones;
+  for (const std::string& word : words_of(s.decay_milestones))
+    milestones.push_back(parse_number<double>(epochs, word));
+  if (milestones.empty() || !std::ranges::is_sorted(milestones))
+    throw UsageError(
+        fmt::format("decay_milestones: '{}' are not rising numbers of epochs such as 60 120 160",
+                    s.decay_milestones));
+  return milestones;
 }
 
-double loss_decay(const RunSettings& s) {
-  return s.opt == OptimizerKind::adamw ? 0 : s.weight_decay;
+UpdateRule update_rule(const RunSettings& s) {
+  if (steps_by_adamw(s)) return Adamw{.lr = s.lr, .weight_decay = s.weight_decay};
+  return Sgd{.lr = s.lr,
+             .momentum = s.momentum,
+             .weight_decay = s.weight_decay,
+             .nesterov = s.opt != OptimizerKind::momentum};
+}
+
+double loss_decay(const RunSettings& s) { return steps_by_adamw(s) ? 0 : s.weight_decay; }
+
+AugmentOptions augment_options(const RunSettings& s, int64_t stored_side, int64_t image_size) {
+  const bool larger = stored_side > image_size;
+  AugmentOptions options;
+  options.pad = s.crop_padding;
+  options.crop_mode = s.crop_mode;
+  options.flip = static_cast<float>(s.hflip);
+  options.cutout = s.cutout;
+  options.resized_crop =
+      s.train_crop_mode == CropKind::rrc || (s.train_crop_mode == CropKind::automatic && larger);
+  options.scale_low = static_cast<float>(s.scale.low);
+  options.scale_high = static_cast<float>(s.scale.high);
+  options.ratio_low = static_cast<float>(s.ratio.low);
+  options.ratio_high = static_cast<float>(s.ratio.high);
+  options.interpolation = s.train_interpolation;
+  if (s.aa != "none") options.auto_augment = s.aa;
+  options.color_jitter = static_cast<float>(s.color_jitter);
+  options.erase_probability = static_cast<float>(s.reprob);
+  options.erase_mode = s.remode;
+  options.erase_count = s.recount;
+  options.repeats = s.aug_repeats;
+  return options;
 }
 
 DatasetRequest dataset_request(const RunSettings& s) {

@@ -15,16 +15,38 @@
 
 namespace passband {
 
-enum class OptimizerKind { sgd, adamw };  // sgd: Nesterov
-enum class ScheduleKind { onecycle, cosine, constant };
+enum class OptimizerKind { sgd, adamw, sam, momentum };  // sgd: Nesterov; momentum: SGD without
+enum class BaseOptimizerKind { sgd, adamw };             // that takes SAM's steps
+enum class ScheduleKind { onecycle, cosine, constant, multistep };
+// How a training picture is cropped: pad: at a random place of the padded picture; rrc:
+// RandomResizedCrop; automatic: rrc where the stored pictures are larger than the network's.
+enum class CropKind { automatic, pad, rrc };
+
+// Two numbers, of a range or a pair: "0.08 1".
+struct NumberPair {
+  double low = 0, high = 0;
+};
 
 // The words of an enumeration's values, in their order.
 template <class E> struct SettingWords;
 template <> struct SettingWords<OptimizerKind> {
+  static constexpr std::array<std::string_view, 4> all = {"sgd", "adamw", "sam", "momentum"};
+};
+template <> struct SettingWords<BaseOptimizerKind> {
   static constexpr std::array<std::string_view, 2> all = {"sgd", "adamw"};
 };
+template <> struct SettingWords<CropKind> {
+  static constexpr std::array<std::string_view, 3> all = {"auto", "pad", "rrc"};
+};
+template <> struct SettingWords<TrainInterpolation> {
+  static constexpr std::array<std::string_view, 3> all = {"bilinear", "bicubic", "random"};
+};
+template <> struct SettingWords<EraseMode> {
+  static constexpr std::array<std::string_view, 3> all = {"const", "rand", "pixel"};
+};
 template <> struct SettingWords<ScheduleKind> {
-  static constexpr std::array<std::string_view, 3> all = {"onecycle", "cosine", "constant"};
+  static constexpr std::array<std::string_view, 4> all = {"onecycle", "cosine", "constant",
+                                                          "multistep"};
 };
 template <> struct SettingWords<CropMode> {
   static constexpr std::array<std::string_view, 2> all = {"zero", "reflect"};
@@ -64,21 +86,38 @@ struct RunSettings {
   int64_t eval_interval = 1;  // epochs between evaluations; the last epoch is always evaluated
   // epochs between weights kept in checkpoints/, first and last with them; 0: none
   int64_t checkpoint_interval = 0;
-  double save_minutes = 5;  // most that a kill can cost; 0: saved where it is evaluated, only
+  double save_minutes = 5;       // most that a kill can cost; 0: saved where it is evaluated, only
+  int64_t grad_accum_steps = 1;  // batches of batch_size whose gradients make one step
   OptimizerKind opt = OptimizerKind::sgd;
+  BaseOptimizerKind sam_base = BaseOptimizerKind::sgd;
+  double sam_rho = 0.05;
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
-  std::string freeze;      // beginnings of names, separated by commas
-  bool head_only = false;  // train the classifier alone
-  bool decay_all = false;  // decay norms, biases and position tables too
+  double warmup_momentum = 0;  // of sgd, where the warm-up begins; 0: momentum from the start
+  std::string freeze;          // beginnings of names, separated by commas
+  bool head_only = false;      // train the classifier alone
+  bool decay_all = false;      // decay norms, biases and position tables too
   ScheduleKind sched = ScheduleKind::onecycle;
   double warmup_epochs = 1, min_lr = 0;
+  std::string decay_milestones = "60 120 160";  // of multistep, in epochs
+  double decay_rate = 0.1;                      // of the learning rate at each of them
   double smoothing = 0;
+  bool bce_loss = false;
+  double bce_target_thresh = 0;  // > 0: targets above it become 1, all others 0
   double mixup = 0, cutmix = 0;  // alpha of the Beta distribution; 0: off
   double mixup_prob = 1, mixup_switch_prob = 0.5;
   int64_t crop_padding = 4;
   CropMode crop_mode = CropMode::zero;
   double hflip = 0.5;
   int64_t cutout = 0;
+  CropKind train_crop_mode = CropKind::automatic;
+  NumberPair scale = {0.08, 1}, ratio = {3.0 / 4, 4.0 / 3};  // of rrc
+  TrainInterpolation train_interpolation = TrainInterpolation::bilinear;
+  std::string aa;  // data/auto_augment.h; empty: none
+  double color_jitter = 0;
+  double reprob = 0;  // random erasing
+  EraseMode remode = EraseMode::constant;
+  int64_t recount = 1;
+  int64_t aug_repeats = 1;
   double clip_grad = 0;  // global norm; 0: off
   bool model_ema = false;
   double model_ema_decay = 0.99;
@@ -96,14 +135,17 @@ struct Setting {
   const char* section;
   const char* key;
   std::variant<std::string RunSettings::*, int64_t RunSettings::*, double RunSettings::*,
-               bool RunSettings::*, OptimizerKind RunSettings::*, ScheduleKind RunSettings::*,
-               CropMode RunSettings::*>
+               bool RunSettings::*, NumberPair RunSettings::*, OptimizerKind RunSettings::*,
+               BaseOptimizerKind RunSettings::*, ScheduleKind RunSettings::*,
+               CropMode RunSettings::*, CropKind RunSettings::*, TrainInterpolation RunSettings::*,
+               EraseMode RunSettings::*>
       member;
   const char* help;
   double low = 0, high = 1e18;            // numbers
   std::vector<std::string> choices = {};  // of a text; empty: any. Enumerations have their words.
 
   bool is_flag() const { return std::holds_alternative<bool RunSettings::*>(member); }
+  bool is_pair() const { return std::holds_alternative<NumberPair RunSettings::*>(member); }
 };
 const std::vector<Setting>& settings();
 // What a setting may be, where that is one of a few words; else nothing.
@@ -115,9 +157,16 @@ void set_value(RunSettings& settings, const std::string& key, const std::string&
 // The text that set_value reads back as the same value, bit for bit.
 std::string value_text(const RunSettings& settings, const Setting& setting);
 
-// The optimiser of a run.
+// The epochs of decay_milestones, rising. Throws UsageError.
+std::vector<double> milestones_of(const RunSettings& settings);
+// The optimiser of a run; of SAM, its base.
 UpdateRule update_rule(const RunSettings& settings);
-// Weight decay as part of the loss. AdamW's is none: it shrinks weights beside the step.
+// Crops, flips and operations of a run's training pictures, which are `stored_side` pixels or more
+// and come to the network as image_size.
+AugmentOptions augment_options(const RunSettings& settings, int64_t stored_side,
+                               int64_t image_size);
+// Weight decay as part of the loss. AdamW's, alone or as SAM's base, is none: it shrinks weights
+// beside the step.
 double loss_decay(const RunSettings& settings);
 // The pictures of a run.
 DatasetRequest dataset_request(const RunSettings& settings);

@@ -77,14 +77,15 @@ class Programs(unittest.TestCase):
         extra = [
             "--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1
         ]
-        self.train(*SMALL, *extra)
-        whole = self.newest()
-        self.train(*SMALL, *extra, "--steps", 27)
-        parted = self.newest()
-        self.train("--resume", parted)
-        self.assertEqual(self.losses(whole), self.losses(parted))
-        for name in ("last.safetensors", "best.safetensors"):
-            self.assertEqual((whole / name).read_bytes(), (parted / name).read_bytes(), name)
+        for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2]):
+            self.train(*SMALL, *extra, *more)
+            whole = self.newest()
+            self.train(*SMALL, *extra, *more, "--steps", 27)
+            parted = self.newest()
+            self.train("--resume", parted)
+            self.assertEqual(self.losses(whole), self.losses(parted))
+            for name in ("last.safetensors", "best.safetensors"):
+                self.assertEqual((whole / name).read_bytes(), (parted / name).read_bytes(), name)
 
     def epochs_of(self, run):
         return float(re.search(r"^epochs = (.*)$", (run / "config.toml").read_text(), re.M)[1])

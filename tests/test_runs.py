@@ -114,7 +114,7 @@ class Runs(unittest.TestCase):
             self.assertEqual(self.weights(run), self.weights(again))
         self.train("--recipe", run, "--seed", 43)
         self.assertNotEqual(self.losses(run), self.losses((self.dir / "runs" / "last").resolve()))
-        self.assertIn("neither 'quick' nor a .toml file", self.message("--recipe", "no-such-run"))
+        self.assertIn("nor a .toml file", self.message("--recipe", "no-such-run"))
 
     def test_names_of_runs_are_short_and_end_in_the_name_of_the_pictures(self):
         self.train("--model", "C" * 70 + ":width=4", *SMALL[2:], "--data", "d/", "--epochs", 1)
@@ -129,6 +129,26 @@ class Runs(unittest.TestCase):
             self.train("--resume", "last", "--epochs", 2)
             self.execute("analyze", "--run", "last", "--only", "confusion")
             os.rename(os.path.join(os.fsencode(self.dir), name), os.fsencode(self.data))
+
+    def test_runs_are_listed_best_first_compared_and_deleted(self):
+        first = self.begin("--lr", 0.0)
+        second = self.begin("--lr", 0.05, "--aa", "rand-m9-mstd0.5")
+        (self.dir / "runs" / "broken").mkdir()
+        rows = json.loads(self.train("--runs", "--json").stdout)
+        self.assertEqual({row["run"] for row in rows[:2]}, {first.name, second.name})
+        self.assertGreaterEqual(rows[0]["top1"], rows[1]["top1"])
+        self.assertIn("can not be read: broken: ", self.train("--runs").stdout)
+        differs = json.loads(self.train("--runs", first.name, second.name, "--json").stdout)
+        self.assertEqual((differs["lr"], differs["aa"]), (["0", "0.05"], ["", "rand-m9-mstd0.5"]))
+        self.assertNotIn("batch_size", differs)
+        for name in (first.name[:-3], "last", ".."):
+            self.assertIn("whole name", self.message("--runs", "--delete", name))
+        handle = os.open(second, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        self.assertIn("another train is at work", self.message("--runs", "--delete", second.name))
+        os.close(handle)
+        self.train("--runs", "--delete", second.name)
+        self.assertEqual({p.name for p in (self.dir / "runs").iterdir()}, {"broken", first.name})
 
     # --- going on ---------------------------------------------------------------------------------
 

@@ -63,21 +63,48 @@ std::vector<std::string> reversed_words(int argc, const char* const* argv) {
   return words;
 }
 
-void add_settings(CLI::App& app, Values& given) {
+void add_settings(CLI::App& app, Options& options) {
+  Values& given = options.given;
   for (const Setting& s : settings()) {
     const bool flag = s.is_flag();
-    const auto take = [&given, flag, key = std::string(s.key)](const CLI::results_t& texts) {
+    const auto take = [&, flag, key = std::string(s.key)](const CLI::results_t& texts) {
       const bool bare = texts.empty() || texts[0].empty();
+      if (bare && key == "recipe") {
+        options.list = "recipes";
+        return true;
+      }
       if (bare && !flag) throw UsageError(flag_of(key.c_str()) + ": is empty");
-      given.emplace_back(key, bare ? "true" : texts[0]);
+      given.emplace_back(key, bare ? "true" : join(texts, " "));
       return true;
     };
     std::string names = flag_of(s.key);
     if (names == "--batch-size") names = "-b," + names;
     CLI::Option* option =
         app.add_option(names, take, help_of(s))->group(fmt::format("[{}]", s.section));
-    if (flag) option->expected(0, 1);
+    if (flag || names == "--recipe") option->expected(0, 1);
+    if (s.is_pair()) option->expected(1, 2);
+    if (names == "--decay-milestones") option->expected(1, 100);
   }
+}
+
+void add_run_options(CLI::App& app, Options& options) {
+  app.add_option(
+         "--runs",
+         [&](const CLI::results_t& names) {
+           options.runs = names;
+           std::erase(*options.runs, "");
+           return true;
+         },
+         "the runs there are, best first; of two, what differs")
+      ->expected(0, 2);
+  app.add_option("--delete", options.deleted, "with --runs: delete the run of just this name");
+}
+
+void check_runs(const Options& options) {
+  if (!options.deleted.empty() && (!options.runs || !options.runs->empty()))
+    throw UsageError("--delete: goes with --runs alone: ./train --runs --delete NAME");
+  if (options.runs && options.runs->size() == 1)
+    throw UsageError("--runs: compares two runs; it was given one: " + options.runs->front());
 }
 
 // With the values that would be used: those of the recipe for the model that was named.
@@ -118,7 +145,8 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
   app.add_flag("--dry-run", options.dry_run,
                "check all that the run would check, print its configuration and stop");
   app.add_flag("--amp", amp, "same as --precision bf16");
-  add_settings(app, options.given);
+  add_settings(app, options);
+  add_run_options(app, options);
   try {
     app.parse(reversed_words(argc, argv));
   } catch (const CLI::ParseError& error) {
@@ -129,6 +157,7 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
     return {};
   }
   if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
+  check_runs(options);
   if (amp) options.given.emplace_back("precision", "bf16");
   for (const std::string& text : assignments) split_assignment(text, options.given);
   if (help) {

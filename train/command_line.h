@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "models/run_config.h"
 
@@ -11,6 +12,8 @@ struct Options {
   Values given;  // settings, in order
   std::optional<std::string> resume;
   std::string output, list;
+  std::optional<std::vector<std::string>> runs;  // to be listed, or two to be compared
+  std::string deleted;                           // run that is to be deleted
   bool json = false, dry_run = false, doctor = false, quiet = false;
 };
 

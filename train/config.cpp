@@ -11,51 +11,18 @@
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 #include "train/beginning.h"
+#include "train/recipes.h"
 
 namespace passband {
 namespace fs = std::filesystem;
 namespace {
-
-// The default: the accuracy that five minutes hold, whatever the machine. `epochs` is what they
-// held where the rates were tuned (experiments/quick.md): the warm-up keeps its share of it.
-constexpr const char* kQuick = R"(
-[train]
-minutes = 5
-epochs = 9
-batch_size = 128
-opt = "sgd"
-lr = 0.25
-weight_decay = 0.0005
-sched = "onecycle"
-warmup_epochs = 2
-smoothing = 0.1
-crop_padding = 2
-crop_mode = "reflect"
-eval_interval = 2
-
-[family.alternet.train]
-epochs = 6
-warmup_epochs = 1
-
-[family.lambda_resnet.train]
-epochs = 5
-warmup_epochs = 1
-
-[family.vit.train]
-epochs = 4
-warmup_epochs = 1
-opt = "adamw"
-lr = 0.001
-weight_decay = 0.05
-clip_grad = 1.0
-)";
 
 struct Recipe {
   std::string text, source;
 };
 
 Recipe find_recipe(const std::string& name) {
-  if (name == "quick") return {kQuick, name};
+  if (const BuiltInRecipe* known = built_in_recipe(name)) return {std::string(known->text), name};
   if (name.ends_with(".toml")) {
     const fs::path file(name);
     if (file.filename() == "config.toml")
@@ -66,8 +33,9 @@ Recipe find_recipe(const std::string& name) {
     const fs::path run = find_run(name);
     return {read_run_file(run, "config.toml"), run / "config.toml"};
   } catch (const UsageError& error) {
-    throw UsageError(fmt::format("recipe: '{}' is neither 'quick' nor a .toml file, and {}", name,
-                                 error.what()));
+    const std::vector<std::string> names = recipe_names();
+    throw UsageError(fmt::format("recipe: '{}' is neither one of {}{} nor a .toml file, and {}",
+                                 name, join(names), did_you_mean(name, names), error.what()));
   }
 }
 
@@ -95,12 +63,18 @@ void make_paths_absolute(RunSettings& settings) {
   if (!settings.weights.empty()) settings.weights = absolute(settings.weights);
   if (!settings.pretrained_from.empty())
     settings.pretrained_from = absolute(find_run(settings.pretrained_from).string());
-  if (settings.recipe != "quick" && fs::exists(settings.recipe, error))
+  if (!built_in_recipe(settings.recipe) && fs::exists(settings.recipe, error))
     settings.recipe = absolute(settings.recipe);
 }
 
 void check_together(const RunSettings& s) {
   dataset_request(s);
+  if (s.sched == ScheduleKind::multistep) milestones_of(s);
+  if (s.bce_target_thresh > 0 && !s.bce_loss)
+    throw UsageError("bce_target_thresh: is of the binary loss; add --bce-loss");
+  if (s.warmup_momentum > s.momentum)
+    throw UsageError(fmt::format("warmup_momentum: {} is more than momentum, {}", s.warmup_momentum,
+                                 s.momentum));
   if (s.minutes == 0 && s.warmup_epochs > s.epochs)
     throw UsageError(
         fmt::format("warmup_epochs: {} is more than epochs, {}", s.warmup_epochs, s.epochs));
@@ -171,7 +145,7 @@ RunSettings resolve(const Values& command_line) {
 }
 
 std::optional<RunConfig> repeated_run(const RunSettings& settings) {
-  if (settings.recipe == "quick") return {};
+  if (built_in_recipe(settings.recipe)) return {};
   const std::string text = read_file(settings.recipe);
   if (text.find("\n[[session]]\n") == std::string::npos) return {};
   return run_config_from(text, settings.recipe);
@@ -194,6 +168,8 @@ RunSettings resumed_settings(const RunConfig& run, const Values& given) {
                                          "min_lr",
                                          "sched",
                                          "warmup_epochs",
+                                         "decay_milestones",
+                                         "decay_rate",
                                          "steps",
                                          "save_minutes",
                                          "eval_interval",

@@ -8,9 +8,9 @@
 
 namespace passband {
 
-// What a recipe gives for a model family. By name: "quick"; a TOML file; a run (as for find_run) or
-// its config.toml, which is then repeated. Throws UsageError naming what is wrong, and where;
-// DataError for a file that cannot be read or, of a run, is not what was written.
+// What a recipe gives for a model family. By name (train/recipes.h); a TOML file; a run (as for
+// find_run) or its config.toml, which is then repeated. Throws UsageError naming what is wrong, and
+// where; DataError for a file that cannot be read or, of a run, is not what was written.
 Values recipe_by_name(const std::string& recipe, const std::string& family);
 
 // Defaults, then the recipe for the model's family, then `given` (the command line), checked as a

@@ -6,6 +6,7 @@
 
 #include "tensor/core/text.h"
 #include "train/config.h"
+#include "train/recipes.h"
 
 namespace passband {
 using Json = nlohmann::ordered_json;
@@ -72,22 +73,55 @@ void print_settings(bool json) {
                s["help"].get<std::string>());
 }
 
+Json published_json(const std::vector<PublishedResult>& results) {
+  Json list = Json::array();
+  for (const PublishedResult& r : results)
+    list.push_back({{"model", r.model}, {"data", r.data}, {"top1", r.top1}, {"source", r.source}});
+  return list;
+}
+
+// The settings that a recipe gives, and of each family those that are its own.
+Json recipe_json(const BuiltInRecipe& recipe) {
+  const std::string text(recipe.text), name(recipe.name);
+  Json common = Json::object(), json = {{"about", about(recipe)}};
+  for (const auto& [key, value] : recipe_values(text, name, "")) common[key] = value;
+  json["settings"] = common;
+  for (const char* family : {"resnet", "lambda_resnet", "alternet", "vit"}) {
+    Json own = Json::object();
+    for (const auto& [key, value] : recipe_values(text, name, family))
+      if (common.value(key, "") != value) own[key] = value;
+    if (!own.empty()) json["families"][family] = own;
+  }
+  json["published"] = published_json(published_results(text, name));
+  return json;
+}
+
+void print_values(const std::string& title, const Json& values) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : values.items())
+    parts.push_back(fmt::format("{}={}", key, value.get<std::string>()));
+  fmt::print("    {}{}\n", title.empty() ? "" : title + ": ", join(parts));
+}
+
 void print_recipes(bool json) {
   Json list = Json::object();
-  for (const char* family : {"resnet", "lambda_resnet", "alternet", "vit"}) {
-    Json values = Json::object();
-    for (const auto& [key, text] : recipe_by_name("quick", family)) values[key] = text;
-    list["quick"][family] = values;
-  }
+  for (const BuiltInRecipe& recipe : built_in_recipes())
+    list[std::string(recipe.name)] = recipe_json(recipe);
   if (json) {
     fmt::print("{}\n", list.dump(2));
     return;
   }
-  for (const auto& [family, values] : list["quick"].items()) {
-    fmt::print("quick, {}:\n", family);
-    for (const auto& [key, text] : values.items())
-      fmt::print("  {} = {}\n", key, text.get<std::string>());
+  for (const auto& [name, recipe] : list.items()) {
+    fmt::print("{:<14} {}\n", name, recipe["about"].get<std::string>());
+    print_values("", recipe["settings"]);
+    if (recipe.contains("families"))
+      for (const auto& [family, own] : recipe["families"].items()) print_values(family, own);
+    for (const Json& row : recipe["published"])
+      fmt::print("    published: {} on {} {:.2f} % ({})\n", row["model"].get<std::string>(),
+                 row["data"].get<std::string>(), row["top1"].get<double>(),
+                 row["source"].get<std::string>());
   }
+  fmt::print("\n./train --recipe NAME takes one; what is given beside it counts more.\n");
 }
 
 }  // namespace

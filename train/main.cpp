@@ -15,6 +15,8 @@
 #include "train/command_line.h"
 #include "train/doctor.h"
 #include "train/listing.h"
+#include "train/recipes.h"
+#include "train/run_list.h"
 #include "train/say.h"
 #include "train/session.h"
 #include "train/trainer.h"
@@ -26,8 +28,10 @@ namespace {
 
 constexpr const char* kNoMemory = "train: out of memory; use a smaller --batch-size\n";
 
-void print_result(const TrainResult& result, const Trainer& trainer, bool json) {
+void print_result(const TrainResult& result, const Trainer& trainer, const RunConfig& config,
+                  bool json) {
   const std::string directory = trainer.directory().string();
+  const auto classes = static_cast<int64_t>(config.data.classes.size());
   if (json) {
     const Evaluation& test = result.test ? *result.test : result.last;
     Json line = {{"run", directory},
@@ -42,6 +46,8 @@ void print_result(const TrainResult& result, const Trainer& trainer, bool json) 
                  {"train_seconds", result.seconds},
                  {"images_per_s", result.images_per_second},
                  {"parameters", trainer.model().store().parameter_count()}};
+    if (const auto published = published_result(config.settings, classes))
+      line["published"] = {{"top1", published->top1 / 100}, {"source", published->source}};
     if (result.test) {
       line["val_loss"] = result.last.loss;
       line["val_top1"] = result.last.top1;
@@ -62,6 +68,11 @@ void print_result(const TrainResult& result, const Trainer& trainer, bool json) 
       counted(result.last.count, result.test ? "val picture" : "test picture"),
       100 * result.best_top1, result.best_epoch, format_duration(result.seconds),
       result.images_per_second, directory));
+  const double top1 = result.test ? result.test->top1 : result.last.top1;
+  const double epochs =
+      static_cast<double>(result.step) / static_cast<double>(trainer.steps_per_epoch());
+  const std::string published = beside_published(config.settings, classes, top1, epochs);
+  if (!published.empty()) print_line(published);
 }
 
 std::string where(Device device) {
@@ -148,7 +159,8 @@ void print_plan(const RunConfig& config, bool json) {
     Json& value = sections[s.section][s.key];
     std::visit(
         [&]<class T>(T RunSettings::*member) {
-          if constexpr (std::is_enum_v<T>) value = value_text(config.settings, s);
+          if constexpr (std::is_enum_v<T> || std::is_same_v<T, NumberPair>)
+            value = value_text(config.settings, s);
           else value = config.settings.*member;
         },
         s.member);
@@ -220,7 +232,7 @@ int train(const Options& options, int argc, char** argv) {
     if (!change.empty()) progress.note(change);
   }
   const TrainResult result = trainer.run(signals, progress);
-  print_result(result, trainer, options.json);
+  print_result(result, trainer, config, options.json);
   const int code = result.signal == 0 ? 0 : 128 + result.signal;
   return options.json ? code_after_output(code) : code;
 }
@@ -231,6 +243,12 @@ int run(int argc, char** argv) {
   cpu::level();  // a wrong PASSBAND_ISA ends here
   if (options->doctor) {
     print_examination(examine(), options->json);
+    return code_after_output(0);
+  }
+  if (options->runs) {
+    if (!options->deleted.empty()) delete_run(options->deleted);
+    else if (options->runs->empty()) print_runs(options->json);
+    else print_comparison(options->runs->at(0), options->runs->at(1), options->json);
     return code_after_output(0);
   }
   if (!options->list.empty()) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "models/run_settings.h"
 
@@ -10,14 +11,20 @@ namespace passband {
 struct Schedule {
   ScheduleKind kind = ScheduleKind::onecycle;
   double lr = 0.1, min_lr = 0;
+  double momentum = 0.9, warmup_momentum = 0.9;
   int64_t warmup_steps = 0, total_steps = 1;
+  std::vector<int64_t> milestones = {};  // steps
+  double decay_rate = 0.1;
 
   // The rate of step `step` (from 0). Warm-up rises linearly to lr at the end of warmup_steps. Then
   //   onecycle: linear to min_lr (the triangular one-cycle of Smith and Topin, 2018);
   //   cosine:   min_lr + (lr - min_lr) (1 + cos(pi t)) / 2 (Loshchilov and Hutter, ICLR
   //             2017), t in [0, 1);
-  //   constant: lr.
+  //   constant: lr;
+  //   multistep: lr times decay_rate for every milestone that has passed, min_lr at least.
   double at(int64_t step) const;
+  // The momentum of that step: from warmup_momentum linearly to momentum at the end of the warm-up.
+  double momentum_at(int64_t step) const;
 };
 
 Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch);

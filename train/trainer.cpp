@@ -16,16 +16,21 @@
 namespace passband {
 namespace {
 
+// A step takes as many pictures as its parts hold together.
+int64_t pictures_of_step(const RunSettings& config, const Dataset& train) {
+  const int64_t parts = config.grad_accum_steps;
+  if (train.count < parts)
+    throw UsageError(fmt::format("grad_accum_steps: {} parts of a step are more than the {}", parts,
+                                 counted(train.count, "training picture")));
+  return std::min(config.batch_size, train.count / parts) * parts;
+}
+
 LoaderOptions loader_options(const RunSettings& config, int64_t image_size, const Dataset& train) {
   LoaderOptions options;
-  options.batch_size = std::min(config.batch_size, train.count);
+  options.batch_size = pictures_of_step(config, train);
   options.image_size = image_size;
   options.drop_last = true;
-  options.augment.pad = config.crop_padding;
-  options.augment.crop_mode = config.crop_mode;
-  options.augment.flip = static_cast<float>(config.hflip);
-  options.augment.cutout = config.cutout;
-  options.augment.resized_crop = train.height > image_size;
+  options.augment = augment_options(config, train.height, image_size);
   options.seed = static_cast<uint64_t>(config.seed);
   return options;
 }
@@ -82,8 +87,8 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   LoaderOptions stream = loader_options(config, size, data.train);
   batch_size_ = stream.batch_size;
   check_augmentation(data.train, stream.augment, size);
-  // Crops that are scaled are made on the host.
-  if (!stream.augment.resized_crop) train_pictures_ = ResidentPictures::upload(data.train, device_);
+  if (!made_on_host(stream.augment))
+    train_pictures_ = ResidentPictures::upload(data.train, device_);
   test_pictures_ = ResidentPictures::upload(judges(), device_);
   stream.pixels = !train_pictures_;
   const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size)};
@@ -307,6 +312,7 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
     const double lr = schedule_.at(state_.step);
     BatchLoader::Position next;
     const double seconds = seconds_of([&] {
+      step_->set_momentum(schedule_.momentum_at(state_.step));
       step_->run(loader_->next(), state_.step, lr);
       ++state_.step;
       images += batch_size_;

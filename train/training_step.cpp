@@ -25,11 +25,19 @@ TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& o
       device_(device),
       source_(source),
       compute_(compute_type(config, device)),
-      mixes_(config.mixup > 0 || config.cutmix > 0),
+      soft_(config.mixup > 0 || config.cutmix > 0 || config.bce_loss),
       image_upload_(device),
       label_upload_(device),
-      score_(empty_score(device)) {
+      score_(empty_score(device)),
+      momentum_(config.momentum) {
   if (compute_ == DType::bf16 && device.is_cuda()) model.store().keep_half();
+  if (config.opt == OptimizerKind::sam) ascent_.emplace(model.store(), config.sam_rho);
+}
+
+void TrainingStep::set_momentum(double momentum) {
+  steady_ = momentum == momentum_;
+  momentum_ = momentum;
+  optimizer_.set_momentum(momentum);
 }
 
 // A batch of another size gets other memory, and a recording reads the batch where it was.
@@ -41,7 +49,7 @@ void TrainingStep::allocate(const Batch& batch) {
           ? Tensor::empty({n, size, size, 3}, source_.pictures ? compute_ : DType::f32, device_)
           : batch.images;
   labels_ = Tensor::empty({n}, DType::i32, device_);
-  if (mixes_) targets_ = Tensor::empty({n, model_.options().classes}, DType::f32, device_);
+  if (soft_) targets_ = Tensor::empty({n, model_.options().classes}, DType::f32, device_);
   if (config_.graph && device_.is_cuda()) recording_ = make_recording(device_);
 }
 
@@ -59,23 +67,49 @@ void TrainingStep::bring_answers(const Batch& batch, const Mixing& mixing) {
   Tensor host = Tensor::empty(labels_.shape(), DType::i32);
   std::copy(batch.labels.begin(), batch.labels.end(), host.data<int32_t>());
   label_upload_(labels_, host);
-  if (mixes_) mix_targets(targets_, labels_, mixing.label_weight, config_.smoothing);
+  if (soft_) mix_targets(targets_, labels_, mixing.label_weight, config_.smoothing);
+}
+
+Tensor TrainingStep::loss_of(const Tensor& logits, const Tensor& labels,
+                             const Tensor& targets) const {
+  if (!soft_) return cross_entropy(logits, labels, config_.smoothing);
+  if (!config_.bce_loss) return soft_cross_entropy(logits, targets);
+  if (config_.bce_target_thresh == 0) return binary_cross_entropy(logits, targets);
+  return binary_cross_entropy(logits, relu(sign(add(targets, -config_.bce_target_thresh))));
+}
+
+// Of the batch, in as many parts as settings ask for, each with random numbers of its own.
+void TrainingStep::add_gradients(uint64_t step, bool scored) {
+  const int64_t parts = config_.grad_accum_steps, rows = images_.size(0) / parts;
+  const auto part_of = [&](const Tensor& whole, int64_t part) {
+    if (parts == 1 || !whole) return whole;
+    Shape shape = whole.shape();
+    shape[0] = rows;
+    return whole.view(part * rows * whole.numel() / whole.size(0), shape);
+  };
+  for (int64_t part = 0; part < parts; ++part) {
+    constexpr uint64_t kOther = 0x9E3779B97F4A7C15ull;
+    ContextGuard mode({.training = true,
+                       .seed = static_cast<uint64_t>(config_.seed) + kOther * part,
+                       .step = step,
+                       .compute = compute_});
+    const Tensor labels = part_of(labels_, part);
+    const Tensor logits = model_(part_of(images_, part));
+    const Tensor loss = loss_of(logits, labels, part_of(targets_, part));
+    if (scored) add_to_score(score_, loss.detach(), logits.detach(), labels);
+    backward(parts == 1 ? loss : mul(loss, 1 / static_cast<double>(parts)));
+  }
 }
 
 // What a recording holds.
 void TrainingStep::work(uint64_t step) {
-  ContextGuard mode({.training = true,
-                     .seed = static_cast<uint64_t>(config_.seed),
-                     .step = step,
-                     .compute = compute_});
   model_.store().zero_gradients();
   fill_(score_, 0);
-  {
-    const Tensor logits = model_(images_);
-    const Tensor loss = mixes_ ? soft_cross_entropy(logits, targets_)
-                               : cross_entropy(logits, labels_, config_.smoothing);
-    add_to_score(score_, loss.detach(), logits.detach(), labels_);
-    backward(loss);
+  add_gradients(step, /*scored=*/true);
+  if (ascent_) {
+    ascent_->climb();
+    add_gradients(step, /*scored=*/false);
+    ascent_->climb_back();
   }
   optimizer_.update();
 }
@@ -93,7 +127,7 @@ void TrainingStep::run(const Batch& batch, int64_t step, double lr) {
   model_.store().refresh_half();
   optimizer_.begin(lr);
   const auto work = [&] { this->work(static_cast<uint64_t>(step)); };
-  if (recording_) recording_->run(work);
+  if (recording_ && steady_) recording_->run(work);
   else work();
   optimizer_.end();
   pending_.push_back({{.step = step, .lr = lr}, Download(score_)});

@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "nn/mixing.h"
 #include "nn/optimizer.h"
+#include "nn/sharpness.h"
 #include "tensor/core/asynchronous.h"
 #include "train/config.h"
 #include "train/resident_pictures.h"
@@ -45,9 +46,12 @@ class TrainingStep {
   TrainingStep(const RunSettings& config, Model& model, Optimizer& optimizer, Device device,
                const BatchSource& source = {});
 
-  // Step `step` (from 0) on a batch at learning rate `lr`. With a source, the batch need not have
+  // Step `step` (from 0) on a batch, which config.grad_accum_steps must divide, at learning rate
+  // `lr`. With a source, the batch need not have
   // pictures; without one they may be mixed where they are, and the processor reads them there.
   void run(const Batch& batch, int64_t step, double lr);
+  // The momentum of the steps from here on; a recording is made when it stays as it is.
+  void set_momentum(double momentum);
   // The oldest result not yet returned, when it has arrived or `wait` is set. Throws NonFiniteLoss.
   std::optional<StepResult> next_result(bool wait);
 
@@ -61,6 +65,8 @@ class TrainingStep {
   void bring_images(const Batch& batch, const Mixing& mixing);
   void bring_answers(const Batch& batch, const Mixing& mixing);
   void work(uint64_t step);
+  void add_gradients(uint64_t step, bool scored);
+  Tensor loss_of(const Tensor& logits, const Tensor& labels, const Tensor& targets) const;
 
   const RunSettings& config_;
   Model& model_;
@@ -68,12 +74,15 @@ class TrainingStep {
   Device device_;
   BatchSource source_;
   DType compute_;
-  bool mixes_;
+  bool soft_;  // targets are shares of all classes: mixed, or for the binary loss
   Upload image_upload_, label_upload_;
-  std::unique_ptr<Recording> recording_;  // absent: every step runs as it is
-  Tensor images_, labels_, targets_;      // of the batch; on a GPU the same memory in every step
-  Tensor score_;                          // of the step (tensor/ops/training/score.h)
+  std::optional<SharpnessAscent> ascent_;  // SAM's
+  std::unique_ptr<Recording> recording_;   // absent: every step runs as it is
+  Tensor images_, labels_, targets_;       // of the batch; on a GPU the same memory in every step
+  Tensor score_;                           // of the step (tensor/ops/training/score.h)
   std::deque<Pending> pending_;
+  bool steady_ = true;  // the momentum is the one of the step before
+  double momentum_;
 };
 
 }  // namespace passband

@@ -1,0 +1,274 @@
+// Steps of training as the papers take them: SAM against its recurrence, gradients added up against
+// the batch that they are parts of, the binary loss against its definition, momentum that warms up.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "data/loader.h"
+#include "nn/sharpness.h"
+#include "tensor/autograd/engine.h"
+#include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
+#include "tests/message_of.h"
+#include "tests/numeric.h"
+#include "train/recipes.h"
+#include "train/run_list.h"
+#include "train/schedule.h"
+#include "train/training_step.h"
+
+using namespace passband;
+using numeric::max_difference;
+
+namespace {
+
+constexpr int64_t kSide = 8, kClasses = 5;
+
+Batch noise_batch(int64_t step, int64_t size) {
+  Batch batch;
+  batch.size = size;
+  RandomSequence random({9, static_cast<uint64_t>(step), 3});
+  std::vector<float> pixels;
+  for (int64_t i = 0; i < size; ++i)
+    batch.labels.push_back(static_cast<int32_t>(random.below(kClasses)));
+  for (int64_t i = 0; i < size * kSide * kSide * 3; ++i) pixels.push_back(random.normal());
+  batch.images = Tensor::from(pixels, {size, kSide, kSide, 3});
+  return batch;
+}
+
+struct Outcome {
+  std::vector<double> losses, values, buffers;
+};
+
+// `count` steps from `first` on batches of 8, of a model that may have been trained before.
+struct Training {
+  explicit Training(const RunSettings& settings)
+      : config(settings),
+        model(make_model(
+            config.model,
+            {.classes = kClasses, .image_size = kSide, .dropout = config.dropout, .seed = 3})),
+        optimizer(model->store(), update_rule(config), optimizer_options(config, nullptr)) {}
+
+  Outcome run(int64_t first, int64_t count) {
+    TrainingStep step(config, *model, optimizer, {});
+    Outcome outcome;
+    for (int64_t i = first; i < first + count; ++i) step.run(noise_batch(i, 8), i, config.lr);
+    while (const auto result = step.next_result(true)) outcome.losses.push_back(result->loss);
+    outcome.values = model->store().values().values();
+    if (model->store().buffer_values().defined())
+      outcome.buffers = model->store().buffer_values().values();
+    return outcome;
+  }
+
+  RunSettings config;
+  std::unique_ptr<Model> model;
+  Optimizer optimizer;
+};
+
+RunSettings settings_of(const Values& values) {
+  RunSettings settings;
+  settings.precision = "f32";
+  settings.lr = 0.02;
+  for (const auto& [key, text] : values) set_value(settings, key, text);
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("SAM's steps follow equations 2 and 3 of Foret et al., with momentum") {
+  // loss = (3 x^2 + y^2) / 2 + x y
+  ParameterStore store;
+  const Scope root(store);
+  const ParameterRef x = root.parameter("x", {1}, Init::constant(0.7));
+  const ParameterRef y = root.parameter("y", {1}, Init::constant(-1.1));
+  store.build(0, DType::f64);
+  Optimizer optimizer(store, Sgd{.lr = 0.1, .momentum = 0.9});
+  SharpnessAscent sam(store, 0.05);
+  const auto loss = [&] {
+    return sum(mul(square(x->value), 1.5) + mul(square(y->value), 0.5) + x->value * y->value);
+  };
+  double a = 0.7, b = -1.1, ma = 0, mb = 0;
+  for (int step = 0; step < 5; ++step) {
+    backward(loss());
+    sam.climb();
+    backward(loss());
+    sam.climb_back();
+    optimizer.step();
+    const double ga = 3 * a + b, gb = b + a, norm = std::sqrt(ga * ga + gb * gb);
+    const double ua = a + 0.05 * ga / norm, ub = b + 0.05 * gb / norm;
+    ma = 0.9 * ma + 3 * ua + ub;
+    mb = 0.9 * mb + ub + ua;
+    a -= 0.1 * ma;
+    b -= 0.1 * mb;
+    CHECK(x->value.item() == doctest::Approx(a).epsilon(1e-9));
+    CHECK(y->value.item() == doctest::Approx(b).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("SAM takes its gradients uphill, and statistics from the first pass alone") {
+  const Values common = {{"model", "C.C:width=8,stride=1"}, {"momentum", "0"}};
+  Values with = common;
+  with.insert(with.end(), {{"opt", "sam"}, {"sam_rho", "0.1"}});
+  const Outcome plain = Training(settings_of(common)).run(0, 1);
+  const Outcome sam = Training(settings_of(with)).run(0, 1);
+  CHECK(sam.losses == plain.losses);
+  CHECK(sam.buffers == plain.buffers);
+  CHECK(max_difference(sam.values, plain.values) > 1e-5);
+  with.back().second = "0";
+  CHECK(max_difference(Training(settings_of(with)).run(0, 1).values, plain.values) < 1e-7);
+}
+
+TEST_CASE("training by SAM in two goes has the bits of one") {
+  for (const char* base : {"sgd", "adamw"}) {
+    const RunSettings config = settings_of({{"model", "C.C:width=8,stride=1"},
+                                            {"opt", "sam"},
+                                            {"sam_base", base},
+                                            {"dropout", "0.2"}});
+    Training whole(config), first(config);
+    const Outcome at_once = whole.run(0, 4);
+    first.run(0, 2);
+    Training second(config);
+    copy_(second.model->store().values(), first.model->store().values());
+    copy_(second.model->store().buffer_values(), first.model->store().buffer_values());
+    second.optimizer.restore(first.optimizer.state(), 2);
+    CHECK(second.run(2, 2).values == at_once.values);
+  }
+}
+
+TEST_CASE("gradients of parts add up to those of the batch where no layer mixes pictures") {
+  for (const Values& more :
+       {Values{}, Values{{"mixup", "0.8"}}, Values{{"bce_loss", "true"}, {"smoothing", "0.1"}},
+        Values{{"opt", "sam"}}}) {
+    Values one = {{"model", "vit"}};
+    one.insert(one.end(), more.begin(), more.end());
+    Values parts = one;
+    parts.emplace_back("grad_accum_steps", "4");
+    const Outcome whole = Training(settings_of(one)).run(0, 3);
+    const Outcome summed = Training(settings_of(parts)).run(0, 3);
+    CHECK(max_difference(whole.losses, summed.losses) < 2e-6);
+    CHECK(max_difference(whole.values, summed.values) < 2e-6);
+  }
+}
+
+TEST_CASE("every part of a step drops other activations") {
+  const RunSettings config =
+      settings_of({{"model", "vit"}, {"dropout", "0.5"}, {"grad_accum_steps", "2"}});
+  Training training(config);
+  TrainingStep step(config, *training.model, training.optimizer, {});
+  Batch batch = noise_batch(0, 4);
+  Batch twice = batch;
+  twice.size = 8;
+  twice.images = Tensor::empty({8, kSide, kSide, 3});
+  for (int64_t half = 0; half < 2; ++half)
+    twice.images.view(half * batch.images.numel(), batch.images.shape()).copy_from(batch.images);
+  twice.labels.insert(twice.labels.end(), batch.labels.begin(), batch.labels.end());
+  step.run(twice, 0, 0);
+  const double both = step.next_result(true)->loss;
+  RunSettings single = config;
+  single.grad_accum_steps = 1;
+  TrainingStep half(single, *training.model, training.optimizer, {});
+  half.run(batch, 0, 0);
+  CHECK(std::abs(half.next_result(true)->loss - both) > 1e-6);
+}
+
+TEST_CASE("the binary loss and its gradient are their definition, at 0 and far out") {
+  const std::vector<double> z = {0, 0.5, -3, 40, -60, 2}, t = {0.3, 1, 0, 0.9, 0.1, 0.02};
+  const Tensor logits = Tensor::from(z, {2, 3}, DType::f64).leaf();
+  const Tensor loss = binary_cross_entropy(logits, Tensor::from(t, {2, 3}, DType::f64));
+  const std::vector<double> gradient = grad(loss, {logits})[0].values();
+  double expected = 0;
+  for (size_t i = 0; i < z.size(); ++i) {
+    // log sigmoid(z) = -log(1 + e^-z), in a form that neither end overflows
+    const double log_y =
+        z[i] > 0 ? -std::log1p(std::exp(-z[i])) : z[i] - std::log1p(std::exp(z[i]));
+    expected -= (t[i] * log_y + (1 - t[i]) * (log_y - z[i])) / 6;
+    CHECK(gradient[i] == doctest::Approx((1 / (1 + std::exp(-z[i])) - t[i]) / 6).epsilon(1e-12));
+  }
+  CHECK(loss.item() == doctest::Approx(expected).epsilon(1e-12));
+}
+
+TEST_CASE("with a threshold, the binary loss has targets of 0 and 1") {
+  // One label in five classes, smoothed by 0.4: 0.68 and 0.08. Above 0.5 they are 1 and 0.
+  Values values = {{"model", "vit"}, {"bce_loss", "true"}};
+  const double plain = Training(settings_of(values)).run(0, 1).losses[0];
+  values.emplace_back("smoothing", "0.4");
+  CHECK(std::abs(Training(settings_of(values)).run(0, 1).losses[0] - plain) > 1e-4);
+  values.emplace_back("bce_target_thresh", "0.5");
+  CHECK(Training(settings_of(values)).run(0, 1).losses[0] == doctest::Approx(plain).epsilon(1e-6));
+}
+
+TEST_CASE("momentum rises linearly over the warm-up, and falls never") {
+  RunSettings settings;
+  settings.warmup_epochs = 1;
+  settings.epochs = 3;
+  CHECK(schedule_of(settings, 10).momentum_at(0) == 0.9);
+  settings.warmup_momentum = 0.5;
+  const Schedule schedule = schedule_of(settings, 10);
+  CHECK(schedule.momentum_at(0) == doctest::Approx(0.5));
+  CHECK(schedule.momentum_at(5) == doctest::Approx(0.7));
+  CHECK(schedule.momentum_at(10) == doctest::Approx(0.9));
+  CHECK(schedule.momentum_at(29) == doctest::Approx(0.9));
+}
+
+TEST_CASE("a multistep schedule falls at its milestones") {
+  RunSettings settings;
+  set_value(settings, "sched", "multistep");
+  set_value(settings, "decay_milestones", "2, 4");
+  settings.decay_rate = 0.2;
+  settings.warmup_epochs = 1;
+  settings.lr = 0.1;
+  const Schedule schedule = schedule_of(settings, 10);
+  CHECK(schedule.at(4) == doctest::Approx(0.05));
+  CHECK(schedule.at(19) == doctest::Approx(0.1));
+  CHECK(schedule.at(20) == doctest::Approx(0.02));
+  CHECK(schedule.at(40) == doctest::Approx(0.004));
+  settings.decay_milestones = "4 2";
+  CHECK(message_of<UsageError>([&] { milestones_of(settings); }).find("not rising") !=
+        std::string::npos);
+}
+
+TEST_CASE("recipes go by name, each is read whole, and Park and Kim's is theirs") {
+  const std::vector<std::string> names = recipe_names();
+  for (const char* name : {"fine-tune", "imagenet-300", "park-kim", "quick", "resnet-200"})
+    CHECK(std::ranges::find(names, name) != names.end());
+  for (const BuiltInRecipe& recipe : built_in_recipes()) {
+    CAPTURE(recipe.name);
+    CHECK(resolve({{"recipe", std::string(recipe.name)}}).recipe == recipe.name);
+    CHECK(about(recipe).size() > 20);
+    published_results(std::string(recipe.text), std::string(recipe.name));
+  }
+  const RunSettings s =
+      resolve({{"recipe", "park-kim"}, {"model", "alternet_50"}, {"data", "cifar100"}});
+  CHECK(s.epochs == 305);
+  CHECK(s.batch_size == 96);
+  CHECK(s.lr == 1.25e-4);
+  CHECK(s.weight_decay == 0.05);
+  CHECK(s.decay_all);
+  CHECK(s.aa == "rand-m9-n2-mstd1.0");
+  CHECK(published_result(s, 100)->top1 == 84.02);
+  CHECK(beside_published(s, 100, 0.5, 305)
+            .find("84.02 % (Park and Kim 2022, figure 8, 305 epochs); "
+                  "this run: 50.00 % after 305") != std::string::npos);
+  CHECK_FALSE(published_result(resolve({{"model", "alternet_50"}}), 10));
+  CHECK(message_of<UsageError>([] {
+          resolve({{"recipe", "park-kin"}});
+        }).find("park-kim") != std::string::npos);
+}
+
+TEST_CASE("settings of two numbers are read, checked and written") {
+  RunSettings settings;
+  set_value(settings, "scale", "0.2,0.9");
+  CHECK(settings.scale.low == 0.2);
+  CHECK(settings.scale.high == 0.9);
+  const RunConfig back = [&] {
+    RunConfig config{.settings = settings};
+    config.data.classes = {"a", "b"};
+    config.sessions.push_back({.date = "2026-11-27T03:15:40Z", .version = "x"});
+    return run_config_from(to_toml(config), "test");
+  }();
+  CHECK(back.settings.scale.low == 0.2);
+  CHECK(back.settings.ratio.high == settings.ratio.high);
+  for (const char* wrong : {"0.9 0.2", "0.5", "0.1 0.2 0.3", "0.1 2", "a b"})
+    CHECK(
+        message_of<UsageError>([&] { set_value(settings, "scale", wrong); }).starts_with("scale"));
+}
