@@ -18,7 +18,8 @@ enum class CropMode {
   reflect,  // mirror without repeating the edge pixel
 };
 
-// What of a picture is read between its pixels, where training scales, shears and turns it.
+// How a picture is read between its pixels where auto_augment shears, moves and turns it. (Crops
+// are scaled by triangle filters.)
 enum class TrainInterpolation : uint8_t { bilinear, bicubic, random };  // random: one of both
 // What random erasing puts in place of a rectangle: the mean of the data, one colour drawn for it,
 // or one for each of its pixels (normal numbers, of normalised pixels).

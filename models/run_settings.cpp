@@ -123,7 +123,7 @@ const std::vector<Setting> kSettings = {
      1},
     {"train", "ratio", &C::ratio, "rrc: least and largest width / height of the crop", 0.01, 100},
     {"train", "train_interpolation", &C::train_interpolation,
-     "how training pictures are scaled, sheared and turned"},
+     "how --aa reads between pixels where it shears, moves and turns; crops are scaled bilinearly"},
     {"train", "aa", &C::aa,
      "operations drawn for each picture: RandAugment (rand-m9-mstd0.5-inc1), AutoAugment "
      "(original, "
