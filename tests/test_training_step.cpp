@@ -2,8 +2,12 @@
 // the batch that they are parts of, the binary loss against its definition, momentum that warms up.
 #include <doctest/doctest.h>
 
+#include <fmt/format.h>
+
 #include <cmath>
 
+#include "analysis/loss/augmented.h"
+#include "analysis/loss/curves.h"
 #include "data/loader.h"
 #include "nn/sharpness.h"
 #include "tensor/autograd/engine.h"
@@ -271,4 +275,68 @@ TEST_CASE("settings of two numbers are read, checked and written") {
   for (const char* wrong : {"0.9 0.2", "0.5", "0.1 0.2 0.3", "0.1 2", "a b"})
     CHECK(
         message_of<UsageError>([&] { set_value(settings, "scale", wrong); }).starts_with("scale"));
+}
+
+TEST_CASE("curves are means over stretches of a log, whatever state the run is in") {
+  std::string log;
+  for (int step = 1; step <= 10; ++step)
+    log += fmt::format(R"({{"step":{},"epoch":1,"split":"train","loss":{},"accuracy":0.5}})"
+                       "\n",
+                       step, 11 - step);
+  log += R"({"step":10,"epoch":2,"split":"test","loss":1.5,"top1":0.75})"
+         "\n";
+  log += R"({"step":11,"split":"train","loss":null,"nonfinite":true,"accuracy":0})"
+         "\n";
+  log += R"({"step":12,"split":"train","lo)";  // cut by a crash
+  const TrainingCurves curves = training_curves_from(log, 5, 5);
+  CHECK(curves.epochs == std::vector<double>{0.4, 0.8, 1.2, 1.6, 2});
+  CHECK(curves.losses == std::vector<double>{9.5, 7.5, 5.5, 3.5, 1.5});
+  CHECK(curves.judged_epochs == std::vector<double>{2});
+  CHECK(curves.judged_accuracies == std::vector<double>{0.75});
+  CHECK(curves.steps == 11);
+  CHECK(curves.left_out == 1);
+  CHECK(training_curves_from("", 5, 5).epochs.empty());
+  // Held-out pictures choose: the test pictures that come once at the end are another thing.
+  const std::string held = log.substr(0, log.find(R"({"step":11)")) +
+                           R"({"step":10,"split":"val","loss":2,"top1":0.5})"
+                           "\n";
+  CHECK(training_curves_from(held, 5, 5).judged_losses == std::vector<double>{2});
+}
+
+TEST_CASE("the loss on augmented pictures is the cross-entropy of what the network was shown") {
+  const DataSplits data = make_shapes({.train_count = 12, .test_count = 6});
+  const std::unique_ptr<Model> model =
+      make_model("C.C:width=4", {.classes = 10, .image_size = data.train.height, .seed = 2});
+  LossBatches batches{.data = &data.train, .batch_size = 5, .image_size = data.train.height};
+  batches.augmented = true;
+  batches.smoothing = 0.1;
+  batches.augment = {.pad = 4, .auto_augment = "rand-m9-mstd0.5"};
+  batches.indices = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  for (const double mixup : {0.0, 0.8}) {
+    batches.mixing.mixup = mixup;
+    const AugmentedLoss measured = augmented_loss(*model, batches);
+    double loss = 0, right = 0;
+    const ContextGuard mode({.training = false});
+    for (int64_t b = 0; b < 3; ++b) {
+      const LossBatch batch = batches.batch(b);
+      const std::vector<double> z = (*model)(batch.images).values();
+      for (int64_t i = 0; i < batch.images.size(0); ++i) {
+        double sum = 0;
+        int64_t best = 0;
+        for (int64_t k = 0; k < 10; ++k) {
+          sum += std::exp(z[i * 10 + k]);
+          if (z[i * 10 + k] > z[i * 10 + best]) best = k;
+        }
+        for (int64_t k = 0; k < 10; ++k) {
+          const double own = batch.labels.values()[i] == k;
+          const double target = mixup > 0 ? batch.targets.values()[i * 10 + k] : 0.9 * own + 0.01;
+          loss += target * (std::log(sum) - z[i * 10 + k]);
+          if (k == best) right += (target - 0.01) / 0.9;
+        }
+      }
+    }
+    CHECK(measured.pictures == 12);
+    CHECK(measured.loss == doctest::Approx(loss / 12).epsilon(1e-5));
+    CHECK(measured.error == doctest::Approx(1 - right / 12).epsilon(1e-5));
+  }
 }
