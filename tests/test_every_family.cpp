@@ -15,9 +15,10 @@ using namespace passband::testing;
 
 namespace {
 
-// Too dear for a table of all families; each has tests of its own.
-const std::set<std::string> kElsewhere = {"robustness", "landscape", "hessian",        "probes",
-                                          "shape-bias", "heatmap",   "channel-rollout"};
+// Too dear for a table of all families, or about runs; each has tests of its own.
+const std::set<std::string> kElsewhere = {"robustness",      "landscape",  "hessian",
+                                          "probes",          "shape-bias", "heatmap",
+                                          "channel-rollout", "curves",     "augmented"};
 // For which one picture is enough.
 const std::set<std::string> kOnePicture = {"rollout-norm", "rollout-class", "lesion", "skip"};
 
