@@ -78,6 +78,7 @@ const std::vector<Analysis> kLossTable = {
      .quick = false,
      .work = augmented_work,
      .uses_train = true,
+     .uses_labels = true,
      .unsuited = without_run,
      .lacking = without_any_run,
      .run = augmented_section},
