@@ -14,7 +14,7 @@
 namespace passband {
 namespace {
 
-constexpr double kEps = 1e-5;
+constexpr double kConvVitEps = 1e-5;
 
 struct ConvVitSpec {
   int64_t width = 192, depth = 12, heads = 3;
@@ -57,13 +57,13 @@ class ConvVit final : public Model {
           root / "blocks" / std::to_string(i),
           TransformerOptions{.width = spec.width,
                              .hidden = 4 * spec.width,
-                             .eps = kEps,
+                             .eps = kConvVitEps,
                              .drop_path = drop_path_at(options.drop_path, i, spec.depth),
                              .site = site},
           local_attention(spec.width, spec.heads, spec.kernel));
       branches_.insert(branches_.end(), {BlockKind::msa, BlockKind::mlp});
     }
-    norm_.emplace(root / "norm", spec.width, kEps);
+    norm_.emplace(root / "norm", spec.width, kConvVitEps);
     head_.emplace(root / "head", spec.width, options.classes);
     macs_ = store_.macs();
   }
@@ -94,14 +94,14 @@ class ConvVit final : public Model {
   std::optional<Linear> head_;
 };
 
-struct Named {
+struct NamedConvVit {
   const char* name;
   ConvVitSpec spec;
 };
 
 // `convvit` is the small member of the family, for CIFAR in minutes.
-const std::vector<Named>& table() {
-  static const std::vector<Named> rows = {
+const std::vector<NamedConvVit>& convvit_table() {
+  static const std::vector<NamedConvVit> rows = {
       {"convvit", {.width = 128, .depth = 6, .heads = 4}},
       {"convvit_tiny", {.width = 192, .depth = 12, .heads = 3}},
       {"convvit_small", {.width = 384, .depth = 12, .heads = 6}},
@@ -109,8 +109,8 @@ const std::vector<Named>& table() {
   return rows;
 }
 
-std::optional<ConvVitSpec> spec_of(const std::string& name) {
-  for (const Named& row : table()) {
+std::optional<ConvVitSpec> convvit_spec_of(const std::string& name) {
+  for (const NamedConvVit& row : convvit_table()) {
     std::string_view rest = name;
     ConvVitSpec spec = row.spec;
     if (!take_prefix(rest, row.name)) continue;
@@ -121,7 +121,7 @@ std::optional<ConvVitSpec> spec_of(const std::string& name) {
   return {};
 }
 
-std::string refusal(const ConvVitSpec& spec, int64_t side) {
+std::string convvit_refusal(const ConvVitSpec& spec, int64_t side) {
   const int64_t patch = spec.patch_for(side), tokens = side / patch;
   std::string untiled_map = untiled(patch, side);
   if (!untiled_map.empty() || fits_locally(spec.kernel, {tokens, tokens})) return untiled_map;
@@ -131,19 +131,19 @@ std::string refusal(const ConvVitSpec& spec, int64_t side) {
                      " pixels");
 }
 
-std::optional<Architecture> find(const std::string& name) {
-  const std::optional<ConvVitSpec> spec = spec_of(name);
+std::optional<Architecture> find_convvit(const std::string& name) {
+  const std::optional<ConvVitSpec> spec = convvit_spec_of(name);
   if (!spec) return {};
   return Architecture{
       .family = "convvit",
-      .refusal = [spec = *spec](int64_t side) { return refusal(spec, side); },
+      .refusal = [spec = *spec](int64_t side) { return convvit_refusal(spec, side); },
       .make =
           [spec = *spec](const std::string& full_name, const ModelOptions& options) {
             return std::make_unique<ConvVit>(full_name, spec, options);
           }};
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> convvit_names() {
   std::vector<std::string> list = {"convvit"};
   for (const char* size : {"tiny", "small", "base"})
     for (const int64_t kernel : {3, 5, 8})
@@ -153,6 +153,6 @@ std::vector<std::string> names() {
 
 }  // namespace
 
-ModelFamily convvit_family() { return {find, names}; }
+ModelFamily convvit_family() { return {find_convvit, convvit_names}; }
 
 }  // namespace passband

@@ -88,14 +88,14 @@ class MlpMixer final : public Model {
   std::optional<Linear> head_;
 };
 
-struct Named {
+struct NamedMixer {
   const char* name;
   MixerSpec spec;
 };
 
 // `mixer` is the small member of the family, for CIFAR in minutes.
-const std::vector<Named>& table() {
-  static const std::vector<Named> rows = {
+const std::vector<NamedMixer>& mixer_table() {
+  static const std::vector<NamedMixer> rows = {
       {"mixer", {.width = 128, .depth = 6, .token_hidden = 64, .channel_hidden = 512, .patch = 4}},
       {"mixer_tiny", {.width = 256, .depth = 8, .token_hidden = 128, .channel_hidden = 1024}},
       {"mixer_small", {.width = 512, .depth = 8, .token_hidden = 256, .channel_hidden = 2048}},
@@ -104,8 +104,8 @@ const std::vector<Named>& table() {
   return rows;
 }
 
-std::optional<MixerSpec> spec_of(const std::string& name) {
-  for (const Named& row : table()) {
+std::optional<MixerSpec> mixer_spec_of(const std::string& name) {
+  for (const NamedMixer& row : mixer_table()) {
     std::string_view rest = name;
     if (!take_prefix(rest, row.name)) continue;
     if (rest.empty()) return row.spec;
@@ -115,8 +115,8 @@ std::optional<MixerSpec> spec_of(const std::string& name) {
   return {};
 }
 
-std::optional<Architecture> find(const std::string& name) {
-  const std::optional<MixerSpec> spec = spec_of(name);
+std::optional<Architecture> find_mixer(const std::string& name) {
+  const std::optional<MixerSpec> spec = mixer_spec_of(name);
   if (!spec) return {};
   return Architecture{
       .family = "mixer",
@@ -127,14 +127,14 @@ std::optional<Architecture> find(const std::string& name) {
           }};
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> mixer_names() {
   std::vector<std::string> list;
-  for (const Named& row : table()) list.emplace_back(row.name);
+  for (const NamedMixer& row : mixer_table()) list.emplace_back(row.name);
   return list;
 }
 
 }  // namespace
 
-ModelFamily mixer_family() { return {find, names}; }
+ModelFamily mixer_family() { return {find_mixer, mixer_names}; }
 
 }  // namespace passband

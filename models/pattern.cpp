@@ -82,7 +82,7 @@ NetworkSpec parse_pattern(const std::string& name) {
   return spec;
 }
 
-std::optional<Architecture> find(const std::string& name) {
+std::optional<Architecture> find_pattern(const std::string& name) {
   if (!is_pattern(name)) return {};
   return architecture_of(parse_pattern(name));
 }
@@ -111,6 +111,6 @@ std::vector<std::string> split_pattern(const std::string& pattern) {
   return words;
 }
 
-ModelFamily pattern_family() { return {find, no_names}; }
+ModelFamily pattern_family() { return {find_pattern, no_names}; }
 
 }  // namespace passband

@@ -157,14 +157,14 @@ class PoolingTransformer final : public Model {
   std::optional<Linear> head_;
 };
 
-struct Named {
+struct NamedPit {
   const char* name;
   PitSpec spec;
 };
 
 // `pit` is the small member of the family, for CIFAR in minutes; the others are the paper's.
-const std::vector<Named>& table() {
-  static const std::vector<Named> rows = {
+const std::vector<NamedPit>& pit_table() {
+  static const std::vector<NamedPit> rows = {
       {"pit", {.head_dim = 32, .depths = {2, 2, 2}, .heads = 2, .small = {4, 2}}},
       {"pit_ti", {.head_dim = 32}},
       {"pit_xs", {.head_dim = 48}},
@@ -173,19 +173,19 @@ const std::vector<Named>& table() {
   return rows;
 }
 
-std::string refusal(const PitSpec& spec, int64_t side) {
+std::string pit_refusal(const PitSpec& spec, int64_t side) {
   const int64_t patch = spec.patches(side).size;
   if (side >= patch) return "";
   return concat_text("patches of ", patch, " pixels do not fit a ", side, "x", side,
                      " image; it takes sides from ", patch);
 }
 
-std::optional<Architecture> find(const std::string& name) {
-  for (const Named& row : table())
+std::optional<Architecture> find_pit(const std::string& name) {
+  for (const NamedPit& row : pit_table())
     if (name == row.name)
       return Architecture{
           .family = "pit",
-          .refusal = [&spec = row.spec](int64_t side) { return refusal(spec, side); },
+          .refusal = [&spec = row.spec](int64_t side) { return pit_refusal(spec, side); },
           .make =
               [&spec = row.spec](const std::string& full_name, const ModelOptions& options) {
                 return std::make_unique<PoolingTransformer>(full_name, spec, options);
@@ -193,14 +193,14 @@ std::optional<Architecture> find(const std::string& name) {
   return {};
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> pit_names() {
   std::vector<std::string> list;
-  for (const Named& row : table()) list.emplace_back(row.name);
+  for (const NamedPit& row : pit_table()) list.emplace_back(row.name);
   return list;
 }
 
 }  // namespace
 
-ModelFamily pit_family() { return {find, names}; }
+ModelFamily pit_family() { return {find_pit, pit_names}; }
 
 }  // namespace passband

@@ -141,13 +141,13 @@ const std::vector<Preset>& presets() {
   return table;
 }
 
-std::optional<Architecture> find(const std::string& name) {
+std::optional<Architecture> find_preset(const std::string& name) {
   for (const Preset& preset : presets())
     if (preset.name == name) return architecture_of(preset.spec);
   return {};
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> preset_names() {
   std::vector<std::string> list;
   for (const Preset& preset : presets()) list.push_back(preset.name);
   return list;
@@ -155,6 +155,6 @@ std::vector<std::string> names() {
 
 }  // namespace
 
-ModelFamily preset_family() { return {find, names}; }
+ModelFamily preset_family() { return {find_preset, preset_names}; }
 
 }  // namespace passband

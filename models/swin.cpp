@@ -14,7 +14,7 @@
 namespace passband {
 namespace {
 
-constexpr double kEps = 1e-5;
+constexpr double kSwinEps = 1e-5;
 
 struct SwinSpec {
   int64_t width = 96;  // of the first stage; doubled from stage to stage
@@ -38,7 +38,7 @@ class PatchMerging {
  public:
   // `site` is that of the merged map.
   PatchMerging(const Scope& scope, int64_t channels, const TapSite& site)
-      : norm_(scope / "norm", 4 * channels, kEps),
+      : norm_(scope / "norm", 4 * channels, kSwinEps),
         reduction_(
             scope / "reduction", 4 * channels, 2 * channels,
             {.bias = false, .weight_init = Init::truncated_normal(0.02), .rows = tokens_of(site)}),
@@ -90,9 +90,9 @@ class SwinTransformer final : public Model {
     patch_embed_.emplace(
         root / "patch_embed" / "proj", 3, spec.width, Grid{options.image_size, options.image_size},
         Conv2dOptions{.kernel = patch, .stride = patch, .padding = 0, .bias = true});
-    patch_norm_.emplace(root / "patch_embed" / "norm", spec.width, kEps);
+    patch_norm_.emplace(root / "patch_embed" / "norm", spec.width, kSwinEps);
     const int64_t width = add_stages(root, spec);
-    norm_.emplace(root / "norm", width, kEps);
+    norm_.emplace(root / "norm", width, kSwinEps);
     head_.emplace(root / "head" / "fc", width, options.classes, transformer_init());
     macs_ = store_.macs();
   }
@@ -121,7 +121,7 @@ class SwinTransformer final : public Model {
             scope / "blocks" / std::to_string(b),
             TransformerOptions{.width = width,
                                .hidden = 4 * width,
-                               .eps = kEps,
+                               .eps = kSwinEps,
                                .linear = transformer_init(),
                                .drop_path = drop_path_at(options_.drop_path, index, total),
                                .site = windowed(site, b % 2 == 1)},
@@ -166,14 +166,14 @@ class SwinTransformer final : public Model {
   std::optional<Linear> head_;
 };
 
-struct Named {
+struct NamedSwin {
   const char* name;
   SwinSpec spec;
 };
 
 // `swin` is the small member of the family, for CIFAR in minutes; the others are the paper's.
-const std::vector<Named>& table() {
-  static const std::vector<Named> rows = {
+const std::vector<NamedSwin>& swin_table() {
+  static const std::vector<NamedSwin> rows = {
       {"swin", {.width = 32, .depths = {2, 2, 2, 2}, .heads = 1}},
       {"swin_tiny", {.width = 96, .depths = {2, 2, 6, 2}, .heads = 3}},
       {"swin_small", {.width = 96, .depths = {2, 2, 18, 2}, .heads = 3}},
@@ -182,7 +182,7 @@ const std::vector<Named>& table() {
   return rows;
 }
 
-std::string refusal(const SwinSpec& spec, int64_t side) {
+std::string swin_refusal(const SwinSpec& spec, int64_t side) {
   const int64_t merges = int64_t{1} << (spec.depths.size() - 1);
   if (side > 0 && side % (merges * form_for(side).patch) == 0) return "";
   return concat_text("its map cannot be halved ", spec.depths.size() - 1, " times on a ", side, "x",
@@ -191,12 +191,12 @@ std::string refusal(const SwinSpec& spec, int64_t side) {
                      merges * form_for(kCifarSize + 1).patch);
 }
 
-std::optional<Architecture> find(const std::string& name) {
-  for (const Named& row : table())
+std::optional<Architecture> find_swin(const std::string& name) {
+  for (const NamedSwin& row : swin_table())
     if (name == row.name)
       return Architecture{
           .family = "swin",
-          .refusal = [&spec = row.spec](int64_t side) { return refusal(spec, side); },
+          .refusal = [&spec = row.spec](int64_t side) { return swin_refusal(spec, side); },
           .make =
               [&spec = row.spec](const std::string& full_name, const ModelOptions& options) {
                 return std::make_unique<SwinTransformer>(full_name, spec, options);
@@ -204,14 +204,14 @@ std::optional<Architecture> find(const std::string& name) {
   return {};
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> swin_names() {
   std::vector<std::string> list;
-  for (const Named& row : table()) list.emplace_back(row.name);
+  for (const NamedSwin& row : swin_table()) list.emplace_back(row.name);
   return list;
 }
 
 }  // namespace
 
-ModelFamily swin_family() { return {find, names}; }
+ModelFamily swin_family() { return {find_swin, swin_names}; }
 
 }  // namespace passband

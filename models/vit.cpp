@@ -189,7 +189,7 @@ std::optional<VitSpec> deit_spec(std::string_view rest) {
   return rest.empty() ? spec : std::nullopt;
 }
 
-std::optional<VitSpec> spec_of(const std::string& name) {
+std::optional<VitSpec> vit_spec_of(const std::string& name) {
   std::string_view rest = name;
   if (name == "vit") return kSmallVit;
   if (name == "vit_hydra") {
@@ -202,8 +202,8 @@ std::optional<VitSpec> spec_of(const std::string& name) {
   return {};
 }
 
-std::optional<Architecture> find(const std::string& name) {
-  const std::optional<VitSpec> spec = spec_of(name);
+std::optional<Architecture> find_vit(const std::string& name) {
+  const std::optional<VitSpec> spec = vit_spec_of(name);
   if (!spec) return {};
   return Architecture{
       .family = "vit",
@@ -214,7 +214,7 @@ std::optional<Architecture> find(const std::string& name) {
           }};
 }
 
-std::vector<std::string> names() {
+std::vector<std::string> vit_names() {
   std::vector<std::string> list = {"vit", "vit_hydra"};
   for (const Size& size : kSizes)
     for (const int64_t patch : {2, 4, 8, 14, 16, 32})
@@ -231,6 +231,6 @@ std::vector<std::string> names() {
 
 }  // namespace
 
-ModelFamily vit_family() { return {find, names}; }
+ModelFamily vit_family() { return {find_vit, vit_names}; }
 
 }  // namespace passband
