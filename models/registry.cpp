@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/cct.h"
 #include "models/convvit.h"
 #include "models/mixer.h"
 #include "models/pattern.h"
@@ -16,13 +17,13 @@ namespace {
 
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
-  static const std::vector<ModelFamily> table = {preset_family(), vit_family(),   swin_family(),
-                                                 pit_family(),    mixer_family(), convvit_family(),
-                                                 pattern_family()};
+  static const std::vector<ModelFamily> table = {preset_family(), vit_family(),    swin_family(),
+                                                 pit_family(),    mixer_family(),  convvit_family(),
+                                                 cct_family(),    pattern_family()};
   return table;
 }
 
-Architecture find(const std::string& name) {
+Architecture find_architecture(const std::string& name) {
   // Names stand in messages, which are one line.
   if (std::ranges::any_of(name, [](unsigned char c) { return std::iscntrl(c) != 0; }))
     throw UsageError(concat_text("model ", quote(name), ": a name holds no control characters"));
@@ -44,14 +45,14 @@ std::string untiled(int64_t patch, int64_t side) {
                      " image; it takes sides that are multiples of ", patch);
 }
 
-std::string family_of(const std::string& name) { return find(name).family; }
+std::string family_of(const std::string& name) { return find_architecture(name).family; }
 
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options,
                                   bool build) {
   if (options.classes < 1)
     throw UsageError(
         concat_text("model ", name, ": needs at least one class, not ", options.classes));
-  const Architecture found = find(name);
+  const Architecture found = find_architecture(name);
   const std::string refused = refusal(found, options.image_size);
   if (!refused.empty()) throw UsageError(concat_text("model ", name, ": ", refused));
   std::unique_ptr<Model> model = found.make(name, options);
@@ -69,7 +70,7 @@ std::vector<std::string> model_names() {
 std::vector<ModelInfo> list_models(int64_t classes, int64_t image_size) {
   std::vector<ModelInfo> list;
   for (const std::string& name : model_names()) {
-    if (!refusal(find(name), image_size).empty()) continue;
+    if (!refusal(find_architecture(name), image_size).empty()) continue;
     const auto model = make_model(name, {.classes = classes, .image_size = image_size}, false);
     list.push_back(
         {name, model->family(), model->pattern(), model->store().parameter_count(), model->macs()});

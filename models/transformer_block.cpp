@@ -31,6 +31,14 @@ MakeTokenMixing self_attention(int64_t width, int64_t heads, bool qkv_bias,
   };
 }
 
+Tensor add_branch(const Branch& branch, const Tensor& skip, const DropPath& drop_path,
+                  const TapSite& site) {
+  if (!drop_path.active() && !tapped("branch") && !tapped("skip"))
+    return tap("out", branch(skip), site);
+  const Tensor shown = tap("branch", branch({}), site);
+  return tap("out", tap("skip", skip, site) + drop_path(shown), site);
+}
+
 double drop_path_at(double rate, int64_t index, int64_t blocks) {
   return rate * static_cast<double>(index) / static_cast<double>(std::max<int64_t>(blocks - 1, 1));
 }
@@ -55,21 +63,17 @@ Tensor TransformerBlock::operator()(const Tensor& x) const {
   Tensor mixed;
   {
     ScopeGuard branch(std::string(name_of(mixing_site_.kind)));
-    mixed = add_branch([&](const Tensor& r) { return mixing_(norm1_(x), mixing_site_, r); }, x,
-                       mixing_site_);
+    mixed = finish([&](const Tensor& r) { return mixing_(norm1_(x), mixing_site_, r); }, x,
+                   mixing_site_);
   }
   ScopeGuard branch("mlp");
-  return add_branch([&](const Tensor& r) { return mlp_(norm2_(mixed), r); }, mixed, mlp_site_);
+  return finish([&](const Tensor& r) { return mlp_(norm2_(mixed), r); }, mixed, mlp_site_);
 }
 
-// The last product of a branch adds the skip when nobody looks at either or drops one.
-Tensor TransformerBlock::add_branch(const Branch& branch, const Tensor& skip,
-                                    const TapSite& site) const {
-  if (has_skip_ && !drop_path_.active() && !tapped("branch") && !tapped("skip"))
-    return tap("out", branch(skip), site);
-  const Tensor shown = tap("branch", branch({}), site);
-  if (!has_skip_) return tap("out", shown, site);
-  return tap("out", tap("skip", skip, site) + drop_path_(shown), site);
+Tensor TransformerBlock::finish(const Branch& branch, const Tensor& skip,
+                                const TapSite& site) const {
+  if (has_skip_) return add_branch(branch, skip, drop_path_, site);
+  return tap("out", tap("branch", branch({}), site), site);
 }
 
 }  // namespace passband

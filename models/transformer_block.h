@@ -29,6 +29,13 @@ int64_t tokens_of(const TapSite& site);
 MakeTokenMixing self_attention(int64_t width, int64_t heads, bool qkv_bias,
                                const LinearOptions& linear);
 
+// skip + branch, as the taps "branch", "skip" and "out" show it. `branch` makes the branch, plus
+// `residual` where that is defined: its last product adds the skip when nobody looks at either or
+// drops one.
+using Branch = std::function<Tensor(const Tensor& residual)>;
+Tensor add_branch(const Branch& branch, const Tensor& skip, const DropPath& drop_path,
+                  const TapSite& site);
+
 // The drop-path rate of block `index` of `blocks`: from 0 to `rate`, linear over depth.
 double drop_path_at(double rate, int64_t index, int64_t blocks);
 
@@ -51,8 +58,7 @@ class TransformerBlock {
   Tensor operator()(const Tensor& x) const;
 
  private:
-  using Branch = std::function<Tensor(const Tensor& residual)>;
-  Tensor add_branch(const Branch& branch, const Tensor& skip, const TapSite& site) const;
+  Tensor finish(const Branch& branch, const Tensor& skip, const TapSite& site) const;
 
   LayerNorm norm1_;
   TokenMixing mixing_;

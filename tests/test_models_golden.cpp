@@ -204,6 +204,11 @@ TEST_CASE("A distilled DeiT-Ti trains as timm's") {
   check_against("deit_distilled", DType::f32, kSingle, 20);
 }
 
+TEST_CASE("A compact convolutional transformer trains as its PyTorch twin") {
+  check_against("cct", DType::f32, kSingle, 20);
+  check_against("cct", DType::f64, kDouble, 5);
+}
+
 TEST_CASE("A vision transformer with Hydra attention trains as its PyTorch twin") {
   check_against("vit_hydra", DType::f32, kSingle, 20);
   check_against("vit_hydra", DType::f64, kDouble, 5);

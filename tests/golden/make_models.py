@@ -59,7 +59,7 @@ def draw(name, parameter, kind, a):
 
 def initialise(model, style):
     """style: torchvision (He fan-out convolutions), default (PyTorch), vit (timm; its cut at 2 is
-    never reached)."""
+    never reached), cct (the same, with He fan-in convolutions)."""
     for path, module in model.named_modules():
         for key, parameter in module.named_parameters(prefix=path, recurse=False):
             leaf = key.rsplit(".", 1)[-1]
@@ -68,9 +68,13 @@ def initialise(model, style):
                      0 if leaf == "bias" else getattr(module, "start", 1))
             elif leaf in ("cls_token", "dist_token", "pos_embed", "relative_position_bias_table"):
                 draw(key, parameter, "normal", 0.02)
+            elif leaf == "positional_emb":
+                draw(key, parameter, "normal", 0.2)
+            elif style == "cct" and isinstance(module, nn.Conv2d):
+                draw(key, parameter, "normal", math.sqrt(2 / module.weight[0].numel()))
             elif leaf == "pos_emb":
                 draw(key, parameter, "normal", 1)
-            elif style == "vit" and isinstance(module, nn.Linear):
+            elif style in ("vit", "cct") and isinstance(module, nn.Linear):
                 draw(key, parameter, *(("constant", 0) if leaf == "bias" else ("normal", 0.02)))
             elif style == "torchvision" and isinstance(module, nn.Conv2d) and ".se." not in key:
                 draw(key, parameter, "normal",
@@ -365,6 +369,38 @@ class ConvVit(nn.Module):
         return self.head(self.norm(x.mean((1, 2))))
 
 
+class Cct(nn.Module):
+    """Hassani et al. 2021: two convolutions with ReLU and pooling, blocks whose second branch is
+    added to the normalised stream, and a weighted mean of the tokens."""
+
+    def __init__(self, width=128, heads=2, depth=2, tokens=16):
+        super().__init__()
+        self.tokenizer, self.classifier = nn.Module(), nn.Module()
+        self.tokenizer.conv_layers = nn.Sequential(*(nn.Sequential(
+            nn.Conv2d(i, o, 3, 1, 1, bias=False), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+        ) for i, o in ((3, 64), (64, width))))
+        self.classifier.positional_emb = nn.Parameter(torch.zeros(1, tokens, width))
+        self.classifier.attention_pool = nn.Linear(width, 1)
+        self.classifier.blocks = nn.ModuleList()
+        for _ in range(depth):
+            block = nn.Module()
+            block.pre_norm = nn.LayerNorm(width)
+            block.self_attn = timm.layers.Attention(width, heads)
+            block.linear1, block.norm1 = nn.Linear(width, width), nn.LayerNorm(width)
+            block.linear2 = nn.Linear(width, width)
+            self.classifier.blocks.append(block)
+        self.classifier.norm, self.classifier.fc = nn.LayerNorm(width), nn.Linear(width, 10)
+
+    def forward(self, x):
+        c = self.classifier
+        x = self.tokenizer.conv_layers(x).flatten(2).transpose(1, 2) + c.positional_emb
+        for block in c.blocks:
+            x = block.norm1(x + block.self_attn(block.pre_norm(x)))
+            x = x + block.linear2(F.gelu(block.linear1(x)))
+        x = c.norm(x)
+        return c.fc((c.attention_pool(x).softmax(1) * x).sum(1))
+
+
 # name -> (network, style, the library's model, image side, pictures, learning rate, type)
 SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
@@ -392,6 +428,7 @@ CASES = {
     "vit_hydra": (hydra, "vit", "vit_hydra", 16, 4, 0.01, DOUBLE),
     "convvit_kernel3": (lambda: ConvVit(3), "default", "convvit_kernel3", 16, 4, 0.01, DOUBLE),
     "convvit_kernel4": (lambda: ConvVit(4), "default", "convvit_kernel4", 16, 4, 0.01, DOUBLE),
+    "cct": (Cct, "cct", "cct_2_3x2", 16, 4, 0.01, DOUBLE),
     "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}), "torchvision",
                      "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
     "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}), "torchvision",
