@@ -1,75 +1,16 @@
-// Residual blocks: post-activation (ResNet, LambdaResNet), pre-activation, and the self-attention
-// block of AlterNet.
+// Residual blocks: what all share, and the post-activation block (ResNet, LambdaResNet).
 #include "models/blocks.h"
 
-#include <optional>
-
-#include "nn/attention.h"
-#include "nn/conv.h"
+#include "models/block_parts.h"
+#include "models/pattern.h"
 #include "nn/drop.h"
-#include "nn/lambda.h"
-#include "nn/linearise.h"
-#include "nn/norm.h"
+#include "nn/linear.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
-
-// Post-activation trunks start as torchvision's ResNets, pre-activation ones as Park and Kim's:
-// PyTorch's default.
-std::optional<Init> conv_init(const NetworkSpec& spec, int64_t out, int64_t kernel) {
-  if (spec.preactivation) return {};
-  return Init::fan_out_normal(out * kernel * kernel);
-}
-
-Conv2d make_conv(const Scope& scope, const NetworkSpec& spec, int64_t in, int64_t out, Grid grid,
-                 Conv2dOptions options) {
-  options.weight_init = conv_init(spec, out, options.kernel);
-  return {scope, in, out, grid, options};
-}
-
-// The 3x3 convolution of a block, or the lambda layer in its place. A lambda layer works at the
-// incoming resolution; an average pool follows where the block has a stride (as published).
-struct Spatial {
-  Spatial(const Scope& scope, const NetworkSpec& spec, const BlockPlan& plan, int64_t in,
-          int64_t out, Grid grid, int64_t stride, bool grouped)
-      : stride(stride) {
-    if (plan.letter == 'L') {
-      const int64_t projected = spec.lambda_heads * spec.lambda_depth +
-                                spec.lambda_intra * (spec.lambda_depth + out / spec.lambda_heads);
-      lambda.emplace(scope, out, grid,
-                     LambdaLayer::Options{spec.lambda_heads, spec.lambda_depth, spec.lambda_intra,
-                                          spec.lambda_window, conv_init(spec, projected, 1)});
-      site = {.kind = BlockKind::lambda, .height = grid.height, .width = grid.width};
-      site.patch =
-          plan.patch * static_cast<double>(plan.grid.height) / static_cast<double>(grid.height);
-    } else {
-      conv.emplace(make_conv(scope, spec, in, out, grid,
-                             {.kernel = 3, .stride = stride, .groups = grouped ? spec.groups : 1}));
-    }
-  }
-
-  Tensor operator()(const Tensor& x) const {
-    if (conv) return (*conv)(x);
-    const Tensor y = (*lambda)(x, site);
-    return stride == 1 ? y : avg_pool2d(y, {.kernel = 3, .stride = stride, .padding = 1});
-  }
-
-  std::optional<Conv2d> conv;
-  std::optional<LambdaLayer> lambda;
-  int64_t stride;
-  TapSite site;
-};
-
-// Channels of the inner convolutions: ResNeXt widens the 3x3 and splits it into groups.
-int64_t inner_width(const BlockPlan& plan, const NetworkSpec& spec) {
-  return spec.bottleneck && plan.letter == 'C' ? plan.width * spec.group_width / 64 * spec.groups
-                                               : plan.width;
-}
-
-bool changes_shape(const BlockPlan& plan) { return plan.stride != 1 || plan.in != plan.out; }
 
 // 1x1 convolution and norm on the shortcut. ResNet-RS pools before it instead of striding; index 0
 // is the pool then.
@@ -116,20 +57,18 @@ class Skip {
 };
 
 // He et al. 2016a with the stride in the 3x3. Basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1; the norm
-// of the last one takes the sum and the final ReLU along. An L block replaces the 3x3 (the second
+// of the last one takes the sum and the final ReLU along. Other letters replace the 3x3 (the second
 // one of a basic block).
 class PostActivationBlock final : public Block {
  public:
   PostActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
       : Block(plan),
         inner_(inner_width(plan, spec)),
-        middle_(spec.bottleneck ? plan.grid : plan.grid.strided(3, plan.stride, 1)),
         conv1_(make_conv(
             plan.scope / "conv1", spec, plan.in, inner_, plan.grid,
             {.kernel = spec.bottleneck ? 1 : 3, .stride = spec.bottleneck ? 1 : plan.stride})),
         bn1_(plan.scope / "bn1", inner_),
-        conv2_(plan.scope / "conv2", spec, plan, inner_, inner_, middle_,
-               spec.bottleneck ? plan.stride : 1, spec.bottleneck),
+        conv2_(make_mixer(mixer_plan(plan, spec), spec)),
         bn2_(plan.scope / "bn2", inner_, !spec.bottleneck && spec.zero_last_gamma ? 0 : 1),
         skip_(plan, spec) {
     const Grid out{site_.height, site_.width};
@@ -144,7 +83,7 @@ class PostActivationBlock final : public Block {
   Tensor operator()(const Tensor& x) const override {
     ScopeGuard guard(name_);
     const Tensor skip = skip_(x);
-    Tensor y = conv2_(bn1_.relu(conv1_(x)));
+    Tensor y = (*conv2_)(bn1_.relu(conv1_(x)));
     if (conv3_) y = (*conv3_)(bn2_.relu(y));
     const BatchNorm& last = bn3_ ? *bn3_ : bn2_;
     const bool dropping = DropPath{drop_path_}.active();
@@ -157,104 +96,15 @@ class PostActivationBlock final : public Block {
 
  private:
   int64_t inner_;
-  Grid middle_;
   Conv2d conv1_;
   BatchNorm bn1_;
-  Spatial conv2_;
+  std::unique_ptr<Mixer> conv2_;
   BatchNorm bn2_;
   Skip skip_;
   std::optional<Conv2d> conv3_;
   std::optional<BatchNorm> bn3_;
   std::optional<SqueezeExcite> se_;
 };
-
-// He et al. 2016b: every convolution is preceded by BN-ReLU. A shortcut that changes shape is a
-// bare 1x1 convolution of the normalised input; an identity is taken before the norm.
-class PreActivationBlock final : public Block {
- public:
-  PreActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
-      : Block(plan),
-        inner_(inner_width(plan, spec)),
-        middle_(spec.bottleneck ? plan.grid : plan.grid.strided(3, plan.stride, 1)),
-        norm1_(plan.scope / "norm1", plan.in),
-        conv1_(make_conv(
-            plan.scope / "conv1", spec, plan.in, inner_, plan.grid,
-            {.kernel = spec.bottleneck ? 1 : 3, .stride = spec.bottleneck ? 1 : plan.stride})),
-        norm2_(plan.scope / "norm2", inner_),
-        conv2_(plan.scope / "conv2", spec, plan, inner_, inner_, middle_,
-               spec.bottleneck ? plan.stride : 1, spec.bottleneck) {
-    if (spec.bottleneck) {
-      norm3_.emplace(plan.scope / "norm3", inner_);
-      conv3_.emplace(make_conv(plan.scope / "conv3", spec, inner_, plan.out,
-                               {site_.height, site_.width}, {.kernel = 1}));
-    }
-    if (changes_shape(plan))
-      shortcut_.emplace(make_conv(plan.scope / "downsample" / "conv", spec, plan.in, plan.out,
-                                  plan.grid, {.kernel = 1, .stride = plan.stride}));
-  }
-
-  Tensor operator()(const Tensor& x) const override {
-    ScopeGuard guard(name_);
-    const Tensor active = norm1_.relu(x);
-    const Tensor skip = shortcut_ ? (*shortcut_)(active) : x;
-    Tensor y = conv2_(norm2_.relu(conv1_(active)));
-    if (!conv3_) return tap("out", add_branch(y, skip), site_);
-    y = norm3_->relu(y);
-    const bool dropping = DropPath{drop_path_}.active();
-    if (!dropping && !tapped("branch") && !tapped("skip"))
-      return tap("out", (*conv3_)(y, skip), site_);
-    return tap("out", add_branch((*conv3_)(y), skip), site_);
-  }
-
- private:
-  int64_t inner_;
-  Grid middle_;
-  BatchNorm norm1_;
-  Conv2d conv1_;
-  BatchNorm norm2_;
-  Spatial conv2_;
-  std::optional<BatchNorm> norm3_;
-  std::optional<Conv2d> conv3_;
-  std::optional<Conv2d> shortcut_;
-};
-
-// Park and Kim 2022, the pre-activation MSA block: x + attention(BN(conv1x1(GELU(BN(x))))). Where
-// the block changes the shape (an M that opens a stage; never in AlterNet itself) the 1x1
-// convolutions of branch and shortcut carry the stride.
-class AttentionBlock final : public Block {
- public:
-  AttentionBlock(const BlockPlan& plan, const NetworkSpec& spec)
-      : Block(plan),
-        norm1_(plan.scope / "norm1", plan.in),
-        conv1_(make_conv(plan.scope / "conv1", spec, plan.in, plan.width, plan.grid,
-                         {.kernel = 1, .stride = plan.stride})),
-        norm2_(plan.scope / "norm2", plan.width),
-        attn_(plan.scope / "attn", plan.width, plan.out, conv1_.out_grid,
-              {.heads = plan.heads, .head_dim = spec.head_dim, .window = plan.window}) {
-    if (changes_shape(plan))
-      shortcut_.emplace(make_conv(plan.scope / "downsample" / "conv", spec, plan.in, plan.out,
-                                  plan.grid, {.kernel = 1, .stride = plan.stride}));
-  }
-
-  Tensor operator()(const Tensor& x) const override {
-    ScopeGuard guard(name_);
-    const Tensor active = gelu_gate(norm1_(x));
-    const Tensor skip = shortcut_ ? (*shortcut_)(active) : x;
-    const Tensor y = attn_(norm2_(conv1_(active)), site_);
-    return tap("out", add_branch(y, skip), site_);
-  }
-
- private:
-  BatchNorm norm1_;
-  Conv2d conv1_;
-  BatchNorm norm2_;
-  WindowAttention attn_;
-  std::optional<Conv2d> shortcut_;
-};
-
-BlockKind kind_of(char letter) {
-  return letter == 'M' ? BlockKind::msa : letter == 'L' ? BlockKind::lambda : BlockKind::conv;
-}
 
 }  // namespace
 
@@ -263,7 +113,7 @@ Block::Block(const BlockPlan& plan) : name_(plan.scope.path()), drop_path_(plan.
   site_.kind = kind_of(plan.letter);
   site_.height = out.height;
   site_.width = out.width;
-  site_.window = plan.letter == 'M' ? plan.window : 0;
+  site_.window = plan.letter == 'M' ? fit_window(out.height, plan.window) : 0;
   site_.patch = plan.patch * static_cast<double>(plan.stride);
   site_.subsamples = plan.stride > 1;
 }
@@ -274,8 +124,7 @@ Tensor Block::add_branch(const Tensor& branch, const Tensor& skip) const {
 }
 
 std::unique_ptr<Block> make_block(const BlockPlan& plan, const NetworkSpec& spec) {
-  if (plan.letter == 'M') return std::make_unique<AttentionBlock>(plan, spec);
-  if (spec.preactivation) return std::make_unique<PreActivationBlock>(plan, spec);
+  if (spec.preactivation) return make_preactivation_block(plan, spec);
   return std::make_unique<PostActivationBlock>(plan, spec);
 }
 

@@ -16,9 +16,9 @@ struct BlockPlan {
   Scope scope;
   char letter = 'C';
   int64_t in = 0, out = 0;  // channels of the residual stream before and after
-  int64_t width = 0;        // of the 3x3, the lambda layer, or the input of the attention
+  int64_t width = 0;        // of the mixer
   int64_t stride = 1;
-  int64_t heads = 1, window = 1;  // of an M block
+  int64_t heads = 1, window = 1;  // of attention; the window as wanted, see fit_window
   Grid grid;                      // extent of the input
   double patch = 1;               // input pixels per grid step of the input
   double drop_path = 0;
@@ -41,7 +41,8 @@ class Block {
   TapSite site_;  // of the block's output
 };
 
-// Throws UsageError for an M block in a post-activation trunk.
+// Of the spec's trunk; M blocks are of pre-activation trunks only.
 std::unique_ptr<Block> make_block(const BlockPlan& plan, const NetworkSpec& spec);
+std::unique_ptr<Block> make_preactivation_block(const BlockPlan& plan, const NetworkSpec& spec);
 
 }  // namespace passband

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "models/blocks.h"
+#include "models/block_parts.h"
 #include "models/pattern.h"
 #include "nn/conv.h"
 #include "nn/drop.h"
@@ -12,6 +12,7 @@
 #include "nn/norm.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/pool.h"
+#include "tensor/ops/shape.h"
 
 namespace passband {
 namespace {
@@ -33,7 +34,8 @@ const std::string& pattern_for(const NetworkSpec& spec, int64_t image_size) {
 // pool. Norm and ReLU follow in post-activation trunks only.
 class Stem {
  public:
-  Stem(const Scope& root, const NetworkSpec& spec, int64_t side) : post_(!spec.preactivation) {
+  Stem(const Scope& root, const NetworkSpec& spec, int64_t side)
+      : post_(!spec.preactivation), bit_(spec.bit) {
     const bool small = spec.cifar_stem || side <= kCifarSize;
     const int64_t width = spec.widths[0];
     grid_ = {side, side};
@@ -60,7 +62,8 @@ class Stem {
       x = convs_[i](x);
       if (post_) x = norms_[i].relu(x);
     }
-    if (pools_) x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
+    if (pools_ && bit_) x = pad(pad(x, 1, 1, 1), 2, 1, 1);
+    if (pools_) x = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = bit_ ? 0 : 1});
     return tap("out", x, site_);
   }
 
@@ -70,7 +73,7 @@ class Stem {
  private:
   void add(const Scope& conv, const Scope& norm, int64_t in, int64_t out, int64_t kernel,
            int64_t stride) {
-    Conv2dOptions options = {.kernel = kernel, .stride = stride};
+    Conv2dOptions options = {.kernel = kernel, .stride = stride, .standardised = bit_};
     if (post_) options.weight_init = Init::fan_out_normal(out * kernel * kernel);
     convs_.emplace_back(conv, in, out, grid_, options);
     if (post_) norms_.emplace_back(norm, out);
@@ -78,6 +81,7 @@ class Stem {
   }
 
   bool post_;
+  bool bit_;  // BiT: standardised filters, and zeros around the map that is pooled
   bool pools_ = false;
   std::vector<Conv2d> convs_;
   std::vector<BatchNorm> norms_;
@@ -96,7 +100,7 @@ class HybridNetwork final : public Model {
     const Scope root(store_);
     stem_.emplace(root, spec, options.image_size);
     const int64_t channels = add_stages(root, spec, split_pattern(pattern_), small ? 4 : 7);
-    if (spec.preactivation) norm_.emplace(root / "norm", channels);
+    if (spec.preactivation) norm_.emplace(root / "norm", channels, spec);
     fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / spec.classifier, channels,
                 options.classes,
                 LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
@@ -125,8 +129,7 @@ class HybridNetwork final : public Model {
         plan.width = width;
         plan.stride = b == 0 ? per_stage(spec.strides, s, 1) : 1;
         plan.heads = per_stage(spec.heads, s, 2);
-        plan.window =
-            fit_window(grid.strided(1, plan.stride, 0).height, spec.window ? spec.window : window);
+        plan.window = spec.window ? spec.window : window;
         plan.grid = grid;
         plan.patch = patch;
         plan.drop_path = total > 1 ? options_.drop_path * static_cast<double>(index) /
@@ -155,7 +158,7 @@ class HybridNetwork final : public Model {
 
   std::optional<Stem> stem_;
   std::vector<std::vector<std::unique_ptr<Block>>> stages_;
-  std::optional<BatchNorm> norm_;
+  std::optional<TrunkNorm> norm_;
   std::optional<Linear> fc_;
   TapSite head_;
 };
@@ -184,11 +187,13 @@ Bounds bounds_of(const NetworkSpec& spec, const ModelOptions& options) {
   const double inner = number(per_stage(spec.widths, last, 2));
   const double width = inner * (spec.bottleneck ? 4 : 1);
   const double groups = std::max(1.0, number(spec.groups * spec.group_width) / 64);
-  const double attended = number(per_stage(spec.heads, last, 2)) * number(spec.head_dim);
+  const double attended =
+      std::max(inner, number(per_stage(spec.heads, last, 2)) * number(spec.head_dim));
   const double side = number(options.image_size);
   const double map = side * side / (options.image_size <= kCifarSize ? 1 : 16);
-  const double layer = 9 * width * width * groups + 4 * width * attended;
-  const bool attends = pattern.find('M') != std::string::npos;
+  const double depthwise = number(spec.kernel * spec.kernel) * inner;
+  const double layer = 9 * width * width * groups + 4 * width * attended + depthwise;
+  const bool attends = has_letter(pattern, "MWSUB");
   const double scope = number(spec.lambda_window * spec.lambda_window);
   const double reach = spec.lambda_window > 0 ? std::min(scope, map) : map;
   const double lambda = number(spec.lambda_depth * spec.lambda_intra) * inner * (3 + reach);
@@ -198,17 +203,30 @@ Bounds bounds_of(const NetworkSpec& spec, const ModelOptions& options) {
                     stem * side * side + head)};
 }
 
+void check_lambda_heads(const NetworkSpec& spec, const std::string& pattern) {
+  const std::vector<std::string> words = split_pattern(pattern);
+  for (size_t s = 0; s < words.size(); ++s) {
+    const int64_t width = per_stage(spec.widths, s, 2);
+    if (has_letter(words[s], "L") && width % spec.lambda_heads != 0)
+      throw UsageError(concat_text("pattern ", pattern, ": ", spec.lambda_heads,
+                                   " lambda heads do not divide the ", width, " channels of stage ",
+                                   s + 1, "; choose another h or width"));
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec,
                                     const ModelOptions& options) {
   const std::string& used = pattern_for(spec, options.image_size);
-  if (!spec.preactivation && used.find('M') != std::string::npos)
+  if (!spec.preactivation && has_letter(used, "M"))
     throw UsageError(concat_text("pattern ", used,
-                                 ": M blocks need a pre-activation trunk; leave out \"postact\""));
+                                 ": M blocks need a pre-activation trunk; leave out \"postact\", "
+                                 "or take W"));
   if (options.image_size < 8 || options.image_size > 4096)
     throw UsageError(
         concat_text("model ", name, ": image size ", options.image_size, " is outside 8 to 4096"));
+  check_lambda_heads(spec, used);
   const Bounds bounds = bounds_of(spec, options);
   if (bounds.parameters > 0x1p56 || bounds.macs > 0x1p62)
     throw UsageError(concat_text("model ", name, ": with ", options.classes, " classes on ",

@@ -22,10 +22,13 @@ struct NetworkSpec {
   // Of the first block of each stage; 2 beyond the end.
   std::vector<int64_t> strides = {1, 2, 2, 2};
   int64_t groups = 1, group_width = 64;         // ResNeXt: 32 and 4
-  std::vector<int64_t> heads = {3, 6, 12, 24};  // of M blocks, per stage; doubled beyond the end
+  std::vector<int64_t> heads = {3, 6, 12, 24};  // of M, W and S, per stage; doubled beyond the end
   int64_t head_dim = 64;
-  // Of M blocks; 0: 4 for images up to kCifarSize, 7 above. See fit_window.
+  // Of attention; 0: 4 for images up to kCifarSize, 7 above. See fit_window.
   int64_t window = 0;
+  int64_t shift = 0;   // of S blocks' windows; 0: half a window
+  int64_t kernel = 7;  // side of the depthwise convolutions of D and U blocks
+  int64_t pool = 3;    // side of the means of P blocks
   // h, k, u, r of L blocks.
   int64_t lambda_heads = 4, lambda_depth = 16, lambda_intra = 1, lambda_window = 23;
   // The last norm of a residual branch starts at 0 (post-activation only).
@@ -35,6 +38,9 @@ struct NetworkSpec {
   bool padded_shortcuts = false;
   bool cifar_stem = false;        // also for images above kCifarSize
   std::string classifier = "fc";  // name of the last layer, post-activation only
+  // BiT's trunk (Kolesnikov et al. 2020, pre-activation): group norms, weight standardisation, and
+  // zeros around the map where the stem pools.
+  bool bit = false;
   // ResNet-RS trunk: deep stem, pooled shortcuts, squeeze-and-excitation in C blocks.
   bool resnet_rs = false;
 };

@@ -63,13 +63,14 @@ NetworkSpec resnext50() {
   return spec;
 }
 
-// The paper's all-lambda network of 15.0 M parameters on a plain ResNet-50 trunk, with the bias on
-// the lambda convolution that the public ports have (14,995,848; 256 fewer without).
-NetworkSpec lambda_resnet50() {
+// The paper's network of lambda layers alone, 15.0 M parameters on a plain ResNet-50 trunk, with
+// the bias on the lambda convolution that the public ports have (14,995,848; 256 fewer without).
+// The ports call it lambda_resnet50, which in the paper is a hybrid.
+NetworkSpec lambda_resnet50_all() {
   return {.family = "lambda_resnet", .pattern = "LLL.LLLL.LLLLLL.LLL", .zero_last_gamma = true};
 }
 
-// The paper's deep hybrids: ResNet-RS trunk, squeeze-and-excitation in the convolution blocks.
+// The paper's hybrids: ResNet-RS trunk, squeeze-and-excitation in the convolution blocks.
 NetworkSpec lambda_resnet(const Depths& depths, int64_t step, int64_t count) {
   return {.family = "lambda_resnet",
           .pattern = lambda_hybrid(depths, step, count),
@@ -85,6 +86,14 @@ NetworkSpec cifar_resnet(int64_t n) {
   spec.padded_shortcuts = true;
   spec.cifar_stem = true;
   spec.classifier = "linear";
+  return spec;
+}
+
+// BiT (Kolesnikov et al. 2020): widths of ResNet-50 and its kin times `factor`. timm's names.
+NetworkSpec bit(const Depths& depths, int64_t factor) {
+  NetworkSpec spec = preact_resnet(depths, true);
+  for (int64_t& width : spec.widths) width *= factor;
+  spec.bit = true;
   return spec;
 }
 
@@ -121,10 +130,19 @@ const std::vector<Preset>& presets() {
       {"preact_resnet18", preact_resnet({2, 2, 2, 2}, false)},
       {"preact_resnet34", preact_resnet({3, 4, 6, 3}, false)},
       {"preact_resnet50", preact_resnet({3, 4, 6, 3}, true)},
+      {"preact_resnet50_3464",
+       preact_resnet({3, 4, 6, 4}, true)},  // the network AlterNet starts from
       {"preact_resnet101", preact_resnet({3, 4, 23, 3}, true)},
       {"preact_resnet152", preact_resnet({3, 8, 36, 3}, true)},
+      {"resnetv2_50x1_bit", bit({3, 4, 6, 3}, 1)},
+      {"resnetv2_50x3_bit", bit({3, 4, 6, 3}, 3)},
+      {"resnetv2_101x1_bit", bit({3, 4, 23, 3}, 1)},
+      {"resnetv2_101x3_bit", bit({3, 4, 23, 3}, 3)},
+      {"resnetv2_152x2_bit", bit({3, 8, 36, 3}, 2)},
+      {"resnetv2_152x4_bit", bit({3, 8, 36, 3}, 4)},
       {"lambda_resnet", small("lambda_resnet", "C.CL.CL.CL", false)},
-      {"lambda_resnet50", lambda_resnet50()},
+      {"lambda_resnet50_all", lambda_resnet50_all()},
+      {"lambda_resnet50", lambda_resnet({3, 4, 6, 3}, 3, 1)},
       {"lambda_resnet101", lambda_resnet({3, 4, 23, 3}, 6, 3)},
       {"lambda_resnet152", lambda_resnet({3, 8, 36, 3}, 5, 6)},
       {"lambda_resnet200", lambda_resnet({3, 24, 36, 3}, 5, 6)},
@@ -154,6 +172,14 @@ std::vector<std::string> preset_names() {
 }
 
 }  // namespace
+
+std::string note_on(const std::string& name) {
+  if (name != "lambda_resnet50") return {};
+  return "lambda_resnet50 is the hybrid of the paper, whose last stage and one block of the third "
+         "are "
+         "lambda layers; the network of lambda layers alone, called so before 0.1.0 and in public "
+         "ports, is lambda_resnet50_all";
+}
 
 ModelFamily preset_family() { return {find_preset, preset_names}; }
 

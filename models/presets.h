@@ -1,5 +1,5 @@
 // Residual networks with names, each a pattern with its settings: ResNet, pre-activation ResNet,
-// ResNeXt, LambdaResNet, AlterNet.
+// ResNeXt, BiT, LambdaResNet, AlterNet.
 #pragma once
 #include "models/family.h"
 #include "models/network.h"
@@ -7,5 +7,8 @@
 namespace passband {
 
 ModelFamily preset_family();
+
+// What whoever uses the name has to know of it, as a sentence; empty for nearly all.
+std::string note_on(const std::string& name);
 
 }  // namespace passband

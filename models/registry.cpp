@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/byobnet.h"
 #include "models/cct.h"
 #include "models/convvit.h"
 #include "models/mixer.h"
@@ -17,9 +18,9 @@ namespace {
 
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
-  static const std::vector<ModelFamily> table = {preset_family(), vit_family(),    swin_family(),
-                                                 pit_family(),    mixer_family(),  convvit_family(),
-                                                 cct_family(),    pattern_family()};
+  static const std::vector<ModelFamily> table = {
+      preset_family(), byobnet_family(), vit_family(), swin_family(),   pit_family(),
+      mixer_family(),  convvit_family(), cct_family(), pattern_family()};
   return table;
 }
 

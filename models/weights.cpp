@@ -21,7 +21,7 @@ struct Transpose {
 
 Transpose transpose_of(const Parameter& p) {
   if (p.layout == Layout::conv) return {p.shape[0], p.shape[1] * p.shape[2], p.shape[3]};
-  if (p.layout == Layout::lambda_local)
+  if (p.layout == Layout::lambda_local || p.layout == Layout::lambda_local_timm)
     return {1, p.shape[0] * p.shape[1], p.shape[2] * p.shape[3]};
   return {1, 1, p.shape.numel()};
 }
@@ -32,6 +32,7 @@ std::vector<int64_t> file_shape(const Parameter& p) {
     case Layout::conv: return {s[0], s[3], s[1], s[2]};
     case Layout::conv_1x1: return {s[0], s[1], 1, 1};
     case Layout::lambda_local: return {s[2], s[3], 1, s[0], s[1]};
+    case Layout::lambda_local_timm: return {s[2], s[3], s[0], s[1], 1};
     case Layout::same: break;
   }
   return {s.begin(), s.end()};

@@ -3,6 +3,7 @@
 
 #include "nn/linearise.h"
 #include "tensor/ops/attention/attention.h"
+#include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -75,6 +76,11 @@ WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Gr
       "relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},
       Init::normal(0.02), Layout::same, false);
   scope.count_macs(2 * grid.pixels() * w * w * options.heads * options.head_dim);
+  if (options.kernel == 0) return;
+  CHECK(options.heads * options.head_dim == in, scope.path(), ": ", options.heads, " heads of ",
+        options.head_dim, " channels beside a convolution of ", in);
+  dwconv.emplace(scope / "dwconv", in, in, grid,
+                 Conv2dOptions{.kernel = options.kernel, .groups = in, .bias = true});
 }
 
 Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site,
@@ -84,10 +90,10 @@ Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site,
   here.shift = options.shift;
   // Negated, a position is as far from the end of the table as it was from its start.
   const Tensor& table = relative_position_bias_table->value;
-  return proj(
+  const Tensor heads =
       attend(qkv, x, options.query_minus_key ? flip(table, 0) : table,
-             {.heads = options.heads, .window = options.window, .shift = options.shift}, here),
-      residual);
+             {.heads = options.heads, .window = options.window, .shift = options.shift}, here);
+  return proj(dwconv ? heads + (*dwconv)(x) : heads, residual);
 }
 
 }  // namespace passband

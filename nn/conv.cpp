@@ -5,15 +5,27 @@
 #include "tensor/ops/conv.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
+#include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
+namespace {
+
+// (w - mean) / sqrt(variance + 1e-8) over the filters of each output channel; eps is timm's for
+// BiT.
+Tensor standardise(const Tensor& w) {
+  const Tensor centred = w - mean(w, {1, 2, 3}, true);
+  return centred * rsqrt(mean(square(centred), {1, 2, 3}, true) + 1e-8);
+}
+
+}  // namespace
 
 Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, const Conv2dOptions& options)
     : kernel(options.kernel),
       stride(options.stride),
       padding(options.padding.value_or(options.kernel / 2)),
       groups(options.groups),
+      standardised(options.standardised),
       name(scope.name()) {
   CHECK(in % groups == 0 && out % groups == 0, scope.path(), ": ", groups, " groups do not divide ",
         in, " and ", out, " channels");
@@ -40,7 +52,8 @@ Tensor Conv2d::operator()(const Tensor& x, const Tensor& residual) const {
 }
 
 Tensor Conv2d::run(const Tensor& x, const Tensor& residual) const {
-  const Tensor w = weight->as(x.dtype());
+  const Tensor w =
+      standardised ? cast(standardise(weight->value), x.dtype()) : weight->as(x.dtype());
   const Tensor b = bias ? bias->as(x.dtype()) : Tensor{};
   if (kernel == 1 && stride == 1 && groups == 1 && padding == 0)
     return linear(x, reshape(w, Shape{w.size(0), w.size(3)}), b, residual);

@@ -14,6 +14,9 @@ struct Conv2dOptions {
   std::optional<int64_t> padding = {};
   int64_t groups = 1;
   bool bias = false;
+  // Weight standardisation (Qiao et al. 2019): the filters of each output channel are used with
+  // mean 0 and variance 1.
+  bool standardised = false;
   std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
 };
 
@@ -31,6 +34,7 @@ struct Conv2d {
   ParameterRef bias;    // (out) or null
   Grid out_grid;
   int64_t kernel, stride, padding, groups;
+  bool standardised;
   std::string name;
 
  private:

@@ -19,7 +19,7 @@ int64_t value_depth_of(const Scope& scope, int64_t width, int64_t heads) {
 
 LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Options& o)
     : conv_qkv(
-          scope / "conv_qkv", width,
+          scope / (o.timm_names ? "qkv" : "conv_qkv"), width,
           o.heads * o.depth + o.intra_depth * (o.depth + value_depth_of(scope, width, o.heads)),
           {.bias = false,
            .weight_init = o.qkv_init,
@@ -31,14 +31,18 @@ LambdaLayer::LambdaLayer(const Scope& scope, int64_t width, Grid grid, const Opt
       value_depth(width / o.heads) {
   const int64_t k = o.depth, u = o.intra_depth, r = o.window;
   CHECK(r == 0 || r % 2 == 1, scope.path(), ": the local window must be odd, not ", r);
+  CHECK(!o.timm_names || u == 1, scope.path(), ": timm's lambda layers have an intra-depth of 1");
   if (r > 0) {
-    const Scope conv = scope / "lambda_conv";
+    const Scope conv = scope / (o.timm_names ? "conv_lambda" : "lambda_conv");
     const Init init = Init::fan_in_uniform(u * r * r);
-    embedding = conv.parameter("weight", {r, r, k, u}, init, Layout::lambda_local);
+    embedding = conv.parameter("weight", {r, r, k, u}, o.embedding_init.value_or(init),
+                               o.timm_names ? Layout::lambda_local_timm : Layout::lambda_local);
     embedding_bias = conv.parameter("bias", {k}, init, Layout::same, false);
   } else {
-    embedding = scope.parameter("pos_emb", {2 * grid.height - 1, 2 * grid.width - 1, k, u},
-                                Init::normal(1));
+    const int64_t rows = 2 * grid.height - 1, columns = 2 * grid.width - 1;
+    embedding = scope.parameter("pos_emb",
+                                o.timm_names ? Shape{rows, columns, k} : Shape{rows, columns, k, u},
+                                o.embedding_init.value_or(Init::normal(1)));
   }
   // As published: form the content and the position lambdas (all cells of the window), then apply
   // each to the queries.
@@ -57,7 +61,9 @@ Tensor LambdaLayer::operator()(const Tensor& x, const TapSite& site) const {
                            .depth = options.depth,
                            .intra_depth = options.intra_depth,
                            .window = options.window};
-  const Tensor e = embedding->as(x.dtype());
+  const Shape& table = embedding->shape;
+  const Tensor e =
+      reshape(embedding->as(x.dtype()), {table[0], table[1], options.depth, options.intra_depth});
   if (tapped("lambda")) tap("lambda", lambda_weights(q, keys, e, o), site);
   if (tapped("lambda_content"))
     tap("lambda_content", lambda_weights(q, keys, Tensor::zeros_like(e), o), site);

@@ -36,9 +36,10 @@ struct Init {
 // How the tensor is laid out in a checkpoint (PyTorch's order) relative to memory here.
 enum class Layout : uint8_t {
   same,
-  conv,          // memory (O, kh, kw, I), file (O, I, kh, kw)
-  conv_1x1,      // memory (O, I), file (O, I, 1, 1)
-  lambda_local,  // memory (r, r, k, u), file (k, u, 1, r, r)
+  conv,               // memory (O, kh, kw, I), file (O, I, kh, kw)
+  conv_1x1,           // memory (O, I), file (O, I, 1, 1)
+  lambda_local,       // memory (r, r, k, u), file (k, u, 1, r, r)
+  lambda_local_timm,  // memory (r, r, k, u), file (k, u, r, r, 1)
 };
 
 // A bf16 copy of a store's flat values, valid for one version of them.

@@ -48,10 +48,14 @@ std::string_view name_of(BlockKind kind) {
   switch (kind) {
     case BlockKind::stem: return "stem";
     case BlockKind::conv: return "conv";
+    case BlockKind::depthwise: return "depthwise";
     case BlockKind::msa: return "msa";
+    case BlockKind::parallel: return "parallel";
     case BlockKind::mlp: return "mlp";
     case BlockKind::lambda: return "lambda";
     case BlockKind::hydra: return "hydra";
+    case BlockKind::pooling: return "pooling";
+    case BlockKind::identity: return "identity";
     case BlockKind::token_mlp: return "token_mlp";
     case BlockKind::downsample: return "downsample";
     case BlockKind::embedding: return "embedding";

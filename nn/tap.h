@@ -10,17 +10,22 @@
 
 namespace passband {
 
-// What made a buffer. Analyses shade and sort by it. Mixing of places: conv, msa (which shows
-// "attention"), lambda, hydra, and token_mlp (MLP-Mixer); mixing of channels: mlp. No residual
-// branches are stem, embedding, head, and downsample (Swin's merging, PiT's pooling); a norm is a
-// single layer.
+// What made a buffer. Analyses shade and sort by it. Mixing of places: conv (3x3), depthwise (a
+// large convolution of each channel), msa (which shows "attention"), parallel (both of these side
+// by side, shows "attention" too), lambda, hydra, pooling, and token_mlp (MLP-Mixer); identity
+// mixes nothing; mixing of channels: mlp. No residual branches are stem, embedding, head, and
+// downsample (Swin's merging, PiT's pooling); a norm is a single layer.
 enum class BlockKind : uint8_t {
   stem,
   conv,
+  depthwise,
   msa,
+  parallel,
   mlp,
   lambda,
   hydra,
+  pooling,
+  identity,
   token_mlp,
   downsample,
   embedding,

@@ -5,6 +5,7 @@ import importlib.machinery
 import importlib.util
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,18 @@ class BuildUp(unittest.TestCase):
         self.assertEqual(build_up.candidates("C.CC.CCC.CCCC", 0), [])
         self.assertEqual(build_up.candidates("C.CC.CCC.CCCC", 2), [2])
         self.assertEqual(build_up.candidates("C.CC.CCC.CCCC", 3), [3, 1])
+
+    def test_from_the_start_the_order_is_turned_around(self):
+        self.assertEqual(build_up.candidates("C.CC.CCC.CCCC", 3, early=True), [1, 3])
+        out = self.run_program("--start", "CC.CCC", "--mixer", "P", "--from", "start",
+                               "--dry-run").stdout
+        self.assertEqual([line.split()[-1] for line in out.splitlines()[1:]],
+                         ["CC.CCC", "CP.CCC", "CP.CPC"])
+
+    def test_every_mixer_of_the_pattern_language_can_be_tried(self):
+        source = (PROGRAM.parent.parent / "models" / "pattern.cpp").read_text()
+        known = set(re.findall(r"\{'(.)', BlockKind::", source))
+        self.assertEqual(known, {"C", *build_up.MIXERS})
 
     def test_the_tree_is_printed_with_gains_and_verdicts(self):
         with tempfile.TemporaryDirectory() as folder:

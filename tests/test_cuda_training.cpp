@@ -159,6 +159,23 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a step with each mixer equals the CPU's, and recorded ones with drop path eager ones") {
+  for (const char* const model :
+       {"C.DWU:width=8,head_dim=4,heads=2,window=4,kernel=5",
+        "C.SBPIH:preact,width=8,head_dim=4,heads=2,window=2", "C.C:bit,width=8"}) {
+    CAPTURE(model);
+    RunSettings config = config_for(model);
+    const Outcome cpu = train(config, {}, 1), device = train(config, kDevice, 1);
+    CHECK(max_difference(cpu.losses, device.losses) < 1e-5);
+    CHECK(max_difference(cpu.values, device.values) < 1e-5);
+    config.drop_path = 0.5;
+    config.graph = false;
+    const Outcome eager = train(config, kDevice, 3);
+    config.graph = true;
+    CHECK(eager.losses == train(config, kDevice, 3).losses);
+  }
+}
+
 TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
   for (const std::string& family : {kFamilies[0], kFamilies[4]}) {
     CAPTURE(family);

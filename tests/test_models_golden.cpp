@@ -234,6 +234,29 @@ TEST_CASE(
   check_against("lambda_global", DType::f64, kDouble, 20);
 }
 
+TEST_CASE("Letters of a post-activation pattern train as torchvision's bottlenecks with them") {
+  check_against("mixers", DType::f32, kSingle, 1);
+  check_against("mixers", DType::f64, kDouble, 20);
+}
+
+TEST_CASE("Letters of a pre-activation pattern train as their PyTorch twin") {
+  check_against("mixers_preact", DType::f32, kSingle, 20);
+  check_against("mixers_preact", DType::f64, kDouble, 20);
+}
+
+TEST_CASE("BiT's group norms, standardised filters and stem train as timm's") {
+  check_against("bit", DType::f32, kDeep, 1);
+  check_against("bit", DType::f64, kDouble, 3);
+}
+
+TEST_CASE("timm's lambda ResNets and BoTNet compute as they do there") {
+  for (const char* name : {"lambda_resnet26t", "lambda_resnet26rpt", "botnet26t"}) {
+    CAPTURE(name);
+    check_against(name, DType::f32, kDeep, 1);
+    check_against(name, DType::f64, kDouble, 1);
+  }
+}
+
 TEST_CASE("Alter-ResNet-50 trains as its PyTorch twin") {
   check_against("alternet_50", DType::f32, kDeep, 1);
   check_against("alternet_50", DType::f64, kDouble, 5);

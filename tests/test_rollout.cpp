@@ -256,3 +256,15 @@ TEST_CASE("a coarser grid spreads its relevance over the area of its cells") {
   CHECK(corner[4] == doctest::Approx(1.0 / 9));
   for (const double sum : odd.row_sums()) CHECK(sum == doctest::Approx(1));
 }
+
+TEST_CASE("a strided block that attends before it strides is entered at its own resolution") {
+  // In the trunk's last block 2 x 2 places of 16 attend over 4 x 4; then back to the block before.
+  const auto model = make_model("C.B:bottleneck,width=4,head_dim=4", {.image_size = 8, .seed = 1});
+  Tensor images = Tensor::empty({1, 8, 8, 3});
+  for (int64_t i = 0; i < images.numel(); ++i)
+    images.data<float>()[i] = random_normal({1, 0, site_of("pictures")}, static_cast<uint64_t>(i));
+  const RelevanceMaps maps = rollouts(*model, images, {RolloutSettings{}})[0];
+  double total = 0;
+  for (const double cell : maps.values) total += cell;
+  CHECK(total == doctest::Approx(1));
+}

@@ -16,11 +16,12 @@ namespace {
 constexpr const char* kExamples = R"(examples:
   ./train --model alternet                          the quick recipe: CIFAR-10, for five minutes
   ./train --model alternet --minutes 30             for thirty
-  ./train --model CC.CM.CM.CM --data shapes         any hybrid of C, M and L blocks is a model name
+  ./train --model CC.CM.CM.CM --data shapes         any hybrid is a model name (--list models)
   ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
   ./train --resume last                             go on with the newest run
   ./train --recipe last --seed 43                   the newest run again, with another seed
   ./train --list models --data cifar100             names, patterns, parameters, MACs
+  ./train --list models --pattern CC.CW.CS.CD       and measured images/s, of any pattern
 )";
 
 std::string flag_of(const char* key) {
@@ -138,6 +139,8 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
   app.add_option("--resume", options.resume, "go on with a run: last, a name, a prefix or a path");
   app.add_option("--output", options.output, "directory for the run instead of runs/");
   app.add_option("--list", options.list, "models, data, settings or recipes");
+  app.add_option("--pattern", options.patterns,
+                 "with --list models: parameters, MACs and measured images/s of these networks");
   app.add_flag("--json", options.json, "machine-readable result on standard output");
   app.add_flag("--quiet", options.quiet, "print the result and warnings only");
   app.add_flag("--doctor", options.doctor,

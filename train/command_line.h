@@ -14,6 +14,7 @@ struct Options {
   std::string output, list;
   std::optional<std::vector<std::string>> runs;  // to be listed, or two to be compared
   std::string deleted;                           // run that is to be deleted
+  std::vector<std::string> patterns;             // whose speed --list models measures
   bool json = false, dry_run = false, doctor = false, quiet = false;
 };
 

@@ -4,26 +4,45 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/model.h"
+#include "models/pattern.h"
+#include "models/presets.h"
+#include "tensor/core/parallel.h"
 #include "tensor/core/text.h"
 #include "train/config.h"
 #include "train/recipes.h"
+#include "train/speed.h"
 
 namespace passband {
 using Json = nlohmann::ordered_json;
 namespace {
 
-void print_models(const std::string& data, int64_t img_size, bool json) {
-  const DatasetInfo info = dataset_info(data);
-  const int64_t size = img_size > 0 ? img_size : info.height;
-  const std::vector<ModelInfo> models = list_models(info.classes, size);
+// Pictures as the options name them.
+struct Pictures {
+  std::string data;
+  int64_t classes = 0, size = 0;
+};
+
+Pictures pictures_of(const Options& options) {
+  RunSettings shown;
+  for (const auto& [key, text] : options.given) set_value(shown, key, text);
+  const DatasetInfo info = dataset_info(shown.data);
+  return {shown.data, info.classes, shown.img_size > 0 ? shown.img_size : info.height};
+}
+
+Json as_json(const ModelInfo& m) {
+  return {{"name", m.name},
+          {"family", m.family},
+          {"pattern", m.pattern},
+          {"parameters", m.parameters},
+          {"macs", m.macs}};
+}
+
+void print_models(const Pictures& pictures, bool json) {
+  const std::vector<ModelInfo> models = list_models(pictures.classes, pictures.size);
   if (json) {
     Json list = Json::array();
-    for (const ModelInfo& m : models)
-      list.push_back({{"name", m.name},
-                      {"family", m.family},
-                      {"pattern", m.pattern},
-                      {"parameters", m.parameters},
-                      {"macs", m.macs}});
+    for (const ModelInfo& m : models) list.push_back(as_json(m));
     fmt::print("{}\n", list.dump(2));
     return;
   }
@@ -34,8 +53,56 @@ void print_models(const std::string& data, int64_t img_size, bool json) {
     fmt::print("{:<28} {:<42} {:>14} {:>10.1f} M\n", m.name, pattern,
                fmt::format("{:L}", m.parameters), static_cast<double>(m.macs) / 1e6);
   }
-  fmt::print("\nat {} classes, {} x {} pixels ({}); a pattern such as CC.CM.CM.CM is a name too\n",
-             info.classes, size, size, data);
+  fmt::print("\nat {} classes, {} x {} pixels ({}); a pattern such as CC.CM.CM.CM is a name too:\n",
+             pictures.classes, pictures.size, pictures.size, pictures.data);
+  for (const Letter& letter : letters()) fmt::print("  {} {}\n", letter.letter, letter.what);
+  for (const ModelInfo& m : models)
+    if (const std::string note = note_on(m.name); !note.empty()) fmt::print("{}\n", note);
+}
+
+std::string rate_text(const Rate& rate) {
+  return fmt::format("{:.4g} ({:.4g} to {:.4g})", rate.median, rate.slowest, rate.fastest);
+}
+
+Json as_json(const Rate& rate) {
+  return {{"median", rate.median},
+          {"slowest", rate.slowest},
+          {"fastest", rate.fastest},
+          {"steps", rate.steps}};
+}
+
+// Networks by pattern (or name), with their speed.
+void print_patterns(const Options& options, const Pictures& pictures) {
+  Json list = Json::array();
+  if (!options.json)
+    fmt::print("{:<32} {:>12} {:>12}  {:>5}  {:<26} {}\n", "pattern", "parameters", "MACs", "batch",
+               "images/s in training", "in inference");
+  for (const std::string& name : options.patterns) {
+    const auto model =
+        make_model(name, {.classes = pictures.classes, .image_size = pictures.size}, false);
+    const ModelInfo info{name, model->family(), model->pattern(), model->store().parameter_count(),
+                         model->macs()};
+    Values given = options.given;
+    given.emplace_back("model", name);
+    const RunSettings settings = resolve(given);
+    const Speed speed = measure_speed(settings, pictures.classes, pictures.size);
+    Json entry = as_json(info);
+    entry["images_per_s"] = {{"training", as_json(speed.training)},
+                             {"inference", as_json(speed.inference)}};
+    entry["batch_size"] = settings.batch_size;
+    entry["threads"] = thread_count();
+    list.push_back(entry);
+    if (!options.json)
+      fmt::print("{:<32} {:>12} {:>10.1f} M  {:>5}  {:<26} {}\n", name,
+                 fmt::format("{:L}", info.parameters), static_cast<double>(info.macs) / 1e6,
+                 settings.batch_size, rate_text(speed.training), rate_text(speed.inference));
+  }
+  if (options.json) return fmt::print("{}\n", list.dump(2));
+  fmt::print(
+      "\nat {} classes, {} x {} pixels ({}), {}; the median of single steps, the slowest "
+      "and the fastest\n",
+      pictures.classes, pictures.size, pictures.size, pictures.data,
+      counted(thread_count(), "thread"));
 }
 
 void print_data(bool json) {
@@ -131,11 +198,16 @@ std::string help_of(const Setting& setting) {
   return choices.empty() ? setting.help : fmt::format("{}: {}", setting.help, join(choices));
 }
 
-void print_list(const std::string& kind, const std::string& data, int64_t img_size, bool json) {
-  if (kind == "models") return print_models(data, img_size, json);
-  if (kind == "data") return print_data(json);
-  if (kind == "settings") return print_settings(json);
-  if (kind == "recipes") return print_recipes(json);
+void print_list(const Options& options) {
+  const std::string& kind = options.list;
+  if (!options.patterns.empty() && kind != "models")
+    throw UsageError("--pattern: goes with --list models");
+  if (kind == "models" && !options.patterns.empty())
+    return print_patterns(options, pictures_of(options));
+  if (kind == "models") return print_models(pictures_of(options), options.json);
+  if (kind == "data") return print_data(options.json);
+  if (kind == "settings") return print_settings(options.json);
+  if (kind == "recipes") return print_recipes(options.json);
   throw UsageError("--list: '" + kind + "' is not one of models, data, settings, recipes" +
                    did_you_mean(kind, {"models", "data", "settings", "recipes"}));
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/subset.h"
+#include "models/presets.h"
 #include "models/run.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/standard_streams.h"
@@ -226,6 +227,7 @@ int train(const Options& options, int argc, char** argv) {
                                     : RunWriter::reopen(plan.run, std::move(plan.lock), config,
                                                         trainer.state()));
   progress.note(introduction(config.settings, trainer) + "\n" + trainer.directory().string());
+  if (const std::string note = note_on(config.settings.model); !note.empty()) progress.note(note);
   if (!plan.run.empty()) {
     const std::string change = change_of_schedule(plan.known->settings, config.settings,
                                                   trainer.state().step, trainer.steps_per_epoch());
@@ -251,10 +253,8 @@ int run(int argc, char** argv) {
     else print_comparison(options->runs->at(0), options->runs->at(1), options->json);
     return code_after_output(0);
   }
-  if (!options->list.empty()) {
-    RunSettings shown;
-    for (const auto& [key, text] : options->given) set_value(shown, key, text);
-    print_list(options->list, shown.data, shown.img_size, options->json);
+  if (!options->list.empty() || !options->patterns.empty()) {
+    print_list(*options);
     return code_after_output(0);
   }
   return train(*options, argc, argv);

@@ -19,7 +19,10 @@ namespace passband {
 namespace {
 
 // Where the dimension of output filters lies in memory.
-int filter_dimension(const Parameter& p) { return p.layout == Layout::lambda_local ? 2 : 0; }
+int filter_dimension(const Parameter& p) {
+  const bool lambda = p.layout == Layout::lambda_local || p.layout == Layout::lambda_local_timm;
+  return lambda ? 2 : 0;
+}
 
 bool is_position_table(const Parameter& p) {
   return p.name.find("pos_embed") != std::string::npos ||

@@ -90,12 +90,17 @@ std::string ranking(const Group& group) {
 
 // What the parts of each kind change.
 std::string by_kind(const Group& group) {
-  const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"},
-                                                     {BlockKind::conv, "convolution"},
-                                                     {BlockKind::lambda, "lambda"},
-                                                     {BlockKind::hydra, "Hydra"},
-                                                     {BlockKind::token_mlp, "token MLP"},
-                                                     {BlockKind::mlp, "MLP"}};
+  const std::pair<BlockKind, const char*> kinds[] = {
+      {BlockKind::msa, "MSA"},
+      {BlockKind::conv, "convolution"},
+      {BlockKind::depthwise, "depthwise convolution"},
+      {BlockKind::parallel, "parallel"},
+      {BlockKind::pooling, "pooling"},
+      {BlockKind::identity, "unmixed"},
+      {BlockKind::lambda, "lambda"},
+      {BlockKind::hydra, "Hydra"},
+      {BlockKind::token_mlp, "token MLP"},
+      {BlockKind::mlp, "MLP"}};
   std::string text;
   int present = 0;
   for (const auto& [kind, name] : kinds) {

@@ -46,6 +46,10 @@ std::string without_scores(const Subject& subject) {
            "sum and come without a softmax over places, so products of them are no shares of "
            "relevance: see lambda-maps for the weights themselves and rollout-norm for what every "
            "block moves.";
+  if (model.has(BlockKind::parallel))
+    return subject.label +
+           " mixes places by attention and by a convolution beside it at once, of which a rollout "
+           "would see the first alone: see rollout-norm for what every block moves.";
   if (model.has(BlockKind::hydra))
     return subject.label +
            " mixes places by Hydra attention, with a signed map for every channel: products of "

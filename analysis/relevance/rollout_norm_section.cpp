@@ -61,12 +61,17 @@ NormStudy measure(const Subject& subject, const Dataset& data, const std::vector
 
 // "MSA blocks fetch from 2.1 to 6.1 px away and keep 20 to 40 % in place (3)"
 std::string movement_text(const NormStudy& study) {
-  const std::pair<BlockKind, const char*> kinds[] = {{BlockKind::msa, "MSA"},
-                                                     {BlockKind::conv, "convolution"},
-                                                     {BlockKind::lambda, "lambda"},
-                                                     {BlockKind::hydra, "Hydra"},
-                                                     {BlockKind::token_mlp, "token MLP"},
-                                                     {BlockKind::downsample, "downsampling"}};
+  const std::pair<BlockKind, const char*> kinds[] = {
+      {BlockKind::msa, "MSA"},
+      {BlockKind::conv, "convolution"},
+      {BlockKind::lambda, "lambda"},
+      {BlockKind::depthwise, "depthwise convolution"},
+      {BlockKind::parallel, "parallel"},
+      {BlockKind::pooling, "pooling"},
+      {BlockKind::identity, "unmixed"},
+      {BlockKind::hydra, "Hydra"},
+      {BlockKind::token_mlp, "token MLP"},
+      {BlockKind::downsample, "downsampling"}};
   std::string text;
   for (const auto& [kind, name] : kinds) {
     std::vector<double> distances, kept;

@@ -43,12 +43,16 @@ std::vector<plot::Heatmap::Group> grouped(size_t count,
 plot::Kind figure_kind(const TapSite& site) {
   switch (site.kind) {
     case BlockKind::msa:
+    case BlockKind::parallel:
     case BlockKind::hydra: return plot::Kind::attention;
-    case BlockKind::conv: return plot::Kind::convolution;
+    case BlockKind::conv:
+    case BlockKind::depthwise: return plot::Kind::convolution;
     case BlockKind::lambda: return plot::Kind::lambda;
     case BlockKind::mlp:
     case BlockKind::token_mlp: return plot::Kind::mlp;
     case BlockKind::downsample: return plot::Kind::subsampling;
+    case BlockKind::pooling:
+    case BlockKind::identity:
     case BlockKind::stem:
     case BlockKind::embedding:
     case BlockKind::norm:

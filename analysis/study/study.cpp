@@ -264,6 +264,23 @@ void add_against(Study& study, const StudyRequest& request, const std::string& n
       make_subject(label_of(study, model, fs::path(file).stem().string()), network));
 }
 
+// "convolution (11 blocks), self-attention (5)"
+std::string mixers_of(const Model& model) {
+  constexpr std::pair<BlockKind, const char*> kinds[] = {
+      {BlockKind::conv, "convolution"},
+      {BlockKind::depthwise, "depthwise convolution"},
+      {BlockKind::msa, "self-attention"},
+      {BlockKind::parallel, "self-attention beside a convolution"},
+      {BlockKind::lambda, "lambda layers"},
+      {BlockKind::hydra, "Hydra attention"},
+      {BlockKind::pooling, "pooling"},
+      {BlockKind::identity, "nothing"}};
+  std::vector<std::string> list;
+  for (const auto& [kind, name] : kinds)
+    if (model.has(kind)) list.push_back(fmt::format("{} ({})", name, model.count(kind)));
+  return join(list);
+}
+
 // The network in a plain sentence, for the head of the page.
 std::string introduction(const Subject& subject) {
   const Model& model = *subject.model;
@@ -272,10 +289,8 @@ std::string introduction(const Subject& subject) {
       subject.label, format_number(static_cast<double>(model.store().parameter_count()), 12),
       static_cast<double>(model.macs()) / 1e6);
   if (!model.pattern().empty())
-    text += fmt::format(
-        "; its {} blocks are {} convolution, {} self-attention and {} lambda blocks ({})",
-        model.branches().size(), model.count(BlockKind::conv), model.count(BlockKind::msa),
-        model.count(BlockKind::lambda), model.pattern());
+    text += fmt::format("; its {} blocks ({}) mix places by {}", model.branches().size(),
+                        model.pattern(), mixers_of(model));
   return text + ".";
 }
 

@@ -45,12 +45,12 @@ SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # model, side of the pictures, batch sizes
 MODELS = [("resnet18", 32, (512, 128)), ("resnet50", 32, (512, 128)),
           ("preact_resnet50", 32, (512, 128)), ("vit_tiny_patch4", 32, (512, 128)),
-          ("vit_small_patch4", 32, (512, 128)), ("lambda_resnet50", 32, (512, 128)),
+          ("vit_small_patch4", 32, (512, 128)), ("lambda_resnet50_all", 32, (512, 128)),
           ("alternet_50", 32, (512, 128)), ("resnet50", 224, (256,)),
           ("vit_small_patch16", 224, (256,))]
 # Those of the goals, in the order of a short visit.
 GOALS = [("resnet50", 224, 256), ("resnet50", 32, 512), ("vit_tiny_patch4", 32, 512),
-         ("alternet_50", 32, 512), ("lambda_resnet50", 32, 512), ("resnet18", 32, 512)]
+         ("alternet_50", 32, 512), ("lambda_resnet50_all", 32, 512), ("resnet18", 32, 512)]
 LAUNCHES = [("resnet50", 32, 512), ("vit_tiny_patch4", 32, 512)]
 # One small member of each family, and of each test a case of a second or so.
 REHEARSED_MODELS = [("C.C:width=8", 8, (2,)), ("C.CL:width=8,scope=3", 8, (2,)),

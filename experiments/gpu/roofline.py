@@ -18,7 +18,7 @@ VITS = {
 NETWORKS = {
     "resnet18": ("CC.CC.CC.CC", True, False), "resnet50": ("CCC.CCCC.CCCCCC.CCC", False, False),
     "preact_resnet50": ("CCC.CCCC.CCCCCC.CCC", False, True),
-    "lambda_resnet50": ("LLL.LLLL.LLLLLL.LLL", False, False),
+    "lambda_resnet50_all": ("LLL.LLLL.LLLLLL.LLL", False, False),
     "alternet_50": ("CCC.CCCM.CCCCCM.CMCM", False, True)
 }
 WIDTHS, HEADS, HEAD_DIM = (64, 128, 256, 512), (3, 6, 12, 24), 64

@@ -4,11 +4,13 @@
 # re-implemented here in numpy); the small ones in f64.
 #   make_models.py [NAME ...]      writes NAME.safetensors beside this script
 # Made with PyTorch 1.13, torchvision 0.14 (Debian 12: python3-torch, python3-torchvision) and timm
-# 0.9.12 (pip install --no-deps timm==0.9.12 huggingface_hub safetensors); the families from swin on
-# with PyTorch 2.15 and timm 1.0.31. A file holds: loss,
-# logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses, and
-# evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the test
-# must repeat.
+# 0.9.12 (pip install --no-deps timm==0.9.12 huggingface_hub safetensors); resnet20, bit, mixers,
+# timm's attention ResNets and the families from swin on with PyTorch 2.15, torchvision 0.29 and
+# timm 1.0.31. A file holds:
+# loss, logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses,
+# and evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the
+# test must repeat.
+import functools
 import math
 import os
 import sys
@@ -26,197 +28,14 @@ import torch.nn.functional as F
 import torchvision.models
 from torch import nn
 
-from shared import normal, site_of, uniform, words, write
+from initial_values import SEED, initialise, memory_order
+from networks import Lambda, PreMixed, PreNetwork, mixer_of
+from shared import normal, site_of, words, write
 
-SEED, JITTER_SEED, STEPS = 7, 77, 20
-
-
-# --- initial values ---
-
-def memory_order(tensor, parameter):
-    """PyTorch's layout to the library's: convolutions (O, kh, kw, I), lambda convolutions (r, r, k,
-    u)."""
-    if tensor.dim() == 4 and not hasattr(parameter, "is_table"):
-        return tensor.permute(0, 2, 3, 1)
-    return tensor.permute(3, 4, 0, 1, 2) if tensor.dim() == 5 else tensor
+STEPS = 20
 
 
-def fill(parameter, values):
-    """`values` in the library's order."""
-    place = memory_order(parameter.data, parameter)
-    place.copy_(torch.from_numpy(numpy.ascontiguousarray(values)).reshape(place.shape))
-
-
-def draw(name, parameter, kind, a):
-    count = parameter.numel()
-    if kind == "normal":
-        fill(parameter, a * normal(SEED, site_of(name), count))
-    elif kind == "uniform":
-        fill(parameter, a * (2 * uniform(SEED, site_of(name), count) - 1))
-    else:
-        fill(parameter, numpy.full(count, a, float))
-
-
-def initialise(model, style):
-    """style: torchvision (He fan-out convolutions), default (PyTorch), vit (timm; its cut at 2 is
-    never reached), cct (the same, with He fan-in convolutions)."""
-    for path, module in model.named_modules():
-        for key, parameter in module.named_parameters(prefix=path, recurse=False):
-            leaf = key.rsplit(".", 1)[-1]
-            if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
-                draw(key, parameter, "constant",
-                     0 if leaf == "bias" else getattr(module, "start", 1))
-            elif leaf in ("cls_token", "dist_token", "pos_embed", "relative_position_bias_table"):
-                draw(key, parameter, "normal", 0.02)
-            elif leaf == "positional_emb":
-                draw(key, parameter, "normal", 0.2)
-            elif style == "cct" and isinstance(module, nn.Conv2d):
-                draw(key, parameter, "normal", math.sqrt(2 / module.weight[0].numel()))
-            elif leaf == "pos_emb":
-                draw(key, parameter, "normal", 1)
-            elif style in ("vit", "cct") and isinstance(module, nn.Linear):
-                draw(key, parameter, *(("constant", 0) if leaf == "bias" else ("normal", 0.02)))
-            elif style == "torchvision" and isinstance(module, nn.Conv2d) and ".se." not in key:
-                draw(key, parameter, "normal",
-                     math.sqrt(2 / (parameter.shape[0] * parameter[0, 0].numel())))
-            else:
-                draw(key, parameter, "uniform", 1 / math.sqrt(module.weight[0].numel()))
-    # Zero shifts and unit scales would hide mistakes, and a zero last scale the gradients of its
-    # whole branch.
-    for key, parameter in model.named_parameters():
-        if parameter.dim() == 1:
-            values = parameter.data.double().numpy()
-            fill(parameter, values + 0.1 * normal(JITTER_SEED, site_of(key), parameter.numel()))
-
-
-# --- networks that no package has ---
-
-class Lambda(nn.Module):
-    """Lambda layer as the public ports write it: a 3-D convolution over the values (local) or a
-    table (global)."""
-
-    def __init__(self, width, side, scope, heads=4, k=16, u=1):
-        super().__init__()
-        self.heads, self.k, self.u, self.v, self.side = heads, k, u, width // heads, side
-        self.conv_qkv = nn.Conv2d(width, heads * k + u * k + u * self.v, 1, bias=False)
-        self.norm_q, self.norm_v = nn.BatchNorm2d(heads * k), nn.BatchNorm2d(u * self.v)
-        if scope:
-            self.lambda_conv = nn.Conv3d(u, k, (1, scope, scope),
-                                         padding=(0, scope // 2, scope // 2))
-        else:
-            self.pos_emb = nn.Parameter(torch.zeros(2 * side - 1, 2 * side - 1, k, u))
-            self.pos_emb.is_table = True
-
-    def position(self, v, n):  # v (b, u, v, H, W) -> (b, k, v, n)
-        if hasattr(self, "lambda_conv"):
-            return self.lambda_conv(v).flatten(3)
-        rows = torch.arange(n) // self.side
-        columns = torch.arange(n) % self.side
-        e = self.pos_emb[rows[None] - rows[:, None] + self.side - 1,
-                         columns[None] - columns[:, None] + self.side - 1]
-        return torch.einsum("nmku,buvm->bkvn", e, v.flatten(3))
-
-    def forward(self, x):
-        b, _, height, width = x.shape
-        n = height * width
-        q, k, v = torch.split(self.conv_qkv(x),
-                              [self.heads * self.k, self.u * self.k, self.u * self.v], 1)
-        q = self.norm_q(q).view(b, self.heads, self.k, n)
-        k = k.reshape(b, self.u, self.k, n).softmax(-1)
-        v = self.norm_v(v).view(b, self.u, self.v, height, width)
-        content = torch.einsum("bukm,buvm->bkv", k, v.flatten(3))
-        y = torch.einsum("bhkn,bkvn->bhvn", q, content.unsqueeze(-1) + self.position(v, n))
-        return y.reshape(b, self.heads * self.v, height, width)
-
-
-class WindowAttention(nn.Module):
-    """Self-attention in p x p windows, one relative-position table for all heads (key minus
-    query)."""
-
-    def __init__(self, width, out, heads, depth, p):
-        super().__init__()
-        self.heads, self.depth, self.p = heads, depth, p
-        self.qkv = nn.Conv2d(width, 3 * heads * depth, 1, bias=False)
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * p - 1) ** 2, 1))
-        self.proj = nn.Conv2d(heads * depth, out, 1)
-
-    def forward(self, x):
-        b, _, height, width = x.shape
-        p, rows, columns = self.p, height // self.p, width // self.p
-        t = self.qkv(x).view(b, 3, self.heads, self.depth, rows, p, columns, p)
-        q, k, v = t.permute(1, 0, 4, 6, 2, 5, 7, 3).reshape(3, b * rows * columns, self.heads,
-                                                            p * p, self.depth)
-        index = torch.tensor([[(j // p - i // p + p - 1) * (2 * p - 1) + j % p - i % p + p - 1
-                               for j in range(p * p)]
-                              for i in range(p * p)])
-        scores = q @ k.transpose(-1, -2) / math.sqrt(
-            self.depth) + self.relative_position_bias_table[index, 0]
-        y = (scores.softmax(-1) @ v).view(b, rows, columns, self.heads, p, p, self.depth)
-        return self.proj(y.permute(0, 3, 6, 1, 4, 2, 5).reshape(b, -1, height, width))
-
-
-class PreBasic(nn.Module):
-    def __init__(self, inputs, out, stride):
-        super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, out, 3, stride, 1,
-                                                                   bias=False)
-        self.norm2, self.conv2 = nn.BatchNorm2d(out), nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        if stride != 1 or inputs != out:
-            self.downsample = nn.ModuleDict({"conv": nn.Conv2d(inputs, out, 1, stride, bias=False)})
-
-    def forward(self, x):
-        active = F.relu(self.norm1(x))
-        skip = self.downsample["conv"](active) if hasattr(self, "downsample") else x
-        return skip + self.conv2(F.relu(self.norm2(self.conv1(active))))
-
-
-class PreAttention(nn.Module):
-    def __init__(self, channels, width, heads, depth, p):
-        super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(channels), nn.Conv2d(channels, width, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.attn = WindowAttention(width, channels, heads, depth, p)
-
-    def forward(self, x):
-        return x + self.attn(self.norm2(self.conv1(F.gelu(self.norm1(x)))))
-
-
-class PreNetwork(nn.Module):
-    """Pre-activation network of a pattern of C and M, with timm's names."""
-
-    def __init__(self, pattern, widths, bottleneck, heads, depth):
-        super().__init__()
-        self.stem = nn.ModuleDict({"conv": nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)})
-        self.stages = nn.ModuleList()
-        channels = widths[0]
-        for s, word in enumerate(pattern.split(".")):
-            stage = nn.Module()
-            stage.blocks = nn.ModuleList()
-            out = widths[s] * (4 if bottleneck else 1)
-            for i, letter in enumerate(word):
-                stride = 2 if s > 0 and i == 0 else 1
-                if letter == "M":
-                    stage.blocks.append(PreAttention(channels, widths[s], heads[s], depth, 4))
-                elif bottleneck:
-                    changes = stride > 1 or channels != out
-                    stage.blocks.append(timm.models.resnetv2.PreActBottleneck(
-                        channels, out, stride=stride, conv_layer=timm.layers.create_conv2d,
-                        norm_layer=timm.layers.BatchNormAct2d,
-                        proj_layer=timm.models.resnetv2.DownsampleConv if changes else None))
-                else:
-                    stage.blocks.append(PreBasic(channels, out, stride))
-                channels = out
-            self.stages.append(stage)
-        self.norm = nn.BatchNorm2d(channels)
-        self.head = nn.ModuleDict({"fc": nn.Conv2d(channels, 10, 1)})
-
-    def forward(self, x):
-        x = self.stem["conv"](x)
-        for stage in self.stages:
-            for block in stage.blocks:
-                x = block(x)
-        return self.head["fc"](F.relu(self.norm(x)).mean((2, 3), keepdim=True)).flatten(1)
-
+# --- networks ---
 
 def cifar_stem(model, width=64):
     model.conv1, model.maxpool = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.Identity()
@@ -242,6 +61,65 @@ def lambda_resnet(scope, lambdas):
                 if stride > 1:
                     module.register_forward_hook(lambda m, i, o: F.avg_pool2d(o, 3, 2, 1))
                 block.conv2 = module
+    return model
+
+
+class Mixed(torchvision.models.resnet.Bottleneck):
+    """A bottleneck whose second place has another name than conv2."""
+
+    def forward(self, x):
+        y = self.attn(F.relu(self.bn1(self.conv1(x))))
+        y = self.bn3(self.conv3(F.relu(self.bn2(y))))
+        return F.relu(y + (self.downsample(x) if self.downsample else x))
+
+
+def mixed_resnet(pattern):
+    """torchvision's bottlenecks from width 8, with the letters' mixers, for pictures of 16."""
+    model = lambda_resnet(0, ())
+    model.conv1, model.bn1 = nn.Conv2d(3, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8)
+    model.inplanes = 8
+    for s, word in enumerate(pattern.split(".")):
+        layer = model._make_layer(Mixed, 8 << s, len(word), 1 + (s > 0))
+        for i, letter in enumerate(word):
+            stride = layer[i].conv2.stride[0]
+            module = mixer_of(letter, 8 << s, (16 >> s) * stride, 2 << s, stride)
+            del layer[i].conv2
+            if letter == "D":  # named conv2, as a convolution
+                layer[i].conv2 = module
+                layer[i].__class__ = torchvision.models.resnet.Bottleneck
+            else:
+                layer[i].attn = module
+        setattr(model, f"layer{s + 1}", layer)
+    model.fc = nn.Linear(32 << s, 10)
+    return model
+
+
+def mixed_preact(pattern):
+    """Pre-activation basic blocks from width 8, every second one with a letter's mixer."""
+    plain = ".".join("C" * len(word) for word in pattern.split("."))
+    model = PreNetwork(plain, (8, 16, 32, 64), False, (), 0)
+    for s, word in enumerate(pattern.split(".")):
+        for i, letter in enumerate(word):
+            if letter != "C":
+                model.stages[s].blocks[i] = PreMixed(
+                    8 << s, "conv2" if letter == "D" else "attn",
+                    mixer_of(letter, 8 << s, 16 >> s, 2 << s, 1))
+    return model
+
+
+def bit():
+    """timm's ResNetV2 with BiT's layers, two stages from width 32."""
+    return timm.models.resnetv2.ResNetV2(
+        (1, 2), channels=(128, 256), num_classes=10, stem_chs=32, stem_type="fixed",
+        conv_layer=functools.partial(timm.layers.StdConv2d, eps=1e-8))
+
+
+def byob(name, **options):
+    """timm's, whose branches start at 0."""
+    model = timm.create_model(name, num_classes=10, **options)
+    for path, module in model.named_modules():
+        if path.endswith("conv3_1x1.bn"):
+            module.start = 0
     return model
 
 
@@ -401,7 +279,7 @@ class Cct(nn.Module):
         return c.fc((c.attention_pool(x).softmax(1) * x).sum(1))
 
 
-# name -> (network, style, the library's model, image side, pictures, learning rate, type)
+# name -> (network, style, the library's model, image side, pictures, learning rate, type[, steps])
 SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
 CASES = {
@@ -414,6 +292,19 @@ CASES = {
                   "torchvision", "resnext50", 32, 4, 0.001, SINGLE),
     "resnet_rs50": (lambda: timm.create_model("resnetrs50", num_classes=10), "torchvision",
                     "CCC.CCCC.CCCCCC.CCC:rs", 96, 4, 0.001, SINGLE),
+    "mixers": (lambda: mixed_resnet("WS.DP.UI.BS"), "torchvision",
+               "WS.DP.UI.BS:bottleneck,width=8,heads=2,head_dim=4,window=4,kernel=5", 16, 4, 0.0001,
+               DOUBLE),
+    "mixers_preact": (lambda: mixed_preact("CD.CSW.CB.CUP"), "default",
+                      "CD.CSW.CB.CUP:preact,basic,width=8,heads=2,head_dim=4,window=4,kernel=5", 16,
+                      4, 0.01, DOUBLE),
+    "bit": (bit, "default", "C.CC:bit,bottleneck,width=32", 96, 2, 0.01, DOUBLE),
+    "lambda_resnet26t": (lambda: byob("lambda_resnet26t"), "torchvision", "lambda_resnet26t", 96,
+                         2, 0.0001, DOUBLE, 1),
+    "lambda_resnet26rpt": (lambda: byob("lambda_resnet26rpt_256", img_size=96), "torchvision",
+                           "lambda_resnet26rpt_256", 96, 2, 0.0001, DOUBLE, 1),
+    "botnet26t": (lambda: byob("botnet26t_256", img_size=96), "torchvision", "botnet26t_256", 96,
+                  2, 0.0001, DOUBLE, 1),
     "preact_resnet50": (lambda: PreNetwork("CCC.CCCC.CCCCCC.CCC", WIDTHS, True, (), 0), "default",
                         "preact_resnet50", 32, 4, 0.0005, DOUBLE),
     "vit_tiny": (lambda: vit(4, embed_dim=192, depth=12, num_heads=3), "vit", "vit_tiny_patch4", 32,
@@ -442,7 +333,7 @@ CASES = {
 
 # --- running and writing ---
 
-def run(make, style, model_name, side, count, lr, dtype):
+def run(make, style, model_name, side, count, lr, dtype, steps=STEPS):
     model = make().to(dtype)
     initialise(model, style)
     shape = (count, side, side, 3)
@@ -454,7 +345,7 @@ def run(make, style, model_name, side, count, lr, dtype):
     result = {}
     curve = []
     model.train()
-    for step in range(STEPS):
+    for step in range(steps):
         logits = model(x)
         loss = F.cross_entropy(logits, labels, label_smoothing=0.1)
         optimiser.zero_grad()
