@@ -33,7 +33,7 @@ run: deps
 	@experiments/quick.sh $(BUILD) $(MINUTES)
 
 # A network of published weights on another data set, as experiments/fine-tuning.md explains it.
-MODEL ?= vit_tiny_patch16_224
+MODEL ?= vit_tiny_patch16
 DATA ?= cifar10
 fine-tune: build
 	@test -n "$(FILE)" || \
