@@ -147,9 +147,9 @@ class Hydra final : public PooledMixer {
 };
 
 // PoolFormer's mixer (Yu et al. 2022): what the neighbourhood's mean adds to the pixel itself.
-class Pooling final : public PooledMixer {
+class PoolMixer final : public PooledMixer {
  public:
-  Pooling(const MixerPlan& plan, const NetworkSpec& spec) : PooledMixer(plan), side_(spec.pool) {}
+  PoolMixer(const MixerPlan& plan, const NetworkSpec& spec) : PooledMixer(plan), side_(spec.pool) {}
 
  private:
   Tensor mix(const Tensor& x) const override {
@@ -179,7 +179,7 @@ std::unique_ptr<Mixer> make_mixer(const MixerPlan& plan, const NetworkSpec& spec
     case 'U': return std::make_unique<Windows>(plan, spec);
     case 'B': return std::make_unique<RelativePositions>(plan, spec);
     case 'H': return std::make_unique<Hydra>(plan);
-    case 'P': return std::make_unique<Pooling>(plan, spec);
+    case 'P': return std::make_unique<PoolMixer>(plan, spec);
     case 'I': return std::make_unique<Identity>(plan);
     default: return std::make_unique<Convolution>(plan, spec);
   }

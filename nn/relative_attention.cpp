@@ -12,7 +12,7 @@
 namespace passband {
 namespace {
 
-LinearOptions projection(int64_t in, int64_t rows) {
+LinearOptions relative_projection(int64_t in, int64_t rows) {
   return {.bias = false,
           .weight_init = Init::truncated_normal(1 / std::sqrt(static_cast<double>(in))),
           .layout = Layout::conv_1x1,
@@ -38,7 +38,8 @@ Tensor part(const Tensor& packed, int64_t index, int64_t heads) {
 
 RelativeAttention::RelativeAttention(const Scope& scope, int64_t in, Grid grid,
                                      const Options& options)
-    : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim, projection(in, grid.pixels())),
+    : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim,
+          relative_projection(in, grid.pixels())),
       grid(grid),
       options(options) {
   const Scope positions = scope / "pos_embed";

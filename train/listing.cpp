@@ -17,13 +17,13 @@ namespace passband {
 using Json = nlohmann::ordered_json;
 namespace {
 
-// Pictures as the options name them.
-struct Pictures {
+// ListedPictures as the options name them.
+struct ListedPictures {
   std::string data;
   int64_t classes = 0, size = 0;
 };
 
-Pictures pictures_of(const Options& options) {
+ListedPictures pictures_of(const Options& options) {
   RunSettings shown;
   for (const auto& [key, text] : options.given) set_value(shown, key, text);
   const DatasetInfo info = dataset_info(shown.data);
@@ -38,7 +38,7 @@ Json as_json(const ModelInfo& m) {
           {"macs", m.macs}};
 }
 
-void print_models(const Pictures& pictures, bool json) {
+void print_models(const ListedPictures& pictures, bool json) {
   const std::vector<ModelInfo> models = list_models(pictures.classes, pictures.size);
   if (json) {
     Json list = Json::array();
@@ -72,7 +72,7 @@ Json as_json(const Rate& rate) {
 }
 
 // Networks by pattern (or name), with their speed.
-void print_patterns(const Options& options, const Pictures& pictures) {
+void print_patterns(const Options& options, const ListedPictures& pictures) {
   Json list = Json::array();
   if (!options.json)
     fmt::print("{:<32} {:>12} {:>12}  {:>5}  {:<26} {}\n", "pattern", "parameters", "MACs", "batch",

@@ -17,10 +17,10 @@
 namespace passband {
 namespace {
 
-constexpr double kSeconds = 1;
-constexpr size_t kLeast = 3, kMost = 50;
+constexpr double kMeasuredSeconds = 1;
+constexpr size_t kLeastSteps = 3, kMostSteps = 50;
 
-Batch noise(int64_t size, int64_t classes, int64_t side) {
+Batch noise_batch(int64_t size, int64_t classes, int64_t side) {
   Batch batch;
   batch.size = size;
   batch.images = Tensor::empty({size, side, side, 3});
@@ -35,7 +35,7 @@ Rate rate_of(int64_t batch_size, const std::function<void()>& step) {
   std::vector<double> rates;
   double total = 0;
   step();
-  while (rates.size() < kLeast || (total < kSeconds && rates.size() < kMost)) {
+  while (rates.size() < kLeastSteps || (total < kMeasuredSeconds && rates.size() < kMostSteps)) {
     const auto begin = std::chrono::steady_clock::now();
     step();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
@@ -58,7 +58,7 @@ Speed measure_speed(const RunSettings& settings, int64_t classes, int64_t image_
   model->to(device);
   Optimizer optimizer(model->store(), update_rule(settings), optimizer_options(settings, nullptr));
   TrainingStep step(settings, *model, optimizer, device);
-  const Batch batch = noise(settings.batch_size, classes, image_size);
+  const Batch batch = noise_batch(settings.batch_size, classes, image_size);
   int64_t count = 0;
   Speed speed;
   speed.training = rate_of(batch.size, [&] {
