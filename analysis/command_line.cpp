@@ -78,6 +78,16 @@ void add_subject_options(CLI::App& app, StudyRequest& study) {
   app.add_option("--against", study.against,
                  "further runs, files of weights or MODEL=FILE, to stand beside the first")
       ->delimiter(',');
+  app.add_option("--mean", study.mean,
+                 "of pixels in [0, 1]: 0.5, or 0.485,0.456,0.406 (default: as the run or the file "
+                 "knows it, else the data set's)");
+  app.add_option("--std", study.std, "their deviation, likewise");
+  app.add_option("--crop-pct", study.crop_pct,
+                 "a folder: side of the crop relative to the shorter side")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--interpolation", study.interpolation,
+                 "a folder: Pillow's filter, as timm and torchvision test")
+      ->check(CLI::IsMember({"auto", "bilinear", "bicubic"}));
   app.add_flag("--untrained", study.untrained,
                "the same network with random weights beside the trained one");
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/preprocessing.h"
 #include "data/resize.h"
 #include "data/shapes.h"
 
@@ -49,6 +50,7 @@ struct Dataset {
   std::vector<std::string> classes;  // class names by label
   // Per channel of pixel / 255, over the training pictures: a network sees (x - mean) / std.
   std::array<float, 3> mean{}, std{};
+  Preprocessing preprocessing = {};             // as far as somebody asked for it
   std::vector<int32_t> shape_ids, texture_ids;  // (count) each; `shapes` only, otherwise empty
 
   int64_t image_bytes() const { return height * width * 3; }

@@ -9,6 +9,7 @@
 #include "models/pattern.h"
 #include "models/pit.h"
 #include "models/presets.h"
+#include "models/published.h"
 #include "models/swin.h"
 #include "models/vit.h"
 #include "tensor/core/text.h"
@@ -28,8 +29,11 @@ Architecture find_architecture(const std::string& name) {
   // Names stand in messages, which are one line.
   if (std::ranges::any_of(name, [](unsigned char c) { return std::iscntrl(c) != 0; }))
     throw UsageError(concat_text("model ", quote(name), ": a name holds no control characters"));
-  for (const ModelFamily& family : families())
-    if (auto found = family.find(name)) return *found;
+  std::vector<std::string> candidates = names_behind(name);
+  candidates.insert(candidates.begin(), name);
+  for (const std::string& candidate : candidates)
+    for (const ModelFamily& family : families())
+      if (auto found = family.find(candidate)) return *found;
   throw UsageError(concat_text("unknown model ", quote(name), did_you_mean(name, model_names()),
                                " (a pattern such as CCC.CCCM.CCCCCM.CMCM is a model too)"));
 }

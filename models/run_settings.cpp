@@ -45,6 +45,19 @@ const std::vector<Setting> kSettings = {
      "shapes: the same in the test pictures, or same"},
     {"data", "shapes_classes", &C::shapes_classes, "shapes: classes", 2, 10},
     {"data", "shapes_seed", &C::shapes_seed, "shapes: which pictures are drawn", 0, 9e15},
+    {"data", "mean", &C::mean,
+     "of pixels in [0, 1], one number or three: 0.5, or 0.485,0.456,0.406; empty = as the weights "
+     "to begin from know it, else the data set's"},
+    {"data", "std", &C::std, "their deviation, likewise"},
+    {"data", "crop_pct", &C::crop_pct,
+     "a folder's test pictures: side of the crop relative to the shorter side; 0 = 0.875", 0, 1},
+    {"data",
+     "interpolation",
+     &C::interpolation,
+     "a folder's test pictures: Pillow's filter, as timm and torchvision test; auto = our own",
+     0,
+     0,
+     {"auto", "bilinear", "bicubic"}},
     {"data", "data_fraction", &C::data_fraction,
      "share of the training pictures, equal in every class", 1e-6, 1},
     {"data", "val_split", &C::val_split,
@@ -321,6 +334,16 @@ AugmentOptions augment_options(const RunSettings& s, int64_t stored_side, int64_
   options.erase_count = s.recount;
   options.repeats = s.aug_repeats;
   return options;
+}
+
+Preprocessing preprocessing_of(const RunSettings& s) {
+  Preprocessing how{.crop_pct = s.crop_pct};
+  if (!s.mean.empty()) how.mean = three_numbers(s.mean, "mean", false);
+  if (!s.std.empty()) how.std = three_numbers(s.std, "std", true);
+  if (s.interpolation != "auto")
+    how.interpolation =
+        s.interpolation == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
+  return how;
 }
 
 DatasetRequest dataset_request(const RunSettings& s) {

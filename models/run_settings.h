@@ -69,6 +69,11 @@ struct RunSettings {
   std::string shapes_conflict = "independent";  // or a probability in [0, 1]
   std::string shapes_test_conflict = "same";    // as in training; or as shapes_conflict
   int64_t shapes_train = 10000, shapes_test = 2000, shapes_classes = 10, shapes_seed = 0;
+  // How the network sees pictures: empty, 0 and auto leave it to the data set, or to the weights
+  // that a run begins from.
+  std::string mean, std;
+  double crop_pct = 0;
+  std::string interpolation = "auto";
   double data_fraction = 1;  // of the training pictures, the same ones for every seed
   double val_split = 0;      // of the training pictures, held out to choose the best weights
   int64_t val_seed = 0;
@@ -159,6 +164,8 @@ std::string value_text(const RunSettings& settings, const Setting& setting);
 
 // The epochs of decay_milestones, rising. Throws UsageError.
 std::vector<double> milestones_of(const RunSettings& settings);
+// How the pictures of a run are prepared, as far as the settings say. Throws UsageError.
+Preprocessing preprocessing_of(const RunSettings& settings);
 // The optimiser of a run; of SAM, its base.
 UpdateRule update_rule(const RunSettings& settings);
 // Crops, flips and operations of a run's training pictures, which are `stored_side` pixels or more

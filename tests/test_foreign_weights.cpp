@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "data/preprocessing.h"
+#include "models/published.h"
 #include "models/pytorch_file.h"
 #include "models/resample.h"
 #include "models/safetensors.h"
@@ -79,6 +81,81 @@ TEST_CASE("Tables of positions are resampled as timm does") {
     const std::vector<float> wanted = floats(out, c.tokens * c.depth);
     CHECK(worst_difference({got.begin(), got.end()}, {wanted.begin(), wanted.end()}) < 2e-6);
   }
+}
+
+struct PictureCase {
+  const char* name;
+  int64_t side;
+  double crop;
+  Interpolation interpolation;
+};
+
+TEST_CASE("A picture is resized, cropped and normalised as timm does") {
+  std::vector<uint8_t> pixels;
+  for (int64_t y = 0; y < 20; ++y)
+    for (int64_t x = 0; x < 29; ++x)
+      for (int64_t c = 0; c < 3; ++c)
+        pixels.push_back(static_cast<uint8_t>((y * 37 + x * 59 + c * 101 + x * y % 23 * 7) % 256));
+  const double mean[] = {0.5, 0.4, 0.3}, deviation[] = {0.2, 0.25, 0.3};
+  for (const PictureCase& c : {PictureCase{"small", 12, 0.875, Interpolation::bicubic},
+                               PictureCase{"linear", 12, 0.9, Interpolation::bilinear},
+                               PictureCase{"large", 24, 0.95, Interpolation::bicubic}}) {
+    INFO(c.name);
+    std::vector<uint8_t> out(static_cast<size_t>(c.side * c.side * 3));
+    preprocess({pixels.data(), 20, 29, 29 * 3},
+               {.crop_pct = c.crop, .interpolation = c.interpolation}, c.side, out.data());
+    std::vector<double> shown;
+    for (size_t i = 0; i < out.size(); ++i)
+      shown.push_back((out[i] / 255.0 - mean[i % 3]) / deviation[i % 3]);
+    CHECK(worst_difference(shown, golden().at(std::string("picture.") + c.name).values()) < 1e-6);
+  }
+}
+
+TEST_CASE("Published names stand for networks here, with what timm says of their pictures") {
+  CHECK(make_model("vit_tiny_patch16_224.augreg_in21k", {.classes = 2, .image_size = 224}, false)
+            ->store()
+            .parameter_count() ==
+        make_model("vit_tiny_patch16", {.classes = 2, .image_size = 224}, false)
+            ->store()
+            .parameter_count());
+  CHECK(family_of("timm/resnet50.a1_in1k") == "resnet");
+  CHECK(family_of("google/vit-base-patch16-224") == "vit");
+  CHECK(family_of("swin_t") == "swin");
+  CHECK(published_size("vit_tiny_patch16_384.augreg_in21k_ft_in1k") == 384);
+  CHECK(published_size("resnet50.a1_in1k") == 0);
+  CHECK(published_size("alternet_101") == 0);
+  CHECK(published_size("alternet_152") == 0);
+  CHECK(published_size("CC.CM") == 0);
+  const auto said = [](const std::string& name) {
+    const auto how = published_preprocessing(name);
+    return how ? words(*how) : "nothing";
+  };
+  const std::string half = "mean 0.5 0.5 0.5, deviation 0.5 0.5 0.5, ",
+                    imagenet = "mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225, ";
+  CHECK(said("vit_tiny_patch16_224.augreg_in21k") == half + "bicubic, crop 0.9");
+  CHECK(said("vit_base_patch16_384.augreg_in1k") == half + "bicubic, crop 1");
+  CHECK(said("vit_base_patch16_224.dino") == imagenet + "bicubic, crop 0.9");
+  CHECK(said("deit_small_patch16_224") == imagenet + "bicubic, crop 0.9");
+  CHECK(said("resnet50.a1_in1k") == imagenet + "bicubic, crop 0.95");
+  CHECK(said("resnet50.tv_in1k") == imagenet + "bilinear, crop 0.875");
+  CHECK(said("resnet50") == "nothing");
+  CHECK(said("vit") == "nothing");
+  CHECK(preprocessing_of_file("/x/resnet20-12fca82f.th", "resnet20")->by == "resnet20-12fca82f");
+  const TemporaryFolder folder;
+  folder.put("config.json", R"({"architecture": "vit_tiny_patch16_224", "num_classes": 21843,
+    "pretrained_cfg": {"tag": "augreg_in21k", "input_size": [3, 224, 224],
+                       "interpolation": "bilinear", "crop_pct": 0.8,
+                       "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}})");
+  const auto config = hub_config_beside(folder.file("model.safetensors"));
+  REQUIRE(config);
+  CHECK(config->architecture == "vit_tiny_patch16_224.augreg_in21k");
+  CHECK(config->classes == 21843);
+  CHECK(config->image_size == 224);
+  CHECK(words(*config->preprocessing) ==
+        "mean 0.1 0.2 0.3, deviation 0.4 0.5 0.6, bilinear, crop 0.8");
+  folder.put("config.json", "[1");
+  CHECK(contains(message_of<DataError>([&] { hub_config_beside(folder.file("w")); }),
+                 "config.json: is not a JSON object"));
 }
 
 TEST_CASE("Files of torch.save hold the tensors that PyTorch put into them") {

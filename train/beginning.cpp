@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "models/published.h"
 #include "models/run.h"
 #include "models/weight_names.h"
 #include "models/weights.h"
@@ -46,6 +47,26 @@ std::vector<std::string> frozen_names(const RunSettings& settings, const Paramet
   return names;
 }
 
+std::string text_of(const std::array<float, 3>& numbers) {
+  return fmt::format("{},{},{}", numbers[0], numbers[1], numbers[2]);
+}
+
+// What the settings leave open.
+void fill_in(RunSettings& settings, const Preprocessing& how) {
+  if (settings.mean.empty() && how.mean) settings.mean = text_of(*how.mean);
+  if (settings.std.empty() && how.std) settings.std = text_of(*how.std);
+  if (settings.crop_pct == 0) settings.crop_pct = how.crop_pct;
+  if (settings.interpolation == "auto" && how.interpolation != Interpolation::automatic)
+    settings.interpolation = how.interpolation == Interpolation::bicubic ? "bicubic" : "bilinear";
+}
+
+// The normalisation of a run's own pictures, where they are a known set's.
+Preprocessing seen_by(const RunDescription& run) {
+  for (const DatasetInfo& known : list_datasets())
+    if (known.name == run.settings.data) return {.mean = known.mean, .std = known.std};
+  return {};
+}
+
 }  // namespace
 
 std::vector<std::string> begin_weights(const RunSettings& settings,
@@ -76,9 +97,23 @@ void freeze_weights(const RunSettings& settings, Model& model, std::vector<std::
                               counted(model.store().parameter_count(), "parameter")));
 }
 
+void prepare_as_weights_know(RunSettings& settings) {
+  if (settings.img_size == 0) settings.img_size = published_size(settings.model);
+  if (!settings.pretrained_from.empty()) {
+    const RunDescription run = read_run(settings.pretrained_from);
+    fill_in(settings, preprocessing_of(run.settings));
+    if (run.settings.data != settings.data) fill_in(settings, seen_by(run));
+  } else if (!settings.weights.empty()) {
+    if (const auto known = preprocessing_of_file(settings.weights, settings.model))
+      fill_in(settings, known->how);
+  }
+}
+
 std::string model_of_weights(const std::string& path) {
   const Metadata metadata = open_tensor_file(path)->metadata();
   if (const auto model = metadata.find("model"); model != metadata.end()) return model->second;
+  if (const auto config = hub_config_beside(path); config && !config->architecture.empty())
+    return config->architecture;
   throw UsageError(
       fmt::format("weights: {} does not say of which network it is: name it with --model", path));
 }

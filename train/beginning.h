@@ -18,6 +18,10 @@ std::vector<std::string> begin_weights(const RunSettings& settings,
 // a name is of nothing, or when nothing is left to train.
 void freeze_weights(const RunSettings& settings, Model& model, std::vector<std::string>& notes);
 
+// Fills in what nobody has said of the pictures: the side that the model's published name states,
+// and the preprocessing that the weights to begin from know.
+void prepare_as_weights_know(RunSettings& settings);
+
 // The name of the network that a file says its weights are of. Throws UsageError when it says none.
 std::string model_of_weights(const std::string& path);
 

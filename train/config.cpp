@@ -75,6 +75,7 @@ void check_together(const RunSettings& s) {
   if (s.warmup_momentum > s.momentum)
     throw UsageError(fmt::format("warmup_momentum: {} is more than momentum, {}", s.warmup_momentum,
                                  s.momentum));
+  preprocessing_of(s);
   if (s.minutes == 0 && s.warmup_epochs > s.epochs)
     throw UsageError(
         fmt::format("warmup_epochs: {} is more than epochs, {}", s.warmup_epochs, s.epochs));
@@ -140,6 +141,7 @@ RunSettings resolve(const Values& command_line) {
       resolved.warmup_epochs > resolved.epochs / 2)
     resolved.warmup_epochs *= resolved.epochs / planned;
   make_paths_absolute(resolved);
+  prepare_as_weights_know(resolved);
   check_together(resolved);
   return resolved;
 }

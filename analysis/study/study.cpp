@@ -11,6 +11,7 @@
 #include "analysis/study/network_file.h"
 #include "data/fingerprint.h"
 #include "data/imagenet_classes.h"
+#include "models/published.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/file.h"
@@ -281,6 +282,32 @@ std::string mixers_of(const Model& model) {
   return join(list);
 }
 
+// Shows the pictures as the command line, the run or the file of weights says.
+void prepare(Study& study, const StudyRequest& request) {
+  const Subject& first = study.input.subjects.front();
+  RunSettings asked;
+  asked.mean = request.mean;
+  asked.std = request.std;
+  asked.crop_pct = request.crop_pct;
+  if (!request.interpolation.empty()) asked.interpolation = request.interpolation;
+  Preprocessing how = preprocessing_of(asked), known;
+  std::string by;
+  if (first.run) {
+    known = preprocessing_of(first.run->settings);
+    by = first.run->directory.filename().string();
+  } else if (const auto of_file = preprocessing_of_file(request.weights, request.model)) {
+    known = of_file->how;
+    by = of_file->by;
+  }
+  if (known != Preprocessing{} && how == Preprocessing{})
+    study.notes.push_back(fmt::format("pictures as {} knows them: {}", by, words(known)));
+  if (!how.mean) how.mean = known.mean;
+  if (!how.std) how.std = known.std;
+  if (how.crop_pct == 0) how.crop_pct = known.crop_pct;
+  if (request.interpolation.empty()) how.interpolation = known.interpolation;
+  prepare_pictures(study.data, how, first.model->options().image_size);
+}
+
 // The network in a plain sentence, for the head of the page.
 std::string introduction(const Subject& subject) {
   const Model& model = *subject.model;
@@ -331,6 +358,7 @@ void make_study(const StudyRequest& request, Study& study) {
       throw UsageError("--model: give its --weights FILE.safetensors, or use --run");
     add_run(study, request, request.run.empty() ? "last" : request.run);
   }
+  prepare(study, request);
   study.input.images = request.images;
   if (request.untrained) {
     const Subject first = study.input.subjects.front();
@@ -353,6 +381,8 @@ void make_study(const StudyRequest& request, Study& study) {
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
   std::string key =
       fmt::format("{} {:016x} {}", analysis.name, fingerprint(*input.data), input.images);
+  if (const Preprocessing& how = input.data->preprocessing; how != Preprocessing{})
+    key += " shown by " + words(how);
   if (input.share < 1) key += fmt::format(" share {}", input.share);
   const Model* first = input.subjects.empty() ? nullptr : input.subjects.front().model.get();
   if (first) key += " on " + describe_device(first->device());

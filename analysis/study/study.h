@@ -19,6 +19,10 @@ struct StudyRequest {
   std::string output;  // empty: report/ in the run
   // further runs, or files of weights: FILE of the first network, MODEL=FILE of another one
   std::vector<std::string> against;
+  // How pictures are shown, in place of what the run, the file or the data set says; empty, 0: as
+  // they say.
+  std::string mean, std, interpolation;
+  double crop_pct = 0;
   bool untrained = false;
   int64_t images = 0;
   std::string device = "auto";  // see choose_device; where the networks run

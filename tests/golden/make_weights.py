@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Makes the golden files of test_foreign_weights.cpp: tables of positions resampled by timm's own
-# functions, and small files that torch.save has written.
+# functions, a picture as timm shows it to a network, and small files that torch.save has written.
 # Made with PyTorch 2.15 and timm 1.0.31. Writes weights.safetensors (f64), weights_zip.pth and
 # weights_old.pth beside this script.
 import collections
@@ -8,6 +8,8 @@ import os
 
 import numpy
 import torch
+from PIL import Image
+from timm.data import create_transform
 from timm.layers import resample_abs_pos_embed
 from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 
@@ -50,6 +52,16 @@ for path, zipped in [("weights_zip.pth", True), ("weights_old.pth", False)]:
     torch.save(checkpoint, os.path.join(here, path), _use_new_zipfile_serialization=zipped)
 for name, tensor in state.items():
     golden["file." + name] = tensor.detach().double()
+
+# A picture that the test draws by the same formula, as timm's transforms for testing show it.
+y, x, c = numpy.meshgrid(range(20), range(29), range(3), indexing="ij")
+picture = Image.fromarray(((y * 37 + x * 59 + c * 101 + x * y % 23 * 7) % 256).astype(numpy.uint8))
+for name, side, crop, interpolation in [("small", 12, 0.875, "bicubic"),
+                                        ("linear", 12, 0.9, "bilinear"),
+                                        ("large", 24, 0.95, "bicubic")]:
+    show = create_transform((3, side, side), interpolation=interpolation, crop_pct=crop,
+                            mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+    golden["picture." + name] = show(picture).permute(1, 2, 0)
 
 write(os.path.join(here, "weights.safetensors"),
       {name: tensor.double().numpy() for name, tensor in golden.items()})
