@@ -119,6 +119,8 @@ int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::pa
              Report& report, std::vector<std::string>& left_out) {
   Console console(jobs.size());
   Deadline deadline(60 * options.minutes);
+  const Device device =
+      jobs.empty() ? Device{} : jobs.front().input.subjects.front().model->device();
   int code = 0;
   for (size_t i = 0; i < jobs.size(); ++i) {
     if (stop_requested) return 128 + stop_requested;
@@ -142,6 +144,9 @@ int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::pa
       failed = exit_code(error);
     }
     deadline.done(jobs[i]);
+    // The next section's buffers have other sizes: those of this one would only lie there.
+    release_cached_memory();
+    if (device != Device{}) release_cached_memory(device);
     if (code == 0) code = failed;
   }
   return code;

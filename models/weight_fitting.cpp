@@ -94,9 +94,9 @@ std::string way_out(const std::string& name, const Sizes& in_file, const Sizes& 
                        " pixels: give --model a name with patch", in_file[2]);
   if ((name == "conv1.weight" || name == "stem.conv.weight") && in_file.size() == 4 &&
       in_file[2] != wanted[2])
-    return in_file[2] > wanted[2] ? "; its stem is ImageNet's: give --stem imagenet, or --img-size "
-                                    "224 to enlarge the pictures"
-                                  : "; its stem is that for small pictures: give --stem cifar";
+    return in_file[2] > wanted[2]
+               ? "; its stem is ImageNet's: enlarge the pictures, by --img-size 224"
+               : "; its stem is that for small pictures: shrink them, by --img-size 32";
   return {};
 }
 

@@ -89,9 +89,9 @@ const std::vector<std::string>& layer_taps();
 //   "lambda"     effective weights of a lambda layer (N, heads, H*W, H*W), signed; read only
 //   "lambda_content"  the part of them that comes from the keys; the rest is position; read only
 //   "lambda_values"   what they mix: (N, H, W, u v)
-//   "hydra_query" "hydra_key" "hydra_value"  of Hydra attention, (N, T, C): channel d mixes tokens
-//   by
-//                query[t, d] key[s, d], signed
+//   "hydra_query" "hydra_key" "hydra_value"
+//                of Hydra attention, (N, T, C): channel d mixes tokens by query[t, d] key[s, d],
+//                signed
 //   "features"   what the classifier reads, (N, C)
 //   "logits"     (N, classes)
 // and of single layers, under the names of their weights:

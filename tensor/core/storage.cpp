@@ -2,6 +2,7 @@
 // MiB-aligned large blocks with huge pages.
 #include "tensor/core/storage.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -69,6 +70,9 @@ class Allocator {
   void release_cached() {
     std::lock_guard lock(mutex_);
     release_cached_locked();
+#if defined(__GLIBC__)
+    malloc_trim(0);  // free() alone keeps blocks of up to 32 MiB for itself
+#endif
   }
 
  private:
