@@ -12,14 +12,14 @@ struct Place {
 };
 
 // dst -> src of the affine map that takes three places `from` to `to`.
-struct Affine {
+struct PlaceMap {
   double xx, xy, x0, yx, yy, y0;
   Place operator()(double x, double y) const {
     return {xx * x + xy * y + x0, yx * x + yy * y + y0};
   }
 };
 
-Affine inverse_map(const std::array<Place, 3>& from, const std::array<Place, 3>& to) {
+PlaceMap inverse_map(const std::array<Place, 3>& from, const std::array<Place, 3>& to) {
   const double ax = to[1].x - to[0].x, ay = to[1].y - to[0].y, bx = to[2].x - to[0].x,
                by = to[2].y - to[0].y;
   const double determinant = ax * by - bx * ay;
@@ -29,7 +29,7 @@ Affine inverse_map(const std::array<Place, 3>& from, const std::array<Place, 3>&
     along_y = ((f2 - f0) * ax - (f1 - f0) * bx) / determinant;
     start = f0 - along_x * to[0].x - along_y * to[0].y;
   };
-  Affine map{};
+  PlaceMap map{};
   row(from[0].x, from[1].x, from[2].x, map.xx, map.xy, map.x0);
   row(from[0].y, from[1].y, from[2].y, map.yx, map.yy, map.y0);
   return map;
@@ -139,7 +139,7 @@ void elastic_transform(CorruptionJob& job) {
     place.x += jitter();
     place.y += jitter();
   }
-  const Affine back = inverse_map(from, to);
+  const PlaceMap back = inverse_map(from, to);
   Raster turned(job.side(), job.side());
   for (int64_t y = 0; y < job.side(); ++y)
     for (int64_t x = 0; x < job.side(); ++x) {

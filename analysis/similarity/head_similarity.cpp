@@ -18,9 +18,9 @@ namespace passband {
 namespace {
 
 // The kernels of the heads of one layer and of the layers of the other network, batch by batch.
-class Collector {
+class HeadCollector {
  public:
-  explicit Collector(int64_t layer) : layer_(layer) {}
+  explicit HeadCollector(int64_t layer) : layer_(layer) {}
 
   void visit(size_t network, const TapSite& site, const Tensor& buffer) {
     if (network == 1) {
@@ -140,7 +140,7 @@ HeadSimilarity measure_head_similarity(const Subject& of, const Subject& against
                                        const HeadSimilarityOptions& options,
                                        const Progress& progress) {
   const int64_t size = subset_size(of, options);
-  Collector collector(options.layer);
+  HeadCollector collector(options.layer);
   run_lockstep(
       {of, against}, data,
       {.images = images, .batch_size = std::min(images, options.batch), .progress = progress},
