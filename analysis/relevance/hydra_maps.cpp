@@ -25,7 +25,7 @@ Tensor by_place(const TapSite& site, const Tensor& x) {
   return reshape(cast(x.detach(), DType::f64), Shape{x.size(0), places_of(site), x.size(-1)});
 }
 
-double total(const Tensor& x) { return sum(x).item(); }
+double grand_total(const Tensor& x) { return sum(x).item(); }
 
 }  // namespace
 
@@ -33,9 +33,9 @@ void HydraWeights::add(const TapSite& site, const Tensor& queries, const Tensor&
   NoGrad no_grad;
   const Tensor q = by_place(site, queries), k = by_place(site, keys);
   const Tensor rows = q * sum(k, {1}, /*keepdim=*/true);  // (N, T, D), sums of A_d[t, :]
-  absolute_ += total(abs(q) * sum(abs(k), {1}, /*keepdim=*/true));
-  signed_ += total(rows);
-  squares_ += total(square(rows));
+  absolute_ += grand_total(abs(q) * sum(abs(k), {1}, /*keepdim=*/true));
+  signed_ += grand_total(rows);
+  squares_ += grand_total(square(rows));
   rows_ += static_cast<double>(rows.numel());
 }
 

@@ -22,7 +22,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kHydraBatch = 16, kShownPictures = 6, kShownChannels = 2;
+constexpr int64_t kHydraBatch = 16, kHydraPictures = 6, kShownChannels = 2;
 
 struct HydraStudy {
   DepthAxis axis;
@@ -178,7 +178,7 @@ Section hydra_maps_section(const AnalysisInput& input) {
   const int64_t images = input.pictures(64);
   Section section;
   plot::Figure depth{.name = "hydra-shares", .title = "Signs in the maps of channels."};
-  const std::vector<int64_t> indices = spread_indices(input.data->count, kShownPictures);
+  const std::vector<int64_t> indices = spread_indices(input.data->count, kHydraPictures);
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const HydraStudy study = measure_hydras(subject, *input.data, images, input.part_of(s));
