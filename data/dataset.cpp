@@ -279,7 +279,7 @@ std::vector<int32_t> Dataset::shown_classes() const {
 PictureBytes Dataset::image(int64_t index) const {
   if (!streamed()) return PictureBytes(images.data() + index * image_bytes());
   std::vector<uint8_t> pixels(static_cast<size_t>(image_bytes()));
-  if (preprocessing.interpolation == Interpolation::automatic) {
+  if (preprocessing.interpolation == PictureFilter::automatic) {
     resize(index, centre_square, pixels.data(), height);
   } else {
     const Image whole = read_image(files[static_cast<size_t>(index)].path);

@@ -34,8 +34,8 @@ struct PillowTaps {
   std::vector<int32_t> weights;
 };
 
-std::vector<PillowTaps> pillow_taps(int64_t in, int64_t out, Interpolation filter) {
-  const bool is_cubic = filter == Interpolation::bicubic;
+std::vector<PillowTaps> pillow_taps(int64_t in, int64_t out, PictureFilter filter) {
+  const bool is_cubic = filter == PictureFilter::bicubic;
   const double ratio = static_cast<double>(in) / static_cast<double>(out);
   const double widening = std::max(ratio, 1.0), support = (is_cubic ? 2.0 : 1.0) * widening;
   std::vector<PillowTaps> taps(static_cast<size_t>(out));
@@ -112,8 +112,8 @@ std::array<float, 3> three_numbers(const std::string& text, const std::string& n
 }
 
 std::vector<uint8_t> resize_as_pillow(const PixelView& in, int64_t out_height, int64_t out_width,
-                                      Interpolation filter) {
-  CHECK(filter != Interpolation::automatic, "resize_as_pillow: name a filter");
+                                      PictureFilter filter) {
+  CHECK(filter != PictureFilter::automatic, "resize_as_pillow: name a filter");
   std::vector<uint8_t> wide(static_cast<size_t>(in.height * out_width * 3));
   if (out_width == in.width) {
     for (int64_t y = 0; y < in.height; ++y)
@@ -151,7 +151,7 @@ void prepare_pictures(DataSplits& splits, const Preprocessing& how, int64_t side
     data->preprocessing = how;
     // Crops for training are taken of the whole picture.
     const bool tested = data != &splits.train;
-    if (data->streamed() && tested && how.interpolation != Interpolation::automatic)
+    if (data->streamed() && tested && how.interpolation != PictureFilter::automatic)
       data->height = data->width = side;
   }
 }
@@ -163,8 +163,8 @@ std::string words(const Preprocessing& how) {
   };
   if (how.mean) parts.push_back("mean " + three(*how.mean));
   if (how.std) parts.push_back("deviation " + three(*how.std));
-  if (how.interpolation == Interpolation::bilinear) parts.emplace_back("bilinear");
-  if (how.interpolation == Interpolation::bicubic) parts.emplace_back("bicubic");
+  if (how.interpolation == PictureFilter::bilinear) parts.emplace_back("bilinear");
+  if (how.interpolation == PictureFilter::bicubic) parts.emplace_back("bicubic");
   if (how.crop_pct > 0) parts.push_back(concat_text("crop ", how.crop_pct));
   return join(parts);
 }

@@ -13,7 +13,7 @@ namespace passband {
 
 struct DataSplits;
 
-enum class Interpolation {
+enum class PictureFilter {
   automatic,  // the program's own way: the centre square, bilinear, in one pass
   bilinear,   // Pillow's filters, the whole picture first, then a crop
   bicubic,
@@ -23,7 +23,7 @@ struct Preprocessing {
   // Of pixel / 255; nothing: the data set's.
   std::optional<std::array<float, 3>> mean = {}, std = {};
   double crop_pct = 0;  // side of the crop relative to the picture's shorter one; 0: 0.875
-  Interpolation interpolation = Interpolation::automatic;
+  PictureFilter interpolation = PictureFilter::automatic;
 
   bool operator==(const Preprocessing&) const = default;
 };
@@ -35,7 +35,7 @@ std::array<float, 3> three_numbers(const std::string& text, const std::string& n
 // Pillow's Image.resize of 8-bit pixels (height, width, 3): across first, then down, each pass
 // rounded to 8 bits, in its fixed-point arithmetic.
 std::vector<uint8_t> resize_as_pillow(const PixelView& in, int64_t out_height, int64_t out_width,
-                                      Interpolation filter);
+                                      PictureFilter filter);
 
 // timm's way to test: the shorter side becomes floor(side / crop_pct), torchvision's Resize, then
 // the centre `side` x `side` of it. out: (side, side, 3).

@@ -20,11 +20,11 @@ using Json = nlohmann::json;
 constexpr std::array<float, 3> kImageNetMean = {0.485f, 0.456f, 0.406f},
                                kImageNetStd = {0.229f, 0.224f, 0.225f}, kHalf = {0.5f, 0.5f, 0.5f};
 
-Preprocessing imagenet(double crop, Interpolation interpolation = Interpolation::bicubic) {
+Preprocessing imagenet(double crop, PictureFilter interpolation = PictureFilter::bicubic) {
   return {kImageNetMean, kImageNetStd, crop, interpolation};
 }
 
-Preprocessing half(double crop, Interpolation interpolation = Interpolation::bicubic) {
+Preprocessing half(double crop, PictureFilter interpolation = PictureFilter::bicubic) {
   return {kHalf, kHalf, crop, interpolation};
 }
 
@@ -80,17 +80,17 @@ constexpr std::array<OtherName, 19> kOtherNames = {{{"vit_b_16", "vit_base_patch
 struct Torchvision {
   std::string_view name;
   double resize, crop;
-  Interpolation interpolation;
+  PictureFilter interpolation;
 };
 constexpr std::array<Torchvision, 8> kTorchvision = {
-    {{"vit_b_16", 256, 224, Interpolation::bilinear},
-     {"vit_b_32", 256, 224, Interpolation::bilinear},
-     {"vit_l_16", 242, 224, Interpolation::bilinear},
-     {"vit_l_32", 256, 224, Interpolation::bilinear},
-     {"vit_h_14", 518, 518, Interpolation::bicubic},
-     {"swin_t", 232, 224, Interpolation::bicubic},
-     {"swin_s", 246, 224, Interpolation::bicubic},
-     {"swin_b", 238, 224, Interpolation::bicubic}}};
+    {{"vit_b_16", 256, 224, PictureFilter::bilinear},
+     {"vit_b_32", 256, 224, PictureFilter::bilinear},
+     {"vit_l_16", 242, 224, PictureFilter::bilinear},
+     {"vit_l_32", 256, 224, PictureFilter::bilinear},
+     {"vit_h_14", 518, 518, PictureFilter::bicubic},
+     {"swin_t", 232, 224, PictureFilter::bicubic},
+     {"swin_s", 246, 224, PictureFilter::bicubic},
+     {"swin_b", 238, 224, PictureFilter::bicubic}}};
 
 bool begins_with_one_of(std::string_view text, std::initializer_list<std::string_view> starts) {
   return std::ranges::any_of(starts,
@@ -106,7 +106,7 @@ Preprocessing of_vit(const Parts& parts) {
 }
 
 Preprocessing of_resnet(const std::string& tag) {
-  if (begins_with_one_of(tag, {"tv", "fb_"})) return imagenet(0.875, Interpolation::bilinear);
+  if (begins_with_one_of(tag, {"tv", "fb_"})) return imagenet(0.875, PictureFilter::bilinear);
   if (tag.starts_with("ra4_")) return half(0.9);
   if (begins_with_one_of(tag, {"gluon", "bt_", "am_", "ra_", "ram_"})) return imagenet(0.875);
   return imagenet(0.95);
@@ -115,12 +115,12 @@ Preprocessing of_resnet(const std::string& tag) {
 Preprocessing of_mixer(const std::string& tag) {
   if (!tag.starts_with("miil")) return half(0.875);
   constexpr std::array<float, 3> zero = {0, 0, 0}, one = {1, 1, 1};
-  return {zero, one, 0.875, Interpolation::bilinear};
+  return {zero, one, 0.875, PictureFilter::bilinear};
 }
 
 std::optional<Preprocessing> of_transformers(const Parts& parts) {
   if (parts.owner == "google" && parts.architecture.starts_with("vit_"))
-    return half(1.0, Interpolation::bilinear);
+    return half(1.0, PictureFilter::bilinear);
   if (parts.owner == "facebook" && parts.architecture.starts_with("deit_")) return imagenet(0.875);
   if (parts.owner == "microsoft") return imagenet(0.875);
   return {};
@@ -142,7 +142,7 @@ std::optional<Preprocessing> of_file_name(const std::string& stem) {
   if (std::ranges::find(cifar, name) != cifar.end())
     return Preprocessing{kImageNetMean, kImageNetStd};
   if (begins_with_one_of(name, {"resnet", "resnext"}))
-    return imagenet(0.875, Interpolation::bilinear);
+    return imagenet(0.875, PictureFilter::bilinear);
   return {};
 }
 
@@ -182,7 +182,7 @@ Preprocessing timm_preprocessing(const Json& config) {
   how.std = three(config.value("std", Json()), kImageNetStd);
   if (const auto crop = config.find("crop_pct"); crop != config.end() && crop->is_number())
     how.crop_pct = crop->get<double>();
-  if (text_of(config, "interpolation") == "bilinear") how.interpolation = Interpolation::bilinear;
+  if (text_of(config, "interpolation") == "bilinear") how.interpolation = PictureFilter::bilinear;
   return how;
 }
 
@@ -260,7 +260,7 @@ std::optional<HubConfig> hub_config_beside(const std::string& weights) {
     config.preprocessing = Preprocessing{
         three(how.value("image_mean", Json()), kHalf), three(how.value("image_std", Json()), kHalf),
         text_of(how, "crop_size").empty() && !how.value("do_center_crop", false) ? 1.0 : 0.875,
-        whole(how, "resample") == kBicubic ? Interpolation::bicubic : Interpolation::bilinear};
+        whole(how, "resample") == kBicubic ? PictureFilter::bicubic : PictureFilter::bilinear};
   }
   return config;
 }

@@ -342,7 +342,7 @@ Preprocessing preprocessing_of(const RunSettings& s) {
   if (!s.std.empty()) how.std = three_numbers(s.std, "std", true);
   if (s.interpolation != "auto")
     how.interpolation =
-        s.interpolation == "bicubic" ? Interpolation::bicubic : Interpolation::bilinear;
+        s.interpolation == "bicubic" ? PictureFilter::bicubic : PictureFilter::bilinear;
   return how;
 }
 

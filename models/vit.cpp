@@ -17,22 +17,12 @@
 namespace passband {
 namespace {
 
-struct VitSpec {
-  int64_t width = 192, depth = 12, heads = 3;
-  int64_t patch = 0;       // 0: 4 for pictures up to kCifarSize, 16 for larger ones
-  bool pooled = false;     // no class token; the classifier reads the mean over tokens
-  bool distilled = false;  // DeiT's second token, with a classifier of its own
-  bool qkv_bias = true;
-  // block (1, 2, ...) whose MSA and MLP have no shortcut; 0: every block has both
-  int64_t no_skip = 0;
-  int64_t hydra = 0;  // of the last blocks have Hydra attention
+int64_t patch_for(const VitSpec& spec, int64_t image_size) {
+  if (spec.patch > 0) return spec.patch;
+  return image_size <= kCifarSize ? 4 : 16;
+}
 
-  int64_t patch_for(int64_t image_size) const {
-    if (patch > 0) return patch;
-    return image_size <= kCifarSize ? 4 : 16;
-  }
-  int64_t prefix() const { return pooled ? 0 : distilled ? 2 : 1; }
-};
+int64_t prefix_of(const VitSpec& spec) { return spec.pooled ? 0 : spec.distilled ? 2 : 1; }
 
 MakeTokenMixing hydra_attention(int64_t width, bool qkv_bias) {
   return [=](const Scope& block, const TapSite& site) -> TokenMixing {
@@ -53,7 +43,7 @@ class VisionTransformer final : public Model {
     family_ = "vit";
     options_ = options;
     const Scope root(store_);
-    const int64_t patch = spec.patch_for(options.image_size), prefix = spec.prefix();
+    const int64_t patch = patch_for(spec, options.image_size), prefix = prefix_of(spec);
     const int64_t side = options.image_size / patch;
     site_ = {.kind = BlockKind::embedding, .height = side, .width = side, .prefix = prefix};
     site_.patch = static_cast<double>(patch);
@@ -207,11 +197,10 @@ std::optional<Architecture> find_vit(const std::string& name) {
   if (!spec) return {};
   return Architecture{
       .family = "vit",
-      .refusal = [spec = *spec](int64_t side) { return untiled(spec.patch_for(side), side); },
-      .make =
-          [spec = *spec](const std::string& full_name, const ModelOptions& options) {
-            return std::make_unique<VisionTransformer>(full_name, spec, options);
-          }};
+      .refusal = [spec = *spec](int64_t side) { return untiled(patch_for(spec, side), side); },
+      .make = [spec = *spec](
+                  const std::string& full_name,
+                  const ModelOptions& options) { return make_vit(full_name, spec, options); }};
 }
 
 std::vector<std::string> vit_names() {
@@ -230,6 +219,13 @@ std::vector<std::string> vit_names() {
 }
 
 }  // namespace
+
+std::unique_ptr<Model> make_vit(const std::string& name, const VitSpec& spec,
+                                const ModelOptions& options) {
+  const std::string refused = untiled(patch_for(spec, options.image_size), options.image_size);
+  if (!refused.empty()) throw UsageError(concat_text("model ", name, ": ", refused));
+  return std::make_unique<VisionTransformer>(name, spec, options);
+}
 
 ModelFamily vit_family() { return {find_vit, vit_names}; }
 

@@ -87,7 +87,7 @@ struct PictureCase {
   const char* name;
   int64_t side;
   double crop;
-  Interpolation interpolation;
+  PictureFilter interpolation;
 };
 
 TEST_CASE("A picture is resized, cropped and normalised as timm does") {
@@ -97,9 +97,9 @@ TEST_CASE("A picture is resized, cropped and normalised as timm does") {
       for (int64_t c = 0; c < 3; ++c)
         pixels.push_back(static_cast<uint8_t>((y * 37 + x * 59 + c * 101 + x * y % 23 * 7) % 256));
   const double mean[] = {0.5, 0.4, 0.3}, deviation[] = {0.2, 0.25, 0.3};
-  for (const PictureCase& c : {PictureCase{"small", 12, 0.875, Interpolation::bicubic},
-                               PictureCase{"linear", 12, 0.9, Interpolation::bilinear},
-                               PictureCase{"large", 24, 0.95, Interpolation::bicubic}}) {
+  for (const PictureCase& c : {PictureCase{"small", 12, 0.875, PictureFilter::bicubic},
+                               PictureCase{"linear", 12, 0.9, PictureFilter::bilinear},
+                               PictureCase{"large", 24, 0.95, PictureFilter::bicubic}}) {
     INFO(c.name);
     std::vector<uint8_t> out(static_cast<size_t>(c.side * c.side * 3));
     preprocess({pixels.data(), 20, 29, 29 * 3},

@@ -56,8 +56,8 @@ void fill_in(RunSettings& settings, const Preprocessing& how) {
   if (settings.mean.empty() && how.mean) settings.mean = text_of(*how.mean);
   if (settings.std.empty() && how.std) settings.std = text_of(*how.std);
   if (settings.crop_pct == 0) settings.crop_pct = how.crop_pct;
-  if (settings.interpolation == "auto" && how.interpolation != Interpolation::automatic)
-    settings.interpolation = how.interpolation == Interpolation::bicubic ? "bicubic" : "bilinear";
+  if (settings.interpolation == "auto" && how.interpolation != PictureFilter::automatic)
+    settings.interpolation = how.interpolation == PictureFilter::bicubic ? "bicubic" : "bilinear";
 }
 
 // The normalisation of a run's own pictures, where they are a known set's.
