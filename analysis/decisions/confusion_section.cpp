@@ -11,6 +11,7 @@
 #include "analysis/decisions/calibration_pass.h"
 #include "analysis/decisions/calibration_section.h"
 #include "analysis/study/verdict.h"
+#include "tensor/core/text.h"
 
 namespace passband {
 namespace {
@@ -31,11 +32,15 @@ std::array<Confusion, 2> worst_of(const CalibrationResult& r, int64_t classes) {
   return worst;
 }
 
+std::string accuracy_of(const std::string& label, const CalibrationResult& r) {
+  return fmt::format("{} is right on {:.2f} % of {}", label, 100 * r.accuracy,
+                     counted(r.count, "picture"));
+}
+
 std::string sentence(const std::string& label, const CalibrationResult& r,
                      const std::vector<std::string>& classes) {
   const auto [worst, next] = worst_of(r, static_cast<int64_t>(classes.size()));
-  const std::string pictures = fmt::format("{} {}", r.count, r.count == 1 ? "picture" : "pictures");
-  if (worst.count == 0) return fmt::format("{} makes no error in {}.", label, pictures);
+  if (worst.count == 0) return accuracy_of(label, r) + ".";
   const std::string error =
       fmt::format("{} taken for {}", classes[static_cast<size_t>(worst.truth)],
                   classes[static_cast<size_t>(worst.answer)]);
@@ -43,11 +48,11 @@ std::string sentence(const std::string& label, const CalibrationResult& r,
   const Estimate lead = difference(share_of(static_cast<double>(worst.count), n),
                                    share_of(static_cast<double>(next.count), n));
   if (judge(lead) == Verdict::above)
-    return fmt::format("The most frequent error of {}: {} ({} of {}).", label, error, worst.count,
-                       pictures);
-  return fmt::format(
-      "No error of {} stands out: of {} the most frequent, {}, is made in {}, the next in {}.",
-      label, pictures, error, worst.count, next.count);
+    return fmt::format("{}; its most frequent error: {} ({}).", accuracy_of(label, r), error,
+                       counted(worst.count, "time"));
+  return fmt::format("{}; no error stands out: the most frequent, {}, is made {}, the next {}.",
+                     accuracy_of(label, r), error, counted(worst.count, "time"),
+                     counted(next.count, "time"));
 }
 
 // Rows and columns of the classes that pictures are of; all other answers are one column.
@@ -98,6 +103,11 @@ Section confusion_section(const AnalysisInput& input) {
             ? shown_figure(name, title, *input.data, results[s].confusion)
             : plot::confusion_figure(name, title, classes, results[s].confusion));
     section.figures.back().alt = text;
+    section.values.push_back({.key = "accuracy",
+                              .label = "Test accuracy",
+                              .value = results[s].accuracy,
+                              .text = fmt::format("{:.2f} %", 100 * results[s].accuracy),
+                              .subject = label});
   }
   section.reading =
       "Rows are the true classes, columns what the network said; each row sums to 100 %.";
