@@ -80,6 +80,9 @@ void fit_classes(Study& study, const std::vector<std::string>& known) {
   Dataset& data = study.data.test;
   if (data.count == 0 || !data.labelled || data.classes == known) return;
   const auto own = data.num_classes();
+  // As many, but others: check_classes tells which changed.
+  if (own == std::ssize(known) && std::ranges::count(labels_among(data.classes, known), -1) > 0)
+    return;
   label_as(study.data, known);
   study.notes.push_back(
       fmt::format("{}: its {} classes are matched by name to the {} that the network knows; "
