@@ -177,7 +177,7 @@ std::string note_on(const std::string& name) {
   if (name != "lambda_resnet50") return {};
   return "lambda_resnet50 is the hybrid of the paper, whose last stage and one block of the third "
          "are "
-         "lambda layers; the network of lambda layers alone, called so before 0.1.0 and in public "
+         "lambda layers; the network of lambda layers alone, called so before 0.2.0 and in public "
          "ports, is lambda_resnet50_all";
 }
 

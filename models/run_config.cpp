@@ -236,6 +236,9 @@ RunConfig read_config(const toml::table& table) {
   model.at("model"), data.at("data");
   refuse_unknown_keys(table);
   read_settings(table, ours, config.settings);
+  if (!config.sessions.empty() && config.sessions.back().version == "0.1.0" &&
+      config.settings.model == "lambda_resnet50")
+    config.settings.model = "lambda_resnet50_all";  // which had that name then
   config.image_size = model.number("image_size", 1);
   config.data_path = data.text("data_path");
   config.data = read_fingerprint(data);
