@@ -1,10 +1,10 @@
 // timm's ResNets with attention or lambda layers: blocks, trunk, names.
 #include "models/byobnet.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "models/blocks.h"
+#include "models/named_spec.h"
 #include "models/network.h"
 #include "models/pattern.h"
 #include "nn/conv.h"
@@ -20,15 +20,15 @@ namespace passband {
 namespace {
 
 struct ByobSpec {
-  std::string name, family, pattern;
+  std::string family, pattern;
   int64_t scope = 0;  // of lambda layers; 0 = global
 };
 
-const std::vector<ByobSpec>& byobnets() {
-  static const std::vector<ByobSpec> rows = {
-      {"lambda_resnet26t", "lambda_resnet", "CC.CC.CL.LL", 9},
-      {"lambda_resnet26rpt_256", "lambda_resnet", "CC.CC.CL.LL", 0},
-      {"botnet26t_256", "alternet", "CC.CC.CB.BB"},
+const std::vector<NamedSpec<ByobSpec>>& byobnets() {
+  static const std::vector<NamedSpec<ByobSpec>> rows = {
+      {"lambda_resnet26t", {"lambda_resnet", "CC.CC.CL.LL", 9}},
+      {"lambda_resnet26rpt_256", {"lambda_resnet", "CC.CC.CL.LL", 0}},
+      {"botnet26t_256", {"alternet", "CC.CC.CB.BB"}},
   };
   return rows;
 }
@@ -214,25 +214,17 @@ class ByobNetwork final : public Model {
   std::optional<Linear> fc_;
 };
 
-std::optional<Architecture> find_byobnet(const std::string& name) {
-  const auto row = std::ranges::find(byobnets(), name, &ByobSpec::name);
-  if (row == byobnets().end()) return {};
-  return Architecture{
-      .family = row->family,
-      .make = [spec = *row](const std::string& given,
-                            const ModelOptions& options) -> std::unique_ptr<Model> {
-        if (options.image_size < 8 || options.image_size > 4096)
-          throw UsageError(concat_text("model ", given, ": image size ", options.image_size,
-                                       " is outside 8 to 4096"));
-        return std::make_unique<ByobNetwork>(given, spec, options);
-      }};
+std::string byobnet_refusal(const ByobSpec&, int64_t side) {
+  if (side >= 8 && side <= 4096) return "";
+  return concat_text("image size ", side, " is outside 8 to 4096");
 }
 
-std::vector<std::string> byobnet_names() {
-  std::vector<std::string> list;
-  for (const ByobSpec& spec : byobnets()) list.push_back(spec.name);
-  return list;
+std::optional<Architecture> find_byobnet(const std::string& name) {
+  const std::optional<ByobSpec> spec = find_spec(byobnets(), name);
+  return architecture<ByobNetwork>(spec ? spec->family : "", spec, byobnet_refusal);
 }
+
+std::vector<std::string> byobnet_names() { return names_of(byobnets()); }
 
 }  // namespace
 

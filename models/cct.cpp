@@ -1,6 +1,7 @@
 // Compact convolutional transformer.
 #include "models/cct.h"
 
+#include "models/named_spec.h"
 #include "models/transformer_block.h"
 #include "nn/attention.h"
 #include "nn/conv.h"
@@ -163,12 +164,7 @@ class CompactTransformer final : public Model {
   std::optional<Linear> fc_;
 };
 
-struct NamedCct {
-  const char* name;
-  CctSpec spec;
-};
-
-const std::vector<NamedCct>& cct_table() {
+const std::vector<NamedSpec<CctSpec>>& cct_table() {
   static const CctSpec two = {128, 2, 2, 128}, four = {128, 4, 2, 128}, six = {256, 6, 4, 512},
                        seven = {256, 7, 4, 512}, fourteen = {384, 14, 6, 1152};
   const auto with = [](CctSpec spec, int64_t kernel, int64_t convolutions) {
@@ -176,7 +172,7 @@ const std::vector<NamedCct>& cct_table() {
     spec.convolutions = convolutions;
     return spec;
   };
-  static const std::vector<NamedCct> rows = {
+  static const std::vector<NamedSpec<CctSpec>> rows = {
       {"cct_2_3x2", with(two, 3, 2)},   {"cct_4_3x2", with(four, 3, 2)},
       {"cct_6_3x1", with(six, 3, 1)},   {"cct_6_3x2", with(six, 3, 2)},
       {"cct_7_3x1", with(seven, 3, 1)}, {"cct_7_3x2", with(seven, 3, 2)},
@@ -185,21 +181,10 @@ const std::vector<NamedCct>& cct_table() {
 }
 
 std::optional<Architecture> find_cct(const std::string& name) {
-  for (const NamedCct& row : cct_table())
-    if (name == row.name)
-      return Architecture{
-          .family = "cct",
-          .make = [&spec = row.spec](const std::string& full_name, const ModelOptions& options) {
-            return std::make_unique<CompactTransformer>(full_name, spec, options);
-          }};
-  return {};
+  return architecture<CompactTransformer>("cct", find_spec(cct_table(), name));
 }
 
-std::vector<std::string> cct_names() {
-  std::vector<std::string> list;
-  for (const NamedCct& row : cct_table()) list.emplace_back(row.name);
-  return list;
-}
+std::vector<std::string> cct_names() { return names_of(cct_table()); }
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include "models/convvit.h"
 
 #include "models/name_reader.h"
+#include "models/named_spec.h"
 #include "models/network.h"
 #include "models/transformer_block.h"
 #include "nn/conv.h"
@@ -94,14 +95,9 @@ class ConvVit final : public Model {
   std::optional<Linear> head_;
 };
 
-struct NamedConvVit {
-  const char* name;
-  ConvVitSpec spec;
-};
-
 // `convvit` is the small member of the family, for CIFAR in minutes.
-const std::vector<NamedConvVit>& convvit_table() {
-  static const std::vector<NamedConvVit> rows = {
+const std::vector<NamedSpec<ConvVitSpec>>& convvit_table() {
+  static const std::vector<NamedSpec<ConvVitSpec>> rows = {
       {"convvit", {.width = 128, .depth = 6, .heads = 4}},
       {"convvit_tiny", {.width = 192, .depth = 12, .heads = 3}},
       {"convvit_small", {.width = 384, .depth = 12, .heads = 6}},
@@ -110,7 +106,7 @@ const std::vector<NamedConvVit>& convvit_table() {
 }
 
 std::optional<ConvVitSpec> convvit_spec_of(const std::string& name) {
-  for (const NamedConvVit& row : convvit_table()) {
+  for (const NamedSpec<ConvVitSpec>& row : convvit_table()) {
     std::string_view rest = name;
     ConvVitSpec spec = row.spec;
     if (!take_prefix(rest, row.name)) continue;
@@ -132,15 +128,7 @@ std::string convvit_refusal(const ConvVitSpec& spec, int64_t side) {
 }
 
 std::optional<Architecture> find_convvit(const std::string& name) {
-  const std::optional<ConvVitSpec> spec = convvit_spec_of(name);
-  if (!spec) return {};
-  return Architecture{
-      .family = "convvit",
-      .refusal = [spec = *spec](int64_t side) { return convvit_refusal(spec, side); },
-      .make =
-          [spec = *spec](const std::string& full_name, const ModelOptions& options) {
-            return std::make_unique<ConvVit>(full_name, spec, options);
-          }};
+  return architecture<ConvVit>("convvit", convvit_spec_of(name), convvit_refusal);
 }
 
 std::vector<std::string> convvit_names() {

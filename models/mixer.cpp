@@ -2,6 +2,7 @@
 #include "models/mixer.h"
 
 #include "models/name_reader.h"
+#include "models/named_spec.h"
 #include "models/network.h"
 #include "models/transformer_block.h"
 #include "nn/conv.h"
@@ -88,14 +89,9 @@ class MlpMixer final : public Model {
   std::optional<Linear> head_;
 };
 
-struct NamedMixer {
-  const char* name;
-  MixerSpec spec;
-};
-
 // `mixer` is the small member of the family, for CIFAR in minutes.
-const std::vector<NamedMixer>& mixer_table() {
-  static const std::vector<NamedMixer> rows = {
+const std::vector<NamedSpec<MixerSpec>>& mixer_table() {
+  static const std::vector<NamedSpec<MixerSpec>> rows = {
       {"mixer", {.width = 128, .depth = 6, .token_hidden = 64, .channel_hidden = 512, .patch = 4}},
       {"mixer_tiny", {.width = 256, .depth = 8, .token_hidden = 128, .channel_hidden = 1024}},
       {"mixer_small", {.width = 512, .depth = 8, .token_hidden = 256, .channel_hidden = 2048}},
@@ -105,7 +101,7 @@ const std::vector<NamedMixer>& mixer_table() {
 }
 
 std::optional<MixerSpec> mixer_spec_of(const std::string& name) {
-  for (const NamedMixer& row : mixer_table()) {
+  for (const NamedSpec<MixerSpec>& row : mixer_table()) {
     std::string_view rest = name;
     if (!take_prefix(rest, row.name)) continue;
     if (rest.empty()) return row.spec;
@@ -115,23 +111,15 @@ std::optional<MixerSpec> mixer_spec_of(const std::string& name) {
   return {};
 }
 
-std::optional<Architecture> find_mixer(const std::string& name) {
-  const std::optional<MixerSpec> spec = mixer_spec_of(name);
-  if (!spec) return {};
-  return Architecture{
-      .family = "mixer",
-      .refusal = [spec = *spec](int64_t side) { return untiled(spec.patch_for(side), side); },
-      .make =
-          [spec = *spec](const std::string& full_name, const ModelOptions& options) {
-            return std::make_unique<MlpMixer>(full_name, spec, options);
-          }};
+std::string mixer_refusal(const MixerSpec& spec, int64_t side) {
+  return untiled(spec.patch_for(side), side);
 }
 
-std::vector<std::string> mixer_names() {
-  std::vector<std::string> list;
-  for (const NamedMixer& row : mixer_table()) list.emplace_back(row.name);
-  return list;
+std::optional<Architecture> find_mixer(const std::string& name) {
+  return architecture<MlpMixer>("mixer", mixer_spec_of(name), mixer_refusal);
 }
+
+std::vector<std::string> mixer_names() { return names_of(mixer_table()); }
 
 }  // namespace
 

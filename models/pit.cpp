@@ -1,6 +1,7 @@
 // Pooling-based vision transformer.
 #include "models/pit.h"
 
+#include "models/named_spec.h"
 #include "models/network.h"
 #include "models/transformer_block.h"
 #include "nn/conv.h"
@@ -157,14 +158,9 @@ class PoolingTransformer final : public Model {
   std::optional<Linear> head_;
 };
 
-struct NamedPit {
-  const char* name;
-  PitSpec spec;
-};
-
 // `pit` is the small member of the family, for CIFAR in minutes; the others are the paper's.
-const std::vector<NamedPit>& pit_table() {
-  static const std::vector<NamedPit> rows = {
+const std::vector<NamedSpec<PitSpec>>& pit_table() {
+  static const std::vector<NamedSpec<PitSpec>> rows = {
       {"pit", {.head_dim = 32, .depths = {2, 2, 2}, .heads = 2, .small = {4, 2}}},
       {"pit_ti", {.head_dim = 32}},
       {"pit_xs", {.head_dim = 48}},
@@ -181,23 +177,10 @@ std::string pit_refusal(const PitSpec& spec, int64_t side) {
 }
 
 std::optional<Architecture> find_pit(const std::string& name) {
-  for (const NamedPit& row : pit_table())
-    if (name == row.name)
-      return Architecture{
-          .family = "pit",
-          .refusal = [&spec = row.spec](int64_t side) { return pit_refusal(spec, side); },
-          .make =
-              [&spec = row.spec](const std::string& full_name, const ModelOptions& options) {
-                return std::make_unique<PoolingTransformer>(full_name, spec, options);
-              }};
-  return {};
+  return architecture<PoolingTransformer>("pit", find_spec(pit_table(), name), pit_refusal);
 }
 
-std::vector<std::string> pit_names() {
-  std::vector<std::string> list;
-  for (const NamedPit& row : pit_table()) list.emplace_back(row.name);
-  return list;
-}
+std::vector<std::string> pit_names() { return names_of(pit_table()); }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // The table of residual networks with names.
 #include "models/presets.h"
 
+#include "models/named_spec.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -108,13 +109,8 @@ NetworkSpec small(const std::string& family, const std::string& pattern, bool pr
   return spec;
 }
 
-struct Preset {
-  std::string name;
-  NetworkSpec spec;
-};
-
-const std::vector<Preset>& presets() {
-  static const std::vector<Preset> table = {
+const std::vector<NamedSpec<NetworkSpec>>& presets() {
+  static const std::vector<NamedSpec<NetworkSpec>> table = {
       {"resnet", small("resnet", "C.C.C.C", true)},
       {"resnet20", cifar_resnet(3)},
       {"resnet32", cifar_resnet(5)},
@@ -160,25 +156,19 @@ const std::vector<Preset>& presets() {
 }
 
 std::optional<Architecture> find_preset(const std::string& name) {
-  for (const Preset& preset : presets())
-    if (preset.name == name) return architecture_of(preset.spec);
-  return {};
+  const std::optional<NetworkSpec> spec = find_spec(presets(), name);
+  return spec ? std::optional(architecture_of(*spec)) : std::nullopt;
 }
 
-std::vector<std::string> preset_names() {
-  std::vector<std::string> list;
-  for (const Preset& preset : presets()) list.push_back(preset.name);
-  return list;
-}
+std::vector<std::string> preset_names() { return names_of(presets()); }
 
 }  // namespace
 
 std::string note_on(const std::string& name) {
   if (name != "lambda_resnet50") return {};
   return "lambda_resnet50 is the hybrid of the paper, whose last stage and one block of the third "
-         "are "
-         "lambda layers; the network of lambda layers alone, called so before 0.2.0 and in public "
-         "ports, is lambda_resnet50_all";
+         "are lambda layers; the network of lambda layers alone, called so before 0.2.0 and in "
+         "public ports, is lambda_resnet50_all";
 }
 
 ModelFamily preset_family() { return {find_preset, preset_names}; }

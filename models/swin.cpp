@@ -1,6 +1,7 @@
 // Swin transformer.
 #include "models/swin.h"
 
+#include "models/named_spec.h"
 #include "models/network.h"
 #include "models/transformer_block.h"
 #include "nn/attention.h"
@@ -166,14 +167,9 @@ class SwinTransformer final : public Model {
   std::optional<Linear> head_;
 };
 
-struct NamedSwin {
-  const char* name;
-  SwinSpec spec;
-};
-
 // `swin` is the small member of the family, for CIFAR in minutes; the others are the paper's.
-const std::vector<NamedSwin>& swin_table() {
-  static const std::vector<NamedSwin> rows = {
+const std::vector<NamedSpec<SwinSpec>>& swin_table() {
+  static const std::vector<NamedSpec<SwinSpec>> rows = {
       {"swin", {.width = 32, .depths = {2, 2, 2, 2}, .heads = 1}},
       {"swin_tiny", {.width = 96, .depths = {2, 2, 6, 2}, .heads = 3}},
       {"swin_small", {.width = 96, .depths = {2, 2, 18, 2}, .heads = 3}},
@@ -192,23 +188,10 @@ std::string swin_refusal(const SwinSpec& spec, int64_t side) {
 }
 
 std::optional<Architecture> find_swin(const std::string& name) {
-  for (const NamedSwin& row : swin_table())
-    if (name == row.name)
-      return Architecture{
-          .family = "swin",
-          .refusal = [&spec = row.spec](int64_t side) { return swin_refusal(spec, side); },
-          .make =
-              [&spec = row.spec](const std::string& full_name, const ModelOptions& options) {
-                return std::make_unique<SwinTransformer>(full_name, spec, options);
-              }};
-  return {};
+  return architecture<SwinTransformer>("swin", find_spec(swin_table(), name), swin_refusal);
 }
 
-std::vector<std::string> swin_names() {
-  std::vector<std::string> list;
-  for (const NamedSwin& row : swin_table()) list.emplace_back(row.name);
-  return list;
-}
+std::vector<std::string> swin_names() { return names_of(swin_table()); }
 
 }  // namespace
 
