@@ -10,6 +10,7 @@
 #include "analysis/relevance/hydra_maps.h"
 #include "analysis/relevance/hydra_maps_section.h"
 #include "analysis/relevance/lambda_maps.h"
+#include "analysis/relevance/value_contributions.h"
 #include "tensor/core/random.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
@@ -158,7 +159,7 @@ TEST_CASE("contributions of lambda values add up to what scaling the values does
   for (int64_t i = 0; i < 8 * 8 * 3; ++i)
     pixels.push_back(static_cast<double>(random_normal({4, 0, 2}, static_cast<uint64_t>(i))));
   const Tensor image = Tensor::from(pixels, {1, 8, 8, 3}, DType::f64);
-  const LambdaContributions layer = lambda_contributions(*model, image, {1})[0];
+  const ValueContributions layer = value_contributions(*model, image, {1}, "lambda_values")[0];
   CHECK(layer.values.size() == 16);
   double total = 0;
   for (const double value : layer.values) total += value;
@@ -200,7 +201,7 @@ TEST_CASE("Hydra's contributions are exact, its signs counted, and its naive rol
     return mean(testing::show("block", y, BlockKind::hydra), {1, 2}) + mean(images, {1, 2}) * 1e-6;
   });
   const Tensor images = Tensor::full({2, kSide, kSide, 3}, 0.5);
-  const HydraContributions layer = hydra_contributions(*hydra.model, images, {1, 0})[0];
+  const auto layer = value_contributions(*hydra.model, images, {1, 0}, "hydra_value")[0];
   REQUIRE(layer.values.size() == 2 * kPlaces);
   double negative = 0, absolute = 0;
   for (int64_t n = 0; n < 2; ++n)

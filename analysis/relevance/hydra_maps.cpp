@@ -1,19 +1,15 @@
-// Statistics of channels' maps, and contributions by gradients.
+// Statistics of channels' maps.
 #include "analysis/relevance/hydra_maps.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "analysis/relevance/block_transport.h"
-#include "analysis/study/finite.h"
-#include "analysis/study/frozen_parameters.h"
-#include "tensor/autograd/engine.h"
 #include "tensor/autograd/node.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
-#include "tensor/ops/vecdot.h"
 
 namespace passband {
 namespace {
@@ -25,17 +21,15 @@ Tensor by_place(const TapSite& site, const Tensor& x) {
   return reshape(cast(x.detach(), DType::f64), Shape{x.size(0), places_of(site), x.size(-1)});
 }
 
-double grand_total(const Tensor& x) { return sum(x).item(); }
-
 }  // namespace
 
 void HydraWeights::add(const TapSite& site, const Tensor& queries, const Tensor& keys) {
   NoGrad no_grad;
   const Tensor q = by_place(site, queries), k = by_place(site, keys);
   const Tensor rows = q * sum(k, {1}, /*keepdim=*/true);  // (N, T, D), sums of A_d[t, :]
-  absolute_ += grand_total(abs(q) * sum(abs(k), {1}, /*keepdim=*/true));
-  signed_ += grand_total(rows);
-  squares_ += grand_total(square(rows));
+  absolute_ += sum(abs(q) * sum(abs(k), {1}, /*keepdim=*/true)).item();
+  signed_ += sum(rows).item();
+  squares_ += sum(square(rows)).item();
   rows_ += static_cast<double>(rows.numel());
 }
 
@@ -59,31 +53,6 @@ Tensor naive_attention(const TapSite& site, const Tensor& queries, const Tensor&
   const Tensor positive = relu(matmul(q, k, {.transpose_b = true}));  // (N, T, T)
   const Tensor rows = positive / clamp(sum(positive, {2}, /*keepdim=*/true), 1e-30, 1e30);
   return reshape(rows, rows.shape().inserted(1, 1));
-}
-
-std::vector<HydraContributions> hydra_contributions(const Model& model, const Tensor& images,
-                                                    const std::vector<int64_t>& classes) {
-  const ContextGuard mode({.training = false});
-  const FrozenParameters frozen(model.store());
-  std::vector<HydraContributions> result;
-  std::vector<Tensor> values;
-  const ProbeGuard probe({"hydra_value"}, [&](const TapSite& site, const Tensor& v) {
-    result.push_back({site, {}});
-    values.push_back(v.tracked() ? v : v.leaf());
-    return values.back();
-  });
-  const Tensor logits = finite_logits(model, images);
-  if (values.empty()) return result;
-  const std::vector<Tensor> slopes =
-      grad(logits, values, {.seed = excess_seed(logits, classes), .allow_unused = true});
-  for (size_t l = 0; l < values.size(); ++l) {
-    const Tensor v = values[l].detach();
-    result[l].values = slopes[l].defined()
-                           ? vecdot(v, slopes[l].detach()).values()
-                           : std::vector<double>(static_cast<size_t>(v.numel() / v.size(-1)));
-    check_finite(model, result[l].values, "the contributions of its " + result[l].site.path);
-  }
-  return result;
 }
 
 }  // namespace passband

@@ -39,13 +39,4 @@ Tensor channel_maps(const TapSite& site, const Tensor& queries, const Tensor& ke
 // The mean over channels that a naive reading takes for attention, (N, 1, T, T); see above.
 Tensor naive_attention(const TapSite& site, const Tensor& queries, const Tensor& keys);
 
-// Contributions of every place to d(logit_c - mean logit), one map for each picture and layer.
-struct HydraContributions {
-  TapSite site;
-  std::vector<double> values;  // pictures x (prefix + height x width), signed
-};
-// Time: one forward and one backward pass; memory: their graph.
-std::vector<HydraContributions> hydra_contributions(const Model& model, const Tensor& images,
-                                                    const std::vector<int64_t>& classes);
-
 }  // namespace passband

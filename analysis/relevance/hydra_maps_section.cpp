@@ -8,8 +8,9 @@
 #include <span>
 
 #include "analysis/relevance/hydra_maps.h"
+#include "analysis/relevance/layer_study.h"
 #include "analysis/relevance/rollout.h"
-#include "analysis/study/depth_axis.h"
+#include "analysis/relevance/value_contributions.h"
 #include "analysis/study/finite.h"
 #include "analysis/study/picture_maps.h"
 #include "analysis/study/verdict.h"
@@ -24,28 +25,7 @@ namespace {
 
 constexpr int64_t kHydraBatch = 16, kHydraPictures = 6, kShownChannels = 2;
 
-struct HydraStudy {
-  DepthAxis axis;
-  std::vector<HydraWeights> sums;
-};
-
-HydraStudy measure_hydras(const Subject& subject, const Dataset& data, int64_t images,
-                          const Progress& progress) {
-  HydraStudy study;
-  Tensor queries;
-  run_pass(*subject.model, data,
-           {.images = images, .batch_size = kHydraBatch, .progress = progress},
-           {"hydra_query", "hydra_key"}, [&](const TapSite& site, const Tensor& buffer) {
-             if (site.name == "hydra_query") {
-               queries = buffer;
-               return;
-             }
-             const size_t i = study.axis.index_of(site);
-             study.sums.resize(study.axis.size());
-             study.sums[i].add(site, queries, buffer);
-           });
-  return study;
-}
+using HydraStudy = LayerStudy<HydraWeights>;
 
 // Maps of places, (pictures, prefix + cells), without the tokens before the grid.
 std::vector<double> cells_of(const TapSite& site, const std::vector<double>& places) {
@@ -87,7 +67,7 @@ HydraPictures look_at(const Model& model, const Tensor& images) {
   }
   const std::vector<int64_t> classes = classes_read(model, images);
   result.naive = rollouts(model, images, {{.convolution = ConvolutionStep::area}}, classes)[0];
-  const HydraContributions last = hydra_contributions(model, images, classes).back();
+  const ValueContributions last = value_contributions(model, images, classes, "hydra_value").back();
   result.contributions = cells_of(last.site, last.values);
   if (result.naive.height != last.site.height || result.naive.width != last.site.width) {
     result.agreement = std::nan("");
@@ -181,7 +161,10 @@ Section hydra_maps_section(const AnalysisInput& input) {
   const std::vector<int64_t> indices = spread_indices(input.data->count, kHydraPictures);
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const HydraStudy study = measure_hydras(subject, *input.data, images, input.part_of(s));
+    const HydraStudy study = study_layers<HydraWeights>(
+        subject, *input.data,
+        {.images = images, .batch_size = kHydraBatch, .progress = input.part_of(s)}, "hydra_query",
+        "hydra_key");
     const HydraPictures shown =
         look_at(*subject.model, network_images(*subject.model, *input.data, indices));
     const std::string finding = finding_of(subject.label, study, shown);

@@ -1,12 +1,9 @@
-// Statistics of effective weights, and contributions by gradients.
+// Statistics of effective weights.
 #include "analysis/relevance/lambda_maps.h"
 
 #include <cmath>
 
 #include "analysis/relevance/block_transport.h"
-#include "analysis/study/finite.h"
-#include "analysis/study/frozen_parameters.h"
-#include "tensor/autograd/engine.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
@@ -56,26 +53,5 @@ double LambdaWeights::content_share() const {
 double LambdaWeights::negative_share() const { return absolute_ > 0 ? negative_ / absolute_ : 0; }
 double LambdaWeights::distance() const { return queries_ > 0 ? distance_ / queries_ : 0; }
 double LambdaWeights::uniform_distance() const { return queries_ > 0 ? uniform_ / queries_ : 0; }
-
-std::vector<LambdaContributions> lambda_contributions(const Model& model, const Tensor& images,
-                                                      const std::vector<int64_t>& classes) {
-  const ContextGuard mode({.training = false});
-  const FrozenParameters frozen(model.store());
-  std::vector<LambdaContributions> result;
-  std::vector<Tensor> values;
-  const ProbeGuard probe({"lambda_values"}, [&](const TapSite& site, const Tensor& v) {
-    result.push_back({site, {}});
-    values.push_back(v.tracked() ? v : v.leaf());
-    return values.back();
-  });
-  const Tensor logits = finite_logits(model, images);
-  if (values.empty()) return result;
-  const std::vector<Tensor> slopes = grad(logits, values, {.seed = excess_seed(logits, classes)});
-  for (size_t l = 0; l < values.size(); ++l) {
-    result[l].values = vecdot(values[l].detach(), slopes[l].detach()).values();
-    check_finite(model, result[l].values, "the contributions of its " + result[l].site.path);
-  }
-  return result;
-}
 
 }  // namespace passband

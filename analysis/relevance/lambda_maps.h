@@ -32,14 +32,4 @@ class LambdaWeights {
   Tensor apart_;  // distances between places, where the weights lie
 };
 
-// Contributions of every place to d(logit_c - mean logit), one map for each picture and lambda
-// layer.
-struct LambdaContributions {
-  TapSite site;
-  std::vector<double> values;  // pictures x height x width, signed
-};
-// Time: one forward and one backward pass; memory: their graph.
-std::vector<LambdaContributions> lambda_contributions(const Model& model, const Tensor& images,
-                                                      const std::vector<int64_t>& classes);
-
 }  // namespace passband

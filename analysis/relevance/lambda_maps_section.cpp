@@ -6,8 +6,9 @@
 #include <cmath>
 
 #include "analysis/relevance/lambda_maps.h"
+#include "analysis/relevance/layer_study.h"
 #include "analysis/relevance/rollout.h"
-#include "analysis/study/depth_axis.h"
+#include "analysis/relevance/value_contributions.h"
 #include "analysis/study/finite.h"
 #include "analysis/study/picture_maps.h"
 #include "analysis/study/verdict.h"
@@ -21,28 +22,7 @@ namespace {
 
 constexpr int64_t kLambdaBatch = 2, kShownLayers = 3, kShownPictures = 6;
 
-struct LambdaStudy {
-  DepthAxis axis;
-  std::vector<LambdaWeights> sums;
-};
-
-LambdaStudy measure_lambdas(const Subject& subject, const Dataset& data, int64_t images,
-                            const Progress& progress) {
-  LambdaStudy study;
-  Tensor weights;
-  run_pass(*subject.model, data,
-           {.images = images, .batch_size = kLambdaBatch, .progress = progress},
-           {"lambda", "lambda_content"}, [&](const TapSite& site, const Tensor& buffer) {
-             if (site.name == "lambda") {
-               weights = buffer;
-               return;
-             }
-             const size_t i = study.axis.index_of(site);
-             study.sums.resize(study.axis.size());
-             study.sums[i].add(site, weights, buffer);
-           });
-  return study;
-}
+using LambdaStudy = LayerStudy<LambdaWeights>;
 
 // First, middle and last of `count` layers.
 std::vector<size_t> some_of(size_t count) {
@@ -111,8 +91,8 @@ void add_weight_rows(plot::Figure& figure, const Subject& subject, const Tensor&
 
 void add_contribution_rows(plot::Figure& figure, const Subject& subject, const Tensor& images,
                            const std::vector<size_t>& shown) {
-  const std::vector<LambdaContributions> layers =
-      lambda_contributions(*subject.model, images, classes_read(*subject.model, images));
+  const std::vector<ValueContributions> layers = value_contributions(
+      *subject.model, images, classes_read(*subject.model, images), "lambda_values");
   for (const size_t l : shown) {
     std::vector<double> positive = layers[l].values;
     for (double& value : positive) value = std::max(value, 0.0);
@@ -161,7 +141,7 @@ plot::Panel distance_panel(const LambdaStudy& study, const std::string& title) {
 }  // namespace
 
 Section lambda_maps_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(16);
+  const int64_t images = input.pictures(16);
   Section section;
   plot::Figure depth{.name = "lambda-shares",
                      .title = "Effective weights of lambda layers.",
@@ -169,7 +149,10 @@ Section lambda_maps_section(const AnalysisInput& input) {
                      .share_axes = false};
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
-    const LambdaStudy study = measure_lambdas(subject, *input.data, images, input.part_of(s));
+    const LambdaStudy study = study_layers<LambdaWeights>(
+        subject, *input.data,
+        {.images = images, .batch_size = kLambdaBatch, .progress = input.part_of(s)}, "lambda",
+        "lambda_content");
     section.values.push_back({.key = "content_share",
                               .label = "Content in the first lambda layer",
                               .value = study.sums.front().content_share(),
