@@ -207,7 +207,7 @@ void invert_values(BytePicture& picture) {
 }
 
 void posterise(BytePicture& picture, int bits) {
-  const int mask = bits >= 8 ? 255 : ~((1 << (8 - bits)) - 1);
+  const int mask = ~((1 << (8 - std::clamp(bits, 0, 8))) - 1);
   apply_to_all(picture, [&](int v) { return v & mask; });
 }
 

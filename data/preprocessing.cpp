@@ -34,13 +34,13 @@ struct PillowTaps {
   std::vector<int32_t> weights;
 };
 
-std::vector<PillowTaps> pillow_taps(int64_t in, int64_t out, PictureFilter filter) {
+std::vector<PillowTaps> pillow_taps(int64_t in, const OutputRange& out, PictureFilter filter) {
   const bool is_cubic = filter == PictureFilter::bicubic;
-  const double ratio = static_cast<double>(in) / static_cast<double>(out);
+  const double ratio = static_cast<double>(in) / static_cast<double>(out.all);
   const double widening = std::max(ratio, 1.0), support = (is_cubic ? 2.0 : 1.0) * widening;
-  std::vector<PillowTaps> taps(static_cast<size_t>(out));
+  std::vector<PillowTaps> taps;
   std::vector<double> weights;
-  for (int64_t o = 0; o < out; ++o) {
+  for (int64_t o = out.first; o < out.first + out.count; ++o) {
     const double centre = (static_cast<double>(o) + 0.5) * ratio;
     const int64_t first = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
     const int64_t end = std::min(in, static_cast<int64_t>(centre + support + 0.5));
@@ -51,7 +51,7 @@ std::vector<PillowTaps> pillow_taps(int64_t in, int64_t out, PictureFilter filte
       weights.push_back(is_cubic ? pillow_cubic(x) : pillow_triangle(x));
       sum += weights.back();
     }
-    PillowTaps& of_pixel = taps[static_cast<size_t>(o)];
+    PillowTaps& of_pixel = taps.emplace_back();
     of_pixel.first = first;
     for (const double weight : weights) {
       const double fixed = (sum != 0 ? weight / sum : weight) * (1 << kPrecision);
@@ -111,21 +111,19 @@ std::array<float, 3> three_numbers(const std::string& text, const std::string& n
   return {numbers[0], numbers[1], numbers[2]};
 }
 
-std::vector<uint8_t> resize_as_pillow(const PixelView& in, int64_t out_height, int64_t out_width,
-                                      PictureFilter filter) {
+std::vector<uint8_t> resize_as_pillow(const PixelView& in, const OutputRange& rows,
+                                      const OutputRange& columns, PictureFilter filter) {
   CHECK(filter != PictureFilter::automatic, "resize_as_pillow: name a filter");
-  std::vector<uint8_t> wide(static_cast<size_t>(in.height * out_width * 3));
-  if (out_width == in.width) {
-    for (int64_t y = 0; y < in.height; ++y)
-      std::copy_n(in.pixels + y * in.row_bytes, in.width * 3, wide.data() + y * in.width * 3);
-  } else {
-    filter_axis({in.pixels, in.row_bytes, 3, wide.data(), out_width * 3, 3}, in.height,
-                pillow_taps(in.width, out_width, filter));
-  }
-  if (out_height == in.height) return wide;
-  std::vector<uint8_t> out(static_cast<size_t>(out_height * out_width * 3));
-  filter_axis({wide.data(), 3, out_width * 3, out.data(), 3, out_width * 3}, out_width,
-              pillow_taps(in.height, out_height, filter));
+  std::vector<PillowTaps> down = pillow_taps(in.height, rows, filter);
+  const int64_t top = down.front().first;  // rows of the input that are looked at
+  const int64_t height = down.back().first + std::ssize(down.back().weights) - top;
+  for (PillowTaps& taps : down) taps.first -= top;
+  std::vector<uint8_t> wide(static_cast<size_t>(height * columns.count * 3));
+  filter_axis({in.pixels + top * in.row_bytes, in.row_bytes, 3, wide.data(), columns.count * 3, 3},
+              height, pillow_taps(in.width, columns, filter));
+  std::vector<uint8_t> out(static_cast<size_t>(rows.count * columns.count * 3));
+  filter_axis({wide.data(), 3, columns.count * 3, out.data(), 3, columns.count * 3}, columns.count,
+              down);
   return out;
 }
 
@@ -134,14 +132,14 @@ void preprocess(const PixelView& in, const Preprocessing& how, int64_t side, uin
   const auto shorter = static_cast<int64_t>(std::floor(static_cast<double>(side) / crop + 1e-9));
   const bool wide = in.width > in.height;
   const int64_t longer = wide ? shorter * in.width / in.height : shorter * in.height / in.width;
-  const int64_t height = wide ? shorter : longer, width = wide ? longer : shorter;
-  const std::vector<uint8_t> resized = resize_as_pillow(in, height, width, how.interpolation);
   // Python's round(): halves go to the even number.
-  const auto top = static_cast<int64_t>(std::nearbyint(static_cast<double>(height - side) / 2)),
-             left = static_cast<int64_t>(std::nearbyint(static_cast<double>(width - side) / 2));
-  for (int64_t y = 0; y < side; ++y)
-    std::copy_n(&resized[static_cast<size_t>(((top + y) * width + left) * 3)], side * 3,
-                out + y * side * 3);
+  const auto middle = [&](int64_t all) {
+    return OutputRange{static_cast<int64_t>(std::nearbyint(static_cast<double>(all - side) / 2)),
+                       side, all};
+  };
+  const std::vector<uint8_t> crop_of_resized = resize_as_pillow(
+      in, middle(wide ? shorter : longer), middle(wide ? longer : shorter), how.interpolation);
+  std::ranges::copy(crop_of_resized, out);
 }
 
 void prepare_pictures(DataSplits& splits, const Preprocessing& how, int64_t side) {

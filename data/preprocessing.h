@@ -32,10 +32,15 @@ struct Preprocessing {
 std::array<float, 3> three_numbers(const std::string& text, const std::string& name,
                                    bool deviation);
 
-// Pillow's Image.resize of 8-bit pixels (height, width, 3): across first, then down, each pass
-// rounded to 8 bits, in its fixed-point arithmetic.
-std::vector<uint8_t> resize_as_pillow(const PixelView& in, int64_t out_height, int64_t out_width,
-                                      PictureFilter filter);
+// `count` output pixels from `first` on, of the `all` that a whole row or column has.
+struct OutputRange {
+  int64_t first, count, all;
+};
+
+// Pillow's Image.resize of 8-bit pixels to (rows.all, columns.all, 3), and of that the given part:
+// across first, then down, each pass rounded to 8 bits, in its fixed-point arithmetic.
+std::vector<uint8_t> resize_as_pillow(const PixelView& in, const OutputRange& rows,
+                                      const OutputRange& columns, PictureFilter filter);
 
 // timm's way to test: the shorter side becomes floor(side / crop_pct), torchvision's Resize, then
 // the centre `side` x `side` of it. out: (side, side, 3).

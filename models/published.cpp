@@ -73,8 +73,8 @@ constexpr std::array<OtherName, 19> kOtherNames = {{{"vit_b_16", "vit_base_patch
                                                     {"resnet_50", "resnet50"},
                                                     {"resnet_101", "resnet101"},
                                                     {"resnet_152", "resnet152"},
-                                                    {"mixer_s16", "mixer_small"},
-                                                    {"mixer_b16", "mixer_base"}}};
+                                                    {"mixer_s16", "mixer_small_patch16"},
+                                                    {"mixer_b16", "mixer_base_patch16"}}};
 
 // torchvision's own preparation: resized to `resize`, then a crop of `crop`.
 struct Torchvision {
@@ -175,6 +175,22 @@ std::string text_of(const Json& json, const char* key) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+// Of preprocessor_config.json of Hugging Face's transformers: the crop relative to what pictures
+// are resized to.
+double crop_of(const Json& how) {
+  if (const auto share = how.find("crop_pct"); share != how.end() && share->is_number())
+    return share->get<double>();
+  const auto cropped = how.find("do_center_crop");
+  if (cropped == how.end() || *cropped != true) return 1;
+  const auto side = [&](const char* key) -> double {
+    const auto found = how.find(key);
+    if (found == how.end() || !found->is_object()) return static_cast<double>(whole(how, key));
+    return static_cast<double>(std::max(whole(*found, "shortest_edge"), whole(*found, "height")));
+  };
+  const double resized = side("size"), crop = side("crop_size");
+  return resized > 0 && crop > 0 && crop <= resized ? crop / resized : 0.875;
+}
+
 // timm's hub format.
 Preprocessing timm_preprocessing(const Json& config) {
   Preprocessing how = imagenet(0.875);
@@ -259,7 +275,7 @@ std::optional<HubConfig> hub_config_beside(const std::string& weights) {
     constexpr int kBicubic = 3;  // Pillow's number
     config.preprocessing = Preprocessing{
         three(how.value("image_mean", Json()), kHalf), three(how.value("image_std", Json()), kHalf),
-        text_of(how, "crop_size").empty() && !how.value("do_center_crop", false) ? 1.0 : 0.875,
+        crop_of(how),
         whole(how, "resample") == kBicubic ? PictureFilter::bicubic : PictureFilter::bilinear};
   }
   return config;

@@ -299,7 +299,11 @@ PytorchFile::View PytorchFile::view_of(const PickleValue& value, const std::stri
       refuse("in a part of a storage of another form");
     begin += shift->number;
   }
-  return {type_of_storage(*type, name), std::string(key->text), begin, *shape, *strides};
+  std::vector<int64_t> steps = *strides;
+  // Along a dimension of one element nothing is stepped, whatever the file says.
+  for (size_t d = 0; d < steps.size(); ++d)
+    if ((*shape)[d] <= 1) steps[d] = 0;
+  return {type_of_storage(*type, name), std::string(key->text), begin, *shape, std::move(steps)};
 }
 
 // All its elements lie in the storage, and are not more than that a thousand times over (a view may

@@ -45,7 +45,7 @@ std::optional<PlaceTable> place_table(const std::string& name, const Sizes& shap
   const std::string last = last_part(name);
   PlaceTable table;
   std::optional<TableGrid> grid;
-  if (last == "pos_embed" && shape.size() == 3) {
+  if ((last == "pos_embed" || last == "positional_emb") && shape.size() == 3) {
     table = {.before = tokens, .depth = shape[2], .filter = CubicFilter::antialiased};
     grid = square(shape[1] - tokens);
   } else if (last == "pos_embed" && shape.size() == 4) {

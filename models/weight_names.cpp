@@ -294,8 +294,8 @@ FoundTensors find_tensors(const TensorFile& file, const NamedShapes& expected) {
 }
 
 bool is_classifier(const std::string& name) {
-  constexpr std::array<std::string_view, 5> heads = {"fc", "head", "head.fc", "head_dist",
-                                                     "linear"};
+  constexpr std::array<std::string_view, 6> heads = {"fc",        "head",   "head.fc",
+                                                     "head_dist", "linear", "classifier.fc"};
   return std::ranges::any_of(heads, [&](std::string_view head) {
     return name == concat_text(head, ".weight") || name == concat_text(head, ".bias");
   });

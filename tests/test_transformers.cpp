@@ -1,6 +1,7 @@
-// Transformers and their kin besides ViT: published numbers of parameters, to the unit.
+// Transformers and their kin besides ViT: published numbers of parameters, to the unit, and names.
 #include <cmath>
 
+#include "models/weight_names.h"
 #include "tests/model_counts.h"
 
 namespace passband {
@@ -48,6 +49,30 @@ TEST_CASE("DeiT, ConvViT and Hydra transformers have the published numbers of pa
                 {"convvit_tiny_patch2_kernel3", 100, 32, 5'402'788},
                 {"vit_base_patch16_hydra", 1000, 224, 86'567'656},
                 {"vit_base_patch16_hydra2", 1000, 224, 86'567'656}});
+}
+
+TEST_CASE("Hydra attention stands in the last blocks that a name asks for") {
+  const auto model = make_model("vit_tiny_patch4_hydra2", {}, false);
+  CHECK(model->count(BlockKind::msa) == 10);
+  CHECK(model->count(BlockKind::hydra) == 2);
+  CHECK(model->branches()[18] == BlockKind::msa);
+  CHECK(model->branches()[20] == BlockKind::hydra);
+  CHECK(make_model("vit_tiny_patch4_hydra", {}, false)->count(BlockKind::hydra) == 12);
+}
+
+TEST_CASE("the classifier of every family is known as one") {
+  for (const char* name :
+       {"resnet20", "resnet", "vit", "deit_tiny_distilled", "swin", "pit", "mixer", "convvit",
+        "cct_2_3x2", "resnetv2_50x1_bit", "lambda_resnet26t", "C.CM.CW.CD"}) {
+    CAPTURE(name);
+    const auto seven = make_model(name, {.classes = 7}, false);
+    const auto ten = make_model(name, {.classes = 10}, false);
+    for (size_t i = 0; i < ten->store().parameters().size(); ++i) {
+      const ParameterRef& a = seven->store().parameters()[i];
+      CAPTURE(a->name);
+      CHECK(is_classifier(a->name) == (a->shape != ten->store().parameters()[i]->shape));
+    }
+  }
 }
 
 TEST_CASE("Compact convolutional transformers have the published numbers of parameters") {
