@@ -282,6 +282,15 @@ void check_sections(const toml::table& table, const std::string& source) {
   }
 }
 
+// Whether a recipe's [family.NAME] is for this family: by its name, or by a list `also` of others.
+bool is_for(const toml::table& special, const toml::key& name, const std::string& family) {
+  if (name.str() == family) return true;
+  const toml::array* also = special["also"].as_array();
+  return also && std::ranges::any_of(*also, [&](const toml::node& other) {
+           return other.value_or(std::string()) == family;
+         });
+}
+
 }  // namespace
 
 ModelOptions RunConfig::model_options() const {
@@ -339,8 +348,10 @@ Values recipe_values(const std::string& text, const std::string& source,
   check_sections(table, source);
   Values values;
   collect(table, source, values);
-  if (const toml::table* special = table["family"][family].as_table())
-    collect(*special, source, values);
+  if (const toml::table* families = table["family"].as_table())
+    for (const auto& [name, node] : *families)
+      if (const toml::table* special = node.as_table(); special && is_for(*special, name, family))
+        collect(*special, source, values);
   RunSettings scratch;
   for (const auto& [key, value] : values) {
     try {

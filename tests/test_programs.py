@@ -52,6 +52,23 @@ class Programs(unittest.TestCase):
 
     # --- training ---------------------------------------------------------------------------------
 
+    def test_a_run_shows_its_curves_and_its_loss_on_augmented_pictures(self):
+        self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0, "--mixup", 0.2)
+        summary = self.run_program("analyze", "--run", self.newest(), "--images", 64, "--only",
+                                   "curves,augmented", "--json").stdout
+        sections = json.loads(summary)["sections"]
+        self.assertIn("for 1 of 1 epoch (20 steps)", sections["curves"]["finding"])
+        for value in (*sections["curves"]["values"].values(),
+                      *sections["augmented"]["values"].values()):
+            self.assertTrue(math.isfinite(value), sections)
+
+    def test_deleting_takes_runs_alone(self):
+        (self.dir / "runs" / "figures").mkdir(parents=True)
+        (self.dir / "runs" / "figures" / "a.png").touch()
+        text = self.message("train", "--runs", "--delete", "figures")
+        self.assertIn("holds no file of a run", text)
+        self.assertTrue((self.dir / "runs" / "figures" / "a.png").exists())
+
     def test_a_run_writes_its_files_and_a_machine_readable_result(self):
         result = json.loads(
             self.train(*SMALL, "--epochs", 1, "--warmup-epochs", 0, "--json").stdout)

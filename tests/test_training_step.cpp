@@ -231,6 +231,25 @@ TEST_CASE("a multistep schedule falls at its milestones") {
         std::string::npos);
 }
 
+TEST_CASE("a recipe's milestones keep their share of another length") {
+  const auto milestones = [](Values given) {
+    given.insert(given.begin(), {"recipe", "resnet-200"});
+    return milestones_of(resolve(given));
+  };
+  CHECK(milestones({}) == std::vector<double>{60, 120, 160});
+  CHECK(milestones({{"epochs", "20"}}) == std::vector<double>{6, 12, 16});
+  CHECK(milestones({{"epochs", "20"}, {"decay_milestones", "5 10"}}) == std::vector<double>{5, 10});
+}
+
+TEST_CASE("families of transformers are trained as one") {
+  for (const char* model : {"vit", "swin", "pit", "mixer", "convvit", "cct_2_3x2"}) {
+    CAPTURE(model);
+    CHECK(resolve({{"model", model}}).opt == OptimizerKind::adamw);
+    CHECK(resolve({{"model", model}, {"recipe", "cifar-long"}}).opt == OptimizerKind::adamw);
+  }
+  CHECK(resolve({{"model", "resnet"}}).opt == OptimizerKind::sgd);
+}
+
 TEST_CASE("recipes go by name, each is read whole, and Park and Kim's is theirs") {
   const std::vector<std::string> names = recipe_names();
   for (const char* name : {"fine-tune", "imagenet-300", "park-kim", "quick", "resnet-200"})

@@ -104,6 +104,8 @@ void add_run_options(CLI::App& app, Options& options) {
 void check_runs(const Options& options) {
   if (!options.deleted.empty() && (!options.runs || !options.runs->empty()))
     throw UsageError("--delete: goes with --runs alone: ./train --runs --delete NAME");
+  if (!options.deleted.empty() && options.dry_run)
+    throw UsageError("--delete: deletes at once; leave out --dry-run, or --delete");
   if (options.runs && options.runs->size() == 1)
     throw UsageError("--runs: compares two runs; it was given one: " + options.runs->front());
 }

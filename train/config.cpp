@@ -76,6 +76,10 @@ void check_together(const RunSettings& s) {
     throw UsageError(fmt::format("warmup_momentum: {} is more than momentum, {}", s.warmup_momentum,
                                  s.momentum));
   preprocessing_of(s);
+  if (s.crop_pct > 0 && (s.crop_pct < 0.1 || s.interpolation == "auto"))
+    throw UsageError(s.interpolation == "auto"
+                         ? "crop_pct: belongs to a filter; add --interpolation bilinear or bicubic"
+                         : fmt::format("crop_pct: {} is less than 0.1", s.crop_pct));
   if (s.minutes == 0 && s.warmup_epochs > s.epochs)
     throw UsageError(
         fmt::format("warmup_epochs: {} is more than epochs, {}", s.warmup_epochs, s.epochs));
@@ -83,6 +87,17 @@ void check_together(const RunSettings& s) {
     throw UsageError("minutes and steps: both say how long to train; give one of them");
   if (s.min_lr > s.lr)
     throw UsageError(fmt::format("min_lr: {} is more than lr, {}", s.min_lr, s.lr));
+}
+
+// A recipe's milestones stay where they were in a run of `planned` epochs, as shares of it.
+void keep_milestones(RunSettings& s, double planned, const Values& given) {
+  if (s.sched != ScheduleKind::multistep || s.epochs == planned ||
+      last_given(given, "decay_milestones"))
+    return;
+  std::vector<std::string> moved;
+  for (const double epoch : milestones_of(s))
+    moved.push_back(fmt::format("{:.6g}", epoch * s.epochs / planned));
+  s.decay_milestones = join(moved, " ");
 }
 
 // A length of the training that is given stands in the place of the recipe's.
@@ -140,6 +155,7 @@ RunSettings resolve(const Values& command_line) {
   if (!last_given(given, "warmup_epochs") && resolved.epochs < planned &&
       resolved.warmup_epochs > resolved.epochs / 2)
     resolved.warmup_epochs *= resolved.epochs / planned;
+  keep_milestones(resolved, planned, given);
   make_paths_absolute(resolved);
   prepare_as_weights_know(resolved);
   check_together(resolved);
@@ -160,6 +176,7 @@ RunSettings with_length(const RunSettings& settings, int64_t steps, int64_t step
   made.epochs = static_cast<double>(steps) / static_cast<double>(steps_per_epoch);
   if (!last_given(given, "warmup_epochs") && made.epochs < settings.epochs)
     made.warmup_epochs *= made.epochs / settings.epochs;
+  keep_milestones(made, settings.epochs, given);
   check_together(made);
   return made;
 }

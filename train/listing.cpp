@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "models/model.h"
 #include "models/pattern.h"
@@ -153,7 +154,9 @@ Json recipe_json(const BuiltInRecipe& recipe) {
   Json common = Json::object(), json = {{"about", about(recipe)}};
   for (const auto& [key, value] : recipe_values(text, name, "")) common[key] = value;
   json["settings"] = common;
-  for (const char* family : {"resnet", "lambda_resnet", "alternet", "vit"}) {
+  std::set<std::string> families;
+  for (const std::string& model : model_names()) families.insert(family_of(model));
+  for (const std::string& family : families) {
     Json own = Json::object();
     for (const auto& [key, value] : recipe_values(text, name, family))
       if (common.value(key, "") != value) own[key] = value;

@@ -36,12 +36,8 @@ std::string beside_published(const RunSettings& settings, int64_t classes, doubl
                              double epochs) {
   const std::optional<PublishedResult> published = published_result(settings, classes);
   if (!published) return {};
-  RunSettings planned;
-  for (const auto& [key, text] : recipe_values(std::string(built_in_recipe(settings.recipe)->text),
-                                               settings.recipe, family_of(settings.model)))
-    set_value(planned, key, text);
-  return fmt::format("published: {:.2f} % ({}, {:g} epochs); this run: {:.2f} % after {:.4g}",
-                     published->top1, published->source, planned.epochs, 100 * top1, epochs);
+  return fmt::format("published: {:.2f} % ({}); this run: {:.2f} % after {:.4g} epochs",
+                     published->top1, published->source, 100 * top1, epochs);
 }
 
 }  // namespace passband

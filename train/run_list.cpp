@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
@@ -55,6 +56,14 @@ bool is_run_folder(const fs::path& path) {
   const std::string name = path.filename().string();
   std::error_code error;
   return name != "last" && !name.starts_with('.') && fs::is_directory(path, error);
+}
+
+// A run, or what is left of one that was stopped while it began.
+bool holds_run_files(const fs::path& folder) {
+  return fs::is_empty(folder) ||
+         std::ranges::any_of(
+             std::array{"config.toml", "metrics.jsonl", "optim.safetensors", "last.safetensors"},
+             [&](const char* file) { return fs::exists(folder / file); });
 }
 
 Json to_json(const RunRow& row) {
@@ -166,6 +175,11 @@ void delete_run(const std::string& name) {
     throw UsageError(fmt::format("--delete: {} is not the whole name of a run in {}{}", quote(name),
                                  runs.string(), did_you_mean(name, names)));
   const RunRow row = row_of(run);
+  if (!holds_run_files(run))
+    throw UsageError(
+        fmt::format("--delete: {} holds no file of a run; it is left as it is, delete "
+                    "it yourself",
+                    run.string()));
   std::error_code error;
   const bool was_last = fs::equivalent(runs / "last", run, error);
   {
