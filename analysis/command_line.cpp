@@ -66,8 +66,9 @@ void add_subject_options(CLI::App& app, StudyRequest& study) {
   app.add_option("--checkpoint", study.which, "weights of the run: best, last, or a file name")
       ->capture_default_str();
   app.add_option("--model", study.model, "name of a network, with --weights");
-  app.add_option("--weights", study.weights,
-                 "safetensors file with timm's / torchvision's tensor names");
+  app.add_option(
+      "--weights", study.weights,
+      "file of weights: safetensors or PyTorch's, names of timm, torchvision or transformers");
   app.add_option("--data", study.data, "data set (a run knows its own)");
   app.add_option("--pictures", study.pictures,
                  "a folder of any pictures, shown without labels in place of a data set");

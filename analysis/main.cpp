@@ -139,7 +139,7 @@ int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::pa
     } catch (const std::bad_alloc& error) {
       console.end("failed: out of memory; use fewer --images");
       failed = exit_code(error);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       console.end(fmt::format("failed: {}", error.what()));
       failed = exit_code(error);
     }

@@ -161,7 +161,7 @@ Section robustness_section(const AnalysisInput& input, const RobustnessOptions& 
   if (options.files)
     files.emplace(*options.files, input.data->classes,
                   input.subjects[0].model->options().image_size);
-  const int64_t images = input.images_or(100);
+  const int64_t images = input.pictures(100);
   const std::vector<CorruptionScores> scores =
       measure_corruptions(input.subjects, *input.data,
                           {.images = images,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/kind_words.h"
 #include "analysis/study/verdict.h"
 
 namespace passband {
@@ -36,15 +37,11 @@ std::string change_text(const std::vector<double>& changes) {
 }  // namespace
 
 std::string changes_by_kind(const DepthAxis& axis, const std::vector<double>& values) {
-  const std::pair<BlockKind, const char*> kinds[] = {
-      {BlockKind::msa, "MSA blocks"},     {BlockKind::conv, "convolution blocks"},
-      {BlockKind::mlp, "MLP blocks"},     {BlockKind::lambda, "lambda blocks"},
-      {BlockKind::hydra, "Hydra blocks"}, {BlockKind::token_mlp, "token MLP blocks"}};
   std::string text;
-  for (const auto& [kind, name] : kinds) {
+  for (const auto& [kind, name] : kKindWords) {
     const std::vector<double> changes = changes_of(axis, values, kind);
     if (changes.empty()) continue;
-    text += fmt::format("{}{} {} ({} within a stage)", text.empty() ? "" : ", ", name,
+    text += fmt::format("{}{} blocks {} ({} within a stage)", text.empty() ? "" : ", ", name,
                         change_text(changes), changes.size());
   }
   return text.empty() ? "no two layers share a resolution" : text;

@@ -97,7 +97,7 @@ plot::Panel curves_by_depth(const PerLayer<LogAmplitude>& layers, const std::str
 }  // namespace
 
 Section fourier_section(const AnalysisInput& input, const FourierOptions& options) {
-  const int64_t images = input.images_or(512);
+  const int64_t images = input.pictures(512);
   Section section;
   plot::Figure curves{.name = "fourier",
                       .title = "Relative log amplitude of feature maps, one curve a layer.",

@@ -179,7 +179,7 @@ double heatmap_waves(const HeatmapOptions& options, int64_t image_side) {
 }
 
 Section heatmap_section(const AnalysisInput& input, const HeatmapOptions& options) {
-  const int64_t images = std::min(input.images_or(options.images), input.data->count);
+  const int64_t images = input.pictures(options.images);
   Section section;
   plot::Figure figure{
       .name = "heatmap",

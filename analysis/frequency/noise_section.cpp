@@ -157,7 +157,7 @@ plot::Panel noise_panel(const std::string& title, const NoiseOptions& options,
 }  // namespace
 
 Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
-  const int64_t images = std::min(input.images_or(1000), input.data->count);
+  const int64_t images = input.pictures(1000);
   Section section;
   plot::Figure figure{.name = "noise",
                       .title = "Change of accuracy when noise of one frequency band is added.",

@@ -36,7 +36,7 @@ plot::Panel variance_panel(const PerLayer<MapVariance>& layers, const std::vecto
 }  // namespace
 
 Section variance_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(1000);
+  const int64_t images = input.pictures(1000);
   Section section;
   plot::Figure figure{.name = "variance",
                       .title = "Spatial variance of feature maps against depth."};

@@ -26,7 +26,7 @@ AugmentedStudy study_of(const AnalysisInput& input, const Subject& subject,
   const LossBatches batches =
       loss_batches(input, subject, input.images_or(kImages), kBatch, /*augmented=*/true, kSeed);
   study.training = augmented_loss(*subject.model, batches, progress);
-  study.test_error = test_error(*subject.model, *input.data, input.images_or(kImages));
+  study.test_error = test_error(*subject.model, *input.data, input.pictures(kImages));
   return study;
 }
 

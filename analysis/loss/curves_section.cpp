@@ -11,6 +11,10 @@
 namespace passband {
 namespace {
 
+std::string epochs_text(double epochs) {
+  return fmt::format("{:.4g} {}", epochs, epochs == 1 ? "epoch" : "epochs");
+}
+
 // What is said of training pictures whose labels are mixed.
 bool mixes(const RunSettings& s) { return s.mixup > 0 || s.cutmix > 0; }
 
@@ -18,15 +22,15 @@ std::string finding(const std::string& label, const RunDescription& run,
                     const TrainingCurves& curves) {
   if (curves.epochs.empty()) return fmt::format("The log of {} holds no step yet.", label);
   std::string text =
-      fmt::format("{} was trained for {:.3g} of {:.4g} epochs ({}), to a training loss of {:.3g}",
-                  label, curves.epochs.back(), run.settings.epochs, counted(curves.steps, "step"),
-                  curves.losses.back());
+      fmt::format("{} was trained for {:.4g} of {} ({}), to a training loss of {:.3g}", label,
+                  curves.epochs.back(), epochs_text(run.settings.epochs),
+                  counted(curves.steps, "step"), curves.losses.back());
   if (curves.judged_accuracies.empty()) return text + "; it was not evaluated yet.";
   const auto best = std::ranges::max_element(curves.judged_accuracies);
   const size_t at = static_cast<size_t>(best - curves.judged_accuracies.begin());
-  text += fmt::format("; the best of its {} on the {} pictures gave {}, after {:.3g} epochs",
+  text += fmt::format("; the best of its {} on the {} pictures gave {}, after {}",
                       counted(std::ssize(curves.judged_accuracies), "evaluation"), curves.judged,
-                      percent(*best), curves.judged_epochs[at]);
+                      percent(*best), epochs_text(curves.judged_epochs[at]));
   if (at + 1 < curves.judged_accuracies.size())
     text += fmt::format(", the last one {}", percent(curves.judged_accuracies.back()));
   return text + ".";
@@ -45,7 +49,7 @@ void add_values(const std::string& label, const TrainingCurves& curves, Section&
   add("best_accuracy", "Accuracy of the best evaluation", best, percent(best));
 }
 
-// A line of training and one of evaluations, of one colour.
+// A line of training and one of evaluations.
 void add_lines(const std::string& label, const TrainingCurves& curves, plot::Panel& loss,
                plot::Panel& accuracy) {
   const std::string judged = label + ", " + curves.judged;
@@ -76,6 +80,11 @@ Section curves_section(const AnalysisInput& input) {
           subject.label +
           ": its training accuracy counts a mixed picture as right where the label of the picture "
           "itself is named, and its training loss is that of mixed labels.");
+    if (subject.run->settings.bce_loss)
+      section.caveats.push_back(
+          subject.label +
+          ": its training loss is the binary cross-entropy, that of "
+          "evaluations the softmax one; the two curves have no scale in common.");
     if (curves.left_out > 0)
       section.caveats.push_back(fmt::format("{}: {} had no finite loss.", subject.label,
                                             counted(curves.left_out, "step")));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "analysis/study/kind_words.h"
 #include "analysis/study/verdict.h"
 #include "analysis/study/wording.h"
 
@@ -37,7 +38,7 @@ LesionStudy study_of(const Subject& subject, const AnalysisInput& input, Removal
     all.insert(all.end(), group.lesions.begin(), group.lesions.end());
   const std::vector<LesionResult> results =
       run_lesions(*subject.model, *input.data, all, removal,
-                  {.images = input.images_or(500), .batch_size = 250, .progress = progress});
+                  {.images = input.pictures(500), .batch_size = 250, .progress = progress});
   auto next = results.begin();
   for (Group& group : study.groups) {
     group.results.assign(next, next + std::ssize(group.lesions));
@@ -90,20 +91,9 @@ std::string ranking(const Group& group) {
 
 // What the parts of each kind change.
 std::string by_kind(const Group& group) {
-  const std::pair<BlockKind, const char*> kinds[] = {
-      {BlockKind::msa, "MSA"},
-      {BlockKind::conv, "convolution"},
-      {BlockKind::depthwise, "depthwise convolution"},
-      {BlockKind::parallel, "parallel"},
-      {BlockKind::pooling, "pooling"},
-      {BlockKind::identity, "unmixed"},
-      {BlockKind::lambda, "lambda"},
-      {BlockKind::hydra, "Hydra"},
-      {BlockKind::token_mlp, "token MLP"},
-      {BlockKind::mlp, "MLP"}};
   std::string text;
   int present = 0;
-  for (const auto& [kind, name] : kinds) {
+  for (const auto& [kind, name] : kKindWords) {
     const std::vector<double> of_kind =
         changes(group, [kind = kind](const Lesion& l) { return l.kind == kind; });
     if (!of_kind.empty())

@@ -135,7 +135,7 @@ plot::Panel depth_panel(const std::vector<LayerMaps>& layers, const std::string&
 }  // namespace
 
 Section localisation_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(1024);
+  const int64_t images = input.pictures(1024);
   Section section;
   plot::Figure maps{.name = "localisation",
                     .title = "Similarity of tokens of the last layer to every patch.",

@@ -101,7 +101,7 @@ void add_place_panels(plot::Figure& figure, const std::vector<ProbeLayer>& layer
 
 Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
   ProbeOptions options = given;
-  options.test = input.images_or(given.test);
+  options.test = input.pictures(given.test);
   if (!input.train)
     throw UsageError("probes: the data set has no training pictures to fit probes to");
   if (options.lambdas.empty()) throw UsageError("--set probes.lambdas: give at least one number");

@@ -197,7 +197,7 @@ plot::Panel removal_panel(const SkipStudy& study, const std::string& title) {
 }  // namespace
 
 Section skip_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(512);
+  const int64_t images = input.pictures(512);
   Section section;
   plot::Figure ratio{.name = "skip-ratio",
                      .title = "Length of the shortcut relative to the branch, and their angle.",

@@ -128,7 +128,7 @@ void add_class_mass(plot::Figure& figure, const Reach& reach, const std::string&
 }  // namespace
 
 Section distance_section(const AnalysisInput& input, const DistanceOptions& options) {
-  const int64_t images = std::min(input.images_or(256), input.data->count);
+  const int64_t images = input.pictures(256);
   Section section;
   plot::Figure figure{.name = "distance",
                       .title = "Mean attention distance of every head.",

@@ -86,7 +86,7 @@ plot::Panel entropy_panel(const Spread& spread, const std::string& title) {
 }  // namespace
 
 Section entropy_section(const AnalysisInput& input) {
-  const int64_t images = std::min(input.images_or(256), input.data->count);
+  const int64_t images = input.pictures(256);
   Section section;
   plot::Figure figure{
       .name = "entropy",

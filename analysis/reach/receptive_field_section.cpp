@@ -21,9 +21,7 @@ std::vector<std::vector<double>> maps_of(const ReceptiveFields& fields, FieldNor
   return maps;
 }
 
-int64_t images_of(const AnalysisInput& input) {
-  return std::min(input.images_or(32), input.data->count);
-}
+int64_t images_of(const AnalysisInput& input) { return input.pictures(32); }
 
 struct Growth {
   ReceptiveFields fields;

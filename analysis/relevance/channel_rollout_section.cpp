@@ -163,7 +163,7 @@ plot::Panel spread_panel(const ChannelStudy& study, const std::string& title) {
 }  // namespace
 
 Section channel_rollout_section(const AnalysisInput& input, const ChannelRolloutOptions& options) {
-  const int64_t images = input.images_or(4);
+  const int64_t images = input.pictures(4);
   Section section;
   plot::Figure profiles{.name = "channel-profile",
                         .title = "Relevance by channel group and layer."};

@@ -66,13 +66,13 @@ std::string without_scores(const Subject& subject) {
 std::string without_hydra(const Subject& subject) {
   return subject.model->has(BlockKind::hydra)
              ? ""
-             : subject.label + " has no Hydra attention: see rollout or rollout-norm.";
+             : subject.label + " has no Hydra attention: see rollout-norm.";
 }
 
 std::string without_lambda(const Subject& subject) {
   return subject.model->has(BlockKind::lambda)
              ? ""
-             : subject.label + " has no lambda layer: see rollout or rollout-norm.";
+             : subject.label + " has no lambda layer: see rollout-norm.";
 }
 
 // Forward passes that the maps of one picture cost: convolution blocks are measured on 25 to 49

@@ -99,7 +99,7 @@ plot::Panel perturbation_panel(const Faithfulness& f, bool most, const std::stri
 }  // namespace
 
 Section rollout_class_section(const AnalysisInput& input, const RolloutClassOptions& options) {
-  const int64_t images = input.images_or(64);
+  const int64_t images = input.pictures(64);
   const std::vector<NamedRollout> rows = rival_rows(options);
   Section section;
   plot::Figure test{.name = "rollout-perturbation",

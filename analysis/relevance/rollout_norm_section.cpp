@@ -7,6 +7,7 @@
 #include "analysis/relevance/norm_rollout.h"
 #include "analysis/relevance/rollout.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/kind_words.h"
 #include "analysis/study/picture_maps.h"
 #include "analysis/study/verdict.h"
 #include "analysis/study/wording.h"
@@ -61,19 +62,9 @@ NormStudy measure(const Subject& subject, const Dataset& data, const std::vector
 
 // "MSA blocks fetch from 2.1 to 6.1 px away and keep 20 to 40 % in place (3)"
 std::string movement_text(const NormStudy& study) {
-  const std::pair<BlockKind, const char*> kinds[] = {
-      {BlockKind::msa, "MSA"},
-      {BlockKind::conv, "convolution"},
-      {BlockKind::lambda, "lambda"},
-      {BlockKind::depthwise, "depthwise convolution"},
-      {BlockKind::parallel, "parallel"},
-      {BlockKind::pooling, "pooling"},
-      {BlockKind::identity, "unmixed"},
-      {BlockKind::hydra, "Hydra"},
-      {BlockKind::token_mlp, "token MLP"},
-      {BlockKind::downsample, "downsampling"}};
   std::string text;
-  for (const auto& [kind, name] : kinds) {
+  for (const auto& [kind, name] : kKindWords) {
+    if (kind == BlockKind::mlp) continue;  // which moves nothing
     std::vector<double> distances, kept;
     for (size_t i = 0; i < study.moved.size(); ++i) {
       if (study.axis[i].kind != kind) continue;
@@ -103,7 +94,7 @@ plot::Panel movement_panel(const NormStudy& study, const std::string& title) {
 }  // namespace
 
 Section rollout_norm_section(const AnalysisInput& input) {
-  const int64_t images = input.images_or(8);
+  const int64_t images = input.pictures(8);
   Section section;
   plot::Figure depth{.name = "movement",
                      .title = "Distance over which blocks fetch what they write."};

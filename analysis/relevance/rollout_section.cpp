@@ -76,7 +76,7 @@ plot::Figure maps_figure(const AnalysisInput& input, int64_t pictures, size_t s,
 }  // namespace
 
 Section rollout_section(const AnalysisInput& input, const RolloutOptions& options) {
-  const int64_t images = input.images_or(32);
+  const int64_t images = input.pictures(32);
   const std::vector<NamedRollout> rows = fusion_rows(options);
   Section section;
   for (size_t s = 0; s < input.subjects.size(); ++s) {

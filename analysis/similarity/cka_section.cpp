@@ -83,7 +83,7 @@ void add_values(const LayerMap& map, const std::string& subject, std::vector<Rep
 
 Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
   const std::vector<Subject>& subjects = input.subjects;
-  const int64_t images = std::min(input.images_or(1024), input.data->count);
+  const int64_t images = input.pictures(1024);
   const int64_t batch = batch_within_memory(subjects, options.layers, 1, options.batch);
   const LockstepOptions pass{.images = images,
                              .batch_size = std::min(images, batch),

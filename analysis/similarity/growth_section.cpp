@@ -56,7 +56,7 @@ MeasuredGrowth measure(const std::vector<Subject>& family, const AnalysisInput& 
     for (std::vector<Tensor>& of_network : kernels) of_network.clear();
   };
   run_lockstep(family, *input.data,
-               {.images = input.images_or(1024), .batch_size = batch, .progress = input.progress},
+               {.images = input.pictures(1024), .batch_size = batch, .progress = input.progress},
                taps_of(layers), visit, after_batch);
   result.cka = sums->values();
   for (size_t s = 0; s < result.cka.size(); ++s)
@@ -181,7 +181,7 @@ Section growth_section(const AnalysisInput& input, const GrowthOptions& options)
   section.caveats = {fmt::format(
       "Linear kernel, unbiased, {} test pictures in batches of {}. The runs on less data "
       "take fewer steps unless they were given more epochs.",
-      input.images_or(1024), batch)};
+      input.pictures(1024), batch)};
   section.figures.push_back(depth_figure(family, measured));
   plot::Figure share = share_figure(family, measured);
   if (!share.panels.empty()) section.figures.push_back(std::move(share));

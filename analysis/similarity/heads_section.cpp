@@ -16,13 +16,14 @@ constexpr double kLeastDifference = 0.05;  // of CKA, before near and far heads 
 struct Comparison {
   std::string other;
   HeadSimilarity measured;
-  size_t low = 0;  // layers of the other network's first two stages: those that Raghu et al. show
+  size_t low = 0;  // layers of the other network's first two stages, those that Raghu et al.
+  // show; of a network of one resolution its first half
 };
 
 size_t low_layers(const DepthAxis& layers) {
   const auto stages = layers.stages();
-  const size_t last = std::min<size_t>(stages.size(), 2) - 1;
-  return static_cast<size_t>(stages[last].end);
+  if (stages.size() < 2) return (layers.size() + 1) / 2;
+  return static_cast<size_t>(stages[1].end);
 }
 
 std::vector<Comparison> measure(const AnalysisInput& input, const HeadSimilarityOptions& options,

@@ -190,7 +190,7 @@ std::string batch_caveat(int64_t batch, int64_t wanted) {
   if (batch >= wanted) return {};
   return fmt::format(
       "Batches of {} pictures instead of {}: the kernels of so many layers would take more than "
-      "2 GiB. The unbiased estimator does not depend on it.",
+      "2 GiB. Only CKA by the unbiased linear estimator does not depend on it.",
       batch, wanted);
 }
 

@@ -188,7 +188,7 @@ std::optional<plot::Panel> check_panel(const MeasuredSimilarity& measured, size_
 
 Section similarity_section(const AnalysisInput& input, const SimilarityOptions& options) {
   const std::vector<Subject>& subjects = input.subjects;
-  const int64_t wanted = std::min(input.images_or(2048), input.data->count);
+  const int64_t wanted = input.pictures(2048);
   const auto measures = std::ssize(kernel_indices(options));
   const int64_t most = batch_within_memory(input.subjects, options.layers, measures, options.batch);
   const int64_t batch = std::min(wanted, most), images = wanted / batch * batch;

@@ -168,6 +168,8 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
   std::shared_ptr<Model> model = load_run_model(*run, request.which);
   if (study.input.subjects.empty()) {
     if (!request.pictures.empty()) {
+      if (!request.data.empty())
+        throw UsageError("--pictures and --data: both say what is shown; give one of them");
       show_unlabelled(study, request, seen_by(*run), run->data.classes);
     } else {
       load_pictures(study, pictures_of(*run, request));
@@ -357,8 +359,7 @@ void make_study(const StudyRequest& request, Study& study) {
     if (!request.run.empty()) throw UsageError("--weights and --run exclude each other");
     add_weights(study, request);
   } else {
-    if (!request.model.empty())
-      throw UsageError("--model: give its --weights FILE.safetensors, or use --run");
+    if (!request.model.empty()) throw UsageError("--model: give its --weights FILE, or use --run");
     add_run(study, request, request.run.empty() ? "last" : request.run);
   }
   prepare(study, request);

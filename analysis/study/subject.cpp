@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <span>
 
 #include "analysis/study/finite.h"
@@ -32,11 +33,13 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
               const BatchVisitor& after_batch) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
-  const ProbeGuard probe(taps, [&](const TapSite& site, const Tensor& buffer) {
-    check_finite(model, site, buffer);
-    visit(site, buffer);
-    return buffer;
-  });
+  std::optional<ProbeGuard> probe;
+  if (visit)
+    probe.emplace(taps, [&](const TapSite& site, const Tensor& buffer) {
+      check_finite(model, site, buffer);
+      visit(site, buffer);
+      return buffer;
+    });
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
   const auto total = static_cast<int64_t>(indices.size());
   for (int64_t first = 0; first < total; first += options.batch_size) {
