@@ -97,7 +97,15 @@ const std::vector<Setting> kSettings = {
      "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step"},
     {"train", "sam_base", &C::sam_base, "sam: the optimiser that takes its steps"},
     {"train", "sam_rho", &C::sam_rho, "sam: how far uphill the second pass is made", 0, 100},
-    {"train", "lr", &C::lr, "peak learning rate", 0, 1e3},
+    {"train", "lr", &C::lr,
+     "peak learning rate: what multiplies the gradient of a batch's mean loss in a step; with "
+     "--lr-per N that of N pictures, momentum's part divided out, so that it holds for any batch "
+     "size and momentum",
+     0, 1e6},
+    {"train", "lr_per", &C::lr_per,
+     "pictures that --lr, --min-lr and --weight-decay are for (1024: as the airbench records); "
+     "weights then lose --weight-decay of themselves for so many, whatever --lr is; 0 = a step",
+     0, 1e9},
     {"train", "momentum", &C::momentum, "of sgd and momentum", 0, 0.9999},
     {"train", "warmup_momentum", &C::warmup_momentum,
      "of sgd, where the warm-up begins, from where it rises linearly; 0 = momentum from the start",
@@ -110,10 +118,18 @@ const std::vector<Setting> kSettings = {
      "decay norms, biases and position tables too (as Park & Kim)"},
     {"train", "sched", &C::sched, "learning-rate schedule"},
     {"train", "warmup_epochs", &C::warmup_epochs, "linear warm-up", 0, 1e6},
+    {"train", "warmup_fraction", &C::warmup_fraction,
+     "the same as a share of the epochs, in place of warmup_epochs; 0 = as these say", 0, 1},
+    {"train", "warmup_start", &C::warmup_start,
+     "where the warm-up begins, as a share of lr; 0 = a step's rise above 0", 0, 1},
     {"train", "decay_milestones", &C::decay_milestones,
      "multistep: the epochs after which the learning rate falls"},
     {"train", "decay_rate", &C::decay_rate, "multistep: what it is multiplied by there", 0, 1},
-    {"train", "min_lr", &C::min_lr, "learning rate at the end", 0, 1e3},
+    {"train", "min_lr", &C::min_lr, "learning rate at the end", 0, 1e6},
+    {"train", "decay_fraction", &C::decay_fraction,
+     "trapezoid: share of the steps over which the learning rate falls, at the end", 0, 1},
+    {"train", "final_fraction", &C::final_fraction,
+     "linear, trapezoid: learning rate at the end, as a share of lr", 0, 1},
     {"train", "smoothing", &C::smoothing, "label smoothing", 0, 0.99},
     {"train", "bce_loss", &C::bce_loss,
      "binary cross-entropy of every class by itself, in place of the softmax"},
@@ -247,6 +263,12 @@ bool steps_by_adamw(const RunSettings& s) {
          (s.opt == OptimizerKind::sam && s.sam_base == BaseOptimizerKind::adamw);
 }
 
+// Weight decay as the rules take it, multiplied by the learning rate of the step.
+double decay_of_rate(const RunSettings& s) {
+  if (s.lr_per == 0) return s.weight_decay;
+  return s.lr > 0 ? s.weight_decay / s.lr : 0;
+}
+
 bool is_known_set(const std::string& data) {
   return std::ranges::any_of(list_datasets(),
                              [&](const DatasetInfo& info) { return info.name == data; });
@@ -304,14 +326,24 @@ std::vector<double> milestones_of(const RunSettings& s) {
 }
 
 UpdateRule update_rule(const RunSettings& s) {
-  if (steps_by_adamw(s)) return Adamw{.lr = s.lr, .weight_decay = s.weight_decay};
-  return Sgd{.lr = s.lr,
+  const double lr = peak_rate(s), decay = decay_of_rate(s);
+  if (steps_by_adamw(s)) return Adamw{.lr = lr, .weight_decay = decay};
+  return Sgd{.lr = lr,
              .momentum = s.momentum,
-             .weight_decay = s.weight_decay,
+             .weight_decay = decay,
              .nesterov = s.opt != OptimizerKind::momentum};
 }
 
-double loss_decay(const RunSettings& s) { return steps_by_adamw(s) ? 0 : s.weight_decay; }
+double rate_factor(const RunSettings& s) {
+  if (s.lr_per == 0) return 1;
+  const double pictures = static_cast<double>(s.batch_size * s.grad_accum_steps) / s.lr_per;
+  if (steps_by_adamw(s)) return pictures;
+  return pictures / ((s.opt == OptimizerKind::momentum ? 0 : 1) + 1 / (1 - s.momentum));
+}
+
+double peak_rate(const RunSettings& s) { return s.lr * rate_factor(s); }
+
+double loss_decay(const RunSettings& s) { return steps_by_adamw(s) ? 0 : decay_of_rate(s); }
 
 AugmentOptions augment_options(const RunSettings& s, int64_t stored_side, int64_t image_size) {
   const bool larger = stored_side > image_size;

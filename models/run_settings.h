@@ -17,7 +17,7 @@ namespace passband {
 
 enum class OptimizerKind { sgd, adamw, sam, momentum };  // sgd: Nesterov; momentum: SGD without
 enum class BaseOptimizerKind { sgd, adamw };             // that takes SAM's steps
-enum class ScheduleKind { onecycle, cosine, constant, multistep };
+enum class ScheduleKind { onecycle, cosine, constant, multistep, linear, trapezoid };
 // How a training picture is cropped: pad: at a random place of the padded picture; rrc:
 // RandomResizedCrop; automatic: rrc where the stored pictures are larger than the network's.
 enum class CropKind { automatic, pad, rrc };
@@ -45,8 +45,8 @@ template <> struct SettingWords<EraseMode> {
   static constexpr std::array<std::string_view, 3> all = {"const", "rand", "pixel"};
 };
 template <> struct SettingWords<ScheduleKind> {
-  static constexpr std::array<std::string_view, 4> all = {"onecycle", "cosine", "constant",
-                                                          "multistep"};
+  static constexpr std::array<std::string_view, 6> all = {"onecycle",  "cosine", "constant",
+                                                          "multistep", "linear", "trapezoid"};
 };
 template <> struct SettingWords<CropMode> {
   static constexpr std::array<std::string_view, 2> all = {"zero", "reflect"};
@@ -97,12 +97,18 @@ struct RunSettings {
   BaseOptimizerKind sam_base = BaseOptimizerKind::sgd;
   double sam_rho = 0.05;
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
+  double lr_per = 0;           // pictures that lr, min_lr and weight_decay are of; 0: a step
   double warmup_momentum = 0;  // of sgd, where the warm-up begins; 0: momentum from the start
   std::string freeze;          // beginnings of names, separated by commas
   bool head_only = false;      // train the classifier alone
   bool decay_all = false;      // decay norms, biases and position tables too
   ScheduleKind sched = ScheduleKind::onecycle;
   double warmup_epochs = 1, min_lr = 0;
+  // Of the epochs; > 0: `train` puts what they come to in the place of warmup_epochs.
+  double warmup_fraction = 0;
+  double warmup_start = 0;                      // of lr, where the warm-up begins
+  double decay_fraction = 0.2;                  // of the steps, over which a trapezoid falls
+  double final_fraction = 0;                    // of lr, where linear and trapezoid end
   std::string decay_milestones = "60 120 160";  // of multistep, in epochs
   double decay_rate = 0.1;                      // of the learning rate at each of them
   double smoothing = 0;
@@ -172,6 +178,13 @@ UpdateRule update_rule(const RunSettings& settings);
 // and come to the network as image_size.
 AugmentOptions augment_options(const RunSettings& settings, int64_t stored_side,
                                int64_t image_size);
+// The learning rate of a step at the peak, and what `min_lr` is multiplied by to be one. With
+// `lr_per`, both are given as Jordan's airbench94 gives them (arXiv 2404.00498), for the summed
+// loss of so many pictures and free of momentum: a step's rate on the mean loss of B pictures is lr
+// B / lr_per, over 1 + 1 / (1 - momentum) for Nesterov's, 1 / (1 - momentum) for plain momentum and
+// 1 for AdamW.
+double peak_rate(const RunSettings& settings);
+double rate_factor(const RunSettings& settings);
 // Weight decay as part of the loss. AdamW's, alone or as SAM's base, is none: it shrinks weights
 // beside the step.
 double loss_decay(const RunSettings& settings);

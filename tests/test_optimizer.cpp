@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "models/run_settings.h"
 #include "nn/drop.h"
 #include "nn/linear.h"
 #include "nn/optimizer.h"
@@ -105,6 +106,46 @@ TEST_CASE("a step brings the next random numbers, in a guard made once or in eve
     const TrainingGuard training(5, i);
     CHECK(drop(x).values() == masks[i]);
   }
+}
+
+TEST_CASE("rates per 1,024 pictures move weights as airbench94's SGD on the summed loss") {
+  // Jordan's hyperparameters, and torch.optim.SGD's recurrence on sums over 6 pictures
+  constexpr double kBatch = 6, kMomentum = 0.85, kScale = 1024 * (1 + 1 / (1 - kMomentum));
+  const double lr = 11.5 / kScale, decay = 0.0153 * kBatch / kScale / lr;
+  RunSettings settings;
+  for (const auto& [key, text] :
+       std::vector<std::pair<const char*, const char*>>{{"lr_per", "1024"},
+                                                        {"lr", "11.5"},
+                                                        {"momentum", "0.85"},
+                                                        {"weight_decay", "0.0153"},
+                                                        {"batch_size", "3"},
+                                                        {"grad_accum_steps", "2"}})
+    set_value(settings, key, text);
+  Weights w;
+  Optimizer optimizer(w.store, update_rule(settings));
+  double expected = 1, momentum = 0;
+  for (const double mean : {0.5, -2.0, 1.25}) {
+    backward(w.loss(mean, 0));
+    optimizer.step(peak_rate(settings));
+    const double g = kBatch * mean + decay * expected;
+    momentum = kMomentum * momentum + g;
+    expected -= lr * (g + kMomentum * momentum);
+  }
+  CHECK(w.a() == doctest::Approx(expected).epsilon(1e-12));
+  CHECK(loss_decay(settings) == doctest::Approx(decay / kBatch));
+}
+
+TEST_CASE("rates per so many pictures make AdamW's grow with the batch, its decay by itself") {
+  RunSettings settings;
+  settings.opt = OptimizerKind::adamw;
+  settings.lr_per = 512, settings.lr = 0.004, settings.weight_decay = 0.5,
+  settings.batch_size = 128;
+  CHECK(peak_rate(settings) == doctest::Approx(0.001));
+  Weights w;
+  Optimizer optimizer(w.store, update_rule(settings));
+  optimizer.step(peak_rate(settings));
+  CHECK(w.a() == doctest::Approx(1 - 0.5 * 128 / 512));
+  CHECK(w.b() == 1);
 }
 
 TEST_CASE("an optimiser of a store that has no memory says what to do") {

@@ -44,6 +44,62 @@ TEST_CASE("cosine is halfway down after half of its steps") {
   CHECK(s.at(35) == doctest::Approx(1 + std::cos(0.25 * 3.14159265358979)));
 }
 
+TEST_CASE("a linear schedule is airbench94's: from a share of the peak, and down to another") {
+  // 0.2 + 0.8 step / 23 up to step 23 of 100, then 1 - 0.93 (step - 23) / 77
+  const Schedule s{.kind = ScheduleKind::linear,
+                   .lr = 3,
+                   .warmup_steps = 23,
+                   .total_steps = 100,
+                   .warmup_start = 0.2,
+                   .final_fraction = 0.07};
+  CHECK(s.at(0) == doctest::Approx(0.6));
+  CHECK(s.at(10) == doctest::Approx(3 * (0.2 + 8.0 / 23)));
+  CHECK(s.at(23) == doctest::Approx(3));
+  CHECK(s.at(99) == doctest::Approx(3 * (1 - 0.93 * 76 / 77)));
+  CHECK(s.at(100) == doctest::Approx(0.21));
+}
+
+TEST_CASE("a trapezoid rises, stays, and falls over its last steps alone") {
+  Schedule s{.kind = ScheduleKind::trapezoid,
+             .lr = 2,
+             .warmup_steps = 10,
+             .total_steps = 100,
+             .decay_fraction = 0.4,
+             .final_fraction = 0.1};
+  CHECK(s.at(0) == doctest::Approx(0.2));
+  for (const int64_t step : {10, 59, 60}) CHECK(s.at(step) == 2);
+  CHECK(s.at(80) == doctest::Approx(1.1));
+  CHECK(s.at(100) == doctest::Approx(0.2));
+  s.min_lr = 0.5;
+  CHECK(s.at(100) == doctest::Approx(0.5));
+  s.decay_fraction = 0;
+  CHECK(s.at(99) == 2);
+}
+
+TEST_CASE("a warm-up may be given as a share of the epochs, and the last word on it counts") {
+  const Values share = {{"epochs", "8"}, {"warmup_fraction", "0.25"}};
+  CHECK(resolve(share).warmup_epochs == 2);
+  Values both = share;
+  both.emplace_back("warmup_epochs", "1");
+  CHECK(resolve(both).warmup_epochs == 2);
+  CHECK(resolve({{"recipe", "quick"}, {"epochs", "8"}, {"warmup_epochs", "1"}}).warmup_epochs == 1);
+  // Of a budget of minutes the share is that of what fits, and stays what it came to.
+  const RunSettings planned = with_length(resolve({{"minutes", "1"}, {"warmup_fraction", "0.25"}}),
+                                          390, 390, {{"minutes", "1"}});
+  CHECK(planned.warmup_epochs == 0.25);
+  CHECK(planned.warmup_fraction == 0);
+  RunConfig run;
+  run.settings = resolve(share);
+  CHECK(resumed_settings(run, {{"epochs", "16"}}).warmup_epochs == 2);
+  CHECK(resumed_settings(run, {{"epochs", "16"}, {"warmup_fraction", "0.5"}}).warmup_epochs == 8);
+  CHECK(message_of<UsageError>([&] {
+          resolve({{"sched", "trapezoid"},
+                   {"epochs", "4"},
+                   {"warmup_epochs", "3"},
+                   {"decay_fraction", "0.5"}});
+        }).find("decay_fraction: 0.5 of 4 epochs") == 0);
+}
+
 namespace {
 
 Tensor vector_of(const std::vector<double>& values) {

@@ -12,6 +12,7 @@
 #include "tensor/core/text.h"
 #include "train/beginning.h"
 #include "train/recipes.h"
+#include "train/schedule.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -85,6 +86,11 @@ void check_together(const RunSettings& s) {
         fmt::format("warmup_epochs: {} is more than epochs, {}", s.warmup_epochs, s.epochs));
   if (s.minutes > 0 && s.steps > 0)
     throw UsageError("minutes and steps: both say how long to train; give one of them");
+  if (s.sched == ScheduleKind::trapezoid && s.minutes == 0 &&
+      s.warmup_epochs + s.decay_fraction * s.epochs > s.epochs)
+    throw UsageError(
+        fmt::format("decay_fraction: {} of {:.6g} epochs and a warm-up of {:.6g} are more than all",
+                    s.decay_fraction, s.epochs, s.warmup_epochs));
   if (s.min_lr > s.lr)
     throw UsageError(fmt::format("min_lr: {} is more than lr, {}", s.min_lr, s.lr));
 }
@@ -98,6 +104,14 @@ void keep_milestones(RunSettings& s, double planned, const Values& given) {
   for (const double epoch : milestones_of(s))
     moved.push_back(fmt::format("{:.6g}", epoch * s.epochs / planned));
   s.decay_milestones = join(moved, " ");
+}
+
+// A warm-up that is given as a share of the epochs; the last words on it were `given`.
+void choose_warmup(RunSettings& settings, const Values& given) {
+  if (last_given(given, "warmup_epochs") && !last_given(given, "warmup_fraction"))
+    settings.warmup_fraction = 0;
+  if (settings.warmup_fraction > 0)
+    settings.warmup_epochs = settings.warmup_fraction * settings.epochs;
 }
 
 // A length of the training that is given stands in the place of the recipe's.
@@ -155,6 +169,7 @@ RunSettings resolve(const Values& command_line) {
   if (!last_given(given, "warmup_epochs") && resolved.epochs < planned &&
       resolved.warmup_epochs > resolved.epochs / 2)
     resolved.warmup_epochs *= resolved.epochs / planned;
+  choose_warmup(resolved, given);
   keep_milestones(resolved, planned, given);
   make_paths_absolute(resolved);
   prepare_as_weights_know(resolved);
@@ -176,30 +191,26 @@ RunSettings with_length(const RunSettings& settings, int64_t steps, int64_t step
   made.epochs = static_cast<double>(steps) / static_cast<double>(steps_per_epoch);
   if (!last_given(given, "warmup_epochs") && made.epochs < settings.epochs)
     made.warmup_epochs *= made.epochs / settings.epochs;
+  choose_warmup(made, given);
+  made.warmup_fraction = 0;  // a run's epochs may change once more, its warm-up may not
   keep_milestones(made, settings.epochs, given);
   check_together(made);
   return made;
 }
 
 RunSettings resumed_settings(const RunConfig& run, const Values& given) {
-  const std::vector<std::string> free = {"epochs",
-                                         "lr",
-                                         "min_lr",
-                                         "sched",
-                                         "warmup_epochs",
-                                         "decay_milestones",
-                                         "decay_rate",
-                                         "steps",
-                                         "save_minutes",
-                                         "eval_interval",
-                                         "eval_pictures",
-                                         "eval_batch_size",
-                                         "checkpoint_interval",
-                                         "data",
-                                         "data_dir",
-                                         "threads",
-                                         "device",
-                                         "graph"};
+  std::vector<std::string> free = {"steps",
+                                   "save_minutes",
+                                   "eval_interval",
+                                   "eval_pictures",
+                                   "eval_batch_size",
+                                   "checkpoint_interval",
+                                   "data",
+                                   "data_dir",
+                                   "threads",
+                                   "device",
+                                   "graph"};
+  free.insert(free.begin(), kOfSchedule.begin(), kOfSchedule.end());
   if (last_given(given, "minutes"))
     throw UsageError(
         "--resume: minutes plan a new run; give --epochs, of the whole run, to change "
@@ -219,6 +230,9 @@ RunSettings resumed_settings(const RunConfig& run, const Values& given) {
                       key, join(free)));
     settings = changed;
   }
+  if (settings.epochs != run.settings.epochs && !last_given(given, "warmup_fraction"))
+    settings.warmup_fraction = 0;
+  choose_warmup(settings, given);
   if (const std::string* place = last_given(given, "data_dir");
       place && !last_given(given, "data")) {
     settings.data_dir = run.settings.data_dir;

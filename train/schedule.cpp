@@ -11,18 +11,29 @@
 namespace passband {
 
 double Schedule::at(int64_t step) const {
-  if (step < warmup_steps)
-    return lr * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
+  if (step < warmup_steps) return lr * warmed(step);
   if (kind == ScheduleKind::constant) return lr;
   if (kind == ScheduleKind::multistep) {
     const auto passed = std::ranges::count_if(milestones, [&](int64_t at) { return at <= step; });
     return std::max(min_lr, lr * std::pow(decay_rate, static_cast<double>(passed)));
   }
-  const double length = static_cast<double>(std::max<int64_t>(1, total_steps - warmup_steps));
-  const double t = std::min(1.0, static_cast<double>(step - warmup_steps) / length);
+  const bool trapezoid = kind == ScheduleKind::trapezoid;
+  const int64_t fall = std::llround(decay_fraction * static_cast<double>(total_steps));
+  const int64_t begin = trapezoid ? std::max(warmup_steps, total_steps - fall) : warmup_steps;
+  if (step < begin) return lr;
+  const double length = static_cast<double>(std::max<int64_t>(1, total_steps - begin));
+  const double t = std::min(1.0, static_cast<double>(step - begin) / length);
   const bool cosine = kind == ScheduleKind::cosine;
   const double share = cosine ? (1 + std::cos(std::numbers::pi * t)) / 2 : 1 - t;
-  return min_lr + (lr - min_lr) * share;
+  const bool to_fraction = trapezoid || kind == ScheduleKind::linear;
+  const double least = to_fraction ? std::max(min_lr, final_fraction * lr) : min_lr;
+  return least + (lr - least) * share;
+}
+
+double Schedule::warmed(int64_t step) const {
+  const auto steps = static_cast<double>(warmup_steps);
+  if (warmup_start == 0) return static_cast<double>(step + 1) / steps;
+  return warmup_start + (1 - warmup_start) * static_cast<double>(step) / steps;
 }
 
 double Schedule::momentum_at(int64_t step) const {
@@ -38,14 +49,17 @@ Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch) {
       milestones.push_back(std::llround(epochs * static_cast<double>(steps_per_epoch)));
   return {
       .kind = settings.sched,
-      .lr = settings.lr,
-      .min_lr = settings.min_lr,
+      .lr = peak_rate(settings),
+      .min_lr = settings.min_lr * rate_factor(settings),
       .momentum = settings.momentum,
       .warmup_momentum =
           settings.warmup_momentum > 0 ? settings.warmup_momentum : settings.momentum,
       .warmup_steps = std::llround(settings.warmup_epochs * static_cast<double>(steps_per_epoch)),
       .total_steps = std::max<int64_t>(
           1, std::llround(settings.epochs * static_cast<double>(steps_per_epoch))),
+      .warmup_start = settings.warmup_start,
+      .decay_fraction = settings.decay_fraction,
+      .final_fraction = settings.final_fraction,
       .milestones = milestones,
       .decay_rate = settings.decay_rate};
 }
@@ -55,9 +69,8 @@ std::string change_of_schedule(const RunSettings& before, const RunSettings& now
   std::vector<std::string> changes;
   for (const Setting& s : settings()) {
     const std::string key = s.key, was = value_text(before, s), is = value_text(now, s);
-    const bool counts = key == "epochs" || key == "lr" || key == "min_lr" || key == "sched" ||
-                        key == "warmup_epochs" || key == "decay_milestones" || key == "decay_rate";
-    if (counts && was != is) changes.push_back(fmt::format("{} {} -> {}", key, was, is));
+    if (std::ranges::count(kOfSchedule, key) > 0 && was != is)
+      changes.push_back(fmt::format("{} {} -> {}", key, was, is));
   }
   if (changes.empty()) return {};
   const double planned = schedule_of(before, steps_per_epoch).at(step);

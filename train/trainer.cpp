@@ -25,6 +25,12 @@ int64_t pictures_of_step(const RunSettings& config, const Dataset& train) {
   return std::min(config.batch_size, train.count / parts) * parts;
 }
 
+// A batch that is larger than the training set is as large as that, for rates by the picture too.
+RunSettings with_whole_batches(RunSettings config, const Dataset& train) {
+  config.batch_size = pictures_of_step(config, train) / config.grad_accum_steps;
+  return config;
+}
+
 LoaderOptions loader_options(const RunSettings& config, int64_t image_size, const Dataset& train) {
   LoaderOptions options;
   options.batch_size = pictures_of_step(config, train);
@@ -68,7 +74,9 @@ class SwappedWeights {
 }  // namespace
 
 Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes)
-    : config_(config), data_(data), device_(choose_device(config.device)) {
+    : config_(with_whole_batches(config, data.train)),
+      data_(data),
+      device_(choose_device(config.device)) {
   const RunConfig run{.settings = config,
                       .image_size = dataset_info(dataset_request(config)).height,
                       .data = {.classes = data.train.classes}};
@@ -81,7 +89,7 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   set_product_kernels(kernel_source_here(kernel_source_from(config.matmul), device_));
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
   optimizer_ =
-      std::make_unique<Optimizer>(model_->store(), update_rule(config),
+      std::make_unique<Optimizer>(model_->store(), update_rule(config_),
                                   optimizer_options(config, average_ ? &*average_ : nullptr));
   const int64_t size = model_->options().image_size;
   LoaderOptions stream = loader_options(config, size, data.train);
@@ -94,7 +102,7 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size)};
   step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source);
   loader_ = std::make_unique<BatchLoader>(data.train, stream);
-  schedule_ = schedule_of(config, loader_->batches_per_epoch());
+  schedule_ = schedule_of(config_, loader_->batches_per_epoch());
   last_step_ =
       config.steps > 0 ? std::min(config.steps, schedule_.total_steps) : schedule_.total_steps;
 }
