@@ -94,9 +94,22 @@ const std::vector<Setting> kSettings = {
      "memory does not hold",
      1, 65536},
     {"train", "opt", &C::opt,
-     "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step"},
+     "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step; "
+     "muon: momentum made orthogonal, for the matrices and filters of hidden layers"},
     {"train", "sam_base", &C::sam_base, "sam: the optimiser that takes its steps"},
     {"train", "sam_rho", &C::sam_rho, "sam: how far uphill the second pass is made", 0, 100},
+    {"train", "muon_rest", &C::muon_rest,
+     "muon: the optimiser of biases, norms, embeddings and classifier, at --lr; sgd is Nesterov's; "
+     "where it is not given, that of the recipe"},
+    {"train", "muon_lr", &C::muon_lr,
+     "muon: its own peak learning rate, of a step whatever --lr-per is", 0, 1e3},
+    {"train", "muon_momentum", &C::muon_momentum, "muon: its momentum, Nesterov's", 0, 0.9999},
+    {"train", "muon_steps", &C::muon_steps,
+     "muon: Newton-Schulz steps; 5, or 3 as the airbench record", 1, 20},
+    {"train", "muon_rescale", &C::muon_rescale,
+     "muon: every matrix gets the norm sqrt(rows) in each step, as in the airbench record"},
+    {"train", "muon_weight_decay", &C::muon_weight_decay, "muon: its weight decay, decoupled", 0,
+     10},
     {"train", "lr", &C::lr,
      "peak learning rate: what multiplies the gradient of a batch's mean loss in a step; with "
      "--lr-per N that of N pictures, momentum's part divided out, so that it holds for any batch "
@@ -106,6 +119,10 @@ const std::vector<Setting> kSettings = {
      "pictures that --lr, --min-lr and --weight-decay are for (1024: as the airbench records); "
      "weights then lose --weight-decay of themselves for so many, whatever --lr is; 0 = a step",
      0, 1e9},
+    {"train", "bias_lr_scale", &C::bias_lr_scale,
+     "what the learning rate of batch norms' biases is multiplied by, their weight decay is not "
+     "(64: as airbench94)",
+     0, 1e6},
     {"train", "momentum", &C::momentum, "of sgd and momentum", 0, 0.9999},
     {"train", "warmup_momentum", &C::warmup_momentum,
      "of sgd, where the warm-up begins, from where it rises linearly; 0 = momentum from the start",
@@ -170,6 +187,9 @@ const std::vector<Setting> kSettings = {
     {"train", "clip_grad", &C::clip_grad, "largest global gradient norm; 0 = off", 0, 1e9},
     {"train", "model_ema", &C::model_ema, "evaluate an exponential moving average of the weights"},
     {"train", "model_ema_decay", &C::model_ema_decay, "decay of that average per step", 0, 1},
+    {"train", "lookahead", &C::lookahead,
+     "every five steps weights and their average move to the average of both, slower towards the "
+     "end (as airbench94)"},
     {"train",
      "precision",
      &C::precision,
@@ -259,8 +279,9 @@ size_t parse_word(const Setting& s, const std::string& text) {
 }
 
 bool steps_by_adamw(const RunSettings& s) {
-  return s.opt == OptimizerKind::adamw ||
-         (s.opt == OptimizerKind::sam && s.sam_base == BaseOptimizerKind::adamw);
+  const BaseOptimizerKind base = s.opt == OptimizerKind::muon ? s.muon_rest : s.sam_base;
+  const bool has_base = s.opt == OptimizerKind::sam || s.opt == OptimizerKind::muon;
+  return has_base ? base == BaseOptimizerKind::adamw : s.opt == OptimizerKind::adamw;
 }
 
 // Weight decay as the rules take it, multiplied by the learning rate of the step.
@@ -343,7 +364,9 @@ double rate_factor(const RunSettings& s) {
 
 double peak_rate(const RunSettings& s) { return s.lr * rate_factor(s); }
 
-double loss_decay(const RunSettings& s) { return steps_by_adamw(s) ? 0 : decay_of_rate(s); }
+double loss_decay(const RunSettings& s) {
+  return steps_by_adamw(s) || s.opt == OptimizerKind::muon ? 0 : decay_of_rate(s);
+}
 
 AugmentOptions augment_options(const RunSettings& s, int64_t stored_side, int64_t image_size) {
   const bool larger = stored_side > image_size;

@@ -15,8 +15,10 @@
 
 namespace passband {
 
-enum class OptimizerKind { sgd, adamw, sam, momentum };  // sgd: Nesterov; momentum: SGD without
-enum class BaseOptimizerKind { sgd, adamw };             // that takes SAM's steps
+// sgd: Nesterov; momentum: SGD without
+enum class OptimizerKind { sgd, adamw, sam, momentum, muon };
+// That takes SAM's steps, or those of what is not Muon's.
+enum class BaseOptimizerKind { sgd, adamw };
 enum class ScheduleKind { onecycle, cosine, constant, multistep, linear, trapezoid };
 // How a training picture is cropped: pad: at a random place of the padded picture; rrc:
 // RandomResizedCrop; automatic: rrc where the stored pictures are larger than the network's.
@@ -30,7 +32,8 @@ struct NumberPair {
 // The words of an enumeration's values, in their order.
 template <class E> struct SettingWords;
 template <> struct SettingWords<OptimizerKind> {
-  static constexpr std::array<std::string_view, 4> all = {"sgd", "adamw", "sam", "momentum"};
+  static constexpr std::array<std::string_view, 5> all = {"sgd", "adamw", "sam", "momentum",
+                                                          "muon"};
 };
 template <> struct SettingWords<BaseOptimizerKind> {
   static constexpr std::array<std::string_view, 2> all = {"sgd", "adamw"};
@@ -96,8 +99,13 @@ struct RunSettings {
   OptimizerKind opt = OptimizerKind::sgd;
   BaseOptimizerKind sam_base = BaseOptimizerKind::sgd;
   double sam_rho = 0.05;
+  BaseOptimizerKind muon_rest = BaseOptimizerKind::sgd;
+  double muon_lr = 0.02, muon_momentum = 0.95, muon_weight_decay = 0;
+  int64_t muon_steps = 5;     // of Newton-Schulz
+  bool muon_rescale = false;  // matrices keep the norm sqrt(rows)
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
   double lr_per = 0;           // pictures that lr, min_lr and weight_decay are of; 0: a step
+  double bias_lr_scale = 1;    // of the biases of batch norms
   double warmup_momentum = 0;  // of sgd, where the warm-up begins; 0: momentum from the start
   std::string freeze;          // beginnings of names, separated by commas
   bool head_only = false;      // train the classifier alone
@@ -132,6 +140,7 @@ struct RunSettings {
   double clip_grad = 0;  // global norm; 0: off
   bool model_ema = false;
   double model_ema_decay = 0.99;
+  bool lookahead = false;
   std::string precision = "auto";  // f32, tf32, bf16, auto (bf16 where it is faster)
   int64_t seed = 42;
   int64_t threads = 0;            // 0: the physical cores
@@ -172,7 +181,7 @@ std::string value_text(const RunSettings& settings, const Setting& setting);
 std::vector<double> milestones_of(const RunSettings& settings);
 // How the pictures of a run are prepared, as far as the settings say. Throws UsageError.
 Preprocessing preprocessing_of(const RunSettings& settings);
-// The optimiser of a run; of SAM, its base.
+// The optimiser of a run; of SAM, its base; of Muon, that of the rest.
 UpdateRule update_rule(const RunSettings& settings);
 // Crops, flips and operations of a run's training pictures, which are `stored_side` pixels or more
 // and come to the network as image_size.
@@ -186,7 +195,7 @@ AugmentOptions augment_options(const RunSettings& settings, int64_t stored_side,
 double peak_rate(const RunSettings& settings);
 double rate_factor(const RunSettings& settings);
 // Weight decay as part of the loss. AdamW's, alone or as SAM's base, is none: it shrinks weights
-// beside the step.
+// beside the step. Nor is Muon's, which takes no gradient as it is.
 double loss_decay(const RunSettings& settings);
 // The pictures of a run.
 DatasetRequest dataset_request(const RunSettings& settings);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "tensor/autograd/node.h"
 #include "tensor/ops/pointwise.h"
+#include "tensor/ops/shape.h"
 #include "tensor/ops/training/optimizer.h"
 
 namespace passband {
@@ -44,14 +46,56 @@ Optimizer::Optimizer(ParameterStore& store, const UpdateRule& rule, const Optimi
     : store_(store), rule_(rule), options_(options) {
   const Tensor& values = store.values();
   CHECK(values.defined(), "optimizer: the store has no parameters yet; call its build() first");
-  rates_ = empty_rates(values.device());
-  decay_mask_ = options.decay_all ? store.trained_mask() : store.decay_mask();
+  add_ranges();
+  decay_mask_ = scaled_decay_mask();
   if (std::holds_alternative<Adamw>(rule)) {
     state_["first"] = Tensor::zeros_like(values);
     state_["second"] = Tensor::zeros_like(values);
   } else {
     state_["momentum"] = Tensor::zeros_like(values);
   }
+}
+
+void Optimizer::add_ranges() {
+  const auto& parameters = store_.parameters();
+  const auto check = [&](const char* what, size_t count) {
+    CHECK(count == 0 || count == parameters.size(), "optimizer: ", count, " ", what, " for ",
+          parameters.size(), " parameters");
+  };
+  check("lr_scales", options_.lr_scales.size());
+  check("decay_scales", options_.decay_scales.size());
+  check("matrices", options_.matrices.size());
+  bool extends = false;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const double scale = options_.lr_scales.empty() ? 1 : options_.lr_scales[i];
+    const bool matrix = options_.muon && !options_.matrices.empty() && options_.matrices[i];
+    const size_t rate = rate_of(scale, matrix);
+    if (matrix || !extends || ranges_.back().rate != rate)
+      ranges_.push_back({.begin = parameters[i]->offset,
+                         .rows = matrix ? parameters[i]->shape[0] : 0,
+                         .rate = rate});
+    ranges_.back().count += parameters[i]->shape.numel();
+    extends = !matrix;
+  }
+}
+
+size_t Optimizer::rate_of(double scale, bool of_muon) {
+  for (size_t i = 0; i < rates_.size(); ++i)
+    if (rates_[i].scale == scale && rates_[i].of_muon == of_muon) return i;
+  rates_.push_back({scale, of_muon, empty_rates(store_.values().device())});
+  return rates_.size() - 1;
+}
+
+Tensor Optimizer::scaled_decay_mask() const {
+  const Tensor mask = options_.decay_all ? store_.trained_mask() : store_.decay_mask();
+  if (options_.decay_scales.empty()) return mask;
+  const Tensor scaled = copy_of(mask);
+  for (size_t i = 0; i < options_.decay_scales.size(); ++i) {
+    const Parameter& p = *store_.parameters()[i];
+    if (options_.decay_scales[i] != 1)
+      scale_(scaled.view(p.offset, p.shape), options_.decay_scales[i]);
+  }
+  return scaled;
 }
 
 void Optimizer::step() {
@@ -73,30 +117,65 @@ void Optimizer::set_momentum(double momentum) {
 void Optimizer::begin(double lr) {
   const double decay = options_.average ? options_.average->decay_at(steps_) : 0;
   ++steps_;
-  if (const auto* adamw = std::get_if<Adamw>(&rule_)) {
+  for (const Rate& rate : rates_) set_rate(rate, lr * rate.scale, decay);
+}
+
+void Optimizer::set_rate(const Rate& rate, double lr, double decay) {
+  if (rate.of_muon) {
+    const double peak = std::visit([](const auto& rule) { return rule.lr; }, rule_);
+    set_rates(rate.rates, SgdOptions{.lr = options_.muon->lr * lr / peak}, decay);
+  } else if (const auto* adamw = std::get_if<Adamw>(&rule_)) {
     AdamwOptions numbers = numbers_of(*adamw);
     numbers.lr = lr;
     numbers.step = steps_;
-    set_rates(rates_, numbers, decay);
+    set_rates(rate.rates, numbers, decay);
   } else {
-    set_rates(rates_, SgdOptions{.lr = lr}, decay);
+    set_rates(rate.rates, SgdOptions{.lr = lr}, decay);
   }
 }
 
 void Optimizer::update() {
-  StepExtras extras{.half = store_.half_values(), .rates = rates_};
+  StepExtras extras;
   if (options_.clip_norm > 0) extras.scale = clip_scale(store_.gradients(), options_.clip_norm);
+  for (const Range& range : ranges_)
+    if (range.rows > 0) update_matrix(range, extras);
+    else update_range(range, extras);
   WeightAverage* average = options_.average;
-  if (average) extras.average = average->values;
+  if (average && average->buffers.numel() > 0)
+    average_step(average->buffers, store_.buffer_values(), 0, rates_.front().rates);
+}
+
+void Optimizer::update_range(const Range& range, StepExtras extras) {
+  extras.half = range.of(store_.half_values());
+  extras.rates = rates_[range.rate].rates;
+  if (options_.average) extras.average = range.of(options_.average->values);
+  const Tensor values = range.of(store_.values()), gradients = range.of(store_.gradients()),
+               decays = range.of(decay_mask_);
   if (const auto* adamw = std::get_if<Adamw>(&rule_)) {
-    adamw_step(store_.values(), state_["first"], state_["second"], store_.gradients(), decay_mask_,
+    adamw_step(values, range.of(state_["first"]), range.of(state_["second"]), gradients, decays,
                numbers_of(*adamw), extras);
   } else {
-    sgd_step(store_.values(), state_["momentum"], store_.gradients(), decay_mask_,
+    sgd_step(values, range.of(state_["momentum"]), gradients, decays,
              numbers_of(std::get<Sgd>(rule_)), extras);
   }
-  if (average && average->buffers.numel() > 0)
-    average_step(average->buffers, store_.buffer_values(), 0, rates_);
+}
+
+void Optimizer::update_matrix(const Range& range, const StepExtras& extras) {
+  const NoGrad guard;
+  const auto as_matrix = [&](const Tensor& flat) {
+    return flat.view(range.begin, Shape{range.rows, range.count / range.rows});
+  };
+  const Tensor values = as_matrix(store_.values()), &rates = rates_[range.rate].rates;
+  const auto one_number = [&](const Tensor& f64, int64_t index) {
+    return cast(f64.view(index, Shape{1}), values.dtype());
+  };
+  Tensor gradient = as_matrix(store_.gradients());
+  if (extras.scale) gradient = gradient * one_number(extras.scale, 1);
+  const bool adamw = std::holds_alternative<Adamw>(rule_);
+  muon_step(values, as_matrix(state_.at(adamw ? "first" : "momentum")), gradient,
+            one_number(rates, 0), *options_.muon);
+  if (store_.half_values()) copy_(as_matrix(store_.half_values()), values);
+  if (options_.average) average_step(as_matrix(options_.average->values), values, 0, rates);
 }
 
 void Optimizer::end() {

@@ -1,10 +1,14 @@
 // Optimisers: a rule of update over a store's flat vector of parameters, in one fused step.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
+#include "nn/muon.h"
 #include "nn/parameters.h"
+#include "tensor/ops/training/optimizer.h"
 
 namespace passband {
 
@@ -39,6 +43,14 @@ struct OptimizerOptions {
   double clip_norm = 0;              // most that the gradients' Euclidean norm may be; 0: anything
   bool decay_all = false;            // weight decay takes norms, biases and position tables too
   WeightAverage* average = nullptr;  // kept up to date in the same pass
+  // What multiplies the learning rate, for each parameter of the store in its order; empty: 1.
+  std::vector<double> lr_scales = {};
+  std::vector<double> decay_scales = {};  // likewise, of weight decay, beside that of the rate
+  // Parameters that Muon updates in place of the rule, for each of the store whether; all have two
+  // dimensions or more, the first one the rows of a matrix. Muon's learning rate keeps to the
+  // schedule of the rule's, as shares of its own.
+  std::optional<MuonOptions> muon = {};
+  std::vector<bool> matrices = {};
 };
 
 // Optimizer optimizer(store, Sgd{.lr = 0.1});  and in each step:  backward(loss); optimizer.step();
@@ -67,18 +79,42 @@ class Optimizer {
   void set_momentum(double momentum);
 
   // State by name ("momentum", or "first" and "second"), and the number of steps taken: what a
-  // checkpoint holds.
+  // checkpoint holds. Muon's momentum stands in the place of "momentum" or "first".
   const std::map<std::string, Tensor>& state() const { return state_; }
   int64_t steps() const { return steps_; }
   // Copies a saved state in. Throws DataError when a name is missing or a size differs.
   void restore(const std::map<std::string, Tensor>& saved, int64_t steps);
 
  private:
+  // A learning rate of the present step.
+  struct Rate {
+    double scale = 1;
+    bool of_muon = false;
+    Tensor rates;
+  };
+  // Parameters that follow each other in the flat vector and are updated as one: at one rate, or
+  // one of Muon's matrices.
+  struct Range {
+    int64_t begin = 0, count = 0;
+    int64_t rows = 0;  // of Muon's matrix; 0: the rule's
+    size_t rate = 0;   // index
+
+    Tensor of(const Tensor& flat) const { return flat ? flat.view(begin, Shape{count}) : Tensor{}; }
+  };
+
+  void add_ranges();
+  size_t rate_of(double scale, bool of_muon);
+  Tensor scaled_decay_mask() const;
+  void set_rate(const Rate& rate, double lr, double decay);
+  void update_range(const Range& range, StepExtras extras);
+  void update_matrix(const Range& range, const StepExtras& extras);
+
   ParameterStore& store_;
   UpdateRule rule_;
   OptimizerOptions options_;
   Tensor decay_mask_;
-  Tensor rates_;  // of the present step
+  std::vector<Rate> rates_;
+  std::vector<Range> ranges_;
   std::map<std::string, Tensor> state_;
   int64_t steps_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "nn/lookahead.h"
 #include "tensor/core/asynchronous.h"
 #include "tensor/core/storage.h"
 #include "tensor/cuda/device_memory.h"
@@ -89,11 +90,15 @@ template <class NextBatch> Outcome train(const RunSettings& config, Device devic
   std::optional<WeightAverage> average;
   if (config.model_ema) average.emplace(model->store(), config.model_ema_decay);
   Optimizer optimizer(model->store(), update_rule(config),
-                      optimizer_options(config, average ? &*average : nullptr));
+                      optimizer_options(config, model->store(), average ? &*average : nullptr));
+  std::optional<Lookahead> lookahead;
+  if (config.lookahead) lookahead.emplace(model->store());
   TrainingStep step(config, *model, optimizer, device, source);
   Outcome outcome;
-  for (int64_t i = 0; i < steps; ++i)
+  for (int64_t i = 0; i < steps; ++i) {
     step.run(next(i), i, config.lr * (1 - 0.02 * static_cast<double>(i)));
+    if (lookahead) lookahead->follow(i + 1, steps);
+  }
   while (const auto result = step.next_result(/*wait=*/true)) {
     outcome.losses.push_back(result->loss);
     outcome.correct.push_back(result->correct);
@@ -103,7 +108,7 @@ template <class NextBatch> Outcome train(const RunSettings& config, Device devic
   outcome.buffers = store.buffer_values().values();
   for (const auto& [name, tensor] : optimizer.state()) append(outcome.state, tensor);
   if (average) append(outcome.average, average->values), append(outcome.state, average->buffers);
-  if (store.half_values())
+  if (store.half_values() && !lookahead)
     CHECK(store.half_values().values() == cast(store.values(), DType::bf16).values());
   return outcome;
 }
@@ -184,8 +189,39 @@ TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
     config.opt = adamw ? OptimizerKind::adamw : OptimizerKind::sgd;
     config.lr = adamw ? 1e-3 : 0.02;
     config.weight_decay = 0.05;
+    config.layer_decay = 0.7;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
     CHECK(max_difference(cpu.losses, device.losses) < 2e-3);
+  }
+}
+
+TEST_CASE(
+    "steps of Muon and lookahead are the CPU's, and recorded ones have the bits of eager ones") {
+  for (const std::string& family : {kFamilies[0], kFamilies[4]}) {
+    CAPTURE(family);
+    RunSettings config = config_for(family);
+    config.muon_rest =
+        config.opt == OptimizerKind::adamw ? BaseOptimizerKind::adamw : BaseOptimizerKind::sgd;
+    config.opt = OptimizerKind::muon;
+    config.muon_rescale = family == kFamilies[0];
+    config.muon_weight_decay = 0.1;
+    config.bias_lr_scale = 4;
+    config.lookahead = config.model_ema = true;
+    config.clip_grad = 2;
+    const Outcome cpu = train(config, {}, 6), device = train(config, kDevice, 6);
+    CHECK(max_difference(cpu.losses, device.losses) < 1e-3);
+    CHECK(max_difference(cpu.values, device.values) < 5e-3);
+    for (const char* precision : {"f32", "bf16"}) {
+      config.precision = precision;
+      config.graph = false;
+      const Outcome eager = train(config, kDevice, 6);
+      config.graph = true;
+      const Outcome recorded = train(config, kDevice, 6);
+      CHECK(eager.values == recorded.values);
+      CHECK(eager.state == recorded.state);
+      CHECK(eager.average == recorded.average);
+      CHECK(max_difference(eager.losses, cpu.losses) < 0.05);
+    }
   }
 }
 
@@ -200,7 +236,7 @@ TEST_CASE("a step in bf16 on the device is near the CPU's") {
 
 TEST_CASE(
     "recorded steps have the bits of steps as they come: dropout, "
-    "drop path, optimiser, average, bf16 copy") {
+    "drop path, optimiser, layer decay, average, bf16 copy") {
   for (size_t i = 0; i < kFamilies.size(); ++i) {
     const std::string& family = kFamilies[i];
     RunSettings config = config_for(family);
@@ -209,6 +245,7 @@ TEST_CASE(
     CAPTURE(config.precision);
     config.dropout = config.drop_path = 0.2;
     config.clip_grad = 1;
+    config.layer_decay = i % 2 ? 0.7 : 1;
     config.model_ema = true;
     config.graph = false;
     const Outcome eager = train(config, kDevice, 5);

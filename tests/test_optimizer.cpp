@@ -3,13 +3,20 @@
 
 #include <cmath>
 
+#include "models/model.h"
+#include "models/parameter_groups.h"
 #include "models/run_settings.h"
+#include "models/weights.h"
 #include "nn/drop.h"
 #include "nn/linear.h"
+#include "nn/lookahead.h"
 #include "nn/optimizer.h"
 #include "tensor/autograd/engine.h"
+#include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tests/golden_file.h"
+#include "tests/numeric.h"
 
 using namespace passband;
 
@@ -29,6 +36,67 @@ struct Weights {
   Tensor loss(double a, double b) const { return sum(a * decaying->value) + sum(b * free->value); }
   double a() const { return decaying->value.item(); }
   double b() const { return free->value.item(); }
+};
+
+// H = I - 2 v v^T / |v|^2, orthogonal: v_i = sin(i + phase).
+Tensor reflection(int64_t size, double phase) {
+  std::vector<double> v, h;
+  for (int64_t i = 0; i < size; ++i) v.push_back(std::sin(static_cast<double>(i) + phase));
+  double norm = 0;
+  for (const double x : v) norm += x * x;
+  for (int64_t i = 0; i < size; ++i)
+    for (int64_t j = 0; j < size; ++j) h.push_back((i == j) - 2 * v[i] * v[j] / norm);
+  return Tensor::from(h, {size, size}, DType::f64);
+}
+
+// U diag(singular) V^T with reflections for U and V.
+Tensor with_singular_values(const std::vector<double>& singular, int64_t rows, int64_t columns) {
+  Tensor diagonal = Tensor::zeros({rows, columns}, DType::f64);
+  for (int64_t i = 0; i < std::min(rows, columns); ++i)
+    diagonal.data<double>()[i * columns + i] = singular[static_cast<size_t>(i)];
+  return matmul(matmul(reflection(rows, 0.3), diagonal), reflection(columns, 1.1));
+}
+
+double newton_schulz(double s, int64_t steps) {
+  for (int64_t i = 0; i < steps; ++i)
+    s = 3.4445 * s - 4.7750 * std::pow(s, 3) + 2.0315 * std::pow(s, 5);
+  return s;
+}
+
+// The parameters of golden/make_optimisers.py in a store, moved by its gradients.
+struct GoldenWeights {
+  std::map<std::string, Tensor> golden = read_safetensors(golden_file("optimisers.safetensors"));
+  ParameterStore store;
+  std::vector<ParameterRef> parameters;
+
+  GoldenWeights() {
+    const Scope root(store);
+    for (const char* name : {"wide", "bias", "tall", "filter"}) {
+      const Layout layout = name == std::string("filter") ? Layout::conv : Layout::same;
+      parameters.push_back(
+          root.parameter(name, at(name, ".weight").shape(), Init::constant(0), layout));
+    }
+    store.build(0, DType::f64);
+    for (const ParameterRef& p : parameters) copy_(p->value.detach(), at(p->name, ".weight"));
+  }
+  const Tensor& at(const std::string& name, const char* what) const {
+    return golden.at(name + what);
+  }
+  // The largest difference from the golden weights after steps at 1, 0.75 and 0.5 of the rate.
+  double error(const UpdateRule& rule, const MuonOptions& muon, const char* result) {
+    Optimizer optimizer(store, rule, {.muon = muon, .matrices = {true, false, true, true}});
+    const double peak = std::visit([](const auto& r) { return r.lr; }, rule);
+    for (int64_t step = 0; step < 3; ++step) {
+      for (const ParameterRef& p : parameters)
+        copy_(store.gradients().view(p->offset, p->shape),
+              at(p->name, ".gradients").view(step * p->shape.numel(), p->shape));
+      optimizer.step(peak * (1 - 0.25 * static_cast<double>(step)));
+    }
+    double worst = 0;
+    for (const ParameterRef& p : parameters)
+      worst = std::max(worst, numeric::max_error(p->value.detach(), at(p->name, result)));
+    return worst;
+  }
 };
 
 }  // namespace
@@ -146,6 +214,91 @@ TEST_CASE("rates per so many pictures make AdamW's grow with the batch, its deca
   optimizer.step(peak_rate(settings));
   CHECK(w.a() == doctest::Approx(1 - 0.5 * 128 / 512));
   CHECK(w.b() == 1);
+}
+
+TEST_CASE("Newton-Schulz takes each singular value through its polynomial, and no vector") {
+  const std::vector<double> singular = {3, 1.2, 0.4, 0.05};
+  double norm = 0;
+  for (const double s : singular) norm += s * s;
+  for (const auto& [rows, columns] : {std::pair{4, 4}, std::pair{4, 9}, std::pair{7, 4}})
+    for (const int64_t steps : {1, 3, 5}) {
+      std::vector<double> expected;
+      for (const double s : singular)
+        expected.push_back(newton_schulz(s / (std::sqrt(norm) + 1e-7), steps));
+      const Tensor matrix = with_singular_values(singular, rows, columns);
+      const Tensor wanted = with_singular_values(expected, rows, columns);
+      CHECK(numeric::max_error(orthogonalised(matrix, steps, DType::f64), wanted) < 1e-12);
+      const Tensor single = cast(matrix, DType::f32);
+      CHECK(numeric::max_error(orthogonalised(single, steps, DType::f32), wanted) < 2e-6);
+      CHECK(numeric::max_error(orthogonalised(single, steps, DType::bf16), wanted) < 0.05);
+    }
+  for (double s = 0.01; s <= 1; s *= 1.001) {
+    CHECK(newton_schulz(s, 5) > 0.68);
+    CHECK(newton_schulz(s, 5) < 1.14);
+  }
+}
+
+TEST_CASE("three steps of Muon and of the rest beside it are numpy's") {
+  CHECK(GoldenWeights().error(
+            Sgd{.lr = 0.1, .momentum = 0.85, .weight_decay = 0.01, .nesterov = true},
+            {.lr = 0.24, .momentum = 0.6, .steps = 3, .rescale = true}, ".record") < 1e-12);
+  CHECK(GoldenWeights().error(Adamw{.lr = 0.002, .weight_decay = 0.1}, {.weight_decay = 0.1},
+                              ".package") < 1e-12);
+}
+
+TEST_CASE("Muon takes the matrices and filters of hidden layers") {
+  const auto taken = [](const char* name) {
+    const auto model = make_model(name, {.image_size = 16});
+    const std::vector<bool> matrices = hidden_matrices(model->store());
+    std::vector<std::string> names;
+    for (size_t i = 0; i < matrices.size(); ++i)
+      if (matrices[i]) names.push_back(model->store().parameters()[i]->name);
+    return names;
+  };
+  CHECK(taken("C.C:width=8") ==
+        std::vector<std::string>{"conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight",
+                                 "layer2.0.conv1.weight", "layer2.0.conv2.weight",
+                                 "layer2.0.downsample.0.weight"});
+  const std::vector<std::string> vit = taken("vit");
+  CHECK(vit.size() == 6 * 4);
+  CHECK(vit.front() == "blocks.0.attn.qkv.weight");
+  CHECK(vit.back() == "blocks.5.mlp.fc2.weight");
+}
+
+TEST_CASE("biases of batch norms learn faster, and decay as ever") {
+  const auto model = make_model("C.C:width=8", {.image_size = 16});
+  const std::vector<bool> biases = batch_norm_biases(model->store());
+  for (size_t i = 0; i < biases.size(); ++i) {
+    const std::string& name = model->store().parameters()[i]->name;
+    CHECK(biases[i] == (name.ends_with("bias") && name != "fc.bias"));
+  }
+  for (const UpdateRule& rule : {UpdateRule(Sgd{.lr = 0.1, .weight_decay = 0.5}),
+                                 UpdateRule(Adamw{.lr = 0.1, .weight_decay = 0.5})}) {
+    Weights w;
+    Optimizer optimizer(w.store, rule,
+                        {.decay_all = true, .lr_scales = {1, 4}, .decay_scales = {1, 0.25}});
+    optimizer.step();
+    CHECK(w.b() == doctest::Approx(0.95));
+    CHECK(w.a() == doctest::Approx(0.95));
+    backward(w.loss(0, 2));
+    const double before = w.b();
+    optimizer.step();
+    CHECK(before - w.b() > 0.2);  // four times 0.1 and more
+  }
+}
+
+TEST_CASE("lookahead over twelve steps is numpy's") {
+  const auto golden = read_safetensors(golden_file("optimisers.safetensors"));
+  ParameterStore store;
+  const ParameterRef w = Scope(store).parameter("w", {7}, Init::constant(0));
+  store.build(0, DType::f64);
+  copy_(store.values(), golden.at("lookahead.weight"));
+  Lookahead lookahead(store);
+  for (int64_t step = 1; step <= 12; ++step) {
+    add_scaled_(store.values(), golden.at("lookahead.moves").view(7 * (step - 1), Shape{7}), 1);
+    lookahead.follow(step, 12);
+  }
+  CHECK(numeric::max_error(w->value.detach(), golden.at("lookahead.result")) < 1e-12);
 }
 
 TEST_CASE("an optimiser of a store that has no memory says what to do") {

@@ -94,7 +94,8 @@ class Programs(unittest.TestCase):
         extra = [
             "--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1
         ]
-        for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2]):
+        for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2],
+                     ["--opt", "muon", "--lookahead", "--bias-lr-scale", 4, "--lr-per", 256]):
             self.train(*SMALL, *extra, *more)
             whole = self.newest()
             self.train(*SMALL, *extra, *more, "--steps", 27)

@@ -51,7 +51,8 @@ struct Training {
         model(make_model(
             config.model,
             {.classes = kClasses, .image_size = kSide, .dropout = config.dropout, .seed = 3})),
-        optimizer(model->store(), update_rule(config), optimizer_options(config, nullptr)) {}
+        optimizer(model->store(), update_rule(config),
+                  optimizer_options(config, model->store(), nullptr)) {}
 
   Outcome run(int64_t first, int64_t count) {
     TrainingStep step(config, *model, optimizer, {});
@@ -122,11 +123,14 @@ TEST_CASE("SAM takes its gradients uphill, and statistics from the first pass al
   CHECK(max_difference(Training(settings_of(with)).run(0, 1).values, plain.values) < 1e-7);
 }
 
-TEST_CASE("training by SAM in two goes has the bits of one") {
-  for (const char* base : {"sgd", "adamw"}) {
+TEST_CASE("training by SAM or Muon in two goes has the bits of one") {
+  for (const auto& [opt, base] : {std::pair{"sam", "sgd"}, std::pair{"sam", "adamw"},
+                                  std::pair{"muon", "sgd"}, std::pair{"muon", "adamw"}}) {
     const RunSettings config = settings_of({{"model", "C.C:width=8,stride=1"},
-                                            {"opt", "sam"},
+                                            {"opt", opt},
                                             {"sam_base", base},
+                                            {"muon_rest", base},
+                                            {"bias_lr_scale", "4"},
                                             {"dropout", "0.2"}});
     Training whole(config), first(config);
     const Outcome at_once = whole.run(0, 4);

@@ -91,6 +91,8 @@ void check_together(const RunSettings& s) {
     throw UsageError(
         fmt::format("decay_fraction: {} of {:.6g} epochs and a warm-up of {:.6g} are more than all",
                     s.decay_fraction, s.epochs, s.warmup_epochs));
+  if (s.opt == OptimizerKind::muon && s.lr == 0)
+    throw UsageError("lr: Muon's rate follows its schedule, which 0 has none of");
   if (s.min_lr > s.lr)
     throw UsageError(fmt::format("min_lr: {} is more than lr, {}", s.min_lr, s.lr));
 }
@@ -163,7 +165,11 @@ RunSettings resolve(const Values& command_line) {
   RunSettings resolved;
   set_values(resolved, recipe_values(recipe.text, recipe.source, family_of(first.model)));
   const double planned = resolved.epochs;
+  const OptimizerKind of_recipe = resolved.opt;
   set_values(resolved, given);
+  if (resolved.opt != of_recipe && !last_given(given, "muon_rest"))
+    resolved.muon_rest =
+        of_recipe == OptimizerKind::adamw ? BaseOptimizerKind::adamw : BaseOptimizerKind::sgd;
   choose_length(resolved, given);
   resolved.recipe = recipe.source;
   if (!last_given(given, "warmup_epochs") && resolved.epochs < planned &&

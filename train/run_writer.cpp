@@ -191,6 +191,7 @@ RunWriter RunWriter::reopen(const fs::path& run, RunLock lock, const RunConfig& 
 
 void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
                                 const std::optional<WeightAverage>& average,
+                                const std::optional<Lookahead>& lookahead,
                                 const TrainState& state) {
   save_weights(directory_ / "last.safetensors", model, {{"step", std::to_string(state.step)}});
   std::map<std::string, Tensor> tensors;
@@ -200,6 +201,10 @@ void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
   if (average) {
     tensors["average.values"] = average->values;
     tensors["average.buffers"] = average->buffers;
+  }
+  if (lookahead) {
+    tensors["lookahead.values"] = lookahead->values;
+    tensors["lookahead.buffers"] = lookahead->buffers;
   }
   std::erase_if(tensors, [](const auto& entry) { return !entry.second.defined(); });
   write_safetensors(directory_ / kCheckpoint, tensors, {{"state", to_json(state).dump()}});
@@ -217,7 +222,8 @@ void RunWriter::save_best(const Model& model, const Metadata& metadata) {
 }
 
 TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimizer,
-                           std::optional<WeightAverage>& average) {
+                           std::optional<WeightAverage>& average,
+                           std::optional<Lookahead>& lookahead) {
   if (!fs::exists(run / kCheckpoint))
     throw DataError(
         fmt::format("{}: stopped before its first save, so there is nothing to go on from; "
@@ -243,6 +249,10 @@ TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimiz
   if (average) {
     restore_vector(average->values, tensors, "average.values");
     if (average->buffers.defined()) restore_vector(average->buffers, tensors, "average.buffers");
+  }
+  if (lookahead) {
+    restore_vector(lookahead->values, tensors, "lookahead.values");
+    restore_vector(lookahead->buffers, tensors, "lookahead.buffers");
   }
   return state;
 }

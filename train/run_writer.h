@@ -6,6 +6,7 @@
 #include <string>
 
 #include "models/weights.h"
+#include "nn/lookahead.h"
 #include "nn/optimizer.h"
 #include "train/config.h"
 #include "train/run_lock.h"
@@ -42,7 +43,8 @@ class RunWriter {
   RunLog& log() { return log_; }
 
   void save_checkpoint(const Model& model, const Optimizer& optimizer,
-                       const std::optional<WeightAverage>& average, const TrainState& state);
+                       const std::optional<WeightAverage>& average,
+                       const std::optional<Lookahead>& lookahead, const TrainState& state);
   // As one of the weights along the run: see checkpoints() in models/run.h.
   void keep_checkpoint(const Model& model, int64_t epoch);
   void save_best(const Model& model, const Metadata& metadata);
@@ -56,9 +58,10 @@ class RunWriter {
   RunConfig config_;
 };
 
-// Reads what save_checkpoint wrote into the model, the optimiser and the average. Throws DataError
-// naming the file, or saying that the run was stopped before its first save.
+// Reads what save_checkpoint wrote into the model, the optimiser, the average and the lookahead.
+// Throws DataError naming the file, or saying that the run was stopped before its first save.
 TrainState load_checkpoint(const std::filesystem::path& run, Model& model, Optimizer& optimizer,
-                           std::optional<WeightAverage>& average);
+                           std::optional<WeightAverage>& average,
+                           std::optional<Lookahead>& lookahead);
 
 }  // namespace passband

@@ -88,9 +88,10 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv), device_));
   set_product_kernels(kernel_source_here(kernel_source_from(config.matmul), device_));
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
-  optimizer_ =
-      std::make_unique<Optimizer>(model_->store(), update_rule(config_),
-                                  optimizer_options(config, average_ ? &*average_ : nullptr));
+  optimizer_ = std::make_unique<Optimizer>(
+      model_->store(), update_rule(config_),
+      optimizer_options(config_, model_->store(), average_ ? &*average_ : nullptr));
+  if (config_.lookahead) lookahead_.emplace(model_->store());
   const int64_t size = model_->options().image_size;
   LoaderOptions stream = loader_options(config, size, data.train);
   batch_size_ = stream.batch_size;
@@ -108,7 +109,7 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
 }
 
 void Trainer::restore(const std::filesystem::path& run) {
-  state_ = load_checkpoint(run, *model_, *optimizer_, average_);
+  state_ = load_checkpoint(run, *model_, *optimizer_, average_, lookahead_);
   const int64_t per_epoch = loader_->batches_per_epoch();
   if (state_.batch >= per_epoch || state_.step != state_.epoch * per_epoch + state_.batch)
     throw DataError(fmt::format(
@@ -226,7 +227,7 @@ void Trainer::keep_checkpoint(int64_t epoch) {
 }
 
 void Trainer::save() {
-  writer_->save_checkpoint(*model_, *optimizer_, average_, state_);
+  writer_->save_checkpoint(*model_, *optimizer_, average_, lookahead_, state_);
   last_save_ = std::chrono::steady_clock::now();
 }
 
@@ -323,6 +324,7 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
       step_->set_momentum(schedule_.momentum_at(state_.step));
       step_->run(loader_->next(), state_.step, lr);
       ++state_.step;
+      if (lookahead_) lookahead_->follow(state_.step, schedule_.total_steps);
       images += batch_size_;
       next = loader_->position();
       account(/*wait=*/next.step == 0 || finished());

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "data/loader.h"
+#include "nn/lookahead.h"
 #include "nn/optimizer.h"
 #include "train/config.h"
 #include "train/progress_line.h"
@@ -82,6 +83,7 @@ class Trainer {
   std::vector<std::string> notes_;
   std::optional<WeightAverage> average_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<Lookahead> lookahead_;
   // where they stay on the device
   std::unique_ptr<ResidentPictures> train_pictures_, test_pictures_;
   std::unique_ptr<TrainingStep> step_;

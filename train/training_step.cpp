@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "models/parameter_groups.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
@@ -12,9 +13,37 @@
 #include "tensor/ops/training/score.h"
 
 namespace passband {
+namespace {
 
-OptimizerOptions optimizer_options(const RunSettings& config, WeightAverage* average) {
-  return {.clip_norm = config.clip_grad, .decay_all = config.decay_all, .average = average};
+// The learning rates of batch norms' biases; what these lose by weight decay stays as it is.
+void scale_biases(OptimizerOptions& options, const ParameterStore& store, double scale) {
+  const std::vector<bool> biases = batch_norm_biases(store);
+  options.lr_scales.resize(biases.size(), 1);
+  options.decay_scales.resize(biases.size(), 1);
+  for (size_t i = 0; i < biases.size(); ++i) {
+    if (!biases[i]) continue;
+    options.lr_scales[i] *= scale;
+    options.decay_scales[i] = scale > 0 ? 1 / scale : 0;
+  }
+}
+
+}  // namespace
+
+OptimizerOptions optimizer_options(const RunSettings& config, const ParameterStore& store,
+                                   WeightAverage* average) {
+  OptimizerOptions options{
+      .clip_norm = config.clip_grad, .decay_all = config.decay_all, .average = average};
+  if (config.bias_lr_scale != 1) scale_biases(options, store, config.bias_lr_scale);
+  if (config.opt == OptimizerKind::muon) {
+    options.muon = {.lr = config.muon_lr,
+                    .momentum = config.muon_momentum,
+                    .steps = config.muon_steps,
+                    .rescale = config.muon_rescale,
+                    .weight_decay = config.muon_weight_decay,
+                    .products = compute_type(config, store.values().device())};
+    options.matrices = hidden_matrices(store);
+  }
+  return options;
 }
 
 TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& optimizer,

@@ -23,7 +23,8 @@ class NonFiniteLoss : public Error {
 };
 
 // How the optimiser of a run works. The average may be null.
-OptimizerOptions optimizer_options(const RunSettings& config, WeightAverage* average);
+OptimizerOptions optimizer_options(const RunSettings& config, const ParameterStore& store,
+                                   WeightAverage* average);
 
 struct StepResult {
   int64_t step = 0;  // as given to run()
