@@ -196,31 +196,28 @@ TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
 
 TEST_CASE(
     "steps of Muon and lookahead are the CPU's, and recorded ones have the bits of eager ones") {
-  for (const std::string& family : {kFamilies[0], kFamilies[4]}) {
-    CAPTURE(family);
-    RunSettings config = config_for(family);
-    config.muon_rest =
-        config.opt == OptimizerKind::adamw ? BaseOptimizerKind::adamw : BaseOptimizerKind::sgd;
+  for (const bool adamw : {false, true}) {
+    CAPTURE(adamw);
+    RunSettings config = config_for(kFamilies[adamw ? 3 : 0]);
     config.opt = OptimizerKind::muon;
-    config.muon_rescale = family == kFamilies[0];
+    config.muon_rest = adamw ? BaseOptimizerKind::adamw : BaseOptimizerKind::sgd;
+    if (adamw) config.lr = 1e-3, config.precision = "bf16";
+    config.muon_rescale = !adamw;
     config.muon_weight_decay = 0.1;
     config.bias_lr_scale = 4;
     config.lookahead = config.model_ema = true;
     config.clip_grad = 2;
-    const Outcome cpu = train(config, {}, 6), device = train(config, kDevice, 6);
-    CHECK(max_difference(cpu.losses, device.losses) < 1e-3);
-    CHECK(max_difference(cpu.values, device.values) < 5e-3);
-    for (const char* precision : {"f32", "bf16"}) {
-      config.precision = precision;
-      config.graph = false;
-      const Outcome eager = train(config, kDevice, 6);
-      config.graph = true;
-      const Outcome recorded = train(config, kDevice, 6);
-      CHECK(eager.values == recorded.values);
-      CHECK(eager.state == recorded.state);
-      CHECK(eager.average == recorded.average);
-      CHECK(max_difference(eager.losses, cpu.losses) < 0.05);
-    }
+    const Outcome cpu = train(config, {}, 5);
+    config.graph = false;
+    const Outcome eager = train(config, kDevice, 5);
+    config.graph = true;
+    const Outcome recorded = train(config, kDevice, 5);
+    CHECK(eager.losses == recorded.losses);
+    CHECK(eager.values == recorded.values);
+    CHECK(eager.state == recorded.state);
+    CHECK(eager.average == recorded.average);
+    CHECK(max_difference(cpu.losses, eager.losses) < (adamw ? 0.05 : 1e-3));
+    CHECK(max_difference(cpu.values, eager.values) < (adamw ? 0.1 : 5e-3));
   }
 }
 
