@@ -86,6 +86,11 @@ void cut_out(float* image, const Crop& crop, const CropOptions& options) {
     std::fill(image + (y * size + x0) * 3, image + (y * size + x1) * 3, 0.0f);
 }
 
+void light(const Crop& crop, float* image, int64_t values) {
+  if (crop.gain == 1 && crop.shift == 0) return;
+  for (int64_t i = 0; i < values; ++i) image[i] = image[i] * crop.gain + crop.shift;
+}
+
 Colour mean_colour(const Dataset& dataset) {
   Colour colour{};
   for (int c = 0; c < 3; ++c)
@@ -118,7 +123,9 @@ void jitter(BytePicture& picture, float most, RandomSequence& random) {
 Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
                   const CropOptions& crop_options, RandomKey key, uint8_t* out) {
   Crop crop;
-  crop.flipped = picture_random(key, index).uniform() < options.flip;
+  RandomSequence random = picture_random(key, index);
+  crop.flipped = draw_flip(crop_options, key, index, random);
+  draw_light(crop, crop_options, key, index);
   RandomSequence more = more_picture_random(key, index);
   const auto window = [&](int64_t height, int64_t width) {
     return resized_crop_window(height, width, options, more);
@@ -175,6 +182,7 @@ struct BatchMaker {
     change(picture, key, index);
     for (int64_t y = 0; y < size; ++y)
       normaliser.row(&picture.pixels[y * size * 3], out + y * size * 3);
+    light(crop, out, size * size * 3);
     if (options.cutout > 0) cut_out(out, crop, crops);
     erase_randomly(out, size, options, key, index);
   }
@@ -217,6 +225,9 @@ CropOptions crop_options(const Dataset& dataset, const AugmentOptions& options, 
           .pad = options.pad,
           .reflect = options.crop_mode == CropMode::reflect,
           .flip = options.flip,
+          .alternating_flip = options.alternating_flip,
+          .brightness = options.brightness,
+          .contrast = options.contrast,
           .cutout = options.cutout};
 }
 
@@ -227,6 +238,12 @@ bool made_on_host(const AugmentOptions& o) {
 
 void check_augmentation(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
   check(o.flip >= 0 && o.flip <= 1, "flip is ", o.flip, "; it must be a probability, 0 to 1");
+  check(!o.alternating_flip || o.repeats == 1,
+        "alternating flip shows every picture once an "
+        "epoch; it goes with no repeats, there are ",
+        o.repeats);
+  check(o.brightness >= 0 && o.contrast >= 0 && o.contrast <= 1, "brightness is ", o.brightness,
+        " and contrast ", o.contrast, "; they must be 0 or more, contrast at most 1");
   check(o.color_jitter >= 0, "color jitter is ", o.color_jitter, "; it must not be negative");
   check(o.erase_probability >= 0 && o.erase_probability <= 1, "the probability of erasing is ",
         o.erase_probability, "; it must be 0 to 1");

@@ -29,6 +29,10 @@ struct AugmentOptions {
   int64_t pad = 4;  // pixels added on each side before a random crop to the stored size
   CropMode crop_mode = CropMode::zero;
   float flip = 0.5f;  // probability of a horizontal flip
+  // Each picture once each way in two epochs instead; brightness and contrast of normalised pixels:
+  // see CropOptions.
+  bool alternating_flip = false;
+  float brightness = 0, contrast = 0;
   // Side of a square set to 0 after normalising, its centre uniform (DeVries and Taylor 2017).
   int64_t cutout = 0;
   // RandomResizedCrop (Szegedy et al. 2015) in torchvision's definition, in place of pad-crop: the

@@ -13,9 +13,9 @@ Tensor Model::operator()(const Tensor& images) const {
   const int64_t side = options_.image_size;
   CHECK(store_.values().defined(), "model ", name_,
         " was made without memory for its parameters (build = false)");
-  CHECK(
-      images.rank() == 4 && images.size(1) == side && images.size(2) == side && images.size(3) == 3,
-      "model ", name_, " takes images (N, ", side, ", ", side, ", 3), not ", images);
+  const int64_t given = images.rank() == 4 ? images.size(1) : 0;
+  CHECK(given >= least_side() && given <= side && images.size(2) == given && images.size(3) == 3,
+        "model ", name_, " takes images (N, ", side, ", ", side, ", 3), not ", images);
   const DType compute = options_.dtype == DType::f64 ? DType::f64 : context().compute;
   const Tensor logits = forward(images.dtype() == compute ? images : cast(images, compute));
   ScopeGuard guard("head");

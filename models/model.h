@@ -16,14 +16,16 @@ struct ModelOptions {
   double drop_path = 0;     // linear over depth
   double dropout = 0;       // before the classifier
   uint64_t seed = 0;
-  DType dtype = DType::f32;  // of the parameters (f64 for checks)
+  DType dtype = DType::f32;            // of the parameters (f64 for checks)
+  double bn_momentum = 0, bn_eps = 0;  // of batch norms; 0: the network's own, mostly 0.1 and 1e-5
+  bool bn_fixed_scale = false;         // their scales stay 1 (ParameterStore)
 };
 
 class Model {
  public:
   virtual ~Model() = default;
   // images (N, H, W, 3), normalised, in any floating type (cast to context().compute) -> logits (N,
-  // classes) f32 (f64).
+  // classes) f32 (f64). H and W are the image_size of the options, or less where that may be.
   Tensor operator()(const Tensor& images) const;
 
   const std::string& name() const { return name_; }
@@ -33,6 +35,9 @@ class Model {
   // What the residual branches compute, in forward order: what a network is made of is read here,
   // not off its name or pattern.
   const std::vector<BlockKind>& branches() const { return branches_; }
+  // The least side of pictures that the network also takes, its sites being those of image_size;
+  // image_size itself where tokens or positions fix it.
+  int64_t least_side() const { return least_side_ > 0 ? least_side_ : options_.image_size; }
   int64_t count(BlockKind kind) const;  // of branches
   bool has(BlockKind kind) const { return count(kind) > 0; }
   const ModelOptions& options() const { return options_; }
@@ -53,6 +58,7 @@ class Model {
   ModelOptions options_;
   ParameterStore store_;
   int64_t macs_ = 0;
+  int64_t least_side_ = 0;  // 0: image_size
 };
 
 // Makes a model by name ("resnet50", "alternet_18", "vit_tiny_patch4_gap", or a pattern

@@ -106,6 +106,7 @@ class HybridNetwork final : public Model {
                 LinearOptions{.layout = spec.preactivation ? Layout::conv_1x1 : Layout::same});
     head_.kind = BlockKind::head;
     macs_ = store_.macs();
+    if (!has_letter(pattern_, "MWSBULH")) least_side_ = std::min<int64_t>(8, options.image_size);
   }
 
  private:

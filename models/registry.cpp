@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/airbench.h"
 #include "models/byobnet.h"
 #include "models/cct.h"
 #include "models/convvit.h"
@@ -20,8 +21,8 @@ namespace {
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
   static const std::vector<ModelFamily> table = {
-      preset_family(), byobnet_family(), vit_family(), swin_family(),   pit_family(),
-      mixer_family(),  convvit_family(), cct_family(), pattern_family()};
+      preset_family(), byobnet_family(), vit_family(), swin_family(),     pit_family(),
+      mixer_family(),  convvit_family(), cct_family(), airbench_family(), pattern_family()};
   return table;
 }
 
@@ -36,6 +37,12 @@ Architecture find_architecture(const std::string& name) {
       if (auto found = family.find(candidate)) return *found;
   throw UsageError(concat_text("unknown model ", quote(name), did_you_mean(name, model_names()),
                                " (a pattern such as CCC.CCCM.CCCCCM.CMCM is a model too)"));
+}
+
+void set_batch_norms(const ModelOptions& options, ParameterStore& store) {
+  if (options.bn_momentum > 0) store.batch_norms().momentum = options.bn_momentum;
+  if (options.bn_eps > 0) store.batch_norms().eps = options.bn_eps;
+  if (options.bn_fixed_scale) store.fix_batch_norm_scales();
 }
 
 std::string refusal(const Architecture& architecture, int64_t image_size) {
@@ -61,6 +68,7 @@ std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& o
   const std::string refused = refusal(found, options.image_size);
   if (!refused.empty()) throw UsageError(concat_text("model ", name, ": ", refused));
   std::unique_ptr<Model> model = found.make(name, options);
+  set_batch_norms(options, model->store());
   if (build) model->store().build(options.seed, options.dtype);
   return model;
 }

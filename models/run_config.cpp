@@ -298,7 +298,10 @@ ModelOptions RunConfig::model_options() const {
           .image_size = image_size,
           .drop_path = settings.drop_path,
           .dropout = settings.dropout,
-          .seed = static_cast<uint64_t>(settings.seed)};
+          .seed = static_cast<uint64_t>(settings.seed),
+          .bn_momentum = settings.bn_momentum,
+          .bn_eps = settings.bn_eps,
+          .bn_fixed_scale = settings.bn_fixed_scale};
 }
 
 std::string to_toml(const RunConfig& config) {

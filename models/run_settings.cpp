@@ -23,6 +23,14 @@ const std::vector<Setting> kSettings = {
     {"model", "drop_path", &C::drop_path, "stochastic depth of the last block, linear over depth",
      0, 0.99},
     {"model", "dropout", &C::dropout, "dropout before the classifier", 0, 0.99},
+    {"model", "bn_momentum", &C::bn_momentum,
+     "share of a new batch in the running statistics of batch norms, as timm's; 0 = the network's "
+     "own, mostly 0.1",
+     0, 1},
+    {"model", "bn_eps", &C::bn_eps,
+     "what batch norms add to the variance; 0 = the network's own, mostly 1e-5", 0, 1},
+    {"model", "bn_fixed_scale", &C::bn_fixed_scale,
+     "batch norms without a scale: it stays 1, the shift learns (Jordan 2024, airbench)"},
     {"model", "weights", &C::weights,
      "file to begin from (timm's, torchvision's, ...), fitted to the classes and the pictures"},
     {"model", "pretrained_from", &C::pretrained_from,
@@ -84,6 +92,10 @@ const std::vector<Setting> kSettings = {
      "test pictures of an evaluation, always the same ones; 0 = all, with --steps as many as "
      "they take, 100 or more",
      0, 1e12},
+    {"train", "tta", &C::tta,
+     "at evaluation, beside the plain numbers, those of logits averaged over the picture and its "
+     "mirror image (flip), and over one pixel up-left and down-right too (shift: 6 views; Jordan "
+     "2024, airbench)"},
     {"train", "eval_interval", &C::eval_interval, "epochs between evaluations", 1, 1e6},
     {"train", "checkpoint_interval", &C::checkpoint_interval,
      "epochs between weights kept in checkpoints/; 0 = none", 0, 1e6},
@@ -131,6 +143,11 @@ const std::vector<Setting> kSettings = {
     {"train", "freeze", &C::freeze,
      "beginnings of names, comma-separated (layer1,layer2.0): these weights stay as they are"},
     {"train", "head_only", &C::head_only, "train the classifier alone, all else stays as it is"},
+    {"train", "whiten", &C::whiten,
+     "the first convolution or patch embedding begins as what whitens patches of the training "
+     "pictures, and stays so (Jordan 2024, airbench; Page 2019)"},
+    {"train", "whiten_bias_epochs", &C::whiten_bias_epochs,
+     "with --whiten: epochs in which that layer's bias learns, where it has one", 0, 1e6},
     {"train", "decay_all", &C::decay_all,
      "decay norms, biases and position tables too (as Park & Kim)"},
     {"train", "sched", &C::sched, "learning-rate schedule"},
@@ -157,10 +174,23 @@ const std::vector<Setting> kSettings = {
     {"train", "mixup_prob", &C::mixup_prob, "share of batches that are mixed", 0, 1},
     {"train", "mixup_switch_prob", &C::mixup_switch_prob,
      "of these, share that use cutmix when both are on", 0, 1},
+    {"train", "progressive_resize", &C::progressive_resize,
+     "training pictures begin scaled down to so many pixels and grow by 4 at a time, in equal "
+     "parts "
+     "of the training (progressive learning of EfficientNetV2, Tan & Le 2021); 0 = off",
+     0, 1024},
     {"train", "crop_padding", &C::crop_padding, "pixels added on each side before the random crop",
      0, 256},
     {"train", "crop_mode", &C::crop_mode, "what the padding holds"},
     {"train", "hflip", &C::hflip, "probability of a horizontal flip", 0, 1},
+    {"train", "flip", &C::flip,
+     "random: mirrored with the probability of --hflip; alternating: each picture in one of two "
+     "epochs (Jordan 2024, airbench)"},
+    {"train", "brightness", &C::brightness,
+     "added to normalised pixels, up to so much either way, drawn for each picture (Hive 2025)", 0,
+     10},
+    {"train", "contrast", &C::contrast,
+     "normalised pixels are multiplied by 1, up to so much more or less, likewise", 0, 1},
     {"train", "cutout", &C::cutout, "side of a blanked square; 0 = off", 0, 1024},
     {"train", "train_crop_mode", &C::train_crop_mode,
      "training crops: at a random place of the padded picture, or RandomResizedCrop (rrc); auto: "
@@ -374,6 +404,9 @@ AugmentOptions augment_options(const RunSettings& s, int64_t stored_side, int64_
   options.pad = s.crop_padding;
   options.crop_mode = s.crop_mode;
   options.flip = static_cast<float>(s.hflip);
+  options.alternating_flip = s.flip == FlipKind::alternating;
+  options.brightness = static_cast<float>(s.brightness);
+  options.contrast = static_cast<float>(s.contrast);
   options.cutout = s.cutout;
   options.resized_crop =
       s.train_crop_mode == CropKind::rrc || (s.train_crop_mode == CropKind::automatic && larger);

@@ -24,6 +24,11 @@ enum class ScheduleKind { onecycle, cosine, constant, multistep, linear, trapezo
 // RandomResizedCrop; automatic: rrc where the stored pictures are larger than the network's.
 enum class CropKind { automatic, pad, rrc };
 
+// Which training pictures are mirrored: by chance (hflip), or each in every second epoch.
+enum class FlipKind { random, alternating };
+// More views of an evaluated picture, whose logits are averaged (train/views.h).
+enum class TtaKind { none, flip, shift };
+
 // Two numbers, of a range or a pair: "0.08 1".
 struct NumberPair {
   double low = 0, high = 0;
@@ -40,6 +45,12 @@ template <> struct SettingWords<BaseOptimizerKind> {
 };
 template <> struct SettingWords<CropKind> {
   static constexpr std::array<std::string_view, 3> all = {"auto", "pad", "rrc"};
+};
+template <> struct SettingWords<FlipKind> {
+  static constexpr std::array<std::string_view, 2> all = {"random", "alternating"};
+};
+template <> struct SettingWords<TtaKind> {
+  static constexpr std::array<std::string_view, 3> all = {"none", "flip", "shift"};
 };
 template <> struct SettingWords<TrainInterpolation> {
   static constexpr std::array<std::string_view, 3> all = {"bilinear", "bicubic", "random"};
@@ -62,6 +73,8 @@ struct RunSettings {
   // [model]
   std::string model = "alternet";
   double drop_path = 0, dropout = 0;
+  double bn_momentum = 0, bn_eps = 0;  // 0: the network's own
+  bool bn_fixed_scale = false;
   // Where the weights begin: a file, or a run. Both empty: at random.
   std::string weights, pretrained_from;
   // [data]
@@ -91,6 +104,7 @@ struct RunSettings {
   int64_t batch_size = 128, eval_batch_size = 500;
   // of an evaluation; 0: all; with steps, as many as they take, 100 at least
   int64_t eval_pictures = 0;
+  TtaKind tta = TtaKind::none;
   int64_t eval_interval = 1;  // epochs between evaluations; the last epoch is always evaluated
   // epochs between weights kept in checkpoints/, first and last with them; 0: none
   int64_t checkpoint_interval = 0;
@@ -109,7 +123,9 @@ struct RunSettings {
   double warmup_momentum = 0;  // of sgd, where the warm-up begins; 0: momentum from the start
   std::string freeze;          // beginnings of names, separated by commas
   bool head_only = false;      // train the classifier alone
-  bool decay_all = false;      // decay norms, biases and position tables too
+  bool whiten = false;         // the first layer, from the training pictures (models/whitening.h)
+  double whiten_bias_epochs = 3;  // in which its bias still learns
+  bool decay_all = false;         // decay norms, biases and position tables too
   ScheduleKind sched = ScheduleKind::onecycle;
   double warmup_epochs = 1, min_lr = 0;
   // Of the epochs; > 0: `train` puts what they come to in the place of warmup_epochs.
@@ -124,16 +140,19 @@ struct RunSettings {
   double bce_target_thresh = 0;  // > 0: targets above it become 1, all others 0
   double mixup = 0, cutmix = 0;  // alpha of the Beta distribution; 0: off
   double mixup_prob = 1, mixup_switch_prob = 0.5;
+  int64_t progressive_resize = 0;  // side of the first training pictures; 0: that of all
   int64_t crop_padding = 4;
   CropMode crop_mode = CropMode::zero;
   double hflip = 0.5;
+  FlipKind flip = FlipKind::random;
   int64_t cutout = 0;
   CropKind train_crop_mode = CropKind::automatic;
   NumberPair scale = {0.08, 1}, ratio = {3.0 / 4, 4.0 / 3};  // of rrc
   TrainInterpolation train_interpolation = TrainInterpolation::bilinear;
   std::string aa;  // data/auto_augment.h; empty: none
   double color_jitter = 0;
-  double reprob = 0;  // random erasing
+  double brightness = 0, contrast = 0;  // of normalised pixels
+  double reprob = 0;                    // random erasing
   EraseMode remode = EraseMode::constant;
   int64_t recount = 1;
   int64_t aug_repeats = 1;
@@ -158,7 +177,7 @@ struct Setting {
                bool RunSettings::*, NumberPair RunSettings::*, OptimizerKind RunSettings::*,
                BaseOptimizerKind RunSettings::*, ScheduleKind RunSettings::*,
                CropMode RunSettings::*, CropKind RunSettings::*, TrainInterpolation RunSettings::*,
-               EraseMode RunSettings::*>
+               EraseMode RunSettings::*, FlipKind RunSettings::*, TtaKind RunSettings::*>
       member;
   const char* help;
   double low = 0, high = 1e18;            // numbers

@@ -25,7 +25,8 @@ BatchNorm::BatchNorm(const Scope& scope, int64_t channels, double gamma)
       bias(shift(scope, channels)),
       running_mean(scope.buffer("running_mean", {channels}, 0)),
       running_var(scope.buffer("running_var", {channels}, 1)),
-      name(scope.name()) {}
+      name(scope.name()),
+      shared_(scope.add_batch_norm(weight)) {}
 
 Tensor BatchNorm::operator()(const Tensor& x) const { return run(x, false, {}); }
 Tensor BatchNorm::relu(const Tensor& x, const Tensor& residual) const {
@@ -41,9 +42,11 @@ Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const 
 }
 
 Tensor BatchNorm::normalise(const Tensor& x, bool relu, const Tensor& residual) const {
-  const bool training = in_training() && !weight->frozen;
-  const Tensor y = batch_norm(x, weight->value, bias->value, running_mean->value,
-                              running_var->value, {.training = training, .relu = relu}, residual);
+  const bool training = in_training() && !(weight->frozen && bias->frozen);
+  const Tensor y = batch_norm(
+      x, weight->value, bias->value, running_mean->value, running_var->value,
+      {.training = training, .momentum = shared_->momentum, .eps = shared_->eps, .relu = relu},
+      residual);
   return training ? y : settled("batch norm", y);
 }
 

@@ -6,7 +6,8 @@
 namespace passband {
 
 // Batch normalisation over all but the last dimension: batch statistics in training, running ones
-// in evaluation and while its parameters are frozen.
+// in evaluation and while both its parameters are frozen. Momentum of the statistics and eps are
+// the network's (ParameterStore::batch_norms).
 struct BatchNorm {
   // `gamma` 0 makes the layer output 0 at the start (the last norm of a residual branch).
   BatchNorm(const Scope& scope, int64_t channels, double gamma = 1);
@@ -21,6 +22,8 @@ struct BatchNorm {
  private:
   Tensor run(const Tensor& x, bool relu, const Tensor& residual) const;
   Tensor normalise(const Tensor& x, bool relu, const Tensor& residual) const;
+
+  std::shared_ptr<const BatchNormSettings> shared_;
 };
 
 // Over the last dimension.

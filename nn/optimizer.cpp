@@ -188,6 +188,14 @@ void Optimizer::end() {
   if (average->buffers) average->buffers.bump_version();
 }
 
+void Optimizer::refresh_frozen() {
+  decay_mask_ = scaled_decay_mask();
+  for (const ParameterRef& parameter : store_.parameters()) {
+    if (!parameter->frozen) continue;
+    for (auto& [name, tensor] : state_) fill_(tensor.view(parameter->offset, parameter->shape), 0);
+  }
+}
+
 void Optimizer::restore(const std::map<std::string, Tensor>& saved, int64_t steps) {
   for (auto& [name, tensor] : state_) {
     const auto found = saved.find(name);

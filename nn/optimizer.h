@@ -78,6 +78,9 @@ class Optimizer {
   // keeps the one that it was recorded with.
   void set_momentum(double momentum);
 
+  // After parameters of the store were frozen: forgets how they moved, so that they stay.
+  void refresh_frozen();
+
   // State by name ("momentum", or "first" and "second"), and the number of steps taken: what a
   // checkpoint holds. Muon's momentum stands in the place of "momentum" or "first".
   const std::map<std::string, Tensor>& state() const { return state_; }

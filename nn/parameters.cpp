@@ -97,7 +97,8 @@ void ParameterStore::build(uint64_t seed, DType dtype) {
     parameter->offset = offset;
     initialise(values_.view(offset, parameter->shape), parameter->init,
                {seed, 0, site_of(parameter->name)});
-    std::fill_n(decay_mask_.data<float>() + offset, size, parameter->decay ? 1.0f : 0.0f);
+    const bool decays = parameter->decay && !parameter->frozen;
+    std::fill_n(decay_mask_.data<float>() + offset, size, decays ? 1.0f : 0.0f);
     offset += size;
   }
 
@@ -136,6 +137,19 @@ void ParameterStore::freeze(const std::function<bool(const Parameter&)>& chosen)
   }
   decay_mask_ = mask.to(decay_mask_.device());
   make_views();
+}
+
+void ParameterStore::fix_batch_norm_scales() {
+  CHECK(!values_.defined(), "the scales of batch norms were to be fixed before the store is built");
+  for (const ParameterRef& scale : batch_norms_->scales) {
+    scale->init = Init::constant(1);
+    scale->frozen = true;
+  }
+}
+
+std::shared_ptr<const BatchNormSettings> ParameterStore::add_batch_norm(const ParameterRef& scale) {
+  batch_norms_->scales.push_back(scale);
+  return batch_norms_;
 }
 
 Tensor ParameterStore::trained_mask() const {

@@ -81,6 +81,13 @@ struct BufferState {
 using ParameterRef = std::shared_ptr<Parameter>;
 using BufferRef = std::shared_ptr<BufferState>;
 
+// What all batch norms of a network share.
+struct BatchNormSettings {
+  double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
+  double eps = 1e-5;
+  std::vector<ParameterRef> scales = {};  // of each of them
+};
+
 // Owns the flat vectors. Modules register while the network is being constructed; `build` then lays
 // everything out.
 class ParameterStore {
@@ -92,9 +99,14 @@ class ParameterStore {
   void build(uint64_t seed, DType dtype = DType::f32);
   // Keeps these parameters as they are from now on: they are no leaves of a graph, so that nothing
   // is computed for gradients that would only reach them; weight decay leaves them alone; and batch
-  // norms whose scale is among them use and keep their running statistics. Call after `build`,
-  // before an optimiser is made.
+  // norms whose scale and shift are among them use and keep their running statistics. Call after
+  // `build`; an optimiser that was made before has to be told (Optimizer::refresh_frozen).
   void freeze(const std::function<bool(const Parameter&)>& chosen);
+  // Batch norms scale by 1 throughout: their scales begin so and are frozen, while the shifts learn
+  // and the statistics are those of batches (myrtle.ai's DAWNBench entry; Jordan 2024,
+  // arXiv 2404.00498). Call before `build`.
+  void fix_batch_norm_scales();
+  BatchNormSettings& batch_norms() { return *batch_norms_; }
   // Moves everything to a device; leaves and views made before stay behind.
   void to(Device device);
 
@@ -126,6 +138,8 @@ class ParameterStore {
   // FLOP). Counted: convolutions, linear layers, attention and lambda products; not: norms,
   // pooling, pointwise.
   void add_macs(int64_t macs) { macs_ += macs; }
+  // Registers the scale of a batch norm; returns what it shares with the others.
+  std::shared_ptr<const BatchNormSettings> add_batch_norm(const ParameterRef& scale);
   int64_t macs() const { return macs_; }
 
  private:
@@ -137,6 +151,7 @@ class ParameterStore {
   std::unordered_set<std::string> names_;
   Tensor values_, gradients_, decay_mask_, buffer_values_;
   std::shared_ptr<HalfCopy> half_;
+  std::shared_ptr<BatchNormSettings> batch_norms_ = std::make_shared<BatchNormSettings>();
   int64_t macs_ = 0;
 };
 
@@ -154,6 +169,9 @@ class Scope {
                          Layout layout = Layout::same, bool decay = true) const;
   BufferRef buffer(std::string_view name, const Shape& shape, double initial) const;
   void count_macs(int64_t macs) const { store_->add_macs(macs); }
+  std::shared_ptr<const BatchNormSettings> add_batch_norm(const ParameterRef& scale) const {
+    return store_->add_batch_norm(scale);
+  }
 
  private:
   std::string join(std::string_view name) const;

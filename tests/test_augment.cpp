@@ -57,6 +57,7 @@ const std::vector<Case> kCases = {
     {8, 8, 8, {.pad = 3, .flip = 0.5f, .cutout = 4}},
     {9, 9, 9, {.pad = 4, .crop_mode = CropMode::reflect, .flip = 1}},
     {12, 11, 8, {.pad = 2, .flip = 0.5f, .cutout = 3}},
+    {8, 8, 8, {.alternating_flip = true, .brightness = 0.3f, .contrast = 0.2f, .cutout = 3}},
 };
 
 TEST_CASE("batches of tensors are the loader's") {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "models/whitening.h"
 #include "nn/lookahead.h"
 #include "tensor/core/asynchronous.h"
 #include "tensor/core/storage.h"
@@ -313,6 +314,48 @@ TEST_CASE(
       CHECK(device.count == cpu.count);
     }
   }
+}
+
+TEST_CASE(
+    "the records' network, options and views train and evaluate on the device as on the CPU") {
+  const Dataset data = stored_pictures(18);
+  constexpr int64_t kLarger = kSide + 2;
+  LoaderOptions options{.batch_size = kBatch,
+                        .image_size = kLarger,
+                        .drop_last = true,
+                        .augment = {.pad = 2,
+                                    .crop_mode = CropMode::reflect,
+                                    .alternating_flip = true,
+                                    .brightness = 0.14f,
+                                    .contrast = 0.13f},
+                        .seed = 42,
+                        .prefetch = false};
+  const RunSettings config = config_for("airbench_8_8_8_residual");
+  BatchLoader host(data, options);
+  LoaderOptions without = options;
+  without.pixels = false;
+  BatchLoader indices(data, without);
+  const auto pictures = ResidentPictures::upload(data, kDevice);
+  const auto run = [&](Device device, const BatchSource& source, BatchLoader& loader) {
+    const auto model = model_for(config, device, kLarger);
+    whiten_first_convolution(*model, data, 1);
+    Optimizer optimizer(model->store(), update_rule(config));
+    TrainingStep step(config, *model, optimizer, device, source);
+    std::vector<double> losses;
+    for (int64_t i = 0; i < 6; ++i) {
+      if (i == 0) step.freeze(*first_convolution(*model));
+      if (i == 3) step.freeze(*bias_of_first_convolution(*model));  // and is recorded anew
+      step.run(loader.next(), i, config.lr);
+    }
+    while (const auto result = step.next_result(/*wait=*/true)) losses.push_back(result->loss);
+    const Evaluation seen = evaluate(*model, data, {.batch_size = 9, .tta = TtaKind::shift});
+    losses.insert(losses.end(), {seen.loss, seen.views->loss});
+    return losses;
+  };
+  const std::vector<double> cpu = run({}, {}, host);
+  const std::vector<double> device =
+      run(kDevice, {pictures.get(), crop_options(data, options.augment, kLarger)}, indices);
+  CHECK(max_difference(cpu, device) < 1e-4);
 }
 
 TEST_CASE("ties of logits are counted on the device as on the CPU") {

@@ -85,6 +85,52 @@ TEST_CASE("half of the pictures are flipped") {
   CHECK(std::abs(flipped - 2000) < 130);  // 4 standard deviations
 }
 
+TEST_CASE("alternating flips show every picture once each way in two epochs") {
+  const Dataset data = counting_dataset(4000, 3, 3);
+  for (const bool resized : {false, true}) {
+    const AugmentOptions options{
+        .pad = 0, .alternating_flip = true, .resized_crop = resized, .scale_low = 1};
+    int first = 0, changed = 0, back = 0;
+    const auto epoch = [&](int64_t number) {
+      return train_batch(data, options, 3, augment_key(7, number));
+    };
+    const std::vector<float> zero = epoch(0), one = epoch(1), two = epoch(2);
+    for (int i = 0; i < 4000; ++i) {
+      const auto mirrored = [&](const std::vector<float>& batch) {
+        return byte_of(batch[i * 27 + 2]) == 3;
+      };
+      first += mirrored(zero);
+      changed += mirrored(zero) != mirrored(one);
+      back += mirrored(zero) == mirrored(two);
+    }
+    CHECK(std::abs(first - 2000) < 130);  // 4 standard deviations
+    CHECK(changed == 4000);
+    CHECK(back == 4000);
+  }
+}
+
+TEST_CASE("brightness is added to normalised pixels, which contrast multiplies, for each picture") {
+  Dataset data = counting_dataset(500, 4, 4);
+  data.mean = {0.5f, 0.25f, 0.125f};
+  data.std = {0.5f, 0.2f, 0.1f};
+  const std::vector<float> plain = train_batch(data, {.pad = 0, .flip = 0}, 4);
+  const std::vector<float> lit =
+      train_batch(data, {.pad = 0, .flip = 0, .brightness = 0.14f, .contrast = 0.13f}, 4);
+  double brightest = -1, darkest = 1, most = 0, least = 2;
+  for (int64_t i = 0; i < data.count; ++i) {
+    const float *x = &plain[i * 48], *y = &lit[i * 48];
+    const double contrast = (y[1] - y[0]) / (x[1] - x[0]), brightness = y[0] / contrast - x[0];
+    for (int j = 0; j < 48; ++j)
+      CHECK(y[j] == doctest::Approx((x[j] + brightness) * contrast).epsilon(1e-4));
+    brightest = std::max(brightest, brightness), darkest = std::min(darkest, brightness);
+    most = std::max(most, contrast), least = std::min(least, contrast);
+  }
+  CHECK(brightest == doctest::Approx(0.14).epsilon(0.03));
+  CHECK(darkest == doctest::Approx(-0.14).epsilon(0.03));
+  CHECK(most == doctest::Approx(1.13).epsilon(0.01));
+  CHECK(least == doctest::Approx(0.87).epsilon(0.01));
+}
+
 TEST_CASE("a padded crop is a shifted window of the picture with zeros around it") {
   const Dataset data = counting_dataset(200, 12, 12);
   const std::vector<float> batch = train_batch(data, {.pad = 3, .flip = 0}, 12);

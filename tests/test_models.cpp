@@ -409,6 +409,27 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("the networks of the speed records have the records' sizes") {
+  // parameters of the published code in PyTorch, multiplications as that code does them
+  const std::vector<std::tuple<const char*, int64_t, double>> sizes = {
+      {"airbench93", 569656, 54.2},
+      {"airbench94", 1972792, 118.1},
+      {"airbench95", 4606520, 301.6},
+      {"airbench96", 9918776, 452},
+      {"airbench_small", 146744, 17}};
+  for (const auto& [name, parameters, macs] : sizes) {
+    CAPTURE(std::string(name));
+    const auto model = make_model(name, {}, false);
+    CHECK(model->store().parameter_count() == parameters);
+    CHECK(static_cast<double>(model->macs()) / 1e6 == doctest::Approx(macs).epsilon(0.01));
+  }
+  CHECK(parameters_of("airbench_64_256_256", 10, 32) == 1972792);
+  CHECK_THROWS_WITH_AS(make_model("airbench94", {.image_size = 8}),
+                       "model airbench94: it halves its map three times, which 8 pixels do not "
+                       "allow; it takes 9 or more",
+                       UsageError);
+}
+
 TEST_CASE("Evaluation in bf16 agrees with f32 and converts each parameter once per version") {
   for (const char* name : {"resnet", "alternet", "vit"}) {
     const auto model = make_model(name, {.image_size = 32, .seed = 1});

@@ -16,6 +16,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tests/golden_file.h"
 #include "tests/worst.h"
+#include "train/views.h"
 
 namespace passband {
 namespace {
@@ -85,7 +86,8 @@ void check_gradients(const Golden& golden, const ParameterStore& store, double t
   for (size_t i = 0; std::getline(names, name); ++i) {
     INFO(name);
     REQUIRE(by_name.contains(name));
-    const std::vector<double> g = grad_of(by_name[name]->value).values();
+    const ParameterRef& p = by_name[name];
+    const std::vector<double> g = store.gradients().view(p->offset, p->shape).values();
     double squares = 0;
     for (const double x : g) squares += x * x;
     const double allowed = tolerance * (norms[i] + 1e-3 * largest);
@@ -141,6 +143,9 @@ void check_against(const char* file, DType dtype, const Tolerance& tolerance, si
   NoGrad guard;
   check_close((*model)(images).values(), golden["evaluation"], 10 * tolerance.curve,
               "evaluation after training");
+  if (golden.tensors.contains("views"))
+    check_close(averaged_over_views(*model, images, (*model)(images), TtaKind::shift).values(),
+                golden["views"], 10 * tolerance.curve, "the same over six views");
 }
 
 // In f64 the two implementations agree to the last digits. In f32 rounding grows over the steps,
@@ -207,6 +212,13 @@ TEST_CASE("A distilled DeiT-Ti trains as timm's") {
 TEST_CASE("A compact convolutional transformer trains as its PyTorch twin") {
   check_against("cct", DType::f32, kSingle, 20);
   check_against("cct", DType::f64, kDouble, 5);
+}
+
+TEST_CASE("The networks of the speed records train as their PyTorch twins, scales staying 1") {
+  check_against("airbench", DType::f32, kSingle, 20);
+  check_against("airbench", DType::f64, kDouble, 20);
+  check_against("airbench_residual", DType::f32, kSingle, 20);
+  check_against("airbench_residual", DType::f64, kDouble, 20);
 }
 
 TEST_CASE("A vision transformer with Hydra attention trains as its PyTorch twin") {

@@ -13,9 +13,13 @@
 #include "tensor/ops/conv.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/shape.h"
+#include "tests/numeric.h"
 
 namespace passband {
 namespace {
+
+using numeric::max_difference;
 
 Tensor noise(const Shape& shape, uint64_t seed = 1, DType dtype = DType::f32) {
   std::vector<double> values(static_cast<size_t>(shape.numel()));
@@ -214,6 +218,36 @@ TEST_CASE("A gradient asks whether a layer trains or evaluates; values alone do 
   NoGrad no_gradients;
   const ContextGuard unsaid({});
   CHECK(!norm(x).tracked());
+}
+
+TEST_CASE(
+    "Batch norms have their network's momentum and eps, and a fixed scale is 1 and learns not") {
+  ParameterStore store;
+  const Scope root(store);
+  const BatchNorm norm(root / "bn", 3, /*gamma=*/0);
+  store.batch_norms().momentum = 0.4;
+  store.batch_norms().eps = 0.5;
+  store.fix_batch_norm_scales();
+  store.build(1, DType::f64);
+  CHECK(norm.weight->value.values() == std::vector<double>{1, 1, 1});
+  CHECK(store.trained_mask().values() == std::vector<double>{0, 0, 0, 1, 1, 1});
+  const Tensor x = noise({5, 3}, 3, DType::f64);
+  const Tensor m = mean(x, {0}), variance = mean(square(x - m), {0});
+  const TrainingGuard training;
+  const Tensor y = norm(x);
+  CHECK(max_difference(y.values(), ((x - m) * rsqrt(variance + 0.5)).values()) < 1e-12);
+  CHECK(max_difference(norm.running_mean->value.values(), mul(m, 0.4).values()) < 1e-12);
+  CHECK(max_difference(norm.running_var->value.values(),
+                       add(mul(variance, 0.4 * 5 / 4), 0.6).values()) < 1e-12);
+  backward(sum(y * x));
+  CHECK(max_difference(store.gradients().values(),
+                       concat({Tensor::zeros({3}, DType::f64), sum(x, {0})}, 0).values()) < 1e-12);
+  store.freeze([](const Parameter& p) { return p.name == "bn.bias"; });
+  const Tensor settled = norm(x);  // by running statistics now: nothing of it learns
+  CHECK(max_difference(
+            settled.values(),
+            ((x - norm.running_mean->value) * rsqrt(norm.running_var->value + 0.5)).values()) <
+        1e-12);
 }
 
 TEST_CASE("A guard of training or evaluation leaves the rest of the context as it was") {

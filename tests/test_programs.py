@@ -94,7 +94,10 @@ class Programs(unittest.TestCase):
         extra = [
             "--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1
         ]
-        for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2],
+        records = ["--set", "model=airbench_8_8_8", "--whiten", "--whiten-bias-epochs", 1.2,
+                   "--tta", "shift", "--flip", "alternating", "--brightness", 0.1,
+                   "--bn-momentum", 0.4, "--progressive-resize", 24]
+        for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2], records,
                      ["--opt", "muon", "--lookahead", "--bias-lr-scale", 4, "--lr-per", 256]):
             self.train(*SMALL, *extra, *more)
             whole = self.newest()

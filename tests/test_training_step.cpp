@@ -4,11 +4,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "analysis/loss/augmented.h"
 #include "analysis/loss/curves.h"
 #include "data/loader.h"
+#include "models/whitening.h"
 #include "nn/sharpness.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
@@ -76,6 +79,41 @@ RunSettings settings_of(const Values& values) {
   settings.lr = 0.02;
   for (const auto& [key, text] : values) set_value(settings, key, text);
   return settings;
+}
+
+// Sums of waves and some noise: pictures whose neighbouring pixels are alike.
+Dataset smooth_pictures(int64_t count, int64_t side) {
+  Dataset data{.name = "waves", .split = "train", .count = count, .height = side, .width = side};
+  data.mean = {0.5f, 0.5f, 0.5f};
+  data.std = {0.2f, 0.2f, 0.2f};
+  RandomSequence random({3, 1, 4});
+  for (int64_t i = 0; i < count; ++i) {
+    const float a = random.uniform(0, 0.5f), b = random.uniform(0, 0.5f), at = random.uniform(0, 6);
+    for (int64_t p = 0; p < side * side * 3; ++p) {
+      const auto y = static_cast<float>(p / 3 / side), x = static_cast<float>(p / 3 % side);
+      const float wave = std::sin(a * y + b * x + at + 0.3f * static_cast<float>(p % 3));
+      data.images.push_back(static_cast<uint8_t>(127 + 50 * wave + random.uniform(-20, 20)));
+    }
+    data.labels.push_back(0);
+  }
+  return data;
+}
+
+// Mean products of the values of all patches, normalised, written out.
+std::vector<double> naive_covariance(const Dataset& data, int64_t kernel) {
+  const int64_t side = data.height, n = 3 * kernel * kernel, places = side - kernel + 1;
+  std::vector<double> sums(static_cast<size_t>(n * n)), patch(static_cast<size_t>(n));
+  for (int64_t at = 0; at < data.count * places * places; ++at) {
+    const int64_t picture = at / (places * places), top = at / places % places, left = at % places;
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t y = top + i / 3 / kernel, x = left + i / 3 % kernel;
+      const double pixel = data.images[((picture * side + y) * side + x) * 3 + i % 3];
+      patch[i] = (pixel / 255 - 0.5) / 0.2;
+    }
+    for (int64_t i = 0; i < n * n; ++i) sums[i] += patch[i / n] * patch[i % n];
+  }
+  for (double& sum : sums) sum /= static_cast<double>(data.count * places * places);
+  return sums;
 }
 
 }  // namespace
@@ -177,6 +215,78 @@ TEST_CASE("every part of a step drops other activations") {
   TrainingStep half(single, *training.model, training.optimizer, {});
   half.run(batch, 0, 0);
   CHECK(std::abs(half.next_result(true)->loss - both) > 1e-6);
+}
+
+TEST_CASE("principal directions are orthonormal eigenvectors, whatever the rank") {
+  constexpr int64_t kSize = 12;
+  for (const int64_t rank : {12, 5}) {
+    std::vector<double> factor, matrix(kSize * kSize);
+    for (int64_t i = 0; i < rank * kSize; ++i)
+      factor.push_back(random_normal({4, 0, 9}, static_cast<uint64_t>(i)));
+    for (int64_t i = 0; i < kSize * kSize; ++i)
+      for (int64_t k = 0; k < rank; ++k)
+        matrix[i] += factor[k * kSize + i / kSize] * factor[k * kSize + i % kSize];
+    const PrincipalDirections found = principal_directions(matrix, kSize);
+    CHECK(std::ranges::is_sorted(found.values, std::greater<>()));
+    for (int64_t i = 0; i < kSize; ++i) {
+      for (int64_t row = 0; row < kSize; ++row) {
+        double product = 0, inner = 0;
+        for (int64_t k = 0; k < kSize; ++k) {
+          product += matrix[row * kSize + k] * found.vectors[i][k];
+          inner += found.vectors[row][k] * found.vectors[i][k];
+        }
+        CHECK(product == doctest::Approx(found.values[i] * found.vectors[i][row]).epsilon(1e-9));
+        CHECK(std::abs(inner - (row == i)) < 1e-12);
+      }
+      if (i >= rank) CHECK(std::abs(found.values[i]) < 1e-9);
+    }
+  }
+}
+
+TEST_CASE("what a whitened layer makes of the training pictures has the identity for covariance") {
+  const Dataset data = smooth_pictures(40, 16);
+  // 12 directions and 12 negatives; 27, 27, and 10 mixtures; 16 of 27; 48, 48 and 32 mixtures
+  for (const char* name : {"airbench_8_8_8", "C:width=64", "C:width=16", "vit"}) {
+    CAPTURE(std::string(name));
+    const auto model = make_model(name, {.image_size = 16, .seed = 2});
+    whiten_first_convolution(*model, data, 7);
+    const Tensor w = first_convolution(*model)->value.detach();
+    const int64_t channels = w.size(0), kernel = w.size(1), n = 3 * kernel * kernel;
+    const std::vector<double> c = naive_covariance(data, kernel), f = w.values();
+    const auto covariance = [&](int64_t i, int64_t j) {
+      double sum = 0;
+      for (int64_t a = 0; a < n; ++a)
+        for (int64_t b = 0; b < n; ++b) sum += f[i * n + a] * c[a * n + b] * f[j * n + b];
+      return sum;
+    };
+    double worst = 0, mixed = 0;
+    for (int64_t i = 0; i < std::min(channels, n); ++i)
+      for (int64_t j = 0; j <= i; ++j)
+        worst = std::max(worst, std::abs(covariance(i, j) - (i == j)));
+    for (int64_t i = 2 * n; i < channels; ++i)
+      mixed = std::max(mixed, std::abs(covariance(i, i) - 1));
+    CHECK(worst < 0.05);  // 5e-4 stands beside the smallest eigenvalue, 0.01 and more here
+    CHECK(mixed < 0.05);
+    for (int64_t i = n * n; i < std::min(channels, 2 * n) * n; ++i) CHECK(f[i] == -f[i - n * n]);
+    if (const ParameterRef bias = bias_of_first_convolution(*model))
+      CHECK(std::ranges::all_of(bias->value.values(), [](double x) { return x == 0; }));
+  }
+}
+
+TEST_CASE("a parameter that is frozen under way stays, whatever moved it before") {
+  for (const char* opt : {"sgd", "adamw", "sam"}) {
+    CAPTURE(std::string(opt));
+    Training training(settings_of({{"model", "vit"}, {"opt", opt}, {"decay_all", "true"}}));
+    training.run(0, 2);
+    const ParameterRef bias = bias_of_first_convolution(*training.model);
+    const ParameterRef other = training.model->store().parameters().back();
+    TrainingStep step(training.config, *training.model, training.optimizer, {});
+    step.freeze(*bias);
+    const std::vector<double> before = bias->value.values(), moving = other->value.values();
+    for (int64_t i = 2; i < 5; ++i) step.run(noise_batch(i, 8), i, training.config.lr);
+    CHECK(bias->value.values() == before);
+    CHECK(other->value.values() != moving);
+  }
 }
 
 TEST_CASE("the binary loss and its gradient are their definition, at 0 and far out") {

@@ -8,6 +8,7 @@
 #include "models/run.h"
 #include "models/weight_names.h"
 #include "models/weights.h"
+#include "models/whitening.h"
 #include "tensor/core/error.h"
 #include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
@@ -80,15 +81,20 @@ std::vector<std::string> begin_weights(const RunSettings& settings,
       .notes;
 }
 
+void whiten_as_settings_say(const RunSettings& settings, const Dataset& train, Model& model) {
+  if (settings.whiten) whiten_first_convolution(model, train, static_cast<uint64_t>(settings.seed));
+}
+
 void freeze_weights(const RunSettings& settings, Model& model, std::vector<std::string>& notes) {
-  const std::vector<std::string> names = frozen_names(settings, model.store());
+  std::vector<std::string> names = frozen_names(settings, model.store());
+  if (settings.whiten) names.push_back(first_convolution(model)->name);
   if (names.empty() && !settings.head_only) return;
   int64_t trained = 0;
   model.store().freeze([&](const Parameter& p) {
     const bool frozen =
         (settings.head_only && !is_classifier(p.name)) ||
         std::ranges::any_of(names, [&](const auto& name) { return begins_with(p.name, name); });
-    if (!frozen) trained += p.shape.numel();
+    if (!frozen && !p.frozen) trained += p.shape.numel();
     return frozen;
   });
   if (trained == 0)

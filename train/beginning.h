@@ -14,8 +14,11 @@ namespace passband {
 std::vector<std::string> begin_weights(const RunSettings& settings,
                                        const std::vector<std::string>& classes, Model& model);
 
-// Freezes what the settings name, and adds to `notes` how much is trained. Throws UsageError when
-// a name is of nothing, or when nothing is left to train.
+// Gives the network the whitened first layer that the settings may ask for.
+void whiten_as_settings_say(const RunSettings& settings, const Dataset& train, Model& model);
+
+// Freezes what the settings name, the weights of a whitened layer with it, and adds to `notes` how
+// much is trained. Throws UsageError when a name is of nothing, or when nothing is left to train.
 void freeze_weights(const RunSettings& settings, Model& model, std::vector<std::string>& notes);
 
 // Fills in what nobody has said of the pictures: the side that the model's published name states,

@@ -76,6 +76,16 @@ void check_together(const RunSettings& s) {
   if (s.warmup_momentum > s.momentum)
     throw UsageError(fmt::format("warmup_momentum: {} is more than momentum, {}", s.warmup_momentum,
                                  s.momentum));
+  if (s.flip == FlipKind::alternating && s.hflip != 0.5)
+    throw UsageError(
+        fmt::format("flip: alternating leaves nothing to chance; hflip, {}, goes with "
+                    "random",
+                    s.hflip));
+  if (s.flip == FlipKind::alternating && s.aug_repeats > 1)
+    throw UsageError("flip: alternating shows every picture once an epoch; leave out aug_repeats");
+  if (s.whiten && !(s.weights.empty() && s.pretrained_from.empty()))
+    throw UsageError(fmt::format("whiten: the first layer comes from {}; give one of them",
+                                 s.weights.empty() ? "pretrained_from" : "weights"));
   preprocessing_of(s);
   if (s.crop_pct > 0 && (s.crop_pct < 0.1 || s.interpolation == "auto"))
     throw UsageError(s.interpolation == "auto"
@@ -211,6 +221,7 @@ RunSettings resumed_settings(const RunConfig& run, const Values& given) {
                                    "eval_pictures",
                                    "eval_batch_size",
                                    "checkpoint_interval",
+                                   "tta",
                                    "data",
                                    "data_dir",
                                    "threads",

@@ -1,5 +1,7 @@
 #include "train/evaluation.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <span>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "tensor/core/asynchronous.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/training/score.h"
+#include "train/views.h"
 
 namespace passband {
 namespace {
@@ -73,23 +76,40 @@ std::vector<int64_t> chosen_pictures(int64_t pictures, int64_t of) {
   return indices;
 }
 
+Accuracy accuracy_of(const Score& score) {
+  const double n = std::max(1.0, score.rows);
+  return {score.loss_sum / n, score.top1 / n, score.top5 / n};
+}
+
 }  // namespace
+
+std::string over_views(const Evaluation& evaluation) {
+  if (!evaluation.views) return "";
+  return fmt::format(" ({:.2f} % with TTA)", 100 * evaluation.views->top1);
+}
 
 Evaluation evaluate(const Model& model, const Dataset& dataset, const EvaluationOptions& options) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = options.compute});
   Pictures pictures(model, dataset, options);
-  const Tensor total = empty_score(model.store().values().device());
+  const Device device = model.store().values().device();
+  const Tensor total = empty_score(device), of_views = empty_score(device);
   const std::vector<int64_t> chosen = chosen_pictures(options.pictures, dataset.count);
   const auto most = static_cast<size_t>(options.batch_size);
   for (size_t first = 0; first < chosen.size(); first += most) {
     const Indices batch = Indices(chosen).subspan(first, std::min(most, chosen.size() - first));
-    const Tensor labels = pictures.labels(batch), logits = model(pictures.images(batch));
+    const Tensor labels = pictures.labels(batch), images = pictures.images(batch);
+    const Tensor logits = model(images);
     add_to_score(total, cross_entropy(logits, labels), logits, labels);
+    if (options.tta == TtaKind::none) continue;
+    const Tensor averaged = averaged_over_views(model, images, logits, options.tta);
+    add_to_score(of_views, cross_entropy(averaged, labels), averaged, labels);
   }
   const Score score = read_score(total.values().data());
-  const double n = std::max(1.0, score.rows);
-  return {score.loss_sum / n, score.top1 / n, score.top5 / n, static_cast<int64_t>(score.rows)};
+  Evaluation result{accuracy_of(score), static_cast<int64_t>(score.rows)};
+  if (options.tta != TtaKind::none)
+    result.views = accuracy_of(read_score(of_views.values().data()));
+  return result;
 }
 
 }  // namespace passband

@@ -64,19 +64,13 @@ std::optional<double> expected_accuracy(const std::string& model, double pflop) 
 }
 
 bool is_measured_recipe(const RunSettings& settings) {
-  constexpr std::array kNeutral = {"data_dir",
-                                   "minutes",
-                                   "eval_interval",
-                                   "eval_batch_size",
-                                   "eval_pictures",
-                                   "save_minutes",
-                                   "precision",
-                                   "seed",
-                                   "checkpoint_interval",
-                                   "threads",
-                                   "device",
-                                   "graph",
-                                   "conv",
+  constexpr std::array kNeutral = {"data_dir",      "minutes",
+                                   "eval_interval", "eval_batch_size",
+                                   "eval_pictures", "tta",
+                                   "save_minutes",  "precision",
+                                   "seed",          "checkpoint_interval",
+                                   "threads",       "device",
+                                   "graph",         "conv",
                                    "matmul"};
   const RunSettings plain = resolve({{"model", settings.model}});
   return std::ranges::all_of(passband::settings(), [&](const Setting& s) {

@@ -47,6 +47,11 @@ void print_result(const TrainResult& result, const Trainer& trainer, const RunCo
                  {"train_seconds", result.seconds},
                  {"images_per_s", result.images_per_second},
                  {"parameters", trainer.model().store().parameter_count()}};
+    if (test.views) {
+      line["tta_top1"] = test.views->top1;
+      line["tta_loss"] = test.views->loss;
+      line["best_tta_top1"] = result.best_tta;
+    }
     if (const auto published = published_result(config.settings, classes))
       line["published"] = {{"top1", published->top1 / 100}, {"source", published->source}};
     if (result.test) {
@@ -60,20 +65,21 @@ void print_result(const TrainResult& result, const Trainer& trainer, const RunCo
     return print_line(fmt::format("stopped at step {} and saved; go on with: ./train --resume {}",
                                   result.step, directory));
   if (result.test)
-    print_line(fmt::format("test top-1 {:.2f} % on {}, by the weights of epoch {}",
-                           100 * result.test->top1, counted(result.test->count, "picture"),
-                           result.best_epoch));
+    print_line(fmt::format("test top-1 {:.2f} %{} on {}, by the weights of epoch {}",
+                           100 * result.test->top1, over_views(*result.test),
+                           counted(result.test->count, "picture"), result.best_epoch));
   print_line(fmt::format(
-      "top-1 {:.2f} % of {}, best {:.2f} % (epoch {}), trained {} at {:.0f} images/s\nrun: {}",
-      100 * result.last.top1,
+      "top-1 {:.2f} %{} of {}, best {:.2f} % (epoch {}{}), trained {} at {:.0f} images/s\nrun: {}",
+      100 * result.last.top1, over_views(result.last),
       counted(result.last.count, result.test ? "val picture" : "test picture"),
-      100 * result.best_top1, result.best_epoch, format_duration(result.seconds),
-      result.images_per_second, directory));
-  const double top1 = result.test ? result.test->top1 : result.last.top1;
+      100 * result.best_top1, result.best_epoch,
+      result.best_tta < 0 ? "" : fmt::format(", {:.2f} % with TTA", 100 * result.best_tta),
+      format_duration(result.seconds), result.images_per_second, directory));
+  const Evaluation& test = result.test ? *result.test : result.last;
   const double epochs =
       static_cast<double>(result.step) / static_cast<double>(trainer.steps_per_epoch());
-  const std::string published = beside_published(config.settings, classes, top1, epochs);
-  if (!published.empty()) print_line(published);
+  const std::string published = beside_published(config.settings, classes, test.top1, epochs);
+  if (!published.empty()) print_line(published + over_views(test));
 }
 
 std::string where(Device device) {

@@ -28,6 +28,7 @@ void add_state(const fs::path& run, RunRow& row) {
   row.step = state.value("step", int64_t{0});
   row.epochs = state.value("epoch", int64_t{0});
   row.top1 = state.value("best_top1", -1.0);
+  row.tta = state.value("best_tta", -1.0);
   row.seconds = state.value("seconds", 0.0);
 }
 
@@ -76,6 +77,7 @@ Json to_json(const RunRow& row) {
           {"planned_epochs", row.planned_epochs},
           {"step", row.step},
           {"top1", row.top1 < 0 ? Json() : Json(row.top1)},
+          {"tta_top1", row.tta < 0 ? Json() : Json(row.tta)},
           {"train_seconds", row.seconds},
           {"date", row.date}};
 }
@@ -84,9 +86,8 @@ std::string cut(const std::string& text, size_t most) {
   return text.size() <= most ? text : text.substr(0, most - 2) + "..";
 }
 
-std::string accuracy_text(const RunRow& row) {
-  return row.top1 < 0 ? "-" : fmt::format("{:.2f} %", 100 * row.top1);
-}
+std::string percent(double share) { return share < 0 ? "-" : fmt::format("{:.2f} %", 100 * share); }
+std::string accuracy_text(const RunRow& row) { return percent(row.top1); }
 
 std::string epochs_text(const RunRow& row) {
   return fmt::format("{}/{:.4g}", row.epochs, row.planned_epochs);
@@ -110,6 +111,7 @@ std::vector<Difference> differences(const std::string& a, const std::string& b) 
   };
   const RunRow row_a = row_of(run_a), row_b = row_of(run_b);
   add("best top-1", accuracy_text(row_a), accuracy_text(row_b));
+  add("with TTA", percent(row_a.tta), percent(row_b.tta));
   add("epochs trained", fmt::format("{}", row_a.epochs), fmt::format("{}", row_b.epochs));
   add("time", format_duration(row_a.seconds), format_duration(row_b.seconds));
   for (const Setting& s : settings())
@@ -144,13 +146,13 @@ void print_runs(bool json) {
   }
   if (rows.empty()) return fmt::print("no runs in {}; ./train makes one\n", runs.string());
   const auto line = [](const auto&... cells) {
-    fmt::print("{:>8}  {:<10} {:<22} {:<14} {:>9} {:>9}  {}\n", cells...);
+    fmt::print("{:>8} {:>8}  {:<10} {:<22} {:<14} {:>9} {:>9}  {}\n", cells...);
   };
-  line("top-1", "data", "model", "recipe", "epochs", "time", "run");
+  line("top-1", "with TTA", "data", "model", "recipe", "epochs", "time", "run");
   for (const RunRow& row : rows)
     if (row.fault.empty())
-      line(accuracy_text(row), cut(row.data, 10), cut(row.model, 22), cut(row.recipe, 14),
-           epochs_text(row), format_duration(row.seconds), row.name);
+      line(accuracy_text(row), percent(row.tta), cut(row.data, 10), cut(row.model, 22),
+           cut(row.recipe, 14), epochs_text(row), format_duration(row.seconds), row.name);
   for (const RunRow& row : rows)
     if (!row.fault.empty()) fmt::print("can not be read: {}: {}\n", row.name, row.fault);
 }

@@ -15,9 +15,10 @@ struct RunRow {
   double planned_epochs = 0;     // all of them
   int64_t step = 0, epochs = 0;  // trained, as it was saved last
   double top1 = -1;              // of the best evaluation, a share; -1: none yet
-  double seconds = 0;            // of training
-  std::string date;              // when it began
-  std::string fault;             // why the folder can not be read; then all else is empty
+  double tta = -1;     // of the same weights, over views of the pictures; -1: not asked for
+  double seconds = 0;  // of training
+  std::string date;    // when it began
+  std::string fault;   // why the folder can not be read; then all else is empty
 };
 
 // Best first, then those without an evaluation, then folders that are broken.

@@ -107,6 +107,11 @@ void RunLog::evaluation(int64_t step, int64_t epoch, const char* split, const Ev
   json line = {{"t", now()},     {"step", step},   {"epoch", epoch},   {"split", split},
                {"top1", e.top1}, {"top5", e.top5}, {"images", e.count}};
   put_number(line, "loss", e.loss);
+  if (e.views) {
+    line["tta_top1"] = e.views->top1;
+    line["tta_top5"] = e.views->top5;
+    put_number(line, "tta_loss", e.views->loss);
+  }
   append(line.dump());
 }
 

@@ -93,6 +93,7 @@ json to_json(const TrainState& s) {
           {"epoch_correct", s.epoch_correct},
           {"epoch_images", s.epoch_images},
           {"best_top1", s.best_top1},
+          {"best_tta", s.best_tta},
           {"best_epoch", s.best_epoch},
           {"best_count", s.best_count},
           {"seconds", s.seconds}};
@@ -107,6 +108,7 @@ TrainState state_from(const json& j) {
   j.at("epoch_correct").get_to(s.epoch_correct);
   j.at("epoch_images").get_to(s.epoch_images);
   j.at("best_top1").get_to(s.best_top1);
+  s.best_tta = j.value("best_tta", -1.0);
   j.at("best_epoch").get_to(s.best_epoch);
   j.at("best_count").get_to(s.best_count);
   j.at("seconds").get_to(s.seconds);
@@ -121,8 +123,8 @@ void check_state(const fs::path& file, const TrainState& s) {
                      s.batch <= s.step && count(s.epoch_images) && std::isfinite(s.epoch_loss) &&
                      sum(s.epoch_correct) &&
                      s.epoch_correct <= static_cast<double>(s.epoch_images) && sum(s.seconds) &&
-                     s.best_top1 >= -1 && s.best_top1 <= 1 && count(s.best_epoch) &&
-                     s.best_epoch <= s.epoch + 1 && count(s.best_count);
+                     s.best_top1 >= -1 && s.best_top1 <= 1 && s.best_tta >= -1 && s.best_tta <= 1 &&
+                     count(s.best_epoch) && s.best_epoch <= s.epoch + 1 && count(s.best_count);
   if (!right)
     throw DataError(fmt::format("{}: the numbers of its training state contradict each other: {}",
                                 file.string(), to_json(s).dump()));

@@ -42,6 +42,14 @@ double Schedule::momentum_at(int64_t step) const {
   return warmup_momentum + (momentum - warmup_momentum) * t;
 }
 
+int64_t side_at(int64_t step, int64_t total, int64_t least, int64_t full) {
+  constexpr int64_t kApart = 4;
+  if (least <= 0 || least >= full) return full;
+  const int64_t sides = (full - least + kApart - 1) / kApart + 1;
+  const int64_t part = std::min(step * sides / std::max<int64_t>(1, total), sides - 1);
+  return std::max(least, full - (sides - 1 - part) * kApart);
+}
+
 Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch) {
   std::vector<int64_t> milestones;
   if (settings.sched == ScheduleKind::multistep)

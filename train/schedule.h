@@ -46,6 +46,10 @@ inline constexpr std::array kOfSchedule = {"epochs",          "lr",
                                            "decay_rate",      "decay_fraction",
                                            "final_fraction"};
 
+// The side that training pictures have at `step` of `total` where they grow from `least` to `full`
+// (--progressive-resize): as many equal parts of the training as there are sides, 4 pixels apart.
+int64_t side_at(int64_t step, int64_t total, int64_t least, int64_t full);
+
 Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch);
 
 // One line on what `now` changes of the schedule of `before` for a run that goes on after `step`

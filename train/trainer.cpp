@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "models/whitening.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
 #include "tensor/device_choice.h"
@@ -39,6 +40,17 @@ LoaderOptions loader_options(const RunSettings& config, int64_t image_size, cons
   options.augment = augment_options(config, train.height, image_size);
   options.seed = static_cast<uint64_t>(config.seed);
   return options;
+}
+
+void check_sides(const RunSettings& config, const Model& model) {
+  const int64_t least = config.progressive_resize, full = model.options().image_size;
+  if (least == 0 || (least >= model.least_side() && least <= full)) return;
+  if (model.least_side() == full)
+    throw UsageError(fmt::format("progressive_resize: {} takes pictures of {} pixels alone",
+                                 model.name(), full));
+  throw UsageError(
+      fmt::format("progressive_resize: {} is outside {} to {}, the sides that {} takes", least,
+                  model.least_side(), full, model.name()));
 }
 
 double seconds_of(const std::function<void()>& work) {
@@ -81,8 +93,12 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
                       .image_size = dataset_info(dataset_request(config)).height,
                       .data = {.classes = data.train.classes}};
   model_ = make_model(config.model, run.model_options());
-  if (!resumes) notes_ = begin_weights(config, data.train.classes, *model_);
+  if (!resumes) {
+    notes_ = begin_weights(config, data.train.classes, *model_);
+    whiten_as_settings_say(config, data.train, *model_);
+  }
   freeze_weights(config, *model_, notes_);
+  check_sides(config, *model_);
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv), device_));
@@ -194,11 +210,13 @@ Evaluation Trainer::evaluate_and_keep_best(int64_t epoch) {
                                      {.pictures = evaluated_pictures(),
                                       .batch_size = config_.eval_batch_size,
                                       .compute = compute_type(config_, device_),
+                                      .tta = config_.tta,
                                       .resident = test_pictures_.get()});
   if (!std::isfinite(result.loss)) return result;
   // What few pictures say does not stand against what more of them say.
   if (result.top1 > state_.best_top1 || result.count > state_.best_count) {
     state_.best_top1 = result.top1;
+    state_.best_tta = result.views ? result.views->top1 : -1;
     state_.best_count = result.count;
     state_.best_epoch = epoch;
     writer_->save_best(
@@ -214,9 +232,17 @@ Evaluation Trainer::test_best_weights() {
   const Evaluation result = evaluate(*best, data_.test,
                                      {.pictures = evaluated_pictures(),
                                       .batch_size = config_.eval_batch_size,
-                                      .compute = compute_type(config_, device_)});
+                                      .compute = compute_type(config_, device_),
+                                      .tta = config_.tta});
   writer_->log().evaluation(state_.step, state_.best_epoch, "test", result);
   return result;
+}
+
+void Trainer::settle_whitening() {
+  const double epochs =
+      static_cast<double>(state_.step) / static_cast<double>(loader_->batches_per_epoch());
+  if (!config_.whiten || epochs < config_.whiten_bias_epochs) return;
+  if (const ParameterRef bias = bias_of_first_convolution(*model_)) step_->freeze(*bias);
 }
 
 // Weights along the run; averaged ones where the evaluation uses them.
@@ -297,8 +323,9 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
     const int64_t evaluated = result.last.count, of = judges().count;
     progress.note(fmt::format(
         "epoch {:3}  train loss {:.4f}  {} loss {:.4f}  top-1 "
-        "{:.2f} %  top-5 {:.2f} %{}  after {}",
-        epoch, train_loss, split, result.last.loss, 100 * result.last.top1, 100 * result.last.top5,
+        "{:.2f} %{}  top-5 {:.2f} %{}  after {}",
+        epoch, train_loss, split, result.last.loss, 100 * result.last.top1, over_views(result.last),
+        100 * result.last.top5,
         evaluated < of
             ? fmt::format(" ({} of {})", evaluated, counted(of, fmt::format("{} picture", split)))
             : "",
@@ -321,6 +348,9 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
     const double lr = schedule_.at(state_.step);
     BatchLoader::Position next;
     const double seconds = seconds_of([&] {
+      settle_whitening();
+      step_->set_side(side_at(state_.step, schedule_.total_steps, config_.progressive_resize,
+                              model_->options().image_size));
       step_->set_momentum(schedule_.momentum_at(state_.step));
       step_->run(loader_->next(), state_.step, lr);
       ++state_.step;
@@ -346,6 +376,7 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   if (result.signal) save();
   else if (has_val()) result.test = test_best_weights();
   result.best_top1 = state_.best_top1;
+  result.best_tta = state_.best_tta;
   result.best_epoch = state_.best_epoch;
   result.epoch = state_.epoch;
   result.step = state_.step;

@@ -23,6 +23,7 @@ struct TrainResult {
   // Of the best weights on the test pictures, where others chose them: once, at the end.
   std::optional<Evaluation> test;
   double best_top1 = 0;
+  double best_tta = -1;  // of the same weights, over views; -1: not asked for
   int64_t best_epoch = 0, epoch = 0, step = 0;
   double seconds = 0;  // of training, evaluation not counted
   double images_per_second = 0;
@@ -74,6 +75,8 @@ class Trainer {
   int64_t pictures_still_to_evaluate() const;
   void save();
   void keep_checkpoint(int64_t epoch);
+  // Ends the learning of a whitened layer's bias when its epochs are over.
+  void settle_whitening();
   ProgressState progress_state(double lr) const;
 
   RunSettings config_;

@@ -9,6 +9,7 @@
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/interpolate.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/training/score.h"
 
@@ -57,6 +58,7 @@ TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& o
       soft_(config.mixup > 0 || config.cutmix > 0 || config.bce_loss),
       image_upload_(device),
       label_upload_(device),
+      side_(model.options().image_size),
       score_(empty_score(device)),
       momentum_(config.momentum) {
   if (compute_ == DType::bf16 && device.is_cuda()) model.store().keep_half();
@@ -67,6 +69,32 @@ void TrainingStep::set_momentum(double momentum) {
   steady_ = momentum == momentum_;
   momentum_ = momentum;
   optimizer_.set_momentum(momentum);
+}
+
+void TrainingStep::freeze(const Parameter& parameter) {
+  if (parameter.frozen) return;
+  model_.store().freeze([&](const Parameter& p) { return &p == &parameter; });
+  optimizer_.refresh_frozen();
+  if (recording_) recording_ = make_recording(device_);
+}
+
+void TrainingStep::set_side(int64_t side) {
+  if (side == side_) return;
+  side_ = side;
+  shown_ = {};
+  if (recording_) recording_ = make_recording(device_);
+}
+
+// The tables of a scaling are made on the host, so it is no part of a recording.
+void TrainingStep::scale_images() {
+  if (side_ == images_.size(1)) {
+    shown_ = images_;
+    return;
+  }
+  const NoGrad no_graph;
+  const Tensor scaled = interpolate(images_, side_, {.antialias = true});
+  if (shown_ && shown_.shape() == scaled.shape()) copy_(shown_, scaled);
+  else shown_ = scaled;
 }
 
 // A batch of another size gets other memory, and a recording reads the batch where it was.
@@ -109,7 +137,7 @@ Tensor TrainingStep::loss_of(const Tensor& logits, const Tensor& labels,
 
 // Of the batch, in as many parts as settings ask for, each with random numbers of its own.
 void TrainingStep::add_gradients(uint64_t step, bool scored) {
-  const int64_t parts = config_.grad_accum_steps, rows = images_.size(0) / parts;
+  const int64_t parts = config_.grad_accum_steps, rows = shown_.size(0) / parts;
   const auto part_of = [&](const Tensor& whole, int64_t part) {
     if (parts == 1 || !whole) return whole;
     Shape shape = whole.shape();
@@ -123,7 +151,7 @@ void TrainingStep::add_gradients(uint64_t step, bool scored) {
                        .step = step,
                        .compute = compute_});
     const Tensor labels = part_of(labels_, part);
-    const Tensor logits = model_(part_of(images_, part));
+    const Tensor logits = model_(part_of(shown_, part));
     const Tensor loss = loss_of(logits, labels, part_of(targets_, part));
     if (scored) add_to_score(score_, loss.detach(), logits.detach(), labels);
     backward(parts == 1 ? loss : mul(loss, 1 / static_cast<double>(parts)));
@@ -152,6 +180,7 @@ void TrainingStep::run(const Batch& batch, int64_t step, double lr) {
       {static_cast<uint64_t>(config_.seed), static_cast<uint64_t>(step), site_of("mixing")});
   allocate(batch);
   bring_images(batch, mixing);
+  scale_images();
   bring_answers(batch, mixing);
   model_.store().refresh_half();
   optimizer_.begin(lr);

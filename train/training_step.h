@@ -53,6 +53,10 @@ class TrainingStep {
   void run(const Batch& batch, int64_t step, double lr);
   // The momentum of the steps from here on; a recording is made when it stays as it is.
   void set_momentum(double momentum);
+  // Keeps a parameter as it is from here on.
+  void freeze(const Parameter& parameter);
+  // Shows pictures scaled down to this side from here on (antialiased, bilinear).
+  void set_side(int64_t side);
   // The oldest result not yet returned, when it has arrived or `wait` is set. Throws NonFiniteLoss.
   std::optional<StepResult> next_result(bool wait);
 
@@ -64,6 +68,7 @@ class TrainingStep {
 
   void allocate(const Batch& batch);
   void bring_images(const Batch& batch, const Mixing& mixing);
+  void scale_images();
   void bring_answers(const Batch& batch, const Mixing& mixing);
   void work(uint64_t step);
   void add_gradients(uint64_t step, bool scored);
@@ -80,6 +85,8 @@ class TrainingStep {
   std::optional<SharpnessAscent> ascent_;  // SAM's
   std::unique_ptr<Recording> recording_;   // absent: every step runs as it is
   Tensor images_, labels_, targets_;       // of the batch; on a GPU the same memory in every step
+  Tensor shown_;                           // the images, scaled where they are to be
+  int64_t side_;                           // that the network is shown
   Tensor score_;                           // of the step (tensor/ops/training/score.h)
   std::deque<Pending> pending_;
   bool steady_ = true;  // the momentum is the one of the step before

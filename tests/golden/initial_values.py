@@ -73,6 +73,8 @@ def initialise(model, style):
                      0 if leaf == "bias" else getattr(module, "start", 1))
             elif start:
                 draw(key, parameter, *start)
+            elif leaf == "bias" and hasattr(module, "zero_bias"):
+                draw(key, parameter, "constant", 0)
             elif leaf in ("cls_token", "dist_token", "pos_embed", "relative_position_bias_table"):
                 draw(key, parameter, "normal", 0.02)
             elif leaf == "positional_emb":

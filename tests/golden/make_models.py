@@ -8,7 +8,8 @@
 # timm's attention ResNets and the families from swin on with PyTorch 2.15, torchvision 0.29 and
 # timm 1.0.31. A file holds:
 # loss, logits (N, K), norms (P) and entries (P, 4) of the gradient, curve (20) of training losses,
-# and evaluation (N, K), the logits in evaluation mode after training. Its metadata holds what the
+# and evaluation (N, K), the logits in evaluation mode after training, of some networks also views
+# (N, K), averaged over six views of a picture. Its metadata holds what the
 # test must repeat.
 import functools
 import math
@@ -279,6 +280,44 @@ class Cct(nn.Module):
         return c.fc((c.attention_pool(x).softmax(1) * x).sum(1))
 
 
+class ConvGroup(nn.Module):
+    """Jordan 2024: two convolutions, the first one pooled; a third one on a residual branch."""
+
+    def __init__(self, i, o, residual):
+        super().__init__()
+        self.residual = residual
+        for n in (1, 2, 3) if residual else (1, 2):
+            setattr(self, f"conv{n}", nn.Conv2d(i if n == 1 else o, o, 3, 1, 1, bias=False))
+            norm = nn.BatchNorm2d(o, eps=1e-12, momentum=0.1 if residual else 0.4)
+            norm.weight.requires_grad = False
+            setattr(self, f"norm{n}", norm)
+
+    def forward(self, x):
+        x = F.gelu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        y = F.gelu(self.norm2(self.conv2(x)))
+        return F.gelu(x + self.norm3(self.conv3(y))) if self.residual else y
+
+
+class Airbench(nn.Module):
+    def __init__(self, widths, residual=False):
+        super().__init__()
+        self.whiten = nn.Conv2d(3, 24, 2)
+        self.whiten.zero_bias = True
+        pairs = zip((24, *widths), widths)
+        self.layers = nn.Sequential(nn.GELU(), *(ConvGroup(*pair, residual) for pair in pairs))
+        self.head = nn.Linear(widths[-1], 10, bias=False)
+
+    def forward(self, x):
+        return self.head(F.max_pool2d(self.layers(self.whiten(x)), 3).flatten(1)) / 9
+
+
+def over_views(model, x):
+    """Logits averaged over six views: mirrored or not, a half of it moved by a pixel."""
+    padded, (h, w) = F.pad(x, (1, 1, 1, 1), "reflect"), x.shape[2:]
+    views = [(x, 1 / 4), (padded[:, :, :h, :w], 1 / 8), (padded[:, :, 2:, 2:], 1 / 8)]
+    return sum(weight * (model(view) + model(view.flip(3))) for view, weight in views)
+
+
 # name -> (network, style, the library's model, image side, pictures, learning rate, type[, steps])
 SINGLE, DOUBLE = torch.float32, torch.float64
 WIDTHS = (64, 128, 256, 512)
@@ -320,6 +359,10 @@ CASES = {
     "convvit_kernel3": (lambda: ConvVit(3), "default", "convvit_kernel3", 16, 4, 0.01, DOUBLE),
     "convvit_kernel4": (lambda: ConvVit(4), "default", "convvit_kernel4", 16, 4, 0.01, DOUBLE),
     "cct": (Cct, "cct", "cct_2_3x2", 16, 4, 0.01, DOUBLE),
+    "airbench": (lambda: Airbench((16, 24, 24)), "default", "airbench_16_24_24", 32, 4, 0.05,
+                 DOUBLE),
+    "airbench_residual": (lambda: Airbench((8, 16, 24), True), "default",
+                          "airbench_8_16_24_residual", 32, 4, 0.05, DOUBLE),
     "lambda_local": (lambda: lambda_resnet(7, {(0, 1), (1, 0)}), "torchvision",
                      "CL.LC:bottleneck,width=16,scope=7", 16, 4, 0.01, DOUBLE),
     "lambda_global": (lambda: lambda_resnet(0, {(0, 1), (1, 0)}), "torchvision",
@@ -352,7 +395,10 @@ def run(make, style, model_name, side, count, lr, dtype, steps=STEPS):
         loss.backward()
         curve.append(loss.item())
         if step == 0:
-            flat = [memory_order(p.grad, p).reshape(-1).numpy() for p in model.parameters()]
+            gradients = [torch.zeros_like(p) if p.grad is None else p.grad
+                         for p in model.parameters()]  # none of what stays as it is
+            flat = [memory_order(g, p).reshape(-1).numpy()
+                    for g, p in zip(gradients, model.parameters())]
             result["loss"], result["logits"] = numpy.array(curve[0]), logits.detach().numpy()
             result["norms"] = numpy.array([numpy.linalg.norm(g) for g in flat])
             result["entries"] = numpy.stack(
@@ -361,6 +407,8 @@ def run(make, style, model_name, side, count, lr, dtype, steps=STEPS):
     model.eval()
     result["curve"] = numpy.array(curve)
     result["evaluation"] = model(x).detach().numpy()
+    if isinstance(model, Airbench):
+        result["views"] = over_views(model, x).detach().numpy()
     metadata = {
         "model": model_name, "side": str(side), "images": str(count), "lr": repr(lr),
         "names": "\n".join(names)

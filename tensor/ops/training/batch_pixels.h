@@ -45,7 +45,7 @@ template <class A> struct PixelMaker {
     Pixel<A> pixel;
     for (int c = 0; c < 3; ++c) {
       const A stored = outside && !options.reflect ? A(0) : static_cast<A>(from[c]);
-      pixel.channels[c] = stored * scale[c] + offset[c];
+      pixel.channels[c] = (stored * scale[c] + offset[c]) * A(crop.gain) + A(crop.shift);
     }
     return pixel;
   }
