@@ -162,8 +162,9 @@ double pixel(const Array& pictures, const CropOptions& options, size_t i, int64_
       std::clamp(pictures[((index * height + row) * width + column) * 3 + c] * 20, 0.0, 255.0);
   const double value = inside || options.reflect ? std::trunc(stored) / 255 : 0;
   const auto channel = static_cast<size_t>(c);
-  return (value - static_cast<double>(kNormal.mean[channel])) /
-         static_cast<double>(kNormal.std[channel]);
+  const double normal = (value - static_cast<double>(kNormal.mean[channel])) /
+                        static_cast<double>(kNormal.std[channel]);
+  return normal * static_cast<double>(crop.gain) + static_cast<double>(crop.shift);
 }
 
 Row batch_row(const char* name, const CropOptions& crop, const Mixing& mixing) {
@@ -190,7 +191,18 @@ Row batch_row(const char* name, const CropOptions& crop, const Mixing& mixing) {
 
 const Register batches({
     batch_row("make_batch", {7, 6, 5}, {}),
-    batch_row("make_batch, padded, flipped, cut out", {6, 6, 6, 2, false, 0.5f, 3}, {}),
+    batch_row("make_batch, padded, flipped, cut out",
+              {.height = 6, .width = 6, .size = 6, .pad = 2, .flip = 0.5f, .cutout = 3}, {}),
+    batch_row("make_batch, flipped in turn, brighter and of other contrast",
+              {.height = 6,
+               .width = 6,
+               .size = 6,
+               .pad = 2,
+               .alternating_flip = true,
+               .brightness = 0.3f,
+               .contrast = 0.5f,
+               .cutout = 2},
+              {.own = 0.3}),
     batch_row("make_batch, reflected, mixup", {6, 6, 6, 3, true, 0.5f}, {.own = 0.3}),
     batch_row("make_batch, cutmix", {6, 7, 4}, {.top = 1, .bottom = 4, .left = 0, .right = 2}),
 });
