@@ -35,6 +35,17 @@ const std::vector<Setting> kSettings = {
      "file to begin from (timm's, torchvision's, ...), fitted to the classes and the pictures"},
     {"model", "pretrained_from", &C::pretrained_from,
      "run to begin from, its best weights fitted likewise"},
+    {"model", "init", &C::init,
+     "how random weights begin: standard, or dirac (convolutions after the first as the identity), "
+     "mimetic (attention as trained attention looks: queries like keys) or structured (attention "
+     "as a convolution, by positions); dirac,mimetic = both"},
+    {"model",
+     "positions",
+     &C::positions,
+     "how tables of positions begin: standard, or sincos (waves of both coordinates)",
+     0,
+     0,
+     {"standard", "sincos"}},
     {"data", "data", &C::data, "a data set (see --list data), or a folder of class folders"},
     {"data", "data_dir", &C::data_dir,
      "where the data set lies (else $PASSBAND_DATA, else data/downloads)"},

@@ -77,6 +77,8 @@ struct RunSettings {
   bool bn_fixed_scale = false;
   // Where the weights begin: a file, or a run. Both empty: at random.
   std::string weights, pretrained_from;
+  // How they begin at random (models/initial_values.h).
+  std::string init = "standard", positions = "standard";
   // [data]
   std::string data = "cifar10";
   std::string data_dir;

@@ -53,6 +53,7 @@ SelfAttention::SelfAttention(const Scope& scope, int64_t width, const Options& o
            projection(options.linear, options.tokens, options.linear.bias)),
       heads(options.heads) {
   CHECK(width % heads == 0, scope.path(), ": ", heads, " heads do not divide a width of ", width);
+  qkv.weight->heads = heads;
   scope.count_macs(2 * options.tokens * options.tokens * width);
 }
 
@@ -71,6 +72,7 @@ WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Gr
   const int64_t w = options.window;
   CHECK(w >= 1 && grid.height % w == 0 && grid.width % w == 0, scope.path(), ": windows of ", w,
         "x", w, " do not tile a ", grid.height, "x", grid.width, " map");
+  qkv.weight->heads = options.heads;
   const int64_t side = 2 * w - 1;
   relative_position_bias_table = scope.parameter(
       "relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},

@@ -33,6 +33,7 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, const Conv2dOptions&
   const Init fallback = Init::fan_in_uniform(fan_in);
   weight = scope.parameter("weight", {out, kernel, kernel, in / groups},
                            options.weight_init.value_or(fallback), Layout::conv);
+  weight->groups = groups;
   if (options.bias) bias = scope.parameter("bias", {out}, fallback, Layout::same, false);
 }
 

@@ -58,6 +58,7 @@ LocalAttention::LocalAttention(const Scope& scope, int64_t width, Grid grid, con
   CHECK(width % heads == 0, scope.path(), ": ", heads, " heads do not divide a width of ", width);
   CHECK(fits_locally(kernel, grid), scope.path(), ": an even kernel of ", kernel,
         " does not cover a ", grid.height, "x", grid.width, " map");
+  qkv.weight->heads = heads;
   scope.count_macs(2 * grid.pixels() * (global() ? grid.pixels() : kernel * kernel) * width);
 }
 

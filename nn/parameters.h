@@ -58,8 +58,11 @@ struct Parameter {
   // Weight decay applies: not to norms, biases, position embeddings, class token.
   bool decay = true;
   bool frozen = false;  // see ParameterStore::freeze
-  int64_t offset = 0;   // first element in the flat vector
-  Tensor value;         // leaf view (frozen: a plain one), f32 (f64 when the store was built so)
+  int64_t groups = 1;   // of a convolution's channels
+  // > 0: queries, keys and values of so many softmax heads in one matrix, (3 heads depth, in).
+  int64_t heads = 0;
+  int64_t offset = 0;  // first element in the flat vector
+  Tensor value;        // leaf view (frozen: a plain one), f32 (f64 when the store was built so)
 
   // The value in another floating type: from the store's bf16 copy while that is true, else a
   // recorded cast while a graph is recorded, else one cast per version.

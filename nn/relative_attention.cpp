@@ -42,6 +42,7 @@ RelativeAttention::RelativeAttention(const Scope& scope, int64_t in, Grid grid,
           relative_projection(in, grid.pixels())),
       grid(grid),
       options(options) {
+  qkv.weight->heads = options.heads;
   const Scope positions = scope / "pos_embed";
   const Init init = Init::truncated_normal(1 / std::sqrt(static_cast<double>(options.head_dim)));
   height_rel = positions.parameter("height_rel", {2 * grid.height - 1, options.head_dim}, init,

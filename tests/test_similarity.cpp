@@ -8,7 +8,7 @@
 #include "analysis/similarity/cka.h"
 #include "analysis/similarity/layer_map.h"
 #include "analysis/similarity/subspace_similarity.h"
-#include "analysis/study/decompositions.h"
+#include "tensor/ops/decompositions.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"

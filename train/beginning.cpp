@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "models/initial_values.h"
 #include "models/published.h"
 #include "models/run.h"
 #include "models/weight_names.h"
@@ -74,7 +75,9 @@ std::vector<std::string> begin_weights(const RunSettings& settings,
                                        const std::vector<std::string>& classes, Model& model) {
   if (!settings.weights.empty())
     return fit_weights(settings.weights, model, {.new_head = true}).notes;
-  if (settings.pretrained_from.empty()) return {};
+  if (settings.pretrained_from.empty())
+    return initialise(model, initial_values_from(settings.init, settings.positions),
+                      static_cast<uint64_t>(settings.seed));
   const RunDescription run = read_run(find_run(settings.pretrained_from));
   return fit_weights(run_weights(run).string(), model,
                      {.new_head = true, .other_classes = run.data.classes != classes})

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "models/initial_values.h"
 #include "models/run.h"
 #include "models/run_files.h"
 #include "tensor/core/file.h"
@@ -70,6 +71,11 @@ void make_paths_absolute(RunSettings& settings) {
 
 void check_together(const RunSettings& s) {
   dataset_request(s);
+  const bool begins = !s.weights.empty() || !s.pretrained_from.empty();
+  if (initial_values_from(s.init, s.positions).any() && begins)
+    throw UsageError(
+        "init and positions: say how random weights begin; these begin from a file or "
+        "a run");
   if (s.sched == ScheduleKind::multistep) milestones_of(s);
   if (s.bce_target_thresh > 0 && !s.bce_loss)
     throw UsageError("bce_target_thresh: is of the binary loss; add --bce-loss");

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "analysis/study/decompositions.h"
+#include "tensor/ops/decompositions.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/error.h"
 #include "tensor/ops/pointwise.h"

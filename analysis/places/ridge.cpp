@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/study/decompositions.h"
+#include "tensor/ops/decompositions.h"
 #include "analysis/study/host.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"

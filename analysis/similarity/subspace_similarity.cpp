@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "analysis/study/decompositions.h"
+#include "tensor/ops/decompositions.h"
 #include "tensor/core/error.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"

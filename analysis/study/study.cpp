@@ -11,6 +11,7 @@
 #include "analysis/study/network_file.h"
 #include "data/fingerprint.h"
 #include "data/imagenet_classes.h"
+#include "models/initial_values.h"
 #include "models/published.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
@@ -367,6 +368,10 @@ void make_study(const StudyRequest& request, Study& study) {
   if (request.untrained) {
     const Subject first = study.input.subjects.front();
     std::shared_ptr<Model> random = make_model(first.model->name(), first.model->options());
+    if (first.run)
+      initialise(*random,
+                 initial_values_from(first.run->settings.init, first.run->settings.positions),
+                 first.model->options().seed);
     study.input.subjects.push_back(make_subject(first.label + ", untrained", random));
   }
   for (const std::string& name : request.against) add_against(study, request, name);

@@ -1,4 +1,4 @@
-#include "analysis/study/decompositions.h"
+#include "tensor/ops/decompositions.h"
 
 #include <lapacke.h>
 
