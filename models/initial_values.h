@@ -23,7 +23,7 @@ struct InitialValues {
   // form, 2505.19985): head h looks at the k-th neighbour of each token, k = h mod 9 (itself,
   // above, right, left, below, corners), as far as the normalised positions alone decide. Their
   // constants: query and key weights of Frobenius norm 7, random positions times 18; values as for
-  // `mimetic`.
+  // `mimetic`. Waves (`sincos`) are too smooth for it: with them a head looks about its neighbour.
   bool structured = false;
   // Tables of positions begin as sines and cosines of both coordinates (Beyer et al., arXiv
   // 2205.01580), 0 for tokens that stand on no place.

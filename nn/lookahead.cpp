@@ -1,6 +1,8 @@
 #include "nn/lookahead.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/training/optimizer.h"

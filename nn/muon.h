@@ -21,7 +21,7 @@ struct MuonOptions {
 // U V^T, nearly, of a matrix (rows, columns) = U S V^T: X = G / (|G| + 1e-7), then `steps` times
 // X = a X + (b A + c A^2) X, A = X X^T (of the shorter side), with Jordan's (a, b, c) = (3.4445,
 // -4.7750, 2.0315). A singular value s becomes p(...p(s / |G|)), p(s) = a s + b s^3 + c s^5, which
-// five steps bring to between 0.68 and 1.13 from 0.01 on. In the type of `products`, where that is
+// five steps bring to between 0.68 and 1.14 from 0.01 on. In the type of `products`, where that is
 // bf16; the result has the matrix's.
 Tensor orthogonalised(const Tensor& matrix, int64_t steps, DType products);
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/tap.h"
 #include "tensor/ops/conv.h"
 #include "tensor/ops/decompositions.h"
 #include "tensor/ops/matmul.h"
@@ -56,6 +57,13 @@ void check_near_identity(const Tensor& matrix, double alpha, double beta) {
   CHECK(largest < most + 1e-6);
   CHECK(largest > 0.8 * most);
   CHECK(squares / (size * size) == doctest::Approx(alpha * alpha / size).epsilon(4 / size));
+}
+
+// The token of a 4 x 4 grid that a head looks at (itself, above, right, left); -1 outside.
+int64_t neighbour_of(int64_t head, int64_t token) {
+  constexpr int64_t kSide = 4, kTo[4][2] = {{0, 0}, {-1, 0}, {0, 1}, {0, -1}};
+  const int64_t y = token / kSide + kTo[head][0], x = token % kSide + kTo[head][1];
+  return y < 0 || y >= kSide || x < 0 || x >= kSide ? -1 : y * kSide + x;
 }
 
 }  // namespace
@@ -117,7 +125,6 @@ TEST_CASE(
 }
 
 TEST_CASE("structured attention looks at each token's neighbour, by its position alone") {
-  constexpr int64_t kSide = 4, kNeighbours[4][2] = {{0, 0}, {-1, 0}, {0, 1}, {0, -1}};
   for (const char* positions : {"standard", "sincos"}) {
     CAPTURE(positions);
     const auto vit = begun("vit", "structured", positions);
@@ -131,17 +138,41 @@ TEST_CASE("structured attention looks at each token's neighbour, by its position
       const std::vector<double> logits =
           matmul(matmul(p, product(q, k)), p, {.transpose_b = true}).values();
       for (int64_t from = 0; from < 16; ++from) {
-        const int64_t y = from / kSide + kNeighbours[head][0],
-                      x = from % kSide + kNeighbours[head][1];
-        if (y < 0 || y >= kSide || x < 0 || x >= kSide) continue;
+        const int64_t to = neighbour_of(head, from);
+        if (to < 0) continue;
         const auto row = logits.begin() + from * 16;
-        CHECK(std::max_element(row, row + 16) - row == y * kSide + x);
+        CHECK(std::max_element(row, row + 16) - row == to);
       }
     }
     check_near_identity(
         product(part(qkv, 256, 128), transpose(weight(*vit, "blocks.4.attn.proj.weight"), 0, 1)),
         0.4, -0.4);
   }
+}
+
+TEST_CASE("in the network, on pictures, structured attention begins as a shift") {
+  // The share of a head's probability that lies on its neighbour, mean over tokens that have one.
+  const auto shares = [](const Model& model) {
+    Tensor maps;  // (N, 4, 16, 16)
+    const ProbeGuard guard({"attention"}, [&](const TapSite&, const Tensor& map) {
+      if (!maps) maps = map;
+      return map;
+    });
+    const ContextGuard mode({.training = false});
+    model(Tensor::randn({2, 16, 16, 3}, {7, 8, 9}));
+    std::vector<double> sums(4), counts(4);
+    for (int64_t row = 0; row < 2 * 4 * 16; ++row) {
+      const int64_t head = row / 16 % 4, to = neighbour_of(head, row % 16);
+      if (to < 0) continue;
+      sums[static_cast<size_t>(head)] += maps.data<float>()[row * 16 + to];
+      counts[static_cast<size_t>(head)] += 1;
+    }
+    for (size_t head = 0; head < 4; ++head) sums[head] /= counts[head];
+    return sums;
+  };
+  for (const double share : shares(*make_model("vit", {.image_size = 16, .seed = 3})))
+    CHECK(share < 0.1);
+  for (const double share : shares(*begun("vit", "structured"))) CHECK(share > 0.9);
 }
 
 TEST_CASE("positions are waves of both coordinates, and tokens on no place have none") {

@@ -183,7 +183,8 @@ RunSettings resolve(const Values& command_line) {
   const double planned = resolved.epochs;
   const OptimizerKind of_recipe = resolved.opt;
   set_values(resolved, given);
-  if (resolved.opt != of_recipe && !last_given(given, "muon_rest"))
+  if (resolved.opt == OptimizerKind::muon && resolved.opt != of_recipe &&
+      !last_given(given, "muon_rest"))
     resolved.muon_rest =
         of_recipe == OptimizerKind::adamw ? BaseOptimizerKind::adamw : BaseOptimizerKind::sgd;
   choose_length(resolved, given);
