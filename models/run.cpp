@@ -90,8 +90,9 @@ fs::path find_run(const std::string& run) {
   const fs::path runs = runs_directory();
   if (run == "last") {
     if (const auto last = last_run(runs)) return *last;
-    throw UsageError(
-        concat_text("no last run: ", (runs / "last").string(), " leads to none; train one first"));
+    throw UsageError(concat_text(
+        "no last run: ", (runs / "last").string(), " leads to none; ",
+        run_names(runs).empty() ? "train one first" : "name one (./train --runs shows them)"));
   }
   if (!run.empty() && is_run(run)) return fs::canonical(run);
   if (!run.empty() && is_run(runs / run)) return fs::canonical(runs / run);

@@ -148,7 +148,8 @@ class Runs(unittest.TestCase):
         self.assertIn("another train is at work", self.message("--runs", "--delete", second.name))
         os.close(handle)
         self.train("--runs", "--delete", second.name)
-        self.assertEqual({p.name for p in (self.dir / "runs").iterdir()}, {"broken", first.name})
+        self.assertEqual({p.name for p in (self.dir / "runs").iterdir()},
+                         {"broken", first.name, "last"})
 
     # --- going on ---------------------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ class Runs(unittest.TestCase):
                                                    0.1).stderr)
         self.assertIn("batch_size belongs to the run",
                       self.message("--resume", "last", "--batch-size", 3))
-        self.assertIn("names no run", self.message("--resume", ""))
+        self.assertIn("--resume: is empty", self.message("--resume", ""))
 
     def test_moved_pictures_are_found_again_and_others_are_refused(self):
         self.begin()

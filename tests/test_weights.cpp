@@ -385,7 +385,7 @@ TEST_CASE(
   CHECK(find_run("20260101-101010-resnet-shapes").filename() == "20260101-101010-resnet-shapes");
   CHECK(find_run("20260102").filename() == "20260102-101010-vit-shapes");
   CHECK(find_run("../../elsewhere").filename() == "elsewhere");
-  CHECK(contains(message_of([] { find_run("last"); }), "train one first"));
+  CHECK(contains(message_of([] { find_run("last"); }), "name one (./train --runs shows them)"));
   set_last_run(runs / "20260101-101010-resnet-shapes");
   set_last_run(runs / "20260102-101010-vit-shapes");
   CHECK(find_run("last").filename() == "20260102-101010-vit-shapes");

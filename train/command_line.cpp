@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "models/command_words.h"
 #include "tensor/core/text.h"
 #include "tensor/core/version.h"
 #include "train/config.h"
@@ -49,19 +50,13 @@ void split_assignment(const std::string& text, Values& values) {
                    did_you_mean(name.substr(0, name.find('=')), known));
 }
 
-// "--threads -1" as "--threads=-1": CLI11 takes a number below 0 for an option. And backwards, as
-// it wants them.
-std::vector<std::string> reversed_words(int argc, const char* const* argv) {
-  std::vector<std::string> words;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const bool negative =
-        word.size() > 1 && word[0] == '-' && (std::isdigit(word[1]) != 0 || word[1] == '.');
-    if (negative && !words.empty() && words.back().starts_with("--")) words.back() += "=" + word;
-    else words.push_back(word);
-  }
-  std::ranges::reverse(words);
-  return words;
+// A setting is said once: of --lr 1 and --set lr=2 one would go unheard.
+void check_said_once(const Values& given) {
+  for (size_t i = 0; i < given.size(); ++i)
+    for (size_t k = 0; k < i; ++k)
+      if (given[k].first == given[i].first && given[k].second != given[i].second)
+        throw UsageError(fmt::format("{}: is said twice, {} and {}; say it once", given[i].first,
+                                     quote(given[k].second), quote(given[i].second)));
 }
 
 void add_settings(CLI::App& app, Options& options) {
@@ -165,13 +160,11 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
   check_runs(options);
   if (amp) options.given.emplace_back("precision", "bf16");
   for (const std::string& text : assignments) split_assignment(text, options.given);
+  check_said_once(options.given);
   if (help) {
     print_help(app, options.given);
     return {};
   }
-  if (options.resume && options.resume->empty())
-    throw UsageError(
-        "--resume: names no run; give last, a name in runs/, a prefix of one or a path");
   return options;
 }
 

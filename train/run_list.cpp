@@ -97,6 +97,30 @@ void print_dump(const Json& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
+// Whether runs/last leads to the run, as a link or as a file.
+bool is_last(const fs::path& runs, const fs::path& run) {
+  std::error_code error;
+  if (fs::equivalent(runs / "last", run, error)) return true;
+  try {
+    return fs::equivalent(find_run("last"), run, error);
+  } catch (const UsageError&) {
+    return false;  // it leads nowhere
+  }
+}
+
+// To the newest run that is left, by when it began; away, where there is none.
+void point_last_elsewhere(const fs::path& runs) {
+  std::vector<RunRow> rows = list_runs(runs);
+  std::erase_if(rows, [](const RunRow& row) { return !row.fault.empty(); });
+  std::error_code error;
+  fs::remove(runs / "last", error);
+  if (rows.empty()) return;
+  const auto newest = std::ranges::max_element(
+      rows, {}, [](const RunRow& row) { return std::tie(row.date, row.name); });
+  set_last_run(runs / newest->name);
+  print_line("the last run is " + newest->name + " now");
+}
+
 // A setting or a result that two runs do not share.
 struct Difference {
   std::string key, a, b;
@@ -182,16 +206,16 @@ void delete_run(const std::string& name) {
         fmt::format("--delete: {} holds no file of a run; it is left as it is, delete "
                     "it yourself",
                     run.string()));
+  const bool was_last = is_last(runs, run);
   std::error_code error;
-  const bool was_last = fs::equivalent(runs / "last", run, error);
   {
     const RunLock nobody_else(run);
     fs::remove_all(run, error);
   }
   if (error) throw Error(fmt::format("{}: can not be deleted: {}", run.string(), error.message()));
-  if (was_last) fs::remove(runs / "last", error);
   print_line(fmt::format("deleted {} ({}, {}, {} epochs)", run.string(), row.model,
                          accuracy_text(row), epochs_text(row)));
+  if (was_last) point_last_elsewhere(runs);
 }
 
 }  // namespace passband
