@@ -62,7 +62,7 @@ class Skip {
 class PostActivationBlock final : public Block {
  public:
   PostActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
-      : Block(plan),
+      : Block(plan, spec),
         inner_(inner_width(plan, spec)),
         conv1_(make_conv(
             plan.scope / "conv1", spec, plan.in, inner_, plan.grid,
@@ -108,12 +108,20 @@ class PostActivationBlock final : public Block {
 
 }  // namespace
 
-Block::Block(const BlockPlan& plan) : name_(plan.scope.path()), drop_path_(plan.drop_path) {
+Block::Block(const BlockPlan& plan, const NetworkSpec& spec)
+    : name_(plan.scope.path()), drop_path_(plan.drop_path) {
   const Grid out = plan.grid.strided(1, plan.stride, 0);
   site_.kind = kind_of(plan.letter);
   site_.height = out.height;
   site_.width = out.width;
-  site_.window = plan.letter == 'M' ? fit_window(out.height, plan.window) : 0;
+  const MixerPlan mixer = mixer_plan(plan, spec);
+  if (plan.letter == 'M') {
+    site_.window = fit_window(out.height, plan.window);
+  } else if (mixer.stride == 1) {
+    const MixerWindows windows = windows_of(mixer, spec);
+    site_.window = windows.side;
+    site_.shift = windows.shift;
+  }
   site_.patch = plan.patch * static_cast<double>(plan.stride);
   site_.subsamples = plan.stride > 1;
 }

@@ -32,13 +32,13 @@ class Block {
   const TapSite& site() const { return site_; }
 
  protected:
-  explicit Block(const BlockPlan& plan);
+  Block(const BlockPlan& plan, const NetworkSpec& spec);
   // The "branch" and "skip" taps, drop path, and the sum.
   Tensor add_branch(const Tensor& branch, const Tensor& skip) const;
 
   std::string name_;
   double drop_path_;
-  TapSite site_;  // of the block's output
+  TapSite site_;  // of the block's output; with the windows of attention on that very map
 };
 
 // Of the spec's trunk; M blocks are of pre-activation trunks only.

@@ -78,7 +78,7 @@ LambdaLayer::Options lambda_options(int64_t width, int64_t scope) {
 class ByobBlock final : public Block {
  public:
   ByobBlock(const BlockPlan& plan, int64_t scope)
-      : Block(plan),
+      : Block(plan, {}),
         stride_(plan.stride),
         conv1_(plan.scope / "conv1_1x1", plan.in, plan.width, plan.grid, 1, 1),
         conv3_(plan.scope / "conv3_1x1", plan.width, plan.out, out_grid(), 1, 1, 0) {
@@ -214,14 +214,9 @@ class ByobNetwork final : public Model {
   std::optional<Linear> fc_;
 };
 
-std::string byobnet_refusal(const ByobSpec&, int64_t side) {
-  if (side >= 8 && side <= 4096) return "";
-  return concat_text("image size ", side, " is outside 8 to 4096");
-}
-
 std::optional<Architecture> find_byobnet(const std::string& name) {
   const std::optional<ByobSpec> spec = find_spec(byobnets(), name);
-  return architecture<ByobNetwork>(spec ? spec->family : "", spec, byobnet_refusal);
+  return architecture<ByobNetwork>(spec ? spec->family : "", spec);
 }
 
 std::vector<std::string> byobnet_names() { return names_of(byobnets()); }

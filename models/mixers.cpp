@@ -95,15 +95,13 @@ class Windows final : public PooledMixer {
 
  private:
   static WindowAttention::Options options(const MixerPlan& plan, const NetworkSpec& spec) {
-    const int64_t window = fit_window(plan.grid.height, plan.window);
+    const MixerWindows windows = windows_of(plan, spec);
     WindowAttention::Options result{.heads = plan.heads,
                                     .head_dim = spec.head_dim,
-                                    .window = window,
+                                    .window = windows.side,
+                                    .shift = windows.shift,
                                     .bias_per_head = true,
                                     .qkv_bias = true};
-    // A window of the whole map has nothing to shift to.
-    if (plan.letter == 'S' && window < plan.grid.height)
-      result.shift = spec.shift ? spec.shift % window : window / 2;
     if (plan.letter == 'U') {
       result.heads = heads_in(plan.width, spec.head_dim);
       result.head_dim = plan.width / result.heads;
@@ -170,6 +168,15 @@ class Identity final : public PooledMixer {
 };
 
 }  // namespace
+
+MixerWindows windows_of(const MixerPlan& plan, const NetworkSpec& spec) {
+  if (!has_letter("WSU", {&plan.letter, 1})) return {};
+  MixerWindows windows{.side = fit_window(plan.grid.height, plan.window)};
+  // A window of the whole map has nothing to shift to.
+  if (plan.letter == 'S' && windows.side < plan.grid.height)
+    windows.shift = spec.shift ? spec.shift % windows.side : windows.side / 2;
+  return windows;
+}
 
 std::unique_ptr<Mixer> make_mixer(const MixerPlan& plan, const NetworkSpec& spec) {
   switch (plan.letter) {

@@ -30,6 +30,12 @@ class Mixer {
   virtual Tensor operator()(const Tensor& x) const = 0;
 };
 
+// Where a W, S or U looks: windows of this side, moved by `shift`. Other letters: 0 and 0.
+struct MixerWindows {
+  int64_t side = 0, shift = 0;
+};
+MixerWindows windows_of(const MixerPlan& plan, const NetworkSpec& spec);
+
 std::unique_ptr<Mixer> make_mixer(const MixerPlan& plan, const NetworkSpec& spec);
 
 }  // namespace passband

@@ -13,7 +13,7 @@ namespace {
 class PreActivationBlock final : public Block {
  public:
   PreActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
-      : Block(plan),
+      : Block(plan, spec),
         inner_(inner_width(plan, spec)),
         norm1_(plan.scope / "norm1", plan.in, spec),
         conv1_(make_conv(
@@ -61,7 +61,7 @@ class PreActivationBlock final : public Block {
 class AttentionBlock final : public Block {
  public:
   AttentionBlock(const BlockPlan& plan, const NetworkSpec& spec)
-      : Block(plan),
+      : Block(plan, spec),
         norm1_(plan.scope / "norm1", plan.in),
         conv1_(make_conv(plan.scope / "conv1", spec, plan.in, plan.width, plan.grid,
                          {.kernel = 1, .stride = plan.stride})),

@@ -59,6 +59,19 @@ TEST_CASE("Taps name the blocks of a hybrid and know where they lie in the pictu
   }
 }
 
+TEST_CASE("A block's output has the windows of its attention, where these lie on its own map") {
+  const std::vector<Seen> outs =
+      look("WSB.SUW:bottleneck,width=8,heads=1,head_dim=8,window=4", 16, {"out"});
+  const auto windows = [&](size_t i) { return std::pair(outs[i].site.window, outs[i].site.shift); };
+  using Windows = std::pair<int64_t, int64_t>;
+  CHECK(windows(1) == Windows{4, 0});  // W
+  CHECK(windows(2) == Windows{4, 2});  // S
+  CHECK(windows(3) == Windows{0, 0});  // B looks at the whole map
+  CHECK(windows(4) == Windows{0, 0});  // strides after its attention
+  CHECK(windows(5) == Windows{4, 0});  // U
+  CHECK(windows(6) == Windows{4, 0});  // W
+}
+
 TEST_CASE("The ImageNet stem is a quarter of the picture") {
   const std::vector<Seen> outs = look("CC.CC:width=8", 96, {"out"});
   CHECK(outs[0].site.height == 24);
