@@ -118,6 +118,9 @@ std::optional<ConvVitSpec> convvit_spec_of(const std::string& name) {
 }
 
 std::string convvit_refusal(const ConvVitSpec& spec, int64_t side) {
+  constexpr int64_t kMostKernel = 127;
+  if (spec.kernel > kMostKernel)
+    return concat_text("its kernel is ", spec.kernel, " tokens; at most ", kMostKernel);
   const int64_t patch = spec.patch_for(side), tokens = side / patch;
   std::string untiled_map = untiled(patch, side);
   if (!untiled_map.empty() || fits_locally(spec.kernel, {tokens, tokens})) return untiled_map;

@@ -69,6 +69,8 @@ std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& o
 
 // The family of a model by name, without making the model. Throws as make_model does.
 std::string family_of(const std::string& name);
+// Throws the UsageError of make_model for pictures that a network of that name does not take.
+void check_image_size(const std::string& name, int64_t image_size);
 
 struct ModelInfo {
   std::string name, family, pattern;

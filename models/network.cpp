@@ -224,9 +224,6 @@ std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& 
     throw UsageError(concat_text("pattern ", used,
                                  ": M blocks need a pre-activation trunk; leave out \"postact\", "
                                  "or take W"));
-  if (options.image_size < 8 || options.image_size > 4096)
-    throw UsageError(
-        concat_text("model ", name, ": image size ", options.image_size, " is outside 8 to 4096"));
   check_lambda_heads(spec, used);
   const Bounds bounds = bounds_of(spec, options);
   if (bounds.parameters > 0x1p56 || bounds.macs > 0x1p62)

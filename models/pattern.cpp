@@ -10,7 +10,7 @@
 namespace passband {
 namespace {
 
-constexpr int64_t kMaxStages = 6;
+constexpr int64_t kMaxStages = 6, kMaxBlocks = 1000;
 
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 
@@ -29,22 +29,29 @@ bool is_pattern(const std::string& name) {
          std::ranges::all_of(head, [](char c) { return is_capital(c) || c == '.'; });
 }
 
-// A whole number that an option sets.
+// A whole number that an option sets. What is summed over or stored for every place has a bound
+// that leaves room above the published ones; a window is cut to the map.
 struct NumberOption {
   const char* key;
-  int64_t least;
+  int64_t least, most;
   bool odd;
   std::variant<int64_t NetworkSpec::*, std::vector<int64_t> NetworkSpec::*> member;
 };
 
 constexpr NumberOption kNumbers[] = {
-    {"width", 1, false, &NetworkSpec::widths},       {"stride", 1, false, &NetworkSpec::strides},
-    {"heads", 1, false, &NetworkSpec::heads},        {"head_dim", 1, false, &NetworkSpec::head_dim},
-    {"window", 1, false, &NetworkSpec::window},      {"shift", 1, false, &NetworkSpec::shift},
-    {"kernel", 1, true, &NetworkSpec::kernel},       {"pool", 1, true, &NetworkSpec::pool},
-    {"k", 1, false, &NetworkSpec::lambda_depth},     {"h", 1, false, &NetworkSpec::lambda_heads},
-    {"u", 1, false, &NetworkSpec::lambda_intra},     {"r", 0, true, &NetworkSpec::lambda_window},
-    {"scope", 0, true, &NetworkSpec::lambda_window},
+    {"width", 1, 65536, false, &NetworkSpec::widths},
+    {"stride", 1, 4096, false, &NetworkSpec::strides},
+    {"heads", 1, 1024, false, &NetworkSpec::heads},
+    {"head_dim", 1, 4096, false, &NetworkSpec::head_dim},
+    {"window", 1, 4096, false, &NetworkSpec::window},
+    {"shift", 1, 4096, false, &NetworkSpec::shift},
+    {"kernel", 1, 127, true, &NetworkSpec::kernel},
+    {"pool", 1, 127, true, &NetworkSpec::pool},
+    {"k", 1, 256, false, &NetworkSpec::lambda_depth},
+    {"h", 1, 1024, false, &NetworkSpec::lambda_heads},
+    {"u", 1, 64, false, &NetworkSpec::lambda_intra},
+    {"r", 0, 127, true, &NetworkSpec::lambda_window},
+    {"scope", 0, 127, true, &NetworkSpec::lambda_window},
 };
 
 std::vector<std::string> option_names() {
@@ -57,12 +64,12 @@ int64_t option_value(const std::string& name, const NumberOption& option, const 
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool fits = error == std::errc() && end == text.data() + text.size() &&
-                    value >= option.least && value <= 65536 &&
+                    value >= option.least && value <= option.most &&
                     (!option.odd || value == 0 || value % 2 == 1);
   if (!fits)
     throw UsageError(concat_text("model ", name, ": ", option.key, " takes ",
                                  option.odd ? "an odd" : "a whole", " number from ", option.least,
-                                 " to 65536, not ", quote(text)));
+                                 " to ", option.most, ", not ", quote(text)));
   return value;
 }
 
@@ -168,6 +175,9 @@ std::vector<std::string> split_pattern(const std::string& pattern) {
   }
   for (const std::string& word : words)
     if (word.empty()) throw UsageError(concat_text("pattern ", pattern, ": a stage has no block"));
+  if (std::ssize(pattern) > kMaxBlocks)
+    throw UsageError(concat_text("pattern ", pattern.substr(0, 20), "...: ", pattern.size(),
+                                 " letters; at most ", kMaxBlocks));
   if (static_cast<int64_t>(words.size()) > kMaxStages)
     throw UsageError(
         concat_text("pattern ", pattern, ": ", words.size(), " stages; at most ", kMaxStages));

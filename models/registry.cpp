@@ -1,4 +1,6 @@
 // Every network by name: the table of families.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 
@@ -46,7 +48,27 @@ void set_batch_norms(const ModelOptions& options, ParameterStore& store) {
 }
 
 std::string refusal(const Architecture& architecture, int64_t image_size) {
-  return architecture.refusal ? architecture.refusal(image_size) : "";
+  std::string own = architecture.refusal ? architecture.refusal(image_size) : "";
+  if (!own.empty() || (image_size >= 8 && image_size <= 4096)) return own;
+  return concat_text("it takes pictures of 8 to 4096 pixels a side, not ", image_size);
+}
+
+void check_size(const std::string& name, const Architecture& architecture, int64_t image_size) {
+  const std::string refused = refusal(architecture, image_size);
+  if (!refused.empty()) throw UsageError(concat_text("model ", name, ": ", refused));
+}
+
+// Parameters, their gradients and what tells which of them decay.
+void check_memory(const Model& model, DType dtype) {
+  const auto count = static_cast<double>(model.store().parameter_count());
+  const double need = count * static_cast<double>(2 * size_of(dtype) + size_of(DType::f32)),
+               have = static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
+                      static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (need > have)
+    throw UsageError(concat_text("model ", model.name(), ": its ", count / 1e9,
+                                 " billion parameters and their gradients need ", need / 1e9,
+                                 " GB and this machine has ", have / 1e9,
+                                 " GB; choose a smaller one"));
 }
 
 }  // namespace
@@ -65,12 +87,17 @@ std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& o
     throw UsageError(
         concat_text("model ", name, ": needs at least one class, not ", options.classes));
   const Architecture found = find_architecture(name);
-  const std::string refused = refusal(found, options.image_size);
-  if (!refused.empty()) throw UsageError(concat_text("model ", name, ": ", refused));
+  check_size(name, found, options.image_size);
   std::unique_ptr<Model> model = found.make(name, options);
   set_batch_norms(options, model->store());
-  if (build) model->store().build(options.seed, options.dtype);
+  if (!build) return model;
+  check_memory(*model, options.dtype);
+  model->store().build(options.seed, options.dtype);
   return model;
+}
+
+void check_image_size(const std::string& name, int64_t image_size) {
+  check_size(name, find_architecture(name), image_size);
 }
 
 std::vector<std::string> model_names() {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <map>
 #include <set>
 
 #include "models/model.h"
@@ -247,14 +248,40 @@ TEST_CASE("A name that is no model is answered with the nearest names") {
   CHECK(message("swin_tiny", {.image_size = 20}).find("multiples of 8") != std::string::npos);
   CHECK(message("pit_ti", {.image_size = 1}).find("sides from 2") != std::string::npos);
   CHECK(message("resnet18", {.classes = 0}).find("at least one class") != std::string::npos);
-  CHECK(message("resnet18", {.image_size = 2}).find("image size 2") != std::string::npos);
-  CHECK(message(std::string(10'000, 'C')).size() < 300);
+  CHECK(message("resnet18", {.image_size = 2}).find("8 to 4096 pixels a side, not 2") !=
+        std::string::npos);
+  CHECK(message(std::string(10'000, 'C')).find("10000 letters; at most 1000") < 100);
+}
+
+TEST_CASE("An option of a pattern that would take hours or all memory is refused with its bound") {
+  const auto message = [](const std::string& name, bool build = false) {
+    try {
+      make_model(name, {.image_size = 16}, build);
+    } catch (const UsageError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const std::map<std::string, int64_t> bounds = {
+      {"CD:kernel", 127},  {"CU:kernel", 127},    {"CP:pool", 127},    {"CL:r", 127},
+      {"CL:scope", 127},   {"CL:k", 256},         {"CL:u", 64},        {"CL:h", 1024},
+      {"CW:heads", 1024},  {"CB:head_dim", 4096}, {"CS:window", 4096}, {"CS:shift", 4096},
+      {"CC:stride", 4096}, {"CC:width", 65536}};
+  for (const auto& [option, most] : bounds) {
+    CAPTURE(option);
+    for (const int64_t value : {most + 2, int64_t{1} << 40})
+      CHECK(message(option + "=" + std::to_string(value | 1))
+                .find("to " + std::to_string(most) + ", not") != std::string::npos);
+    if (most < 1000) CHECK(message(option + "=" + std::to_string(most)).empty());
+  }
+  CHECK(message("CC:width=65536", true).find("GB and this machine has") != std::string::npos);
+  CHECK(message("convvit_kernel999").find("at most 127") != std::string::npos);
 }
 
 TEST_CASE("A network larger than can be counted is refused, the largest real ones are not") {
   for (const std::string options :
-       {"bottleneck,width=65536,heads=65536,head_dim=65536", "width=65536,heads=65536",
-        "heads=65536,head_dim=65536,window=65536"}) {
+       {"bottleneck,width=65536,heads=1024,head_dim=4096", "width=65536,heads=1024,head_dim=4096",
+        "bottleneck,width=65536,kernel=127"}) {
     const std::string name = "C.C.CM.CM.CM.CM:" + options;
     std::string message;
     try {

@@ -69,6 +69,14 @@ void make_paths_absolute(RunSettings& settings) {
     settings.recipe = absolute(settings.recipe);
 }
 
+// The network takes pictures of the side that it will see: found here, before they are read.
+void check_size(const RunSettings& s) {
+  int64_t side = s.img_size;
+  for (const DatasetInfo& info : list_datasets())
+    if (side == 0 && info.name == s.data) side = info.height;
+  if (side > 0) check_image_size(s.model, side);
+}
+
 void check_together(const RunSettings& s) {
   dataset_request(s);
   const bool begins = !s.weights.empty() || !s.pretrained_from.empty();
@@ -76,6 +84,7 @@ void check_together(const RunSettings& s) {
     throw UsageError(
         "init and positions: say how random weights begin; these begin from a file or "
         "a run");
+  check_size(s);
   if (s.sched == ScheduleKind::multistep) milestones_of(s);
   if (s.bce_target_thresh > 0 && !s.bce_loss)
     throw UsageError("bce_target_thresh: is of the binary loss; add --bce-loss");
