@@ -100,9 +100,20 @@ Colour mean_colour(const Dataset& dataset) {
 }
 
 std::vector<Sampling> samplings_of(TrainInterpolation interpolation) {
-  if (interpolation == TrainInterpolation::bilinear) return {Sampling::bilinear};
   if (interpolation == TrainInterpolation::bicubic) return {Sampling::bicubic};
-  return {Sampling::bilinear, Sampling::bicubic};
+  if (interpolation == TrainInterpolation::random) return {Sampling::bilinear, Sampling::bicubic};
+  return {Sampling::bilinear};
+}
+
+PictureFilter filter_of(TrainInterpolation interpolation, RandomSequence& random) {
+  switch (interpolation) {
+    case TrainInterpolation::automatic: return PictureFilter::automatic;
+    case TrainInterpolation::bilinear: return PictureFilter::bilinear;
+    case TrainInterpolation::bicubic: return PictureFilter::bicubic;
+    case TrainInterpolation::random:
+      return random.below(2) == 0 ? PictureFilter::bilinear : PictureFilter::bicubic;
+  }
+  return PictureFilter::automatic;
 }
 
 bool jitters(const AugmentOptions& options) {
@@ -130,7 +141,8 @@ Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& o
   const auto window = [&](int64_t height, int64_t width) {
     return resized_crop_window(height, width, options, more);
   };
-  dataset.resize(index, window, out, crop_options.size);
+  const PictureFilter filter = filter_of(options.interpolation, more);
+  dataset.resize(index, window, out, crop_options.size, filter);
   if (options.cutout > 0) draw_cutout(crop, crop_options, more);
   return crop;
 }
@@ -210,6 +222,33 @@ void check(bool condition, const auto&... message) {
   if (!condition) throw UsageError(concat_text("augmentation: ", message...));
 }
 
+// All but the policy, which whoever makes pictures reads.
+void check_numbers(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
+  check(o.flip >= 0 && o.flip <= 1, "flip is ", o.flip, "; it must be a probability, 0 to 1");
+  check(!o.alternating_flip || o.repeats == 1,
+        "alternating flip shows every picture once an "
+        "epoch; it goes with no repeats, there are ",
+        o.repeats);
+  check(o.brightness >= 0 && o.contrast >= 0 && o.contrast <= 1, "brightness is ", o.brightness,
+        " and contrast ", o.contrast, "; they must be 0 or more, contrast at most 1");
+  check(o.color_jitter >= 0, "color jitter is ", o.color_jitter, "; it must not be negative");
+  check(o.erase_probability >= 0 && o.erase_probability <= 1, "the probability of erasing is ",
+        o.erase_probability, "; it must be 0 to 1");
+  check(o.erase_count >= 1 && o.repeats >= 1, "rectangles and repeats must be 1 or more");
+  check(o.cutout >= 0, "cutout is ", o.cutout, "; it must be a side in pixels");
+  if (o.resized_crop) {
+    check(o.scale_low > 0 && o.scale_low <= o.scale_high && o.scale_high <= 1, "crop areas are ",
+          o.scale_low, " to ", o.scale_high, "; they must rise within 0 to 1");
+    check(o.ratio_low > 0 && o.ratio_low <= o.ratio_high, "crop ratios are ", o.ratio_low, " to ",
+          o.ratio_high, "; they must rise and be positive");
+    return;
+  }
+  const int64_t side = std::min(dataset.height, dataset.width);
+  check(side >= size, "pictures of ", side, " pixels are too small for a crop of ", size,
+        "; load them larger");
+  check(o.pad >= 0 && o.pad < side, "pad is ", o.pad, "; it must be 0 to ", side - 1);
+}
+
 void check_indices(const Dataset& dataset, std::span<const int64_t> indices) {
   for (const int64_t index : indices)
     CHECK(index >= 0 && index < dataset.count, "batch: picture ", index, " is not in ",
@@ -237,30 +276,8 @@ bool made_on_host(const AugmentOptions& o) {
 }
 
 void check_augmentation(const Dataset& dataset, const AugmentOptions& o, int64_t size) {
-  check(o.flip >= 0 && o.flip <= 1, "flip is ", o.flip, "; it must be a probability, 0 to 1");
-  check(!o.alternating_flip || o.repeats == 1,
-        "alternating flip shows every picture once an "
-        "epoch; it goes with no repeats, there are ",
-        o.repeats);
-  check(o.brightness >= 0 && o.contrast >= 0 && o.contrast <= 1, "brightness is ", o.brightness,
-        " and contrast ", o.contrast, "; they must be 0 or more, contrast at most 1");
-  check(o.color_jitter >= 0, "color jitter is ", o.color_jitter, "; it must not be negative");
-  check(o.erase_probability >= 0 && o.erase_probability <= 1, "the probability of erasing is ",
-        o.erase_probability, "; it must be 0 to 1");
-  check(o.erase_count >= 1 && o.repeats >= 1, "rectangles and repeats must be 1 or more");
+  check_numbers(dataset, o, size);
   if (!o.auto_augment.empty()) AutoAugment(o.auto_augment, {Sampling::bilinear}, {});
-  check(o.cutout >= 0, "cutout is ", o.cutout, "; it must be a side in pixels");
-  if (o.resized_crop) {
-    check(o.scale_low > 0 && o.scale_low <= o.scale_high && o.scale_high <= 1, "crop areas are ",
-          o.scale_low, " to ", o.scale_high, "; they must rise within 0 to 1");
-    check(o.ratio_low > 0 && o.ratio_low <= o.ratio_high, "crop ratios are ", o.ratio_low, " to ",
-          o.ratio_high, "; they must rise and be positive");
-    return;
-  }
-  const int64_t side = std::min(dataset.height, dataset.width);
-  check(side >= size, "pictures of ", side, " pixels are too small for a crop of ", size,
-        "; load them larger");
-  check(o.pad >= 0 && o.pad < side, "pad is ", o.pad, "; it must be 0 to ", side - 1);
 }
 
 RandomKey augment_key(uint64_t seed, int64_t epoch) {
@@ -270,7 +287,7 @@ RandomKey augment_key(uint64_t seed, int64_t epoch) {
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
                       const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
                       int threads, int64_t first) {
-  check_augmentation(dataset, options, image_size);
+  check_numbers(dataset, options, image_size);
   check_indices(dataset, indices);
   const BatchMaker make(dataset, options, image_size);
   const auto count = static_cast<int64_t>(indices.size());

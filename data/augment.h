@@ -18,9 +18,11 @@ enum class CropMode {
   reflect,  // mirror without repeating the edge pixel
 };
 
-// How a picture is read between its pixels where auto_augment shears, moves and turns it. (Crops
-// are scaled by triangle filters.)
-enum class TrainInterpolation : uint8_t { bilinear, bicubic, random };  // random: one of both
+// How a picture is read between its pixels where resized_crop scales it, and where auto_augment
+// shears, moves and turns it: by Pillow's filters; random: one of both is drawn each time.
+// automatic: bilinear, crops by the program's own way (data/resize.h), which is faster where a file
+// is decoded.
+enum class TrainInterpolation : uint8_t { automatic, bilinear, bicubic, random };
 // What random erasing puts in place of a rectangle: the mean of the data, one colour drawn for it,
 // or one for each of its pixels (normal numbers, of normalised pixels).
 enum class EraseMode : uint8_t { constant, rand, pixel };
@@ -40,7 +42,7 @@ struct AugmentOptions {
   bool resized_crop = false;
   float scale_low = 0.08f, scale_high = 1.0f;
   float ratio_low = 3.0f / 4.0f, ratio_high = 4.0f / 3.0f;
-  TrainInterpolation interpolation = TrainInterpolation::bilinear;
+  TrainInterpolation interpolation = TrainInterpolation::automatic;
   // Operations drawn for the cropped picture: see data/auto_augment.h. Empty: none.
   std::string auto_augment = {};
   // torchvision's ColorJitter of brightness, contrast and saturation, each by a factor from 1 - j

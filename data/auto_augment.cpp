@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -99,7 +100,8 @@ void check_range(const std::string& text, const char* what, double value, double
 
 }  // namespace
 
-double argument_of(PictureOperation operation, double magnitude, bool negative, int64_t side) {
+double argument_of(PictureOperation operation, double magnitude, bool negative, int64_t side,
+                   double translated) {
   const double level = magnitude / kMost, sign = negative ? -1 : 1;
   switch (operation) {
     case rotate: return sign * level * 30;
@@ -120,9 +122,9 @@ double argument_of(PictureOperation operation, double magnitude, bool negative, 
     case shear_x:
     case shear_y: return sign * level * 0.3;
     case translate_x:
-    case translate_y: return sign * level * std::trunc(static_cast<double>(side) * 0.45);
+    case translate_y: return sign * level * std::trunc(static_cast<double>(side) * translated);
     case translate_x_rel:
-    case translate_y_rel: return sign * level * 0.45;
+    case translate_y_rel: return sign * level * translated;
     case desaturate: return std::clamp(0.5 + 0.5 * level, 0.5, 1.0);
     case gaussian_blur: return std::clamp(0.1 + 1.9 * level, 0.1, 2.0);
     case gaussian_blur_random: return std::clamp(level, 0.0, 1.0);
@@ -177,6 +179,7 @@ AutoAugment::AutoAugment(const std::string& text, std::vector<Sampling> sampling
     : samplings_(std::move(samplings)), fill_(fill) {
   if (text == "trivial" || text == "ta_wide") trivial_ = true;
   else if (text == "rand" || text.starts_with("rand-")) parse_rand(text);
+  else if (text == "augmix" || text.starts_with("augmix-")) parse_augmix(text);
   else parse_policy(text);
 }
 
@@ -216,12 +219,35 @@ void AutoAugment::parse_rand(const std::string& text) {
   check_range(text, "n", static_cast<double>(layers_), 1, static_cast<double>(drawable));
 }
 
+void AutoAugment::parse_augmix(const std::string& text) {
+  double magnitude = 3, width = 3, depth = 0, alpha = 1, blended = 0;
+  deviation_ = std::numeric_limits<double>::infinity();
+  const std::vector<std::string> parts = split_text(text, '-');
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const auto [name, value] = name_and_number(text, parts[i]);
+    if (name == "m") magnitude = value;
+    else if (name == "w") width = value;
+    else if (name == "d") depth = value;
+    else if (name == "a") alpha = value;
+    else if (name == "b") blended = value;
+    else if (name == "mstd") deviation_ = value;
+    else throw_unknown(text, parts[i], {"m5", "w4", "d2", "a1", "b1", "mstd0.5"});
+  }
+  check_range(text, "m", magnitude, 0, kMost);
+  check_range(text, "w", width, 1, 100);
+  check_range(text, "d", depth, 0, 100);
+  check_range(text, "a", alpha, 0.01, 100);
+  mix_ = {static_cast<int64_t>(width), static_cast<int64_t>(depth), alpha, blended != 0};
+  for (const PictureOperation operation : augmix_operations())
+    operations_.push_back({operation, 1, magnitude});
+}
+
 void AutoAugment::parse_policy(const std::string& text) {
   const std::vector<std::string> parts = split_text(text, '-');
   const AugmentationPolicy* policy = augmentation_policy(parts[0]);
   if (!policy) {
     std::vector<std::string> known = policy_names();
-    known.insert(known.begin(), {"rand-m9-mstd0.5-inc1", "trivial"});
+    known.insert(known.begin(), {"rand-m9-mstd0.5-inc1", "trivial", "augmix-m5-w4-d2"});
     throw UsageError(concat_text("aa: ", quote(text), " is not one of ", join(known),
                                  did_you_mean(text, known)));
   }
@@ -256,22 +282,37 @@ void AutoAugment::take(const AugmentationStep& step, BytePicture& picture,
   else if (deviation_ > 0) magnitude += deviation_ * random.normal();
   const bool negative = flip_coin(random);
   double argument = argument_of(step.operation, std::clamp(magnitude, 0.0, most_), negative,
-                                std::min(picture.height, picture.width));
+                                std::min(picture.height, picture.width),
+                                mix_ ? kMostTranslatedByAugMix : kMostTranslated);
   if (step.operation == gaussian_blur_random)
     argument = random.uniform(0.1f, static_cast<float>(2 * argument));
   const int64_t sampling = random.below(static_cast<int64_t>(samplings_.size()));
   apply(step.operation, picture, argument, samplings_[static_cast<size_t>(sampling)], fill_);
 }
 
-void AutoAugment::operator()(BytePicture& picture, RandomSequence& random) const {
-  if (!trivial_) {
-    for (const AugmentationStep& step : chosen(random)) take(step, picture, random);
-    return;
+void AutoAugment::mix(BytePicture& picture, RandomSequence& random) const {
+  const AugMixShares shares = draw_shares(*mix_, random);
+  std::vector<BytePicture> chains;
+  for (int64_t c = 0; c < mix_->width; ++c) {
+    const int64_t depth = mix_->depth > 0 ? mix_->depth : 1 + random.below(3);
+    BytePicture& chain = chains.emplace_back(picture);
+    for (int64_t i = 0; i < depth; ++i)
+      take(operations_[random.below(std::ssize(operations_))], chain, random);
   }
+  mix_chains(picture, chains, shares, mix_->blended);
+}
+
+void AutoAugment::take_trivial(BytePicture& picture, RandomSequence& random) const {
   const TrivialRange& range = kTrivial[random.below(static_cast<int64_t>(std::size(kTrivial)))];
   const int bin = static_cast<int>(random.below(31));
   const double argument = trivial_argument(range, bin, flip_coin(random));
   apply(range.operation, picture, argument, Sampling::nearest, {});
+}
+
+void AutoAugment::operator()(BytePicture& picture, RandomSequence& random) const {
+  if (trivial_) return take_trivial(picture, random);
+  if (mix_) return mix(picture, random);
+  for (const AugmentationStep& step : chosen(random)) take(step, picture, random);
 }
 
 }  // namespace passband

@@ -105,6 +105,20 @@ const OperationSet k3aWeighted = {{solarize_increasing, 6},
                                   {equalize, 1},
                                   {invert, 1}};
 
+const std::vector<PictureOperation> kAugMix = {auto_contrast,
+                                               color_increasing,
+                                               contrast_increasing,
+                                               brightness_increasing,
+                                               sharpness_increasing,
+                                               equalize,
+                                               rotate,
+                                               posterize_increasing,
+                                               solarize_increasing,
+                                               shear_x,
+                                               shear_y,
+                                               translate_x_rel,
+                                               translate_y_rel};
+
 PictureOperation increasing_form(PictureOperation operation) {
   switch (operation) {
     case posterize: return posterize_increasing;
@@ -131,6 +145,8 @@ std::optional<OperationSet> rand_augment_set(const std::string& name, bool incre
   }
   return set;
 }
+
+const std::vector<PictureOperation>& augmix_operations() { return kAugMix; }
 
 const AugmentationPolicy* augmentation_policy(const std::string& name) {
   const auto found = policies().find(name);

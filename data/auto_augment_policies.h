@@ -15,6 +15,9 @@ using OperationSet = std::vector<std::pair<PictureOperation, double>>;
 // timm. Nothing for another name.
 std::optional<OperationSet> rand_augment_set(const std::string& name, bool increasing);
 
+// What AugMix's chains are made of.
+const std::vector<PictureOperation>& augmix_operations();
+
 // "original", "v0", ...; null for another name.
 const AugmentationPolicy* augmentation_policy(const std::string& name);
 std::vector<std::string> policy_names();

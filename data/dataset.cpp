@@ -2,6 +2,7 @@
 #include "data/dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <functional>
 #include <optional>
@@ -89,10 +90,22 @@ bool holds(const SetFiles& files, const fs::path& folder, bool folders = false) 
   });
 }
 
+// A set that is part of another one has its class folders, but not as many.
+bool holds_more_classes(const KnownSet& set, const fs::path& folder) {
+  return std::ranges::any_of(std::array{"train", "val"}, [&](const char* split) {
+    std::error_code code;
+    int64_t classes = 0;
+    for (fs::directory_iterator entry(folder / split, code), end; !code && entry != end;
+         entry.increment(code))
+      classes += entry->is_directory(code) ? 1 : 0;
+    return classes > set.info.classes;
+  });
+}
+
 bool holds(const KnownSet& set, const fs::path& folder) {
   const bool folders = set.info.form == DataForm::folders;
-  if (folders && set.files.markers.empty()) return is_image_folder(folder);
-  return holds(set.files, folder, folders) || holds(set.python, folder);
+  return (holds(set.files, folder, folders) && !(folders && holds_more_classes(set, folder))) ||
+         holds(set.python, folder);
 }
 
 // The folder that holds the set: a root itself, or a folder in it whose name starts with the set's
@@ -137,14 +150,35 @@ fs::path find_files(const KnownSet& set, const fs::path& data_dir) {
       set.remedy, ", name its place with --data-dir, or use the built-in --data shapes", archives));
 }
 
-void resize_all(Dataset& data, int64_t side) {
+using Resize = std::function<void(const PixelView& in, uint8_t* out)>;
+
+void resize_all(Dataset& data, int64_t side, const Resize& resize) {
   std::vector<uint8_t> images(data.count * side * side * 3);
   for_each_index(data.count, [&](int64_t i) {
-    resize_bilinear(&data.images[i * data.image_bytes()], data.height, data.width, data.width * 3,
-                    &images[i * side * side * 3], side, side);
+    resize({&data.images[i * data.image_bytes()], data.height, data.width, data.width * 3},
+           &images[i * side * side * 3]);
   });
   data.images = std::move(images);
   data.height = data.width = side;
+}
+
+// Pictures in memory at the side that the network sees.
+void fit_stored(DataSplits& splits, const DatasetRequest& request) {
+  const Preprocessing& how = request.preprocessing;
+  const bool named = how.interpolation != PictureFilter::automatic;
+  for (Dataset* const data : {&splits.train, &splits.val, &splits.test}) {
+    const int64_t side = request.image_size > 0 ? request.image_size : data->height;
+    if (data->streamed() || data->count == 0) continue;
+    const bool tested = data != &splits.train;
+    if (named && tested) {
+      resize_all(*data, side,
+                 [&](const PixelView& in, uint8_t* out) { preprocess(in, how, side, out); });
+    } else if (data->height != side || data->width != side) {
+      resize_all(*data, side, [&](const PixelView& in, uint8_t* out) {
+        scale_picture(in, how.interpolation, out, side);
+      });
+    }
+  }
 }
 
 DataSplits draw(const DatasetRequest& request) {
@@ -170,11 +204,8 @@ DataSplits read_files(const KnownSet& set, const fs::path& folder, int64_t side)
   const SetFiles& files = holds(set.files, folder) ? set.files : set.python;
   DataSplits splits = files.read(folder);
   check_published_sums(folder, files.sums, set.remedy);
-  if (side != set.info.height) {
+  if (side != set.info.height)
     check_memory(set.info.name, splits.train.count + splits.test.count, side);
-    resize_all(splits.train, side);
-    resize_all(splits.test, side);
-  }
   return splits;
 }
 
@@ -196,7 +227,7 @@ const KnownSet* known_in(const fs::path& folder) {
   std::error_code code;
   if (!fs::is_directory(folder, code)) return nullptr;
   for (const KnownSet& set : known_sets())
-    if (!set.files.markers.empty() && holds(set, folder)) return &set;
+    if (holds(set, folder)) return &set;
   return nullptr;
 }
 
@@ -255,16 +286,19 @@ std::string picture_counts(const DataSplits& splits) {
 }  // namespace
 
 void Dataset::resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
-                     uint8_t* out, int64_t size) const {
-  if (!streamed()) {
-    const PictureWindow w = window(height, width);
-    resize_bilinear(images.data() + index * image_bytes() + (w.top * width + w.left) * 3, w.height,
-                    w.width, width * 3, out, size, size);
-    return;
-  }
+                     uint8_t* out, int64_t size, PictureFilter filter) const {
+  const auto scale_window = [&](const uint8_t* pixels, int64_t rows, int64_t columns) {
+    const PictureWindow w = window(rows, columns);
+    scale_picture({pixels + (w.top * columns + w.left) * 3, w.height, w.width, columns * 3}, filter,
+                  out, size);
+  };
+  if (!streamed()) return scale_window(images.data() + index * image_bytes(), height, width);
   try {
     const EncodedPicture picture(files[static_cast<size_t>(index)].path);
-    picture.resize(window(picture.height(), picture.width()), out, size, size);
+    if (filter == PictureFilter::automatic)
+      return picture.resize(window(picture.height(), picture.width()), out, size, size);
+    const Image whole = picture.decode();
+    scale_window(whole.pixels.data(), whole.height, whole.width);
   } catch (const UnreadablePicture& error) {
     throw DataError(concat_text(
         error.what(), "; mend or remove it, or leave out what is damaged by --skip-bad-pictures"));
@@ -356,6 +390,9 @@ DataSplits load_dataset(const DatasetRequest& request) {
   DataSplits splits = load_splits(request);
   divide(splits, request);
   check_splits(splits, request);
+  fit_stored(splits, request);
+  if (request.preprocessing != Preprocessing{})
+    prepare_pictures(splits, request.preprocessing, dataset_info(request).height);
   return splits;
 }
 

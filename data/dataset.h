@@ -58,9 +58,9 @@ struct Dataset {
   // (height, width, 3). Of a file, which is decoded here: throws DataError naming it.
   PictureBytes image(int64_t index) const;
   // What `window` chooses of a picture of this height and width, scaled to (size, size, 3): of a
-  // file, of its whole picture. Throws DataError likewise.
+  // file, of its whole picture. Named filters give Pillow's bytes. Throws DataError likewise.
   void resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
-              uint8_t* out, int64_t size) const;
+              uint8_t* out, int64_t size, PictureFilter filter = PictureFilter::automatic) const;
   int64_t num_classes() const { return static_cast<int64_t>(classes.size()); }
   // The labels that occur, in order: fewer than `classes` where pictures of some are not there.
   std::vector<int32_t> shown_classes() const;
@@ -110,6 +110,10 @@ struct DatasetRequest {
   // false: for who only shows pictures. `train` may then be empty, and pictures that are not
   // divided at all are test pictures.
   bool training = true;
+  // How a network of image_size is shown them. Pictures in memory come to that size by the filter,
+  // where one is named: those to test by as preprocess() has it, those to train on, of which crops
+  // are taken, whole.
+  Preprocessing preprocessing = {};
 };
 
 // Every known name, `imagenet` (a description only) included.
@@ -126,11 +130,11 @@ DataSplits described_dataset(const DatasetInfo& info);
 
 // Reads all splits into memory, but for folders: their files are checked, and decoded when a
 // picture is asked for, so that memory does not grow with them (but for their names). Pictures of
-// fixed-size sets are resized to image_size when it differs from their own. Pictures of folders are
-// shown as squares of stored_size(image_size), so that crops have a margin; a resized crop is one
-// of the whole picture. A data_dir that is given must hold the set (or be its folder); otherwise
-// all places of the search order are tried. Throws DataError (one line: file, expected, found, way
-// out) for missing, truncated, wrong or unreadable files.
+// fixed-size sets are resized to image_size when it differs from their own, or a filter is named.
+// Pictures of folders are shown as squares of stored_size(image_size), so that crops have a margin;
+// a resized crop is one of the whole picture. A data_dir that is given must hold the set (or be its
+// folder); otherwise all places of the search order are tried. Throws DataError (one line: file,
+// expected, found, way out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
 
 // All pictures in and below a folder, whatever it is called, as test pictures without labels;

@@ -127,6 +127,12 @@ std::vector<uint8_t> resize_as_pillow(const PixelView& in, const OutputRange& ro
   return out;
 }
 
+void scale_picture(const PixelView& in, PictureFilter filter, uint8_t* out, int64_t side) {
+  if (filter == PictureFilter::automatic)
+    return resize_bilinear(in.pixels, in.height, in.width, in.row_bytes, out, side, side);
+  std::ranges::copy(resize_as_pillow(in, {0, side, side}, {0, side, side}, filter), out);
+}
+
 void preprocess(const PixelView& in, const Preprocessing& how, int64_t side, uint8_t* out) {
   const double crop = how.crop_pct > 0 ? how.crop_pct : kDefaultCrop;
   const auto shorter = static_cast<int64_t>(std::floor(static_cast<double>(side) / crop + 1e-9));

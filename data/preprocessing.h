@@ -42,12 +42,15 @@ struct OutputRange {
 std::vector<uint8_t> resize_as_pillow(const PixelView& in, const OutputRange& rows,
                                       const OutputRange& columns, PictureFilter filter);
 
+// All of a picture, its sides each by itself, as (side, side, 3).
+void scale_picture(const PixelView& in, PictureFilter filter, uint8_t* out, int64_t side);
+
 // timm's way to test: the shorter side becomes floor(side / crop_pct), torchvision's Resize, then
 // the centre `side` x `side` of it. out: (side, side, 3).
 void preprocess(const PixelView& in, const Preprocessing& how, int64_t side, uint8_t* out);
 
 // Shows a network of this side the pictures so: normalised by what is given; those of files, which
-// are tested, with that crop and filter, where a filter is named.
+// are tested, with that crop and filter, where a filter is named. load_dataset does it, and more.
 void prepare_pictures(DataSplits& splits, const Preprocessing& how, int64_t side);
 
 // "mean 0.5 0.5 0.5, deviation 0.5 0.5 0.5, bicubic, crop 0.9": what is given of it.

@@ -69,11 +69,12 @@ const std::vector<Setting> kSettings = {
      "to begin from know it, else the data set's"},
     {"data", "std", &C::std, "their deviation, likewise"},
     {"data", "crop_pct", &C::crop_pct,
-     "a folder's test pictures: side of the crop relative to the shorter side; 0 = 0.875", 0, 1},
+     "test pictures: side of the crop relative to the shorter side, with a filter; 0 = 0.875", 0,
+     1},
     {"data",
      "interpolation",
      &C::interpolation,
-     "a folder's test pictures: Pillow's filter, as timm and torchvision test; auto = our own",
+     "test pictures: Pillow's filter, as timm and torchvision test; auto = our own",
      0,
      0,
      {"auto", "bilinear", "bicubic"}},
@@ -210,11 +211,11 @@ const std::vector<Setting> kSettings = {
      1},
     {"train", "ratio", &C::ratio, "rrc: least and largest width / height of the crop", 0.01, 100},
     {"train", "train_interpolation", &C::train_interpolation,
-     "how --aa reads between pixels where it shears, moves and turns; crops are scaled bilinearly"},
+     "Pillow's filter of rrc, and of --aa where it shears, moves and turns; random: one of both "
+     "each time; auto = bilinear, crops by our own way"},
     {"train", "aa", &C::aa,
      "operations drawn for each picture: RandAugment (rand-m9-mstd0.5-inc1), AutoAugment "
-     "(original, "
-     "v0, ...), 3a, trivial; none = off"},
+     "(original, v0, ...), 3a, trivial, AugMix (augmix-m5-w4-d2); none = off"},
     {"train", "color_jitter", &C::color_jitter,
      "brightness, contrast and colour by factors of up to 1 + so much; not with --aa; 0 = off", 0,
      10},
@@ -458,7 +459,8 @@ DatasetRequest dataset_request(const RunSettings& s) {
                                     .seed = static_cast<uint64_t>(s.shapes_seed)}),
           .val_split = s.val_split,
           .val_seed = static_cast<uint64_t>(s.val_seed),
-          .skip_bad_pictures = s.skip_bad_pictures};
+          .skip_bad_pictures = s.skip_bad_pictures,
+          .preprocessing = preprocessing_of(s)};
 }
 
 void move_pictures(RunSettings& settings, const std::string& data_dir, const std::string& known) {

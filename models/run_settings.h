@@ -53,7 +53,7 @@ template <> struct SettingWords<TtaKind> {
   static constexpr std::array<std::string_view, 3> all = {"none", "flip", "shift"};
 };
 template <> struct SettingWords<TrainInterpolation> {
-  static constexpr std::array<std::string_view, 3> all = {"bilinear", "bicubic", "random"};
+  static constexpr std::array<std::string_view, 4> all = {"auto", "bilinear", "bicubic", "random"};
 };
 template <> struct SettingWords<EraseMode> {
   static constexpr std::array<std::string_view, 3> all = {"const", "rand", "pixel"};
@@ -150,7 +150,7 @@ struct RunSettings {
   int64_t cutout = 0;
   CropKind train_crop_mode = CropKind::automatic;
   NumberPair scale = {0.08, 1}, ratio = {3.0 / 4, 4.0 / 3};  // of rrc
-  TrainInterpolation train_interpolation = TrainInterpolation::bilinear;
+  TrainInterpolation train_interpolation = TrainInterpolation::automatic;
   std::string aa;  // data/auto_augment.h; empty: none
   double color_jitter = 0;
   double brightness = 0, contrast = 0;  // of normalised pixels

@@ -1,5 +1,6 @@
 #include "nn/mixing.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/random_gamma.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,26 +8,6 @@
 
 namespace passband {
 namespace {
-
-// Beta(a, a) from two gamma draws, rejection by Marsaglia and Tsang (2000); a < 1 by the boost
-// u^(1/a).
-double draw_gamma(double shape, RandomSequence& random) {
-  if (shape < 1) {
-    const double u = std::max(1e-12, static_cast<double>(random.uniform()));
-    return draw_gamma(shape + 1, random) * std::pow(u, 1 / shape);
-  }
-  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
-  for (;;) {
-    const double x = static_cast<double>(random.normal()), v = std::pow(1 + c * x, 3);
-    const double u = std::max(1e-12, static_cast<double>(random.uniform()));
-    if (v > 0 && std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
-  }
-}
-
-double draw_beta(double alpha, RandomSequence& random) {
-  const double a = draw_gamma(alpha, random), b = draw_gamma(alpha, random);
-  return a / (a + b);
-}
 
 void blend(Tensor images, double lambda) {
   const int64_t batch = images.size(0), n = images.numel() / batch;

@@ -1,5 +1,5 @@
-// Augmentation of training pictures: operations against timm and torchvision on Pillow
-// (golden/make_augment.py), policies by what they draw, erasing and repeats.
+// Augmentation of training pictures: operations, mixes of them and crops against timm and
+// torchvision on Pillow (golden/make_augment.py), policies by what they draw.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -9,8 +9,9 @@
 
 #include "data/auto_augment.h"
 #include "data/auto_augment_policies.h"
-#include "data/loader.h"
+#include "data/dataset.h"
 #include "models/weights.h"
+#include "tensor/core/crop.h"
 #include "tensor/core/split_text.h"
 #include "tests/golden_file.h"
 #include "tests/test_data_support.h"
@@ -50,17 +51,29 @@ const std::map<std::string, PictureOperation> kByName = {
     {"TranslateXRel", translate_x_rel},
     {"TranslateYRel", translate_y_rel},
     {"Desaturate", desaturate},
-    {"GaussianBlur", gaussian_blur}};
+    {"GaussianBlur", gaussian_blur},
+    {"GaussianBlurRand", gaussian_blur_random}};
 
 BytePicture picture_of(const Tensor& tensor) {
   const auto* begin = tensor.data<uint8_t>();
   return {tensor.size(0), tensor.size(1), {begin, begin + tensor.numel()}};
 }
 
-const std::map<std::string, Tensor>& golden() {
-  static const auto tensors = read_safetensors(golden_file("augment.safetensors"));
-  return tensors;
+struct GoldenAugment {
+  Metadata tables;  // timm's
+  std::map<std::string, Tensor> tensors;
+};
+
+const GoldenAugment& golden_augment() {
+  static const GoldenAugment file = [] {
+    GoldenAugment read;
+    read.tensors = read_safetensors(golden_file("augment.safetensors"), &read.tables);
+    return read;
+  }();
+  return file;
 }
+
+const std::map<std::string, Tensor>& golden() { return golden_augment().tensors; }
 
 BytePicture golden_picture() { return picture_of(golden().at("picture")); }
 
@@ -71,8 +84,51 @@ double trivial_argument(const std::string& name, double argument) {
   return name == "Solarize" ? std::ceil(argument) : argument;
 }
 
+// "augmix|basic|0.5|0.4,0.6|Rotate:2:-,Equalize:0:+;Invert:0:+"
+BytePicture mixed(const std::vector<std::string>& parts) {
+  BytePicture picture = golden_picture();
+  AugMixShares shares{.mix = std::stof(parts[2])};
+  for (const std::string& share : split_text(parts[3], ','))
+    shares.chains.push_back(std::stof(share));
+  std::vector<BytePicture> chains;
+  for (const std::string& steps : split_text(parts[4], ';')) {
+    BytePicture& chain = chains.emplace_back(picture);
+    for (const std::string& step : split_text(steps, ',')) {
+      const std::vector<std::string> words = split_text(step, ':');
+      const PictureOperation operation = kByName.at(words[0]);
+      apply(
+          operation, chain,
+          argument_of(operation, std::stod(words[1]), words[2] == "-", 12, kMostTranslatedByAugMix),
+          Sampling::bilinear, kFill);
+    }
+  }
+  mix_chains(picture, chains, shares, parts[1] == "blended");
+  return picture;
+}
+
+// "crop|2,3,7,9|16|bicubic"
+BytePicture cropped(const std::vector<std::string>& parts) {
+  const BytePicture picture = golden_picture();
+  Dataset data{.count = 1, .height = picture.height, .width = picture.width};
+  data.images = picture.pixels;
+  const std::vector<std::string> box = split_text(parts[1], ',');
+  const int64_t side = std::stol(parts[2]);
+  BytePicture out{side, side, std::vector<uint8_t>(static_cast<size_t>(side * side * 3))};
+  data.resize(
+      0,
+      [&](int64_t, int64_t) {
+        return PictureWindow{std::stol(box[0]), std::stol(box[1]), std::stol(box[2]),
+                             std::stol(box[3])};
+      },
+      out.pixels.data(), side,
+      parts[3] == "bicubic" ? PictureFilter::bicubic : PictureFilter::bilinear);
+  return out;
+}
+
 BytePicture result_of(const std::string& name) {
   const std::vector<std::string> parts = split_text(name, '|');
+  if (parts[0] == "augmix") return mixed(parts);
+  if (parts[0] == "crop") return cropped(parts);
   BytePicture picture = golden_picture();
   if (parts[0] == "trivial") {
     apply(kByName.at(parts[1]), picture, trivial_argument(parts[1], std::stod(parts[2])),
@@ -105,21 +161,35 @@ std::vector<uint8_t> after(PictureOperation operation, double magnitude, bool ne
   return picture.pixels;
 }
 
-Dataset grey_dataset(int64_t count, int64_t side) {
-  Dataset data = counting_dataset(count, side, side);
-  RandomSequence random({4, 5, 6});
-  for (uint8_t& value : data.images) value = static_cast<uint8_t>(random.next());
-  data.mean = {0.5f, 0.5f, 0.5f};
-  data.std = {0.25f, 0.25f, 0.25f};
-  return data;
+// "Rotate:0.6:9": name, probability and magnitude.
+AugmentationStep step_of(const std::string& text) {
+  const std::vector<std::string> words = split_text(text, ':');
+  return {kByName.at(words[0]), std::stod(words[1]), std::stod(words[2])};
 }
 
-std::vector<float> batch_of(const Dataset& data, const AugmentOptions& options,
-                            const std::vector<int64_t>& indices, int threads = 1,
-                            int64_t first = 0) {
-  std::vector<float> out(indices.size() * data.image_bytes());
-  make_train_batch(data, indices, options, {9, 1, 4}, data.height, out.data(), threads, first);
-  return out;
+// Each result that operations in this order can give, of those that go both ways for either sign.
+using Pictures = std::set<std::vector<uint8_t>>;
+Pictures results_of(const std::vector<AugmentationStep>& steps) {
+  Pictures seen = {golden_picture().pixels};
+  for (const AugmentationStep& step : steps) {
+    Pictures next;
+    if (step.probability < 1) next = seen;
+    for (const std::vector<uint8_t>& before : seen)
+      for (const bool negative : {false, true}) {
+        if (step.probability == 0) continue;
+        BytePicture picture = golden_picture();
+        picture.pixels = before;
+        apply(step.operation, picture, argument_of(step.operation, step.magnitude, negative, 12),
+              Sampling::bilinear, kFill);
+        next.insert(picture.pixels);
+      }
+    seen = next;
+  }
+  return seen;
+}
+
+void check_all_among(const std::map<std::vector<uint8_t>, int>& drawn, const Pictures& possible) {
+  for (const auto& [pixels, count] : drawn) CHECK(possible.contains(pixels));
 }
 
 std::string refused(const std::string& policy) {
@@ -136,7 +206,50 @@ TEST_CASE("picture operations give timm's and torchvision's bytes") {
     CHECK(result_of(name).pixels == picture_of(tensor).pixels);
     ++compared;
   }
-  CHECK(compared > 70);
+  CHECK(compared == 92);
+}
+
+TEST_CASE("policies and sets of operations are timm's tables") {
+  int compared = 0;
+  for (const auto& [name, text] : golden_augment().tables) {
+    CAPTURE(name);
+    if (name.starts_with("policy ")) {
+      const AugmentationPolicy& policy = *augmentation_policy(name.substr(7));
+      const std::vector<std::string> lines = split_text(text, ';');
+      REQUIRE(policy.size() == lines.size());
+      for (size_t i = 0; i < lines.size(); ++i) {
+        const std::vector<std::string> steps = split_text(lines[i], ',');
+        REQUIRE(policy[i].size() == steps.size());
+        for (size_t k = 0; k < steps.size(); ++k) {
+          const AugmentationStep wanted = step_of(steps[k]), got = policy[i][k];
+          CHECK(got.operation == wanted.operation);
+          CHECK(got.probability == wanted.probability);
+          CHECK(got.magnitude == wanted.magnitude);
+        }
+      }
+    } else if (name.starts_with("set ")) {
+      const std::string suffix = name.substr(name.rfind('-') + 1);
+      const OperationSet set = *rand_augment_set(
+          suffix.starts_with('t') ? suffix.substr(1) : std::string(), suffix == "inc1");
+      double sum = 0, wanted_sum = 0;
+      std::map<PictureOperation, double> wanted, got;
+      for (const std::string& entry : split_text(text, ',')) {
+        const std::vector<std::string> words = split_text(entry, ':');
+        wanted_sum += wanted[kByName.at(words[0])] = std::stod(words[1]);
+      }
+      for (const auto& [operation, weight] : set) sum += got[operation] = weight;
+      REQUIRE(got.size() == wanted.size());
+      for (const auto& [operation, weight] : wanted)
+        CHECK(got[operation] / sum == doctest::Approx(weight / wanted_sum).epsilon(1e-4));
+    } else if (name == "augmix") {
+      std::vector<PictureOperation> wanted;
+      for (const std::string& entry : split_text(text, ','))
+        wanted.push_back(step_of(entry).operation);
+      CHECK(augmix_operations() == wanted);
+    }
+    ++compared;
+  }
+  CHECK(compared == 11);
 }
 
 TEST_CASE("operations at the magnitude that changes nothing change nothing") {
@@ -184,19 +297,102 @@ TEST_CASE("the increasing operations, other sets, deviations and policies are dr
   // A magnitude that is drawn makes many pictures of one operation.
   CHECK(results("rand-m9-n1-p1-mstd0.5", 300).size() > 150);
   CHECK(results("rand-m9-n1-p1-mstd101", 300).size() > 150);
-  for (const char* policy : {"original", "originalr-mstd0.5", "v0", "v0r", "3a", "trivial"})
-    CHECK(results(policy, 200).size() > (std::string(policy) == "3a" ? 2 : 25));
+}
+
+TEST_CASE("a policy gives what its lines give, and every line comes") {
+  for (const std::string policy : {"original", "originalr", "v0", "v0r"}) {
+    CAPTURE(policy);
+    const std::map<std::vector<uint8_t>, int> drawn = results(policy, 2000);
+    Pictures possible;
+    for (const std::vector<AugmentationStep>& line : *augmentation_policy(policy)) {
+      const Pictures of_line = results_of(line);
+      possible.insert(of_line.begin(), of_line.end());
+      CHECK(std::ranges::any_of(of_line, [&](const auto& p) { return drawn.contains(p); }));
+    }
+    check_all_among(drawn, possible);
+  }
+  CHECK(results("originalr-mstd0.5", 200).size() > results("originalr", 200).size() + 10);
+  // Of 3a's three, two give one picture each, and a blur one of its radius.
+  const auto three = results("3a", 300);
+  CHECK(three.at(after(solarize, 5)) / 300.0 == doctest::Approx(1 / 3.0).epsilon(0.2));
+  CHECK(three.at(after(desaturate, 10)) / 300.0 == doctest::Approx(1 / 3.0).epsilon(0.2));
+  CHECK(three.size() > 50);
+}
+
+TEST_CASE("TrivialAugment draws one of 14 operations at one of 31 magnitudes") {
+  constexpr int kCount = 6000;
+  const auto drawn = results("trivial", kCount);
+  CHECK(drawn.size() < 14 * 31 * 2);
+  const auto share = [&](PictureOperation operation) {
+    BytePicture picture = golden_picture();
+    apply(operation, picture, 0, Sampling::nearest, {});
+    return drawn.at(picture.pixels) / double{kCount};
+  };
+  // Those without a magnitude; of the others, the weakest gives the picture back.
+  CHECK(share(equalize) == doctest::Approx(1 / 14.0).epsilon(0.15));
+  CHECK(share(auto_contrast) == doctest::Approx(1 / 14.0).epsilon(0.15));
+  CHECK(share(identity) > 1.2 / 14);
+  CHECK(share(identity) < 3.0 / 14);
+}
+
+TEST_CASE("AugMix mixes chains of operations of all magnitudes up to its own") {
+  const auto drawn = results("augmix-m5-w4-d2", 200);
+  CHECK(drawn.size() > 190);  // every picture has shares of its own
+  // With one chain of one operation of magnitude 0 the mix is the picture, but for three of them.
+  const std::vector<uint8_t> plain = golden_picture().pixels;
+  const Pictures ends = {plain, after(auto_contrast, 0), after(equalize, 0),
+                         after(posterize_increasing, 0)};
+  for (const auto& [mixed, count] : results("augmix-m0-w1-d1-mstd0", 200)) {
+    const std::vector<uint8_t>& pixels = mixed;
+    const bool between = std::ranges::any_of(ends, [&](const std::vector<uint8_t>& end) {
+      for (size_t k = 0; k < pixels.size(); ++k)
+        if (pixels[k] < std::min(end[k], plain[k]) || pixels[k] > std::max(end[k], plain[k]))
+          return false;
+      return true;
+    });
+    CHECK(between);
+  }
+  RandomSequence random({1, 2, 3});
+  double mix = 0, first = 0, squares = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const AugMixShares shares = draw_shares({.width = 4}, random);
+    REQUIRE(shares.chains.size() == 4);
+    CHECK(std::accumulate(shares.chains.begin(), shares.chains.end(), 0.0) ==
+          doctest::Approx(1).epsilon(1e-5));
+    mix += shares.mix / 4000.0;
+    first += shares.chains[0] / 4000.0;
+    squares += shares.chains[0] * shares.chains[0] / 4000.0;
+  }
+  CHECK(mix == doctest::Approx(0.5).epsilon(0.03));     // Beta(1, 1)
+  CHECK(first == doctest::Approx(0.25).epsilon(0.04));  // Dirichlet(1, 1, 1, 1): E x^2 = 1 / 10
+  CHECK(squares == doctest::Approx(0.1).epsilon(0.08));
+  CHECK(refused("augmix-w0").find("w of \"augmix-w0\" is 0; it must be from 1 to 100") !=
+        std::string::npos);
+  CHECK(refused("augmix-x3").find("is not one of m5, w4, d2") != std::string::npos);
 }
 
 TEST_CASE("a weighted set gives no operation twice") {
-  const AutoAugment all("rand-m10-n3-p1-t3aw", {Sampling::bilinear}, kFill);
+  // Of two of the 14, each is another one: what two equal ones give is drawn by nobody.
+  const OperationSet set = *rand_augment_set("3aw", false);
+  Pictures different, equal;
+  for (const auto& [first, weight] : set)
+    for (const auto& [second, other] : set) {
+      const Pictures both = results_of({{first, 1, 9}, {second, 1, 9}});
+      (first == second ? equal : different).insert(both.begin(), both.end());
+    }
+  const auto drawn = results("rand-m9-n2-p1-t3aw", 1500);
+  check_all_among(drawn, different);
+  const auto twice =
+      std::ranges::count_if(equal, [&](const auto& pixels) { return !different.contains(pixels); });
+  CHECK(twice > 10);  // the test can tell
+  CHECK(drawn.size() > 200);
   CHECK(refused("rand-n15-t3aw").find("must be from 1 to 14") != std::string::npos);
   CHECK(refused("rand-n14-w0").find("must be from 1 to 13") != std::string::npos);
   CHECK(refused("rand-n15").empty());
 }
 
 TEST_CASE("a policy that is none is refused by name") {
-  CHECK(refused("rnd-m9").find("\"rnd-m9\" is not one of rand-m9-mstd0.5-inc1, trivial, 3a") !=
+  CHECK(refused("rnd-m9").find("\"rnd-m9\" is not one of rand-m9-mstd0.5-inc1, trivial, augmix") !=
         std::string::npos);
   CHECK(refused("rand-m9-foo3").find("\"foo3\" of \"rand-m9-foo3\" is not one of m9") !=
         std::string::npos);
@@ -205,81 +401,4 @@ TEST_CASE("a policy that is none is refused by name") {
   CHECK(refused("v0-m9").find("is not one of mstd0.5") != std::string::npos);
   CHECK(refused("rand-p2").find("p of \"rand-p2\" is 2; it must be from 0 to 1") !=
         std::string::npos);
-}
-
-TEST_CASE("augmented batches are the same for any number of threads, and follow index and epoch") {
-  const Dataset data = grey_dataset(7, 12);
-  AugmentOptions options{
-      .pad = 2, .auto_augment = "rand-m9-mstd0.5-inc1", .erase_probability = 0.5};
-  options.erase_mode = EraseMode::pixel;
-  std::vector<int64_t> indices(7);
-  std::iota(indices.begin(), indices.end(), int64_t{0});
-  const std::vector<float> one = batch_of(data, options, indices, 1);
-  CHECK(batch_of(data, options, indices, 5) == one);
-  const std::vector<float> alone = batch_of(data, options, {4});
-  CHECK(std::equal(alone.begin(), alone.end(), one.begin() + 4 * data.image_bytes()));
-  std::vector<float> later(one.size());
-  make_train_batch(data, indices, options, {9, 2, 4}, 12, later.data());
-  CHECK(later != one);
-  CHECK(made_on_host(options));
-  CHECK_FALSE(made_on_host({.pad = 2, .cutout = 3}));
-}
-
-TEST_CASE("random erasing covers 2 to 33 % with one rectangle, or less with several") {
-  const Dataset data = grey_dataset(400, 20);
-  std::vector<int64_t> indices(400);
-  std::iota(indices.begin(), indices.end(), int64_t{0});
-  AugmentOptions options{.pad = 0, .flip = 0};
-  const std::vector<float> plain = batch_of(data, options, indices);
-  for (const int64_t count : {1, 3}) {
-    options.erase_probability = 0.25f;
-    options.erase_count = count;
-    const std::vector<float> erased = batch_of(data, options, indices);
-    int pictures = 0;
-    for (int64_t i = 0; i < 400; ++i) {
-      int zeros = 0;
-      for (int64_t k = i * 1200; k < (i + 1) * 1200; k += 3) {
-        if (erased[k] == plain[k] && erased[k + 1] == plain[k + 1]) continue;
-        CHECK(erased[k] == 0);
-        CHECK(erased[k + 2] == 0);
-        ++zeros;
-      }
-      pictures += zeros > 0;
-      CHECK(zeros <= 400 * 0.36);
-    }
-    CHECK(pictures == doctest::Approx(100).epsilon(0.25));
-  }
-}
-
-TEST_CASE("repeated augmentation shows fewer pictures, each in turn anew") {
-  const Dataset data = grey_dataset(9, 12);
-  BatchLoader loader(data, {.batch_size = 4,
-                            .drop_last = true,
-                            .augment = {.pad = 4, .auto_augment = "rand-m9", .repeats = 3},
-                            .prefetch = false});
-  CHECK(loader.batches_per_epoch() == 2);
-  std::vector<int64_t> indices;
-  std::vector<std::vector<float>> pictures;
-  for (int i = 0; i < 2; ++i) {
-    const Batch& batch = loader.next();
-    indices.insert(indices.end(), batch.indices.begin(), batch.indices.end());
-    const float* values = batch.images.data<float>();
-    for (int64_t k = 0; k < 4; ++k) pictures.emplace_back(values + k * 432, values + (k + 1) * 432);
-  }
-  for (size_t i = 0; i < 8; ++i) CHECK(indices[i] == indices[i / 3 * 3]);
-  CHECK(std::set<int64_t>(indices.begin(), indices.end()).size() == 3);
-  CHECK(std::set(pictures.begin(), pictures.end()).size() == 8);
-}
-
-TEST_CASE("colour jitter keeps to its factors, and leaves where operations are drawn") {
-  const Dataset data = grey_dataset(50, 8);
-  std::vector<int64_t> indices(50);
-  std::iota(indices.begin(), indices.end(), int64_t{0});
-  AugmentOptions options{.pad = 0, .flip = 0, .color_jitter = 0.4f};
-  CHECK(batch_of(data, options, indices) != batch_of(data, {.pad = 0, .flip = 0}, indices));
-  AugmentOptions with = options, without = {.pad = 0, .flip = 0};
-  with.auto_augment = without.auto_augment = "rand-m5";
-  CHECK(batch_of(data, with, indices) == batch_of(data, without, indices));
-  with.auto_augment = without.auto_augment = "3a";
-  CHECK(batch_of(data, with, indices) != batch_of(data, without, indices));
 }

@@ -150,7 +150,6 @@ DataSplits load_pictures(Plan& plan, ProgressLine& progress) {
   plan.config.data_path = path_of_pictures(settings);
   check_pictures(plan, plan.config.data, progress);
   const Preprocessing how = preprocessing_of(settings);
-  prepare_pictures(data, how, dataset_info(dataset_request(settings)).height);
   if (how != Preprocessing{}) progress.note("pictures: " + words(how));
   std::string found = what_was_found(data);
   if (settings.data_fraction < 1) {
