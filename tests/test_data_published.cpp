@@ -207,6 +207,30 @@ TEST_CASE("Tiny ImageNet is shown at its own size, with names for its ids") {
   CHECK(load_dataset({.name = folder.path().string(), .image_size = 32}).train.height == 37);
 }
 
+TEST_CASE("a folder of Imagenette or Imagewoof is told by its classes, and ImageNet is neither") {
+  using Ids = std::vector<std::string>;
+  for (const auto& [set, ids] : {std::pair{"imagenette", Ids{"n01440764", "n02102040"}},
+                                 std::pair{"imagewoof", Ids{"n02086240", "n02087394"}}}) {
+    const TemporaryFolder folder;
+    for (const char* const split : {"train", "val"})
+      for (const std::string& id : ids) {
+        fs::create_directories(folder / split / id);
+        write_png(folder / split / id / "a.png", 9, 8, 3, colour(9, 8, {1, 2, 3}));
+      }
+    CHECK(dataset_info(folder.path().string()).name == set);
+    CHECK(find_dataset(set, folder.path()) == folder.path());
+    const DataSplits splits = load_dataset({.name = folder.path().string(), .image_size = 8});
+    CHECK(splits.train.classes.size() == 2);
+    CHECK(splits.train.classes[0] == imagenet_class_names()[*imagenet_class(ids[0])]);
+    for (int i = 0; i < 9; ++i) {
+      const fs::path place = folder / "train" / ("n0000000" + std::to_string(i));
+      fs::create_directories(place);
+      fs::copy_file(folder / "val" / ids[0] / "a.png", place / "a.png");
+    }
+    CHECK(dataset_info(folder.path().string()).name == folder.path().string());
+  }
+}
+
 TEST_CASE("ImageNet's classes are known by id, by name and by a synonym that is theirs alone") {
   const std::vector<std::string>& names = imagenet_class_names();
   REQUIRE(std::ssize(names) == kImagenetClasses);
