@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/registry.h"
+#include "models/command_words.h"
 #include "tensor/core/text.h"
 
 namespace passband {
@@ -44,7 +45,11 @@ void add_assignments(const std::vector<std::string>& assignments, OptionTexts& s
     if (dot == std::string::npos || equals == std::string::npos || equals < dot)
       throw UsageError("--set: " + quote(text) +
                        " is not analysis.option=value (--list shows all)");
-    settings[text.substr(0, equals)] = text.substr(equals + 1);
+    const std::string name = text.substr(0, equals), value = text.substr(equals + 1);
+    const auto [said, first] = settings.try_emplace(name, value);
+    if (!first && said->second != value)
+      throw UsageError(fmt::format("--set: {} is said twice, {} and {}; say it once", name,
+                                   quote(said->second), quote(value)));
   }
 }
 
@@ -84,11 +89,19 @@ void add_subject_options(CLI::App& app, StudyRequest& study) {
                  "knows it, else the data set's)");
   app.add_option("--std", study.std, "their deviation, likewise");
   app.add_option("--crop-pct", study.crop_pct,
-                 "a folder: side of the crop relative to the shorter side")
+                 "side of the crop relative to the shorter side, with --interpolation")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--interpolation", study.interpolation,
-                 "a folder: Pillow's filter, as timm and torchvision test")
+                 "Pillow's filter, as timm and torchvision test")
       ->check(CLI::IsMember({"auto", "bilinear", "bicubic"}));
+  app.add_option("--img-size", study.img_size,
+                 "side of the pictures, to which tables of positions are fitted (default: as the "
+                 "run or the name of the network says, else the data set's)")
+      ->check(whole_number(8, "a number of pixels from 8 on"));
+  app.add_option("--classes", study.classes,
+                 "with --weights: the classes that the network knows, in its order: names, a file "
+                 "of names, one a line, or how many")
+      ->delimiter(',');
   app.add_flag("--untrained", study.untrained,
                "the same network with random weights beside the trained one");
 }
@@ -174,7 +187,7 @@ bool parse_command_line(int argc, char** argv, AnalyzeOptions& options) {
   add_subject_options(app, options.study);
   add_work_options(app, options, assignments);
   try {
-    app.parse(argc, argv);
+    app.parse(reversed_words(argc, argv));
   } catch (const CLI::CallForHelp&) {
     fmt::print("{}", app.help());
     return false;

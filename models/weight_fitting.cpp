@@ -146,9 +146,12 @@ void WeightFitting::check_expected(const std::string& name, const Sizes& shape) 
   if (same_elements(tensor->shape, shape)) return;
   const auto from = place_table(name, tensor->shape, tokens_of(expected_)),
              to = place_table(name, shape, tokens_of(expected_));
-  if (!options_.resample || !differ_in_grid(from, to))
+  const bool resamples = differ_in_grid(from, to);
+  if (!options_.resample || !resamples)
     fail(concat_text("tensor ", quote(name), " is ", text(tensor->shape), ", the model needs ",
-                     text(shape), way_out(name, tensor->shape, shape)));
+                     text(shape),
+                     resamples ? "; --img-size N fits its tables to pictures of N pixels"
+                               : way_out(name, tensor->shape, shape)));
   ++resampled_[concat_text(last_part(name), " from ", from->grid.rows, " x ", from->grid.columns,
                            " to ", to->grid.rows, " x ", to->grid.columns)];
 }

@@ -9,6 +9,7 @@
 #include "analysis/report/text.h"
 #include "analysis/study/host.h"
 #include "analysis/study/network_file.h"
+#include "analysis/study/study_pictures.h"
 #include "data/fingerprint.h"
 #include "data/imagenet_classes.h"
 #include "models/initial_values.h"
@@ -50,79 +51,6 @@ RunCard card_of(const RunDescription& run, const Model& model) {
        {"seed", std::to_string(run.settings.seed)}}};
 }
 
-void load_pictures(Study& study, DatasetRequest request) {
-  request.training = false;
-  // An analysis may bring pictures of its own for a set that is only described.
-  const DatasetInfo info = dataset_info(request.name);
-  study.data = info.form == DataForm::described ? described_dataset(info) : load_dataset(request);
-  study.data_name = request.name;
-  study.input.data = &study.data.test;
-  study.input.train = &study.data.train;
-  study.notes.insert(study.notes.begin(), what_was_found(study.data));
-}
-
-// Pictures without labels, as a network sees them that was made for `info` and knows `classes`.
-void show_unlabelled(Study& study, const StudyRequest& request, const DatasetInfo& info,
-                     const std::vector<std::string>& classes) {
-  if (!request.data_dir.empty()) throw UsageError("--data-dir: --pictures names the folder itself");
-  study.data = load_unlabelled(request.pictures, classes, info.height, request.skip_bad_pictures);
-  for (Dataset* const data : {&study.data.train, &study.data.test}) {
-    data->mean = info.mean;
-    data->std = info.std;
-  }
-  study.data_name = request.pictures;
-  study.input.data = &study.data.test;
-  study.input.train = &study.data.train;
-  study.notes.insert(study.notes.begin(), what_was_found(study.data));
-}
-
-// Numbers the classes of the pictures as the network does that knows `known`, where they differ.
-void fit_classes(Study& study, const std::vector<std::string>& known) {
-  Dataset& data = study.data.test;
-  if (data.count == 0 || !data.labelled || data.classes == known) return;
-  const auto own = data.num_classes();
-  // As many, but others: check_classes tells which changed.
-  if (own == std::ssize(known) && std::ranges::count(labels_among(data.classes, known), -1) > 0)
-    return;
-  label_as(study.data, known);
-  study.notes.push_back(
-      fmt::format("{}: its {} classes are matched by name to the {} that the network knows; "
-                  "accuracy is told among these {} and among all",
-                  study.data_name, own, known.size(), own));
-}
-
-// The pictures that the run was trained on, unless the command line names others.
-DatasetRequest pictures_of(const RunDescription& run, const StudyRequest& request) {
-  RunSettings settings = run.settings;
-  if (!request.data.empty()) {
-    settings.data = request.data;
-    settings.val_split = 0;
-  }
-  move_pictures(settings, request.data_dir, run.data_path);
-  settings.img_size = run.image_size;
-  if (request.skip_bad_pictures) settings.skip_bad_pictures = true;
-  return dataset_request(settings);
-}
-
-// All networks of a study know the same classes, by name.
-void check_classes(const std::string& name, const std::vector<std::string>& known,
-                   const Study& study) {
-  const std::string other = difference_of_classes(known, study.data.test.classes);
-  if (other.empty() || study.data.test.count == 0) return;
-  throw UsageError(fmt::format("{} knows other classes than {} has: {}; analyse it by itself", name,
-                               study.data_name, other));
-}
-
-// Its own pictures have to be those it was trained on.
-void check_pictures(const RunDescription& run, const Study& study) {
-  const std::string other = difference(run.data, fingerprint(study.data));
-  if (!other.empty())
-    throw DataError(
-        fmt::format("{}: {}: these are not the pictures that {} was trained on; name "
-                    "their place with --data-dir, or --data {} to analyse it on these",
-                    study.data_name, other, run.directory.filename().string(), study.data_name));
-}
-
 // A label that no other subject has: the model's name, or the run's or file's where that is taken.
 std::string label_of(const Study& study, const std::string& model, const std::string& source) {
   const auto taken = [&](const std::string& label) {
@@ -153,30 +81,30 @@ fs::path writable_place(Study& study, const fs::path& usual, const std::string& 
   return otherwise;
 }
 
-// What a run's network was trained on, as a description; its pictures need not be there.
-DatasetInfo seen_by(const RunDescription& run) {
-  DatasetInfo info = made_for(std::ssize(run.data.classes), {});
-  for (const DatasetInfo& known : list_datasets())
-    if (known.name == run.settings.data) info = known;
-  info.classes = std::ssize(run.data.classes);
-  info.height = info.width = run.image_size;
-  return info;
+// Says what was left out or fitted to the size of the pictures.
+void read_weights(Study& study, const StudyRequest& request, const std::string& file,
+                  Model& network) {
+  const FitOptions fit{.resample = request.img_size > 0};
+  for (const std::string& note : fit_weights(file, network, fit).notes) study.notes.push_back(note);
+}
+
+// As it was trained, or for pictures of --img-size.
+std::shared_ptr<Model> model_of_run(Study& study, const StudyRequest& request,
+                                    const RunDescription& run) {
+  if (request.img_size == 0) return load_run_model(run, request.which);
+  ModelOptions options = run.model_options();
+  options.image_size = request.img_size;
+  std::shared_ptr<Model> network = make_model(run.settings.model, options);
+  read_weights(study, request, run_weights(run, request.which).string(), *network);
+  return network;
 }
 
 void add_run(Study& study, const StudyRequest& request, const std::string& name) {
   const auto run = std::make_shared<RunDescription>(read_run(find_run(name)));
   remove_stale_temporaries(run->directory.string());
-  std::shared_ptr<Model> model = load_run_model(*run, request.which);
+  std::shared_ptr<Model> model = model_of_run(study, request, *run);
   if (study.input.subjects.empty()) {
-    if (!request.pictures.empty()) {
-      if (!request.data.empty())
-        throw UsageError("--pictures and --data: both say what is shown; give one of them");
-      show_unlabelled(study, request, seen_by(*run), run->data.classes);
-    } else {
-      load_pictures(study, pictures_of(*run, request));
-      if (request.data.empty()) check_pictures(*run, study);
-      else if (run->data.classes.size() != 0) fit_classes(study, run->data.classes);
-    }
+    show_pictures_of_run(study, request, *run);
     const std::string otherwise = run->directory.filename().string() + "-report";
     study.report = request.output.empty()
                        ? writable_place(study, run->directory / "report", otherwise)
@@ -190,52 +118,20 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
 }
 
 // The network `model` with the weights of a file. `info`: what it was made for.
-std::shared_ptr<Model> read_network(Study& study, const std::string& file, const std::string& model,
+std::shared_ptr<Model> read_network(Study& study, const StudyRequest& request,
+                                    const std::string& file, const std::string& model,
                                     const DatasetInfo& info) {
   std::shared_ptr<Model> network =
       make_model(model, {.classes = info.classes, .image_size = info.height});
-  std::string prefix;
-  load_weights(file, *network, &prefix);
-  if (!prefix.empty())
-    study.notes.push_back(
-        fmt::format("{}: the prefix {} that all its names share is left out", file, quote(prefix)));
+  read_weights(study, request, file, *network);
   return network;
-}
-
-// Shows the file's network what was asked for. Returns what the network was made for.
-DatasetInfo load_pictures_of_file(Study& study, const StudyRequest& request) {
-  const std::string data = request.data.empty() ? "cifar10" : request.data;
-  const std::optional<int64_t> classes = classes_in(request.weights, request.model);
-  if (!request.pictures.empty()) {
-    const DatasetInfo info = made_for(classes.value_or(kImagenetClasses), request.data);
-    if (!request.data.empty() && info.name != dataset_info(request.data).name)
-      throw UsageError(fmt::format(
-          "{} knows {} classes, {} has {}: --data beside --pictures names "
-          "what the network was made for; leave it out",
-          request.weights, info.classes, request.data, dataset_info(request.data).classes));
-    show_unlabelled(study, request, info, described_dataset(info).test.classes);
-    return info;
-  }
-  DatasetInfo info = dataset_info(data);
-  const bool mapped = classes && *classes != info.classes;
-  if (mapped && *classes != kImagenetClasses)
-    throw UsageError(
-        fmt::format("{} knows {} classes, {} has {}; name pictures of its classes by --data, or "
-                    "any without labels by --pictures FOLDER",
-                    request.weights, *classes, data, info.classes));
-  if (mapped) info = made_for(*classes, {});
-  load_pictures(study, {.name = data,
-                        .data_dir = request.data_dir,
-                        .image_size = info.height,
-                        .skip_bad_pictures = request.skip_bad_pictures});
-  if (mapped) fit_classes(study, imagenet_class_names());
-  return info;
 }
 
 void add_weights(Study& study, const StudyRequest& request) {
   family_of(request.model);  // a wrong name ends here
-  const DatasetInfo info = load_pictures_of_file(study, request);
-  const std::shared_ptr<Model> model = read_network(study, request.weights, request.model, info);
+  const DatasetInfo info = show_pictures_of_file(study, request);
+  const std::shared_ptr<Model> model =
+      read_network(study, request, request.weights, request.model, info);
   const fs::path file = request.weights;
   const std::string name = file.stem().string() + "-report";
   study.report = request.output.empty() ? writable_place(study, file.parent_path() / name, name)
@@ -266,7 +162,7 @@ void add_against(Study& study, const StudyRequest& request, const std::string& n
   DatasetInfo info;
   info.classes = first.options().classes;
   info.height = first.options().image_size;
-  const std::shared_ptr<Model> network = read_network(study, file, model, info);
+  const std::shared_ptr<Model> network = read_network(study, request, file, model, info);
   study.input.subjects.push_back(
       make_subject(label_of(study, model, fs::path(file).stem().string()), network));
 }
@@ -286,32 +182,6 @@ std::string mixers_of(const Model& model) {
   for (const auto& [kind, name] : kinds)
     if (model.has(kind)) list.push_back(fmt::format("{} ({})", name, model.count(kind)));
   return join(list);
-}
-
-// Shows the pictures as the command line, the run or the file of weights says.
-void prepare(Study& study, const StudyRequest& request) {
-  const Subject& first = study.input.subjects.front();
-  RunSettings asked;
-  asked.mean = request.mean;
-  asked.std = request.std;
-  asked.crop_pct = request.crop_pct;
-  if (!request.interpolation.empty()) asked.interpolation = request.interpolation;
-  Preprocessing how = preprocessing_of(asked), known;
-  std::string by;
-  if (first.run) {
-    known = preprocessing_of(first.run->settings);
-    by = first.run->directory.filename().string();
-  } else if (const auto of_file = preprocessing_of_file(request.weights, request.model)) {
-    known = of_file->how;
-    by = of_file->by;
-  }
-  if (known != Preprocessing{} && how == Preprocessing{})
-    study.notes.push_back(fmt::format("pictures as {} knows them: {}", by, words(known)));
-  if (!how.mean) how.mean = known.mean;
-  if (!how.std) how.std = known.std;
-  if (how.crop_pct == 0) how.crop_pct = known.crop_pct;
-  if (request.interpolation.empty()) how.interpolation = known.interpolation;
-  prepare_pictures(study.data, how, first.model->options().image_size);
 }
 
 // The network in a plain sentence, for the head of the page.
@@ -361,9 +231,10 @@ void make_study(const StudyRequest& request, Study& study) {
     add_weights(study, request);
   } else {
     if (!request.model.empty()) throw UsageError("--model: give its --weights FILE, or use --run");
+    if (!request.classes.empty())
+      throw UsageError("--classes: a run knows its own classes; they go with --weights FILE");
     add_run(study, request, request.run.empty() ? "last" : request.run);
   }
-  prepare(study, request);
   study.input.images = request.images;
   if (request.untrained) {
     const Subject first = study.input.subjects.front();

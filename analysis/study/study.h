@@ -23,6 +23,10 @@ struct StudyRequest {
   // they say.
   std::string mean, std, interpolation;
   double crop_pct = 0;
+  int64_t img_size = 0;  // side of the pictures; tables of positions are fitted to it
+  // What the network of `weights` knows: names, or how many, or a file of names, one a line. Empty:
+  // as its classifier tells.
+  std::vector<std::string> classes = {};
   bool untrained = false;
   int64_t images = 0;
   std::string device = "auto";  // see choose_device; where the networks run
