@@ -181,6 +181,16 @@ TEST_CASE("training by SAM or Muon in two goes has the bits of one") {
   }
 }
 
+TEST_CASE("Muon in bf16 stays near Muon in f32") {
+  Values values = {{"model", "C.C:width=8,stride=1"}, {"opt", "muon"}, {"muon_rescale", "true"}};
+  const Outcome f32 = Training(settings_of(values)).run(0, 6);
+  values.emplace_back("precision", "bf16");
+  const Outcome bf16 = Training(settings_of(values)).run(0, 6);
+  CHECK(max_difference(f32.losses, bf16.losses) < 0.03);
+  CHECK(max_difference(f32.values, bf16.values) < 0.03);
+  CHECK(f32.values != bf16.values);
+}
+
 TEST_CASE("gradients of parts add up to those of the batch where no layer mixes pictures") {
   for (const Values& more :
        {Values{}, Values{{"mixup", "0.8"}}, Values{{"bce_loss", "true"}, {"smoothing", "0.1"}},
