@@ -35,6 +35,8 @@ inline const std::vector<Family> kFamilies = {{"CC.CC:basic,width=8", 16},
                                               {"vit_hydra", 16},
                                               {"convvit", 16},
                                               {"cct_2_3x2", 16},
+                                              {"airbench_8_8_8", 16},
+                                              {"airbench_8_8_8_residual", 32},
                                               {"vit_tiny_patch8", 16}};
 
 inline Tensor noise(const Shape& shape, uint64_t seed) {

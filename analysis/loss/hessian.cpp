@@ -18,23 +18,33 @@
 namespace passband {
 namespace {
 
-std::vector<Tensor> leaves(const Model& model) {
-  std::vector<Tensor> result;
-  for (const ParameterRef& p : model.store().parameters()) result.push_back(p->value);
+// What the loss is a function of: not what stays as it is.
+std::vector<ParameterRef> variables(const ParameterStore& store) {
+  std::vector<ParameterRef> result;
+  for (const ParameterRef& p : store.parameters())
+    if (!p->frozen) result.push_back(p);
   return result;
 }
 
-// One flat vector from a tensor for each parameter.
+std::vector<Tensor> leaves(const Model& model) {
+  std::vector<Tensor> result;
+  for (const ParameterRef& p : variables(model.store())) result.push_back(p->value);
+  return result;
+}
+
+// One flat vector from a tensor for each variable; 0 elsewhere.
 Tensor flattened(const ParameterStore& store, const std::vector<Tensor>& parts) {
   Tensor flat = Tensor::zeros_like(store.values());
+  const std::vector<ParameterRef> of = variables(store);
   for (size_t i = 0; i < parts.size(); ++i) {
-    const Parameter& p = *store.parameters()[i];
+    const Parameter& p = *of[i];
     copy_(flat.view(p.offset, p.shape), parts[i].detach());
   }
   return flat;
 }
 
 bool decays(const Parameter& p, const LossTerms& terms) {
+  if (p.frozen) return false;
   return p.decay || terms.decay_all || terms.rule == LossTerms::Decay::norms;
 }
 
@@ -140,10 +150,11 @@ Tensor BatchHessian::times(const Tensor& v) const {
       "hessian: the vector is ", v, " for ", store.values(), " of parameters");
   Tensor result = decay_hessian_times(store, terms_, v);
   RecordGuard record(true);
+  const std::vector<ParameterRef> of = variables(store);
   Tensor inner;  // <gradient, v>
   for (size_t i = 0; i < gradients_.size(); ++i) {
     if (!gradients_[i].tracked()) continue;
-    const Parameter& p = *store.parameters()[i];
+    const Parameter& p = *of[i];
     const Tensor term = summed_product(gradients_[i], v.view(p.offset, p.shape));
     inner = inner ? inner + term : term;
   }

@@ -20,7 +20,9 @@ const Option<LossOptions> kDecayRule = {
     {{"squared", LossTerms::Decay::squared}, {"norms", LossTerms::Decay::norms}}};
 
 std::string without_branches(const Subject& subject) {
-  return subject.model->branches().empty() ? "it has no residual branches." : "";
+  return subject.model->branches().empty()
+             ? "it has no residual branches to leave out; probes tell what its layers know."
+             : "";
 }
 
 std::string without_run(const Subject& subject) {

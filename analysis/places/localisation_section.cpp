@@ -132,6 +132,12 @@ plot::Panel depth_panel(const std::vector<LayerMaps>& layers, const std::string&
   return panel;
 }
 
+std::string uncut(const std::string& label) {
+  return label +
+         ": no layer has a grid that cuts the picture into equal patches; receptive-field shows "
+         "which pixels its places see.";
+}
+
 }  // namespace
 
 Section localisation_section(const AnalysisInput& input) {
@@ -148,8 +154,7 @@ Section localisation_section(const AnalysisInput& input) {
     const std::vector<LayerMaps> layers =
         measure_maps(subject, *input.data, images, input.part_of(s));
     if (layers.empty()) {
-      section.caveats.push_back(subject.label +
-                                ": no layer has a grid that cuts the picture into equal patches.");
+      section.finding += (section.finding.empty() ? "" : " ") + uncut(subject.label);
       continue;
     }
     const LayerMaps& last = layers.back();

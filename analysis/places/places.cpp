@@ -17,6 +17,12 @@ double skip_work(const AnalysisInput& input) {
                              (2 + std::ssize(model.branches()) + model.count(BlockKind::mlp)));
 }
 
+std::string without_shortcuts(const Subject& subject) {
+  return subject.model->branches().empty()
+             ? "it has no shortcuts; probes tell what its layers know."
+             : "";
+}
+
 // A pass, and as much again twice for the sums and the answers of the probes.
 double probes_work(const AnalysisInput& input, const ProbeOptions& options) {
   return 3 * static_cast<double>(options.train + options.validation + input.pictures(options.test));
@@ -38,6 +44,7 @@ const std::vector<Analysis> kPlacesTable = {
              "memory: 400 numbers per layer",
      .work = skip_work,
      .uses_labels = true,
+     .unsuited = without_shortcuts,
      .run = skip_section},
     {.name = "probes",
      .title = "Linear probes",
