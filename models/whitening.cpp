@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "data/augment.h"
 #include "data/loader.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/text.h"
+#include "tensor/ops/decompositions.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 
@@ -18,35 +18,6 @@ namespace {
 constexpr int64_t kPictures = 5000;     // as the records
 constexpr double kEps = 5e-4;           // on eigenvalues, likewise
 constexpr double kMostProducts = 2e10;  // of pairs of values, seconds of work
-
-// Rotates two rows against each other, both of what becomes diagonal and of what turns it.
-void rotate(std::vector<double>& rows, int64_t n, int64_t p, int64_t q, double c, double s) {
-  double *const a = &rows[p * n], *const b = &rows[q * n];
-  for (int64_t i = 0; i < n; ++i) {
-    const double x = a[i], y = b[i];
-    a[i] = c * x - s * y;
-    b[i] = s * x + c * y;
-  }
-}
-
-double dot(const double* a, const double* b, int64_t n) {
-  return std::inner_product(a, a + n, b, 0.0);
-}
-
-// One rotation of Hestenes' one-sided Jacobi method: makes rows p and q orthogonal. Whether they
-// were not.
-bool orthogonalise(std::vector<double>& rows, std::vector<double>& turned, int64_t n, int64_t p,
-                   int64_t q) {
-  const double *const a = &rows[p * n], *const b = &rows[q * n];
-  const double aa = dot(a, a, n), bb = dot(b, b, n), ab = dot(a, b, n);
-  if (std::abs(ab) <= 1e-14 * std::sqrt(aa * bb) || ab == 0) return false;
-  const double zeta = (bb - aa) / (2 * ab);
-  const double t = std::copysign(1 / (std::abs(zeta) + std::sqrt(1 + zeta * zeta)), zeta);
-  const double c = 1 / std::sqrt(1 + t * t);
-  rotate(rows, n, p, q, c, c * t);
-  rotate(turned, n, p, q, c, c * t);
-  return true;
-}
 
 // Places of a patch along one side.
 struct PatchGrid {
@@ -72,6 +43,19 @@ void copy_patches(const float* picture, const PatchGrid& grid, float* out) {
     for (int64_t x = 0; x < grid.places(); ++x)
       for (int64_t i = 0; i < grid.kernel; ++i, out += row)
         std::copy_n(picture + ((y * grid.step + i) * grid.side + x * grid.step) * 3, row, out);
+}
+
+// v_i / sqrt(eigenvalue_i + eps) of a symmetric matrix (n, n), largest eigenvalue first.
+std::vector<std::vector<double>> whitened_directions(const std::vector<double>& matrix, int64_t n) {
+  const SymmetricEigen found = symmetric_eigen(Tensor::from(matrix, {n, n}, DType::f64));
+  std::vector<std::vector<double>> directions;
+  for (int64_t i = n - 1; i >= 0; --i) {
+    const double scale = 1 / std::sqrt(std::max(found.values[i], 0.0) + kEps);
+    directions.emplace_back();
+    for (int64_t row = 0; row < n; ++row)
+      directions.back().push_back(scale * found.vectors.data<double>()[row * n + i]);
+  }
+  return directions;
 }
 
 // Combinations of unit length of the whitened directions, for channels beyond both signs of them.
@@ -110,29 +94,6 @@ ParameterRef bias_of_first_convolution(const Model& model) {
   return nullptr;
 }
 
-PrincipalDirections principal_directions(std::vector<double> rows, int64_t n) {
-  std::vector<double> turned(static_cast<size_t>(n * n));
-  for (int64_t i = 0; i < n; ++i) turned[i * (n + 1)] = 1;
-  constexpr int kMostSweeps = 60;
-  bool moved = true;
-  for (int sweep = 0; moved && sweep < kMostSweeps; ++sweep) {
-    moved = false;
-    for (int64_t p = 0; p + 1 < n; ++p)
-      for (int64_t q = p + 1; q < n; ++q) moved |= orthogonalise(rows, turned, n, p, q);
-  }
-  PrincipalDirections result;
-  std::vector<int64_t> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  std::vector<double> values;  // rows are now eigenvalue times eigenvector
-  for (int64_t i = 0; i < n; ++i) values.push_back(dot(&rows[i * n], &turned[i * n], n));
-  std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return values[a] > values[b]; });
-  for (const int64_t i : order) {
-    result.values.push_back(values[i]);
-    result.vectors.emplace_back(turned.begin() + i * n, turned.begin() + (i + 1) * n);
-  }
-  return result;
-}
-
 std::vector<double> patch_covariance(const Dataset& train, int64_t kernel, int64_t image_size,
                                      uint64_t seed) {
   constexpr int64_t kChunk = 50;  // pictures at a time
@@ -161,14 +122,12 @@ void whiten_first_convolution(Model& model, const Dataset& train, uint64_t seed)
   const ParameterRef weight = first_convolution(model), bias = bias_of_first_convolution(model);
   const int64_t kernel = weight->shape[1], n = 3 * kernel * kernel, channels = weight->shape[0];
   const int64_t side = model.options().image_size;
-  PrincipalDirections found = principal_directions(patch_covariance(train, kernel, side, seed), n);
-  for (int64_t i = 0; i < n; ++i)
-    for (double& value : found.vectors[i])
-      value /= std::sqrt(std::max(found.values[i], 0.0) + kEps);
+  const std::vector<std::vector<double>> whitened =
+      whitened_directions(patch_covariance(train, kernel, side, seed), n);
   std::vector<double> filters;
   for (int64_t channel = 0; channel < channels; ++channel) {
     std::vector<double> filter =
-        channel < 2 * n ? found.vectors[channel % n] : random_mixture(found.vectors, seed, channel);
+        channel < 2 * n ? whitened[channel % n] : random_mixture(whitened, seed, channel);
     for (const double value : filter) filters.push_back(channel / n == 1 ? -value : value);
   }
   const Tensor value = weight->value.detach();

@@ -15,14 +15,6 @@ ParameterRef first_convolution(const Model& model);
 // Its bias; null without.
 ParameterRef bias_of_first_convolution(const Model& model);
 
-// Eigenvectors of a symmetric matrix, largest eigenvalue first.
-struct PrincipalDirections {
-  std::vector<double> values;
-  std::vector<std::vector<double>> vectors;  // orthonormal
-};
-// `matrix` (n, n), row-major, positive semi-definite. Time: about 50 n^3.
-PrincipalDirections principal_directions(std::vector<double> matrix, int64_t n);
-
 // Mean products of the values of patches of `kernel` x `kernel` pixels, about zero: (n, n) with
 // n = 3 kernel^2, from up to 5,000 training pictures as an evaluation sees them at `image_size`,
 // drawn by `seed`. Of large patches and pictures a regular grid of places is taken.

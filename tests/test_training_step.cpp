@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "analysis/loss/augmented.h"
 #include "analysis/loss/curves.h"
@@ -225,32 +224,6 @@ TEST_CASE("every part of a step drops other activations") {
   TrainingStep half(single, *training.model, training.optimizer, {});
   half.run(batch, 0, 0);
   CHECK(std::abs(half.next_result(true)->loss - both) > 1e-6);
-}
-
-TEST_CASE("principal directions are orthonormal eigenvectors, whatever the rank") {
-  constexpr int64_t kSize = 12;
-  for (const int64_t rank : {12, 5}) {
-    std::vector<double> factor, matrix(kSize * kSize);
-    for (int64_t i = 0; i < rank * kSize; ++i)
-      factor.push_back(random_normal({4, 0, 9}, static_cast<uint64_t>(i)));
-    for (int64_t i = 0; i < kSize * kSize; ++i)
-      for (int64_t k = 0; k < rank; ++k)
-        matrix[i] += factor[k * kSize + i / kSize] * factor[k * kSize + i % kSize];
-    const PrincipalDirections found = principal_directions(matrix, kSize);
-    CHECK(std::ranges::is_sorted(found.values, std::greater<>()));
-    for (int64_t i = 0; i < kSize; ++i) {
-      for (int64_t row = 0; row < kSize; ++row) {
-        double product = 0, inner = 0;
-        for (int64_t k = 0; k < kSize; ++k) {
-          product += matrix[row * kSize + k] * found.vectors[i][k];
-          inner += found.vectors[row][k] * found.vectors[i][k];
-        }
-        CHECK(product == doctest::Approx(found.values[i] * found.vectors[i][row]).epsilon(1e-9));
-        CHECK(std::abs(inner - (row == i)) < 1e-12);
-      }
-      if (i >= rank) CHECK(std::abs(found.values[i]) < 1e-9);
-    }
-  }
 }
 
 TEST_CASE("what a whitened layer makes of the training pictures has the identity for covariance") {

@@ -74,6 +74,12 @@ std::vector<LayerMaps> measure_maps(const Subject& subject, const Dataset& data,
   return result;
 }
 
+std::string uncut(const std::string& label) {
+  return label +
+         ": no layer has a grid that cuts the picture into equal patches; receptive-field shows "
+         "which pixels its places see.";
+}
+
 // Against chance, where the own patch stands anywhere among all.
 std::string verdict_on(const LocalisationSummary& summary) {
   const Estimate rank = Estimate::within(summary.own_rank, 1.96 * summary.own_rank_error);
@@ -130,12 +136,6 @@ plot::Panel depth_panel(const std::vector<LayerMaps>& layers, const std::string&
   panel.lines = {std::move(rank)};
   panel.references = {{plot::Reference::Along::horizontal, 0.5, "chance"}};
   return panel;
-}
-
-std::string uncut(const std::string& label) {
-  return label +
-         ": no layer has a grid that cuts the picture into equal patches; receptive-field shows "
-         "which pixels its places see.";
 }
 
 }  // namespace
