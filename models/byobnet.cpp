@@ -178,9 +178,8 @@ class ByobNetwork final : public Model {
                        .stride = s > 0 && b == 0 ? 2 : 1,
                        .grid = grid,
                        .patch = patch};
-        const size_t total = 2 * words.size() - 1;
         plan.drop_path =
-            options_.drop_path * static_cast<double>(blocks_.size()) / static_cast<double>(total);
+            drop_path_at(options_.drop_path, std::ssize(blocks_), 2 * std::ssize(words));
         blocks_.emplace_back(plan, spec.scope);
         const TapSite& site = blocks_.back().site();
         branches_.push_back(site.kind);

@@ -81,9 +81,7 @@ class CctBlock {
 
  private:
   static LinearOptions linear(const TapSite& site) {
-    LinearOptions options = transformer_init();
-    options.rows = tokens_of(site);
-    return options;
+    return over_rows(transformer_init(), tokens_of(site));
   }
 
   Tensor attend(const Tensor& x) const {
@@ -123,9 +121,8 @@ class CompactTransformer final : public Model {
     embedding_.patch = static_cast<double>(options.image_size) / static_cast<double>(grid.height);
     positional_emb_ = classifier.parameter("positional_emb", {1, grid.pixels(), spec.width},
                                            Init::truncated_normal(0.2), Layout::same, false);
-    LinearOptions scores = transformer_init();
-    scores.rows = grid.pixels();
-    attention_pool_.emplace(classifier / "attention_pool", spec.width, 1, scores);
+    attention_pool_.emplace(classifier / "attention_pool", spec.width, 1,
+                            over_rows(transformer_init(), grid.pixels()));
     for (int64_t i = 0; i < spec.depth; ++i) {
       blocks_.emplace_back(classifier / "blocks" / std::to_string(i), spec,
                            drop_path_at(options.drop_path, i, spec.depth), embedding_);

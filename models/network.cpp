@@ -113,8 +113,8 @@ class HybridNetwork final : public Model {
   // Returns the channels of the last stage.
   int64_t add_stages(const Scope& root, const NetworkSpec& spec,
                      const std::vector<std::string>& words, int64_t window) {
-    size_t total = 0, index = 0;
-    for (const std::string& word : words) total += word.size();
+    int64_t total = 0, index = 0;
+    for (const std::string& word : words) total += std::ssize(word);
     int64_t channels = spec.widths[0];
     Grid grid = stem_->grid();
     double patch = stem_->patch();
@@ -133,9 +133,7 @@ class HybridNetwork final : public Model {
         plan.window = spec.window ? spec.window : window;
         plan.grid = grid;
         plan.patch = patch;
-        plan.drop_path = total > 1 ? options_.drop_path * static_cast<double>(index) /
-                                         static_cast<double>(total - 1)
-                                   : 0;
+        plan.drop_path = drop_path_at(options_.drop_path, index, total);
         stages_.back().push_back(make_block(plan, spec));
         const TapSite& site = stages_.back().back()->site();
         branches_.push_back(site.kind);

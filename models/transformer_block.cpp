@@ -1,21 +1,10 @@
 // The pre-norm transformer block.
 #include "models/transformer_block.h"
 
-#include <algorithm>
-
 #include "nn/attention.h"
 #include "tensor/ops/pointwise.h"
 
 namespace passband {
-namespace {
-
-LinearOptions over_tokens(LinearOptions linear, const TapSite& site) {
-  linear.rows = tokens_of(site);
-  return linear;
-}
-
-}  // namespace
-
 LinearOptions transformer_init() {
   return {.weight_init = Init::truncated_normal(0.02), .bias_init = Init::constant(0)};
 }
@@ -39,17 +28,13 @@ Tensor add_branch(const Branch& branch, const Tensor& skip, const DropPath& drop
   return tap("out", tap("skip", skip, site) + drop_path(shown), site);
 }
 
-double drop_path_at(double rate, int64_t index, int64_t blocks) {
-  return rate * static_cast<double>(index) / static_cast<double>(std::max<int64_t>(blocks - 1, 1));
-}
-
 TransformerBlock::TransformerBlock(const Scope& scope, const TransformerOptions& options,
                                    const MakeTokenMixing& mixing)
     : norm1_(scope / "norm1", options.width, options.eps),
       mixing_(mixing(scope, options.site)),
       norm2_(scope / "norm2", options.width, options.eps),
       mlp_(scope / options.mlp, options.width, options.hidden,
-           over_tokens(options.linear, options.site)),
+           over_rows(options.linear, tokens_of(options.site))),
       name_(scope.path()),
       has_skip_(options.has_skip),
       drop_path_{options.drop_path},

@@ -36,9 +36,6 @@ using Branch = std::function<Tensor(const Tensor& residual)>;
 Tensor add_branch(const Branch& branch, const Tensor& skip, const DropPath& drop_path,
                   const TapSite& site);
 
-// The drop-path rate of block `index` of `blocks`: from 0 to `rate`, linear over depth.
-double drop_path_at(double rate, int64_t index, int64_t blocks);
-
 struct TransformerOptions {
   int64_t width = 192, hidden = 768;  // of the residual stream and within the MLP
   double eps = 1e-6;                  // of the norms

@@ -38,19 +38,12 @@ Tensor attend(const Linear& qkv, const Tensor& x, const Tensor& bias,
   return tap_layer("heads", mix(packed, bias, options, site), weight, BlockKind::msa, 2);
 }
 
-LinearOptions projection(LinearOptions linear, int64_t tokens, bool bias) {
-  linear.bias = bias;
-  linear.rows = tokens;
-  return linear;
-}
-
 }  // namespace
 
 SelfAttention::SelfAttention(const Scope& scope, int64_t width, const Options& options)
     : qkv(scope / "qkv", width, 3 * width,
-          projection(options.linear, options.tokens, options.qkv_bias)),
-      proj(scope / "proj", width, width,
-           projection(options.linear, options.tokens, options.linear.bias)),
+          over_rows(options.linear, options.tokens, options.qkv_bias)),
+      proj(scope / "proj", width, width, over_rows(options.linear, options.tokens)),
       heads(options.heads) {
   CHECK(width % heads == 0, scope.path(), ": ", heads, " heads do not divide a width of ", width);
   qkv.weight->heads = heads;
@@ -65,9 +58,9 @@ Tensor SelfAttention::operator()(const Tensor& x, const TapSite& site,
 WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Grid grid,
                                  const Options& options)
     : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim,
-          projection(options.linear, grid.pixels(), options.qkv_bias)),
+          over_rows(options.linear, grid.pixels(), options.qkv_bias)),
       proj(scope / "proj", options.heads * options.head_dim, out,
-           projection(options.linear, grid.pixels(), options.linear.bias)),
+           over_rows(options.linear, grid.pixels())),
       options(options) {
   const int64_t w = options.window;
   CHECK(w >= 1 && grid.height % w == 0 && grid.width % w == 0, scope.path(), ": windows of ", w,

@@ -1,6 +1,8 @@
 // Dropout and stochastic depth as layers: active in training only, keyed by seed, step and place in
 // the network.
 #pragma once
+#include <algorithm>
+
 #include "nn/context.h"
 #include "tensor/ops/dropout.h"
 
@@ -26,5 +28,10 @@ struct DropPath {
     return in_training() ? drop_path(x, rate, random_key("drop_path")) : settled("drop path", x);
   }
 };
+
+// The drop-path rate of block `index` of `blocks`: from 0 to `rate`, linear over depth.
+inline double drop_path_at(double rate, int64_t index, int64_t blocks) {
+  return rate * static_cast<double>(index) / static_cast<double>(std::max<int64_t>(blocks - 1, 1));
+}
 
 }  // namespace passband

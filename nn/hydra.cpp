@@ -16,18 +16,12 @@ Tensor unit(const Tensor& x) {
   return x * rsqrt(squares + kSmallest);
 }
 
-LinearOptions projection(const HydraAttention::Options& options, bool bias) {
-  LinearOptions linear = options.linear;
-  linear.bias = bias;
-  linear.rows = options.tokens;
-  return linear;
-}
-
 }  // namespace
 
 HydraAttention::HydraAttention(const Scope& scope, int64_t width, const Options& options)
-    : qkv(scope / "qkv", width, 3 * width, projection(options, options.qkv_bias)),
-      proj(scope / "proj", width, width, projection(options, options.linear.bias)) {
+    : qkv(scope / "qkv", width, 3 * width,
+          over_rows(options.linear, options.tokens, options.qkv_bias)),
+      proj(scope / "proj", width, width, over_rows(options.linear, options.tokens)) {
   scope.count_macs(2 * options.tokens * width);
 }
 

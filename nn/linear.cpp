@@ -11,6 +11,12 @@
 
 namespace passband {
 
+LinearOptions over_rows(LinearOptions options, int64_t rows, std::optional<bool> bias) {
+  options.rows = rows;
+  options.bias = bias.value_or(options.bias);
+  return options;
+}
+
 Linear::Linear(const Scope& scope, int64_t in, int64_t out, const LinearOptions& options)
     : name(scope.name()) {
   const Init fallback = Init::fan_in_uniform(in);

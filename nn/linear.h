@@ -15,6 +15,9 @@ struct LinearOptions {
   int64_t rows = 1;                      // vectors that pass per image: for ParameterStore::macs
 };
 
+// The same for a layer over `rows` vectors an image; `bias` as it is when absent.
+LinearOptions over_rows(LinearOptions options, int64_t rows, std::optional<bool> bias = {});
+
 // y = x weight^T + bias (+ residual) over the last dimension: (..., in) -> (..., out).
 struct Linear {
   Linear(const Scope& scope, int64_t in, int64_t out, const LinearOptions& options = {});

@@ -14,12 +14,6 @@
 namespace passband {
 namespace {
 
-LinearOptions projection(LinearOptions linear, Grid grid, bool bias) {
-  linear.bias = bias;
-  linear.rows = grid.pixels();
-  return linear;
-}
-
 bool near(int64_t a, int64_t b, int64_t reach) { return std::abs(a - b) <= reach; }
 
 // What is added to the logits (T, T + 1) of a query: 0 within its neighbourhood, -infinity outside.
@@ -50,8 +44,8 @@ bool fits_locally(int64_t kernel, Grid grid) {
 }
 
 LocalAttention::LocalAttention(const Scope& scope, int64_t width, Grid grid, const Options& options)
-    : qkv(scope / "qkv", width, 3 * width, projection(options.linear, grid, false)),
-      proj(scope / "proj", width, width, projection(options.linear, grid, true)),
+    : qkv(scope / "qkv", width, 3 * width, over_rows(options.linear, grid.pixels(), false)),
+      proj(scope / "proj", width, width, over_rows(options.linear, grid.pixels(), true)),
       heads(options.heads),
       kernel(options.kernel),
       grid(grid) {

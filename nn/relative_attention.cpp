@@ -12,11 +12,8 @@
 namespace passband {
 namespace {
 
-LinearOptions relative_projection(int64_t in, int64_t rows) {
-  return {.bias = false,
-          .weight_init = Init::truncated_normal(1 / std::sqrt(static_cast<double>(in))),
-          .layout = Layout::conv_1x1,
-          .rows = rows};
+Init inverse_root_of(int64_t depth) {
+  return Init::truncated_normal(1 / std::sqrt(static_cast<double>(depth)));
 }
 
 // Logits by relative position, (B, n, 2 n - 1) with entry key - query + n - 1, to logits by key,
@@ -39,12 +36,15 @@ Tensor part(const Tensor& packed, int64_t index, int64_t heads) {
 RelativeAttention::RelativeAttention(const Scope& scope, int64_t in, Grid grid,
                                      const Options& options)
     : qkv(scope / "qkv", in, 3 * options.heads * options.head_dim,
-          relative_projection(in, grid.pixels())),
+          {.bias = false,
+           .weight_init = inverse_root_of(in),
+           .layout = Layout::conv_1x1,
+           .rows = grid.pixels()}),
       grid(grid),
       options(options) {
   qkv.weight->heads = options.heads;
   const Scope positions = scope / "pos_embed";
-  const Init init = Init::truncated_normal(1 / std::sqrt(static_cast<double>(options.head_dim)));
+  const Init init = inverse_root_of(options.head_dim);
   height_rel = positions.parameter("height_rel", {2 * grid.height - 1, options.head_dim}, init,
                                    Layout::same, false);
   width_rel = positions.parameter("width_rel", {2 * grid.width - 1, options.head_dim}, init,
