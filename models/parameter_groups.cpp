@@ -12,7 +12,7 @@ bool is_hidden_matrix(const Parameter& p) {
   const bool matrix = p.layout == Layout::same && shape.rank() == 2;
   const bool filters = p.layout == Layout::conv || p.layout == Layout::conv_1x1;
   if (p.frozen || !p.decay || !(matrix || filters) || is_classifier(p.name)) return false;
-  for (const char* embedding : {"patch_embed.", "stem.proj."})
+  for (const char* embedding : {"patch_embed.", "patch_embeds.0.", "stem.proj."})
     if (p.name.starts_with(embedding)) return false;
   return shape[0] > 1 && shape.numel() > shape[0];
 }

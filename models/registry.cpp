@@ -14,6 +14,7 @@
 #include "models/presets.h"
 #include "models/published.h"
 #include "models/swin.h"
+#include "models/twins.h"
 #include "models/vit.h"
 #include "tensor/core/text.h"
 
@@ -23,8 +24,9 @@ namespace {
 // The first family that knows a name has it.
 const std::vector<ModelFamily>& families() {
   static const std::vector<ModelFamily> table = {
-      preset_family(), byobnet_family(), vit_family(), swin_family(),     pit_family(),
-      mixer_family(),  convvit_family(), cct_family(), airbench_family(), pattern_family()};
+      preset_family(), byobnet_family(),  vit_family(),    swin_family(),
+      pit_family(),    twins_family(),    mixer_family(),  convvit_family(),
+      cct_family(),    airbench_family(), pattern_family()};
   return table;
 }
 

@@ -67,9 +67,10 @@ WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Gr
         "x", w, " do not tile a ", grid.height, "x", grid.width, " map");
   qkv.weight->heads = options.heads;
   const int64_t side = 2 * w - 1;
-  relative_position_bias_table = scope.parameter(
-      "relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},
-      Init::normal(0.02), Layout::same, false);
+  if (options.has_table)
+    relative_position_bias_table = scope.parameter(
+        "relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},
+        Init::normal(0.02), Layout::same, false);
   scope.count_macs(2 * grid.pixels() * w * w * options.heads * options.head_dim);
   if (options.kernel == 0) return;
   CHECK(options.heads * options.head_dim == in, scope.path(), ": ", options.heads, " heads of ",
@@ -84,9 +85,10 @@ Tensor WindowAttention::operator()(const Tensor& x, const TapSite& site,
   here.window = options.window;
   here.shift = options.shift;
   // Negated, a position is as far from the end of the table as it was from its start.
-  const Tensor& table = relative_position_bias_table->value;
+  Tensor table;
+  if (options.has_table) table = relative_position_bias_table->value;
   const Tensor heads =
-      attend(qkv, x, options.query_minus_key ? flip(table, 0) : table,
+      attend(qkv, x, options.has_table && options.query_minus_key ? flip(table, 0) : table,
              {.heads = options.heads, .window = options.window, .shift = options.shift}, here);
   return proj(dwconv ? heads + (*dwconv)(x) : heads, residual);
 }

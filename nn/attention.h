@@ -43,6 +43,7 @@ struct WindowAttention {
     bool bias_per_head = false;
     bool query_minus_key = false;  // how the table counts positions; otherwise key minus query
     bool qkv_bias = false;
+    bool has_table = true;                                // false: no bias by position (Twins)
     LinearOptions linear = {.layout = Layout::conv_1x1};  // of both layers
     int64_t kernel = 0;  // side of the depthwise convolution; 0 = none
   };
@@ -50,7 +51,7 @@ struct WindowAttention {
   Tensor operator()(const Tensor& x, const TapSite& site, const Tensor& residual = {}) const;
 
   Linear qkv;                                 // (3 heads head_dim, in)
-  ParameterRef relative_position_bias_table;  // ((2 window - 1)^2, heads or 1)
+  ParameterRef relative_position_bias_table;  // ((2 window - 1)^2, heads or 1), or null
   std::optional<Conv2d> dwconv;
   Linear proj;  // (out, heads head_dim), with bias
   Options options;

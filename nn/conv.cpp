@@ -32,9 +32,11 @@ Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, const Conv2dOptions&
   const int64_t fan_in = kernel * kernel * in / groups;
   const Init fallback = Init::fan_in_uniform(fan_in);
   weight = scope.parameter("weight", {out, kernel, kernel, in / groups},
-                           options.weight_init.value_or(fallback), Layout::conv);
+                           options.weight_init.value_or(fallback), Layout::conv, options.decay);
   weight->groups = groups;
-  if (options.bias) bias = scope.parameter("bias", {out}, fallback, Layout::same, false);
+  if (options.bias)
+    bias =
+        scope.parameter("bias", {out}, options.bias_init.value_or(fallback), Layout::same, false);
 }
 
 Conv2d::Conv2d(const Scope& scope, int64_t in, int64_t out, Grid grid, const Conv2dOptions& options)

@@ -18,6 +18,8 @@ struct Conv2dOptions {
   // mean 0 and variance 1.
   bool standardised = false;
   std::optional<Init> weight_init = {};  // PyTorch's fan-in uniform when absent
+  std::optional<Init> bias_init = {};    // the same bound
+  bool decay = true;                     // weight decay applies to the filters
 };
 
 // x (N, H, W, in) -> (N, Ho, Wo, out). A 1x1 convolution of stride 1 runs as a matrix product.

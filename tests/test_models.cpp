@@ -182,9 +182,9 @@ TEST_CASE("Multiply-accumulates equal the published ones to the last digit given
 TEST_CASE("A network names its residual branches as a probe meets them") {
   CHECK(make_model("C.L", {}, false)->branches() ==
         std::vector<BlockKind>{BlockKind::conv, BlockKind::lambda});
-  for (const char* name :
-       {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3", "CDPI.CWSBUH:width=8",
-        "botnet26t_256", "vit", "swin", "pit", "mixer", "convvit", "vit_hydra", "cct_2_3x2"}) {
+  for (const char* name : {"CC.CM:width=8,heads=1,head_dim=4", "C.L:width=8,scope=3",
+                           "CDPI.CWSBUH:width=8", "botnet26t_256", "vit", "swin", "pit", "twins",
+                           "mixer", "convvit", "vit_hydra", "cct_2_3x2"}) {
     CAPTURE(name);
     const auto model = make_model(name, {.image_size = 16});
     std::vector<BlockKind> met;

@@ -200,6 +200,11 @@ TEST_CASE("A pooling-based vision transformer trains as timm's, in f64 to the la
   check_against("pit", DType::f64, kDouble, 5);
 }
 
+TEST_CASE("A Twins transformer trains as timm's, in f64 to the last digits") {
+  check_against("twins", DType::f32, kSingle, 20);
+  check_against("twins", DType::f64, kDouble, 5);
+}
+
 TEST_CASE("An MLP-Mixer trains as timm's, in f64 to the last digits") {
   check_against("mixer", DType::f32, kSingle, 20);
   check_against("mixer", DType::f64, kDouble, 5);

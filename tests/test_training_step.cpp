@@ -339,7 +339,7 @@ TEST_CASE("a recipe's milestones keep their share of another length") {
 }
 
 TEST_CASE("families of transformers are trained as one") {
-  for (const char* model : {"vit", "swin", "pit", "mixer", "convvit", "cct_2_3x2"}) {
+  for (const char* model : {"vit", "swin", "pit", "twins", "mixer", "convvit", "cct_2_3x2"}) {
     CAPTURE(model);
     CHECK(resolve({{"model", model}}).opt == OptimizerKind::adamw);
     CHECK(resolve({{"model", model}, {"recipe", "cifar-long"}}).opt == OptimizerKind::adamw);

@@ -18,6 +18,12 @@ TEST_CASE("Swin transformers have the published numbers of parameters") {
                 {"swin_base", 1000, 224, 87'768'224}});
 }
 
+TEST_CASE("Twins transformers have timm's numbers of parameters") {
+  check_counts({{"twins_svt_small", 1000, 224, 24'060'776},
+                {"twins_svt_base", 1000, 224, 56'070'952},
+                {"twins_svt_large", 1000, 224, 99'271'400}});
+}
+
 TEST_CASE("Pooling-based vision transformers have the published numbers of parameters") {
   check_counts({{"pit_ti", 10, 32, 4'559'306},
                 {"pit_ti", 100, 32, 4'582'436},
@@ -62,8 +68,8 @@ TEST_CASE("Hydra attention stands in the last blocks that a name asks for") {
 
 TEST_CASE("the classifier of every family is known as one") {
   for (const char* name :
-       {"resnet20", "resnet", "vit", "deit_tiny_distilled", "swin", "pit", "mixer", "convvit",
-        "cct_2_3x2", "resnetv2_50x1_bit", "lambda_resnet26t", "C.CM.CW.CD"}) {
+       {"resnet20", "resnet", "vit", "deit_tiny_distilled", "swin", "pit", "twins", "mixer",
+        "convvit", "cct_2_3x2", "resnetv2_50x1_bit", "lambda_resnet26t", "C.CM.CW.CD"}) {
     CAPTURE(name);
     const auto seven = make_model(name, {.classes = 7}, false);
     const auto ten = make_model(name, {.classes = 10}, false);

@@ -62,7 +62,7 @@ def he_deviation(parameter):
 
 def initialise(model, style):
     """style: torchvision (He fan-out convolutions), default (PyTorch), vit (timm; its cut at 2 is
-    never reached), cct (the same, with He fan-in convolutions)."""
+    never reached), cct and twins (the same, with He fan-in or fan-out convolutions)."""
     for path, module in model.named_modules():
         for key, parameter in module.named_parameters(prefix=path, recurse=False):
             leaf = key.rsplit(".", 1)[-1]
@@ -83,7 +83,10 @@ def initialise(model, style):
                 draw(key, parameter, "normal", math.sqrt(2 / module.weight[0].numel()))
             elif leaf == "pos_emb":
                 draw(key, parameter, "normal", 1)
-            elif style in ("vit", "cct") and isinstance(module, nn.Linear):
+            elif style == "twins" and isinstance(module, nn.Conv2d):
+                draw(key, parameter, *(("constant", 0) if leaf == "bias" else
+                                       ("normal", he_deviation(parameter))))
+            elif style in ("vit", "cct", "twins") and isinstance(module, nn.Linear):
                 draw(key, parameter, *(("constant", 0) if leaf == "bias" else ("normal", 0.02)))
             elif (style == "torchvision" and isinstance(module, nn.Conv2d)
                   and not any(part in key for part in (".se.", ".attn."))):

@@ -23,6 +23,7 @@ import timm.models.mlp_mixer
 import timm.models.pit
 import timm.models.resnetv2
 import timm.models.swin_transformer
+import timm.models.twins
 import timm.models.vision_transformer
 import torch
 import torch.nn.functional as F
@@ -164,6 +165,12 @@ def pit():
     return timm.models.pit.PoolingVisionTransformer(
         img_size=16, patch_size=4, stride=2, base_dims=(32,) * 3, depth=(2, 2, 2),
         heads=(2, 4, 8), num_classes=10)
+
+
+def twins():
+    return timm.models.twins.Twins(
+        img_size=16, patch_size=1, embed_dims=(32, 64, 128, 256), num_heads=(1, 2, 4, 8),
+        depths=(2, 2, 2, 2), wss=(4, 4, 4, 2), sr_ratios=(8, 4, 2, 1), num_classes=10)
 
 
 def mixer():
@@ -353,6 +360,7 @@ CASES = {
                    DOUBLE),
     "swin": (swin, "vit", "swin", 16, 4, 0.01, DOUBLE),
     "pit": (pit, "default", "pit", 16, 4, 0.01, DOUBLE),
+    "twins": (twins, "twins", "twins", 16, 4, 0.01, DOUBLE),
     "mixer": (mixer, "default", "mixer", 16, 4, 0.01, DOUBLE),
     "deit_distilled": (deit, "vit", "deit_tiny_distilled_patch4", 16, 4, 0.01, SINGLE),
     "vit_hydra": (hydra, "vit", "vit_hydra", 16, 4, 0.01, DOUBLE),
