@@ -12,10 +12,10 @@ inline bool take_prefix(std::string_view& text, std::string_view prefix) {
   return true;
 }
 
-// A whole number from 1.
-inline bool take_number(std::string_view& text, int64_t& number) {
+// A whole number from `least`.
+inline bool take_number(std::string_view& text, int64_t& number, int64_t least = 1) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number < 1) return false;
+  if (error != std::errc() || number < least) return false;
   text.remove_prefix(static_cast<size_t>(end - text.data()));
   return true;
 }

@@ -147,6 +147,10 @@ const std::vector<Setting> kSettings = {
      "what the learning rate of batch norms' biases is multiplied by, their weight decay is not "
      "(64: as airbench94)",
      0, 1e6},
+    {"train", "layer_decay", &C::layer_decay,
+     "of the learning rate, from each layer to the one below: the classifier learns at lr, the "
+     "stem slowest; 1 = all at lr",
+     1e-3, 1},
     {"train", "momentum", &C::momentum, "of sgd and momentum", 0, 0.9999},
     {"train", "warmup_momentum", &C::warmup_momentum,
      "of sgd, where the warm-up begins, from where it rises linearly; 0 = momentum from the start",

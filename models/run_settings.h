@@ -122,6 +122,7 @@ struct RunSettings {
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
   double lr_per = 0;           // pictures that lr, min_lr and weight_decay are of; 0: a step
   double bias_lr_scale = 1;    // of the biases of batch norms
+  double layer_decay = 1;      // of lr, from the classifier down; 1: one rate for all
   double warmup_momentum = 0;  // of sgd, where the warm-up begins; 0: momentum from the start
   std::string freeze;          // beginnings of names, separated by commas
   bool head_only = false;      // train the classifier alone

@@ -190,6 +190,7 @@ TEST_CASE("twenty steps of the other optimiser follow the CPU's curve") {
     config.opt = adamw ? OptimizerKind::adamw : OptimizerKind::sgd;
     config.lr = adamw ? 1e-3 : 0.02;
     config.weight_decay = 0.05;
+    config.layer_decay = 0.7;
     const Outcome cpu = train(config, {}, 20), device = train(config, kDevice, 20);
     CHECK(max_difference(cpu.losses, device.losses) < 2e-3);
   }
@@ -242,6 +243,7 @@ TEST_CASE(
     CAPTURE(config.precision);
     config.dropout = config.drop_path = 0.2;
     config.clip_grad = 1;
+    config.layer_decay = i % 2 ? 0.7 : 1;
     config.model_ema = true;
     config.graph = false;
     const Outcome eager = train(config, kDevice, 5);

@@ -149,6 +149,34 @@ TEST_CASE("AdamW's second step by other betas follows Loshchilov and Hutter") {
   CHECK(w.a() == doctest::Approx(0.9 - 0.1 * (0.25 / 0.75) / std::sqrt(0.09 / 0.19)));
 }
 
+TEST_CASE("each parameter learns at its own share of the rate, average and all") {
+  // As by hand: of two steps, with momentum 0.5 and gradients 1 and 1, the first moves by the rate,
+  // the second by 1.5 of it; and AdamW's first step is the rate.
+  Weights w;
+  WeightAverage average(w.store, 0.5);
+  Optimizer optimizer(w.store, Sgd{.lr = 0.1, .momentum = 0.5},
+                      {.average = &average, .lr_scales = {0.25, 1}});
+  for (int step = 0; step < 2; ++step) {
+    backward(w.loss(1, 1));
+    optimizer.step();
+  }
+  CHECK(w.a() == doctest::Approx(1 - 0.025 * 2.5));
+  CHECK(w.b() == doctest::Approx(1 - 0.1 * 2.5));
+  // decays 1/10, then 2/11
+  const std::vector<double> averages = average.values.values();
+  CHECK(averages[0] == doctest::Approx(2.0 / 11 * (0.1 + 0.9 * 0.975) + 9.0 / 11 * w.a()));
+  CHECK(averages[1] == doctest::Approx(2.0 / 11 * (0.1 + 0.9 * 0.9) + 9.0 / 11 * w.b()));
+
+  Weights v;
+  Optimizer adamw(v.store, Adamw{.lr = 0.2, .weight_decay = 0.5}, {.lr_scales = {0.5, 1}});
+  backward(v.loss(3, 3));
+  adamw.step();
+  CHECK(v.a() == doctest::Approx(1 - 0.1 * 0.5 - 0.1));
+  CHECK(v.b() == doctest::Approx(1 - 0.2));
+  CHECK_THROWS_WITH_AS(Optimizer(v.store, Sgd{}, {.lr_scales = {1}}),
+                       "optimizer: 1 lr_scales for 2 parameters", Error);
+}
+
 TEST_CASE("clipping scales the gradients of all parameters as one vector") {
   Weights w;
   Optimizer optimizer(w.store, Sgd{.lr = 1, .momentum = 0}, {.clip_norm = 1});

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "models/layer_decay.h"
 #include "models/parameter_groups.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
@@ -34,6 +35,7 @@ OptimizerOptions optimizer_options(const RunSettings& config, const ParameterSto
                                    WeightAverage* average) {
   OptimizerOptions options{
       .clip_norm = config.clip_grad, .decay_all = config.decay_all, .average = average};
+  if (config.layer_decay < 1) options.lr_scales = layer_scales(store, config.layer_decay);
   if (config.bias_lr_scale != 1) scale_biases(options, store, config.bias_lr_scale);
   if (config.opt == OptimizerKind::muon) {
     options.muon = {.lr = config.muon_lr,
