@@ -147,7 +147,7 @@ class ByobNetwork final : public Model {
  private:
   Grid add_stem(const Scope& scope) {
     const int64_t side = options_.image_size;
-    pools_ = side > kCifarSize;
+    pools_ = !options_.begins_small();
     Grid grid{side, side};
     int64_t channels = 3, index = 1;
     for (const int64_t width : {24, 32, 64}) {
@@ -215,7 +215,9 @@ class ByobNetwork final : public Model {
 
 std::optional<Architecture> find_byobnet(const std::string& name) {
   const std::optional<ByobSpec> spec = find_spec(byobnets(), name);
-  return architecture<ByobNetwork>(spec ? spec->family : "", spec);
+  auto found = architecture<ByobNetwork>(spec ? spec->family : "", spec);
+  if (found) found->chooses_stem = true;
+  return found;
 }
 
 std::vector<std::string> byobnet_names() { return names_of(byobnets()); }

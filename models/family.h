@@ -18,10 +18,14 @@ struct Architecture {
   // "model NAME: "; empty when it can. Without the function it takes any.
   std::function<std::string(int64_t image_size)> refusal = {};
   std::function<std::unique_ptr<Model>(const std::string& name, const ModelOptions&)> make;
+  bool chooses_stem = false;  // ModelOptions::stem is for it
 };
 
 // The refusal of patches (or other cells) of `patch` pixels that do not tile a picture of `side`.
 std::string untiled(int64_t patch, int64_t side);
+
+// Whether ModelOptions::stem is for the model of this name. Throws as make_model does.
+bool chooses_stem(const std::string& name);
 
 struct ModelFamily {
   // Nothing when the name is none of this family's. Throws UsageError for one with a mistake in it.

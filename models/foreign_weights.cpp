@@ -1,5 +1,6 @@
 #include "models/foreign_weights.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "tensor/core/error.h"
@@ -30,6 +31,13 @@ std::string way_out(FileKind kind, std::string_view head) {
   return ", not a safetensors file";
 }
 
+// What a person can read, in ASCII or UTF-8.
+bool is_text(std::string_view head) {
+  return !head.empty() && std::ranges::all_of(head, [](unsigned char c) {
+    return c >= ' ' ? c != 0x7f : c == '\t' || c == '\n' || c == '\r';
+  });
+}
+
 }  // namespace
 
 void refuse_foreign_weights(const std::string& path) {
@@ -38,6 +46,9 @@ void refuse_foreign_weights(const std::string& path) {
   constexpr size_t kLengthBytes = 8;  // of the header, which is a JSON object
   if (head.size() > kLengthBytes && head[kLengthBytes] == '{') return;
   const FileKind kind = file_kind(std::string_view(head).substr(0, kFileHead));
+  if (kind == FileKind::unknown && is_text(head))
+    throw DataError(concat_text(path, ": is a text file, not one of weights: name the file that ",
+                                "torch.save or safetensors wrote"));
   if (kind == FileKind::unknown || kind == FileKind::empty) return;
   throw DataError(concat_text(path, ": is ", words(kind), way_out(kind, head)));
 }

@@ -3,9 +3,14 @@
 
 #include <algorithm>
 
+#include "models/network.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
+
+bool ModelOptions::begins_small() const {
+  return stem == StemKind::automatic ? image_size <= kCifarSize : stem == StemKind::cifar;
+}
 
 int64_t Model::count(BlockKind kind) const { return std::ranges::count(branches_, kind); }
 

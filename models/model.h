@@ -10,15 +10,23 @@
 
 namespace passband {
 
+// How a network of convolutions begins. cifar: one 3x3; imagenet: 7x7 of stride 2, and max-pooling
+// of stride 2 (or what a family has in their place); automatic: by the side of the pictures.
+enum class StemKind : uint8_t { automatic, cifar, imagenet };
+
 struct ModelOptions {
   int64_t classes = 10;
-  int64_t image_size = 32;  // <= 64: CIFAR stem; larger: ImageNet stem
-  double drop_path = 0;     // linear over depth
-  double dropout = 0;       // before the classifier
+  int64_t image_size = 32;
+  double drop_path = 0;  // linear over depth
+  double dropout = 0;    // before the classifier
   uint64_t seed = 0;
   DType dtype = DType::f32;            // of the parameters (f64 for checks)
   double bn_momentum = 0, bn_eps = 0;  // of batch norms; 0: the network's own, mostly 0.1 and 1e-5
   bool bn_fixed_scale = false;         // their scales stay 1 (ParameterStore)
+  StemKind stem = StemKind::automatic;
+
+  // Whether the network begins as for small pictures.
+  bool begins_small() const;
 };
 
 class Model {

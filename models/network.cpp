@@ -25,18 +25,19 @@ int64_t per_stage(const std::vector<int64_t>& list, size_t stage, int64_t growth
   return value;
 }
 
-const std::string& pattern_for(const NetworkSpec& spec, int64_t image_size) {
-  return image_size <= kCifarSize || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
+const std::string& pattern_for(const NetworkSpec& spec, const ModelOptions& options) {
+  return options.begins_small() || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
 }
 
-// From the image to the first map. CIFAR: one 3x3 convolution. Larger images: 7x7 of stride 2 and a
+// From the image to the first map. CIFAR: one 3x3 convolution. ImageNet: 7x7 of stride 2 and a
 // 3x3 max-pool of stride 2, or (ResNet-RS) three 3x3 convolutions and a fourth in place of the
 // pool. Norm and ReLU follow in post-activation trunks only.
 class Stem {
  public:
-  Stem(const Scope& root, const NetworkSpec& spec, int64_t side)
+  Stem(const Scope& root, const NetworkSpec& spec, const ModelOptions& options)
       : post_(!spec.preactivation), bit_(spec.bit) {
-    const bool small = spec.cifar_stem || side <= kCifarSize;
+    const bool small = spec.cifar_stem || options.begins_small();
+    const int64_t side = options.image_size;
     const int64_t width = spec.widths[0];
     grid_ = {side, side};
     if (spec.resnet_rs && !small) {
@@ -95,11 +96,11 @@ class HybridNetwork final : public Model {
     name_ = name;
     family_ = spec.family;
     options_ = options;
-    const bool small = options.image_size <= kCifarSize;
-    pattern_ = pattern_for(spec, options.image_size);
+    pattern_ = pattern_for(spec, options);
     const Scope root(store_);
-    stem_.emplace(root, spec, options.image_size);
-    const int64_t channels = add_stages(root, spec, split_pattern(pattern_), small ? 4 : 7);
+    stem_.emplace(root, spec, options);
+    const int64_t channels =
+        add_stages(root, spec, split_pattern(pattern_), options.begins_small() ? 4 : 7);
     if (spec.preactivation) norm_.emplace(root / "norm", channels, spec);
     fc_.emplace(spec.preactivation ? root / "head" / "fc" : root / spec.classifier, channels,
                 options.classes,
@@ -179,7 +180,7 @@ struct Bounds {
 };
 
 Bounds bounds_of(const NetworkSpec& spec, const ModelOptions& options) {
-  const std::string& pattern = pattern_for(spec, options.image_size);
+  const std::string& pattern = pattern_for(spec, options);
   const auto number = [](int64_t value) { return static_cast<double>(value); };
   const auto last = static_cast<size_t>(std::ranges::count(pattern, '.'));
   const double blocks = 2 + static_cast<double>(pattern.size());  // with stem and head
@@ -189,7 +190,7 @@ Bounds bounds_of(const NetworkSpec& spec, const ModelOptions& options) {
   const double attended =
       std::max(inner, number(per_stage(spec.heads, last, 2)) * number(spec.head_dim));
   const double side = number(options.image_size);
-  const double map = side * side / (options.image_size <= kCifarSize ? 1 : 16);
+  const double map = side * side / (options.begins_small() ? 1 : 16);
   const double depthwise = number(spec.kernel * spec.kernel) * inner;
   const double layer = 9 * width * width * groups + 4 * width * attended + depthwise;
   const bool attends = has_letter(pattern, "MWSUB");
@@ -217,7 +218,7 @@ void check_lambda_heads(const NetworkSpec& spec, const std::string& pattern) {
 
 std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& spec,
                                     const ModelOptions& options) {
-  const std::string& used = pattern_for(spec, options.image_size);
+  const std::string& used = pattern_for(spec, options);
   if (!spec.preactivation && has_letter(used, "M"))
     throw UsageError(concat_text("pattern ", used,
                                  ": M blocks need a pre-activation trunk; leave out \"postact\", "
@@ -234,9 +235,9 @@ std::unique_ptr<Model> make_network(const std::string& name, const NetworkSpec& 
 
 Architecture architecture_of(const NetworkSpec& spec) {
   return {.family = spec.family,
-          .make = [spec](const std::string& name, const ModelOptions& given) {
-            return make_network(name, spec, given);
-          }};
+          .make = [spec](const std::string& name,
+                         const ModelOptions& given) { return make_network(name, spec, given); },
+          .chooses_stem = !spec.cifar_stem};
 }
 
 }  // namespace passband

@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 #include <string_view>
+#include <unordered_set>
 
 #include "models/element_types.h"
 #include "models/stored_zip.h"
@@ -41,6 +42,15 @@ constexpr std::array<StorageType, 10> kStorageTypes = {{{"FloatStorage", "F32", 
 int64_t element_bytes(std::string_view type) {
   const auto found = std::ranges::find(kStorageTypes, type, &StorageType::type);
   return found->bytes;
+}
+
+// Nothing for a name that is none of them.
+const StorageType* storage_type(const PickleValue& name) {
+  const std::string full = name.full_name();
+  const auto found = std::ranges::find_if(kStorageTypes, [&](const StorageType& type) {
+    return full == concat_text("torch.", type.name);
+  });
+  return found == kStorageTypes.end() ? nullptr : &*found;
 }
 
 // Classes and functions that stand for tensors, containers and plain data beside them.
@@ -113,6 +123,26 @@ std::string words(const PickleValue& value) {
     case Kind::reference: break;
   }
   return "a storage";
+}
+
+// The bytes of an element of each storage that the value leads to, by the storage's key: also of
+// those of no tensor among the weights, such as an optimiser's.
+std::map<std::string, int64_t> widths_of_storages(const PickleValue& root) {
+  std::map<std::string, int64_t> widths;
+  std::vector<const PickleValue*> open = {&root};
+  std::unordered_set<const PickleValue*> seen = {&root};
+  while (!open.empty()) {
+    const PickleValue& value = *open.back();
+    open.pop_back();
+    const PickleValue* const id = value.kind == Kind::reference ? item(value, 0) : nullptr;
+    const PickleValue *const type = id ? item(*id, 1) : nullptr, *key = id ? item(*id, 2) : nullptr;
+    if (type && key && key->kind == Kind::text)
+      if (const StorageType* known = storage_type(*type))
+        widths[std::string(key->text)] = known->bytes;
+    for (const PickleValue* held : value.items)
+      if (seen.insert(held).second) open.push_back(held);
+  }
+  return widths;
 }
 
 // The dictionary of tensors in a checkpoint, and the keys that lead to it.
@@ -216,26 +246,26 @@ void PytorchFile::read_older_form() {
   root = next();
   const Pickled keys = next();
   add_tensors(*root);
-  place_storages(*keys, at);
+  place_storages(*keys, widths_of_storages(*root), at);
 }
 
-void PytorchFile::place_storages(const PickleValue& keys, uint64_t at) {
-  std::map<std::string, int64_t> width;  // of the elements
-  for (const auto& [name, view] : views_) width[view.storage] = element_bytes(view.dtype);
+void PytorchFile::place_storages(const PickleValue& keys,
+                                 const std::map<std::string, int64_t>& widths, uint64_t at) {
   for (const PickleValue* key : keys.items) {
     const std::string name(key->text);
-    if (!width.contains(name))
+    const auto width = widths.find(name);
+    if (width == widths.end())
       fail(concat_text("storage ", quote(name),
-                       " is of no tensor among its weights; what follows "
-                       "it cannot be found",
+                       " is of no type that is read here; what follows it cannot be found",
                        kWayOut));
     if (size_ - at < 8) fail("is cut short");
     const std::string stated = bytes_at(at, 8);
     uint64_t count = 0;
     std::memcpy(&count, stated.data(), 8);
     at += 8;
-    if (count > (size_ - at) / static_cast<uint64_t>(width[name])) fail("is cut short");
-    storages_[name] = {at, count * static_cast<uint64_t>(width[name]), true};
+    const auto bytes = static_cast<uint64_t>(width->second);
+    if (count > (size_ - at) / bytes) fail("is cut short");
+    storages_[name] = {at, count * bytes, true};
     at += storages_[name].bytes;
   }
 }
@@ -261,11 +291,9 @@ void PytorchFile::add_tensors(const PickleValue& root) {
 }
 
 std::string PytorchFile::type_of_storage(const PickleValue& type, const std::string& name) const {
-  const std::string full = type.full_name();
-  for (const StorageType& known : kStorageTypes)
-    if (full == concat_text("torch.", known.name)) return std::string(known.type);
-  fail(
-      concat_text("tensor ", quote(name), " is kept in ", quote(full), ", which is not read here"));
+  if (const StorageType* known = storage_type(type)) return std::string(known->type);
+  fail(concat_text("tensor ", quote(name), " is kept in ", quote(type.full_name()),
+                   ", which is not read here"));
 }
 
 PytorchFile::View PytorchFile::view_of(const PickleValue& value, const std::string& name) const {

@@ -36,8 +36,9 @@ class PytorchFile final : public TensorFile {
   Pickled unpickle(std::span<const uint8_t> bytes, size_t* length = nullptr) const;
   void read_archive();
   void read_older_form();
-  // The older form: storages in the order of these keys from `at` on.
-  void place_storages(const PickleValue& keys, uint64_t at);
+  // The older form: storages in the order of these keys from `at` on, of elements of these widths.
+  void place_storages(const PickleValue& keys, const std::map<std::string, int64_t>& widths,
+                      uint64_t at);
   void add_tensors(const PickleValue& root);
   View view_of(const PickleValue& value, const std::string& name) const;
   std::string type_of_storage(const PickleValue& type, const std::string& name) const;

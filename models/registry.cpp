@@ -83,6 +83,8 @@ std::string untiled(int64_t patch, int64_t side) {
 
 std::string family_of(const std::string& name) { return find_architecture(name).family; }
 
+bool chooses_stem(const std::string& name) { return find_architecture(name).chooses_stem; }
+
 std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& options,
                                   bool build) {
   if (options.classes < 1)
@@ -90,6 +92,10 @@ std::unique_ptr<Model> make_model(const std::string& name, const ModelOptions& o
         concat_text("model ", name, ": needs at least one class, not ", options.classes));
   const Architecture found = find_architecture(name);
   check_size(name, found, options.image_size);
+  if (options.stem != StemKind::automatic && !found.chooses_stem)
+    throw UsageError(concat_text("model ", name,
+                                 ": has one stem alone, not CIFAR's and ImageNet's to choose from",
+                                 " as resnet50 and its kin; leave out --stem"));
   std::unique_ptr<Model> model = found.make(name, options);
   set_batch_norms(options, model->store());
   if (!build) return model;

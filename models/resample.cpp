@@ -86,4 +86,67 @@ std::vector<float> resample_table(std::span<const float> table, TableGrid from, 
   return out;
 }
 
+namespace {
+
+struct Matrix {
+  int64_t rows, columns;
+  std::vector<double> values = std::vector<double>(static_cast<size_t>(rows * columns));
+
+  double& at(int64_t r, int64_t c) { return values[static_cast<size_t>(r * columns + c)]; }
+  double at(int64_t r, int64_t c) const { return values[static_cast<size_t>(r * columns + c)]; }
+};
+
+Matrix product(const Matrix& a, const Matrix& b) {
+  Matrix out{a.rows, b.columns};
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t k = 0; k < a.columns; ++k)
+      for (int64_t c = 0; c < b.columns; ++c) out.at(r, c) += a.at(r, k) * b.at(k, c);
+  return out;
+}
+
+Matrix turned(const Matrix& a) {
+  Matrix out{a.columns, a.rows};
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t c = 0; c < a.columns; ++c) out.at(c, r) = a.at(r, c);
+  return out;
+}
+
+// a^-1 b for a symmetric positive definite a, by elimination.
+Matrix solved(Matrix a, Matrix b) {
+  for (int64_t pivot = 0; pivot < a.rows; ++pivot)
+    for (int64_t r = 0; r < a.rows; ++r) {
+      if (r == pivot) continue;
+      const double factor = a.at(r, pivot) / a.at(pivot, pivot);
+      for (int64_t c = pivot; c < a.columns; ++c) a.at(r, c) -= factor * a.at(pivot, c);
+      for (int64_t c = 0; c < b.columns; ++c) b.at(r, c) -= factor * b.at(pivot, c);
+    }
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t c = 0; c < b.columns; ++c) b.at(r, c) /= a.at(r, r);
+  return b;
+}
+
+// What resizes a picture of `from` to one of `to`: (to, from).
+Matrix resizing(TableGrid from, TableGrid to) {
+  const int64_t in = from.rows * from.columns, out = to.rows * to.columns;
+  std::vector<float> identity(static_cast<size_t>(in * in));
+  for (int64_t i = 0; i < in; ++i) identity[static_cast<size_t>(i * in + i)] = 1;
+  const std::vector<float> table = resample_table(identity, from, to, in, CubicFilter::antialiased);
+  return {out, in, {table.begin(), table.end()}};
+}
+
+}  // namespace
+
+std::vector<float> resample_kernels(std::span<const float> kernels, int64_t count, TableGrid from,
+                                    TableGrid to) {
+  const int64_t in = from.rows * from.columns, out = to.rows * to.columns;
+  CHECK(std::ssize(kernels) == count * in, "resample_kernels: ", kernels.size(), " values are not ",
+        count, " kernels of ", from.rows, " x ", from.columns);
+  const Matrix b = resizing(from, to), bt = turned(b);
+  // The pseudo-inverse, turned: (out, in).
+  const Matrix inverse = out <= in ? solved(product(b, bt), b) : turned(solved(product(bt, b), bt));
+  const Matrix given{count, in, {kernels.begin(), kernels.end()}};
+  const Matrix result = product(given, turned(inverse));
+  return {result.values.begin(), result.values.end()};
+}
+
 }  // namespace passband

@@ -1,5 +1,6 @@
 // Resampling of a table over a grid to another grid, as PyTorch's interpolate(mode="bicubic",
-// align_corners=False) has it: for position embeddings and tables of relative positions.
+// align_corners=False) has it: for position embeddings and tables of relative positions; and of
+// the kernels of a patch embedding.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -20,5 +21,11 @@ enum class CubicFilter {
 // table (from.rows, from.columns, depth) to (to.rows, to.columns, depth).
 std::vector<float> resample_table(std::span<const float> table, TableGrid from, TableGrid to,
                                   int64_t depth, CubicFilter filter);
+
+// kernels (count, from.rows, from.columns) to (count, to.rows, to.columns), such that a patch that
+// is resized as the kernels are gives what it gave: by the pseudo-inverse of resizing (Beyer et al.
+// 2023, section 3.4; timm's resample_patch_embed).
+std::vector<float> resample_kernels(std::span<const float> kernels, int64_t count, TableGrid from,
+                                    TableGrid to);
 
 }  // namespace passband

@@ -155,6 +155,13 @@ fs::path run_weights(const RunDescription& run, const std::string& which) {
                               " (looked for ", join(tried), ")"));
 }
 
+std::string note_on_weights(const RunDescription& run, const std::string& which) {
+  const std::string found = run_weights(run, which).filename().string();
+  if (which != "best" || found == "best.safetensors") return {};
+  return concat_text(run.directory.string(), ": has no best.safetensors, as before its first ",
+                     "evaluation; its last weights stand for it");
+}
+
 std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::string& which) {
   const fs::path file = run_weights(run, which);
   auto model = make_model(run.settings.model, run.model_options());

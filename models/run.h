@@ -47,6 +47,9 @@ std::unique_ptr<Model> load_run_model(const RunDescription& run, const std::stri
 // DataError that says what was looked for.
 std::filesystem::path run_weights(const RunDescription& run, const std::string& which = "best");
 
+// What to tell where that is not the file that was asked for; else nothing.
+std::string note_on_weights(const RunDescription& run, const std::string& which = "best");
+
 // The weights kept along a run, by epoch; epoch 0 is before training.
 struct RunCheckpoint {
   int64_t epoch = 0;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
 #include "tensor/core/version.h"
@@ -18,7 +19,7 @@ namespace {
 
 constexpr const char* kSections[] = {"model", "data", "train"};
 // What a run remembers beside its settings.
-const std::vector<std::string> kRememberedOfModel = {"classes", "image_size"};
+const std::vector<std::string> kRememberedOfModel = {"classes", "image_size", "began_from"};
 const std::vector<std::string> kRememberedOfData = {"data_path", "class_names", "training_pictures",
                                                     "validation_pictures", "test_pictures"};
 
@@ -66,8 +67,14 @@ std::string literal(const std::vector<std::string>& texts) {
 
 std::string remembered_text(const RunConfig& config, const std::string& section) {
   const DataFingerprint& data = config.data;
-  if (section == "model")
-    return fmt::format("classes = {}\nimage_size = {}\n", data.classes.size(), config.image_size);
+  if (section == "model") {
+    std::string text =
+        fmt::format("classes = {}\nimage_size = {}\n", data.classes.size(), config.image_size);
+    if (const auto& file = config.beginning)
+      text += fmt::format("began_from = {{ file = {}, xxh64 = \"{}\" }}\n", literal(file->name),
+                          checksum_text(file->checksum));
+    return text;
+  }
   if (section != "data") return {};
   std::string text = fmt::format("data_path = {}\nclass_names = {}\n", literal(config.data_path),
                                  literal(data.classes));
@@ -214,6 +221,13 @@ DataFingerprint read_fingerprint(const Section& data) {
   return fingerprint;
 }
 
+std::optional<BeginningFile> read_beginning(const Section& model) {
+  if (!model.find("began_from")) return {};
+  const Section table = model.table("began_from");
+  table.refuse_others({"file", "xxh64"});
+  return BeginningFile{table.text("file"), table.hash("xxh64")};
+}
+
 // After a slip of a disk or of a hand, what was meant would silently have its default.
 void refuse_unknown_keys(const toml::table& table) {
   Section(&table, "section").refuse_others({"model", "data", "train", "session"});
@@ -240,6 +254,7 @@ RunConfig read_config(const toml::table& table) {
       config.settings.model == "lambda_resnet50")
     config.settings.model = "lambda_resnet50_all";  // which had that name then
   config.image_size = model.number("image_size", 1);
+  config.beginning = read_beginning(model);
   config.data_path = data.text("data_path");
   config.data = read_fingerprint(data);
   if (config.sessions.empty()) throw DataError("[[session]] is missing");
@@ -301,7 +316,8 @@ ModelOptions RunConfig::model_options() const {
           .seed = static_cast<uint64_t>(settings.seed),
           .bn_momentum = settings.bn_momentum,
           .bn_eps = settings.bn_eps,
-          .bn_fixed_scale = settings.bn_fixed_scale};
+          .bn_fixed_scale = settings.bn_fixed_scale,
+          .stem = settings.stem};
 }
 
 std::string to_toml(const RunConfig& config) {

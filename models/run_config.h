@@ -1,5 +1,6 @@
 // RunConfig: what config.toml of a run holds, and how it is written and read.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,15 @@ struct RunSession {
   int64_t step = 0;  // where it began
 };
 
+// The file of weights that a run began from.
+struct BeginningFile {
+  std::string name;       // without its folder
+  uint64_t checksum = 0;  // XXH64
+};
+
 struct RunConfig {
-  RunSettings settings;     // all resolved; data is absolute where it is a folder
+  RunSettings settings;  // all resolved; data is absolute where it is a folder
+  std::optional<BeginningFile> beginning;
   int64_t image_size = 32;  // what settings.img_size came to: the side that the network sees
   std::string data_path;    // where the pictures lay, absolute; empty for pictures that are drawn
   DataFingerprint data;

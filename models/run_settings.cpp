@@ -20,6 +20,9 @@ using C = RunSettings;
 const std::vector<Setting> kSettings = {
     {"model", "model", &C::model,
      "name of the network, or a pattern such as CC.CM.CM.CM (see --list models)"},
+    {"model", "stem", &C::stem,
+     "how networks of convolutions begin: cifar: one 3x3; imagenet: 7x7 of stride 2 and a "
+     "max-pool, which ImageNet's weights need on small pictures too; auto = by the pictures' side"},
     {"model", "drop_path", &C::drop_path, "stochastic depth of the last block, linear over depth",
      0, 0.99},
     {"model", "dropout", &C::dropout, "dropout before the classifier", 0, 0.99},

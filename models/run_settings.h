@@ -11,6 +11,7 @@
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "models/model.h"
 #include "nn/optimizer.h"
 
 namespace passband {
@@ -43,6 +44,9 @@ template <> struct SettingWords<OptimizerKind> {
 template <> struct SettingWords<BaseOptimizerKind> {
   static constexpr std::array<std::string_view, 2> all = {"sgd", "adamw"};
 };
+template <> struct SettingWords<StemKind> {
+  static constexpr std::array<std::string_view, 3> all = {"auto", "cifar", "imagenet"};
+};
 template <> struct SettingWords<CropKind> {
   static constexpr std::array<std::string_view, 3> all = {"auto", "pad", "rrc"};
 };
@@ -72,6 +76,7 @@ template <class E> std::string_view word_of(E value) {
 struct RunSettings {
   // [model]
   std::string model = "alternet";
+  StemKind stem = StemKind::automatic;
   double drop_path = 0, dropout = 0;
   double bn_momentum = 0, bn_eps = 0;  // 0: the network's own
   bool bn_fixed_scale = false;
@@ -180,7 +185,8 @@ struct Setting {
                bool RunSettings::*, NumberPair RunSettings::*, OptimizerKind RunSettings::*,
                BaseOptimizerKind RunSettings::*, ScheduleKind RunSettings::*,
                CropMode RunSettings::*, CropKind RunSettings::*, TrainInterpolation RunSettings::*,
-               EraseMode RunSettings::*, FlipKind RunSettings::*, TtaKind RunSettings::*>
+               EraseMode RunSettings::*, FlipKind RunSettings::*, TtaKind RunSettings::*,
+               StemKind RunSettings::*>
       member;
   const char* help;
   double low = 0, high = 1e18;            // numbers

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "models/resample.h"
 #include "tensor/core/error.h"
@@ -73,6 +74,15 @@ bool differ_in_grid(const std::optional<PlaceTable>& a, const std::optional<Plac
   return a && b && a->depth == b->depth && a->channels_first == b->channels_first;
 }
 
+// Kernels of a patch embedding, (O, I, h, w) of two sizes.
+bool differ_in_patch(const std::string& name, const Sizes& a, const Sizes& b) {
+  return name.ends_with("patch_embed.proj.weight") && a.size() == 4 && b.size() == 4 &&
+         a[0] == b[0] && a[1] == b[1] && std::min({a[2], a[3], b[2], b[3]}) > 0;
+}
+
+// Of queries, keys and values, which some forms of a network have and others not.
+bool is_optional_bias(const std::string& name) { return name.ends_with(".attn.qkv.bias"); }
+
 // (rows, columns) x (depth) to (depth) x (rows, columns), and back.
 std::vector<float> transposed(const std::vector<float>& in, int64_t rows) {
   const int64_t columns = std::ssize(in) / rows;
@@ -95,8 +105,11 @@ std::string way_out(const std::string& name, const Sizes& in_file, const Sizes& 
   if ((name == "conv1.weight" || name == "stem.conv.weight") && in_file.size() == 4 &&
       in_file[2] != wanted[2])
     return in_file[2] > wanted[2]
-               ? "; its stem is ImageNet's: enlarge the pictures, by --img-size 224"
-               : "; its stem is that for small pictures: shrink them, by --img-size 32";
+               ? "; its stem is ImageNet's: keep it by ./train --stem imagenet, or enlarge the "
+                 "pictures by --img-size 224"
+               : "; its stem is that for small pictures: keep it by ./train --stem cifar, or "
+                 "shrink "
+                 "the pictures by --img-size 32";
   return {};
 }
 
@@ -114,6 +127,7 @@ WeightFitting::WeightFitting(TensorFile& file, NamedShapes expected, const FitOp
     const bool unused = name.starts_with("pooler.") || name.ends_with(".pooler.dense.weight") ||
                         name.ends_with(".pooler.dense.bias");
     if (unused || (options_.new_head && is_classifier(name))) passed_over_.insert(name);
+    else if (options_.resample && is_optional_bias(name)) ++biases_left_out_;
     else check_unknown(name);
   }
 }
@@ -123,9 +137,8 @@ void WeightFitting::fail(const std::string& why) const {
   if (!found_.prefix.empty())
     hint = concat_text(" (the prefix ", quote(found_.prefix), " left out)");
   if (!found_.writer.empty()) hint += concat_text(" (read as ", found_.writer, " names it)");
-  const auto of_model = file_.metadata().find("model");
-  if (of_model != file_.metadata().end())
-    hint += concat_text(" (the file says it is of model ", quote(of_model->second), ")");
+  if (const std::string model = model_named_in(file_); !model.empty())
+    hint += concat_text(" (the file says it is of model ", quote(model), ")");
   throw DataError(concat_text(file_.path(), ": ", why, hint));
 }
 
@@ -142,18 +155,36 @@ void WeightFitting::check_expected(const std::string& name, const Sizes& shape) 
     kept_.insert(name);
     return;
   }
+  if (!tensor && options_.resample && is_optional_bias(name)) {
+    begin_at_zero_.insert(name);
+    return;
+  }
   if (!tensor) fail(concat_text("lacks tensor ", quote(name)));
   if (same_elements(tensor->shape, shape)) return;
-  const auto from = place_table(name, tensor->shape, tokens_of(expected_)),
-             to = place_table(name, shape, tokens_of(expected_));
-  const bool resamples = differ_in_grid(from, to);
-  if (!options_.resample || !resamples)
-    fail(concat_text("tensor ", quote(name), " is ", text(tensor->shape), ", the model needs ",
-                     text(shape),
-                     resamples ? "; --img-size N fits its tables to pictures of N pixels"
-                               : way_out(name, tensor->shape, shape)));
+  if (options_.resample && fits_resampled(name, tensor->shape, shape)) return;
+  const int64_t tokens = tokens_of(expected_);
+  const bool resamples =
+      differ_in_grid(place_table(name, tensor->shape, tokens), place_table(name, shape, tokens));
+  fail(concat_text("tensor ", quote(name), " is ", text(tensor->shape), ", the model needs ",
+                   text(shape),
+                   resamples ? "; --img-size N fits its tables to pictures of N pixels"
+                             : way_out(name, tensor->shape, shape)));
+}
+
+// Notes how.
+bool WeightFitting::fits_resampled(const std::string& name, const Sizes& in_file,
+                                   const Sizes& wanted) {
+  if (differ_in_patch(name, in_file, wanted)) {
+    ++resampled_[concat_text("patch embedding from ", in_file[2], " x ", in_file[3], " to ",
+                             wanted[2], " x ", wanted[3], " pixels (pseudo-inverse)")];
+    return true;
+  }
+  const auto from = place_table(name, in_file, tokens_of(expected_)),
+             to = place_table(name, wanted, tokens_of(expected_));
+  if (!differ_in_grid(from, to)) return false;
   ++resampled_[concat_text(last_part(name), " from ", from->grid.rows, " x ", from->grid.columns,
-                           " to ", to->grid.rows, " x ", to->grid.columns)];
+                           " to ", to->grid.rows, " x ", to->grid.columns, " (bicubic)")];
+  return true;
 }
 
 void WeightFitting::check_unknown(const std::string& name) const {
@@ -174,7 +205,30 @@ Tensor WeightFitting::whole(const FoundTensor& tensor, DType dtype) {
   return out;
 }
 
+void WeightFitting::check_finite(const std::string& name, const Tensor& tensor) const {
+  dispatch_floating(tensor.dtype(), "check_finite", [&]<class T>() {
+    const std::span<const T> values(tensor.data<T>(), static_cast<size_t>(tensor.numel()));
+    const auto isnt_finite = [](T value) { return !std::isfinite(static_cast<double>(value)); };
+    const auto wrong = std::ranges::count_if(values, isnt_finite);
+    if (wrong > 0)
+      fail(concat_text("tensor ", quote(name), " holds ", wrong, " of ", tensor.numel(),
+                       " numbers that are infinite or none (NaN): the file is damaged, or its "
+                       "training diverged"));
+  });
+}
+
 Tensor WeightFitting::resampled(const std::string& name, const Tensor& tensor) const {
+  const Sizes& wanted = expected_.at(name);
+  const Sizes given(tensor.shape().begin(), tensor.shape().end());
+  if (!differ_in_patch(name, given, wanted)) return resampled_table(name, tensor);
+  const std::vector<double> kernels = tensor.values();
+  const std::vector<float> single(kernels.begin(), kernels.end());
+  return Tensor::from(
+      resample_kernels(single, given[0] * given[1], {given[2], given[3]}, {wanted[2], wanted[3]}),
+      Shape(std::span(wanted)), tensor.dtype());
+}
+
+Tensor WeightFitting::resampled_table(const std::string& name, const Tensor& tensor) const {
   const Sizes& wanted = expected_.at(name);
   const Sizes given(tensor.shape().begin(), tensor.shape().end());
   const int64_t tokens = tokens_of(expected_);
@@ -188,17 +242,16 @@ Tensor WeightFitting::resampled(const std::string& name, const Tensor& tensor) c
   if (to.channels_first) table = transposed(table, to.grid.rows * to.grid.columns);
   std::vector<double> values(all.begin(), places);
   values.insert(values.end(), table.begin(), table.end());
-  Tensor out = Tensor::empty(Shape(std::span(wanted)), tensor.dtype());
-  dispatch_floating(tensor.dtype(), "resample", [&]<class T>() {
-    std::ranges::transform(values, out.data<T>(), [](double v) { return static_cast<T>(v); });
-  });
-  return out;
+  return Tensor::from(values, Shape(std::span(wanted)), tensor.dtype());
 }
 
 std::optional<Tensor> WeightFitting::read(const std::string& name, DType dtype) {
   if (kept_.contains(name)) return {};
+  if (begin_at_zero_.contains(name))
+    return Tensor::zeros(Shape(std::span(expected_.at(name))), dtype);
   const FoundTensor& found = found_.tensors.at(name);
   Tensor tensor = whole(found, dtype);
+  if (options_.finite) check_finite(found.parts.front(), tensor);
   return same_elements(found.shape, expected_.at(name)) ? tensor : resampled(name, tensor);
 }
 
@@ -212,8 +265,13 @@ std::vector<std::string> WeightFitting::notes() const {
   if (!found_.prefix.empty())
     note("the prefix ", quote(found_.prefix), " that all its names share is left out");
   if (!found_.writer.empty()) note("its names are read as ", found_.writer, " writes them");
-  for (const auto& [what, count] : resampled_)
-    note(counted(count, "table"), " resampled (bicubic): ", what);
+  for (const auto& [what, count] : resampled_) note(counted(count, "tensor"), " resampled: ", what);
+  if (biases_left_out_ > 0)
+    note(biases_left_out_, " biases of queries, keys and values left out: the ",
+         "model, in this form, has none");
+  if (!begin_at_zero_.empty())
+    note(begin_at_zero_.size(),
+         " biases of queries, keys and values begin at 0: the file has none");
   for (const std::string& name : kept_) {
     if (!name.ends_with(".weight")) continue;
     const auto found = found_.tensors.find(name);

@@ -30,7 +30,11 @@ class WeightFitting {
   void check_unknown(const std::string& name) const;
   bool keeps_head(const std::string& name, const FoundTensor* tensor) const;
   Tensor whole(const FoundTensor& tensor, DType dtype);
+  void check_finite(const std::string& name, const Tensor& tensor) const;
   Tensor resampled(const std::string& name, const Tensor& tensor) const;
+  Tensor resampled_table(const std::string& name, const Tensor& tensor) const;
+  bool fits_resampled(const std::string& name, const std::vector<int64_t>& in_file,
+                      const std::vector<int64_t>& wanted);
 
   TensorFile& file_;
   NamedShapes expected_;
@@ -38,6 +42,8 @@ class WeightFitting {
   FoundTensors found_;
   std::set<std::string> kept_, passed_over_;  // of the model; of the file
   std::map<std::string, int64_t> resampled_;  // "from ... to ..." and how many
+  std::set<std::string> begin_at_zero_;       // biases of the model that the file lacks
+  int64_t biases_left_out_ = 0;               // of the file, that the model lacks
 };
 
 }  // namespace passband

@@ -293,6 +293,15 @@ FoundTensors find_tensors(const TensorFile& file, const NamedShapes& expected) {
   return found;
 }
 
+std::string model_named_in(const TensorFile& file) {
+  const auto model = file.metadata().find("model");
+  if (model == file.metadata().end()) return {};
+  // In version 0.1.0 the network of lambda layers alone was called so.
+  const bool lambdas_alone = file.shapes().contains("layer1.0.conv2.conv_qkv.weight");
+  return model->second == "lambda_resnet50" && lambdas_alone ? "lambda_resnet50_all"
+                                                             : model->second;
+}
+
 bool is_classifier(const std::string& name) {
   constexpr std::array<std::string_view, 6> heads = {"fc",        "head",   "head.fc",
                                                      "head_dist", "linear", "classifier.fc"};

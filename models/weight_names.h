@@ -26,6 +26,10 @@ struct FoundTensors {
 // indices of positions, masks) is passed over. Throws DataError for two tensors of one name.
 FoundTensors find_tensors(const TensorFile& file, const NamedShapes& expected);
 
+// The network that the file's metadata say it is of, by the name it has now; empty when they say
+// nothing.
+std::string model_named_in(const TensorFile& file);
+
 // Whether a parameter by this name belongs to the classifier: "fc", "head", "linear", ...
 bool is_classifier(const std::string& name);
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "models/run_settings.h"
 #include "models/safetensors.h"
 #include "models/weight_fitting.h"
 #include "tensor/core/file.h"
@@ -132,17 +133,24 @@ void write_weights(const std::string& path, const ParameterStore& store, const T
 
 }  // namespace
 
+NamedShapes saved_shapes(const ParameterStore& store) {
+  NamedShapes shapes;
+  for (const SafetensorsItem& item : items_of(store, {}, {})) shapes[item.name] = item.shape;
+  return shapes;
+}
+
 void save_weights(const std::string& path, const Model& model, const Metadata& metadata) {
   save_weights(path, model, model.store().values(), model.store().buffer_values(), metadata);
 }
 
 void save_weights(const std::string& path, const Model& model, const Tensor& values,
                   const Tensor& buffers, const Metadata& metadata) {
-  write_weights(path, model.store(), values, buffers,
-                {{"model", model.name()},
-                 {"classes", std::to_string(model.options().classes)},
-                 {"image_size", std::to_string(model.options().image_size)}},
-                metadata);
+  const ModelOptions& options = model.options();
+  Metadata base = {{"model", model.name()},
+                   {"classes", std::to_string(options.classes)},
+                   {"image_size", std::to_string(options.image_size)}};
+  if (options.stem != StemKind::automatic) base["stem"] = word_of(options.stem);
+  write_weights(path, model.store(), values, buffers, base, metadata);
 }
 
 void save_weights(const std::string& path, const ParameterStore& store, const Metadata& metadata) {
@@ -159,7 +167,7 @@ Metadata load_weights(const std::string& path, ParameterStore& store, std::strin
   CHECK(store.values().defined(),
         "load_weights: the store has no memory yet; call its build() first");
   const std::unique_ptr<TensorFile> file = open_tensor_file(path);
-  WeightFitting fitting(*file, expected_shapes(store), {.resample = false});
+  WeightFitting fitting(*file, expected_shapes(store), {.resample = false, .finite = false});
   read_all(fitting, store);
   if (prefix) *prefix = fitting.prefix();
   return file->metadata();

@@ -15,6 +15,8 @@ void save_weights(const std::string& path, const Model& model, const Metadata& m
 // weights).
 void save_weights(const std::string& path, const Model& model, const Tensor& values,
                   const Tensor& buffers, const Metadata& metadata = {});
+// What it writes: the shapes by name. Needs no memory for the parameters.
+NamedShapes saved_shapes(const ParameterStore& store);
 // Reads them back. A prefix that all names of the file share and the model's lack ("module.",
 // "_orig_mod.", "model.") is left out, and told through `prefix`. Throws DataError naming the file
 // and the first tensor that is missing, unknown or of another shape (with both shapes), or what is
@@ -31,6 +33,7 @@ struct FitOptions {
   bool resample = true;   // tables of positions, where the grid differs, as timm does
   bool new_head = false;  // a classifier of other classes, or none, leaves the model's as it began
   bool other_classes = false;  // with new_head: also one of as many classes
+  bool finite = true;          // NaN and infinity are refused
 };
 struct FittedWeights {
   Metadata metadata;

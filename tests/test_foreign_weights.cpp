@@ -90,6 +90,18 @@ struct PictureCase {
   PictureFilter interpolation;
 };
 
+TEST_CASE("Kernels of a patch embedding are resampled as timm does") {
+  for (const auto& [name, from, to] :
+       {std::tuple("patch_shrinks", 4, 1), std::tuple("patch_less", 8, 4),
+        std::tuple("patch_grows", 2, 3)}) {
+    INFO(name);
+    const Tensor &in = golden().at(std::string(name) + ".in"),
+                 &out = golden().at(std::string(name) + ".out");
+    const std::vector<float> got = resample_kernels(floats(in), 15, {from, from}, {to, to});
+    CHECK(worst_difference({got.begin(), got.end()}, out.values()) < 2e-6);
+  }
+}
+
 TEST_CASE("A picture is resized, cropped and normalised as timm does") {
   std::vector<uint8_t> pixels;
   for (int64_t y = 0; y < 20; ++y)
@@ -159,10 +171,12 @@ TEST_CASE("Published names stand for networks here, with what timm says of their
 }
 
 TEST_CASE("Files of torch.save hold the tensors that PyTorch put into them") {
-  for (const char* name : {"weights_zip.pth", "weights_old.pth"}) {
+  for (const auto& [name, place] :
+       {std::pair("weights_zip.pth", "state_dict"), std::pair("weights_old.pth", "state_dict"),
+        std::pair("weights_checkpoint.pth", "model")}) {
     INFO(name);
     const auto file = open_tensor_file(golden_file(name));
-    CHECK(file->metadata().at("place") == "state_dict");
+    CHECK(file->metadata().at("place") == place);
     CHECK(file->shapes().size() == 9);
     for (const auto& [tensor, shape] : file->shapes()) {
       INFO(tensor);

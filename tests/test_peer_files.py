@@ -21,10 +21,18 @@ except ImportError as missing:
 FAMILIES = (
     ("resnet18", lambda: torchvision.models.resnet18(num_classes=10), 72),
     ("resnet50", lambda: timm.create_model("resnet50", num_classes=10), 72),
+    ("resnext50", lambda: timm.create_model("resnext50_32x4d", num_classes=10), 72),
+    ("resnetv2_50x1_bit", lambda: timm.create_model("resnetv2_50x1_bit", num_classes=10), 72),
+    ("lambda_resnet26rpt_256",
+     lambda: timm.create_model("lambda_resnet26rpt_256", num_classes=10), 256),
     ("vit_tiny_patch16",
      lambda: timm.create_model("vit_tiny_patch16_224", num_classes=10, img_size=64), 64),
     ("deit_tiny_patch16",
      lambda: timm.create_model("deit_tiny_patch16_224", num_classes=10, img_size=64), 64),
+    ("deit_tiny_distilled_patch16",
+     lambda: timm.create_model("deit_tiny_distilled_patch16_224", num_classes=10, img_size=64), 64),
+    ("mixer_small_patch16", lambda: timm.create_model("mixer_s16_224", num_classes=10), 224),
+    ("twins_svt_small", lambda: timm.create_model("twins_svt_small", num_classes=10), 224),
     ("pit_ti", lambda: timm.create_model("pit_ti_224", num_classes=10), 224),
     ("swin_tiny", lambda: timm.create_model("swin_tiny_patch4_window7_224", num_classes=10), 224),
 )

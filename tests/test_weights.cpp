@@ -329,6 +329,7 @@ TEST_CASE("What is no safetensors file is called what it is, with the way out") 
            {"{\"a\": 1, \"b\": 2}", "is JSON text", "not a safetensors file"},
            {zip + "weights.npy", "is a zip archive", "unpack"},
            {"\x89HDF\r\n\x1a\n0000", "is an HDF5 file", "not a safetensors file"},
+           {"epoch 3\nloss 0.25\n", "is a text file", "torch.save"},
            {"\x1f\x8b\x08\0\0\0\0\0\0"s, "is a gzip file", "unpack"}}) {
     std::ofstream(path, std::ios::binary) << bytes;
     const std::string message = message_of([&] { load_weights(path, *model); });
@@ -429,9 +430,12 @@ TEST_CASE("A run's network comes back with its best weights, or the last ones") 
   auto model = make_model("resnet", {.classes = 7, .image_size = 16, .seed = 9});
   save_weights((run / "last.safetensors").string(), *model);
   CHECK(load_run_model(description)->store().values().values() == model->store().values().values());
+  CHECK(contains(note_on_weights(description), "its last weights stand for it"));
+  CHECK(note_on_weights(description, "last").empty());
   scale_(model->store().values(), 2);
   save_weights((run / "best.safetensors").string(), *model);
   CHECK(load_run_model(description)->store().values().values() == model->store().values().values());
+  CHECK(note_on_weights(description).empty());
   CHECK(load_run_model(description, "last")->store().values().values() !=
         model->store().values().values());
 }
@@ -475,11 +479,15 @@ TEST_CASE("Any path survives in a configuration, valid UTF-8 or not") {
     RunConfig config = small_run();
     config.settings.data = config.data_path = config.data.classes[3] = path;
     config.sessions.back().command = path;
+    config.beginning = BeginningFile{path, 0x0123456789abcdef};
     const RunConfig back = run_config_from(to_toml(config), "config.toml");
     CHECK(back.settings.data == path);
     CHECK(back.data_path == path);
     CHECK(back.data == config.data);
     CHECK(back.sessions.back().command == path);
+    REQUIRE(back.beginning);
+    CHECK(back.beginning->name == path);
+    CHECK(back.beginning->checksum == 0x0123456789abcdef);
   }
 }
 

@@ -3,18 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
 
 #include "models/initial_values.h"
+#include "models/layer_decay.h"
 #include "models/published.h"
 #include "models/run.h"
 #include "models/weight_names.h"
 #include "models/weights.h"
 #include "models/whitening.h"
+#include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 
 namespace passband {
+namespace fs = std::filesystem;
 namespace {
 
 // Whether a name begins with these components.
@@ -53,6 +59,14 @@ std::string text_of(const std::array<float, 3>& numbers) {
   return fmt::format("{},{},{}", numbers[0], numbers[1], numbers[2]);
 }
 
+std::string note_on_rates(const RunSettings& settings, const ParameterStore& store) {
+  const std::vector<double> scales = layer_scales(store, settings.layer_decay);
+  const double least = std::ranges::min(scales);
+  return fmt::format("layer decay: {} layers; the first learns at {:.3g}, the classifier at {:.3g}",
+                     1 + std::llround(std::log(least) / std::log(settings.layer_decay)),
+                     settings.lr * least, settings.lr);
+}
+
 // What the settings leave open.
 void fill_in(RunSettings& settings, const Preprocessing& how) {
   if (settings.mean.empty() && how.mean) settings.mean = text_of(*how.mean);
@@ -79,9 +93,44 @@ std::vector<std::string> begin_weights(const RunSettings& settings,
     return initialise(model, initial_values_from(settings.init, settings.positions),
                       static_cast<uint64_t>(settings.seed));
   const RunDescription run = read_run(find_run(settings.pretrained_from));
-  return fit_weights(run_weights(run).string(), model,
-                     {.new_head = true, .other_classes = run.data.classes != classes})
-      .notes;
+  std::vector<std::string> notes =
+      fit_weights(run_weights(run).string(), model,
+                  {.new_head = true, .other_classes = run.data.classes != classes})
+          .notes;
+  if (std::string note = note_on_weights(run); !note.empty()) notes.push_back(std::move(note));
+  return notes;
+}
+
+std::optional<BeginningFile> beginning_of(const RunSettings& settings) {
+  fs::path path = settings.weights;
+  if (!settings.pretrained_from.empty())
+    path = run_weights(read_run(find_run(settings.pretrained_from)));
+  if (path.empty()) return {};
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> block(size_t{1} << 20);
+  Checksum checksum;
+  while (file.read(block.data(), std::ssize(block)) || file.gcount() > 0)
+    checksum.add({block.data(), static_cast<size_t>(file.gcount())});
+  if (!file.eof()) throw DataError(fmt::format("cannot read {}", path.string()));
+  return BeginningFile{path.filename().string(), checksum.value()};
+}
+
+std::vector<std::string> notes_on_form(const RunSettings& settings, const Model& model,
+                                       int64_t stored_side) {
+  std::vector<std::string> notes;
+  const int64_t side = model.options().image_size;
+  if (settings.stem != StemKind::automatic)
+    notes.push_back(fmt::format("stem: {}, on pictures of {} x {}",
+                                model.options().begins_small()
+                                    ? "CIFAR's 3x3"
+                                    : "ImageNet's, of strides and pooling that quarter the map",
+                                side, side));
+  const bool begins = !settings.weights.empty() || !settings.pretrained_from.empty();
+  if (begins && stored_side < side)
+    notes.push_back(fmt::format("pictures of {} x {} are enlarged to {} x {}", stored_side,
+                                stored_side, side, side));
+  if (settings.layer_decay < 1) notes.push_back(note_on_rates(settings, model.store()));
+  return notes;
 }
 
 void whiten_as_settings_say(const RunSettings& settings, const Dataset& train, Model& model) {
@@ -119,8 +168,7 @@ void prepare_as_weights_know(RunSettings& settings) {
 }
 
 std::string model_of_weights(const std::string& path) {
-  const Metadata metadata = open_tensor_file(path)->metadata();
-  if (const auto model = metadata.find("model"); model != metadata.end()) return model->second;
+  if (std::string model = model_named_in(*open_tensor_file(path)); !model.empty()) return model;
   if (const auto config = hub_config_beside(path); config && !config->architecture.empty())
     return config->architecture;
   throw UsageError(

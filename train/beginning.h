@@ -1,11 +1,11 @@
 // How the weights of a run begin: at random, from a file, or from another run; and which of them
 // stay as they are.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "models/model.h"
-#include "models/run_settings.h"
+#include "models/run_config.h"
 
 namespace passband {
 
@@ -16,6 +16,14 @@ std::vector<std::string> begin_weights(const RunSettings& settings,
 
 // Gives the network the whitened first layer that the settings may ask for.
 void whiten_as_settings_say(const RunSettings& settings, const Dataset& train, Model& model);
+
+// The file that they begin from; nothing where they begin at random.
+std::optional<BeginningFile> beginning_of(const RunSettings& settings);
+
+// What was done to make network, pictures and weights fit, as far as settings ask for it, a line
+// each. `stored_side` is that of the training pictures.
+std::vector<std::string> notes_on_form(const RunSettings& settings, const Model& model,
+                                       int64_t stored_side);
 
 // Freezes what the settings name, the weights of a whitened layer with it, and adds to `notes` how
 // much is trained. Throws UsageError when a name is of nothing, or when nothing is left to train.

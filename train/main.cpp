@@ -8,11 +8,13 @@
 #include "data/subset.h"
 #include "models/presets.h"
 #include "models/run.h"
+#include "tensor/core/checksum.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"
 #include "tensor/device_choice.h"
+#include "train/beginning.h"
 #include "train/command_line.h"
 #include "train/doctor.h"
 #include "train/listing.h"
@@ -137,6 +139,20 @@ void check_pictures(const Plan& plan, const DataFingerprint& now, ProgressLine& 
   progress.note(fmt::format("not a repetition of {}: {}", plan.config.settings.recipe, other));
 }
 
+// Notes the file of weights that the run begins from, and where a repetition has another one.
+void remember_beginning(Plan& plan, ProgressLine& progress) {
+  if (!plan.run.empty()) return;
+  std::optional<BeginningFile>& now = plan.config.beginning;
+  now = beginning_of(plan.config.settings);
+  if (!plan.known || !plan.known->beginning || !now) return;
+  const BeginningFile& then = *plan.known->beginning;
+  if (then.checksum == now->checksum) return;
+  progress.note(
+      fmt::format("not a repetition of {}: it began from {} (XXH64 {}), this from {} (XXH64 {})",
+                  plan.config.settings.recipe, then.name, checksum_text(then.checksum), now->name,
+                  checksum_text(now->checksum)));
+}
+
 DataSplits load_pictures(Plan& plan, ProgressLine& progress) {
   RunSettings& settings = plan.config.settings;
   if (plan.known && settings.data == plan.known->settings.data && settings.data.starts_with('/') &&
@@ -217,6 +233,7 @@ int train(const Options& options, int argc, char** argv) {
   for (const std::string& note : trainer.notes()) progress.note(note);
   if (budget) trainer.keep_to(*budget);
   config.image_size = trainer.model().options().image_size;
+  remember_beginning(plan, progress);
   if (!plan.run.empty()) trainer.restore(plan.run);
   config.sessions.push_back(this_session(argc, argv));
   config.sessions.back().step = trainer.state().step;

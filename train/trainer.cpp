@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <iterator>
 
 #include "models/whitening.h"
 #include "tensor/core/kernel_source.h"
@@ -93,8 +95,10 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
                       .image_size = dataset_info(dataset_request(config)).height,
                       .data = {.classes = data.train.classes}};
   model_ = make_model(config.model, run.model_options());
+  notes_ = notes_on_form(config, *model_, data.train.height);
   if (!resumes) {
-    notes_ = begin_weights(config, data.train.classes, *model_);
+    std::ranges::move(begin_weights(config, data.train.classes, *model_),
+                      std::back_inserter(notes_));
     whiten_as_settings_say(config, data.train, *model_);
   }
   freeze_weights(config, *model_, notes_);

@@ -1,7 +1,8 @@
 #include "analysis/study/network_file.h"
 
 #include "data/imagenet_classes.h"
-#include "models/model.h"
+#include "models/family.h"
+#include "models/run_settings.h"
 #include "models/weight_names.h"
 
 namespace passband {
@@ -33,6 +34,15 @@ std::optional<int64_t> classes_in(const std::string& file, const std::string& mo
   const auto classifier = found.tensors.find(classifier_of(network->store(), model));
   if (classifier == found.tensors.end() || classifier->second.shape.empty()) return std::nullopt;
   return classifier->second.shape[0];
+}
+
+StemKind stem_in(const std::string& file, const std::string& model) {
+  RunSettings said;
+  const std::unique_ptr<TensorFile> opened = open_tensor_file(file);
+  if (const auto stem = opened->metadata().find("stem");
+      chooses_stem(model) && stem != opened->metadata().end())
+    set_value(said, "stem", stem->second);
+  return said.stem;
 }
 
 DatasetInfo made_for(int64_t classes, const std::string& named) {

@@ -84,7 +84,7 @@ fs::path writable_place(Study& study, const fs::path& usual, const std::string& 
 // Says what was left out or fitted to the size of the pictures.
 void read_weights(Study& study, const StudyRequest& request, const std::string& file,
                   Model& network) {
-  const FitOptions fit{.resample = request.img_size > 0};
+  const FitOptions fit{.resample = request.img_size > 0, .finite = false};
   for (const std::string& note : fit_weights(file, network, fit).notes) study.notes.push_back(note);
 }
 
@@ -103,6 +103,8 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
   const auto run = std::make_shared<RunDescription>(read_run(find_run(name)));
   remove_stale_temporaries(run->directory.string());
   std::shared_ptr<Model> model = model_of_run(study, request, *run);
+  if (std::string note = note_on_weights(*run, request.which); !note.empty())
+    study.notes.push_back(std::move(note));
   if (study.input.subjects.empty()) {
     show_pictures_of_run(study, request, *run);
     const std::string otherwise = run->directory.filename().string() + "-report";
@@ -121,8 +123,8 @@ void add_run(Study& study, const StudyRequest& request, const std::string& name)
 std::shared_ptr<Model> read_network(Study& study, const StudyRequest& request,
                                     const std::string& file, const std::string& model,
                                     const DatasetInfo& info) {
-  std::shared_ptr<Model> network =
-      make_model(model, {.classes = info.classes, .image_size = info.height});
+  std::shared_ptr<Model> network = make_model(
+      model, {.classes = info.classes, .image_size = info.height, .stem = stem_in(file, model)});
   read_weights(study, request, file, *network);
   return network;
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # Makes the golden files of test_foreign_weights.cpp: tables of positions resampled by timm's own
 # functions, a picture as timm shows it to a network, and small files that torch.save has written.
-# Made with PyTorch 2.15 and timm 1.0.31. Writes weights.safetensors (f64), weights_zip.pth and
-# weights_old.pth beside this script.
+# Made with PyTorch 2.15 and timm 1.0.31. Writes weights.safetensors (f64), weights_zip.pth,
+# weights_old.pth and weights_checkpoint.pth beside this script.
+import argparse
 import collections
 import os
 
@@ -10,7 +11,7 @@ import numpy
 import torch
 from PIL import Image
 from timm.data import create_transform
-from timm.layers import resample_abs_pos_embed
+from timm.layers import patch_embed, resample_abs_pos_embed
 from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 
 from shared import normal, site_of, write
@@ -34,6 +35,12 @@ for name, old, new in [("wider", 3, 5), ("narrower", 7, 4)]:
     golden[f"{name}.out"] = resize_rel_pos_bias_table_simple(table, (new, new),
                                                              ((2 * new - 1)**2, 4))
 
+patch_embed.DTYPE_INTERMEDIATE = torch.float64  # a pseudo-inverse in f32 keeps five digits
+for name, old, new in [("patch_shrinks", 4, 1), ("patch_less", 8, 4), ("patch_grows", 2, 3)]:
+    kernels = drawn(name, 5, 3, old, old).double()
+    golden[f"{name}.in"] = kernels
+    golden[f"{name}.out"] = patch_embed.resample_patch_embed(kernels, [new, new])
+
 # Tensors of every type, views of parts of a storage and in another order, a parameter, and what a
 # checkpoint holds beside them.
 base = drawn("base", 4, 6)
@@ -52,6 +59,14 @@ for path, zipped in [("weights_zip.pth", True), ("weights_old.pth", False)]:
     torch.save(checkpoint, os.path.join(here, path), _use_new_zipfile_serialization=zipped)
 for name, tensor in state.items():
     golden["file." + name] = tensor.detach().double()
+
+# An older file whose weights stand between an optimiser's numbers and an average.
+optimiser = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": drawn("average", 4, 6).double()}},
+             "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999), "params": [0]}]}
+average = collections.OrderedDict(whole=drawn("other", 4, 6))
+torch.save({"optimizer": optimiser, "args": argparse.Namespace(lr=0.1, model="x"), "model": state,
+            "model_ema": average}, os.path.join(here, "weights_checkpoint.pth"),
+           _use_new_zipfile_serialization=False)
 
 # A picture that the test draws by the same formula, as timm's transforms for testing show it.
 y, x, c = numpy.meshgrid(range(20), range(29), range(3), indexing="ij")
