@@ -175,15 +175,15 @@ void WeightFitting::check_expected(const std::string& name, const Sizes& shape) 
 bool WeightFitting::fits_resampled(const std::string& name, const Sizes& in_file,
                                    const Sizes& wanted) {
   if (differ_in_patch(name, in_file, wanted)) {
-    ++resampled_[concat_text("patch embedding from ", in_file[2], " x ", in_file[3], " to ",
-                             wanted[2], " x ", wanted[3], " pixels (pseudo-inverse)")];
+    patch_ = concat_text("from ", in_file[2], " x ", in_file[3], " to ", wanted[2], " x ",
+                         wanted[3], " pixels");
     return true;
   }
   const auto from = place_table(name, in_file, tokens_of(expected_)),
              to = place_table(name, wanted, tokens_of(expected_));
   if (!differ_in_grid(from, to)) return false;
   ++resampled_[concat_text(last_part(name), " from ", from->grid.rows, " x ", from->grid.columns,
-                           " to ", to->grid.rows, " x ", to->grid.columns, " (bicubic)")];
+                           " to ", to->grid.rows, " x ", to->grid.columns)];
   return true;
 }
 
@@ -265,7 +265,9 @@ std::vector<std::string> WeightFitting::notes() const {
   if (!found_.prefix.empty())
     note("the prefix ", quote(found_.prefix), " that all its names share is left out");
   if (!found_.writer.empty()) note("its names are read as ", found_.writer, " writes them");
-  for (const auto& [what, count] : resampled_) note(counted(count, "tensor"), " resampled: ", what);
+  for (const auto& [what, count] : resampled_)
+    note(counted(count, "table"), " resampled (bicubic): ", what);
+  if (!patch_.empty()) note("patch embedding resampled (pseudo-inverse) ", patch_);
   if (biases_left_out_ > 0)
     note(biases_left_out_, " biases of queries, keys and values left out: the ",
          "model, in this form, has none");

@@ -42,6 +42,7 @@ class WeightFitting {
   FoundTensors found_;
   std::set<std::string> kept_, passed_over_;  // of the model; of the file
   std::map<std::string, int64_t> resampled_;  // "from ... to ..." and how many
+  std::string patch_;                         // "from ... to ..." of the patch embedding
   std::set<std::string> begin_at_zero_;       // biases of the model that the file lacks
   int64_t biases_left_out_ = 0;               // of the file, that the model lacks
 };

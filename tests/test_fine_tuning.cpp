@@ -191,7 +191,7 @@ TEST_CASE("Swin's two forms begin from each other's weights, and say what that t
   const auto told = [&](const std::string& what) {
     return std::ranges::any_of(notes, [&](const auto& note) { return contains(note, what); });
   };
-  CHECK(told("1 tensor resampled: patch embedding from 4 x 4 to 1 x 1 pixels"));
+  CHECK(told("patch embedding resampled (pseudo-inverse) from 4 x 4 to 1 x 1 pixels"));
   CHECK(told("relative_position_bias_table from"));
   CHECK(told("8 biases of queries, keys and values left out: the model, in this form, has none"));
   CHECK(told("the classifier of 5 classes is left out"));
