@@ -483,8 +483,13 @@ TEST_CASE("Evaluation in bf16 agrees with f32 and converts each parameter once p
 
 TEST_CASE("Wrong images are refused by name and shape") {
   const auto model = make_model("resnet", {.image_size = 32});
-  CHECK_THROWS_WITH_AS((*model)(Tensor::zeros({2, 16, 16, 3})),
-                       "model resnet takes images (N, 32, 32, 3), not f32[2, 16, 16, 3]@cpu",
+  CHECK_THROWS_WITH_AS((*model)(Tensor::zeros({2, 40, 40, 3})),
+                       "model resnet takes images (N, 32, 32, 3), not f32[2, 40, 40, 3]@cpu",
+                       Error);
+  // Convolutions alone take smaller ones too; tables of positions do not.
+  const auto attending = make_model("alternet", {.image_size = 32});
+  CHECK_THROWS_WITH_AS((*attending)(Tensor::zeros({2, 16, 16, 3})),
+                       "model alternet takes images (N, 32, 32, 3), not f32[2, 16, 16, 3]@cpu",
                        Error);
   const auto counted = make_model("resnet", {.image_size = 32}, false);
   CHECK_THROWS_AS((*counted)(Tensor::zeros({2, 32, 32, 3})), Error);
