@@ -45,7 +45,7 @@ const std::vector<Setting> kSettings = {
     {"model",
      "positions",
      &C::positions,
-     "how tables of positions begin: standard, or sincos (waves of both coordinates)",
+     "how tables of positions begin; sincos: as waves of both coordinates",
      0,
      0,
      {"standard", "sincos"}},
