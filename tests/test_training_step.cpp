@@ -14,6 +14,7 @@
 #include "nn/sharpness.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/interpolate.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tests/message_of.h"
@@ -309,6 +310,35 @@ TEST_CASE("momentum rises linearly over the warm-up, and falls never") {
   CHECK(schedule.momentum_at(5) == doctest::Approx(0.7));
   CHECK(schedule.momentum_at(10) == doctest::Approx(0.9));
   CHECK(schedule.momentum_at(29) == doctest::Approx(0.9));
+}
+
+TEST_CASE("pictures grow in equal parts of the training, 4 pixels at a time") {
+  std::vector<int64_t> sides;
+  for (int64_t step = 0; step < 10; ++step) sides.push_back(side_at(step, 10, 24, 32));
+  CHECK(sides == std::vector<int64_t>{24, 24, 24, 24, 28, 28, 28, 32, 32, 32});
+  CHECK(side_at(0, 9, 26, 32) == 26);
+  CHECK(side_at(8, 9, 26, 32) == 32);
+  CHECK(side_at(0, 9, 0, 32) == 32);
+  CHECK(mean_area(3, 9, 24, 32) == doctest::Approx(24.0 * 24 / 1024));
+  CHECK(mean_area(9, 9, 24, 32) == doctest::Approx((24.0 * 24 + 28 * 28 + 1024) / 3072));
+  CHECK(mean_area(7, 9, 0, 32) == 1);
+}
+
+TEST_CASE("a step on pictures that are scaled is one of a network for the smaller pictures") {
+  const RunSettings config = settings_of({{"model", "C.C:width=8"}});
+  RandomSequence random({9, 0, 3});
+  std::vector<float> pixels;
+  for (int64_t i = 0; i < 8 * 16 * 16 * 3; ++i) pixels.push_back(random.normal());
+  const Tensor images = Tensor::from(pixels, {8, 16, 16, 3});
+  const auto run = [&](int64_t side, const Tensor& shown) {
+    const auto model = make_model(config.model, {.image_size = side, .seed = 3});
+    Optimizer optimizer(model->store(), update_rule(config));
+    TrainingStep step(config, *model, optimizer, {});
+    step.set_side(12);
+    step.run({.images = shown, .labels = {0, 1, 2, 3, 4, 5, 6, 7}, .size = 8}, 0, 0.1);
+    return model->store().values().values();
+  };
+  CHECK(run(16, images) == run(12, interpolate(images, 12, {.antialias = true})));
 }
 
 TEST_CASE("a multistep schedule falls at its milestones") {

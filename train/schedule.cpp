@@ -50,6 +50,15 @@ int64_t side_at(int64_t step, int64_t total, int64_t least, int64_t full) {
   return std::max(least, full - (sides - 1 - part) * kApart);
 }
 
+double mean_area(int64_t end, int64_t total, int64_t least, int64_t full) {
+  double sum = 0;
+  for (int64_t step = 0; step < end; ++step) {
+    const auto side = static_cast<double>(side_at(step, total, least, full));
+    sum += side * side;
+  }
+  return sum / static_cast<double>(std::max<int64_t>(1, end) * full * full);
+}
+
 Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch) {
   std::vector<int64_t> milestones;
   if (settings.sched == ScheduleKind::multistep)

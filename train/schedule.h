@@ -49,6 +49,9 @@ inline constexpr std::array kOfSchedule = {"epochs",          "lr",
 // The side that training pictures have at `step` of `total` where they grow from `least` to `full`
 // (--progressive-resize): as many equal parts of the training as there are sides, 4 pixels apart.
 int64_t side_at(int64_t step, int64_t total, int64_t least, int64_t full);
+// The mean area of the pictures of steps [0, end) of `total`, as a share of the full one: what
+// these steps cost beside others.
+double mean_area(int64_t end, int64_t total, int64_t least, int64_t full);
 
 Schedule schedule_of(const RunSettings& settings, int64_t steps_per_epoch);
 

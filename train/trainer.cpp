@@ -157,9 +157,11 @@ TrainingPace Trainer::measure_pace(double budget, const StopSignals& signals) {
     if (count >= 2 && timed >= std::min(kShare * budget, kLongest)) break;
     if (pace.seconds + took > kMost * budget) break;
   }
+  pace.step_seconds *= cost_until(schedule_.total_steps);
   const EvaluationOptions few{.pictures = batch_size_,
                               .batch_size = config_.eval_batch_size,
                               .compute = compute_type(config_, device_),
+                              .tta = config_.tta,
                               .resident = test_pictures_.get()};
   int64_t pictures = 0;
   const double took = seconds_of([&] { pictures = evaluate(*model_, judges(), few).count; });
@@ -173,13 +175,20 @@ void Trainer::keep_to(const TimeBudget& budget) {
   time_left_.evaluated(1, budget.pace.evaluation_seconds);
 }
 
+double Trainer::cost_until(int64_t end) const {
+  if (config_.progressive_resize == 0) return 1;
+  return mean_area(end, schedule_.total_steps, config_.progressive_resize,
+                   model_->options().image_size);
+}
+
 // Up to the end of the warm-up, no learning rate depends on the number of epochs.
 void Trainer::set_length(ProgressLine& progress) {
   const int64_t done = state_.step - first_step_;
-  const double step_seconds = session_seconds_ / static_cast<double>(done);
-  last_step_ =
-      std::max(schedule_.warmup_steps + 1,
-               state_.step + steps_within(budget_->seconds - state_.seconds, step_seconds));
+  const double growth = cost_until(schedule_.total_steps) / cost_until(state_.step);
+  const double step_seconds = growth * session_seconds_ / static_cast<double>(done);
+  const double before = state_.seconds - session_seconds_;
+  last_step_ = std::max(schedule_.warmup_steps + 1,
+                        first_step_ + steps_within(budget_->seconds - before, step_seconds));
   config_.epochs = static_cast<double>(last_step_) / static_cast<double>(steps_per_epoch());
   schedule_ = schedule_of(config_, steps_per_epoch());
   writer_->set_epochs(config_.epochs);

@@ -63,6 +63,8 @@ class Trainer {
   // Adds up and logs the steps that have come back from the device; `wait` for all.
   void account(bool wait);
   void finish_epoch(ProgressLine& progress, TrainResult& result);
+  // What the steps until `end` cost, on average, beside those on pictures of full size.
+  double cost_until(int64_t end) const;
   // By the budget.
   void set_length(ProgressLine& progress);
   Evaluation evaluate_and_keep_best(int64_t epoch);
