@@ -94,14 +94,15 @@ class Programs(unittest.TestCase):
         extra = [
             "--epochs", 2, "--warmup-epochs", 0, "--mixup", 0.5, "--model-ema", "--drop-path", 0.1
         ]
-        records = ["--set", "model=airbench_8_8_8", "--whiten", "--whiten-bias-epochs", 1.2,
+        records = ["--model", "airbench_8_8_8", "--whiten", "--whiten-bias-epochs", 1.2,
                    "--tta", "shift", "--flip", "alternating", "--brightness", 0.1,
                    "--bn-momentum", 0.4, "--progressive-resize", 24]
         for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2], records,
                      ["--opt", "muon", "--lookahead", "--bias-lr-scale", 4, "--lr-per", 256]):
-            self.train(*SMALL, *extra, *more)
+            model = [] if "--model" in more else SMALL[:2]
+            self.train(*model, *SMALL[2:], *extra, *more)
             whole = self.newest()
-            self.train(*SMALL, *extra, *more, "--steps", 27)
+            self.train(*model, *SMALL[2:], *extra, *more, "--steps", 27)
             parted = self.newest()
             self.train("--resume", parted)
             self.assertEqual(self.losses(whole), self.losses(parted))

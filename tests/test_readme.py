@@ -24,7 +24,7 @@ SMALL = {"data": "shapes", "shapes_train": 96, "shapes_test": 24, "epochs": 1, "
          "batch_size": 12, "threads": 1, "checkpoint_interval": 1}
 SMALL_MODELS = {"alternet": "C.CM:width=8,head_dim=8", "C.CM.CM.CM": "C.CM.CM:width=8,head_dim=8",
                 "C.CC.CC.CC": "C.CC.CC:width=8", "vit": "M.M:width=8,head_dim=8",
-                "resnet50": "C.C:width=8"}
+                "resnet50": "C.C:width=8", "airbench94": "airbench_8_8_8"}
 QUICK = ("rollout.pictures=1", "rollout-gradient.pictures=1", "rollout-class.pictures=1",
          "hessian.minibatches=1", "hessian.batch=2", "hessian.steps=2",
          "hessian.top=1", "hessian.trace_probes=0", "landscape.side_points=3",
@@ -74,21 +74,39 @@ def commands(text):
             yield command
 
 
+def with_setting(words, key, value):
+    """The call with a setting in the place of its own one, or by --set."""
+    option = "--" + key.replace("_", "-")
+    if option in words:
+        at = words.index(option) + 1
+        return words[:at] + [str(value)] + words[at + 1:]
+    for at, word in enumerate(words):
+        if word == "--set" and words[at + 1].startswith(f"{key}="):
+            return words[:at + 1] + [f"{key}={value}"] + words[at + 2:]
+    return words + ["--set", f"{key}={value}"]
+
+
 def small_train(words):
-    """Settings that a call of train gets besides its own: by --set, which comes last."""
+    """A call of train with the settings that make it small."""
     if "--resume" in words:
-        return words + ["--set", "epochs=2"]
+        return with_setting(words, "epochs", 2)
     # A run that is repeated is small itself.
     if {"--list", "--doctor", "cuda-emulated"} & set(words) or "--recipe last" in " ".join(words):
         return words
     model = words[words.index("--model") + 1] if "--model" in words else "alternet"
+    if "cifar10-94" in words:
+        model = "airbench94"
     small = SMALL | {"model": SMALL_MODELS.get(model, model)}
+    if "structured" in words:  # needs a table of positions
+        small["model"] = model
     if "--pretrained-from" in words:
         del small["model"]
     if "--minutes" in words:
         del small["epochs"]
         small["minutes"] = 0.01
-    return words + [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    for key, value in small.items():
+        words = with_setting(words, key, value)
+    return words
 
 
 def small_analyze(words):

@@ -142,7 +142,7 @@ TEST_CASE("A file whose length field lies is refused before memory is taken for 
   const int64_t peak = memory_statistics().peak_bytes;
   for (const auto& [bytes, reason] : std::vector<std::pair<std::string, std::string>>{
            {"", "0 bytes; 8 are the least"},
-           {"1234567", "7 bytes; 8 are the least"},
+           {std::string(7, '\1'), "7 bytes; 8 are the least"},
            {with_length(kGood.size() + 1, kGood), "claims a header of"},
            {with_length(uint64_t{1} << 62, kGood), "claims a header of"},
            {with_length(~uint64_t{0}, kGood), "claims a header of"},

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <numbers>
 
-#include "tensor/ops/decompositions.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/error.h"
+#include "tensor/ops/decompositions.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
 #include "tensor/ops/vecdot.h"

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "tensor/ops/decompositions.h"
 #include "tensor/core/error.h"
+#include "tensor/ops/decompositions.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
