@@ -119,14 +119,15 @@ class Airbench final : public Model {
     TapSite before = stem_;
     int64_t channels = kWhitenWidth;
     for (size_t i = 0; i < spec.widths.size(); ++i) {
-      groups_.emplace_back(layers / std::to_string(i + 1),
-                           GroupPlan{.in = channels,
-                                     .out = spec.widths[i],
-                                     .grid = {before.height, before.width},
-                                     .patch = before.patch,
-                                     .residual = spec.residual,
-                                     .drop_path = options_.drop_path * static_cast<double>(i) /
-                                                  static_cast<double>(spec.widths.size() - 1)});
+      groups_.emplace_back(
+          layers / std::to_string(i + 1),
+          GroupPlan{.in = channels,
+                    .out = spec.widths[i],
+                    .grid = {before.height, before.width},
+                    .patch = before.patch,
+                    .residual = spec.residual,
+                    .drop_path = drop_path_at(options_.drop_path, static_cast<int64_t>(i),
+                                              std::ssize(spec.widths))});
       if (spec.residual) branches_.push_back(BlockKind::conv);
       before = groups_.back().site();
       channels = spec.widths[i];

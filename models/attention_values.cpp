@@ -5,6 +5,7 @@
 #include <cmath>
 #include <span>
 
+#include "nn/truncated_normal.h"
 #include "tensor/ops/decompositions.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/pointwise.h"
@@ -36,13 +37,6 @@ Factors factors_of(const Tensor& product, int64_t rank) {
 // Rows and columns to a neighbour, as the code of arXiv 2505.19985 deals them out.
 constexpr std::array<std::array<int64_t, 2>, 9> kNeighbours = {
     {{0, 0}, {-1, 0}, {0, 1}, {0, -1}, {1, 0}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}}};
-
-double truncated_normal(RandomKey key, uint64_t index, double deviation) {
-  for (;; ++key.step) {
-    const double x = deviation * static_cast<double>(random_normal(key, index));
-    if (std::abs(x) <= 2) return x;
-  }
-}
 
 }  // namespace
 

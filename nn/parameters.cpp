@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "nn/truncated_normal.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/autograd/node.h"
 #include "tensor/core/parallel.h"
@@ -12,9 +13,8 @@
 namespace passband {
 namespace {
 
-// One element of an initial value. A truncated normal is redrawn, under the next `step`, until it
-// lies within +-2.
-double draw(const Init& init, RandomKey key, uint64_t index) {
+// One element of an initial value.
+double draw(const Init& init, const RandomKey& key, uint64_t index) {
   switch (init.kind) {
     case Init::Kind::constant: return init.a;
     case Init::Kind::normal: return init.a * static_cast<double>(random_normal(key, index));
@@ -22,10 +22,7 @@ double draw(const Init& init, RandomKey key, uint64_t index) {
       return init.a * (2.0 * static_cast<double>(random_uniform(key, index)) - 1.0);
     case Init::Kind::truncated_normal: break;
   }
-  for (;; ++key.step) {
-    const double x = init.a * static_cast<double>(random_normal(key, index));
-    if (std::abs(x) <= 2.0) return x;
-  }
+  return truncated_normal(key, index, init.a);
 }
 
 void initialise(Tensor value, const Init& init, const RandomKey& key) {

@@ -21,8 +21,7 @@ struct TrainState {
   double epoch_loss = 0, epoch_correct = 0;  // sums over the pictures of the running epoch
   int64_t epoch_images = 0;
   double best_top1 = -1;
-  double best_tta =
-      -1;  // top-1 over views of the weights that were best without; -1: not asked for
+  double best_tta = -1;  // over views, of the weights that are best without; -1: not asked for
   int64_t best_epoch = 0, best_count = 0;  // when, and on how many test pictures
   double seconds = 0;                      // of training, evaluation not counted
 };
