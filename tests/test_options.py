@@ -98,7 +98,8 @@ class Options(unittest.TestCase):
         self.train("--model", "vit", *SMALL[2:], "--img-size", 32)
         weights = self.dir / "runs" / "last" / "last.safetensors"
         wanted = subprocess.run(
-            ["make", "-n", "fine-tune", f"FILE={weights}", "MODEL=vit", "DATA=shapes", "ARGS="],
+            ["make", "--no-print-directory", "-n", "fine-tune", f"FILE={weights}", "MODEL=vit",
+             "DATA=shapes", "ARGS="],
             cwd=ROOT, capture_output=True, text=True, check=True).stdout
         call = shlex.split(wanted[wanted.index("/train --recipe"):].replace("\\\n", " "))[1:]
         said = self.train(*call, "--dry-run", "--shapes-train", 16, "--shapes-test", 8)
