@@ -120,6 +120,15 @@ const std::vector<Setting> kSettings = {
      "batches whose gradients are added up for one step, so that it sees as many pictures as "
      "memory does not hold",
      1, 65536},
+    {"train", "select_hard", &C::select_hard,
+     "share of every batch that the network learns from: the pictures that --proxy gets most wrong "
+     "(0.5: as airbench96_faster); 1 = all of it",
+     0.01, 1},
+    {"train", "proxy", &C::proxy,
+     "with --select-hard: the small network that chooses; it learns beside, by the same settings, "
+     "and is not kept"},
+    {"train", "proxy_interval", &C::proxy_interval,
+     "steps of which the proxy learns in one; 4: as airbench96_faster", 1, 1e6},
     {"train", "opt", &C::opt,
      "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step; "
      "muon: momentum made orthogonal, for the matrices and filters of hidden layers"},
@@ -143,7 +152,8 @@ const std::vector<Setting> kSettings = {
      "size and momentum",
      0, 1e6},
     {"train", "lr_per", &C::lr_per,
-     "pictures that --lr, --min-lr and --weight-decay are for (1024: as the airbench records); "
+     "pictures learned from that --lr, --min-lr and --weight-decay are for (1024: as the airbench "
+     "records); "
      "weights then lose --weight-decay of themselves for so many, whatever --lr is; 0 = a step",
      0, 1e9},
     {"train", "bias_lr_scale", &C::bias_lr_scale,
@@ -327,18 +337,6 @@ size_t parse_word(const Setting& s, const std::string& text) {
   return static_cast<size_t>(found - words.begin());
 }
 
-bool steps_by_adamw(const RunSettings& s) {
-  const BaseOptimizerKind base = s.opt == OptimizerKind::muon ? s.muon_rest : s.sam_base;
-  const bool has_base = s.opt == OptimizerKind::sam || s.opt == OptimizerKind::muon;
-  return has_base ? base == BaseOptimizerKind::adamw : s.opt == OptimizerKind::adamw;
-}
-
-// Weight decay as the rules take it, multiplied by the learning rate of the step.
-double decay_of_rate(const RunSettings& s) {
-  if (s.lr_per == 0) return s.weight_decay;
-  return s.lr > 0 ? s.weight_decay / s.lr : 0;
-}
-
 bool is_known_set(const std::string& data) {
   return std::ranges::any_of(list_datasets(),
                              [&](const DatasetInfo& info) { return info.name == data; });
@@ -393,28 +391,6 @@ std::vector<double> milestones_of(const RunSettings& s) {
         fmt::format("decay_milestones: '{}' are not rising numbers of epochs such as 60 120 160",
                     s.decay_milestones));
   return milestones;
-}
-
-UpdateRule update_rule(const RunSettings& s) {
-  const double lr = peak_rate(s), decay = decay_of_rate(s);
-  if (steps_by_adamw(s)) return Adamw{.lr = lr, .weight_decay = decay};
-  return Sgd{.lr = lr,
-             .momentum = s.momentum,
-             .weight_decay = decay,
-             .nesterov = s.opt != OptimizerKind::momentum};
-}
-
-double rate_factor(const RunSettings& s) {
-  if (s.lr_per == 0) return 1;
-  const double pictures = static_cast<double>(s.batch_size * s.grad_accum_steps) / s.lr_per;
-  if (steps_by_adamw(s)) return pictures;
-  return pictures / ((s.opt == OptimizerKind::momentum ? 0 : 1) + 1 / (1 - s.momentum));
-}
-
-double peak_rate(const RunSettings& s) { return s.lr * rate_factor(s); }
-
-double loss_decay(const RunSettings& s) {
-  return steps_by_adamw(s) || s.opt == OptimizerKind::muon ? 0 : decay_of_rate(s);
 }
 
 AugmentOptions augment_options(const RunSettings& s, int64_t stored_side, int64_t image_size) {

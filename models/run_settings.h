@@ -12,7 +12,6 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "models/model.h"
-#include "nn/optimizer.h"
 
 namespace passband {
 
@@ -117,6 +116,11 @@ struct RunSettings {
   int64_t checkpoint_interval = 0;
   double save_minutes = 5;       // most that a kill can cost; 0: saved where it is evaluated, only
   int64_t grad_accum_steps = 1;  // batches of batch_size whose gradients make one step
+  // Share of every batch, that of the largest losses, which the network learns from; 1: all. What
+  // chooses it is another network, which learns in one of so many steps.
+  double select_hard = 1;
+  std::string proxy = "airbench_32_64_64";
+  int64_t proxy_interval = 4;
   OptimizerKind opt = OptimizerKind::sgd;
   BaseOptimizerKind sam_base = BaseOptimizerKind::sgd;
   double sam_rho = 0.05;
@@ -125,7 +129,7 @@ struct RunSettings {
   int64_t muon_steps = 5;     // of Newton-Schulz
   bool muon_rescale = false;  // matrices keep the norm sqrt(rows)
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
-  double lr_per = 0;           // pictures that lr, min_lr and weight_decay are of; 0: a step
+  double lr_per = 0;  // pictures learned from that lr, min_lr, weight_decay are of; 0: a step
   double bias_lr_scale = 1;    // of the biases of batch norms
   double layer_decay = 1;      // of lr, from the classifier down; 1: one rate for all
   double warmup_momentum = 0;  // of sgd, where the warm-up begins; 0: momentum from the start
@@ -209,22 +213,10 @@ std::string value_text(const RunSettings& settings, const Setting& setting);
 std::vector<double> milestones_of(const RunSettings& settings);
 // How the pictures of a run are prepared, as far as the settings say. Throws UsageError.
 Preprocessing preprocessing_of(const RunSettings& settings);
-// The optimiser of a run; of SAM, its base; of Muon, that of the rest.
-UpdateRule update_rule(const RunSettings& settings);
 // Crops, flips and operations of a run's training pictures, which are `stored_side` pixels or more
 // and come to the network as image_size.
 AugmentOptions augment_options(const RunSettings& settings, int64_t stored_side,
                                int64_t image_size);
-// The learning rate of a step at the peak, and what `min_lr` is multiplied by to be one. With
-// `lr_per`, both are given as Jordan's airbench94 gives them (arXiv 2404.00498), for the summed
-// loss of so many pictures and free of momentum: a step's rate on the mean loss of B pictures is lr
-// B / lr_per, over 1 + 1 / (1 - momentum) for Nesterov's, 1 / (1 - momentum) for plain momentum and
-// 1 for AdamW.
-double peak_rate(const RunSettings& settings);
-double rate_factor(const RunSettings& settings);
-// Weight decay as part of the loss. AdamW's, alone or as SAM's base, is none: it shrinks weights
-// beside the step. Nor is Muon's, which takes no gradient as it is.
-double loss_decay(const RunSettings& settings);
 // The pictures of a run.
 DatasetRequest dataset_request(const RunSettings& settings);
 // Looks for them in `data_dir`, where that is given: for a folder, it may be the folder itself or

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "models/update_rule.h"
 #include "models/whitening.h"
 #include "nn/lookahead.h"
 #include "tensor/core/asynchronous.h"
@@ -14,6 +15,7 @@
 #include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/training/hardest.h"
 #include "tensor/ops/training/score.h"
 #include "tests/numeric.h"
 #include "train/evaluation.h"
@@ -94,7 +96,10 @@ template <class NextBatch> Outcome train(const RunSettings& config, Device devic
                       optimizer_options(config, model->store(), average ? &*average : nullptr));
   std::optional<Lookahead> lookahead;
   if (config.lookahead) lookahead.emplace(model->store());
-  TrainingStep step(config, *model, optimizer, device, source);
+  std::unique_ptr<Proxy> proxy;
+  if (config.select_hard < 1)
+    proxy = std::make_unique<Proxy>(config, Dataset{}, model->options(), device);
+  TrainingStep step(config, *model, optimizer, device, source, proxy.get());
   Outcome outcome;
   for (int64_t i = 0; i < steps; ++i) {
     step.run(next(i), i, config.lr * (1 - 0.02 * static_cast<double>(i)));
@@ -109,6 +114,7 @@ template <class NextBatch> Outcome train(const RunSettings& config, Device devic
   outcome.buffers = store.buffer_values().values();
   for (const auto& [name, tensor] : optimizer.state()) append(outcome.state, tensor);
   if (average) append(outcome.average, average->values), append(outcome.state, average->buffers);
+  if (proxy) append(outcome.state, proxy->model().store().values());
   if (store.half_values() && !lookahead)
     CHECK(store.half_values().values() == cast(store.values(), DType::bf16).values());
   return outcome;
@@ -221,6 +227,36 @@ TEST_CASE(
     CHECK(max_difference(cpu.losses, eager.losses) < (adamw ? 0.05 : 1e-3));
     CHECK(max_difference(cpu.values, eager.values) < (adamw ? 0.1 : 5e-3));
   }
+}
+
+TEST_CASE("steps on what a proxy chooses are the CPU's, and recorded ones have the same bits") {
+  RunSettings config = config_for(kFamilies[0]);
+  config.select_hard = 0.5;
+  config.proxy = "C:width=8,stride=1";
+  config.proxy_interval = 2;
+  const Outcome cpu = train(config, {}, 6);
+  config.graph = false;
+  const Outcome eager = train(config, kDevice, 6);
+  config.graph = true;
+  const Outcome recorded = train(config, kDevice, 6);
+  CHECK(eager.losses == recorded.losses);
+  CHECK(eager.values == recorded.values);
+  CHECK(eager.state == recorded.state);
+  CHECK(max_difference(cpu.losses, eager.losses) < 1e-4);
+  CHECK(max_difference(cpu.state, eager.state) < 1e-3);
+}
+
+TEST_CASE("the device finds the hardest rows that the CPU finds, around its blocks of 256") {
+  RandomSequence random({.seed = 4, .site = site_of("losses")});
+  for (const int64_t n : {1, 255, 256, 257, 1000})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      std::vector<double> losses;
+      for (int64_t i = 0; i < n; ++i) losses.push_back(static_cast<double>(random.below(40)) / 8);
+      if (n > 5) losses[3] = std::nan(""), losses[5] = -HUGE_VAL;
+      const Tensor host = Tensor::from(losses, {n}, dtype), there = host.to(kDevice);
+      for (const int64_t k : {int64_t{1}, (n + 1) / 2, n})
+        CHECK(hardest_rows(there, k).values() == hardest_rows(host, k).values());
+    }
 }
 
 TEST_CASE("a step in bf16 on the device is near the CPU's") {

@@ -6,6 +6,7 @@
 #include "models/model.h"
 #include "models/parameter_groups.h"
 #include "models/run_settings.h"
+#include "models/update_rule.h"
 #include "models/weights.h"
 #include "nn/drop.h"
 #include "nn/linear.h"

@@ -10,6 +10,7 @@
 #include "analysis/loss/augmented.h"
 #include "analysis/loss/curves.h"
 #include "data/loader.h"
+#include "models/update_rule.h"
 #include "models/whitening.h"
 #include "nn/sharpness.h"
 #include "tensor/autograd/engine.h"

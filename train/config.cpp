@@ -9,6 +9,7 @@
 #include "models/initial_values.h"
 #include "models/run.h"
 #include "models/run_files.h"
+#include "models/update_rule.h"
 #include "tensor/core/file.h"
 #include "tensor/core/text.h"
 #include "train/beginning.h"
@@ -75,6 +76,23 @@ void check_size(const RunSettings& s) {
   for (const DatasetInfo& info : list_datasets())
     if (side == 0 && info.name == s.data) side = info.height;
   if (side > 0) check_image_size(s.model, side);
+  if (side > 0 && s.select_hard < 1) check_image_size(s.proxy, side);
+}
+
+void check_hard_rows(const RunSettings& s) {
+  if (s.select_hard == 1) return;
+  if (s.mixup > 0 || s.cutmix > 0 || s.bce_loss)
+    throw UsageError(
+        fmt::format("select_hard: goes by the loss of one label a picture; leave out {}",
+                    s.bce_loss    ? "bce_loss"
+                    : s.mixup > 0 ? "mixup"
+                                  : "cutmix"));
+  const int64_t learned = learned_pictures(s);
+  if (learned % s.grad_accum_steps != 0)
+    throw UsageError(
+        fmt::format("select_hard: {} pictures of a step are not {} equal parts; choose "
+                    "another grad_accum_steps",
+                    learned, s.grad_accum_steps));
 }
 
 void check_together(const RunSettings& s) {
@@ -85,6 +103,7 @@ void check_together(const RunSettings& s) {
         "init and positions: say how random weights begin; these begin from a file or "
         "a run");
   check_size(s);
+  check_hard_rows(s);
   if (s.sched == ScheduleKind::multistep) milestones_of(s);
   if (s.bce_target_thresh > 0 && !s.bce_loss)
     throw UsageError("bce_target_thresh: is of the binary loss; add --bce-loss");

@@ -24,6 +24,7 @@ using nlohmann::json;
 namespace {
 
 constexpr const char* kCheckpoint = "optim.safetensors";
+constexpr const char* kProxy = "proxy.";   // what its tensors' names begin with
 constexpr const char* kUnnamed = ".new-";  // begins the name of a directory that is being made
 
 std::string file_friendly(std::string name, size_t longest) {
@@ -148,6 +149,26 @@ void restore_vector(const Tensor& into, const std::map<std::string, Tensor>& ten
   copy_(into, found->second.viewed_as(into.shape()));
 }
 
+void add_network(std::map<std::string, Tensor>& tensors, const std::string& prefix,
+                 const Model& model, const Optimizer& optimizer) {
+  tensors[prefix + "values"] = model.store().values();
+  tensors[prefix + "buffers"] = model.store().buffer_values();
+  for (const auto& [name, tensor] : optimizer.state())
+    tensors[prefix + "optimizer." + name] = tensor;
+}
+
+void restore_network(const std::map<std::string, Tensor>& tensors, const std::string& prefix,
+                     Model& model, Optimizer& optimizer, int64_t steps) {
+  const std::string state = prefix + "optimizer.";
+  std::map<std::string, Tensor> optimizer_state;
+  for (const auto& [name, tensor] : tensors)
+    if (name.starts_with(state)) optimizer_state[name.substr(state.size())] = tensor;
+  optimizer.restore(optimizer_state, steps);
+  restore_vector(model.store().values(), tensors, prefix + "values");
+  if (model.store().buffer_values().defined())
+    restore_vector(model.store().buffer_values(), tensors, prefix + "buffers");
+}
+
 }  // namespace
 
 RunWriter::RunWriter(fs::path directory, RunLock lock, RunLog log, RunConfig config)
@@ -191,22 +212,19 @@ RunWriter RunWriter::reopen(const fs::path& run, RunLock lock, const RunConfig& 
   return {run, std::move(lock), std::move(log), config};
 }
 
-void RunWriter::save_checkpoint(const Model& model, const Optimizer& optimizer,
-                                const std::optional<WeightAverage>& average,
-                                const std::optional<Lookahead>& lookahead,
-                                const TrainState& state) {
-  save_weights(directory_ / "last.safetensors", model, {{"step", std::to_string(state.step)}});
+void RunWriter::save_checkpoint(const TrainParts& parts, const TrainState& state) {
+  save_weights(directory_ / "last.safetensors", parts.model,
+               {{"step", std::to_string(state.step)}});
   std::map<std::string, Tensor> tensors;
-  tensors["values"] = model.store().values();
-  tensors["buffers"] = model.store().buffer_values();
-  for (const auto& [name, tensor] : optimizer.state()) tensors["optimizer." + name] = tensor;
-  if (average) {
-    tensors["average.values"] = average->values;
-    tensors["average.buffers"] = average->buffers;
+  add_network(tensors, "", parts.model, parts.optimizer);
+  if (parts.proxy) add_network(tensors, kProxy, parts.proxy->model(), parts.proxy->optimizer());
+  if (parts.average) {
+    tensors["average.values"] = parts.average->values;
+    tensors["average.buffers"] = parts.average->buffers;
   }
-  if (lookahead) {
-    tensors["lookahead.values"] = lookahead->values;
-    tensors["lookahead.buffers"] = lookahead->buffers;
+  if (parts.lookahead) {
+    tensors["lookahead.values"] = parts.lookahead->values;
+    tensors["lookahead.buffers"] = parts.lookahead->buffers;
   }
   std::erase_if(tensors, [](const auto& entry) { return !entry.second.defined(); });
   write_safetensors(directory_ / kCheckpoint, tensors, {{"state", to_json(state).dump()}});
@@ -223,9 +241,7 @@ void RunWriter::save_best(const Model& model, const Metadata& metadata) {
   save_weights(directory_ / "best.safetensors", model, metadata);
 }
 
-TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimizer,
-                           std::optional<WeightAverage>& average,
-                           std::optional<Lookahead>& lookahead) {
+TrainState load_checkpoint(const fs::path& run, const TrainParts& parts) {
   if (!fs::exists(run / kCheckpoint))
     throw DataError(
         fmt::format("{}: stopped before its first save, so there is nothing to go on from; "
@@ -241,18 +257,15 @@ TrainState load_checkpoint(const fs::path& run, Model& model, Optimizer& optimiz
                     ": holds no training state; it was not written by train");
   }
   check_state(run / kCheckpoint, state);
-  std::map<std::string, Tensor> optimizer_state;
-  for (const auto& [name, tensor] : tensors)
-    if (name.starts_with("optimizer.")) optimizer_state[name.substr(10)] = tensor;
-  optimizer.restore(optimizer_state, state.step);
-  restore_vector(model.store().values(), tensors, "values");
-  if (model.store().buffer_values().defined())
-    restore_vector(model.store().buffer_values(), tensors, "buffers");
-  if (average) {
+  restore_network(tensors, "", parts.model, parts.optimizer, state.step);
+  if (Proxy* proxy = parts.proxy)
+    restore_network(tensors, kProxy, proxy->model(), proxy->optimizer(),
+                    proxy->updates_after(state.step));
+  if (WeightAverage* average = parts.average) {
     restore_vector(average->values, tensors, "average.values");
     if (average->buffers.defined()) restore_vector(average->buffers, tensors, "average.buffers");
   }
-  if (lookahead) {
+  if (Lookahead* lookahead = parts.lookahead) {
     restore_vector(lookahead->values, tensors, "lookahead.values");
     restore_vector(lookahead->buffers, tensors, "lookahead.buffers");
   }

@@ -9,6 +9,7 @@
 #include "nn/lookahead.h"
 #include "nn/optimizer.h"
 #include "train/config.h"
+#include "train/proxy.h"
 #include "train/run_lock.h"
 #include "train/run_log.h"
 
@@ -24,6 +25,15 @@ struct TrainState {
   double best_tta = -1;  // over views, of the weights that are best without; -1: not asked for
   int64_t best_epoch = 0, best_count = 0;  // when, and on how many test pictures
   double seconds = 0;                      // of training, evaluation not counted
+};
+
+// What changes while a network trains; the last three may be null.
+struct TrainParts {
+  Model& model;
+  Optimizer& optimizer;
+  WeightAverage* average = nullptr;
+  Lookahead* lookahead = nullptr;
+  Proxy* proxy = nullptr;
 };
 
 class RunWriter {
@@ -43,9 +53,7 @@ class RunWriter {
   const std::filesystem::path& directory() const { return directory_; }
   RunLog& log() { return log_; }
 
-  void save_checkpoint(const Model& model, const Optimizer& optimizer,
-                       const std::optional<WeightAverage>& average,
-                       const std::optional<Lookahead>& lookahead, const TrainState& state);
+  void save_checkpoint(const TrainParts& parts, const TrainState& state);
   // As one of the weights along the run: see checkpoints() in models/run.h.
   void keep_checkpoint(const Model& model, int64_t epoch);
   void save_best(const Model& model, const Metadata& metadata);
@@ -59,10 +67,8 @@ class RunWriter {
   RunConfig config_;
 };
 
-// Reads what save_checkpoint wrote into the model, the optimiser, the average and the lookahead.
-// Throws DataError naming the file, or saying that the run was stopped before its first save.
-TrainState load_checkpoint(const std::filesystem::path& run, Model& model, Optimizer& optimizer,
-                           std::optional<WeightAverage>& average,
-                           std::optional<Lookahead>& lookahead);
+// Reads what save_checkpoint wrote into the parts. Throws DataError naming the file, or saying that
+// the run was stopped before its first save.
+TrainState load_checkpoint(const std::filesystem::path& run, const TrainParts& parts);
 
 }  // namespace passband

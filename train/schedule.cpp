@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "models/update_rule.h"
 #include "tensor/core/text.h"
 
 namespace passband {

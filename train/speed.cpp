@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "models/update_rule.h"
 #include "nn/context.h"
 #include "nn/optimizer.h"
 #include "tensor/autograd/engine.h"

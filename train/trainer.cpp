@@ -8,6 +8,7 @@
 #include <functional>
 #include <iterator>
 
+#include "models/update_rule.h"
 #include "models/whitening.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
@@ -112,6 +113,10 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
       model_->store(), update_rule(config_),
       optimizer_options(config_, model_->store(), average_ ? &*average_ : nullptr));
   if (config_.lookahead) lookahead_.emplace(model_->store());
+  if (config_.select_hard < 1) {
+    proxy_ = std::make_unique<Proxy>(config_, data.train, model_->options(), device_);
+    check_sides(config_, proxy_->model());
+  }
   const int64_t size = model_->options().image_size;
   LoaderOptions stream = loader_options(config, size, data.train);
   batch_size_ = stream.batch_size;
@@ -121,7 +126,8 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   test_pictures_ = ResidentPictures::upload(judges(), device_);
   stream.pixels = !train_pictures_;
   const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size)};
-  step_ = std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source);
+  step_ =
+      std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source, proxy_.get());
   loader_ = std::make_unique<BatchLoader>(data.train, stream);
   schedule_ = schedule_of(config_, loader_->batches_per_epoch());
   last_step_ =
@@ -129,7 +135,7 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
 }
 
 void Trainer::restore(const std::filesystem::path& run) {
-  state_ = load_checkpoint(run, *model_, *optimizer_, average_, lookahead_);
+  state_ = load_checkpoint(run, parts());
   const int64_t per_epoch = loader_->batches_per_epoch();
   if (state_.batch >= per_epoch || state_.step != state_.epoch * per_epoch + state_.batch)
     throw DataError(fmt::format(
@@ -265,8 +271,13 @@ void Trainer::keep_checkpoint(int64_t epoch) {
   writer_->keep_checkpoint(*model_, epoch);
 }
 
+TrainParts Trainer::parts() {
+  return {*model_, *optimizer_, average_ ? &*average_ : nullptr,
+          lookahead_ ? &*lookahead_ : nullptr, proxy_.get()};
+}
+
 void Trainer::save() {
-  writer_->save_checkpoint(*model_, *optimizer_, average_, lookahead_, state_);
+  writer_->save_checkpoint(parts(), state_);
   last_save_ = std::chrono::steady_clock::now();
 }
 

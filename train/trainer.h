@@ -75,6 +75,7 @@ class Trainer {
   void save_when_due(ProgressLine& progress);
   int64_t evaluated_pictures() const;
   int64_t pictures_still_to_evaluate() const;
+  TrainParts parts();
   void save();
   void keep_checkpoint(int64_t epoch);
   // Ends the learning of a whitened layer's bias when its epochs are over.
@@ -89,6 +90,7 @@ class Trainer {
   std::optional<WeightAverage> average_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<Lookahead> lookahead_;
+  std::unique_ptr<Proxy> proxy_;
   // where they stay on the device
   std::unique_ptr<ResidentPictures> train_pictures_, test_pictures_;
   std::unique_ptr<TrainingStep> step_;

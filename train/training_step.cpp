@@ -10,6 +10,7 @@
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/gather.h"
 #include "tensor/ops/interpolate.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/training/score.h"
@@ -50,12 +51,13 @@ OptimizerOptions optimizer_options(const RunSettings& config, const ParameterSto
 }
 
 TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& optimizer,
-                           Device device, const BatchSource& source)
+                           Device device, const BatchSource& source, Proxy* proxy)
     : config_(config),
       model_(model),
       optimizer_(optimizer),
       device_(device),
       source_(source),
+      proxy_(proxy),
       compute_(compute_type(config, device)),
       soft_(config.mixup > 0 || config.cutmix > 0 || config.bce_loss),
       image_upload_(device),
@@ -71,20 +73,26 @@ void TrainingStep::set_momentum(double momentum) {
   steady_ = momentum == momentum_;
   momentum_ = momentum;
   optimizer_.set_momentum(momentum);
+  if (proxy_) proxy_->set_momentum(momentum);
+}
+
+void TrainingStep::record_anew() {
+  for (std::unique_ptr<Recording>& recording : recordings_)
+    if (recording) recording = make_recording(device_);
 }
 
 void TrainingStep::freeze(const Parameter& parameter) {
   if (parameter.frozen) return;
   model_.store().freeze([&](const Parameter& p) { return &p == &parameter; });
   optimizer_.refresh_frozen();
-  if (recording_) recording_ = make_recording(device_);
+  record_anew();
 }
 
 void TrainingStep::set_side(int64_t side) {
   if (side == side_) return;
   side_ = side;
   shown_ = {};
-  if (recording_) recording_ = make_recording(device_);
+  record_anew();
 }
 
 // The tables of a scaling are made on the host, so it is no part of a recording.
@@ -109,7 +117,8 @@ void TrainingStep::allocate(const Batch& batch) {
           : batch.images;
   labels_ = Tensor::empty({n}, DType::i32, device_);
   if (soft_) targets_ = Tensor::empty({n, model_.options().classes}, DType::f32, device_);
-  if (config_.graph && device_.is_cuda()) recording_ = make_recording(device_);
+  if (config_.graph && device_.is_cuda())
+    for (std::unique_ptr<Recording>& recording : recordings_) recording = make_recording(device_);
 }
 
 void TrainingStep::bring_images(const Batch& batch, const Mixing& mixing) {
@@ -137,9 +146,15 @@ Tensor TrainingStep::loss_of(const Tensor& logits, const Tensor& labels,
   return binary_cross_entropy(logits, relu(sign(add(targets, -config_.bce_target_thresh))));
 }
 
-// Of the batch, in as many parts as settings ask for, each with random numbers of its own.
-void TrainingStep::add_gradients(uint64_t step, bool scored) {
-  const int64_t parts = config_.grad_accum_steps, rows = shown_.size(0) / parts;
+TrainingStep::Lesson TrainingStep::choose_lesson(uint64_t step) {
+  if (!proxy_) return {shown_, labels_, targets_};
+  const Tensor rows = proxy_->choose(shown_, labels_, step);
+  return {gather(shown_, rows), gather(labels_, rows), {}};
+}
+
+// In as many parts as settings ask for, each with random numbers of its own.
+void TrainingStep::add_gradients(const Lesson& lesson, uint64_t step, bool scored) {
+  const int64_t parts = config_.grad_accum_steps, rows = lesson.images.size(0) / parts;
   const auto part_of = [&](const Tensor& whole, int64_t part) {
     if (parts == 1 || !whole) return whole;
     Shape shape = whole.shape();
@@ -152,9 +167,9 @@ void TrainingStep::add_gradients(uint64_t step, bool scored) {
                        .seed = static_cast<uint64_t>(config_.seed) + kOther * part,
                        .step = step,
                        .compute = compute_});
-    const Tensor labels = part_of(labels_, part);
-    const Tensor logits = model_(part_of(shown_, part));
-    const Tensor loss = loss_of(logits, labels, part_of(targets_, part));
+    const Tensor labels = part_of(lesson.labels, part);
+    const Tensor logits = model_(part_of(lesson.images, part));
+    const Tensor loss = loss_of(logits, labels, part_of(lesson.targets, part));
     if (scored) add_to_score(score_, loss.detach(), logits.detach(), labels);
     backward(parts == 1 ? loss : mul(loss, 1 / static_cast<double>(parts)));
   }
@@ -162,12 +177,13 @@ void TrainingStep::add_gradients(uint64_t step, bool scored) {
 
 // What a recording holds.
 void TrainingStep::work(uint64_t step) {
+  const Lesson lesson = choose_lesson(step);
   model_.store().zero_gradients();
   fill_(score_, 0);
-  add_gradients(step, /*scored=*/true);
+  add_gradients(lesson, step, /*scored=*/true);
   if (ascent_) {
     ascent_->climb();
-    add_gradients(step, /*scored=*/false);
+    add_gradients(lesson, step, /*scored=*/false);
     ascent_->climb_back();
   }
   optimizer_.update();
@@ -185,11 +201,15 @@ void TrainingStep::run(const Batch& batch, int64_t step, double lr) {
   scale_images();
   bring_answers(batch, mixing);
   model_.store().refresh_half();
+  const auto number = static_cast<uint64_t>(step);
   optimizer_.begin(lr);
-  const auto work = [&] { this->work(static_cast<uint64_t>(step)); };
-  if (recording_ && steady_) recording_->run(work);
+  if (proxy_) proxy_->begin(number, lr);
+  const auto work = [&] { this->work(number); };
+  Recording* recording = recordings_[proxy_ && proxy_->learns_at(number) ? 1 : 0].get();
+  if (recording && steady_) recording->run(work);
   else work();
   optimizer_.end();
+  if (proxy_) proxy_->end(number);
   pending_.push_back({{.step = step, .lr = lr}, Download(score_)});
 }
 

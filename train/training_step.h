@@ -1,6 +1,7 @@
 // One training step on a device: a batch in, updated parameters, and later its loss and accuracy
 // out.
 #pragma once
+#include <array>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "nn/sharpness.h"
 #include "tensor/core/asynchronous.h"
 #include "train/config.h"
+#include "train/proxy.h"
 #include "train/resident_pictures.h"
 
 namespace passband {
@@ -43,13 +45,14 @@ struct BatchSource {
 // optimiser (average and bf16 copy included) are recorded once and launched as one from then on.
 class TrainingStep {
  public:
-  // Everything must outlive the step; parameters and optimiser state are on `device`.
+  // Everything must outlive the step; parameters and optimiser state are on `device`. With a proxy
+  // the network learns from what that one chooses of a batch.
   TrainingStep(const RunSettings& config, Model& model, Optimizer& optimizer, Device device,
-               const BatchSource& source = {});
+               const BatchSource& source = {}, Proxy* proxy = nullptr);
 
   // Step `step` (from 0) on a batch, which config.grad_accum_steps must divide, at learning rate
-  // `lr`. With a source, the batch need not have
-  // pictures; without one they may be mixed where they are, and the processor reads them there.
+  // `lr`. With a source, the batch need not have pictures; without one they may be mixed where they
+  // are, and the processor reads them there.
   void run(const Batch& batch, int64_t step, double lr);
   // The momentum of the steps from here on; a recording is made when it stays as it is.
   void set_momentum(double momentum);
@@ -70,8 +73,14 @@ class TrainingStep {
   void bring_images(const Batch& batch, const Mixing& mixing);
   void scale_images();
   void bring_answers(const Batch& batch, const Mixing& mixing);
+  void record_anew();
   void work(uint64_t step);
-  void add_gradients(uint64_t step, bool scored);
+  // What the network learns from in a step: the batch, or what the proxy chose of it.
+  struct Lesson {
+    Tensor images, labels, targets;
+  };
+  Lesson choose_lesson(uint64_t step);
+  void add_gradients(const Lesson& lesson, uint64_t step, bool scored);
   Tensor loss_of(const Tensor& logits, const Tensor& labels, const Tensor& targets) const;
 
   const RunSettings& config_;
@@ -79,15 +88,18 @@ class TrainingStep {
   Optimizer& optimizer_;
   Device device_;
   BatchSource source_;
+  Proxy* proxy_;
   DType compute_;
   bool soft_;  // targets are shares of all classes: mixed, or for the binary loss
   Upload image_upload_, label_upload_;
   std::optional<SharpnessAscent> ascent_;  // SAM's
-  std::unique_ptr<Recording> recording_;   // absent: every step runs as it is
-  Tensor images_, labels_, targets_;       // of the batch; on a GPU the same memory in every step
-  Tensor shown_;                           // the images, scaled where they are to be
-  int64_t side_;                           // that the network is shown
-  Tensor score_;                           // of the step (tensor/ops/training/score.h)
+  // Of steps in which the proxy stays, and of those in which it learns; absent: every step runs as
+  // it is.
+  std::array<std::unique_ptr<Recording>, 2> recordings_;
+  Tensor images_, labels_, targets_;  // of the batch; on a GPU the same memory in every step
+  Tensor shown_;                      // the images, scaled where they are to be
+  int64_t side_;                      // that the network is shown
+  Tensor score_;                      // of the step (tensor/ops/training/score.h)
   std::deque<Pending> pending_;
   bool steady_ = true;  // the momentum is the one of the step before
   double momentum_;

@@ -4,6 +4,7 @@
 
 #include "analysis/study/training_pictures.h"
 #include "data/loader.h"
+#include "models/update_rule.h"
 
 namespace passband {
 

@@ -1,0 +1,50 @@
+#include "models/update_rule.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace passband {
+namespace {
+
+bool steps_by_adamw(const RunSettings& s) {
+  const BaseOptimizerKind base = s.opt == OptimizerKind::muon ? s.muon_rest : s.sam_base;
+  const bool has_base = s.opt == OptimizerKind::sam || s.opt == OptimizerKind::muon;
+  return has_base ? base == BaseOptimizerKind::adamw : s.opt == OptimizerKind::adamw;
+}
+
+// Weight decay as the rules take it, multiplied by the learning rate of the step.
+double decay_of_rate(const RunSettings& s) {
+  if (s.lr_per == 0) return s.weight_decay;
+  return s.lr > 0 ? s.weight_decay / s.lr : 0;
+}
+
+}  // namespace
+
+UpdateRule update_rule(const RunSettings& s) {
+  const double lr = peak_rate(s), decay = decay_of_rate(s);
+  if (steps_by_adamw(s)) return Adamw{.lr = lr, .weight_decay = decay};
+  return Sgd{.lr = lr,
+             .momentum = s.momentum,
+             .weight_decay = decay,
+             .nesterov = s.opt != OptimizerKind::momentum};
+}
+
+int64_t learned_pictures(const RunSettings& s) {
+  const auto pictures = static_cast<double>(s.batch_size * s.grad_accum_steps);
+  return std::max<int64_t>(1, std::llround(s.select_hard * pictures));
+}
+
+double rate_factor(const RunSettings& s) {
+  if (s.lr_per == 0) return 1;
+  const double pictures = static_cast<double>(learned_pictures(s)) / s.lr_per;
+  if (steps_by_adamw(s)) return pictures;
+  return pictures / ((s.opt == OptimizerKind::momentum ? 0 : 1) + 1 / (1 - s.momentum));
+}
+
+double peak_rate(const RunSettings& s) { return s.lr * rate_factor(s); }
+
+double loss_decay(const RunSettings& s) {
+  return steps_by_adamw(s) || s.opt == OptimizerKind::muon ? 0 : decay_of_rate(s);
+}
+
+}  // namespace passband
