@@ -38,28 +38,32 @@ TEST_CASE("a matrix product equals naive loops for every type and transpose") {
 
 Tensor wide(const Tensor& x) { return cast(x, DType::f64); }
 
-TEST_CASE("a product of many f32 rows equals the one in f64: cut tiles, odd and large depths") {
-  for (const auto [batch, m, n, k] :
-       {Product{1, 515, 96, 33}, Product{1, 531, 320, 768}, Product{1, 70000, 160, 16}}) {
-    const Tensor a = naive::random({m, k}, DType::f32, 1), w = naive::random({n, k}, DType::f32, 2),
-                 bias = naive::random({n}, DType::f32, 3),
-                 residual = naive::random({m, n}, DType::f32, 4);
-    const std::vector<double> wanted = matmul(wide(a), wide(w), {.transpose_b = true}).values();
-    naive::check_close(matmul(a, w, {.transpose_b = true}), wanted, k);
-    naive::check_close(matmul(a, transpose(w, 0, 1)), wanted, k);
-    naive::check_close(linear(a, w, bias, residual),
-                       linear(wide(a), wide(w), wide(bias), wide(residual)).values(), k + 2);
-  }
+TEST_CASE("a product of many rows equals the one in f64: cut tiles, odd and large depths") {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const auto [batch, m, n, k] :
+         {Product{1, 515, 96, 33}, Product{1, 531, 320, 768}, Product{1, 70000, 160, 16},
+          Product{1, 61, 75, 1601}, Product{1, 129, 64, 3500}}) {
+      const Tensor a = naive::random({m, k}, dtype, 1), w = naive::random({n, k}, dtype, 2),
+                   bias = naive::random({n}, dtype, 3), residual = naive::random({m, n}, dtype, 4);
+      const std::vector<double> wanted = matmul(wide(a), wide(w), {.transpose_b = true}).values();
+      naive::check_close(matmul(a, w, {.transpose_b = true}), wanted, k);
+      naive::check_close(matmul(a, transpose(w, 0, 1)), wanted, k);
+      naive::check_close(matmul(transpose(a, 0, 1), w, {.transpose_a = true, .transpose_b = true}),
+                         wanted, k);
+      naive::check_close(linear(a, w, bias, residual),
+                         linear(wide(a), wide(w), wide(bias), wide(residual)).values(), k + 2);
+    }
 }
 
-TEST_CASE(
-    "a sum over many f32 rows equals the one in f64: parts of the rows, blocks of the result") {
-  for (const auto [batch, m, n, k] : {Product{1, 50, 96, 4099}, Product{1, 17, 32, 9001},
-                                      Product{1, 300, 544, 4100}, Product{1, 1025, 160, 4097}}) {
-    const Tensor a = naive::random({k, m}, DType::f32, 1), b = naive::random({k, n}, DType::f32, 2);
-    naive::check_close(matmul(a, b, {.transpose_a = true}),
-                       matmul(wide(a), wide(b), {.transpose_a = true}).values(), k);
-  }
+TEST_CASE("a sum over many rows equals the one in f64: parts of the rows, blocks of the result") {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const auto [batch, m, n, k] :
+         {Product{1, 50, 96, 4099}, Product{1, 17, 32, 9001}, Product{1, 300, 544, 4100},
+          Product{1, 1025, 160, 4097}, Product{1, 40, 64, 20000}}) {
+      const Tensor a = naive::random({k, m}, dtype, 1), b = naive::random({k, n}, dtype, 2);
+      naive::check_close(matmul(a, b, {.transpose_a = true}),
+                         matmul(wide(a), wide(b), {.transpose_a = true}).values(), k);
+    }
 }
 
 TEST_CASE("a sum over very many rows is as exact as a short one") {

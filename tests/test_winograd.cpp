@@ -47,11 +47,9 @@ struct Operands {
     const cpu::ConvShape s = c.shape();
     REQUIRE(cpu::winograd_suits(s));
     Results r{Tensor::empty(c.y()), Tensor::empty(c.x), Tensor::empty(c.w())};
-    const float* gradient = dy.data<float>();
-    cpu::winograd_forward(s, r.y.data<float>(), x.data<float>(), w.data<float>(),
-                          bias.data<float>());
-    cpu::winograd_backward_input(s, r.dx.data<float>(), gradient, w.data<float>());
-    cpu::winograd_backward_weight(s, r.dw.data<float>(), gradient, x.data<float>());
+    cpu::winograd_forward(s, r.y, x, w, bias);
+    cpu::winograd_backward_input(s, r.dx, dy, w);
+    cpu::winograd_backward_weight(s, r.dw, dy, x);
     return r;
   }
 };

@@ -11,6 +11,8 @@
 LEVEL_BEGIN
 namespace {
 
+// T: of what the matrices consist; F: of what they are multiplied, f32, f64 or pairs of bf16; A: of
+// what sums are. Depths count F's.
 template <class A> constexpr int64_t kColumns = kPanelColumns<A>;
 // A piece of the inner dimension, where blocks pack what they need: it fits the second level of
 // cache. What is packed for all may be longer: a tile of rows must fit the first.
@@ -28,30 +30,30 @@ template <class A> constexpr int64_t kRowStride = kLongDepth<A> + 64 / sizeof(A)
 constexpr int64_t kLargeBytes = 40 << 20;
 
 // How a product is cut, from its shape alone.
-template <class A> struct Cut {
+template <class F, class A> struct Cut {
   CutLength rows, columns;
   bool shared;       // b is packed before all blocks, not by each
   CutLength pieces;  // of the inner dimension
   CutLength parts;   // of the pieces: a sum of its own for each
 
-  Cut(int64_t m, int64_t n, int64_t k, bool transposed_a)
+  Cut(int64_t m, int64_t n, int64_t depth, bool transposed_a)
       : rows{m, equal_piece(pieces_of(m, kTileRows), kMostRows / kTileRows) * kTileRows},
         columns{
             n, equal_piece(pieces_of(n, kColumns<A>), kMostColumns<A> / kColumns<A>) * kColumns<A>},
         shared(rows.count() >= kManyBlocks &&
-               n * k * static_cast<int64_t>(sizeof(A)) <= kMostPackedBytes),
-        pieces{k, equal_piece(k, shared && !transposed_a ? kLongDepth<A> : kDepth<A>)},
+               n * depth * static_cast<int64_t>(sizeof(F)) <= kMostPackedBytes),
+        pieces{depth, equal_piece(depth, shared && !transposed_a ? kLongDepth<A> : kDepth<A>)},
         parts{pieces.count(), pieces.count()} {
     constexpr int64_t kWanted = 16, kLeastColumns = 4 * kColumns<A>, kLeastPieces = 4;
     while (blocks() < kWanted && columns.piece > kLeastColumns) columns.halve(kColumns<A>);
     while (tasks() < kWanted && parts.piece >= 2 * kLeastPieces) parts.halve(1);
-    shared =
-        rows.count() >= kManyBlocks && n * k * static_cast<int64_t>(sizeof(A)) <= kMostPackedBytes;
+    shared = rows.count() >= kManyBlocks &&
+             n * depth * static_cast<int64_t>(sizeof(F)) <= kMostPackedBytes;
   }
   int64_t blocks() const { return rows.count() * columns.count(); }
   int64_t tasks() const { return blocks() * parts.count(); }
   int64_t panels() const { return pieces_of(columns.length, kColumns<A>); }
-  // Elements of the panels before those of a piece.
+  // F's of the panels before those of a piece.
   int64_t packed_before(int64_t piece) const {
     return pieces.begin(piece) * panels() * kColumns<A>;
   }
@@ -64,17 +66,27 @@ template <class T> Stored<T> right_of(const Product<T>& p) {
   return {p.b, p.transpose_b ? p.k : p.n, p.transpose_b};
 }
 
+// A piece of the inner dimension, in the numbers of the matrices.
+template <class F> struct Depth {
+  int64_t first, count;
+
+  Depth(const CutLength& pieces, int64_t piece, int64_t k)
+      : first(pieces.begin(piece) * kPerStep<F>),
+        count(std::min(k - first, pieces.size(piece) * kPerStep<F>)) {}
+};
+
 // All of b in panels: (pieces, panels, depth, kColumns).
-template <class T> Tensor pack_all(const Product<T>& p, const Cut<Accumulate<T>>& cut) {
+template <class F, class T> Tensor pack_all(const Product<T>& p, const Cut<F, Accumulate<T>>& cut) {
   using A = Accumulate<T>;
-  Tensor packed = Tensor::empty({cut.panels() * kColumns<A> * p.k}, dtype_of<A>());
+  static_assert(sizeof(F) == sizeof(A));
+  Tensor packed = Tensor::empty({cut.panels() * kColumns<A> * cut.pieces.length}, dtype_of<A>());
   const CutLength& columns = cut.columns;
-  const auto pack = [&, to = packed.data<A>()](int64_t begin, int64_t end) {
+  const auto pack = [&, to = static_cast<F*>(packed.raw())](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t piece = i / columns.count(), block = i % columns.count();
-      const int64_t depth = cut.pieces.size(piece);
-      pack_right(to + cut.packed_before(piece) + columns.begin(block) * depth, right_of(p),
-                 cut.pieces.begin(piece), columns.begin(block), depth, columns.size(block));
+      const Depth<F> depth(cut.pieces, piece, p.k);
+      pack_right(to + cut.packed_before(piece) + columns.begin(block) * cut.pieces.size(piece),
+                 right_of(p), depth.first, columns.begin(block), depth.count, columns.size(block));
     }
   };
   parallel_for(columns.count() * cut.pieces.count(), grain_for(columns.piece * cut.pieces.piece),
@@ -83,18 +95,18 @@ template <class T> Tensor pack_all(const Product<T>& p, const Cut<Accumulate<T>>
 }
 
 // One thread's work: block after block. It holds what a block needs besides.
-template <class T> class Blocks {
+template <class F, class T> class Blocks {
   using A = Accumulate<T>;
-  static constexpr bool kSameType = std::is_same_v<T, A>;
 
  public:
   // `packed`: all of b, or null; `parts` (parts, m, n): where sums go if there are several.
-  Blocks(const Product<T>& p, const Cut<A>& cut, const A* packed, A* parts)
+  Blocks(const Product<T>& p, const Cut<F, A>& cut, const F* packed, A* parts)
       : p_(p),
         cut_(cut),
         packed_(packed),
         parts_(parts),
-        direct_(kSameType && !parts && p.n % kColumns<A> == 0),
+        direct_(kDirect && !parts && p.n % kColumns<A> == 0 &&
+                (std::is_same_v<T, A> || cut.pieces.count() == 1)),
         stream_(direct_ && cut.pieces.count() == 1 &&
                 p.m * p.n * static_cast<int64_t>(sizeof(T)) >= kLargeBytes &&
                 may_stream(p.c, p.m, p.n)) {}
@@ -112,57 +124,69 @@ template <class T> class Blocks {
   }
 
  private:
+  // The tiles can write what the matrices consist of.
+  static constexpr bool kDirect = std::is_same_v<T, A> || kPerStep<F> == 2;
+
   void add_piece(int64_t piece, bool first) {
-    const int64_t k = cut_.pieces.begin(piece), depth = cut_.pieces.size(piece);
-    const A* panels =
-        packed_ ? packed_ + cut_.packed_before(piece) + column_ * depth : pack_own(k, depth);
+    const Depth<F> depth(cut_.pieces, piece, p_.k);
+    const int64_t steps = cut_.pieces.size(piece);
+    const F* panels =
+        packed_ ? packed_ + cut_.packed_before(piece) + column_ * steps : pack_own(depth);
     const Stored<T> a = left_of(p_);
-    if (a.transposed) pack_left_columns(left_, a.at(row_, k), a.stride, rows_, depth);
+    if (a.transposed)
+      pack_left_columns(left_, a.at(row_, depth.first), a.stride, rows_, depth.count);
     for (int64_t i = 0; i < rows_; i += kTileRows) {
       const int64_t rows = std::min<int64_t>(kTileRows, rows_ - i);
       if (!a.transposed)
-        pack_left_rows<kRowStride<A>>(left_, a.at(row_ + i, k), a.stride, rows, depth);
-      multiply_rows_of(i, rows, panels, depth, first);
+        pack_left_rows<kRowStride<A>>(left_, a.at(row_ + i, depth.first), a.stride, rows,
+                                      depth.count);
+      multiply_rows_of(i, rows, panels, steps, first);
     }
   }
 
-  const A* pack_own(int64_t k, int64_t depth) {
-    pack_right(right_, right_of(p_), k, column_, depth, columns_);
+  const F* pack_own(const Depth<F>& depth) {
+    pack_right(right_, right_of(p_), depth.first, column_, depth.count, columns_);
     return right_;
   }
 
   // The tiles of one tile of rows; meanwhile the rows of the next are fetched.
-  void multiply_rows_of(int64_t i, int64_t rows, const A* panels, int64_t depth, bool first) {
-    const bool whole = depth == p_.k && !p_.transpose_a && row_ + i + 2 * kTileRows <= p_.m;
+  void multiply_rows_of(int64_t i, int64_t rows, const F* panels, int64_t steps, bool first) {
+    const bool whole =
+        cut_.pieces.count() == 1 && !p_.transpose_a && row_ + i + 2 * kTileRows <= p_.m;
     Ahead next(whole ? p_.a + (row_ + i + kTileRows) * p_.k : p_.a,
                whole ? kTileRows * p_.k * static_cast<int64_t>(sizeof(T)) : 0,
-               pieces_of(columns_, kColumns<A>) * depth);
-    for (int64_t j = 0; j < columns_; j += kColumns<A>, next.skip(depth)) {
-      TileOf<A> t{.a = p_.transpose_a ? left_ + i * depth : left_,
-                  .a_stride = p_.transpose_a ? kTileRows : 1,
-                  .b = panels + j * depth,
-                  .b_stride = kColumns<A>,
-                  .depth = depth,
-                  .c = sums_ + i * cut_.columns.piece + j,
-                  .stride = cut_.columns.piece,
-                  .add = !first,
-                  .stream = stream_,
-                  .first = next,
-                  .second = Ahead(p_.a, 0, 1)};
-      if (direct_) aim_at_result(t, (row_ + i) * p_.n + column_ + j, column_ + j);
-      if (p_.transpose_a) multiply_tile<1, A>(rows, t);
-      else multiply_tile<kRowStride<A>, A>(rows, t);
+               pieces_of(columns_, kColumns<A>) * steps);
+    for (int64_t j = 0; j < columns_; j += kColumns<A>, next.skip(steps)) {
+      const auto multiply_to = [&]<class C>(const TileOf<F, C>& result) {
+        TileOf<F, C> t = result;
+        t.a = p_.transpose_a ? left_ + i * steps : left_;
+        t.a_stride = p_.transpose_a ? kTileRows : 1;
+        t.b = panels + j * steps;
+        t.b_stride = kColumns<A>;
+        t.depth = steps;
+        t.add = !first;
+        t.first = next;
+        t.second = Ahead(p_.a, 0, 1);
+        if (p_.transpose_a) multiply_tile<1>(rows, t);
+        else multiply_tile<kRowStride<A>>(rows, t);
+      };
+      if constexpr (kDirect)
+        if (direct_) {
+          multiply_to(result_at((row_ + i) * p_.n + column_ + j, column_ + j, first));
+          continue;
+        }
+      multiply_to(
+          TileOf<F, A>{.c = sums_ + i * cut_.columns.piece + j, .stride = cut_.columns.piece});
     }
   }
 
-  void aim_at_result(TileOf<A>& t, int64_t at, int64_t column) const {
-    if constexpr (kSameType) {
-      t.c = p_.c + at;
-      t.stride = p_.n;
-      if (t.add) return;
-      t.residual = p_.residual ? p_.residual + at : nullptr;
-      t.bias = p_.bias ? p_.bias + column : nullptr;
-    }
+  // What goes to the result itself, from element `at` in column `column` on.
+  TileOf<F, T> result_at(int64_t at, int64_t column, bool first) const {
+    return {.c = p_.c + at,
+            .stride = p_.n,
+            .residual = first && p_.residual ? p_.residual + at : nullptr,
+            .bias = first && p_.bias ? p_.bias + column : nullptr,
+            .stream = stream_};
   }
 
   void copy_sums(int64_t part) const {
@@ -186,14 +210,14 @@ template <class T> class Blocks {
   }
 
   const Product<T>& p_;
-  const Cut<A>& cut_;
-  const A* packed_;
+  const Cut<F, A>& cut_;
+  const F* packed_;
   A* parts_;
   bool direct_, stream_;
   int64_t row_ = 0, rows_ = 0, column_ = 0, columns_ = 0;
   // All rows of a transposed piece, or one tile of rows.
-  alignas(kVectorBytes) A left_[std::max(kMostRows * kDepth<A>, kTileRows* kRowStride<A>)];
-  alignas(kVectorBytes) A right_[kDepth<A> * kMostColumns<A>];
+  alignas(kVectorBytes) F left_[std::max(kMostRows * kDepth<A>, kTileRows* kRowStride<A>)];
+  alignas(kVectorBytes) F right_[kDepth<A> * kMostColumns<A>];
   alignas(kVectorBytes) A sums_[kMostRows * kMostColumns<A>];
 };
 
@@ -214,30 +238,38 @@ template <class T> void join_parts(const Product<T>& p, const Accumulate<T>* par
   });
 }
 
-template <class T> void multiply_one(const Product<T>& p) {
+template <class F, class T> void multiply_one(const Product<T>& p) {
   using A = Accumulate<T>;
-  const Cut<A> cut(p.m, p.n, p.k, p.transpose_a);
+  const Cut<F, A> cut(p.m, p.n, steps_of<F>(p.k), p.transpose_a);
   const int64_t count = cut.parts.count();
-  const Tensor packed = cut.shared ? pack_all(p, cut) : Tensor{};
+  const Tensor packed = cut.shared ? pack_all<F>(p, cut) : Tensor{};
   Tensor parts = count > 1 ? Tensor::empty({count * p.m * p.n}, dtype_of<A>()) : Tensor{};
   A* sums = count > 1 ? parts.data<A>() : nullptr;
   const int64_t work = cut.rows.piece * cut.columns.piece * pieces_of(p.k, count);
   parallel_for(cut.tasks(), grain_for(work / 64), [&](int64_t begin, int64_t end) {
-    Blocks<T> blocks(p, cut, packed.data_or_null<A>(), sums);
+    Blocks<F, T> blocks(p, cut, static_cast<const F*>(packed.raw()), sums);
     for (int64_t task = begin; task < end; ++task) blocks.multiply(task);
   });
   if (sums) join_parts(p, sums, count);
 }
 
+template <class F, class T> void multiply_all(const Product<T>& p) {
+  // Larger matrices of a batch share out their own blocks.
+  constexpr int64_t kSmallProduct = 1 << 24;
+  if (p.batch == 1) return multiply_one<F>(p);
+  if (p.m * p.n * p.k <= kSmallProduct)
+    return for_each_index(p.batch, [&](int64_t i) { multiply_one<F>(p.at(i)); });
+  for (int64_t i = 0; i < p.batch; ++i) multiply_one<F>(p.at(i));
+}
+
 }  // namespace
 
 template <class T> void product(const Product<T>& p) {
-  // Larger matrices of a batch share out their own blocks.
-  constexpr int64_t kSmallProduct = 1 << 24;
-  if (p.batch == 1) return multiply_one(p);
-  if (p.m * p.n * p.k <= kSmallProduct)
-    return for_each_index(p.batch, [&](int64_t i) { multiply_one(p.at(i)); });
-  for (int64_t i = 0; i < p.batch; ++i) multiply_one(p.at(i));
+#ifdef PASSBAND_BF16_PAIRS
+  if constexpr (std::is_same_v<T, bf16>)
+    if (has_bf16_pairs()) return multiply_all<Pair>(p);
+#endif
+  multiply_all<Accumulate<T>>(p);
 }
 
 template void product(const Product<float>&);

@@ -4,14 +4,19 @@
 #include <array>
 #include <utility>
 
+#include "tensor/cpu/bf16_pairs.h"
 #include "tensor/cpu/pieces.h"
-#include "tensor/cpu/vector.h"
 
 PASSBAND_LEVEL_BEGIN
 
 // 28 of 32, or 12 of 16, registers are sums.
 inline constexpr int kTileRows = kVectorBytes == 64 ? 14 : kVectorBytes == 32 ? 6 : 4;
 template <class A> inline constexpr int kPanelColumns = 2 * kLanes<A>;
+
+// Steps of F's that `depth` numbers of the inner dimension are.
+template <class F> constexpr int64_t steps_of(int64_t depth) {
+  return pieces_of(depth, kPerStep<F>);
+}
 
 inline constexpr int kTileLanes = kLanes<float>;
 inline constexpr int kTileColumns = kPanelColumns<float>;
@@ -29,16 +34,17 @@ struct Ahead {
   void skip(int64_t steps) { line += steps / 2 * step; }
 };
 
-template <class A> struct TileOf {
-  const A* a;  // entry (row, k) at a[row * RowStride + k * a_stride]
+// F: of what the factors consist, f32, f64 or pairs of bf16; T: of what the result does.
+template <class F, class T = F> struct TileOf {
+  const F* a;  // entry (row, k) at a[row * RowStride + k * a_stride]
   int64_t a_stride;
-  const A* b;  // entry (k, column) at b[k * b_stride + column]
+  const F* b;  // entry (k, column) at b[k * b_stride + column]
   int64_t b_stride;
   int64_t depth;
-  A* c;
+  T* c;
   int64_t stride;               // of c and the residual
-  const A* residual = nullptr;  // null: none
-  const A* bias = nullptr;      // null: none
+  const T* residual = nullptr;  // null: none
+  const T* bias = nullptr;      // null: none
   bool add = false;             // to what c holds
   bool stream = false;          // c bypasses the caches; it is aligned to vectors
   Ahead first = {}, second = {};
@@ -54,24 +60,44 @@ template <int count, class F> [[gnu::always_inline]] inline void unrolled(F&& f)
   (std::make_integer_sequence<int, count>{});
 }
 
+// sum + x b, the same x for all lanes of b.
+template <class A>
+[[gnu::always_inline]] inline Vec<A> multiply_add(Vec<A> sum, const A& x, Vec<A> b) {
+  return sum + splat(x) * b;
+}
+
+// Two vectors of sums, where they belong.
+template <class T, class V>
+[[gnu::always_inline]] inline void put(T* to, bool past_caches, V low, V high) {
+  const auto put_one = [&](auto* p, V sums) __attribute__((always_inline)) {
+    if (past_caches) stream(p, sums);
+    else store(p, sums);
+  };
+  if constexpr (std::is_same_v<T, bf16>) {
+    put_one(reinterpret_cast<float*>(to), narrowed(low, high));
+  } else {
+    put_one(to, low);
+    put_one(to + kLanes<T>, high);
+  }
+}
+
 // c = a b [+ c] [+ bias] [+ residual] for `Rows` rows.
-template <int Rows, int RowStride, class A> void multiply_rows(const TileOf<A>& t) {
+template <int Rows, int RowStride, class F, class T> void multiply_rows(const TileOf<F, T>& t) {
+  using A = Accumulate<T>;
   constexpr int L = kLanes<A>;
   Vec<A> sums[Rows][2];
-  const auto each_sum = [&](auto&& f) __attribute__((always_inline)) {
-    unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
-      f(sums[r][0], r * t.stride);
-      f(sums[r][1], r * t.stride + L);
-    });
+  const auto each_row = [&](auto&& f) __attribute__((always_inline)) {
+    unrolled<Rows>([&](auto r)
+                       __attribute__((always_inline)) { f(sums[r][0], sums[r][1], r * t.stride); });
   };
-  each_sum([](Vec<A> & sum, int64_t) __attribute__((always_inline)) { sum = Vec<A>{}; });
-  const A *a = t.a, *b = t.b;
+  each_row([](Vec<A> & low, Vec<A> & high, int64_t)
+               __attribute__((always_inline)) { low = high = Vec<A>{}; });
+  const F *a = t.a, *b = t.b;
   const auto step = [&]() __attribute__((always_inline)) {
     const Vec<A> b0 = in_register<A>(load(b)), b1 = in_register<A>(load(b + L));
     unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
-      const Vec<A> x = splat(a[r * RowStride]);
-      sums[r][0] += x * b0;
-      sums[r][1] += x * b1;
+      sums[r][0] = multiply_add(sums[r][0], a[r * RowStride], b0);
+      sums[r][1] = multiply_add(sums[r][1], a[r * RowStride], b1);
     });
     a += t.a_stride;
     b += t.b_stride;
@@ -87,28 +113,34 @@ template <int Rows, int RowStride, class A> void multiply_rows(const TileOf<A>& 
     second.skip(2);
   }
   if (k < t.depth) step();
-  const auto add = [&](const A* p) __attribute__((always_inline)) {
-    each_sum([p](Vec<A> & sum, int64_t at) __attribute__((always_inline)) { sum += load(p + at); });
+  const auto add = [&](const T* p) __attribute__((always_inline)) {
+    each_row([p](Vec<A> & low, Vec<A> & high, int64_t at) __attribute__((always_inline)) {
+      low += load(p + at);
+      high += load(p + at + L);
+    });
   };
   if (t.add) add(t.c);
   if (t.residual) add(t.residual);
   if (t.bias) {
     const Vec<A> bias[2] = {load(t.bias), load(t.bias + L)};
-    unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
-      sums[r][0] += bias[0];
-      sums[r][1] += bias[1];
+    each_row([&](Vec<A> & low, Vec<A> & high, int64_t) __attribute__((always_inline)) {
+      low += bias[0];
+      high += bias[1];
     });
   }
-  if (t.stream)
-    return each_sum([&](Vec<A> & sum, int64_t at)
-                        __attribute__((always_inline)) { stream(t.c + at, sum); });
-  each_sum([&](Vec<A> & sum, int64_t at) __attribute__((always_inline)) { store(t.c + at, sum); });
+  const auto put_all = [&](bool past_caches) __attribute__((always_inline)) {
+    each_row([&](Vec<A> & low, Vec<A> & high, int64_t at)
+                 __attribute__((always_inline)) { put(t.c + at, past_caches, low, high); });
+  };
+  if (t.stream) put_all(true);
+  else put_all(false);
 }
 
 // The same for 1 <= rows <= kTileRows.
-template <int RowStride, class A = float> void multiply_tile(int64_t rows, const TileOf<A>& t) {
+template <int RowStride, class F = float, class T = F>
+void multiply_tile(int64_t rows, const TileOf<F, T>& t) {
   static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
-    return std::array{&multiply_rows<r + 1, RowStride, A>...};
+    return std::array{&multiply_rows<r + 1, RowStride, F, T>...};
   }
   (std::make_integer_sequence<int, kTileRows>{});
   table[static_cast<size_t>(rows - 1)](t);

@@ -20,7 +20,7 @@ struct SumBlocks {
 };
 
 // c (m, n) = the sums of the parts, which lie block by block: (blocks, parts, rows, columns).
-inline void join_parts(const SumBlocks& s, float* c, const float* sums) {
+template <class T> void join_parts(const SumBlocks& s, T* c, const float* sums) {
   parallel_for(s.m, grain_for(s.n * s.parts), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       for (int64_t j0 = 0; j0 < s.n; j0 += s.columns) {

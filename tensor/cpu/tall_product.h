@@ -1,8 +1,9 @@
-// Products of f32 matrices with many rows that have kernels of their own: sums over the rows, as
-// weight gradients are, and those that a matrix unit makes.
+// Products of matrices with many rows that have kernels of their own: sums over the rows, as weight
+// gradients are, and those of f32 matrices that a matrix unit makes.
 #pragma once
 #include <cstdint>
 
+#include "tensor/core/dtype.h"
 #include "tensor/cpu/kernel.h"
 
 namespace passband::cpu {
@@ -20,6 +21,9 @@ PASSBAND_CPU_KERNEL(tall_transposed_product_pays, bool(int64_t m, int64_t n, int
 // c (m, n) = a (k, m)^T b (k, n), a sum over many rows. The order of every sum is fixed.
 PASSBAND_CPU_KERNEL(tall_transposed_product, void(int64_t m, int64_t n, int64_t k, float* c,
                                                   const float* a, const float* b));
+// The same of bf16 numbers, summed in f32 and rounded once; see bf16_pairs.h.
+PASSBAND_CPU_KERNEL(tall_transposed_product_bf16,
+                    void(int64_t m, int64_t n, int64_t k, bf16* c, const bf16* a, const bf16* b));
 
 // c (m, n) = a (m, k) b (k, n) + bias + residual, and the same sum over rows, on the matrix unit.
 // False, c being unspecified, where this CPU has no such unit or a number is not finite; see

@@ -62,24 +62,25 @@ void backward_weight_product(const ConvGeometry& g, Tensor dw, const Tensor& dy,
 // --- which kernels ---
 
 bool by_onednn(DType dtype) {
-  return dtype == DType::bf16 ? onednn_has_bf16()
+  return dtype == DType::bf16 ? bf16_by_onednn()
                               : dtype == DType::f32 && conv_kernels() == KernelSource::onednn;
 }
 
-// In bf16 it would cost accuracy that bf16 cannot spare.
+// Maps of bf16 are transformed, multiplied and summed in f32.
 bool by_winograd(const ConvGeometry& g, DType dtype) {
-  return dtype == DType::f32 && winograd_pays(shape_of(g));
+  return dtype != DType::f64 && winograd_pays(shape_of(g));
 }
 
-// Without bf16 products, everything runs in f32 and is rounded once.
-bool needs_widening(DType dtype) { return dtype == DType::bf16 && !by_onednn(dtype); }
-Tensor wide(const Tensor& x) { return x.defined() ? cast(x, DType::f32) : Tensor{}; }
-Tensor wide_result(const Tensor& x) { return Tensor::empty(x.shape(), DType::f32); }
+Tensor wide(const Tensor& x) {
+  return x.defined() && x.dtype() != DType::f32 ? cast(x, DType::f32) : x;
+}
 
-// Calls f with the type of the elements: f32 or f64.
-template <class F> void for_own_type(DType dtype, F&& f) {
-  if (dtype == DType::f64) f.template operator()<double>();
-  else f.template operator()<float>();
+// Calls compute(result) with f32 numbers, which are then rounded to what y has.
+template <class F> void in_f32(Tensor y, const F& compute) {
+  if (y.dtype() == DType::f32) return compute(y);
+  const Tensor result = Tensor::empty(y.shape(), DType::f32);
+  compute(result);
+  copy_(y, result);
 }
 
 }  // namespace
@@ -87,38 +88,34 @@ template <class F> void for_own_type(DType dtype, F&& f) {
 void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bias,
                     const ConvOptions& options) {
   if (y.numel() == 0) return;
-  if (needs_widening(x.dtype())) {
-    const Tensor result = wide_result(y);
-    conv2d_forward(result, wide(x), wide(w), wide(bias), options);
-    return copy_(y, result);
-  }
   const ConvGeometry g(x.shape(), y.shape(), w.shape(), options);
   if (g.trivial()) return forward_product(g, y, x, w, bias);
   if (by_onednn(x.dtype())) return onednn_forward(g, y, x, w, bias);
-  if (by_winograd(g, x.dtype()))
-    return winograd_forward(shape_of(g), y.data<float>(), x.data<float>(), w.data<float>(),
-                            bias.data_or_null<float>());
-  for_own_type(x.dtype(), [&]<class T>() {
-    direct_forward(shape_of(g), y.data<T>(), x.data<T>(), w.data<T>(), bias.data_or_null<T>());
+  if (x.dtype() == DType::f64)
+    return direct_forward(shape_of(g), y.data<double>(), x.data<double>(), w.data<double>(),
+                          bias.data_or_null<double>());
+  const Tensor w32 = wide(w), bias32 = wide(bias);
+  if (by_winograd(g, x.dtype())) return winograd_forward(shape_of(g), y, x, w32, bias32);
+  in_f32(y, [&](Tensor result) {
+    direct_forward(shape_of(g), result.data<float>(), wide(x).data<float>(), w32.data<float>(),
+                   bias32.data_or_null<float>());
   });
 }
 
 void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options) {
   if (dx.numel() == 0) return;
-  if (needs_widening(dy.dtype())) {
-    const Tensor result = wide_result(dx);
-    conv2d_backward_input(result, wide(dy), wide(w), options);
-    return copy_(dx, result);
-  }
   const ConvGeometry g(dx.shape(), dy.shape(), w.shape(), options);
   if (g.trivial()) return backward_input_product(g, dx, dy, w);
   if (by_onednn(dy.dtype())) return onednn_backward_input(g, dx, dy, w);
-  if (by_winograd(g, dy.dtype()))
-    return winograd_backward_input(shape_of(g), dx.data<float>(), dy.data<float>(),
-                                   w.data<float>());
-  for_own_type(dy.dtype(), [&]<class T>() {
-    direct_backward_input(shape_of(g), dx.data<T>(), dy.data<T>(), w.data<T>());
+  if (dy.dtype() == DType::f64)
+    return direct_backward_input(shape_of(g), dx.data<double>(), dy.data<double>(),
+                                 w.data<double>());
+  const Tensor w32 = wide(w);
+  if (by_winograd(g, dy.dtype())) return winograd_backward_input(shape_of(g), dx, dy, w32);
+  in_f32(dx, [&](Tensor result) {
+    direct_backward_input(shape_of(g), result.data<float>(), wide(dy).data<float>(),
+                          w32.data<float>());
   });
 }
 
@@ -126,19 +123,16 @@ void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options) {
   if (dw.numel() == 0) return;
   if (dy.numel() == 0) return fill_zero(dw);
-  if (needs_widening(dy.dtype())) {
-    const Tensor result = wide_result(dw);
-    conv2d_backward_weight(result, wide(dy), wide(x), options);
-    return copy_(dw, result);
-  }
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
   if (g.trivial()) return backward_weight_product(g, dw, dy, x);
   if (by_onednn(dy.dtype())) return onednn_backward_weight(g, dw, dy, x);
-  if (by_winograd(g, dy.dtype()))
-    return winograd_backward_weight(shape_of(g), dw.data<float>(), dy.data<float>(),
-                                    x.data<float>());
-  for_own_type(dy.dtype(), [&]<class T>() {
-    direct_backward_weight(shape_of(g), dw.data<T>(), dy.data<T>(), x.data<T>());
+  if (dy.dtype() == DType::f64)
+    return direct_backward_weight(shape_of(g), dw.data<double>(), dy.data<double>(),
+                                  x.data<double>());
+  in_f32(dw, [&](Tensor result) {
+    if (by_winograd(g, dy.dtype())) return winograd_backward_weight(shape_of(g), result, dy, x);
+    direct_backward_weight(shape_of(g), result.data<float>(), wide(dy).data<float>(),
+                           wide(x).data<float>());
   });
 }
 

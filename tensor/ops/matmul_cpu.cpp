@@ -1,6 +1,5 @@
-// Matrix products on the CPU: one blocked product for all types; f32 sums over many rows and what a
-// matrix unit multiplies have kernels of their own. bf16 is oneDNN's where that has the machine's
-// own bf16 products.
+// Matrix products on the CPU: one blocked product for all types; sums over many rows and what a
+// matrix unit multiplies have kernels of their own.
 #include <cstring>
 
 #include "tensor/cpu/loops.h"
@@ -16,6 +15,19 @@
 LEVEL_BEGIN
 namespace {
 
+bool only_sums_rows(const Epilogue& e, const ProductShape& s) {
+  return s.transpose_a && !s.transpose_b && !e.bias.defined() && !e.residual.defined();
+}
+
+// A bf16 sum over many rows; false if it is another product.
+bool matmul_special_bf16(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                         const ProductShape& s) {
+  if (s.batch > 1 || !only_sums_rows(e, s) || !tall_transposed_product_pays(s.m, s.n, s.k))
+    return false;
+  tall_transposed_product_bf16(s.m, s.n, s.k, c.data<bf16>(), a.data<bf16>(), b.data<bf16>());
+  return true;
+}
+
 // An f32 product on the matrix unit, or a sum over many rows; false if it is another.
 bool matmul_special(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
@@ -27,7 +39,7 @@ bool matmul_special(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& 
            split_product({s.m, s.n, s.k, s.transpose_b, e.bias.data_or_null<float>(),
                           e.residual.data_or_null<float>()},
                          pc, pa, pb);
-  if (s.transpose_b || e.bias.defined() || e.residual.defined()) return false;
+  if (!only_sums_rows(e, s)) return false;
   if (split_transposed_product_pays(s.m, s.n, s.k) &&
       split_transposed_product(s.m, s.n, s.k, pc, pa, pb))
     return true;
@@ -64,7 +76,8 @@ void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& 
                     const ProductShape& s) {
   if (c.numel() == 0) return;
   if (s.k == 0) return fill_with_epilogue(c, e);
-  if (a.dtype() == DType::bf16 && onednn_has_bf16()) return matmul_onednn(c, a, b, e, s);
+  if (a.dtype() == DType::bf16 && bf16_by_onednn()) return matmul_onednn(c, a, b, e, s);
+  if (a.dtype() == DType::bf16 && matmul_special_bf16(c, a, b, e, s)) return;
   if (a.dtype() == DType::f32 && matmul_special(c, a, b, e, s)) return;
   dispatch_floating(a.dtype(), "matmul", [&]<class T>() { multiply<T>(c, a, b, e, s); });
 }

@@ -11,6 +11,7 @@
 //
 // Any size of map, padding and number of channels; every bit is the same on any number of threads.
 #pragma once
+#include "tensor/core/tensor.h"
 #include "tensor/cpu/kernel.h"
 #include "tensor/ops/conv/shape.h"
 
@@ -21,12 +22,15 @@ PASSBAND_CPU_KERNEL(winograd_suits, bool(const ConvShape& s));
 // Whether they are faster than the direct sum as well.
 PASSBAND_CPU_KERNEL(winograd_pays, bool(const ConvShape& s));
 
-// y = conv(x, w) + bias; bias may be null.
-PASSBAND_CPU_KERNEL(winograd_forward, void(const ConvShape& s, float* y, const float* x,
-                                           const float* w, const float* bias));
+// Maps, x, y and their gradients, are f32 or bf16, both of one type; sums, weights and their
+// gradient are f32, so that results in bf16 are rounded once.
+
+// y = conv(x, w) + bias; bias may be undefined.
+PASSBAND_CPU_KERNEL(winograd_forward, void(const ConvShape& s, Tensor y, const Tensor& x,
+                                           const Tensor& w, const Tensor& bias));
 PASSBAND_CPU_KERNEL(winograd_backward_input,
-                    void(const ConvShape& s, float* dx, const float* dy, const float* w));
+                    void(const ConvShape& s, Tensor dx, const Tensor& dy, const Tensor& w));
 PASSBAND_CPU_KERNEL(winograd_backward_weight,
-                    void(const ConvShape& s, float* dw, const float* dy, const float* x));
+                    void(const ConvShape& s, Tensor dw, const Tensor& dy, const Tensor& x));
 
 }  // namespace passband::cpu

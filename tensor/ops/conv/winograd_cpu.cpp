@@ -53,9 +53,9 @@ struct Weight {
 // --- transforms ---
 
 // Channels are filled up to whole lines with zeros.
-void transform_input(const Tiling& t, const Left& left, int64_t tile, const float* x,
-                     const float* zeros, float* v) {
-  const Pixels<kSide> pixels = inputs_of(t, tile, x, zeros);
+template <class T> void transform_input(const Tiling& t, const Left& left, int64_t tile, const T* x,
+                                        const T* zeros, float* v) {
+  const Pixels<T, kSide> pixels = inputs_of(t, tile, x, zeros);
   for (int64_t c = 0; c < left.chunks * kLineFloats; c += L) {
     const int count = static_cast<int>(std::clamp<int64_t>(t.from.c - c, 0, L));
     transform_pixels<InputTransform>(pixels, c, count,
@@ -64,8 +64,8 @@ void transform_input(const Tiling& t, const Left& left, int64_t tile, const floa
 }
 
 // Tiles [begin, end), where `begin` starts a group.
-void transform_inputs(const Tiling& t, const Left& left, int64_t begin, int64_t end, const float* x,
-                      const float* zeros, float* v) {
+template <class T> void transform_inputs(const Tiling& t, const Left& left, int64_t begin,
+                                         int64_t end, const T* x, const T* zeros, float* v) {
   for (int64_t tile = begin; tile < end; ++tile) {
     const int64_t at = tile - begin;
     transform_input(t, left, tile, x, zeros,
@@ -111,18 +111,18 @@ void transform_weight(const Weight& w, const Right& right, int64_t first, int64_
     }
 }
 
-struct Output {
-  float* y;
+template <class T> struct Output {
+  T* y;
   const float* bias;  // null: none
 };
 
 // Channels [first, first + columns) of a tile; Whole: it lies inside of the map.
-template <bool Whole> void transform_output(const Tiling& t, const Products& products,
-                                            const Place& place, int64_t first, const float* m,
-                                            const Output& out) {
+template <bool Whole, class T> void transform_output(const Tiling& t, const Products& products,
+                                                     const Place& place, int64_t first,
+                                                     const float* m, const Output<T>& out) {
   const Map& map = t.to;
   const int64_t rows = map.h - place.row, columns = map.w - place.column, point = products.point();
-  float* corner = out.y + ((place.image * map.h + place.row) * map.w + place.column) * map.c;
+  T* corner = out.y + ((place.image * map.h + place.row) * map.w + place.column) * map.c;
   const auto channels = [&](int64_t c, int count) __attribute__((always_inline)) {
     const Vec<float> bias = out.bias ? load(out.bias + c, count) : Vec<float>{};
     transform_tile<OutputTransform>(
@@ -138,11 +138,12 @@ template <bool Whole> void transform_output(const Tiling& t, const Products& pro
   for_vectors<float>(first, std::min(map.c, first + products.columns), channels);
 }
 
-void transform_output(const Tiling& t, const Products& products, int64_t tile, int64_t first,
-                      const float* m, const Output& out) {
+template <class T> void transform_output(const Tiling& t, const Products& products, int64_t tile,
+                                         int64_t first, const float* m, const Output<T>& out) {
   const Place place(t, tile);
   const bool whole = place.row + kOutputs <= t.to.h && place.column + kOutputs <= t.to.w;
-  (whole ? transform_output<true> : transform_output<false>)(t, products, place, first, m, out);
+  if (whole) transform_output<true>(t, products, place, first, m, out);
+  else transform_output<false>(t, products, place, first, m, out);
 }
 
 // --- products ---
@@ -204,16 +205,19 @@ template <class F> void multiply(int64_t tiles, int64_t panels, const Left& left
 
 // --- the convolution ---
 
-struct Operands {
-  const float* x;
+template <class T> struct Operands {
+  const T* x;
   Weight w;
-  Output out;
+  Output<T> out;
 };
 
-class Convolution {
+template <class T> class Convolution {
  public:
-  Convolution(const Tiling& tiling, const Operands& operands)
-      : t_(tiling), o_(operands), left_(t_.from.c), zeros_(Tensor::zeros({t_.from.c})) {}
+  Convolution(const Tiling& tiling, const Operands<T>& operands)
+      : t_(tiling),
+        o_(operands),
+        left_(t_.from.c),
+        zeros_(Tensor::zeros({t_.from.c}, dtype_of<T>())) {}
 
   void run() const {
     if (t_.to.c <= t_.count()) by_tiles();
@@ -240,17 +244,16 @@ class Convolution {
     parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
       Tensor v = Tensor::empty({groups * left_.group()}),
              m = Tensor::empty({groups * products.group()});
-      Fetch<false> x(t_, t_.from, o_.x, 0, t_.from.c);
+      Fetch<false, T> x(t_, t_.from, o_.x, 0, t_.from.c);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = blocks.begin(i), count = blocks.size(i);
         const int64_t times = kPoints * panels * pieces_of(count, kTileRows);
         x.start(first + count, i + 1 < end ? blocks.size(i + 1) : 0,
                 times * pieces_of(right.panels, panels));
-        transform_inputs(t_, left_, first, first + count, o_.x, zeros_.data<float>(),
-                         v.data<float>());
+        transform_inputs(t_, left_, first, first + count, o_.x, zeros_.data<T>(), v.data<float>());
         for (int64_t panel = 0; panel < right.panels; panel += panels) {
-          Fetch<true> y(t_, t_.to, o_.out.y, panel * kTileColumns,
-                        std::min(products.columns, t_.to.c - panel * kTileColumns));
+          Fetch<true, T> y(t_, t_.to, o_.out.y, panel * kTileColumns,
+                           std::min(products.columns, t_.to.c - panel * kTileColumns));
           y.start(first, count, times);
           multiply(count, std::min(panels, right.panels - panel), left_, right, products,
                    v.data<float>(), u.data<float>() + panel * right.panel(), m.data<float>(), [&] {
@@ -269,7 +272,7 @@ class Convolution {
     Tensor v = Tensor::empty({groups * left_.group()});
     parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
       transform_inputs(t_, left_, begin * kTileRows, std::min(t_.count(), end * kTileRows), o_.x,
-                       zeros_.data<float>(), v.data<float>() + begin * left_.group());
+                       zeros_.data<T>(), v.data<float>() + begin * left_.group());
     });
     const Right right(t_.from.c, kTileColumns);
     const Products products{kTileColumns};
@@ -293,7 +296,7 @@ class Convolution {
   }
 
   const Tiling t_;
-  const Operands o_;
+  const Operands<T> o_;
   const Left left_;
   const Tensor zeros_;
 };
@@ -316,15 +319,25 @@ bool winograd_pays(const ConvShape& s) {
   return tiles >= 16 && 5 * s.pixels() >= 2 * 16 * tiles;
 }
 
-void winograd_forward(const ConvShape& s, float* y, const float* x, const float* w,
-                      const float* bias) {
+void winograd_forward(const ConvShape& s, Tensor y, const Tensor& x, const Tensor& w,
+                      const Tensor& bias) {
   using namespace winograd;
-  Convolution(forward_tiling(s), {.x = x, .w = {w, s.c, s.o, false}, .out = {y, bias}}).run();
+  for_map(y.dtype(), [&]<class T>() {
+    Convolution<T>(forward_tiling(s), {.x = x.data<T>(),
+                                       .w = {w.data<float>(), s.c, s.o, false},
+                                       .out = {y.data<T>(), bias.data_or_null<float>()}})
+        .run();
+  });
 }
 
-void winograd_backward_input(const ConvShape& s, float* dx, const float* dy, const float* w) {
+void winograd_backward_input(const ConvShape& s, Tensor dx, const Tensor& dy, const Tensor& w) {
   using namespace winograd;
-  Convolution(gradient_tiling(s), {.x = dy, .w = {w, s.o, s.c, true}, .out = {dx, nullptr}}).run();
+  for_map(dx.dtype(), [&]<class T>() {
+    Convolution<T>(
+        gradient_tiling(s),
+        {.x = dy.data<T>(), .w = {w.data<float>(), s.o, s.c, true}, .out = {dx.data<T>(), nullptr}})
+        .run();
+  });
 }
 
 LEVEL_END

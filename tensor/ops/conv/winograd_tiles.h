@@ -12,6 +12,12 @@ inline constexpr int64_t kLine = 16;
 // The second level of cache, in floats: half a MiB.
 inline constexpr int64_t kCachedFloats = 128 * 1024;
 
+// Calls f with the type of a map's elements.
+template <class F> void for_map(DType dtype, F&& f) {
+  if (dtype == DType::bf16) f.template operator()<bf16>();
+  else f.template operator()<float>();
+}
+
 // A map of images, NHWC.
 struct Map {
   int64_t n, h, w, c;
@@ -52,14 +58,14 @@ struct Place {
 };
 
 // A square of pixels; outside of the map, `zeros`.
-template <int Side> struct Pixels {
-  const float* at[Side][Side];
+template <class T, int Side> struct Pixels {
+  const T* at[Side][Side];
 
-  Pixels(const Map& map, const Place& corner, const float* x, const float* zeros) {
+  Pixels(const Map& map, const Place& corner, const T* x, const T* zeros) {
     for (int64_t i = 0; i < Side; ++i) {
       const int64_t row = corner.row + i;
       const bool inside = row >= 0 && row < map.h;
-      const float* line = x + (corner.image * map.h + row) * map.w * map.c;
+      const T* line = x + (corner.image * map.h + row) * map.w * map.c;
       for (int64_t j = 0, column = corner.column; j < Side; ++j, ++column)
         at[i][j] = inside && column >= 0 && column < map.w ? line + column * map.c : zeros;
     }
@@ -67,7 +73,8 @@ template <int Side> struct Pixels {
 };
 
 // The inputs that a tile sees.
-inline Pixels<kSide> inputs_of(const Tiling& t, int64_t tile, const float* x, const float* zeros) {
+template <class T>
+Pixels<T, kSide> inputs_of(const Tiling& t, int64_t tile, const T* x, const T* zeros) {
   Place corner(t, tile);
   corner.row -= t.top;
   corner.column -= t.left;
@@ -76,8 +83,8 @@ inline Pixels<kSide> inputs_of(const Tiling& t, int64_t tile, const float* x, co
 
 // to[point * (6 row + column)] = T d T^T of channels [c, c + count) of `pixels`, zeros in the other
 // lanes.
-template <class Transform, int Side>
-[[gnu::always_inline]] inline void transform_pixels(const Pixels<Side>& pixels, int64_t c,
+template <class Transform, class T, int Side>
+[[gnu::always_inline]] inline void transform_pixels(const Pixels<T, Side>& pixels, int64_t c,
                                                     int count, float* to, int64_t point) {
   const auto put = [&](int i, int j, Vec<float> value) __attribute__((always_inline)) {
     store(to + (i * kSide + j) * point, value);
@@ -93,26 +100,28 @@ template <class Transform, int Side>
 
 // Fetches channels [first, first + channels) of the pixels of tiles into the second level of cache,
 // some lines at each of `times` calls: what is read next, or, with `Writes`, written.
-template <bool Writes> class Fetch {
+template <bool Writes, class T> class Fetch {
  public:
-  Fetch(const Tiling& t, const Map& map, const float* data, int64_t first, int64_t channels)
+  Fetch(const Tiling& t, const Map& map, const T* data, int64_t first, int64_t channels)
       : t_(t), map_(map), data_(data + first), channels_(channels) {}
   void start(int64_t tile, int64_t tiles, int64_t times) {
     tile_ = tile;
     end_ = tile + tiles;
     pixel_ = line_ = 0;
-    share_ = pieces_of(tiles * kOutputs * kOutputs * pieces_of(channels_, kLine), times);
+    share_ = pieces_of(tiles * kOutputs * kOutputs * pieces_of(channels_, kOfLine), times);
   }
   void some() {
     for (int64_t i = 0; i < share_ && tile_ < end_; ++i) {
       if (line_ == 0) find();
       if (at_) __builtin_prefetch(at_ + line_, Writes, 2);
-      line_ += kLine;
+      line_ += kOfLine;
       if (!at_ || line_ >= channels_) advance();
     }
   }
 
  private:
+  static constexpr int64_t kOfLine = 64 / sizeof(T);  // channels
+
   void find() {
     const Place place(t_, tile_);
     const int64_t row = place.row + pixel_ / kOutputs, column = place.column + pixel_ % kOutputs;
@@ -129,9 +138,9 @@ template <bool Writes> class Fetch {
 
   const Tiling& t_;
   const Map& map_;
-  const float* data_;
+  const T* data_;
   int64_t channels_, tile_ = 0, end_ = 0, pixel_ = 0, line_ = 0, share_ = 0;
-  const float* at_ = nullptr;
+  const T* at_ = nullptr;
 };
 
 }  // namespace winograd

@@ -11,6 +11,7 @@ inline constexpr int kPoints = 36;  // of a transformed tile, 6x6
 inline constexpr int kSide = 6, kOutputs = 4, kKernel = 3;
 
 // As `load`, but GCC 12 takes what that copies through the stack.
+[[gnu::always_inline]] inline Vec<float> load_whole(const bf16* p) { return load(p); }
 [[gnu::always_inline]] inline Vec<float> load_whole(const float* p) {
   typedef float Loose
       __attribute__((vector_size(kVectorBytes), aligned(alignof(float)), may_alias));

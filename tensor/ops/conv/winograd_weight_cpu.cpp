@@ -40,13 +40,11 @@ struct Blocks {
   int64_t sums_point() const { return rows.piece * columns.piece + kLine; }
 };
 
-struct Operands {
-  const float *dy, *x;
-};
+template <class T> struct Operands { const T *dy, *x; };
 
-class Worker {
+template <class T> class Worker {
  public:
-  Worker(const Tiling& t, const Blocks& b, const Operands& operands, const float* zeros)
+  Worker(const Tiling& t, const Blocks& b, const Operands<T>& operands, const T* zeros)
       : t_(t),
         b_(b),
         o_(operands),
@@ -74,13 +72,13 @@ class Worker {
  private:
   // Tile number `at` of a chunk.
   void transform(int64_t tile, int64_t at) {
-    const Pixels<kOutputs> outputs(t_.to, Place(t_, tile), o_.dy + row_, zeros_);
+    const Pixels<T, kOutputs> outputs(t_.to, Place(t_, tile), o_.dy + row_, zeros_);
     float* left = left_.data<float>() + at * b_.rows.piece;
     for_vectors<float>(
         0, rows_, [&](int64_t c, int count) __attribute__((always_inline)) {
           transform_pixels<OutputGradientTransform>(outputs, c, count, left + c, b_.left_point());
         });
-    const Pixels<kSide> inputs = inputs_of(t_, tile, o_.x + column_, zeros_);
+    const Pixels<T, kSide> inputs = inputs_of(t_, tile, o_.x + column_, zeros_);
     float* right = right_.data<float>() + at * kTileColumns;
     for_vectors<float>(
         0, columns_, [&](int64_t c, int count) __attribute__((always_inline)) {
@@ -96,7 +94,7 @@ class Worker {
   void multiply(int64_t depth, bool add, int64_t ahead) {
     const int64_t tiles = pieces_of(rows_, kTileRows),
                   times = kPoints * tiles * pieces_of(columns_, kTileColumns);
-    Fetch<false> dy(t_, t_.to, o_.dy, row_, rows_), x(t_, t_.from, o_.x, column_, columns_);
+    Fetch<false, T> dy(t_, t_.to, o_.dy, row_, rows_), x(t_, t_.from, o_.x, column_, columns_);
     dy.start(next_, ahead, times);
     x.start(next_, ahead, times);
     for (int64_t point = 0; point < kPoints; ++point)
@@ -145,8 +143,8 @@ class Worker {
 
   const Tiling& t_;
   const Blocks& b_;
-  const Operands o_;
-  const float* zeros_;
+  const Operands<T> o_;
+  const T* zeros_;
   Tensor left_, right_, sums_;
   int64_t next_ = 0;                                       // tile
   int64_t row_ = 0, rows_ = 0, column_ = 0, columns_ = 0;  // of the block
@@ -166,23 +164,25 @@ void join(int64_t parts, int64_t size, const float* from, float* dw) {
 }  // namespace
 }  // namespace winograd
 
-void winograd_backward_weight(const ConvShape& s, float* dw, const float* dy, const float* x) {
+void winograd_backward_weight(const ConvShape& s, Tensor dw, const Tensor& dy, const Tensor& x) {
   using namespace winograd;
   const Tiling tiling = forward_tiling(s);
   const Blocks blocks(tiling);
   const int64_t parts = blocks.tiles.count(), across = blocks.columns.count(),
                 size = s.o * kKernel * kKernel * s.c;
-  const Tensor zeros = Tensor::zeros({std::max(s.c, s.o)});
   Tensor apart = parts > 1 ? Tensor::empty({parts * size}) : Tensor{};
-  float* sums = parts > 1 ? apart.data<float>() : dw;
-  parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
-    Worker worker(tiling, blocks, {dy, x}, zeros.data<float>());
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t part = i % parts, block = i / parts;
-      worker(block / across, block % across, part, sums + part * size);
-    }
+  float* sums = parts > 1 ? apart.data<float>() : dw.data<float>();
+  for_map(dy.dtype(), [&]<class T>() {
+    const Tensor zeros = Tensor::zeros({std::max(s.c, s.o)}, dtype_of<T>());
+    parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {
+      Worker<T> worker(tiling, blocks, {dy.data<T>(), x.data<T>()}, zeros.data<T>());
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t part = i % parts, block = i / parts;
+        worker(block / across, block % across, part, sums + part * size);
+      }
+    });
   });
-  if (parts > 1) join(parts, size, sums, dw);
+  if (parts > 1) join(parts, size, sums, dw.data<float>());
 }
 
 LEVEL_END
