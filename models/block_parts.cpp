@@ -2,6 +2,7 @@
 #include "models/block_parts.h"
 
 #include "tensor/ops/pointwise.h"
+#include "tensor/ops/pool.h"
 
 namespace passband {
 namespace {
@@ -52,6 +53,24 @@ MixerPlan mixer_plan(const BlockPlan& plan, const NetworkSpec& spec) {
 }
 
 bool changes_shape(const BlockPlan& plan) { return plan.stride != 1 || plan.in != plan.out; }
+
+bool pools(const BlockPlan& plan, const NetworkSpec& spec) {
+  return spec.pooled && !spec.bottleneck && plan.stride == 2;
+}
+
+Tensor halved_by_maximum(const Tensor& x) {
+  return max_pool2d(x, {.kernel = 2, .stride = 2, .ceil_mode = true});
+}
+
+Tensor halved_by_mean(const Tensor& x) {
+  return avg_pool2d(x, {.kernel = 2, .stride = 2, .ceil_mode = true, .count_include_pad = false});
+}
+
+Conv2d make_first_conv(const BlockPlan& plan, const NetworkSpec& spec) {
+  const bool steps = !spec.bottleneck && !pools(plan, spec);
+  return make_conv(plan.scope / "conv1", spec, plan.in, inner_width(plan, spec), plan.grid,
+                   {.kernel = spec.bottleneck ? 1 : 3, .stride = steps ? plan.stride : 1});
+}
 
 TrunkNorm::TrunkNorm(const Scope& scope, int64_t channels, const NetworkSpec& spec)
     : norm_(make_norm(scope, channels, spec.bit)) {}

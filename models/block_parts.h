@@ -26,6 +26,15 @@ MixerPlan mixer_plan(const BlockPlan& plan, const NetworkSpec& spec);
 
 bool changes_shape(const BlockPlan& plan);
 
+// Whether the block halves its map by pooling (NetworkSpec::pooled).
+bool pools(const BlockPlan& plan, const NetworkSpec& spec);
+// The largest and the mean of each 2 x 2 places, fewer at an odd edge.
+Tensor halved_by_maximum(const Tensor& x);
+Tensor halved_by_mean(const Tensor& x);
+
+// The first convolution of a block of convolutions; in one that pools, without a stride.
+Conv2d make_first_conv(const BlockPlan& plan, const NetworkSpec& spec);
+
 // The norm of a pre-activation trunk: batch norm, or BiT's group norm.
 class TrunkNorm {
  public:

@@ -12,11 +12,11 @@
 namespace passband {
 namespace {
 
-// 1x1 convolution and norm on the shortcut. ResNet-RS pools before it instead of striding; index 0
-// is the pool then.
+// 1x1 convolution and norm on the shortcut. ResNet-RS pools before it instead of striding, index 0
+// is the pool then, and so do blocks that pool.
 struct Shortcut {
   Shortcut(const BlockPlan& plan, const NetworkSpec& spec)
-      : pooled(spec.resnet_rs && plan.stride > 1),
+      : pooled((spec.resnet_rs && plan.stride > 1) || pools(plan, spec)),
         stride(plan.stride),
         conv(make_conv(plan.scope / "downsample" / (spec.resnet_rs ? "1" : "0"), spec, plan.in,
                        plan.out, pooled ? plan.grid.strided(3, plan.stride, 1) : plan.grid,
@@ -64,9 +64,8 @@ class PostActivationBlock final : public Block {
   PostActivationBlock(const BlockPlan& plan, const NetworkSpec& spec)
       : Block(plan, spec),
         inner_(inner_width(plan, spec)),
-        conv1_(make_conv(
-            plan.scope / "conv1", spec, plan.in, inner_, plan.grid,
-            {.kernel = spec.bottleneck ? 1 : 3, .stride = spec.bottleneck ? 1 : plan.stride})),
+        pools_(pools(plan, spec)),
+        conv1_(make_first_conv(plan, spec)),
         bn1_(plan.scope / "bn1", inner_),
         conv2_(make_mixer(mixer_plan(plan, spec), spec)),
         bn2_(plan.scope / "bn2", inner_, !spec.bottleneck && spec.zero_last_gamma ? 0 : 1),
@@ -83,7 +82,9 @@ class PostActivationBlock final : public Block {
   Tensor operator()(const Tensor& x) const override {
     ScopeGuard guard(name_);
     const Tensor skip = skip_(x);
-    Tensor y = (*conv2_)(bn1_.relu(conv1_(x)));
+    Tensor y = conv1_(x);
+    if (pools_) y = halved_by_maximum(y);
+    y = (*conv2_)(bn1_.relu(y));
     if (conv3_) y = (*conv3_)(bn2_.relu(y));
     const BatchNorm& last = bn3_ ? *bn3_ : bn2_;
     const bool dropping = DropPath{drop_path_}.active();
@@ -96,6 +97,7 @@ class PostActivationBlock final : public Block {
 
  private:
   int64_t inner_;
+  bool pools_;
   Conv2d conv1_;
   BatchNorm bn1_;
   std::unique_ptr<Mixer> conv2_;

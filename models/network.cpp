@@ -25,6 +25,8 @@ int64_t per_stage(const std::vector<int64_t>& list, size_t stage, int64_t growth
   return value;
 }
 
+int64_t stem_width(const NetworkSpec& spec) { return spec.stem > 0 ? spec.stem : spec.widths[0]; }
+
 const std::string& pattern_for(const NetworkSpec& spec, const ModelOptions& options) {
   return options.begins_small() || spec.pattern_large.empty() ? spec.pattern : spec.pattern_large;
 }
@@ -38,7 +40,7 @@ class Stem {
       : post_(!spec.preactivation), bit_(spec.bit) {
     const bool small = spec.cifar_stem || options.begins_small();
     const int64_t side = options.image_size;
-    const int64_t width = spec.widths[0];
+    const int64_t width = stem_width(spec);
     grid_ = {side, side};
     if (spec.resnet_rs && !small) {
       add(root / "conv1" / "0", root / "conv1" / "1", 3, width / 2, 3, 2);
@@ -116,7 +118,7 @@ class HybridNetwork final : public Model {
                      const std::vector<std::string>& words, int64_t window) {
     int64_t total = 0, index = 0;
     for (const std::string& word : words) total += std::ssize(word);
-    int64_t channels = spec.widths[0];
+    int64_t channels = stem_width(spec);
     Grid grid = stem_->grid();
     double patch = stem_->patch();
     for (size_t s = 0; s < words.size(); ++s) {

@@ -19,8 +19,12 @@ struct NetworkSpec {
   bool preactivation = false;
   // Of the 3x3, per stage; doubled beyond the end.
   std::vector<int64_t> widths = {64, 128, 256, 512};
+  int64_t stem = 0;  // channels that the stem makes; 0: those of the first stage
   // Of the first block of each stage; 2 beyond the end.
   std::vector<int64_t> strides = {1, 2, 2, 2};
+  // Basic blocks of stride 2 do not step over places but take the largest of four behind their
+  // first 3x3 (as the CIFAR-10 speed records since Page 2018); their shortcuts take the mean.
+  bool pooled = false;
   int64_t groups = 1, group_width = 64;         // ResNeXt: 32 and 4
   std::vector<int64_t> heads = {3, 6, 12, 24};  // of M, W and S, per stage; doubled beyond the end
   int64_t head_dim = 64;

@@ -40,6 +40,7 @@ struct NumberOption {
 
 constexpr NumberOption kNumbers[] = {
     {"width", 1, 65536, false, &NetworkSpec::widths},
+    {"stem", 2, 65536, false, &NetworkSpec::stem},
     {"stride", 1, 4096, false, &NetworkSpec::strides},
     {"heads", 1, 1024, false, &NetworkSpec::heads},
     {"head_dim", 1, 4096, false, &NetworkSpec::head_dim},
@@ -55,7 +56,8 @@ constexpr NumberOption kNumbers[] = {
 };
 
 std::vector<std::string> option_names() {
-  std::vector<std::string> names = {"basic", "bottleneck", "preact", "postact", "rs", "bit"};
+  std::vector<std::string> names = {"basic", "bottleneck", "preact", "postact",
+                                    "rs",    "bit",        "pooled"};
   for (const NumberOption& option : kNumbers) names.emplace_back(option.key);
   return names;
 }
@@ -79,6 +81,7 @@ bool apply_word(const std::string& word, NetworkSpec& spec) {
   else if (word == "preact" || word == "postact") spec.preactivation = word == "preact";
   else if (word == "rs") spec.resnet_rs = true;
   else if (word == "bit") spec.bit = spec.preactivation = true;
+  else if (word == "pooled") spec.pooled = true;
   else return false;
   return true;
 }
@@ -122,6 +125,8 @@ NetworkSpec parse_pattern(const std::string& name) {
         name, name.substr(start + 1, comma == std::string::npos ? comma : comma - start - 1), spec);
     start = comma;
   }
+  if (spec.pooled && spec.bottleneck)
+    throw UsageError(concat_text("model ", name, ": pooled is of basic blocks; add basic"));
   spec.family = family_of_pattern(spec);
   spec.zero_last_gamma = has_letter(spec.pattern, "L");
   return spec;

@@ -16,9 +16,8 @@ class PreActivationBlock final : public Block {
       : Block(plan, spec),
         inner_(inner_width(plan, spec)),
         norm1_(plan.scope / "norm1", plan.in, spec),
-        conv1_(make_conv(
-            plan.scope / "conv1", spec, plan.in, inner_, plan.grid,
-            {.kernel = spec.bottleneck ? 1 : 3, .stride = spec.bottleneck ? 1 : plan.stride})),
+        pools_(pools(plan, spec)),
+        conv1_(make_first_conv(plan, spec)),
         norm2_(plan.scope / "norm2", inner_, spec),
         conv2_(make_mixer(mixer_plan(plan, spec), spec)) {
     if (spec.bottleneck) {
@@ -28,14 +27,17 @@ class PreActivationBlock final : public Block {
     }
     if (changes_shape(plan))
       shortcut_.emplace(make_conv(plan.scope / "downsample" / "conv", spec, plan.in, plan.out,
-                                  plan.grid, {.kernel = 1, .stride = plan.stride}));
+                                  pools_ ? plan.grid.strided(3, 2, 1) : plan.grid,
+                                  {.kernel = 1, .stride = pools_ ? 1 : plan.stride}));
   }
 
   Tensor operator()(const Tensor& x) const override {
     ScopeGuard guard(name_);
     const Tensor active = norm1_.relu(x);
-    const Tensor skip = shortcut_ ? (*shortcut_)(active) : x;
-    Tensor y = (*conv2_)(norm2_.relu(conv1_(active)));
+    const Tensor skip = shortcut_ ? (*shortcut_)(pools_ ? halved_by_mean(active) : active) : x;
+    Tensor y = conv1_(active);
+    if (pools_) y = halved_by_maximum(y);
+    y = (*conv2_)(norm2_.relu(y));
     if (!conv3_) return tap("out", add_branch(y, skip), site_);
     y = norm3_->relu(y);
     const bool dropping = DropPath{drop_path_}.active();
@@ -47,6 +49,7 @@ class PreActivationBlock final : public Block {
  private:
   int64_t inner_;
   TrunkNorm norm1_;
+  bool pools_;
   Conv2d conv1_;
   TrunkNorm norm2_;
   std::unique_ptr<Mixer> conv2_;

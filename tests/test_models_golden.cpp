@@ -226,6 +226,13 @@ TEST_CASE("The networks of the speed records train as their PyTorch twins, scale
   check_against("airbench_residual", DType::f64, kDouble, 20);
 }
 
+TEST_CASE("Blocks that halve their map by pools train as their PyTorch twins") {
+  for (const char* name : {"pooled", "pooled_preact"}) {
+    check_against(name, DType::f32, kSingle, 20);
+    check_against(name, DType::f64, kDouble, 20);
+  }
+}
+
 TEST_CASE("A vision transformer with Hydra attention trains as its PyTorch twin") {
   check_against("vit_hydra", DType::f32, kSingle, 20);
   check_against("vit_hydra", DType::f64, kDouble, 5);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "models/model.h"
+#include "tensor/core/error.h"
 
 namespace passband {
 namespace {
@@ -64,6 +65,12 @@ TEST_CASE("Options of a pattern reach the layers") {
   CHECK(parameters_of("CW:width=8,heads=2,head_dim=4,window=8") -
             parameters_of("CW:width=8,heads=2,head_dim=4,window=4") ==
         2 * (15 * 15 - 7 * 7));
+  // the stem's filters, and those of the first convolution and shortcut that take its channels
+  CHECK(parameters_of("C:preact,width=8,stem=6,stride=2") -
+            parameters_of("C:preact,width=8,stem=4,stride=2") ==
+        2 * (27 + 9 * 8 + 8 + 2));
+  CHECK_THROWS_WITH_AS(parameters_of("C.C:bottleneck,pooled"),
+                       doctest::Contains("pooled is of basic blocks"), UsageError);
 }
 
 }  // namespace

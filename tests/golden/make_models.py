@@ -31,13 +31,32 @@ import torchvision.models
 from torch import nn
 
 from initial_values import SEED, initialise, memory_order
-from networks import Lambda, PreMixed, PreNetwork, mixer_of
+from networks import Lambda, PooledBasic, PreMixed, PreNetwork, mixer_of
 from shared import normal, site_of, words, write
 
 STEPS = 20
 
 
 # --- networks ---
+
+class PooledResNet(nn.Module):
+    """Two stages of a pool each; the second one ends in a lambda block."""
+
+    def __init__(self, stem, width):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, stem, 3, 1, 1, bias=False), nn.BatchNorm2d(stem)
+        last = torchvision.models.resnet.BasicBlock(2 * width, 2 * width)
+        last.conv2 = Lambda(2 * width, 4, 3)
+        self.layer1 = nn.Sequential(PooledBasic(stem, width))
+        self.layer2 = nn.Sequential(PooledBasic(width, 2 * width), last)
+        for block in (*self.layer1, *self.layer2):
+            block.bn2.start = 0
+        self.fc = nn.Linear(2 * width, 10)
+
+    def forward(self, x):
+        y = self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x)))))
+        return self.fc(y.mean((2, 3)))
+
 
 def cifar_stem(model, width=64):
     model.conv1, model.maxpool = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.Identity()
@@ -377,6 +396,11 @@ CASES = {
                       "CL.LC:bottleneck,width=16,scope=0", 16, 4, 0.01, DOUBLE),
     "alternet_50": (lambda: PreNetwork("CCC.CCCM.CCCCCM.CMCM", WIDTHS, True, (3, 6, 12, 24), 64),
                     "default", "alternet_50", 32, 4, 0.0005, DOUBLE),
+    "pooled": (lambda: PooledResNet(6, 16), "torchvision",
+               "C.CL:basic,width=16,stem=6,stride=2,pooled,scope=3", 16, 4, 0.01, DOUBLE),
+    "pooled_preact": (lambda: PreNetwork("C.CCM", (8, 16), False, (1, 2), 8, 6), "default",
+                      "C.CCM:width=8,heads=1,head_dim=8,stem=6,stride=2,pooled", 16, 4, 0.05,
+                      DOUBLE),
     "alternet_basic": (lambda: PreNetwork("CC.CM.CM", (8, 16, 32), False, (1, 2, 4), 8), "default",
                        "CC.CM.CM:width=8,heads=1,head_dim=8", 16, 4, 0.05, DOUBLE),
 }

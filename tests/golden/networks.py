@@ -5,6 +5,7 @@ import timm.layers.bottleneck_attn
 import timm.models.resnetv2
 import torch
 import torch.nn.functional as F
+import torchvision.models.resnet
 from torch import nn
 
 
@@ -121,18 +122,36 @@ def mixer_of(letter, width, side, heads, stride):
 
 
 class PreBasic(nn.Module):
-    def __init__(self, inputs, out, stride):
+    """With `pools` a map is halved by a pool behind the first 3x3."""
+
+    def __init__(self, inputs, out, stride, pools=False):
         super().__init__()
-        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, out, 3, stride, 1,
+        self.pools = pools
+        step = 1 if pools else stride
+        self.norm1, self.conv1 = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, out, 3, step, 1,
                                                                    bias=False)
         self.norm2, self.conv2 = nn.BatchNorm2d(out), nn.Conv2d(out, out, 3, 1, 1, bias=False)
         if stride != 1 or inputs != out:
-            self.downsample = nn.ModuleDict({"conv": nn.Conv2d(inputs, out, 1, stride, bias=False)})
+            self.downsample = nn.ModuleDict({"conv": nn.Conv2d(inputs, out, 1, step, bias=False)})
 
     def forward(self, x):
         active = F.relu(self.norm1(x))
-        skip = self.downsample["conv"](active) if hasattr(self, "downsample") else x
-        return skip + self.conv2(F.relu(self.norm2(self.conv1(active))))
+        skip, y = x, self.conv1(active)
+        if hasattr(self, "downsample"):
+            skip = self.downsample["conv"](F.avg_pool2d(active, 2) if self.pools else active)
+        return skip + self.conv2(F.relu(self.norm2(F.max_pool2d(y, 2) if self.pools else y)))
+
+
+class PooledBasic(torchvision.models.resnet.BasicBlock):
+    """Post-activation, halving its map by pools."""
+
+    def __init__(self, inputs, out):
+        super().__init__(inputs, out, downsample=nn.Sequential(
+            nn.Conv2d(inputs, out, 1, bias=False), nn.BatchNorm2d(out)))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)))
+        return F.relu(self.downsample(F.avg_pool2d(x, 2)) + self.bn2(self.conv2(y)))
 
 
 class PreAttention(nn.Module):
@@ -159,19 +178,20 @@ class PreMixed(PreBasic):
 
 
 class PreNetwork(nn.Module):
-    """Pre-activation network of a pattern of C and M, with timm's names."""
+    """Pre-activation network of a pattern of C and M, with timm's names. With a `pooled_stem` of
+    so many channels every stage halves its map by pools."""
 
-    def __init__(self, pattern, widths, bottleneck, heads, depth):
+    def __init__(self, pattern, widths, bottleneck, heads, depth, pooled_stem=0):
         super().__init__()
-        self.stem = nn.ModuleDict({"conv": nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)})
+        channels = pooled_stem or widths[0]
+        self.stem = nn.ModuleDict({"conv": nn.Conv2d(3, channels, 3, 1, 1, bias=False)})
         self.stages = nn.ModuleList()
-        channels = widths[0]
         for s, word in enumerate(pattern.split(".")):
             stage = nn.Module()
             stage.blocks = nn.ModuleList()
             out = widths[s] * (4 if bottleneck else 1)
             for i, letter in enumerate(word):
-                stride = 2 if s > 0 and i == 0 else 1
+                stride = 2 if (s > 0 or pooled_stem) and i == 0 else 1
                 if letter == "M":
                     stage.blocks.append(PreAttention(channels, widths[s], heads[s], depth, 4))
                 elif bottleneck:
@@ -181,7 +201,8 @@ class PreNetwork(nn.Module):
                         norm_layer=timm.layers.BatchNormAct2d,
                         proj_layer=timm.models.resnetv2.DownsampleConv if changes else None))
                 else:
-                    stage.blocks.append(PreBasic(channels, out, stride))
+                    pools = pooled_stem > 0 and stride == 2
+                    stage.blocks.append(PreBasic(channels, out, stride, pools))
                 channels = out
             self.stages.append(stage)
         self.norm = nn.BatchNorm2d(channels)
