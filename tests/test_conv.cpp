@@ -67,6 +67,11 @@ const std::vector<ConvCase>& cases() {
        {2, 7, 8, 16},
        {16, 2, 5, 1},
        {.stride = {2, 1}, .padding = {0, 1, 3, 1}, .dilation = {2, 1}, .groups = 16}},
+      {"1x1 stride 2 of many channels", {1, 5, 5, 600}, {34, 1, 1, 600}, {.stride = 2}},
+      {"groups of 8 taken together",
+       {2, 5, 6, 48},
+       {48, 3, 3, 8},
+       {.stride = 2, .padding = 1, .groups = 6}},
       {"the kernel is the image", {2, 3, 3, 5}, {7, 3, 3, 5}},
   };
   return list;

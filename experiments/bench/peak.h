@@ -11,6 +11,12 @@ double bf16_peak(double seconds = 0.05);  // bf16 pair products into f32 (vdpbf1
                                           // there are none
 double matrix_peak(double seconds = 0.05);  // bf16 tile products (AMX); 0 where there are none
 
+// Seconds of processor time, of all threads of this process: other programs take none of it.
+double processor_seconds();
+// f32_peak and bf16_peak by this time instead of the clock's: what the threads would do on cores of
+// their own.
+double undisturbed_peak(bool bf16, double seconds = 0.05);
+
 // GB/s over arrays far larger than the caches. Counted are the bytes the loop names: copy 2 arrays,
 // triad 3.
 double copy_bandwidth();

@@ -2,6 +2,7 @@
 // peaks.
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "experiments/bench/bench.h"
 #include "experiments/bench/peak.h"
@@ -106,8 +107,9 @@ struct Peaks {
 };
 
 struct Block {
-  std::vector<double> seconds;  // of its steps; on a GPU their mean
-  double peak = 0;              // mean of the vector peaks before and after
+  std::vector<double> seconds;   // of its steps; on a GPU their mean
+  std::vector<double> own_time;  // processor seconds of its steps
+  double peak = 0;               // mean of the vector peaks before and after
 };
 
 // Steps until `steps` are done and at least three blocks are; a block ends after kBlockSeconds.
@@ -120,10 +122,11 @@ std::vector<Block> run_blocks(TrainingStep& step, const Options& options, Peaks&
     Block block;
     for (const double end = now() + length;
          block.seconds.empty() || now() + block.seconds.back() < end;) {
-      const double begin = now();
+      const double begin = now(), used = processor_seconds();
       step();
       step.loss();
       block.seconds.push_back(now() - begin);
+      block.own_time.push_back(processor_seconds() - used);
       ++done;
     }
     const Peaks after = Peaks::sample(options.precision);
@@ -148,7 +151,9 @@ std::vector<Block> run_gpu_blocks(TrainingStep& step, const Options& options, Pe
     const double begin = now();
     for (int64_t n = 0; n < options.steps; ++n) step();
     synchronize(measured_device);
-    blocks.push_back({{(now() - begin) / static_cast<double>(options.steps)}, best.vector});
+    blocks.push_back({.seconds = {(now() - begin) / static_cast<double>(options.steps)},
+                      .own_time = {},
+                      .peak = best.vector});
   }
   return blocks;
 }
@@ -161,6 +166,18 @@ double median_share(const std::vector<Block>& blocks, double flop, double best_p
     if (block.peak >= 0.95 * best_peak)
       shares.push_back(flop / median(block.seconds) / 1e9 / block.peak);
   return shares.empty() ? 0 : median(shares);
+}
+
+// The least processor time of a step, and its share of what the threads would do in this time:
+// numbers that other programs on the machine hardly change.
+void add_own_time(Json& result, const std::vector<Block>& blocks, double flop) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const Block& block : blocks)
+    for (const double seconds : block.own_time) least = std::min(least, seconds);
+  const bool bf16 = result["precision"] == "bf16";
+  const double peak = std::max(undisturbed_peak(bf16, 0.2), undisturbed_peak(bf16, 0.2));
+  result["step_processor_ms"] = round_to(least * 1e3, 1e-3);
+  result["share_of_processor_peak"] = round_to(flop / least / 1e9 / (peak / thread_count()), 1e-4);
 }
 
 Json profile_of(TrainingStep& step) {
@@ -252,6 +269,7 @@ Json run_training(const Options& given) {
       {"peak_of", measured_device.is_cuda() ? "a large product here" : "vector registers here"},
       {"share_of_peak", round_to(flop / fastest / 1e9 / best.vector, 1e-4)},
       {"share_of_peak_median", round_to(median_share(blocks, flop, best.vector), 1e-4)}};
+  if (!measures_gpu()) add_own_time(result, blocks, flop);
   if (best.f32 > 0) result["f32_peak_gflops"] = round_to(best.f32, 0.1);
   if (best.matrix > 0) {
     result["matrix_peak_gflops"] = round_to(best.matrix, 0.1);

@@ -15,13 +15,17 @@ struct Pair {
   bf16 first, second;
 };
 
+// What bf16 factors are packed as; all others as they are.
+template <class T> using Factor = std::conditional_t<std::is_same_v<T, bf16>, Pair, T>;
+
 // Entries of the inner dimension that one number of a packed factor holds.
 template <class F> inline constexpr int64_t kPerStep = std::is_same_v<F, Pair> ? 2 : 1;
 
-#if PASSBAND_VECTOR_BYTES == 64
-#define PASSBAND_BF16_PAIRS 1
+// Whether this code may have the instruction, and whether it has.
+inline constexpr bool kBf16Pairs = kVectorBytes == 64;
+inline bool has_bf16_pairs() { return kBf16Pairs && level() >= Level::avx512_bf16; }
 
-inline bool has_bf16_pairs() { return level() >= Level::avx512_bf16; }
+#if PASSBAND_VECTOR_BYTES == 64
 
 // The bits of one pair in each lane.
 inline Vec<float> load(const Pair* p) {
@@ -96,10 +100,6 @@ inline Vec<float> neighbours(const bf16* p, int64_t count) {
   const auto mask = static_cast<__mmask32>(count > 0 ? (1ull << count) - 1 : 0);
   return reinterpret_cast<Vec<float>>(_mm512_maskz_loadu_epi16(mask, p));
 }
-
-#else
-
-inline bool has_bf16_pairs() { return false; }
 
 #endif
 

@@ -153,10 +153,9 @@ template <class F, class T> class Blocks {
   void multiply_rows_of(int64_t i, int64_t rows, const F* panels, int64_t steps, bool first) {
     const bool whole =
         cut_.pieces.count() == 1 && !p_.transpose_a && row_ + i + 2 * kTileRows <= p_.m;
-    Ahead next(whole ? p_.a + (row_ + i + kTileRows) * p_.k : p_.a,
-               whole ? kTileRows * p_.k * static_cast<int64_t>(sizeof(T)) : 0,
-               pieces_of(columns_, kColumns<A>) * steps);
-    for (int64_t j = 0; j < columns_; j += kColumns<A>, next.skip(steps)) {
+    const int64_t share = pieces_of(kTileRows * p_.k, pieces_of(columns_, kColumns<A>));
+    const T* const next = p_.a + (row_ + i + kTileRows) * p_.k;
+    for (int64_t j = 0; j < columns_; j += kColumns<A>) {
       const auto multiply_to = [&]<class C>(const TileOf<F, C>& result) {
         TileOf<F, C> t = result;
         t.a = p_.transpose_a ? left_ + i * steps : left_;
@@ -165,8 +164,8 @@ template <class F, class T> class Blocks {
         t.b_stride = kColumns<A>;
         t.depth = steps;
         t.add = !first;
-        t.first = next;
-        t.second = Ahead(p_.a, 0, 1);
+        if (whole) t.first = rows_ahead(next + j / kColumns<A> * share, share, 1, steps);
+        if (first && direct_ && p_.residual) t.second = residual_after(i, j, steps);
         if (p_.transpose_a) multiply_tile<1>(rows, t);
         else multiply_tile<kRowStride<A>>(rows, t);
       };
@@ -178,6 +177,21 @@ template <class F, class T> class Blocks {
       multiply_to(
           TileOf<F, A>{.c = sums_ + i * cut_.columns.piece + j, .stride = cut_.columns.piece});
     }
+  }
+
+  static Ahead rows_ahead(const T* from, int64_t width, int64_t rows, int64_t steps,
+                          int64_t stride = 0) {
+    constexpr auto kSize = static_cast<int64_t>(sizeof(T));
+    return {from, width * kSize, rows, stride * kSize, steps};
+  }
+
+  // What the tile after that of row i and column j adds.
+  Ahead residual_after(int64_t i, int64_t j, int64_t steps) const {
+    j += kColumns<A>;
+    if (j >= columns_) j = 0, i += kTileRows;
+    if (i >= rows_) return {};
+    return rows_ahead(p_.residual + (row_ + i) * p_.n + column_ + j, kColumns<A>, kTileRows, steps,
+                      p_.n);
   }
 
   // What goes to the result itself, from element `at` in column `column` on.
@@ -265,10 +279,8 @@ template <class F, class T> void multiply_all(const Product<T>& p) {
 }  // namespace
 
 template <class T> void product(const Product<T>& p) {
-#ifdef PASSBAND_BF16_PAIRS
-  if constexpr (std::is_same_v<T, bf16>)
+  if constexpr (kBf16Pairs && std::is_same_v<T, bf16>)
     if (has_bf16_pairs()) return multiply_all<Pair>(p);
-#endif
   multiply_all<Accumulate<T>>(p);
 }
 

@@ -21,17 +21,27 @@ template <class F> constexpr int64_t steps_of(int64_t depth) {
 inline constexpr int kTileLanes = kLanes<float>;
 inline constexpr int kTileColumns = kPanelColumns<float>;
 
-// Memory that will be read soon: every other step of a tile fetches one line into the second level
-// of cache and moves on by `step` bytes.
+// Rows of memory that will be read soon: every other step of a tile fetches one line into the
+// second level of cache and moves on.
 struct Ahead {
-  const char* line = nullptr;
-  int64_t step = 0;
+  const char *line = nullptr, *end = nullptr;  // of the row
+  int64_t step = 0, stride = 0, jump = 0;      // jump: from the end of a row to the next one
 
   Ahead() = default;
-  // `bytes` from `data` on, over `steps` steps.
-  Ahead(const void* data, int64_t bytes, int64_t steps)
-      : line(static_cast<const char*>(data)), step((2 * bytes + steps - 1) / steps) {}
-  void skip(int64_t steps) { line += steps / 2 * step; }
+  // `rows` of `width` bytes from `data` on, `stride` bytes apart, over `steps` steps. What is no
+  // more than a line a step is fetched line by line.
+  Ahead(const void* data, int64_t width, int64_t rows, int64_t stride, int64_t steps)
+      : line(static_cast<const char*>(data)),
+        end(line + width),
+        step(std::max<int64_t>(64, (2 * width * rows + steps - 1) / steps)),
+        stride(stride),
+        jump(stride - width) {}
+  void advance() {
+    line += step;
+    if (line < end) return;
+    line += jump;
+    end += stride;
+  }
 };
 
 // F: of what the factors consist, f32, f64 or pairs of bf16; T: of what the result does.
@@ -103,14 +113,16 @@ template <int Rows, int RowStride, class F, class T> void multiply_rows(const Ti
     b += t.b_stride;
   };
   Ahead first = t.first, second = t.second;
+  for (Ahead* ahead : {&first, &second})
+    if (!ahead->line) ahead->line = reinterpret_cast<const char*>(b);  // no address is slower
   int64_t k = 0;
   for (; k + 2 <= t.depth; k += 2) {
     __builtin_prefetch(first.line, 0, 2);
     step();
     __builtin_prefetch(second.line, 0, 2);
     step();
-    first.skip(2);
-    second.skip(2);
+    first.advance();
+    second.advance();
   }
   if (k < t.depth) step();
   const auto add = [&](const T* p) __attribute__((always_inline)) {

@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kMostSums = 32 * 1024;     // of a block: 128 KiB
 constexpr int64_t kMostColumns = 256;        // of a block
 constexpr int64_t kChunkFloats = 48 * 1024;  // of both operands at a time
+constexpr int64_t kTasks = 8;                // wanted, where a part has this many steps
+constexpr int64_t kLeastPart = 768;
 
 SumBlocks blocks_of(int64_t m, int64_t n, int64_t k) {
   SumBlocks s{.m = m, .n = n, .k = k, .rows = m, .columns = n};
@@ -24,6 +26,7 @@ SumBlocks blocks_of(int64_t m, int64_t n, int64_t k) {
     s.rows = equal_piece(m, kMostSums / s.columns);
     if (s.count() % 2 == 1) s.rows = pieces_of(m, pieces_of(m, s.rows) + 1);
   }
+  s.parts = std::max(s.parts, std::min(k / kLeastPart, kTasks / s.count()));
   s.part = pieces_of(k, s.parts);
   s.chunk = std::clamp<int64_t>(kChunkFloats / (s.rows + s.columns) / 16 * 16, 64, 256);
   return s;
@@ -98,16 +101,17 @@ template <class F, class T> class Task {
         const int64_t row = next * kPerStep<F> + (i * panels_ + j) * depth * kPerStep<F> / count;
         multiply_tile<1>(
             row_of(i + 1) - row_of(i),
-            TileOf<F, float>{.a = a.data + row_of(i),
-                             .a_stride = a.stride,
-                             .b = b.data + j * kTileColumns,
-                             .b_stride = b.stride,
-                             .depth = depth,
-                             .c = sums_ + row_of(i) * s_.columns + j * kTileColumns,
-                             .stride = s_.columns,
-                             .add = true,
-                             .first = Ahead(a_ + row * s_.m, share * rows_ * kSize, depth),
-                             .second = Ahead(b_ + row * s_.n, share * columns_ * kSize, depth)});
+            TileOf<F, float>{
+                .a = a.data + row_of(i),
+                .a_stride = a.stride,
+                .b = b.data + j * kTileColumns,
+                .b_stride = b.stride,
+                .depth = depth,
+                .c = sums_ + row_of(i) * s_.columns + j * kTileColumns,
+                .stride = s_.columns,
+                .add = true,
+                .first = Ahead(a_ + row * s_.m, rows_ * kSize, share, s_.m * kSize, depth),
+                .second = Ahead(b_ + row * s_.n, columns_ * kSize, share, s_.n * kSize, depth)});
       }
   }
 
@@ -137,7 +141,7 @@ void multiply(int64_t m, int64_t n, int64_t k, T* c, const T* a, const T* b) {
 }  // namespace
 
 bool tall_transposed_product_pays(int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t kManyRows = 4096, kMostWeights = 1 << 18;
+  constexpr int64_t kManyRows = 1024, kMostWeights = 1 << 21;
   return k >= kManyRows && m >= 16 && n % kTileColumns == 0 && m * n <= kMostWeights;
 }
 
@@ -148,9 +152,8 @@ void tall_transposed_product(int64_t m, int64_t n, int64_t k, float* c, const fl
 
 void tall_transposed_product_bf16(int64_t m, int64_t n, int64_t k, bf16* c, const bf16* a,
                                   const bf16* b) {
-#ifdef PASSBAND_BF16_PAIRS
-  if (has_bf16_pairs()) return multiply<Pair>(m, n, k, c, a, b);
-#endif
+  if constexpr (kBf16Pairs)
+    if (has_bf16_pairs()) return multiply<Pair>(m, n, k, c, a, b);
   multiply<float>(m, n, k, c, a, b);
 }
 

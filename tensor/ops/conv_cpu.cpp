@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "tensor/core/kernel_source.h"
+#include "tensor/cpu/bf16_pairs.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/onednn_engine.h"
 #include "tensor/ops/conv/direct.h"
@@ -71,6 +72,10 @@ bool by_winograd(const ConvGeometry& g, DType dtype) {
   return dtype != DType::f64 && winograd_pays(shape_of(g));
 }
 
+bool by_pairs(const ConvGeometry& g, DType dtype) {
+  return dtype == DType::bf16 && direct_takes_pairs(shape_of(g));
+}
+
 Tensor wide(const Tensor& x) {
   return x.defined() && x.dtype() != DType::f32 ? cast(x, DType::f32) : x;
 }
@@ -97,6 +102,10 @@ void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bi
   const Tensor w32 = wide(w), bias32 = wide(bias);
   if (by_winograd(g, x.dtype())) return winograd_forward(shape_of(g), y, x, w32, bias32);
   in_f32(y, [&](Tensor result) {
+    if constexpr (kBf16Pairs)
+      if (by_pairs(g, x.dtype()))
+        return direct_forward(shape_of(g), result.data<float>(), x.data<bf16>(), w.data<bf16>(),
+                              bias32.data_or_null<float>());
     direct_forward(shape_of(g), result.data<float>(), wide(x).data<float>(), w32.data<float>(),
                    bias32.data_or_null<float>());
   });
@@ -114,6 +123,10 @@ void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
   const Tensor w32 = wide(w);
   if (by_winograd(g, dy.dtype())) return winograd_backward_input(shape_of(g), dx, dy, w32);
   in_f32(dx, [&](Tensor result) {
+    if constexpr (kBf16Pairs)
+      if (by_pairs(g, dy.dtype()))
+        return direct_backward_input(shape_of(g), result.data<float>(), dy.data<bf16>(),
+                                     w.data<bf16>());
     direct_backward_input(shape_of(g), result.data<float>(), wide(dy).data<float>(),
                           w32.data<float>());
   });

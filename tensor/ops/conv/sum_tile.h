@@ -6,18 +6,22 @@
 
 PASSBAND_LEVEL_BEGIN
 
-template <class T> inline constexpr int kPanel = 2 * kLanes<T>;  // channels of the result
+// S: of what the source consists. bf16 is multiplied in pairs of its channels and summed in f32.
+template <class S> inline constexpr int kPanel =
+    2 * kLanes<Accumulate<S>>;  // channels of the result
 
-template <class T> struct SumTile {
-  const T* const* sources;  // (count, kTileRows): of each cell, where each pixel's channels begin
+template <class S> struct SumTile {
+  using A = Accumulate<S>;
+
+  const S* const* sources;  // (count, kTileRows): of each cell, where each pixel's channels begin
   const int32_t* cells;     // (count): which of the panel's cells they are
   int64_t count;
-  int64_t channel, depth;  // the source's channels to sum
-  const T* panel;          // (cells, channels, kPanel)
+  int64_t channel, depth;  // the source's channels to sum, of bf16 an even number
+  const Factor<S>* panel;  // (cells, steps of channels, kPanel)
   int64_t cell_size;       // of the panel
-  T* const* result;        // (kTileRows)
+  A* const* result;        // (kTileRows)
   int64_t width;           // channels of the result, at most kPanel
-  const T* bias;           // (kPanel), null: none
+  const A* bias;           // (kPanel), null: none
   bool add;                // to what the result holds
 };
 
@@ -32,9 +36,10 @@ template <class T, int Rows, int Vectors> struct TileSums {
   }
 };
 
-template <class T, int Rows, int Vectors>
-[[gnu::always_inline]] inline void finish_tile(const SumTile<T>& t,
-                                               TileSums<T, Rows, Vectors>& sums) {
+template <class S, int Rows, int Vectors>
+[[gnu::always_inline]] inline void finish_tile(const SumTile<S>& t,
+                                               TileSums<Accumulate<S>, Rows, Vectors>& sums) {
+  using T = Accumulate<S>;
   constexpr int L = kLanes<T>;
   if (t.bias)
     sums.each([&](Vec<T> & sum, auto, auto v)
@@ -54,23 +59,26 @@ template <class T, int Rows, int Vectors>
   });
 }
 
-template <class T, int Rows, int Vectors> void sum_tile(const SumTile<T>& t) {
+template <class S, int Rows, int Vectors> void sum_tile(const SumTile<S>& t) {
+  using T = Accumulate<S>;
+  using F = Factor<S>;
   constexpr int L = kLanes<T>;
+  constexpr int64_t kStep = kPerStep<F>;
   TileSums<T, Rows, Vectors> sums;
   sums.each([](Vec<T> & sum, auto, auto) __attribute__((always_inline)) { sum = Vec<T>{}; });
   for (int64_t i = 0; i < t.count; ++i) {
-    const T* a[Rows];
+    const F* a[Rows];
     unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
-      a[r] = t.sources[i * kTileRows + r] + t.channel;
+      a[r] = reinterpret_cast<const F*>(t.sources[i * kTileRows + r] + t.channel);
     });
-    const T* b = t.panel + t.cells[i] * t.cell_size + t.channel * kPanel<T>;
-    for (int64_t k = 0; k < t.depth; ++k, b += kPanel<T>) {
+    const F* b = t.panel + t.cells[i] * t.cell_size + t.channel / kStep * kPanel<S>;
+    for (int64_t k = 0; k < t.depth / kStep; ++k, b += kPanel<S>) {
       Vec<T> w[Vectors];
       unrolled<Vectors>([&](auto v) __attribute__((always_inline)) { w[v] = load(b + v * L); });
       unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
-        const Vec<T> x = splat(a[r][k]);
-        unrolled<Vectors>([&](auto v)
-                              __attribute__((always_inline)) { sums.of[r][v] += x * w[v]; });
+        unrolled<Vectors>([&](auto v) __attribute__((always_inline)) {
+          sums.of[r][v] = multiply_add(sums.of[r][v], a[r][k], w[v]);
+        });
       });
     }
   }
@@ -78,12 +86,12 @@ template <class T, int Rows, int Vectors> void sum_tile(const SumTile<T>& t) {
 }
 
 // The same for 1 <= rows <= kTileRows.
-template <class T> void sum_tile(int64_t rows, const SumTile<T>& t) {
+template <class S> void sum_tile(int64_t rows, const SumTile<S>& t) {
   static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
-    return std::array{std::array{&sum_tile<T, r + 1, 1>, &sum_tile<T, r + 1, 2>}...};
+    return std::array{std::array{&sum_tile<S, r + 1, 1>, &sum_tile<S, r + 1, 2>}...};
   }
   (std::make_integer_sequence<int, kTileRows>{});
-  const size_t vectors = t.width > kLanes<T> ? 1 : 0;
+  const size_t vectors = t.width > kLanes<Accumulate<S>> ? 1 : 0;
   table[static_cast<size_t>(rows - 1)][vectors](t);
 }
 

@@ -13,14 +13,16 @@ PASSBAND_LEVEL_BEGIN
 // result[image, i, j, :] = bias + sum over cells of source[image, i', j', :] panel[cell], for the
 // channels of one group.
 template <class T> struct TapProblem {
+  using A = Accumulate<T>;
+
   int64_t images;
   const AxisTaps &rows, &columns;
   const T* source;  // (images, rows.sources, columns.sources, source_channels), at the group
   int64_t source_channels, depth;
-  T* result;  // (images, result_rows, result_columns, result_channels), at the group
+  A* result;  // (images, result_rows, result_columns, result_channels), at the group
   int64_t result_rows, result_columns, result_channels, width;
-  const T* panels;  // (panels, cells, depth, kPanel)
-  const T* bias;    // (panels, kPanel), null: none
+  const Factor<T>* panels;  // (panels, cells, steps of the depth, kPanel)
+  const A* bias;            // (panels, kPanel), null: none
 
   int64_t cells() const { return static_cast<int64_t>(rows.cells.size() * columns.cells.size()); }
   int64_t map() const { return rows.outputs * columns.outputs; }
@@ -40,7 +42,7 @@ template <class T> struct TapCells {
       : rows(p.rows),
         columns(p.columns),
         joined(p.depth < kShallow && p.source_channels == p.depth && p.columns.dense() &&
-               p.cells() > 0),
+               p.cells() > 0 && kPerStep<Factor<T>> == 1),
         across(joined ? 1 : static_cast<int64_t>(p.columns.cells.size())),
         count(static_cast<int64_t>(p.rows.cells.size()) * across),
         depth(joined ? p.depth * static_cast<int64_t>(p.columns.cells.size()) : p.depth) {}
@@ -63,7 +65,7 @@ template <class T> class TapPointers {
   }
 
   // The next pixels, at most kTileRows: where their results go.
-  void take(int64_t count, T** results) {
+  void take(int64_t count, Accumulate<T>** results) {
     count_ = count;
     for (int64_t r = 0; r < count; ++r, advance()) {
       rows_[r] = row_ * p_.rows.step;
@@ -168,11 +170,14 @@ template <class T> class TapSums {
   };
 
   void cut_depth() {
-    const int64_t most = kDepthBytes / (kPanel<T> * static_cast<int64_t>(sizeof(T)));
+    constexpr int64_t kStep = kPerStep<Factor<T>>;
+    const int64_t most =
+        kStep * kDepthBytes / (kPanel<T> * static_cast<int64_t>(sizeof(Factor<T>)));
     if (cells_.count == 0 || cells_.depth == 0) {
       depths_.push_back({0, 0, 0, 0});
     } else if (cells_.depth > most) {
-      const CutLength channels{cells_.depth, equal_piece(cells_.depth, most)};
+      const CutLength channels{cells_.depth,
+                               equal_piece(cells_.depth / kStep, most / kStep) * kStep};
       for (int64_t cell = 0; cell < cells_.count; ++cell)
         for (int64_t i = 0; i < channels.count(); ++i)
           depths_.push_back({cell, 1, channels.begin(i), channels.size(i)});
@@ -211,12 +216,12 @@ template <class T> class TapSums {
       const bool begins = depth.cell == 0 && depth.channel == 0;
       SumTile<T> t{.channel = depth.channel,
                    .depth = depth.channels,
-                   .panel = s_.p_.panels + j * cells_ * s_.cells_.depth,
-                   .cell_size = s_.cells_.depth * kPanel<T>,
+                   .panel = s_.p_.panels + j * cells_ * steps_of<Factor<T>>(s_.cells_.depth),
+                   .cell_size = steps_of<Factor<T>>(s_.cells_.depth) * kPanel<T>,
                    .width = std::min<int64_t>(kPanel<T>, s_.p_.width - j),
                    .bias = begins && s_.p_.bias ? s_.p_.bias + j : nullptr,
                    .add = !begins};
-      T* results[kTileRows];
+      Accumulate<T>* results[kTileRows];
       t.result = results;
       for (int64_t tile = 0; tile < tiles_; ++tile) {
         const int32_t* const begin = &begins_[static_cast<size_t>(tile * (cells_ + 1))];
@@ -252,7 +257,7 @@ template <class T> class TapSums {
 
     const TapSums& s_;
     int64_t count_, tiles_, cells_;
-    std::vector<T*> results_;
+    std::vector<Accumulate<T>*> results_;
     std::vector<const T*> sources_;
     std::vector<int32_t> numbers_, begins_;
     TapPointers<T> pointers_;

@@ -155,7 +155,7 @@ template <int Rows> void multiply_chunks(const float* a, const float* b, int64_t
   unrolled<Rows>([&](auto r)
                      __attribute__((always_inline)) { sums[r][0] = sums[r][1] = Vec<float>{}; });
   for (; chunks > 0; --chunks, a += kChunk, b += kLineFloats * kTileColumns) {
-    for (int i = 0; i < kLineFloats / 2; ++i, ahead.skip(2)) __builtin_prefetch(ahead.line, 0, 2);
+    for (int i = 0; i < kLineFloats / 2; ++i, ahead.advance()) __builtin_prefetch(ahead.line, 0, 2);
     unrolled<kLineFloats>([&](auto k) __attribute__((always_inline)) {
       const Vec<float> b0 = load(b + k * kTileColumns), b1 = load(b + k * kTileColumns + L);
       unrolled<Rows>([&](auto r) __attribute__((always_inline)) {
@@ -197,7 +197,7 @@ template <class F> void multiply(int64_t tiles, int64_t panels, const Left& left
             std::min<int64_t>(kTileRows, tiles - group * kTileRows),
             v + group * left.group() + point * left.point(), b, left.chunks,
             m + group * products.group() + point * products.point() + panel * kTileColumns,
-            products.columns, Ahead(next + group * share, share * 4, right.depth));
+            products.columns, Ahead(next + group * share, share * 4, 1, 0, right.depth));
         fetch();
       }
     }

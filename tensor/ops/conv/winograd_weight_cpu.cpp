@@ -115,8 +115,7 @@ template <class T> class Worker {
                                           .add = add,
                                           .first = Ahead(c + (last - first) * b_.columns.piece +
                                                              j / kTileColumns * strip,
-                                                         strip * 4, depth),
-                                          .second = Ahead(b, 0, depth)});
+                                                         strip * 4, 1, 0, depth)});
           dy.some();
           x.some();
         }
