@@ -14,6 +14,7 @@
 #include "tensor/core/parallel.h"
 #include "tensor/core/profile.h"
 #include "tensor/core/random.h"
+#include "tensor/cpu/caches.h"
 #include "tensor/cpu/level.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/cross_entropy.h"
@@ -254,6 +255,7 @@ Json run_training(const Options& given) {
       {"threads", thread_count()},
       {"device", describe_device(measured_device)},
       {"isa", name_of(cpu::level())},
+      {"second_level_cache_kib", cpu::second_level_cache() >> 10},
       {"graph", options.graph},
       {"engine", options.engine},
       {"conv", name_of(conv_kernels())},

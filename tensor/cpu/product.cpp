@@ -5,6 +5,7 @@
 #include "tensor/cpu/product.h"
 
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/caches.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/product_panels.h"
 
@@ -18,8 +19,13 @@ template <class A> constexpr int64_t kColumns = kPanelColumns<A>;
 // cache. What is packed for all may be longer: a tile of rows must fit the first.
 template <class A> constexpr int64_t kDepth = 1024 / sizeof(A);
 template <class A> constexpr int64_t kLongDepth = 3 * kDepth<A>;
-// The sides of a block.
+// The sides of a block where results are few; else its columns are as many as let a piece of them
+// take half of the second level of cache.
 template <class A> constexpr int64_t kMostColumns = 1024 / sizeof(A);
+template <class A> int64_t most_columns() {
+  constexpr int64_t kLineBytes = kDepth<A> * static_cast<int64_t>(sizeof(A));
+  return std::max(kColumns<A>, second_level_cache() / 2 / kLineBytes);
+}
 constexpr int64_t kMostRows = 128 / kTileRows * kTileRows;
 // Where b has many users, it is packed once for all.
 constexpr int64_t kManyBlocks = 4;
@@ -49,6 +55,14 @@ template <class F, class A> struct Cut {
     while (tasks() < kWanted && parts.piece >= 2 * kLeastPieces) parts.halve(1);
     shared = rows.count() >= kManyBlocks &&
              n * depth * static_cast<int64_t>(sizeof(F)) <= kMostPackedBytes;
+    fit_cache(kWanted);
+  }
+  // Where no sum is cut, columns have no part in the order of sums.
+  void fit_cache(int64_t wanted) {
+    if (parts.count() > 1) return;
+    const int64_t fitting = equal_piece(panels(), most_columns<A>() / kColumns<A>);
+    const CutLength cut{columns.length, fitting * kColumns<A>};
+    if (rows.count() * cut.count() >= wanted) columns = cut;
   }
   int64_t blocks() const { return rows.count() * columns.count(); }
   int64_t tasks() const { return blocks() * parts.count(); }
@@ -109,7 +123,13 @@ template <class F, class T> class Blocks {
                 (std::is_same_v<T, A> || cut.pieces.count() == 1)),
         stream_(direct_ && cut.pieces.count() == 1 &&
                 p.m * p.n * static_cast<int64_t>(sizeof(T)) >= kLargeBytes &&
-                may_stream(p.c, p.m, p.n)) {}
+                may_stream(p.c, p.m, p.n)) {
+    const int64_t columns = cut.columns.piece;
+    if (columns <= kMostColumns<A>) return;
+    wide_ = Tensor::empty({(kDepth<A> + kMostRows) * columns}, dtype_of<A>());
+    right_ = static_cast<F*>(wide_.raw());
+    sums_ = wide_.data<A>() + kDepth<A> * columns;
+  }
 
   void multiply(int64_t task) {
     const int64_t part = task % cut_.parts.count(), block = task / cut_.parts.count();
@@ -231,8 +251,11 @@ template <class F, class T> class Blocks {
   int64_t row_ = 0, rows_ = 0, column_ = 0, columns_ = 0;
   // All rows of a transposed piece, or one tile of rows.
   alignas(kVectorBytes) F left_[std::max(kMostRows * kDepth<A>, kTileRows* kRowStride<A>)];
-  alignas(kVectorBytes) F right_[kDepth<A> * kMostColumns<A>];
-  alignas(kVectorBytes) A sums_[kMostRows * kMostColumns<A>];
+  alignas(kVectorBytes) F few_columns_[kDepth<A> * kMostColumns<A>];
+  alignas(kVectorBytes) A few_sums_[kMostRows * kMostColumns<A>];
+  Tensor wide_;  // for more columns than these have room for
+  F* right_ = few_columns_;
+  A* sums_ = few_sums_;
 };
 
 // c = the parts, in order, + bias + residual.

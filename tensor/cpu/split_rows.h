@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/caches.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/product_tile.h"
 #include "tensor/cpu/split_product.h"
@@ -144,14 +145,14 @@ template <class Finish>
 bool multiply_rows(const RowsProduct& p, const float* a, const float* b, const Finish& finish) {
   if (!matrix_unit::available()) return false;
   // of b: half of the second level of cache
-  constexpr int64_t kCachedSteps = (1 << 20) / sizeof(Step);
+  const int64_t cached_steps = second_level_cache() / 2 / static_cast<int64_t>(sizeof(Step));
   constexpr int64_t kMostSteps = 1024 / kDepth;  // so that rows of a serve several panels once cut
   const Tensor parts = cut_panels(p, b);
   if (!parts.defined()) return false;
   const int64_t panels = pieces_of(p.n, kSide), squares = pieces_of(p.m, kSide),
                 steps = steps_of(p.k);
   const int64_t deep = equal_piece(steps, kMostSteps),
-                wide = equal_piece(panels, kCachedSteps / deep);
+                wide = equal_piece(panels, std::max<int64_t>(1, cached_steps / deep));
   Tensor partial = deep < steps ? Tensor::empty({squares * panels * kSide * kSide}) : Tensor{};
   std::atomic<bool> whole = true;
   for (int64_t panel = 0; panel < panels; panel += wide)

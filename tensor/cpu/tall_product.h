@@ -15,8 +15,8 @@ struct TallProduct {
   const float* residual = nullptr;  // (m, n), added
 };
 
-// Whether tall_transposed_product takes it, and faster than `product` would: nothing is packed, and
-// what is read next is fetched while the sums before it are being made.
+// Whether tall_transposed_product takes it, and faster than `product` would: f32 rows are read
+// where they lie, and what is read next is fetched while the sums before it are being made.
 PASSBAND_CPU_KERNEL(tall_transposed_product_pays, bool(int64_t m, int64_t n, int64_t k));
 // c (m, n) = a (k, m)^T b (k, n), a sum over many rows. The order of every sum is fixed.
 PASSBAND_CPU_KERNEL(tall_transposed_product, void(int64_t m, int64_t n, int64_t k, float* c,

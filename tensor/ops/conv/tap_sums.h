@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tensor/core/tensor.h"
+#include "tensor/cpu/caches.h"
 #include "tensor/cpu/pieces.h"
 #include "tensor/ops/conv/shape.h"
 #include "tensor/ops/conv/sum_tile.h"
@@ -143,7 +144,10 @@ template <class T> class TapSums {
     block_ = equal_piece(std::max<int64_t>(pieces_of(p_.pixels(), kTileRows), 1), kBlockTiles) *
              kTileRows;
     panels_.length = pieces_of(p_.width, kPanel<T>);
-    panels_.piece = equal_piece(panels_.length, kPanels);
+    const int64_t panel_bytes = block_ * kPanel<T> * static_cast<int64_t>(sizeof(Accumulate<T>));
+    panels_.piece = equal_piece(
+        panels_.length,
+        std::clamp<int64_t>(second_level_cache() * 2 / 3 / panel_bytes, 1, kMostPanels));
     cut_depth();
   }
   int64_t tasks() const { return pieces_of(p_.pixels(), block_) * panels_.count(); }
@@ -158,7 +162,8 @@ template <class T> class TapSums {
 
  private:
   static constexpr int64_t kBlockTiles = 24;  // of pixels, in a task
-  static constexpr int64_t kPanels = 16;      // in a task: its results stay in the second cache
+  static constexpr int64_t kMostPanels =
+      32;  // in a task, where two thirds of the second cache hold results
   static constexpr int64_t kDepthBytes = 16 << 10;  // of a panel, in the first cache
   // Pixels. On a smaller map the pixels of a tile have one place in many images, so that cells
   // beside the map cost nothing.

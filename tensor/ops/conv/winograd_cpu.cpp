@@ -2,6 +2,7 @@
 // smaller is transformed once and the other, block by block, on its way through the cache.
 #include "tensor/ops/conv/winograd.h"
 
+#include "tensor/cpu/caches.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/ops/conv/winograd_tiles.h"
 
@@ -238,7 +239,7 @@ template <class T> class Convolution {
     const int64_t panels = std::min(kPanels, right.panels);
     const Products products{panels * kTileColumns};
     const int64_t fitting =
-        std::max<int64_t>(2, kCachedFloats / (left_.group() + products.group()));
+        std::max<int64_t>(2, second_level_cache() / 4 / (left_.group() + products.group()));
     const int64_t groups = equal_piece(pieces_of(t_.count(), kTileRows), fitting);
     const CutLength blocks{t_.count(), groups * kTileRows};
     parallel_for(blocks.count(), 1, [&](int64_t begin, int64_t end) {

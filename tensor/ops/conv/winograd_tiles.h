@@ -9,9 +9,6 @@ namespace winograd {
 // Floats between matrices, lest they fall on the same lines of the cache.
 inline constexpr int64_t kLine = 16;
 
-// The second level of cache, in floats: half a MiB.
-inline constexpr int64_t kCachedFloats = 128 * 1024;
-
 // Calls f with the type of a map's elements.
 template <class F> void for_map(DType dtype, F&& f) {
   if (dtype == DType::bf16) f.template operator()<bf16>();
