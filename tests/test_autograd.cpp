@@ -203,6 +203,28 @@ TEST_CASE("NoGrad switches recording off for its scope, nested scopes included")
   CHECK_FALSE(square(x.detach()).tracked());
 }
 
+TEST_CASE("who listens hears each operation, parts before the whole, and only in its scope") {
+  const Tensor x = vector_of({3.0, -1.0, 2.0});
+  std::vector<HeardOperation> heard;
+  {
+    const ListenGuard guard([&](HeardOperation one) { heard.push_back(std::move(one)); });
+    const Tensor y = slice(relu(x * 2.0), 0, 2, 1);
+    CHECK(heard.size() == 3);
+    CHECK(heard.back().output.raw() == y.raw());
+  }
+  CHECK(!listening());
+  relu(x);
+  REQUIRE(heard.size() == 3);
+  CHECK(std::string(heard[0].name) == "mul");
+  CHECK(heard[0].inputs[0].raw() == x.raw());
+  CHECK(heard[0].attributes[0].numbers == std::vector<double>{2});
+  CHECK(std::string(heard[1].name) == "relu");
+  CHECK(heard[1].inputs[0].raw() == heard[0].output.raw());
+  CHECK(heard[1].output.values() == std::vector<double>{6, 0, 4});
+  CHECK(std::string(heard[2].name) == "slice");
+  CHECK(heard[2].attributes[1].numbers == std::vector<double>{2});  // dim, start, step
+}
+
 TEST_CASE("an error in backward leaves recording as it was") {
   const Tensor x = vector_of({1, 5}).leaf();
   const Tensor y = cast(argmax(x, 0), DType::f64);

@@ -23,6 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tensor/autograd/trace.h"
 #include "tensor/core/tensor.h"
 
 namespace passband {
@@ -194,6 +195,7 @@ template <class Op, class... Inputs> Tensor apply(Op op, const Inputs&... inputs
     NoGrad guard;
     y = op.forward(inputs.detach()...);
   }
+  if (listening()) tell({Op::name, attributes_of(op), {inputs...}, y});
   if (recording() && (inputs.tracked() || ...))
     y.set_node(
         std::make_shared<OpNode<Op>>(std::move(op), std::vector<const Tensor*>{&inputs...}, y));
@@ -213,6 +215,7 @@ template <class Op> Tensor apply_list(Op op, const std::vector<Tensor>& inputs) 
     }
     y = op.forward(plain);
   }
+  if (listening()) tell({Op::name, attributes_of(op), inputs, y});
   if (recording() && tracked) {
     std::vector<const Tensor*> pointers;
     for (const Tensor& input : inputs) pointers.push_back(&input);

@@ -28,6 +28,10 @@ struct BatchNorm {
   Tensor running_mean, running_var;
   Buffer mean, rstd, relu_bits;
 
+  Attributes attributes() const {
+    return {
+        {"relu", {options.relu ? 1.0 : 0.0}}, {"mean", {}, mean.memory}, {"rstd", {}, rstd.memory}};
+  }
   Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& residual) {
     if (x.numel() == 0) return Tensor::empty_like(x);
     find_statistics(x);

@@ -7,6 +7,7 @@
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/window_attributes.h"
 
 namespace passband {
 namespace {
@@ -31,6 +32,13 @@ struct Conv2d {
   static constexpr auto name = "conv2d";
   static constexpr auto saves = Save::input;
   ConvOptions options;
+
+  Attributes attributes() const {
+    return {{"stride", numbers(options.stride)},
+            {"padding", numbers(options.padding)},
+            {"dilation", numbers(options.dilation)},
+            {"groups", {static_cast<double>(options.groups)}}};
+  }
 
   Tensor forward(const Tensor& x, const Tensor& w, const Tensor& bias) const {
     Tensor y = Tensor::empty(output_shape(x.shape(), w.shape(), options), x.dtype(), x.device());

@@ -21,6 +21,7 @@ struct Gather {
   static constexpr auto name = "gather";
   static constexpr auto saves = Save::none;
   Tensor indices;
+  Attributes attributes() const { return {{"indices", {}, indices}}; }
   Tensor forward(const Tensor& x) const {
     Shape shape = indices.shape();
     for (int d = 1; d < x.rank(); ++d) shape.push_back(x.size(d));

@@ -17,6 +17,9 @@ struct GroupNorm {
   double eps;
   Buffer mean, rstd;
 
+  Attributes attributes() const {
+    return {{"groups", {static_cast<double>(groups)}}, {"eps", {eps}}};
+  }
   Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta) {
     if (x.numel() == 0) return Tensor::empty_like(x);
     Tensor y = Tensor::empty_like(x);

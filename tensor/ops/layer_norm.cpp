@@ -15,6 +15,7 @@ struct LayerNorm {
   double eps;
   Buffer mean, rstd;
 
+  Attributes attributes() const { return {{"eps", {eps}}}; }
   Tensor forward(const Tensor& x, const Tensor& gamma, const Tensor& beta) {
     if (x.numel() == 0) return Tensor::empty_like(x);
     Tensor y = Tensor::empty_like(x);

@@ -15,6 +15,10 @@ struct Matmul {
   MatmulOptions options;
   bool weight_b = false;
 
+  Attributes attributes() const {
+    return {{"transpose_a", {options.transpose_a ? 1.0 : 0.0}},
+            {"transpose_b", {options.transpose_b ? 1.0 : 0.0}}};
+  }
   Tensor forward(const Tensor& a, const Tensor& b) const {
     ProductShape shape{.batch = 1,
                        .m = a.size(options.transpose_a ? -1 : -2),

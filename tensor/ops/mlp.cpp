@@ -18,6 +18,7 @@ struct Mlp {
   bool recorded;        // a backward may follow
   Buffer kept, active;  // what linear_gelu_backward needs of h, and gelu(h), (..., hidden)
 
+  Attributes attributes() const { return {{"tanh", {form == GeluForm::tanh ? 1.0 : 0.0}}}; }
   Tensor forward(const Tensor& x, const Tensor& w1, const Tensor& b1, const Tensor& w2,
                  const Tensor& b2, const Tensor& residual) {
     Tensor hidden = Tensor::empty(x.shape().with(-1, w1.size(0)), x.dtype(), x.device());

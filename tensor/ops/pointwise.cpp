@@ -89,6 +89,7 @@ struct AddNumber {
   static constexpr auto name = "add";
   static constexpr auto saves = Save::none;
   double c;
+  Attributes attributes() const { return {{"number", {c}}}; }
   Tensor forward(const Tensor& a) const { return map(a, fn::AddScalar{c}); }
   Grads backward(const Saved&, const Tensor& dy) const { return {dy}; }
 };
@@ -97,6 +98,7 @@ struct MulNumber {
   static constexpr auto name = "mul";
   static constexpr auto saves = Save::none;
   double c;
+  Attributes attributes() const { return {{"number", {c}}}; }
   Tensor forward(const Tensor& a) const { return map(a, fn::MulScalar{c}); }
   Grads backward(const Saved&, const Tensor& dy) const { return {mul(dy, c)}; }
 };

@@ -6,6 +6,7 @@
 #include "tensor/ops/pool_kernels.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
+#include "tensor/ops/window_attributes.h"
 
 namespace passband {
 namespace {
@@ -92,6 +93,15 @@ Tensor max_scatter(const Tensor& dy, const Buffer& indices, const Shape& input,
   return apply(MaxScatter{indices, options, input}, dy);
 }
 
+Attributes attributes_of_pool(const PoolOptions& options) {
+  return {{"kernel", numbers(options.kernel)},
+          {"stride", numbers(options.stride)},
+          {"padding", numbers(options.padding)},
+          {"dilation", numbers(options.dilation)},
+          {"ceil_mode", {options.ceil_mode ? 1.0 : 0.0}},
+          {"count_include_pad", {options.count_include_pad ? 1.0 : 0.0}}};
+}
+
 // y = max over the window;   dx = dy at the first maximum
 struct MaxPool {
   static constexpr auto name = "max_pool2d";
@@ -99,6 +109,7 @@ struct MaxPool {
   PoolOptions options;
   Buffer indices = {};
 
+  Attributes attributes() const { return attributes_of_pool(options); }
   Tensor forward(const Tensor& x) {
     Tensor y = Tensor::empty(output_shape(x.shape(), options), x.dtype(), x.device());
     indices.memory = Tensor::empty(y.shape(), DType::i32, x.device());
@@ -133,6 +144,7 @@ struct AvgPool {
   static constexpr auto saves = Save::none;
   PoolOptions options;
 
+  Attributes attributes() const { return attributes_of_pool(options); }
   Tensor forward(const Tensor& x) const {
     Tensor y = Tensor::empty(output_shape(x.shape(), options), x.dtype(), x.device());
     DISPATCH(x.device(), avg_pool_forward, y, x, options);

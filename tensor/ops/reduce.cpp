@@ -74,6 +74,9 @@ struct Sum {
   bool keepdim;
   double scale;
 
+  Attributes attributes() const {
+    return {{"reduced", {reduced.begin(), reduced.end()}}, {"scale", {scale}}};
+  }
   Tensor forward(const Tensor& x) const {
     Tensor y = Tensor::empty(reduced_shape(x.shape(), reduced, keepdim), x.dtype(), x.device());
     sum_runs(y, x, merged_runs(x.shape(), reduced), scale);

@@ -43,6 +43,7 @@ struct Permute {
   static constexpr auto name = "permute";
   static constexpr auto saves = Save::none;
   std::vector<int> order;
+  Attributes attributes() const { return {{"order", {order.begin(), order.end()}}}; }
   Tensor forward(const Tensor& x) const {
     Shape shape;
     for (const int dim : order) shape.push_back(x.size(dim));
@@ -60,12 +61,20 @@ struct Permute {
   }
 };
 
+// Where elements lie along `dim`.
+Attributes attributes_along(int dim, int64_t start, int64_t step) {
+  return {{"dim", {static_cast<double>(dim)}},
+          {"start", {static_cast<double>(start)}},
+          {"step", {static_cast<double>(step)}}};
+}
+
 // Zeros, `size` of them along `dim`, but for x at start, start + step, ...
 struct Pad {
   static constexpr auto name = "pad";
   static constexpr auto saves = Save::none;
   int dim;
   int64_t size, start, step = 1;
+  Attributes attributes() const { return attributes_along(dim, start, step); }
   Tensor forward(const Tensor& x) const {
     Tensor y = Tensor::empty(x.shape().with(dim, size), x.dtype(), x.device());
     DISPATCH(x.device(), clear, y);
@@ -83,6 +92,7 @@ struct Slice {
   static constexpr auto saves = Save::none;
   int dim;
   int64_t start, length, step;
+  Attributes attributes() const { return attributes_along(dim, start, step); }
   Tensor forward(const Tensor& x) const {
     Tensor y = Tensor::empty(x.shape().with(dim, length), x.dtype(), x.device());
     const CopyRange range{.dim = dim, .from = start, .length = length, .from_step = step};
@@ -99,6 +109,7 @@ struct Concat {
   static constexpr auto saves = Save::none;
   int dim;
   size_t count;
+  Attributes attributes() const { return {{"dim", {static_cast<double>(dim)}}}; }
   Tensor forward(const std::vector<Tensor>& parts) const {
     int64_t total = 0;
     for (const Tensor& part : parts) total += part.size(dim);
@@ -128,6 +139,9 @@ struct Roll {
   static constexpr auto saves = Save::none;
   int dim;
   int64_t shift;  // in [0, size)
+  Attributes attributes() const {
+    return {{"dim", {static_cast<double>(dim)}}, {"shift", {static_cast<double>(shift)}}};
+  }
   Tensor forward(const Tensor& x) const {
     const int64_t size = x.size(dim);
     Tensor y = Tensor::empty_like(x);

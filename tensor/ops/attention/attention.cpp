@@ -131,6 +131,15 @@ Tensor probabilities(const Tensor& windows, const Tensor& bias, const AttentionS
   return softmax(logits);
 }
 
+Attributes attributes_of_shape(const AttentionShape& s) {
+  const auto number = [](int64_t value) { return std::vector{static_cast<double>(value)}; };
+  return {{"heads", number(s.heads)},
+          {"grid", {static_cast<double>(s.height), static_cast<double>(s.width)}},
+          {"window", {static_cast<double>(s.window_height), static_cast<double>(s.window_width)}},
+          {"shift", number(s.shift)},
+          {"scale", {s.scale}}};
+}
+
 // S = scale q k^T + B,  P = softmax(S),  y = P v.
 // dv = P^T dy,  dP = dy v^T,  dS = P (dP - sum_j dP P),  dq = scale dS k,  dk = scale dS^T q,  dB =
 // sum of dS over windows.
@@ -140,6 +149,7 @@ struct Attention {
   AttentionShape s;
   Buffer statistics;
 
+  Attributes attributes() const { return attributes_of_shape(s); }
   Tensor forward(const Tensor& qkv, const Tensor& bias) {
     Tensor y = Tensor::empty(qkv.shape().with(-1, s.heads * s.depth), qkv.dtype(), qkv.device());
     if (y.numel() == 0) return y;
@@ -193,7 +203,9 @@ Tensor attention(const Tensor& qkv, const Tensor& bias, const AttentionOptions& 
 Tensor attention_probabilities(const Tensor& qkv, const Tensor& bias,
                                const AttentionOptions& options) {
   const AttentionShape s = resolve(qkv, bias, options);
-  return probabilities(to_windows(qkv, s), bias, s);
+  const Tensor p = probabilities(to_windows(qkv, s), bias, s);
+  if (listening()) tell({"attention_probabilities", attributes_of_shape(s), {qkv, bias}, p});
+  return p;
 }
 
 Tensor attention_output(const Tensor& probabilities, const Tensor& qkv,
@@ -203,8 +215,10 @@ Tensor attention_output(const Tensor& probabilities, const Tensor& qkv,
   CHECK(probabilities.shape() == expected && probabilities.dtype() == qkv.dtype(),
         "attention_output: probabilities of qkv ", qkv, " must be ", name_of(qkv.dtype()), expected,
         ", they are ", probabilities);
-  const Tensor y = matmul(probabilities, part(to_windows(qkv, s), 2, s));
-  return from_windows(join_heads(y, s), s, qkv.shape().with(-1, s.heads * s.depth));
+  const Tensor mixed = matmul(probabilities, part(to_windows(qkv, s), 2, s));
+  const Tensor y = from_windows(join_heads(mixed, s), s, qkv.shape().with(-1, s.heads * s.depth));
+  if (listening()) tell({"attention_output", attributes_of_shape(s), {probabilities, qkv}, y});
+  return y;
 }
 
 }  // namespace passband

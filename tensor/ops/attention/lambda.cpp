@@ -150,6 +150,13 @@ struct LambdaLayer {
   static constexpr auto saves = Save::input;
   LambdaShape s;
 
+  Attributes attributes() const {
+    const auto number = [](int64_t value) { return std::vector{static_cast<double>(value)}; };
+    return {{"heads", number(s.heads)},
+            {"depth", number(s.depth)},
+            {"intra", number(s.intra)},
+            {"radius", {static_cast<double>(s.radius_y), static_cast<double>(s.radius_x)}}};
+  }
   Tensor forward(const Tensor& q, const Tensor& keys, const Tensor& values, const Tensor& embedding,
                  const Tensor& bias) {
     Tensor y = Tensor::empty(q.shape().with(3, s.heads * s.value), q.dtype(), q.device());
