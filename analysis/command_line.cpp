@@ -22,6 +22,7 @@ constexpr const char* kExampleCalls = R"(examples:
   ./analyze --run last --untrained                  random weights beside the trained ones
   ./analyze --run last --against 20260101-resnet 20260102-vit      runs side by side
   ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
+  ./analyze --run last --explore                    a page that runs the network, to change it
   ./analyze --run last --device cuda                on a GPU; auto, the default, looks for one
   ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
   ./analyze --model resnet50 --weights A.safetensors --against B.safetensors --data imagenette
@@ -141,6 +142,9 @@ void add_work_options(CLI::App& app, AnalyzeOptions& o, std::vector<std::string>
       ->check(whole_number(0,
                            "a number of threads from 1 on, or 0 for OMP_NUM_THREADS or the "
                            "physical cores"));
+  app.add_flag("--explore", o.explore,
+               "write explore.html beside the report: the network itself, to look into and to "
+               "change (with --against, --untrained or --along: further ones)");
   app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
   app.add_flag("--json", o.json, "headline values on standard output");
   app.add_flag("--list", o.list, "what can be analysed");
@@ -196,6 +200,10 @@ bool parse_command_line(int argc, char** argv, AnalyzeOptions& options) {
   }
   if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
   add_assignments(assignments, options.study.settings);
+  if (options.explore && (!options.only.empty() || options.full || options.minutes > 0))
+    throw UsageError(
+        "--explore writes explore.html alone; leave out --only, --full and --minutes, and make the "
+        "report by another call");
   return true;
 }
 

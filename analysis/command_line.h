@@ -13,6 +13,7 @@ struct AnalyzeOptions {
   int64_t threads = 0;
   double minutes = 0;  // > 0: that the call may take
   bool full = false, along = false, json = false, list = false, fresh = false;
+  bool explore = false;  // write the explorer instead of the report
 };
 
 // Reads the arguments into `options`; false when they asked for help, which is then printed. Throws

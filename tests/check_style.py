@@ -36,11 +36,11 @@ TENSOR_LEVELS = {"tensor/core": 0, "tensor/autograd": 1, "tensor/cpu": 2, "tenso
 PROGRAM = re.compile(r"(^|/)(main|test_\w+)\.cpp$")
 # A wing of analysis/ includes study/, report/ and itself; beyond them what is declared here.
 WING_MAY_INCLUDE = {"report": ["report"], "study": ["report", "study"], "places": ["similarity"],
-                    "similarity": ["reach"]}
+                    "similarity": ["reach"], "explore": ["frequency", "loss"]}
 CUDA_HEADER = re.compile(
     r"<(cuda(?!_emulator)|cu(blas|dnn|fft|rand|solver)|nccl|nvrtc|nvtx|cooperative_groups|mma)")
 CODE = (".h", ".cpp", ".cu", ".cuh")
-SCRIPTS = (".py", ".sh", ".cmake", "CMakeLists.txt", "Makefile", ".toml")
+SCRIPTS = (".py", ".sh", ".cmake", "CMakeLists.txt", "Makefile", ".toml", ".js", ".css")
 FILE_CAP, FUNCTION_CAP, KERNEL_CAP, LINE_CAP = 500, 60, 100, 100
 CLANG_FORMAT = 14  # other versions break lines elsewhere
 SKIPPED = 77  # exit code of a check whose tool is not there

@@ -12,7 +12,7 @@ namespace passband {
 namespace {
 
 constexpr int64_t kBatch = 128, kImages = 2000;
-constexpr uint64_t kSeed = 1;
+constexpr uint64_t kAugmentationSeed = 1;
 
 struct AugmentedStudy {
   std::string label;
@@ -23,8 +23,8 @@ struct AugmentedStudy {
 AugmentedStudy study_of(const AnalysisInput& input, const Subject& subject,
                         const Progress& progress) {
   AugmentedStudy study{.label = subject.label};
-  const LossBatches batches =
-      loss_batches(input, subject, input.images_or(kImages), kBatch, /*augmented=*/true, kSeed);
+  const LossBatches batches = loss_batches(input, subject, input.images_or(kImages), kBatch,
+                                           /*augmented=*/true, kAugmentationSeed);
   study.training = augmented_loss(*subject.model, batches, progress);
   study.test_error = test_error(*subject.model, *input.data, input.pictures(kImages));
   return study;

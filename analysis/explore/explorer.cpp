@@ -1,0 +1,225 @@
+#include "analysis/explore/explorer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "analysis/explore/effects.h"
+#include "analysis/explore/explorer_data.h"
+#include "analysis/report/sha256.h"
+#include "analysis/report/svg_theme.h"
+#include "analysis/report/text.h"
+#include "analysis/study/finite.h"
+#include "tensor/core/error.h"
+#include "tensor/core/text.h"
+
+namespace passband {
+namespace {
+
+using nlohmann::json;
+
+std::string_view page_file(std::string_view name) {
+  const auto found = std::ranges::find(page_files(), name, &PageFile::name);
+  CHECK(found != page_files().end(), "the page has no file ", name);
+  return found->text;
+}
+
+// All scripts in one block of their own, in the order of their names; main.js last.
+std::string script() {
+  std::string out = "(() => {\n'use strict';\n";
+  std::string main;
+  for (const PageFile& file : page_files()) {
+    if (file.name.ends_with(".js")) (file.name == "main.js" ? main : out) += file.text;
+  }
+  return out + main + "})();\n";
+}
+
+void refuse_large(const ExplorerRequest& request, const std::string& label,
+                  const NetworkGraph& graph) {
+  const double need = static_cast<double>(graph.bytes()) * 4 / 3;  // in base64
+  if (need <= static_cast<double>(request.most_bytes)) return;
+  throw UsageError(
+      fmt::format("--explore: the weights of {} need {:.1f} MB, a page holds {:.1f} MB of each "
+                  "network; explore "
+                  "a smaller one, as the quick ones of `./train --list`",
+                  label, need / 1e6, static_cast<double>(request.most_bytes) / 1e6));
+}
+
+void refuse_unknown(const std::string& label, const NetworkGraph& graph) {
+  const std::vector<std::string>& known = explorer_operations();
+  for (const GraphOperation& operation : graph.operations)
+    if (std::ranges::find(known, operation.name) == known.end())
+      throw UsageError(
+          fmt::format("--explore: {} runs the operation {}, which the page can not; explore a "
+                      "network of another family",
+                      label, operation.name));
+}
+
+// Logits of the first pictures, to tell what rounding did.
+Tensor some_logits(const Model& model, const Dataset& data, int64_t count) {
+  const NoGrad no_grad;
+  const ContextGuard mode({.training = false, .compute = DType::f32});
+  return finite_logits(model, network_images(model, data, spread_indices(data.count, count)));
+}
+
+json rounding_of(const Tensor& before, const Tensor& after) {
+  const std::vector<double> a = before.values(), b = after.values();
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+  const std::vector<int64_t> first = classes_of(before), second = classes_of(after);
+  int64_t same = 0;
+  for (size_t i = 0; i < first.size(); ++i) same += first[i] == second[i];
+  return {{"pictures", first.size()}, {"most", most}, {"same", same}};
+}
+
+// Networks with what the page says of them; graphs that are alike once.
+struct Networks {
+  json list = json::array(), graphs = json::array();
+  std::vector<std::string> weights;  // base64
+};
+
+void add_network(const ExplorerRequest& request, size_t i, const NetworkGraph& graph,
+                 const json& rounding, Networks& networks) {
+  const Subject& subject = request.networks[i];
+  const json drawn = graph_json(graph);
+  size_t at = 0;
+  while (at < networks.graphs.size() && networks.graphs[at] != drawn) ++at;
+  if (at == networks.graphs.size()) networks.graphs.push_back(drawn);
+  networks.weights.push_back(base64(constant_bytes(graph)));
+  const std::vector<Edit> edits =
+      i < request.measured ? edits_of(graph, request.most_channels) : std::vector<Edit>{};
+  subject.model->to(request.device);
+  const auto parts = std::ssize(request.networks);
+  const auto effects =
+      measure_effects(*subject.model, *request.data, edits, request.images,
+                      request.progress.part(static_cast<int64_t>(i), parts, subject.label));
+  networks.list.push_back(
+      {{"label", subject.label},
+       {"name", subject.model->name()},
+       {"family", subject.model->family()},
+       {"pattern", subject.model->pattern()},
+       {"parameters", subject.model->store().parameter_count()},
+       {"macs", subject.model->macs()},
+       {"graph", at},
+       {"rounding", rounding},
+       {"intact", intact_json(count_right(*subject.model, *request.data, request.images))},
+       {"effects", effects_json(effects)}});
+}
+
+json data_json(const ExplorerRequest& request, Networks& networks) {
+  const Dataset& data = *request.data;
+  const Model& first = *request.networks[0].model;
+  json out = {{"title", request.title},
+              {"side", first.options().image_size},
+              {"classes", data.classes},
+              {"mean", data.mean},
+              {"std", data.std},
+              {"labelled", data.labelled},
+              {"dataset", data.name},
+              {"pictures", pictures_json(first, data, request.shown)},
+              {"networks", std::move(networks.list)},
+              {"graphs", std::move(networks.graphs)}};
+  if (data.has_cues()) out["cues"] = {{"shapes", kShapeNames}, {"textures", kTextureNames}};
+  return out;
+}
+
+std::string hash_of(const std::string& text) { return "'sha256-" + base64(sha256(text)) + "'"; }
+
+std::string html(const ExplorerRequest& request, const json& data, const Networks& networks) {
+  const std::string style = plot::svg_theme() + std::string(page_file("page.css"));
+  const std::string code = script();
+  std::string out = fmt::format(
+      R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:;
+ style-src {0}; script-src {1}; base-uri 'none'; form-action 'none'">
+<title>Explore: {2}</title>
+<style>{3}</style>
+</head>
+)",
+      hash_of(style), hash_of(code), escape_xml(request.title), style);
+  out += page_file("body.html");
+  for (size_t i = 0; i < networks.weights.size(); ++i)
+    out += fmt::format("<script type=\"text/plain\" id=\"weights-{}\">{}</script>\n", i,
+                       networks.weights[i]);
+  const std::string text = data.dump(-1, ' ', false, json::error_handler_t::replace);
+  out += fmt::format("<script type=\"application/json\" id=\"explore-data\">{}</script>\n",
+                     escape_script_json(text));
+  return out + "<script>" + code + "</script>\n</body>\n</html>\n";
+}
+
+}  // namespace
+
+std::string explorer_page(const ExplorerRequest& request) {
+  CHECK(!request.networks.empty() && request.data, "the explorer needs a network and pictures");
+  const int64_t side = request.networks[0].model->options().image_size;
+  std::vector<NetworkGraph> graphs;
+  std::vector<json> rounding;
+  for (const Subject& subject : request.networks) {
+    if (subject.model->options().image_size != side)
+      throw UsageError(fmt::format(
+          "--explore: {} takes pictures of {} pixels, {} of {}; networks "
+          "side by side see the same picture",
+          subject.label, subject.model->options().image_size, request.networks[0].label, side));
+    constexpr int64_t kCompared = 100;
+    const Tensor before = some_logits(*subject.model, *request.data, kCompared);
+    round_to_halves(*subject.model);
+    rounding.push_back(rounding_of(before, some_logits(*subject.model, *request.data, kCompared)));
+    graphs.push_back(graph_of(*subject.model));
+    refuse_unknown(subject.label, graphs.back());
+    refuse_large(request, subject.label, graphs.back());
+  }
+  Networks networks;
+  for (size_t i = 0; i < graphs.size(); ++i)
+    add_network(request, i, graphs[i], rounding[i], networks);
+  return html(request, data_json(request, networks), networks);
+}
+
+const std::vector<std::string>& explorer_operations() {
+  static const std::vector<std::string> names = {"add",
+                                                 "attention_output",
+                                                 "attention_probabilities",
+                                                 "avg_pool2d",
+                                                 "batch_norm",
+                                                 "concat",
+                                                 "conv2d",
+                                                 "div",
+                                                 "erf",
+                                                 "exp",
+                                                 "expand",
+                                                 "gather",
+                                                 "gelu",
+                                                 "gelu_tanh",
+                                                 "global_avg_pool",
+                                                 "group_norm",
+                                                 "lambda_layer",
+                                                 "layer_norm",
+                                                 "linear",
+                                                 "matmul",
+                                                 "max_pool2d",
+                                                 "mul",
+                                                 "pad",
+                                                 "permute",
+                                                 "relu",
+                                                 "reshape",
+                                                 "roll",
+                                                 "rsqrt",
+                                                 "sigmoid",
+                                                 "silu",
+                                                 "slice",
+                                                 "softmax",
+                                                 "sqrt",
+                                                 "square",
+                                                 "sub",
+                                                 "sum",
+                                                 "tanh"};
+  return names;
+}
+
+}  // namespace passband

@@ -1,0 +1,240 @@
+// The page: state, passes through the networks, and all that is drawn from them.
+
+class App {
+  constructor(data) {
+    this.data = data;
+    this.pixels = bytesOfBase64(data.pictures.pixels);
+    this.loaded = new Map();
+    this.chosen = new Map();  // numbers that are set at edits not made yet
+    this.offersOpen = true;
+    this.panes = [];
+    this.state = stateOfHash(location.hash, data.networks.length, data.pictures.labels.length);
+  }
+
+  // Network i, with the blocks of its graph; made when it is first wanted.
+  network(i) {
+    if (!this.loaded.has(i)) {
+      const graph = this.data.graphs[this.data.networks[i].graph];
+      const constants =
+          readConstants(graph.constants, bytesOfBase64(byId(`weights-${i}`).textContent));
+      const network = new Network(graph, constants);
+      this.loaded.set(i, {network, blocks: blocksOf(network)});
+    }
+    return this.loaded.get(i);
+  }
+
+  info(pane) { return this.data.networks[this.state.panes[pane].net]; }
+
+  // The values of a pane, without the changes and with them, from an earlier pass where nothing is
+  // another. Changes are the first pane's.
+  pass(pane, picture) {
+    const {net} = this.state.panes[pane], {network, blocks} = this.network(net),
+          old = this.passes?.[pane];
+    const shown = old && old.net === net && old.bytes === picture.key;
+    const before = shown ?
+        old.before :
+        network.run(normalised(picture.bytes, this.data.side, this.data.mean, this.data.std));
+    const edits = pane === 0 ? this.state.edits : [], key = JSON.stringify(edits);
+    const after =
+        shown && old.key === key ? old.after : runEdited(network, before, edits, picture.index);
+    return {
+      net,
+      bytes: picture.key,
+      key,
+      before,
+      after,
+      network,
+      blocks,
+      info: this.data.networks[net]
+    };
+  }
+
+  set(changes) {
+    this.state = {...this.state, ...changes};
+    history.replaceState(null, '', stateToHash(this.state));
+    this.render();
+  }
+
+  addEdit(edit) {
+    const edits = [...this.state.edits.filter(e => !sameEdit(e, edit)), edit];
+    this.set({edits});
+  }
+  undo() { this.set({edits: this.state.edits.slice(0, -1)}); }
+
+  // Puts a network into a pane; -1 takes the second one away.
+  setNetwork(pane, net) {
+    const panes = this.state.panes.slice();
+    if (net < 0)
+      panes.length = 1;
+    else {
+      const same = panes[pane] &&
+          this.data.networks[panes[pane].net].graph === this.data.networks[net].graph;
+      panes[pane] = same ? {...panes[pane], net} : {...FIRST_STATE.panes[0], net};
+    }
+    const {graph} = this.data.networks[panes[0].net],
+          before = this.data.networks[this.state.panes[0].net].graph;
+    this.set({panes, edits: graph === before ? this.state.edits : []});
+  }
+
+  // Edits that the network has no place for are dropped: an address may be of another page.
+  checkEdits() {
+    const {network} = this.network(this.state.panes[0].net);
+    this.state.edits = this.state.edits.filter(
+        e => e.kind === 'noise' || network.valueOfSite.has(e.path) ||
+            network.constants.some(c => c.name === e.path));
+  }
+
+  receptive(pane) {
+    const {layer} = pane, {height, width} = layer.site;
+    if (!height) return {top: 0, left: 0, bottom: this.data.side - 1, right: this.data.side - 1};
+    return receptiveField(
+        pane.network, layer.value, Math.floor(this.state.v * height),
+        Math.floor(this.state.u * width), this.data.side);
+  }
+
+  render() {
+    const focus = document.activeElement?.dataset?.key ?? document.activeElement?.id;
+    const picture = pictureOf(this);
+    picture.key = this.state.picture >= 0 ? `p${this.state.picture}` :
+                                            `d${this.state.drawn}${this.ownCount ?? 0}`;
+    const count = this.state.panes.length;
+    this.passes = this.state.panes.map((_, i) => this.pass(i, picture));
+    while (this.panes.length > count) this.panes.pop().node.remove();
+    while (this.panes.length < count) {
+      const pane = new Pane(this, this.panes.length);
+      this.panes.push(pane);
+      byId('layers').append(pane.node);
+    }
+    this.panes.forEach((pane, i) => pane.render(this.passes[i]));
+    byId('layers').classList.toggle('two', count > 1);
+    renderChooser(this);
+    renderPicture(this, picture);
+    renderAnswers(this, picture);
+    renderEdits(this);
+    renderGuide(this);
+    this.say(picture);
+    if (focus)
+      (document.querySelector(`[data-key="${CSS.escape(focus)}"]`) ?? byId(focus))?.focus({
+        preventScroll: true
+      });
+  }
+
+  // One sentence for every state.
+  say(picture) {
+    const [pane] = this.panes, [first] = ranked(pane.network.logits(pane.before)),
+          [now] = ranked(pane.network.logits(pane.after));
+    const {edits} = this.state,
+          name = r => `${this.data.classes[r.index]} (${percent(r.probability)})`;
+    const change = edits.length === 0 ?
+        '' :
+        ` With ${counted(edits.length, 'change')} it says ` +
+            `${name(now)}${now.index === first.index ? ', the same class' : ', another class'}.`;
+    byId('status').textContent =
+        `Of ${picture.name} ${this.info(0).label} says ${name(first)}.${change} You look at ` +
+            `block ${pane.blocks.indexOf(pane.block) + 1}, ${layerLabel(pane.layer, pane.block)}.`;
+  }
+
+  takeFile(file) {
+    if (!file || !file.type.startsWith('image/')) return;
+    ownPicture(file, this.data.side)
+        .then(
+            bytes => {
+              this.own = bytes;
+              this.ownCount = (this.ownCount ?? 0) + 1;
+              this.set({picture: -1, drawn: 'file'});
+            },
+            () => {
+              byId('status').textContent =
+                  `${file.name} is no picture that this browser reads; take a PNG or JPEG.`;
+            });
+  }
+
+  listen() {
+    byId('file').addEventListener('change', event => this.takeFile(event.target.files[0]));
+    document.addEventListener('dragover', event => event.preventDefault());
+    document.addEventListener('drop', event => {
+      event.preventDefault();
+      this.takeFile(event.dataTransfer.files[0]);
+    });
+    addEventListener('hashchange', () => {
+      this.state =
+          stateOfHash(location.hash, this.data.networks.length, this.data.pictures.labels.length);
+      this.checkEdits();
+      this.render();
+    });
+    document.addEventListener('keydown', event => {
+      if (event.altKey || event.ctrlKey || event.metaKey ||
+          ['INPUT', 'SELECT', 'TEXTAREA'].includes(event.target.tagName))
+        return;
+      const [pane] = this.panes, {block, channel} = pane.state, last = pane.blocks.length - 1;
+      const actions = {
+        '[': () => pane.set({block: Math.max(0, block - 1), layer: '', channel: 0, input: -1}),
+        ']': () => pane.set({block: Math.min(last, block + 1), layer: '', channel: 0, input: -1}),
+        ',': () => pane.set({channel: Math.max(0, channel - 1), input: -1}),
+        '.': () => pane.set({channel: channel + 1, input: -1}),
+        u: () => this.undo(),
+      };
+      actions[event.key]?.();
+    });
+  }
+}
+
+// Auto follows the system; a choice is remembered where the browser allows it.
+function listenTheme() {
+  const button = byId('theme'), themes = ['auto', 'light', 'dark'];
+  const stored = () => {
+    try {
+      return localStorage.getItem('passband-theme');
+    } catch {
+      return null;
+    }
+  };
+  let theme = themes.includes(stored()) ? stored() : 'auto';
+  const apply = () => {
+    if (theme === 'auto')
+      delete document.documentElement.dataset.theme;
+    else
+      document.documentElement.dataset.theme = theme;
+    button.textContent = 'Theme: ' + theme;
+  };
+  button.hidden = false;
+  button.addEventListener('click', () => {
+    theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+    try {
+      localStorage.setItem('passband-theme', theme);
+    } catch { /* only not remembered */
+    }
+    apply();
+  });
+  apply();
+}
+
+function start() {
+  const app = new App(JSON.parse(byId('explore-data').textContent)), {data} = app;
+  byId('title').textContent = data.title;
+  byId('about').textContent =
+      `The network runs here, in this page, on your machine; every number can be taken apart, ` +
+          `and parts of it changed. Keys: arrows move the cursor of a map, [ and ] the block, ` +
+          `comma and full stop the channel, u undoes.`;
+  byId('explorer').hidden = false;
+  listenTheme();
+  app.checkEdits();
+  app.listen();
+  app.render();
+  // For the console: the network and its edits by hand, as `explorer.logits(3, [{kind: 'uniform',
+  // path: ...}])`.
+  window.explorer = {
+    app,
+    guide: GUIDE,
+    question: i => questionOf(app, i),
+    show: i => showStep(app, i),
+    logits(picture, edits = [], net = 0) {
+      const {network} = app.network(net), size = data.side * data.side * 3;
+      const bytes = app.pixels.subarray(picture * size, (picture + 1) * size);
+      const values = network.run(normalised(bytes, data.side, data.mean, data.std));
+      return Array.from(
+          network.logits(runEdited(network, values, edits, data.pictures.indices[picture])));
+    },
+  };
+}
+start();

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The explorer's pages in a browser: the numbers of their engine and of edits against the program's
+(pages and answers by test_explorer), steps, keys, addresses, and what a screen reader is told.
+usage: test_explorer.py BUILD
+Exits with 77 where there is no Chromium. AXE_CORE=axe.min.js checks with axe-core, too."""
+import json
+import os
+import re
+import sys
+import time
+
+from chromium import Chromium, find_chromium
+
+SKIPPED = 77
+failures = []
+
+
+def check(condition, what):
+    if not condition:
+        failures.append(what)
+        print("FAILED", what)
+
+
+def worst_of(found, expected):
+    """The largest difference, in units of the larger of 1 and the largest number."""
+    scale = max(1.0, max(abs(v) for v in expected))
+    return max(abs(a - b) for a, b in zip(found, expected)) / scale
+
+
+def check_numbers(page, name, expected):
+    count = len(expected["logits"])
+    begin = time.time()
+    found = page.evaluate(f"Array.from({{length: {count}}}, (_, i) => explorer.logits(i))")
+    seconds = (time.time() - begin) / count
+    worst = max(worst_of(a, b) for a, b in zip(found, expected["logits"]))
+    check(worst <= 1e-3, f"{name}: logits differ by {worst:.2e} from the program's")
+    worst_edit = 0
+    for edit in expected["edits"]:
+        wanted = edit["logits"]
+        got = page.evaluate(f"explorer.logits({edit['picture']}, {json.dumps(edit['edits'])})")
+        differs = worst_of(got, wanted)
+        worst_edit = max(worst_edit, differs)
+        check(differs <= 1e-3, f"{name}: under {edit['edits']} logits differ by {differs:.2e}")
+    print(f"{name}: {count} pictures within {worst:.1e}, {len(expected['edits'])} edits within "
+          f"{worst_edit:.1e}, {1e3 * seconds:.0f} ms a picture")
+    return seconds
+
+
+def check_guide(page, name):
+    """Every step asks; the right answer passes, the others do not, nothing checked does not."""
+    steps = page.evaluate("explorer.guide.length")
+    check(steps == 10, f"{name}: {steps} steps")
+    for i in range(steps):
+        options = page.evaluate(f"explorer.question({i}).options")
+        right = [n for n, option in enumerate(options) if option["right"]]
+        check(len(right) == 1, f"{name}: step {i + 1} has {len(right)} right answers: {options}")
+        page.evaluate(f"explorer.show({i})")
+        page.evaluate("document.getElementById('check').click()")
+        check(page.evaluate("document.getElementById('verdict').className") == "no",
+              f"{name}: step {i + 1} passes without an answer")
+        for n in range(len(options)):
+            page.evaluate(f"document.querySelectorAll('input[name=option]')[{n}].click()")
+            page.evaluate("document.getElementById('check').click()")
+            verdict = page.evaluate("document.getElementById('verdict').className")
+            check(verdict == ("yes" if n in right else "no"),
+                  f"{name}: step {i + 1}, option {n} is called {verdict!r}")
+
+
+def check_layers(page, name):
+    """Every layer of every block is taken apart without an error, and its sums are the engine's."""
+    found = page.evaluate("""(() => {
+      const {app} = explorer, wrong = [];
+      let looked = 0;
+      app.panes[0].blocks.forEach((block, i) => block.layers.forEach(layer => {
+        app.panes[0].set({block: i, layer: layer.site.path, channel: 1, head: 0, input: -1});
+        const text = document.querySelector('.layer').textContent;
+        ++looked;
+        const said = text.slice(-300);
+        if (/NaN|undefined|they differ/.test(text)) wrong.push(layer.site.path + ': ' + said);
+      }));
+      return {looked, wrong};
+    })()""")
+    check(found["looked"] > 5, f"{name}: only {found['looked']} layers")
+    for what in found["wrong"]:
+        check(False, f"{name}: {what}")
+
+
+def check_hands(page, name, address):
+    """Keys, undo, the address, the sentence for screen readers."""
+    say = "document.getElementById('status').textContent"
+    page.open(address)
+    first = page.evaluate(say)
+    check(re.match(r"Of .+ says .+\(\d", first), f"{name}: the sentence is {first!r}")
+    page.press("]")
+    check("block 2" in page.evaluate(say), f"{name}: ] does not lead to block 2")
+    page.press("[")
+    page.evaluate("document.querySelector('[data-key=picture]').focus()")
+    page.press("ArrowRight")
+    check(page.evaluate("document.activeElement.dataset.key") == "picture",
+          f"{name}: the focus is lost when the cursor moves")
+    check(page.evaluate("explorer.app.state.u") > 0.5, f"{name}: the arrow moves no cursor")
+    page.evaluate("document.querySelector('.edit button').click()")
+    check("With 1 change" in page.evaluate(say), f"{name}: the change is not said")
+    changed = page.evaluate("location.href")
+    logits = page.evaluate("Array.from(explorer.app.passes[0].after.at(-1).data)")
+    page.open(changed)
+    again = page.evaluate("Array.from(explorer.app.passes[0].after.at(-1).data)")
+    check(logits == again, f"{name}: the address does not lead to the same view")
+    page.press("u")
+    check(page.evaluate("explorer.app.state.edits.length") == 0, f"{name}: u does not undo")
+    page.open(address + "#p=999&n=7,99999,x,-1,a&e=branch,nowhere,0,0,0&e=bad&s=44&c=9,9,9,9")
+    check(not page.errors() and "says" in page.evaluate(say), f"{name}: a wrong address breaks it")
+
+
+def check_looks(page, name, address, axe):
+    """Nothing is wider than the screen; what axe-core, or our own rules, find."""
+    for width, height in ((1440, 900), (390, 844)):
+        for dark in (False, True):
+            page.resize(width, height, dark)
+            page.open(address)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            check(wide <= width, f"{name}: {wide} pixels wide on a screen of {width}")
+            unnamed = page.evaluate("""
+              [...document.querySelectorAll('button, select, input, [role=img]')]
+              .filter(e => !e.getAttribute('aria-label') && !e.textContent.trim())
+              .filter(e => !e.labels?.length).map(e => e.outerHTML.slice(0, 80))""")
+            check(not unnamed, f"{name}: without a name: {unnamed}")
+            if not axe:
+                continue
+            page.evaluate(axe + "; 0")
+            found = page.evaluate("""axe.run().then(result => result.violations.map(
+              v => v.id + ': ' + v.help + ' ' +
+                v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(' | ')))""")
+            for what in found:
+                check(False, f"{name} at {width}, {'dark' if dark else 'light'}: axe: {what}")
+
+
+def main(build):
+    binary = find_chromium()
+    if not binary:
+        print("no Chromium: nothing checked")
+        return SKIPPED
+    folder = os.path.join(os.path.abspath(build), "tests", "explorer")
+    names = sorted(n[:-5] for n in os.listdir(folder) if n.endswith(".html"))
+    check(len(names) > 30, f"only {len(names)} pages of test_explorer lie in {folder}")
+    axe_file = os.environ.get("AXE_CORE", "")
+    axe = ""
+    if axe_file:
+        with open(axe_file, encoding="utf-8") as file:
+            axe = file.read()
+    else:
+        print("AXE_CORE names no axe.min.js: our own rules alone")
+    with Chromium(binary) as page:
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path + ".json", encoding="utf-8") as file:
+                expected = json.load(file)
+            address = "file://" + path + ".html"
+            page.open(address)
+            errors = page.errors()
+            check(not errors, f"{name}: {errors}")
+            check_numbers(page, name, expected)
+            check_layers(page, name)
+            check_guide(page, name)
+            if name in ("quick_alternet", "quick_vit"):
+                size = os.path.getsize(path + ".html")
+                check_hands(page, name, address)
+                check_looks(page, name, address, axe)
+                page.open(address)
+                paint = page.evaluate("""new Promise(resolve => new PerformanceObserver(list =>
+                    resolve(list.getEntriesByName('first-contentful-paint')[0]?.startTime))
+                    .observe({type: 'paint', buffered: true}))""")
+                print(f"{name}: {size / 1e6:.1f} MB, first paint after {paint:.0f} ms")
+            errors = page.errors()
+            check(not errors, f"{name}: {errors}")
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
