@@ -8,7 +8,7 @@ CONFIG ?=
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: build deps data run test bench kernels fuzz gpu-check gpu-kit bundle clean help ready \
-  fine-tune programs everything
+  fine-tune programs everything aarch64
 
 build: ready programs
 
@@ -53,6 +53,14 @@ test: deps
 kernels:
 	@python3 .cmake/kernels.py $(BUILD)/kernels --jobs $(JOBS)
 
+# The op table compiled for aarch64 and run under qemu. Debian's packages: g++-aarch64-linux-gnu,
+# qemu-user-static, and of the architecture arm64 libfmt-dev, libkissfft-dev, liblapacke-dev,
+# libtomlplusplus-dev and libjpeg62-turbo-dev.
+aarch64:
+	@cmake --preset aarch64 --log-level=NOTICE
+	@cmake --build build-aarch64 -j $(JOBS) --target test_op_table
+	@ctest --test-dir build-aarch64 --output-on-failure -R '^test_op_table$$' --timeout 3600
+
 # Every fuzz target for FUZZ_SECONDS, by clang's libFuzzer.
 FUZZ_SECONDS ?= 3600
 fuzz:
@@ -90,6 +98,7 @@ help:
 	@echo '  make fine-tune FILE=weights.safetensors  go on from published weights (MODEL, DATA, ARGS)'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
 	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'
+	@echo '  make aarch64 the op table for aarch64, cross-compiled and run under qemu'
 	@echo '  make fuzz    try hostile input on every reader for hours, with clang (tests/fuzz)'
 	@echo '  make gpu-check  with a GPU: build, test and measure there; writes experiments/gpu/'
 	@echo '  make gpu-kit pack programs and tests for a GPU machine that is there for minutes'
