@@ -1,9 +1,11 @@
 // Pooling on the CPU: the channels of a pixel are the inner loop of everything.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "tensor/cpu/loops.h"
+#include "tensor/cpu/vector.h"
 #include "tensor/ops/pool_kernels.h"
 
 LEVEL_BEGIN
@@ -71,45 +73,82 @@ template <class F> void for_pixels(int64_t n, int64_t rows, int64_t columns, int
   });
 }
 
+// Indices, one for each lane of A.
+template <class A> struct Lanes {
+  typedef int32_t Indices __attribute__((vector_size(kLanes<A> * sizeof(int32_t))));
+
+  static VecMask<A> load(const int32_t* p, int count) {
+    Indices lanes{};
+    if (count == kLanes<A>) std::memcpy(&lanes, p, sizeof lanes);
+    else std::memcpy(&lanes, p, static_cast<size_t>(count) * sizeof(int32_t));
+    return __builtin_convertvector(lanes, VecMask<A>);
+  }
+  static void store(int32_t* p, VecMask<A> wide, int count) {
+    const Indices lanes = __builtin_convertvector(wide, Indices);
+    if (count == kLanes<A>) std::memcpy(p, &lanes, sizeof lanes);
+    else std::memcpy(p, &lanes, static_cast<size_t>(count) * sizeof(int32_t));
+  }
+};
+
+// Channels [c, c + count) of a window: the largest of its pixels, and which that is.
+template <class T> void max_of_window(const PoolGeometry& g, const Range& rows,
+                                      const Range& columns, const T* x, int64_t c, int count,
+                                      T* best, int32_t* index) {
+  using A = Accumulate<T>;
+  using Whole = typename VectorTypes<A>::Whole;
+  Vec<A> largest{};
+  VecMask<A> where{};
+  for (int64_t i = rows.begin; i < rows.end; i += rows.step)
+    for (int64_t j = columns.begin; j < columns.end; j += columns.step) {
+      const int64_t pixel = i * g.w + j;
+      const Vec<A> value = load(x + pixel * g.c + c, count);
+      const bool first = i == rows.begin && j == columns.begin;
+      const VecMask<A> larger = (value > largest) | (value != value) |  // NaN wins
+                                (VecMask<A>{} - static_cast<Whole>(first ? 1 : 0));
+      largest = larger ? value : largest;
+      where = larger ? VecMask<A>{} + static_cast<Whole>(pixel) : where;
+    }
+  store(best + c, largest, count);
+  Lanes<A>::store(index + c, where, count);
+}
+
 template <class T> void max_forward(const PoolGeometry& g, const T* x, T* y, int32_t* indices) {
   for_pixels(g.n, g.ho, g.wo, g.c * g.rows.kernel, [&](int64_t n, int64_t row, int64_t column) {
     const Range rows = covered(row, g.rows), columns = covered(column, g.columns);
-    T* best = y + ((n * g.ho + row) * g.wo + column) * g.c;
-    int32_t* index = indices + ((n * g.ho + row) * g.wo + column) * g.c;
-    for (int64_t i = rows.begin; i < rows.end; i += rows.step)
-      for (int64_t j = columns.begin; j < columns.end; j += columns.step) {
-        const auto pixel = static_cast<int32_t>(i * g.w + j);
-        const T* in = x + ((n * g.h * g.w) + pixel) * g.c;
-        if (i == rows.begin && j == columns.begin) {
-          std::copy_n(in, g.c, best);
-          std::fill_n(index, g.c, pixel);
-          continue;
-        }
-#pragma omp simd
-        for (int64_t c = 0; c < g.c; ++c) {
-          const auto value = widen(in[c]);
-          const bool larger = value > widen(best[c]) || value != value;  // NaN wins
-          best[c] = larger ? in[c] : best[c];
-          index[c] = larger ? pixel : index[c];
-        }
-      }
+    const int64_t at = ((n * g.ho + row) * g.wo + column) * g.c;
+    for_vectors<Accumulate<T>>(0, g.c, [&](int64_t c, int count) {
+      max_of_window(g, rows, columns, x + n * g.h * g.w * g.c, c, count, y + at, indices + at);
+    });
   });
 }
 
-// dx = the sum over the windows that cover a pixel; `add_window` adds one window's share to the
-// sums of all channels.
-template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& add_window) {
+// A window that covers a pixel: where its channels begin, and what it divides by.
+template <class A> struct Window {
+  int64_t at;
+  A scale;
+};
+
+// dx = the sum over the windows that cover a pixel; share(window, pixel, c, count) is that of
+// channels [c, c + count).
+template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& share) {
+  using A = Accumulate<T>;
   parallel_for(g.n * g.h, grain_for(g.w * g.c), [&](int64_t begin, int64_t end) {
-    std::vector<Accumulate<T>> sums(static_cast<size_t>(g.c));
+    std::vector<Window<A>> windows;
     for (int64_t line = begin; line < end; ++line) {
       const Range rows = covering(line % g.h, g.rows);
       for (int64_t j = 0; j < g.w; ++j) {
         const Range columns = covering(j, g.columns);
-        std::ranges::fill(sums, Accumulate<T>(0));
+        windows.clear();
         for (int64_t row = rows.begin; row < rows.end; ++row)
           for (int64_t column = columns.begin; column < columns.end; ++column)
-            add_window(line / g.h, row, column, line % g.h * g.w + j, sums.data());
-        std::copy_n(sums.data(), g.c, dx + (line * g.w + j) * g.c);
+            windows.push_back({((line / g.h * g.ho + row) * g.wo + column) * g.c,
+                               A(1) / static_cast<A>(divisor(row, column, g))});
+        for_vectors<A>(0, g.c, [&](int64_t c, int count) {
+          Vec<A> sum{};
+          for (const Window<A>& window : windows)
+            sum += share(window, line % g.h * g.w + j, c, count);
+          store(dx + (line * g.w + j) * g.c + c, sum, count);
+        });
       }
     }
   });
@@ -117,22 +156,18 @@ template <class T, class F> void sum_windows(const PoolGeometry& g, T* dx, F&& a
 
 template <class T>
 void max_scatter(const PoolGeometry& g, const T* dy, const int32_t* indices, T* dx) {
-  sum_windows(g, dx,
-              [&](int64_t n, int64_t row, int64_t column, int64_t pixel, Accumulate<T>* sums) {
-                const int64_t at = ((n * g.ho + row) * g.wo + column) * g.c;
-#pragma omp simd
-                for (int64_t c = 0; c < g.c; ++c)
-                  sums[c] += indices[at + c] == pixel ? widen(dy[at + c]) : Accumulate<T>(0);
-              });
+  using A = Accumulate<T>;
+  sum_windows(g, dx, [&](const Window<A>& window, int64_t pixel, int64_t c, int count) {
+    const VecMask<A> here = Lanes<A>::load(indices + window.at + c, count) ==
+                            VecMask<A>{} + static_cast<typename VectorTypes<A>::Whole>(pixel);
+    return here ? load(dy + window.at + c, count) : Vec<A>{};
+  });
 }
 
 template <class T> void avg_backward(const PoolGeometry& g, const T* dy, T* dx) {
   using A = Accumulate<T>;
-  sum_windows(g, dx, [&](int64_t n, int64_t row, int64_t column, int64_t, A* sums) {
-    const A scale = A(1) / static_cast<A>(divisor(row, column, g));
-    const T* in = dy + ((n * g.ho + row) * g.wo + column) * g.c;
-#pragma omp simd
-    for (int64_t c = 0; c < g.c; ++c) sums[c] += scale * widen(in[c]);
+  sum_windows(g, dx, [&](const Window<A>& window, int64_t, int64_t c, int count) {
+    return window.scale * load(dy + window.at + c, count);
   });
 }
 
@@ -154,8 +189,9 @@ template <class T> void avg_forward(const PoolGeometry& g, const T* x, T* y) {
             for (int64_t c = 0; c < g.c; ++c) sums[static_cast<size_t>(c)] += widen(in[c]);
           }
         T* out = y + (line * g.wo + column) * g.c;
-        for (int64_t c = 0; c < g.c; ++c)
-          out[c] = static_cast<T>(scale * sums[static_cast<size_t>(c)]);
+        for_vectors<A>(0, g.c, [&](int64_t c, int count) {
+          store(out + c, scale * load(sums.data() + c, count), count);
+        });
       }
     }
   });
