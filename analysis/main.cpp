@@ -12,6 +12,7 @@
 #include "analysis/report/report.h"
 #include "analysis/study/along.h"
 #include "analysis/study/console.h"
+#include "analysis/study/finite.h"
 #include "data/fingerprint.h"
 #include "tensor/core/file.h"
 #include "tensor/core/parallel.h"
@@ -266,26 +267,32 @@ int explore(const AnalyzeOptions& options, Study& study) {
                           .measured = study.input.subjects.size(),
                           .data = &study.data.test,
                           .images = study.input.images_or(1000),
-                          .device = study.input.subjects.front().model->device()};
+                          .device = study.input.subjects.front().model->device(),
+                          .sections = stored_sections(study.report.string())};
   if (options.along)
     for (Subject& subject : kept_along(study)) request.networks.push_back(std::move(subject));
   for (Subject& subject : request.networks) subject.model->to({});
+  for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);
   Console console(1);
   console.begin(0, "explore");
   request.progress = Progress([&](const Progress::Report& state) {
     if (stop_requested) throw Interrupted();
     console.update(state);
   });
+  const std::string page_path = fs::absolute(study.report / "explore.html").string();
   try {
     const std::string page = explorer_page(request);
     fs::create_directories(study.report);
-    write_file_atomically((study.report / "explore.html").string(), page);
+    write_file_atomically(page_path, page);
     console.end(fmt::format("{:.1f} MB", static_cast<double>(page.size()) / 1e6));
   } catch (const Interrupted&) {
     console.end("stopped");
     return 128 + stop_requested;
+  } catch (const NotFinite& error) {
+    console.end(fmt::format("not finite: {}: {}", error.model().name(), error.what()));
+    return kNotFinite;
   }
-  fmt::print("explorer: {}\n", fs::absolute(study.report / "explore.html").string());
+  fmt::print("explorer: {}\n", page_path);
   return code_after_output(0);
 }
 
@@ -304,10 +311,7 @@ int run(int argc, char** argv) {
   chosen_analyses(options);
   Study study;
   make_study(options.study, study);
-  if (options.explore) {
-    for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);
-    return explore(options, study);
-  }
+  if (options.explore) return explore(options, study);
   PictureTimes times;
   TimedJobs made = chosen_jobs(options, study, times);
   for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);

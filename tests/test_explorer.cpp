@@ -84,7 +84,7 @@ void write_page(const std::string& file, const std::vector<Subject>& networks, c
   request.shown = pictures;
   request.images = 8;
   request.most_bytes = 20'000'000;
-  request.most_channels = 40;
+  request.most_channels = 16;
   const std::string page = explorer_page(request);
   Model& model = *networks[0].model;
   const std::vector<int64_t> indices = staggered_indices(data.count, pictures);

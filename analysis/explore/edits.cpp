@@ -130,20 +130,19 @@ std::string_view name_of(EditKind kind) {
 }
 
 std::vector<Edit> edits_of(const NetworkGraph& graph, int64_t most_channels) {
-  std::vector<Edit> edits, channels;
+  std::vector<Edit> edits;
   for (const GraphOperation& operation : graph.operations) {
     add_edits(graph, operation, edits);
-    if (const TapSite* site = site_named(operation, "out"))
-      for (int64_t c = 0; c < operation.shape[-1]; ++c)
-        channels.push_back({EditKind::channel, site->path, static_cast<double>(c)});
+    const TapSite* site = site_named(operation, "out");
+    const int64_t channels = site ? operation.shape[-1] : 0;
+    for (int64_t c = 0; channels <= most_channels && c < channels; ++c)
+      edits.push_back({EditKind::channel, site->path, static_cast<double>(c)});
   }
   for (int64_t b = 0; b < kBands; ++b)
     edits.push_back({.kind = EditKind::noise,
                      .path = "picture",
                      .number = (static_cast<double>(b) + 1) / kBands,
                      .epsilon = kEpsilon});
-  if (std::ssize(channels) <= most_channels)
-    edits.insert(edits.end(), channels.begin(), channels.end());
   return edits;
 }
 

@@ -40,8 +40,8 @@ constexpr double kNoiseHalfWidth = 0.1;
 
 // Every edit that a page offers with an effect measured: each branch, each head, each attention
 // made uniform, each window of a convolution made even, block outputs of 4 x 4 and larger passed at
-// 1/4, 1/2 and 3/4, noise of eight bands, and each channel of block outputs where these are at most
-// `most_channels` together.
+// 1/4, 1/2 and 3/4, noise of eight bands, and each channel of block outputs that have at most
+// `most_channels`.
 std::vector<Edit> edits_of(const NetworkGraph& graph, int64_t most_channels);
 
 // The network under these edits while alive, weights restored behind it. One at a time for a

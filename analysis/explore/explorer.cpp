@@ -89,8 +89,9 @@ void add_network(const ExplorerRequest& request, size_t i, const NetworkGraph& g
   while (at < networks.graphs.size() && networks.graphs[at] != drawn) ++at;
   if (at == networks.graphs.size()) networks.graphs.push_back(drawn);
   networks.weights.push_back(base64(constant_bytes(graph)));
-  const std::vector<Edit> edits =
-      i < request.measured ? edits_of(graph, request.most_channels) : std::vector<Edit>{};
+  const std::vector<Edit> edits = i < request.measured
+                                      ? edits_of(graph, i == 0 ? request.most_channels : 0)
+                                      : std::vector<Edit>{};
   subject.model->to(request.device);
   const auto parts = std::ssize(request.networks);
   const auto effects =
@@ -126,6 +127,20 @@ json data_json(const ExplorerRequest& request, Networks& networks) {
   return out;
 }
 
+// The page's body, with links to what the report has for whoever runs no script.
+std::string body(const std::vector<std::string>& sections) {
+  std::string links;
+  for (const std::string& name : sections)
+    links += fmt::format("{}<a href=\"index.html#{}\">{}</a>", links.empty() ? "It has " : ", ",
+                         escape_xml(name), escape_xml(name));
+  links += links.empty() ? "There is none yet: <code>./analyze --run last</code> makes it." : ".";
+  std::string text(page_file("body.html"));
+  constexpr std::string_view kPlace = "<!-- report -->";
+  const size_t at = text.find(kPlace);
+  CHECK(at != std::string::npos, "the page's body has no place for the report");
+  return text.replace(at, kPlace.size(), links);
+}
+
 std::string hash_of(const std::string& text) { return "'sha256-" + base64(sha256(text)) + "'"; }
 
 std::string html(const ExplorerRequest& request, const json& data, const Networks& networks) {
@@ -144,7 +159,7 @@ std::string html(const ExplorerRequest& request, const json& data, const Network
 </head>
 )",
       hash_of(style), hash_of(code), escape_xml(request.title), style);
-  out += page_file("body.html");
+  out += body(request.sections);
   for (size_t i = 0; i < networks.weights.size(); ++i)
     out += fmt::format("<script type=\"text/plain\" id=\"weights-{}\">{}</script>\n", i,
                        networks.weights[i]);

@@ -25,9 +25,11 @@ struct ExplorerRequest {
   int64_t shown = 32;             // of them on the page, at most
   int64_t images = 1000;          // of them for the effects of edits
   int64_t most_bytes = kMostNetworkBytes;
-  // Channels of all block outputs whose effects are measured; of networks with more none is.
-  int64_t most_channels = 1200;
+  // Of the first network each channel is measured too, of block outputs with at most so many.
+  int64_t most_channels = 128;
   Device device = {};  // where effects are measured
+  // Sections that the report beside the page has, which it names where no script runs.
+  std::vector<std::string> sections = {};
   Progress progress = {};
 };
 

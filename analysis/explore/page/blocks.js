@@ -84,8 +84,8 @@ function blocksOf(network) {
 
 // A value that two taps show is one layer, under the name that says more.
 function once(layers) {
-  const byValue = new Map(),
-        rank = ['out', 'attention', 'heads', 'conv', 'norm', 'hidden', 'linear'];
+  const byValue = new Map();
+  const rank = ['out', 'attention', 'heads', 'conv', 'norm', 'hidden', 'linear'];
   const place = layer => {
     const i = rank.indexOf(layer.site.name);
     return i < 0 ? rank.length : i;

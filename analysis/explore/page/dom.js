@@ -50,8 +50,8 @@ const DIVERGING = [
 ];
 
 function colourAt(stops, t) {
-  const place = Math.max(0, Math.min(1, t)) * (stops.length - 1),
-        i = Math.min(Math.floor(place), stops.length - 2);
+  const place = Math.max(0, Math.min(1, t)) * (stops.length - 1);
+  const i = Math.min(Math.floor(place), stops.length - 2);
   return stops[i].map((v, c) => Math.round(v + (place - i) * (stops[i + 1][c] - v)));
 }
 
@@ -124,8 +124,8 @@ function spectrumLines(lines, {width = 120, height = 48, label} = {}) {
 // A view of a map with the shared cursor: a canvas of cells under a frame at the cursor's cell. The
 // arrow keys and the pointer move the cursor.
 function mapView({numbers, height, width, isSigned, label, cursor, onCursor, frames = [], size}) {
-  const canvas = el('canvas', {class: 'cells'}),
-        scale = drawMap(canvas, numbers, height, width, {isSigned});
+  const canvas = el('canvas', {class: 'cells'});
+  const scale = drawMap(canvas, numbers, height, width, {isSigned});
   const view = el('div', {class: 'map', role: 'img', tabindex: '0', 'aria-label': label}, canvas);
   if (size) view.style.setProperty('--size', size);
   const frame = (y, x, h, w, name) => {

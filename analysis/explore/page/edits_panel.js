@@ -39,8 +39,9 @@ function headsBefore(network, value) {
 
 // An edit's control: its kind, a slider where it has a number, and a button.
 function editControl(app, offer, effects) {
-  const key = `${offer.kind}|${offer.path}`, number = app.chosen.get(key) ?? offer.number,
-        edit = {...offer, number};
+  const key = `${offer.kind}|${offer.path}`;
+  const number = app.chosen.get(key) ?? offer.number;
+  const edit = {...offer, number};
   delete edit.most;
   const number0 = {
     head: {min: 0, max: offer.most, step: 1, shown: v => `head ${v + 1}`},
@@ -92,7 +93,8 @@ function renderEdits(app) {
   const {right, pictures} = info.intact;
   const {rounding} = info;
   const intact = app.data.labelled ? `Without changes ${percent(right / pictures)} of ` +
-          `${pictures.toLocaleString('en')} test pictures are right. ` : '';
+          `${pictures.toLocaleString('en')} test pictures are right. ` :
+                                     '';
   const evidence = 'One picture is no evidence: beside each change stands what it does over ' +
       'many. Matrices are kept in 16 bits here, which moved logits by at most ' +
       `${num(rounding.most)} and left ${rounding.same} of ${rounding.pictures} answers.`;

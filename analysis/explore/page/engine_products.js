@@ -171,8 +171,8 @@ function convDepthwise(y, x, weight, w) {
       const to = (oy * outX + ox) * out;
       for (let ky = 0; ky < w.kernelY; ++ky)
         for (let kx = 0; kx < w.kernelX; ++kx) {
-          const iy = oy * w.strideY - w.top + ky * w.stepY,
-                ix = ox * w.strideX - w.left + kx * w.stepX;
+          const iy = oy * w.strideY - w.top + ky * w.stepY;
+          const ix = ox * w.strideX - w.left + kx * w.stepX;
           if (iy < 0 || iy >= height || ix < 0 || ix >= width) continue;
           const from = (iy * width + ix) * channels, cell = ky * w.kernelX + kx;
           for (let o = 0; o < out; ++o)

@@ -36,8 +36,8 @@ function readConstants(constants, bytes) {
 function mapOf(value, site) {
   const {shape, data} = value, channels = shape[shape.length - 1];
   const onGrid = shape.length === 4;
-  const height = onGrid ? shape[1] : site?.height || 0,
-        width = onGrid ? shape[2] : site?.width || 0;
+  const height = onGrid ? shape[1] : site?.height || 0;
+  const width = onGrid ? shape[2] : site?.width || 0;
   const first = onGrid ? 0 : (site?.prefix || 0) * channels;
   return {
     height,

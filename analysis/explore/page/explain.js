@@ -42,8 +42,8 @@ function numberGrid(title, rows) {
 
 // The largest of a list of contributions [{label, value, note}] as bars, the rest as one.
 function bars(title, list, {most = 8, chosen, onChoose} = {}) {
-  const sorted = [...list].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)),
-        shown = sorted.slice(0, most);
+  const sorted = [...list].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  const shown = sorted.slice(0, most);
   const rest = sorted.slice(most), restSum = rest.reduce((sum, item) => sum + item.value, 0);
   if (rest.length > 0) shown.push({label: `${rest.length} others`, value: restSum});
   const largest = Math.max(1e-9, ...shown.map(item => Math.abs(item.value)));
@@ -66,8 +66,8 @@ function bars(title, list, {most = 8, chosen, onChoose} = {}) {
 
 function explainConv(c) {
   const [x, weight, bias] = c.network.inputsOf(c.at, c.values), {a} = c.network.operations[c.at];
-  const [out, kernelY, kernelX, inner] = weight.shape,
-                                w = windowsOf({...a, kernel: [kernelY, kernelX]});
+  const [out, kernelY, kernelX, inner] = weight.shape;
+  const w = windowsOf({...a, kernel: [kernelY, kernelX]});
   const first = Math.floor(c.channel / (out / a.groups[0])) * inner, map = mapOf(x);
   const cell = (ky, kx, i) => {
     const iy = c.y * w.strideY - w.top + ky * w.stepY, ix = c.x * w.strideX - w.left + kx * w.stepX;
@@ -91,7 +91,8 @@ function explainConv(c) {
   const best = list.reduce((a, item) => Math.abs(item.value) > Math.abs(a.value) ? item : a).key;
   const chosen = c.input >= 0 && c.input < inner ? c.input : best;
   return [
-    line(`Each of ${counted(inner, 'input channel')} is multiplied, ${kernelY} by ${kernelX} ` +
+    line(
+        `Each of ${counted(inner, 'input channel')} is multiplied, ${kernelY} by ${kernelX} ` +
         `cells around the cursor, by the kernel that channel ${c.channel} has for it; the ` +
         `${(inner * kernelY * kernelX).toLocaleString('en')} products add ` +
         `up${bias ? `, with the bias ${num(b)}` : ''}.`),
@@ -113,8 +114,10 @@ function explainConv(c) {
 
 function explainNorm(c) {
   const inputs = c.network.inputsOf(c.at, c.values), operation = c.network.operations[c.at];
-  const [x, gamma, beta] = inputs, channels = gamma.data.length, g = gamma.data[c.channel],
-                   b = beta.data[c.channel];
+  const [x, gamma, beta] = inputs;
+  const channels = gamma.data.length;
+  const g = gamma.data[c.channel];
+  const b = beta.data[c.channel];
   const row = operation.shape.length === 4 ? (c.y * operation.shape[2] + c.x) * channels :
                                              tokenOf(c.site, c.y, c.x) * channels;
   const v = x.data[row + c.channel];
@@ -137,7 +140,8 @@ function explainNorm(c) {
         groups ? 'that group of channels over the map' : `the ${channels} channels of this token`;
   }
   return [
-    line(`The mean of ${whose} is ${num(mean)}, the deviation ${num(1 / rstd)}. The value is ` +
+    line(
+        `The mean of ${whose} is ${num(mean)}, the deviation ${num(1 / rstd)}. The value is ` +
         `brought to that scale, then stretched by ${num(g)} and shifted by ${num(b)}, which ` +
         `training has learned:`),
     el('p', {
@@ -161,7 +165,8 @@ function explainLinear(c) {
       }));
   const b = bias ? bias.data[c.channel] : 0;
   return [
-    line(`This place's ${inner} channels, each times a weight, add ` +
+    line(
+        `This place's ${inner} channels, each times a weight, add ` +
         `up${bias ? `, with the bias ${num(b)}` : ''}. No other place has a say: an MLP and a ` +
         `1×1 convolution mix channels, not places.`),
     bars('Largest products: input × weight (channel)', list),
@@ -171,9 +176,9 @@ function explainLinear(c) {
 
 function explainPointwise(c) {
   const {op, a} = c.network.operations[c.at], inputs = c.network.inputsOf(c.at, c.values);
-  const index = c.index,
-        read = x =>
-            x && x.data.length === c.network.operations[c.at].shape.reduce((p, s) => p * s, 1) ?
+  const index = c.index;
+  const read = x =>
+      x && x.data.length === c.network.operations[c.at].shape.reduce((p, s) => p * s, 1) ?
       x.data[index] :
       undefined;
   const [first, second] = inputs.map(read);

@@ -28,8 +28,9 @@ function attentionRow(c, probabilities, options, head) {
 
 // Maps of all heads side by side, the chosen one pressed.
 function headMaps(c, heads, mapOfHead, isSigned, what) {
-  const {height, width} = c.site, y = Math.floor(c.pair.v * height),
-                 x = Math.floor(c.pair.u * width);
+  const {height, width} = c.site;
+  const y = Math.floor(c.pair.v * height);
+  const x = Math.floor(c.pair.u * width);
   return el('div', {class: 'heads'}, Array.from({length: heads}, (_, h) => {
     const view = mapView({
       numbers: mapOfHead(h),
@@ -52,15 +53,17 @@ function headMaps(c, heads, mapOfHead, isSigned, what) {
 }
 
 function explainAttention(c) {
-  const probabilities = c.values[c.at + 1], [, heads] = probabilities.shape,
-        operation = c.network.operations[c.at];
-  const options = operation.op === 'attention_probabilities' ? operation.a : undefined,
-        head = Math.min(c.head, heads - 1);
+  const probabilities = c.values[c.at + 1];
+  const [, heads] = probabilities.shape;
+  const operation = c.network.operations[c.at];
+  const options = operation.op === 'attention_probabilities' ? operation.a : undefined;
+  const head = Math.min(c.head, heads - 1);
   const row = attentionRow(c, probabilities, options, head);
   const spread =
       Math.exp(-[...row.map, ...row.before].reduce((s, p) => s + (p > 0 ? p * Math.log(p) : 0), 0));
-  const {height, width} = c.site, ky = Math.floor(c.pair.v * height),
-                 kx = Math.floor(c.pair.u * width);
+  const {height, width} = c.site;
+  const ky = Math.floor(c.pair.v * height);
+  const kx = Math.floor(c.pair.u * width);
   const nodes = [
     line(
         'The framed cell asks (query); each map shows how much it takes from every place (key). ' +
@@ -76,10 +79,11 @@ function explainAttention(c) {
 }
 
 function explainPair(c, row, options, head, keyToken, ky, kx) {
-  const [qkv, table] = c.network.inputsOf(c.at, c.values), [heads] = options.heads,
-              [scale] = options.scale;
-  const depth = qkv.shape[qkv.shape.length - 1] / (3 * heads),
-        key = row.place.tokens.indexOf(keyToken);
+  const [qkv, table] = c.network.inputsOf(c.at, c.values);
+  const [heads] = options.heads;
+  const [scale] = options.scale;
+  const depth = qkv.shape[qkv.shape.length - 1] / (3 * heads);
+  const key = row.place.tokens.indexOf(keyToken);
   if (key < 0) {
     const pair = explainPair(c, row, options, head, tokenOf(c.site, c.y, c.x), c.y, c.x);
     const why = `Row ${ky}, column ${kx}, the second place, lies in another window, which this ` +
@@ -113,21 +117,23 @@ function explainPair(c, row, options, head, keyToken, ky, kx) {
 
 // A channel of what heads give: the values of the places, weighed.
 function explainHeads(c) {
-  const [probabilities, qkv] = c.network.inputsOf(c.at, c.values),
-                        options = c.network.operations[c.at].a;
-  const [heads] = options.heads, depth = qkv.shape[qkv.shape.length - 1] / (3 * heads),
-        head = Math.floor(c.channel / depth);
+  const [probabilities, qkv] = c.network.inputsOf(c.at, c.values);
+  const options = c.network.operations[c.at].a;
+  const [heads] = options.heads;
+  const depth = qkv.shape[qkv.shape.length - 1] / (3 * heads);
+  const head = Math.floor(c.channel / depth);
   const row = attentionRow(c, probabilities, options, head), prefix = c.site.prefix || 0;
   const list = row.place.tokens.map((token, i) => {
     const p = token < prefix ? row.before[token] : row.map[token - prefix];
-    const value = qkv.data[packedAt(token, 2, head, depth, heads) + c.channel % depth],
-          at = token - prefix;
+    const value = qkv.data[packedAt(token, 2, head, depth, heads) + c.channel % depth];
+    const at = token - prefix;
     const name = at < 0 ? 'class token' :
                           `row ${Math.floor(at / c.site.width)}, column ${at % c.site.width}`;
     return {label: `${name}: ${percent(p)} × ${num(value)}`, value: p * value, i};
   });
   return [
-    line(`Channel ${c.channel} belongs to head ${head + 1}: the mean of the values of ` +
+    line(
+        `Channel ${c.channel} belongs to head ${head + 1}: the mean of the values of ` +
         `${list.length} places, weighed by what the query gives each.`),
     bars('Largest shares: probability × value', list),
     checkLine(list.reduce((s, item) => s + item.value, 0), c.value),
@@ -135,16 +141,19 @@ function explainHeads(c) {
 }
 
 function explainLambda(c) {
-  const inputs = c.network.inputsOf(c.at, c.values), options = c.network.operations[c.at].a,
-        [heads] = options.heads;
-  const depthOfValue = c.network.operations[c.at].shape[3] / heads,
-        head = Math.min(c.head, heads - 1);
+  const inputs = c.network.inputsOf(c.at, c.values);
+  const options = c.network.operations[c.at].a;
+  const [heads] = options.heads;
+  const depthOfValue = c.network.operations[c.at].shape[3] / heads;
+  const head = Math.min(c.head, heads - 1);
   if (options.intra[0] > 1)
     return [line('A lambda layer of intra-depth above 1 has no one weight for a pair of places.')];
-  const n = c.y * c.site.width + c.x,
-        all = Array.from({length: heads}, (_, h) => lambdaWeights(inputs, options, h, n));
-  const {height, width} = c.site, ky = Math.floor(c.pair.v * height),
-                 kx = Math.floor(c.pair.u * width), m = ky * width + kx;
+  const n = c.y * c.site.width + c.x;
+  const all = Array.from({length: heads}, (_, h) => lambdaWeights(inputs, options, h, n));
+  const {height, width} = c.site;
+  const ky = Math.floor(c.pair.v * height);
+  const kx = Math.floor(c.pair.u * width);
+  const m = ky * width + kx;
   const own = all[head], terms = own.terms(m), sum = f => terms.reduce((s, t) => s + f(t), 0);
   const both = Float32Array.from(own.content, (v, i) => v + own.position[i]);
   const parts = [
@@ -152,10 +161,11 @@ function explainLambda(c) {
     ['position', own.position, 'where the place lies from the query'],
     ['together', both, 'the weight of each place’s value']
   ];
-  const values = inputs[2].data, channel = c.channel % depthOfValue,
-        h = Math.floor(c.channel / depthOfValue);
-  const [bias] = [inputs[4]],
-        weights = Float32Array.from(all[h].content, (v, i) => v + all[h].position[i]);
+  const values = inputs[2].data;
+  const channel = c.channel % depthOfValue;
+  const h = Math.floor(c.channel / depthOfValue);
+  const [bias] = [inputs[4]];
+  const weights = Float32Array.from(all[h].content, (v, i) => v + all[h].position[i]);
   let total = 0;
   weights.forEach((w, i) => {
     total += w * values[i * depthOfValue + channel];
@@ -170,8 +180,8 @@ function explainLambda(c) {
   return [
     line(
         'The framed cell is the query. A lambda layer makes a matrix for it, of content and of ' +
-            'positions, and applies it; seen from the outside each place gets a weight, which ' +
-            'may be negative and need not sum to 1.'),
+        'positions, and applies it; seen from the outside each place gets a weight, which ' +
+        'may be negative and need not sum to 1.'),
     headMaps(
         c, heads, i => Float32Array.from(all[i].content, (v, j) => v + all[i].position[j]), true,
         'Weights'),
@@ -202,7 +212,8 @@ function explainLambda(c) {
       text: `content ${num(sum(t => t.q * t.key))} + position ${num(sum(t => t.q * t.place))} = ` +
           `${num(sum(t => t.q * (t.key + t.place)))}`
     }),
-    line(`Channel ${c.channel} here: all places’ values by these weights of head ` +
+    line(
+        `Channel ${c.channel} here: all places’ values by these weights of head ` +
         `${h + 1}${bias ? `, and ${num(fromBias)} from the bias of the embedding` : ''}.`),
     checkLine(total + fromBias, c.value),
   ];

@@ -3,8 +3,9 @@
 
 // What a step looks with: passes of the first network, whatever the page shows.
 function lookOf(app) {
-  const {network, blocks} = app.network(app.state.panes[0].net), {data} = app,
-                  size = data.side ** 2 * 3;
+  const {network, blocks} = app.network(app.state.panes[0].net);
+  const {data} = app;
+  const size = data.side ** 2 * 3;
   const memo = app.guideMemo ??= new Map();
   const values = picture => {
     const key = `${app.state.panes[0].net}-${picture}`;
@@ -58,8 +59,8 @@ const either = (texts, right) => texts.map((text, i) => ({text, right: i === rig
 
 const GUIDE = [
   look => {
-    const order = ranked(look.network.logits(look.values(0))),
-          chosen = [0, 1, 2, order.length - 1].map(i => order[Math.min(i, order.length - 1)]);
+    const order = ranked(look.network.logits(look.values(0)));
+    const chosen = [0, 1, 2, order.length - 1].map(i => order[Math.min(i, order.length - 1)]);
     const classes = [...new Set(chosen.map(r => r.index))].sort((a, b) => a - b);
     return {
       title: 'A picture and an answer',
@@ -76,8 +77,8 @@ const GUIDE = [
   },
   look => {
     const mixes = kind => look.blocks.filter(b => b.kind === kind).length;
-    const kind = ['msa', 'lambda', 'hydra', 'conv'].find(k => mixes(k) > 0) ?? 'mlp',
-          right = mixes(kind);
+    const kind = ['msa', 'lambda', 'hydra', 'conv'].find(k => mixes(k) > 0) ?? 'mlp';
+    const right = mixes(kind);
     return {
       title: 'A strip of blocks',
       view: viewOf(Math.max(0, look.blocks.findIndex(b => b.kind === kind))),
@@ -92,22 +93,22 @@ const GUIDE = [
     };
   },
   look => {
-    const block = look.blocks.findLastIndex(b => b.site.height > 1),
-          {site} = look.blocks[Math.max(0, block)];
+    const block = look.blocks.findLastIndex(b => b.site.height > 1);
+    const {site} = look.blocks[Math.max(0, block)];
     const right = Math.round(look.data.side / Math.max(1, site.height));
     return {
       title: 'From pixels to cells',
       view: viewOf(Math.max(0, block)),
-      text: [
-        'Maps get coarser on the way. The frame of the cursor is one cell of the map; on the ' +
-            'picture it covers all the pixels that the cell stands for.'
-      ],
+      text:
+          ['Maps get coarser on the way. The frame of the cursor is one cell of the map; on the ' +
+           'picture it covers all the pixels that the cell stands for.'],
       question: 'How many pixels wide is one cell of the last block’s map?',
       options: numberOptions(right, [1, 2, 4, 8, 16].filter(n => n !== right), ' pixels'),
     };
   },
   look => {
-    const {side} = look.data, field = i => {
+    const {side} = look.data;
+    const field = i => {
       const {site, value} = look.blocks[i];
       const f = receptiveField(
           look.network, value, Math.floor(site.height / 2), Math.floor(site.width / 2), side);
@@ -129,14 +130,16 @@ const GUIDE = [
   },
   look => products(look),
   look => {
-    const found = look.find(l => l.op.endsWith('_norm')), at = found.layer.value - 1,
-          operation = look.network.operations[at];
-    const [x, gamma] = look.network.inputsOf(at, look.values(0)), channels = gamma.data.length,
-              {site} = found.layer;
+    const found = look.find(l => l.op.endsWith('_norm'));
+    const at = found.layer.value - 1;
+    const operation = look.network.operations[at];
+    const [x, gamma] = look.network.inputsOf(at, look.values(0));
+    const channels = gamma.data.length;
+    const {site} = found.layer;
     const cell = site.height ?
         tokenOf(site, Math.floor(site.height / 2), Math.floor(site.width / 2)) * channels :
-        0,
-          v = x.data[cell];
+        0;
+    const v = x.data[cell];
     const mean = operation.op === 'batch_norm' ?
         look.network.tensorsOf(at).mean.data[0] :
         statistics(x.data, Array.from({length: channels}, (_, i) => cell + i), 0).mean;
@@ -160,8 +163,8 @@ const GUIDE = [
   look => frequencies(look),
   look => {
     const edits = branchEdits(look), edit = edits[Math.floor(edits.length / 2)];
-    const before = ranked(look.network.logits(look.values(0)))[0].index,
-          after = ranked(look.network.logits(look.edited(0, [edit])))[0].index;
+    const before = ranked(look.network.logits(look.values(0)))[0].index;
+    const after = ranked(look.network.logits(look.edited(0, [edit])))[0].index;
     return {
       title: 'Take a part out',
       view: viewOf(
@@ -185,16 +188,15 @@ const GUIDE = [
     const measure = e => look.data.labelled ? e.after : -e.changed, worst = rows[0];
     const others = [rows[Math.floor(rows.length / 2)], rows[rows.length - 1]].filter(
         e => e && measure(e) > measure(worst));
-    const shown = [worst, ...others].sort((a, b) => a.path < b.path ? -1 : 1),
-          pictures = worst?.pictures ?? 0;
+    const shown = [worst, ...others].sort((a, b) => a.path < b.path ? -1 : 1);
+    const pictures = worst?.pictures ?? 0;
     return {
       title: 'One picture is no evidence',
       view: viewOf(0),
-      text: [
-        `Whatever a change did to one picture, another may do otherwise. So the program has ` +
-            `made each change on up to ${pictures.toLocaleString('en')} test pictures, and its ` +
-            `effect stands beside it, with the interval that so many pictures allow.`
-      ],
+      text:
+          [`Whatever a change did to one picture, another may do otherwise. So the program has ` +
+           `made each change on up to ${pictures.toLocaleString('en')} test pictures, and its ` +
+           `effect stands beside it, with the interval that so many pictures allow.`],
       question: `Which of these ` +
           `${look.data.labelled ? 'costs the most right answers' : 'changes the most answers'} ` +
           `over the ${pictures.toLocaleString('en')} pictures?`,
@@ -208,8 +210,9 @@ const GUIDE = [
 // a linear layer.
 function products(look) {
   const found = look.find(l => l.op === 'conv2d' || l.op === 'linear'), at = found.layer.value - 1;
-  const [x, weight] = look.network.inputsOf(at, look.values(0)),
-            {a, shape, op} = look.network.operations[at], {site} = found.layer;
+  const [x, weight] = look.network.inputsOf(at, look.values(0));
+  const {a, shape, op} = look.network.operations[at];
+  const {site} = found.layer;
   const inner = weight.shape[weight.shape.length - 1], sums = new Array(inner).fill(0);
   const y0 = Math.floor(site.height / 2), x0 = Math.floor(site.width / 2);
   if (op === 'linear')
@@ -217,10 +220,12 @@ function products(look) {
       sums[i] = x.data[tokenOf(site, y0, x0) * inner + i] * weight.data[i];
     });
   else {
-    const [, kh, kw] = weight.shape, w = windowsOf({...a, kernel: [kh, kw]}), map = mapOf(x),
-                 {height, width} = map;
-    const y1 = Math.floor(shape[1] / 2) * w.strideY - w.top,
-          x1 = Math.floor(shape[2] / 2) * w.strideX - w.left;
+    const [, kh, kw] = weight.shape;
+    const w = windowsOf({...a, kernel: [kh, kw]});
+    const map = mapOf(x);
+    const {height, width} = map;
+    const y1 = Math.floor(shape[1] / 2) * w.strideY - w.top;
+    const x1 = Math.floor(shape[2] / 2) * w.strideX - w.left;
     for (let ky = 0; ky < kh; ++ky)
       for (let kx = 0; kx < kw; ++kx)
         for (let i = 0; i < inner; ++i) {
@@ -230,8 +235,8 @@ function products(look) {
         }
   }
   const order = sums.map((_, i) => i).sort((i, j) => Math.abs(sums[j]) - Math.abs(sums[i]));
-  const shown = order.slice(0, 3).sort((i, j) => i - j),
-        names = ['red (0)', 'green (1)', 'blue (2)'];
+  const shown = order.slice(0, 3).sort((i, j) => i - j);
+  const names = ['red (0)', 'green (1)', 'blue (2)'];
   return {
     title: 'One value, all its products',
     view: viewOf(found.block, found.layer),
@@ -251,8 +256,8 @@ function products(look) {
 function frequencies(look) {
   const maps =
       look.blocks.map((block, i) => ({i, block})).filter(({block}) => block.site.height >= 4);
-  const out = ({block}) => block.layers.find(l => l.site.name === 'out'),
-        end = ({block}) => spectrumOfValue(look.values(0)[block.value], block.site).at(-1).change;
+  const out = ({block}) => block.layers.find(l => l.site.name === 'out');
+  const end = ({block}) => spectrumOfValue(look.values(0)[block.value], block.site).at(-1).change;
   const text = [
     'The spectrum of a map says how much it changes slowly (left) and from cell to cell ' +
         '(right), against its mean. A block that smooths lowers the right end: attention tends ' +
@@ -264,10 +269,9 @@ function frequencies(look) {
     return {
       title: 'Places',
       view: viewOf(0),
-      text: [
-        'The maps of this network are too small for a spectrum: they have few places, each of ' +
-            'many pixels.'
-      ],
+      text:
+          ['The maps of this network are too small for a spectrum: they have few places, each of ' +
+           'many pixels.'],
       question: 'How many places has the map of block 1?',
       options: numberOptions(right, [right * 4, right + 1, look.data.side]),
     };
@@ -286,11 +290,11 @@ function frequencies(look) {
 
 // Step 7 is about what mixes the places of this network.
 function whereItLooks(look) {
-  const attention = look.find(l => l.op === 'attention_probabilities'),
-        lambda = look.find(l => l.op === 'lambda_layer');
+  const attention = look.find(l => l.op === 'attention_probabilities');
+  const lambda = look.find(l => l.op === 'lambda_layer');
   if (attention) {
-    const {site, value} = attention.layer,
-                 middle = [Math.floor(site.height / 2), Math.floor(site.width / 2)];
+    const {site, value} = attention.layer;
+    const middle = [Math.floor(site.height / 2), Math.floor(site.width / 2)];
     const row = attentionRow(
                     {site, y: middle[0], x: middle[1]}, look.values(0)[value],
                     look.network.operations[value - 1].a, 0)
@@ -318,8 +322,8 @@ function whereItLooks(look) {
     };
   }
   if (lambda && look.network.operations[lambda.layer.value - 1].a.intra[0] === 1) {
-    const {site, value} = lambda.layer,
-                 n = Math.floor(site.height / 2) * site.width + Math.floor(site.width / 2);
+    const {site, value} = lambda.layer;
+    const n = Math.floor(site.height / 2) * site.width + Math.floor(site.width / 2);
     const w = lambdaWeights(
         look.network.inputsOf(value - 1, look.values(0)), look.network.operations[value - 1].a, 0,
         n);
@@ -327,10 +331,9 @@ function whereItLooks(look) {
     return {
       title: 'Content and position',
       view: viewOf(lambda.block, lambda.layer),
-      text: [
-        'A lambda layer weighs places by what they are (content) and by where they lie ' +
-            '(position). Its weights may be negative: it can sharpen as well as smooth.'
-      ],
+      text:
+          ['A lambda layer weighs places by what they are (content) and by where they lie ' +
+           '(position). Its weights may be negative: it can sharpen as well as smooth.'],
       question:
           'For head 1 and the middle, which part has the larger weights in sum of their sizes?',
       options: either(['content', 'position'], size(w.content) >= size(w.position) ? 0 : 1),
@@ -341,15 +344,15 @@ function whereItLooks(look) {
                         look.blocks.some(b => b.kind === 'conv' && b.layers.includes(l))) ??
       look.find(l => l.op === 'conv2d');
   const [, kh, kw, inner] =
-      look.network.constants[-1 - look.network.operations[found.layer.value - 1].in[1]].shape,
-                   right = kh * kw * inner;
+      look.network.constants[-1 - look.network.operations[found.layer.value - 1].in[1]].shape;
+  const right = kh * kw * inner;
   return {
     title: 'A convolution looks where it must',
     view: viewOf(found.block, found.layer),
     text: [
       'A convolution weighs the same places in the same way for every picture and every query: ' +
-          'its kernel. Attention would choose its weights anew. So a network of convolutions ' +
-          'reaches far only by depth.'
+      'its kernel. Attention would choose its weights anew. So a network of convolutions ' +
+      'reaches far only by depth.'
     ],
     question: 'How many products make one value of this convolution?',
     options: numberOptions(right, [kh * kw, inner, right * 2]),
@@ -386,8 +389,8 @@ function renderGuide(app) {
   const i = app.state.step, key = `${app.state.panes[0].net}-${i}`;
   if (app.guideShown === key) return;
   app.guideShown = key;
-  const step = questionOf(app, i),
-        verdict = el('p', {id: 'verdict', role: 'status', 'aria-live': 'polite'});
+  const step = questionOf(app, i);
+  const verdict = el('p', {id: 'verdict', role: 'status', 'aria-live': 'polite'});
   const check = () => {
     const chosen = document.querySelector('input[name=option]:checked');
     const right = chosen && step.options[Number(chosen.value)].right;

@@ -28,8 +28,9 @@ class App {
   // The values of a pane, without the changes and with them, from an earlier pass where nothing is
   // another. Changes are the first pane's.
   pass(pane, picture) {
-    const {net} = this.state.panes[pane], {network, blocks} = this.network(net),
-          old = this.passes?.[pane];
+    const {net} = this.state.panes[pane];
+    const {network, blocks} = this.network(net);
+    const old = this.passes?.[pane];
     const shown = old && old.net === net && old.bytes === picture.key;
     const before = shown ?
         old.before :
@@ -71,17 +72,15 @@ class App {
           this.data.networks[panes[pane].net].graph === this.data.networks[net].graph;
       panes[pane] = same ? {...panes[pane], net} : {...FIRST_STATE.panes[0], net};
     }
-    const {graph} = this.data.networks[panes[0].net],
-          before = this.data.networks[this.state.panes[0].net].graph;
+    const {graph} = this.data.networks[panes[0].net];
+    const before = this.data.networks[this.state.panes[0].net].graph;
     this.set({panes, edits: graph === before ? this.state.edits : []});
   }
 
   // Edits that the network has no place for are dropped: an address may be of another page.
   checkEdits() {
     const {network} = this.network(this.state.panes[0].net);
-    this.state.edits = this.state.edits.filter(
-        e => e.kind === 'noise' || network.valueOfSite.has(e.path) ||
-            network.constants.some(c => c.name === e.path));
+    this.state.edits = this.state.edits.filter(edit => hasPlace(network, edit));
   }
 
   receptive(pane) {
@@ -121,17 +120,17 @@ class App {
 
   // One sentence for every state.
   say(picture) {
-    const [pane] = this.panes, [first] = ranked(pane.network.logits(pane.before)),
-          [now] = ranked(pane.network.logits(pane.after));
-    const {edits} = this.state,
-          name = r => `${this.data.classes[r.index]} (${percent(r.probability)})`;
-    const change = edits.length === 0 ?
-        '' :
-        ` With ${counted(edits.length, 'change')} it says ` +
+    const [pane] = this.panes;
+    const [first] = ranked(pane.network.logits(pane.before));
+    const [now] = ranked(pane.network.logits(pane.after));
+    const {edits} = this.state;
+    const name = r => `${this.data.classes[r.index]} (${percent(r.probability)})`;
+    const change = edits.length === 0 ? '' :
+                                        ` With ${counted(edits.length, 'change')} it says ` +
             `${name(now)}${now.index === first.index ? ', the same class' : ', another class'}.`;
     byId('status').textContent =
         `Of ${picture.name} ${this.info(0).label} says ${name(first)}.${change} You look at ` +
-            `block ${pane.blocks.indexOf(pane.block) + 1}, ${layerLabel(pane.layer, pane.block)}.`;
+        `block ${pane.blocks.indexOf(pane.block) + 1}, ${layerLabel(pane.layer, pane.block)}.`;
   }
 
   takeFile(file) {
@@ -171,7 +170,7 @@ class App {
         '[': () => pane.set({block: Math.max(0, block - 1), layer: '', channel: 0, input: -1}),
         ']': () => pane.set({block: Math.min(last, block + 1), layer: '', channel: 0, input: -1}),
         ',': () => pane.set({channel: Math.max(0, channel - 1), input: -1}),
-        '.': () => pane.set({channel: channel + 1, input: -1}),
+        '.': () => pane.set({channel: Math.min(pane.channels - 1, channel + 1), input: -1}),
         u: () => this.undo(),
       };
       actions[event.key]?.();
@@ -214,8 +213,8 @@ function start() {
   byId('title').textContent = data.title;
   byId('about').textContent =
       `The network runs here, in this page, on your machine; every number can be taken apart, ` +
-          `and parts of it changed. Keys: arrows move the cursor of a map, [ and ] the block, ` +
-          `comma and full stop the channel, u undoes.`;
+      `and parts of it changed. Keys: arrows move the cursor of a map, [ and ] the block, ` +
+      `comma and full stop the channel, u undoes.`;
   byId('explorer').hidden = false;
   listenTheme();
   app.checkEdits();

@@ -138,6 +138,7 @@ class Pane {
     const map = attention ?
         {height: layer.site.height, width: layer.site.width, channels: 1, first: 0} :
         mapOf(this.after[layer.value], layer.site);
+    this.channels = map.channels;
     const context = this.context(layer, map), id = `pane-${this.index}`;
     const choices =
         el('div', {class: 'tools'},
@@ -184,8 +185,8 @@ class Pane {
       onCursor: (y, x) => this.app.set({v: (y + 0.5) / map.height, u: (x + 0.5) / map.width}),
     });
     view.dataset.key = `${this.index}-map`;
-    const {low, high} = view.scale,
-                drawn = [view, el('p', {class: 'note', text: `From ${num(low)} to ${num(high)}.`})];
+    const {low, high} = view.scale;
+    const drawn = [view, el('p', {class: 'note', text: `From ${num(low)} to ${num(high)}.`})];
     const lines = [{points: spectrumOfValue(this.after[layer.value], layer.site), class: 'after'}];
     if (this.after !== this.before)
       lines.unshift(

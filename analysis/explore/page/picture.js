@@ -3,8 +3,8 @@
 function ownPicture(file, side) {
   return createImageBitmap(file).then(image => {
     const edge = Math.min(image.width, image.height);
-    const canvas = el('canvas', {width: side, height: side}),
-          context = canvas.getContext('2d', {willReadFrequently: true});
+    const canvas = el('canvas', {width: side, height: side});
+    const context = canvas.getContext('2d', {willReadFrequently: true});
     context.imageSmoothingQuality = 'high';
     context.drawImage(
         image, (image.width - edge) / 2, (image.height - edge) / 2, edge, edge, 0, 0, side, side);
@@ -106,8 +106,8 @@ function renderPicture(app, picture) {
 // Five likeliest classes before the changes and after.
 function renderAnswers(app, picture) {
   const nodes = app.panes.map((pane, i) => {
-    const before = ranked(pane.network.logits(pane.before)),
-          after = ranked(pane.network.logits(pane.after));
+    const before = ranked(pane.network.logits(pane.before));
+    const after = ranked(pane.network.logits(pane.after));
     const changed = pane.after !== pane.before, was = new Map(before.map(r => [r.index, r]));
     const head =
         changed ? ['class', 'before', 'after', 'logit'] : ['class', 'probability', 'logit'];

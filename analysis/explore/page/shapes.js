@@ -66,8 +66,9 @@ function drawShape(figure, texture, strength, side) {
   const bytes = new Uint8Array(side * side * 3), radius = .33 * side, waves = textureWaves(texture);
   const key = streamKey('explore.phase'), scale = Math.sqrt(2 / Math.max(1, waves.length));
   const phases = waves.map((_, i) => philox([i, texture, 0, 0], key)[0] / 2 ** 32 * 2 * Math.PI);
-  const ground = [.36, .42, .55], colour = [.66, .58, .38],
-        outline = Math.min(1, 2 * (1 - strength));
+  const ground = [.36, .42, .55];
+  const colour = [.66, .58, .38];
+  const outline = Math.min(1, 2 * (1 - strength));
   const contrast = .15 * Math.min(2, 2 * strength);
   for (let y = 0; y < side; ++y)
     for (let x = 0; x < side; ++x) {

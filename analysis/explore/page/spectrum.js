@@ -14,8 +14,9 @@ function transformAxis({re, im}, [height, width, channels], along) {
     for (let f = 0; f < side; ++f)
       for (let x = 0; x < side; ++x) {
         const c = cosine[f * x % side], s = sine[f * x % side];
-        const at = line * (along ? width * channels : channels), to = at + f * step,
-              from = at + x * step;
+        const at = line * (along ? width * channels : channels);
+        const to = at + f * step;
+        const from = at + x * step;
         for (let k = 0; k < channels; ++k) {
           const a = re[from + k], b = im[from + k];
           out.re[to + k] += a * c - b * s;
@@ -59,8 +60,8 @@ function passed(data, shape, cut, high) {
 function spectrumOf(map, data) {
   const {height, width, channels, first} = map, shape = [height, width, channels];
   if (Math.min(height, width) < 3) return [];
-  const values = data.subarray(first, first + height * width * channels),
-        f = transform(values, shape);
+  const values = data.subarray(first, first + height * width * channels);
+  const f = transform(values, shape);
   const rings = Math.floor(Math.min(height, width) / 2);
   const sums = new Float64Array(rings + 1), counts = new Float64Array(rings + 1);
   for (let i = 0; i < height; ++i)
@@ -111,8 +112,9 @@ function streamKey(name) {
 // epsilon times random signs for picture `index` of the data, of which the ring of frequencies with
 // |number - max(u, v)| < 0.1 is kept, in units of the Nyquist frequency.
 function bandNoise(index, side, {number, epsilon}) {
-  const key = streamKey('explore.noise'), values = side * side * 3,
-        white = new Float32Array(values);
+  const key = streamKey('explore.noise');
+  const values = side * side * 3;
+  const white = new Float32Array(values);
   let words = [], block = -1;
   for (let i = 0; i < values; ++i) {
     const at = index * values + i, now = Math.floor(at / 4);
