@@ -18,6 +18,7 @@ needed="
   lapacke.h|lapacke/lapacke.h          liblapacke-dev       lapack-devel       lapacke
   stb/stb_image.h                      libstb-dev           stb_image-devel    stb
   ?jpeglib.h                           libjpeg-dev          libjpeg-turbo-devel  libjpeg-turbo
+  ?mpicc                               libopenmpi-dev       openmpi-devel      openmpi
   CLI/CLI.hpp                          libcli11-dev         cli11-devel        cli11
   nlohmann/json.hpp                    nlohmann-json3-dev   json-devel         nlohmann-json
   toml++/toml.h                        libtomlplusplus-dev  tomlplusplus-devel tomlplusplus

@@ -32,6 +32,7 @@ MAY_INCLUDE = {
 }
 # Inside tensor/ a folder may include its own level and those before it, but not its neighbour.
 TENSOR_LEVELS = {"tensor/core": 0, "tensor/autograd": 1, "tensor/cpu": 2, "tensor/cuda": 2,
+                 "tensor/mpi": 2,
                  "tensor/ops": 3, "tensor": 4}
 PROGRAM = re.compile(r"(^|/)(main|test_\w+)\.cpp$")
 # A wing of analysis/ includes study/, report/ and itself; beyond them what is declared here.
