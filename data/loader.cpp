@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 
 #include "tensor/core/error.h"
 
@@ -13,6 +14,18 @@ std::vector<int64_t> stored_order(int64_t count) {
   std::vector<int64_t> order(count);
   std::iota(order.begin(), order.end(), int64_t{0});
   return order;
+}
+
+// Where the rows of a batch of so many that this process makes lie: first row and count.
+std::vector<std::pair<int64_t, int64_t>> own_runs(const LoaderOptions& options, int64_t rows) {
+  if (!options.share.shared()) return {{0, rows}};
+  std::vector<std::pair<int64_t, int64_t>> runs;
+  const BatchShare& share = options.share;
+  for (int64_t part = 0; part < options.parts; ++part) {
+    runs.emplace_back(part * share.whole + share.low, share.low_count);
+    if (share.high_count > 0) runs.emplace_back(part * share.whole + share.high, share.high_count);
+  }
+  return runs;
 }
 
 }  // namespace
@@ -31,6 +44,9 @@ BatchLoader::BatchLoader(const Dataset& dataset, LoaderOptions options)
   if (batch < 1) throw UsageError(concat_text("batch size is ", batch, "; it must be at least 1"));
   if (dataset.count < 1)
     throw UsageError(concat_text(dataset.name, " (", dataset.split, "): holds no pictures"));
+  CHECK(!options_.share.shared() || options_.share.whole * options_.parts == batch,
+        "loader: a share of ", options_.share.whole, " rows in ", options_.parts,
+        " parts is none of a batch of ", batch);
   if (options_.drop_last && dataset.count < batch)
     throw UsageError(concat_text("batch size is ", batch, " but ", dataset.name, " (",
                                  dataset.split, ") holds only ", dataset.count,
@@ -56,25 +72,36 @@ void BatchLoader::make(Position at, Batch& batch) {
   const int64_t begin = at.step * options_.batch_size;
   const int64_t end = std::min(begin + options_.batch_size, dataset_.count);
   const int64_t repeats = options_.train ? options_.augment.repeats : 1;
-  batch.indices.resize(end - begin);
-  for (int64_t i = begin; i < end; ++i) batch.indices[i - begin] = order_[i / repeats];
-  batch.size = end - begin;
+  runs_ = own_runs(options_, end - begin);
+  batch.indices.clear();
+  for (const auto& [first, count] : runs_)
+    for (int64_t i = begin + first; i < begin + first + count; ++i)
+      batch.indices.push_back(order_[i / repeats]);
+  batch.size = std::ssize(batch.indices);
   batch.epoch = at.epoch;
   batch.step = at.step;
   batch.labels.resize(batch.size);
   std::ranges::transform(batch.indices, batch.labels.begin(),
                          [&](int64_t index) { return dataset_.labels[index]; });
-  if (!options_.pixels) return;
+  if (options_.pixels) make_images(batch, begin);
+}
+
+// `begin`: how many pictures of the epoch come before the batch.
+void BatchLoader::make_images(Batch& batch, int64_t begin) {
   const int64_t side = options_.image_size;
   const Shape shape{batch.size, side, side, 3};
   const bool reused = batch.images && batch.images.is_sole_owner() && batch.images.shape() == shape;
   if (!reused) batch.images = Tensor::empty(shape);
   float* const images = batch.images.data<float>();
-  if (options_.train) {
-    make_train_batch(dataset_, batch.indices, options_.augment,
-                     augment_key(options_.seed, at.epoch), side, images, options_.threads, begin);
-  } else {
-    make_eval_batch(dataset_, batch.indices, side, images, options_.threads);
+  if (!options_.train)
+    return make_eval_batch(dataset_, batch.indices, side, images, options_.threads);
+  size_t made = 0;
+  for (const auto& [first, count] : runs_) {
+    const auto indices = std::span(batch.indices).subspan(made, static_cast<size_t>(count));
+    make_train_batch(dataset_, indices, options_.augment, augment_key(options_.seed, batch.epoch),
+                     side, images + static_cast<int64_t>(made) * side * side * 3, options_.threads,
+                     begin + first);
+    made += indices.size();
   }
 }
 

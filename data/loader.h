@@ -6,10 +6,12 @@
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "tensor/core/batch_share.h"
 #include "tensor/core/tensor.h"
 
 namespace passband {
@@ -25,6 +27,10 @@ struct LoaderOptions {
   uint64_t seed = 0;
   int threads = 0;       // that make a batch, of those that the network uses too; 0: thread_count()
   bool prefetch = true;  // false: batches are made inside next(), on the caller's thread
+  // Of several processes, each makes its rows of every batch: of each of its `parts`, equal and one
+  // after the other, those of `share`.
+  BatchShare share = {};
+  int64_t parts = 1;
 };
 
 // One batch and where in the stream it stands.
@@ -69,6 +75,7 @@ class BatchLoader {
 
  private:
   void make(Position at, Batch& batch);
+  void make_images(Batch& batch, int64_t begin);
   Position after(Position at) const;
   void work(std::stop_token stop);
 
@@ -78,6 +85,7 @@ class BatchLoader {
   Position position_;  // of the consumer
   Batch current_;      // lent out by next()
 
+  std::vector<std::pair<int64_t, int64_t>> runs_;  // first row and count, of a batch
   std::vector<int64_t> order_;  // of epoch order_epoch_; used by the thread that makes batches
   int64_t order_epoch_ = -1;
 

@@ -1,6 +1,7 @@
 // The context of a forward pass: training or evaluation, the random key, the compute type. Thread
 // local.
 #pragma once
+#include "tensor/core/batch_share.h"
 #include "tensor/core/random.h"
 #include "tensor/core/tensor.h"
 
@@ -24,6 +25,9 @@ struct Context {
   uint64_t seed = 0;
   // Training step: with the seed and the module path it keys dropout and drop path.
   uint64_t step = 0;
+  // The rows of the batch of all processes that this pass has: what is drawn for a row does not
+  // depend on who has it.
+  BatchShare share = {};
   // Element type of activations; parameters stay f32 (f64 for f64).
   DType compute = DType::f32;
   // The graph holds gates, attention and lambda weights and the deviations of norms constant, so

@@ -5,14 +5,22 @@
 
 #include "nn/context.h"
 #include "tensor/ops/dropout.h"
+#include "tensor/ops/pointwise.h"
 
 namespace passband {
+
+// A factor for each element of a row of x, (B, ...), or one for all of a row: 1 / (1 - rate), or 0
+// for what is dropped. Of a batch that several processes share, those that one process would draw.
+Tensor drop_factors(const Tensor& x, double rate, const RandomKey& key, bool whole_rows);
 
 struct Dropout {
   double rate = 0;
   Tensor operator()(const Tensor& x) const {
     if (rate <= 0) return x;
-    return in_training() ? dropout(x, rate, random_key("dropout")) : settled("dropout", x);
+    if (!in_training()) return settled("dropout", x);
+    const RandomKey key = random_key("dropout");
+    if (!context().share.shared()) return dropout(x, rate, key);
+    return x * drop_factors(x, rate, key, /*whole_rows=*/false);
   }
 };
 
@@ -25,7 +33,10 @@ struct DropPath {
   }
   Tensor operator()(const Tensor& x) const {
     if (rate <= 0) return x;
-    return in_training() ? drop_path(x, rate, random_key("drop_path")) : settled("drop path", x);
+    if (!in_training()) return settled("drop path", x);
+    const RandomKey key = random_key("drop_path");
+    if (!context().share.shared()) return drop_path(x, rate, key);
+    return x * drop_factors(x, rate, key, /*whole_rows=*/true);
   }
 };
 

@@ -43,10 +43,14 @@ Tensor BatchNorm::run(const Tensor& x, bool relu, const Tensor& residual) const 
 
 Tensor BatchNorm::normalise(const Tensor& x, bool relu, const Tensor& residual) const {
   const bool training = in_training() && !(weight->frozen && bias->frozen);
-  const Tensor y = batch_norm(
-      x, weight->value, bias->value, running_mean->value, running_var->value,
-      {.training = training, .momentum = shared_->momentum, .eps = shared_->eps, .relu = relu},
-      residual);
+  const Tensor y =
+      batch_norm(x, weight->value, bias->value, running_mean->value, running_var->value,
+                 {.training = training,
+                  .momentum = shared_->momentum,
+                  .eps = shared_->eps,
+                  .relu = relu,
+                  .synchronised = shared_->synchronised},
+                 residual);
   return training ? y : settled("batch norm", y);
 }
 

@@ -88,6 +88,8 @@ using BufferRef = std::shared_ptr<BufferState>;
 struct BatchNormSettings {
   double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
   double eps = 1e-5;
+  // Statistics in training are those of the batches of all processes (tensor/core/collective.h).
+  bool synchronised = false;
   std::vector<ParameterRef> scales = {};  // of each of them
 };
 

@@ -73,19 +73,56 @@ Tensor seed_of(const Tensor& output, const GradOptions& options) {
   return options.seed;
 }
 
-// Runs backward from `output`. Gradients of nodes in `keep` (all leaves when empty) stay in the
-// returned map.
-GradMap run(const Tensor& output, const GradOptions& options,
-            const std::unordered_set<Node*>& keep) {
+// Tells when the gradients of leaves are whole: nothing comes any more once all nodes that a leaf
+// feeds have had their turn.
+class WholeLeaves {
+ public:
+  WholeLeaves(const std::vector<Node*>& order, const WholeGradient& whole) : whole_(whole) {
+    if (!whole_) return;
+    for (const Node* node : order)
+      for (const Edge& edge : node->edges())
+        if (edge.node && edge.node->edges().empty()) ++to_come_[edge.node.get()];
+  }
+
+  // The turn of a node is over: leaves that wait for no other get their gradient from `sums`.
+  void after(const Node& node, GradMap& sums) {
+    if (!whole_) return;
+    for (const Edge& edge : node.edges())
+      if (edge.node && edge.node->edges().empty() && --to_come_.at(edge.node.get()) == 0)
+        hand_over(dynamic_cast<Leaf*>(edge.node.get()), sums);
+  }
+
+ private:
+  void hand_over(Leaf* leaf, GradMap& sums) {
+    const auto found = sums.find(leaf);
+    if (!leaf || !leaf->bound || found == sums.end()) return;
+    add_all_({{leaf->grad, found->second}});
+    sums.erase(found);
+    whole_(leaf->grad);
+  }
+
+  const WholeGradient& whole_;
+  std::unordered_map<const Node*, int64_t> to_come_;
+};
+
+// Runs backward from `output`. Gradients of nodes in `keep` (all leaves when empty, but for those
+// that `whole` was told) stay in the returned map.
+GradMap run(const Tensor& output, const GradOptions& options, const std::unordered_set<Node*>& keep,
+            const WholeGradient& whole = {}) {
   Tensor seed = seed_of(output, options);
   const bool retain = options.retain_graph || options.create_graph;
   RecordGuard mode(options.create_graph);
   GradMap sums;
   Node* root = output.node().get();
   sums[root] = std::move(seed);
-  for (Node* node : reverse_topological(root)) {
+  const std::vector<Node*> order = reverse_topological(root);
+  WholeLeaves leaves(order, whole);
+  for (Node* node : order) {
     const auto found = sums.find(node);
-    if (found == sums.end()) continue;
+    if (found == sums.end()) {
+      leaves.after(*node, sums);
+      continue;
+    }
     const bool is_leaf = node->edges().empty();
     Tensor dy = found->second;
     if (!is_leaf && !keep.contains(node)) sums.erase(found);
@@ -99,6 +136,8 @@ GradMap run(const Tensor& output, const GradOptions& options,
       Tensor gradient = std::move(gradients[i]);
       if (Node* input = node->edges()[i].node.get()) accumulate(sums[input], gradient);
     }
+    gradients.clear();
+    leaves.after(*node, sums);
     if (!retain) node->release_saved();
   }
   return sums;
@@ -130,8 +169,8 @@ std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs
   return result;
 }
 
-void backward(const Tensor& output, const GradOptions& options) {
-  GradMap sums = run(output, options, {});
+void backward(const Tensor& output, const GradOptions& options, const WholeGradient& whole) {
+  GradMap sums = run(output, options, {}, whole);
   NoGrad guard;
   std::vector<InPlaceSum> bound;
   for (auto& [node, gradient] : sums) {

@@ -1,5 +1,6 @@
 // Gradients: orders the graph, runs each node's backward once, sums what meets.
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "tensor/autograd/node.h"
@@ -20,8 +21,12 @@ struct GradOptions {
 std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs,
                          const GradOptions& options = {});
 
-// Adds d output / d leaf to the `grad` of every leaf reached.
-void backward(const Tensor& output, const GradOptions& options = {});
+// Adds d output / d leaf to the `grad` of every leaf reached. With `whole`, a leaf that has memory
+// (bind_grad) gets its gradient as soon as nothing more can come to it, while the pass goes on, and
+// that memory is then told to `whole`.
+using WholeGradient = std::function<void(const Tensor& memory)>;
+void backward(const Tensor& output, const GradOptions& options = {},
+              const WholeGradient& whole = {});
 
 // The accumulated gradient of a leaf (undefined before the first backward), and its removal.
 Tensor grad_of(const Tensor& leaf);

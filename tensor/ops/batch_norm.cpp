@@ -1,5 +1,9 @@
 // Batch norm with a fused residual and relu: checks, the fused first-order gradient, the composed
 // one for higher orders.
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/core/collective.h"
 #include "tensor/core/device.h"
 #include "tensor/ops/batch_norm_kernels.h"
 #include "tensor/ops/norm.h"
@@ -27,6 +31,7 @@ struct BatchNorm {
   bool recorded;  // a backward may follow
   Tensor running_mean, running_var;
   Buffer mean, rstd, relu_bits;
+  double rows_of_all = 0;  // where statistics are those of several processes
 
   Attributes attributes() const {
     return {
@@ -51,8 +56,13 @@ struct BatchNorm {
 
  private:
   BatchNormTensors tensors(const Tensor& x, const Tensor& gamma, const Tensor& beta) const {
-    return {x,    mean.memory,      rstd.memory,  gamma,
-            beta, relu_bits.memory, options.relu, options.training};
+    BatchNormTensors t{x,    mean.memory,      rstd.memory,  gamma,
+                       beta, relu_bits.memory, options.relu, options.training};
+    if (rows_of_all > 0) {
+      t.rows_of_all = rows_of_all;
+      t.add_up = sum_over_processes;
+    }
+    return t;
   }
 
   void find_statistics(const Tensor& x) {
@@ -64,8 +74,51 @@ struct BatchNorm {
     }
     mean.memory = Tensor::empty({x.size(-1)}, statistics_type(x), x.device());
     rstd.memory = Tensor::empty_like(mean.memory);
+    if (options.synchronised && process_count() > 1) return find_statistics_of_all(x);
     DISPATCH(x.device(), batch_norm_statistics, mean.memory, rstd.memory, running_mean, running_var,
              x, options.momentum, options.eps);
+    if (running_mean.defined()) running_mean.bump_version();
+    if (running_var.defined()) running_var.bump_version();
+  }
+
+  // By sums of x and x^2 over all processes, in f64: what cancels is 2^-53 of mean^2 / variance.
+  void find_statistics_of_all(const Tensor& x) {
+    const int64_t C = x.size(-1);
+    Tensor means = Tensor::empty({C}, DType::f64), squares = Tensor::empty({C}, DType::f64);
+    cpu::batch_norm_moments(means, squares, x);
+    const double rows = static_cast<double>(x.shape().outer(-1));
+    std::vector<double> sums(static_cast<size_t>(2 * C + 1), rows);
+    for (int64_t c = 0; c < C; ++c) {
+      const double own = means.data<double>()[c];
+      sums[c] = rows * own;
+      sums[C + c] = squares.data<double>()[c] + rows * own * own;
+    }
+    sum_over_processes(sums.data(), 2 * C + 1);
+    rows_of_all = sums[2 * C];
+    for (int64_t c = 0; c < C; ++c) {
+      const double of_all = sums[c] / rows_of_all;
+      means.data<double>()[c] = of_all;
+      squares.data<double>()[c] = std::max(0.0, sums[C + c] - of_all * sums[c]);
+    }
+    take_over(means, squares);
+  }
+
+  void take_over(const Tensor& means, const Tensor& squares) {
+    dispatch_floating(mean.memory.dtype(), "batch_norm", [&]<class T>() {
+      const auto move = [&](Tensor& running, int64_t c, double value) {
+        if (!running.defined()) return;
+        T& r = running.data<T>()[c];
+        r = static_cast<T>((1 - options.momentum) * r + options.momentum * value);
+      };
+      for (int64_t c = 0; c < means.numel(); ++c) {
+        const double of_all = means.data<double>()[c], square = squares.data<double>()[c];
+        mean.memory.data<T>()[c] = static_cast<T>(of_all);
+        rstd.memory.data<T>()[c] =
+            static_cast<T>(1 / std::sqrt(square / rows_of_all + options.eps));
+        move(running_mean, c, of_all);
+        move(running_var, c, square / (rows_of_all - 1));
+      }
+    });
     if (running_mean.defined()) running_mean.bump_version();
     if (running_var.defined()) running_var.bump_version();
   }
@@ -83,6 +136,8 @@ struct BatchNorm {
   }
 
   Grads composed(const Saved& s, const Tensor& dy) const {
+    CHECK(rows_of_all == 0,
+          "batch_norm: synchronised statistics have no second derivatives; take local ones");
     const DType wide = statistics_type(s.input(0));
     const Tensor x = cast(s.input(0), wide), gamma = s.input(1);
     const Tensor g = options.relu ? cast(dy, wide) * relu_slope(s) : cast(dy, wide);
@@ -124,6 +179,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Tens
   check_norm_parameter("batch_norm", "beta", beta, x);
   check_running("running_mean", running_mean, x, options.training);
   check_running("running_var", running_var, x, options.training);
+  CHECK(!options.synchronised || !x.device().is_cuda(),
+        "batch_norm: statistics of several processes are found on the processor, x is ", x);
   CHECK(!options.training || x.shape().outer(-1) > 1,
         "batch_norm: training needs more than one value per channel, x is ", x,
         "; use a larger batch or evaluation mode");

@@ -40,25 +40,37 @@ template <class F> void dispatch_gate(const BatchNormTensors& t, F&& f) {
   f(std::integral_constant<Gate, Gate::sign>{});
 }
 
+// Of each channel of x, in f64: (C) each.
+template <class T> void moments_of(double* means, double* squares, const Tensor& x) {
+  using A = Accumulate<T>;
+  const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
+  const int64_t C = blocks.columns;
+  std::vector<A> moments(static_cast<size_t>(2 * C * blocks.count()));
+  blocks.each([&](int64_t b, int64_t row, int64_t rows) {
+    A* own = moments.data() + 2 * b * C;
+    block_moments(own, own + C, x.data<T>() + row * C, rows, C);
+  });
+  parallel_for(C, grain_for(2 * blocks.count()), [&](int64_t begin, int64_t end) {
+    join_moments(means, squares, moments.data(), blocks.rows, blocks.block, C, begin, end);
+  });
+}
+
 }  // namespace
+
+void batch_norm_moments(Tensor mean, Tensor squares, const Tensor& x) {
+  dispatch_floating(x.dtype(), "batch_norm", [&]<class T>() {
+    moments_of<T>(mean.data<double>(), squares.data<double>(), x);
+  });
+}
 
 void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
                            const Tensor& x, double momentum, double eps) {
   dispatch_floating(x.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
-    const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
-    const int64_t C = blocks.columns;
-    std::vector<A> moments(static_cast<size_t>(2 * C * blocks.count()));
-    blocks.each([&](int64_t b, int64_t row, int64_t rows) {
-      A* own = moments.data() + 2 * b * C;
-      block_moments(own, own + C, x.data<T>() + row * C, rows, C);
-    });
+    const int64_t C = x.size(-1);
     std::vector<double> means(static_cast<size_t>(C)), squares(static_cast<size_t>(C));
-    const double n = static_cast<double>(blocks.rows);
-    parallel_for(C, grain_for(2 * blocks.count()), [&](int64_t begin, int64_t end) {
-      join_moments(means.data(), squares.data(), moments.data(), blocks.rows, blocks.block, C,
-                   begin, end);
-    });
+    const double n = static_cast<double>(x.shape().outer(-1));
+    moments_of<T>(means.data(), squares.data(), x);
     const auto move = [momentum](Tensor& running, int64_t c, double value) {
       if (!running.defined()) return;
       A& r = running.data<A>()[c];
@@ -114,16 +126,18 @@ void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidua
       });
     });
     const std::vector<double> total = blocks.joined(sums, 2 * C);
+    std::vector<double> all = total;
+    if (t.add_up) t.add_up(all.data(), 2 * C);
     std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
     const A* rstd = t.rstd.data<A>();
-    const double n = static_cast<double>(blocks.rows);
+    const double n = t.add_up ? t.rows_of_all : static_cast<double>(blocks.rows);
     for (int64_t c = 0; c < C; ++c) {
-      const double product = total[C + c] * rstd[c];  // sum dy' * xhat
       dbeta.data<A>()[c] = static_cast<A>(total[c]);
-      dgamma.data<A>()[c] = static_cast<A>(product);
+      dgamma.data<A>()[c] = static_cast<A>(total[C + c] * rstd[c]);  // sum dy' * xhat
       if (!t.training) continue;
+      const double product = all[C + c] * rstd[c];
       slope[c] = static_cast<A>(scale[c] * rstd[c] * product / n);
-      offset[c] = static_cast<A>(scale[c] * total[c] / n);
+      offset[c] = static_cast<A>(scale[c] * all[c] / n);
     }
     if (!dx.defined() && !dresidual.defined()) return;
     const T* more = added.data_or_null<T>();

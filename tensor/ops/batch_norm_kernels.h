@@ -1,6 +1,8 @@
 // Kernels of batch norm, one signature per backend. Tensors that may be undefined stand for "not
 // wanted".
 #pragma once
+#include <functional>
+
 #include "tensor/core/tensor.h"
 #include "tensor/cpu/kernel.h"
 
@@ -14,6 +16,10 @@ struct BatchNormTensors {
                      // undefined: computed again from x
   bool relu = false;
   bool training = true;
+  // On the CPU, for statistics of several processes: how many rows all of them have, and what adds
+  // up numbers over them. 0 and empty: there are no others.
+  double rows_of_all = 0;
+  std::function<void(double* sums, int64_t count)> add_up = {};
 };
 
 namespace cpu {
@@ -22,6 +28,8 @@ namespace cpu {
 PASSBAND_CPU_KERNEL(batch_norm_statistics,
                     void(Tensor mean, Tensor rstd, Tensor running_mean, Tensor running_var,
                          const Tensor& x, double momentum, double eps));
+// Mean and sum of squared deviations of each channel of x, (C) f64.
+PASSBAND_CPU_KERNEL(batch_norm_moments, void(Tensor mean, Tensor squares, const Tensor& x));
 // Allocates relu_bits for x.
 PASSBAND_CPU_KERNEL(batch_norm_allocate_bits, void(Tensor& relu_bits, const Tensor& x));
 // relu_bits are written where they are defined.

@@ -9,6 +9,9 @@ struct BatchNormOptions {
   double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
   double eps = 1e-5;
   bool relu = false;  // fused: y = relu(norm(x) [+ residual])
+  // In training: mean and variance of the batches of all processes (tensor/core/collective.h), and
+  // dx with what their losses say. dgamma and dbeta stay those of this one.
+  bool synchronised = false;
 };
 
 // y = gamma * (x - mean) / sqrt(var + eps) + beta over all but the last dimension, plus `residual`
