@@ -129,6 +129,15 @@ const std::vector<Setting> kSettings = {
      "and is not kept"},
     {"train", "proxy_interval", &C::proxy_interval,
      "steps of which the proxy learns in one; 4: as airbench96_faster", 1, 1e6},
+    {"train", "processes", &C::processes,
+     "processes, each with batches of --batch-size, started by mpirun unless that or srun has; a "
+     "run goes on with any number of them, its steps stay as large",
+     1, 65536},
+    {"train", "sync_bn", &C::sync_bn, "batch norms take the statistics of all processes' pictures"},
+    {"train", "deterministic", &C::deterministic,
+     "gradients of processes are added in one order, whatever MPI there is"},
+    {"train", "stall_seconds", &C::stall_seconds,
+     "how long processes wait for one that does not come, before all end; 0 = for ever", 0, 1e6},
     {"train", "opt", &C::opt,
      "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step; "
      "muon: momentum made orthogonal, for the matrices and filters of hidden layers"},

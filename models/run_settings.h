@@ -121,6 +121,12 @@ struct RunSettings {
   double select_hard = 1;
   std::string proxy = "airbench_32_64_64";
   int64_t proxy_interval = 4;
+  // That a step has a batch for: it takes batch_size * processes pictures, however many processes
+  // are there to share them.
+  int64_t processes = 1;
+  bool sync_bn = false;        // statistics of batch norms over all processes
+  bool deterministic = false;  // gradients of processes are added by one tree
+  double stall_seconds = 45;   // that a process may keep the others waiting; 0: for ever
   OptimizerKind opt = OptimizerKind::sgd;
   BaseOptimizerKind sam_base = BaseOptimizerKind::sgd;
   double sam_rho = 0.05;

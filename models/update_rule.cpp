@@ -30,7 +30,7 @@ UpdateRule update_rule(const RunSettings& s) {
 }
 
 int64_t learned_pictures(const RunSettings& s) {
-  const auto pictures = static_cast<double>(s.batch_size * s.grad_accum_steps);
+  const auto pictures = static_cast<double>(s.batch_size * s.grad_accum_steps * s.processes);
   return std::max<int64_t>(1, std::llround(s.select_hard * pictures));
 }
 

@@ -17,7 +17,8 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("./train", "./analyze", "make", "cd", "python3", "ctest", "cmake")
+COMMANDS = ("./train", "./analyze", "make", "cd", "python3", "ctest", "cmake",
+            "mpirun")
 # First words of blocks that hold no commands.
 OTHER_BLOCKS = ("#include", "find_package(passband", "passband.h")
 SMALL = {"data": "shapes", "shapes_train": 96, "shapes_test": 24, "epochs": 1, "warmup_epochs": 0,
@@ -34,6 +35,7 @@ NOT_RUN = (
     (r"make( test| bench| kernels| gpu-kit)?$", "minutes of compiling or measuring"),
     (r"make run$", "packages, network, minutes"),
     (r"(PASSBAND_ROWS=\S+ )?make gpu-check", "a GPU"),
+    (r"mpirun ", "several hosts; test_distributed runs it on one"),
     (r"make bundle$", "packages from the network"),
     (r"python3 experiments/gpu/check\.py", "minutes; test_gpu_check rehearses it"),
     (r"ctest ", "the suite that this test is a part of"),
@@ -164,6 +166,8 @@ class Readme(unittest.TestCase):
         if re.search(r"--device cuda$", command) and not list(Path("/dev").glob("nvidia[0-9]*")):
             self.assertEqual(result.returncode, 2, said)
             self.assertIn("cmake --preset cuda", result.stderr)
+        elif "--processes" in command and not list(BUILD.glob("passband_*.so")):
+            self.assertEqual(result.returncode, 2, said)
         elif "cuda-emulated" in command and not (BUILD / "train-emulated").exists():
             self.assertNotEqual(result.returncode, 0, said)
         else:

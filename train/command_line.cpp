@@ -20,6 +20,7 @@ constexpr const char* kExamples = R"(examples:
   ./train --model CC.CM.CM.CM --data shapes         any hybrid is a model name (--list models)
   ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
   ./train --resume last                             go on with the newest run
+  ./train --processes 4 --model vit                 on four processes; or: mpirun -n 4 ./train ...
   ./train --recipe last --seed 43                   the newest run again, with another seed
   ./train --list models --data cifar100             names, patterns, parameters, MACs
   ./train --list models --pattern CC.CW.CS.CD       and measured images/s, of any pattern

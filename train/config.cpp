@@ -261,7 +261,9 @@ RunSettings resumed_settings(const RunConfig& run, const Values& given) {
                                    "data_dir",
                                    "threads",
                                    "device",
-                                   "graph"};
+                                   "graph",
+                                   "deterministic",
+                                   "stall_seconds"};
   free.insert(free.begin(), kOfSchedule.begin(), kOfSchedule.end());
   if (last_given(given, "minutes"))
     throw UsageError(

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/dataset.h"
+#include "tensor/core/collective.h"
 #include "tensor/core/cpu_quota.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/split_text.h"
@@ -19,6 +20,7 @@
 #include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
 #include "tensor/device_choice.h"
+#include "train/launch.h"
 #include "train/say.h"
 
 namespace passband {
@@ -165,6 +167,18 @@ Finding libraries() {
   return {"libraries", text, ""};
 }
 
+Finding processes() {
+  const std::vector<std::string> libraries = libraries_of_processes();
+  if (libraries.empty())
+    return {
+        "several processes", "no MPI in this build: one process trains",
+        "for --processes, mpirun and srun: apt install libopenmpi-dev openmpi-bin, build again"};
+  const std::string launcher = find_launcher();
+  return {"several processes",
+          fmt::format("{}, {}", join(libraries), launcher.empty() ? "no mpirun in PATH" : launcher),
+          launcher.empty() ? "for --processes: apt install openmpi-bin" : ""};
+}
+
 std::vector<Finding> data_sets() {
   std::vector<Finding> findings;
   for (const DatasetInfo& info : list_datasets()) {
@@ -195,6 +209,7 @@ std::vector<Finding> examine() {
                                    threads(),
                                    memory(),
                                    libraries(),
+                                   processes(),
                                    driver(card),
                                    compiler(card),
                                    backend(card)};

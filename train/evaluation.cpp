@@ -9,6 +9,7 @@
 #include "data/augment.h"
 #include "data/loader.h"
 #include "tensor/core/asynchronous.h"
+#include "tensor/core/collective.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/training/score.h"
 #include "train/views.h"
@@ -81,6 +82,12 @@ Accuracy accuracy_of(const Score& score) {
   return {score.loss_sum / n, score.top1 / n, score.top5 / n};
 }
 
+Score score_of_all(const Tensor& score) {
+  std::vector<double> sums = score.values();
+  sum_over_processes(sums.data(), std::ssize(sums));
+  return read_score(sums.data());
+}
+
 }  // namespace
 
 std::string over_views(const Evaluation& evaluation) {
@@ -96,8 +103,12 @@ Evaluation evaluate(const Model& model, const Dataset& dataset, const Evaluation
   const Tensor total = empty_score(device), of_views = empty_score(device);
   const std::vector<int64_t> chosen = chosen_pictures(options.pictures, dataset.count);
   const auto most = static_cast<size_t>(options.batch_size);
-  for (size_t first = 0; first < chosen.size(); first += most) {
-    const Indices batch = Indices(chosen).subspan(first, std::min(most, chosen.size() - first));
+  const auto bound = [&](int rank) {
+    return chosen.size() * static_cast<size_t>(rank) / static_cast<size_t>(process_count());
+  };
+  const size_t end = bound(process_rank() + 1);
+  for (size_t first = bound(process_rank()); first < end; first += most) {
+    const Indices batch = Indices(chosen).subspan(first, std::min(most, end - first));
     const Tensor labels = pictures.labels(batch), images = pictures.images(batch);
     const Tensor logits = model(images);
     add_to_score(total, cross_entropy(logits, labels), logits, labels);
@@ -105,10 +116,9 @@ Evaluation evaluate(const Model& model, const Dataset& dataset, const Evaluation
     const Tensor averaged = averaged_over_views(model, images, logits, options.tta);
     add_to_score(of_views, cross_entropy(averaged, labels), averaged, labels);
   }
-  const Score score = read_score(total.values().data());
+  const Score score = score_of_all(total);
   Evaluation result{accuracy_of(score), static_cast<int64_t>(score.rows)};
-  if (options.tta != TtaKind::none)
-    result.views = accuracy_of(read_score(of_views.values().data()));
+  if (options.tta != TtaKind::none) result.views = accuracy_of(score_of_all(of_views));
   return result;
 }
 

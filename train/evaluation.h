@@ -32,7 +32,8 @@ struct EvaluationOptions {
 // " (92.10 % with TTA)" behind the plain accuracy; empty where no views were asked for.
 std::string over_views(const Evaluation& evaluation);
 
-// Evaluation mode, no graph. The host waits for a device once, at the end.
+// Several processes share the pictures, and each gets the numbers of all. Evaluation mode, no
+// graph. The host waits for a device once, at the end.
 Evaluation evaluate(const Model& model, const Dataset& dataset, const EvaluationOptions& options);
 
 }  // namespace passband

@@ -9,6 +9,7 @@
 #include "models/presets.h"
 #include "models/run.h"
 #include "tensor/core/checksum.h"
+#include "tensor/core/collective.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
@@ -17,6 +18,7 @@
 #include "train/beginning.h"
 #include "train/command_line.h"
 #include "train/doctor.h"
+#include "train/launch.h"
 #include "train/listing.h"
 #include "train/recipes.h"
 #include "train/run_list.h"
@@ -103,16 +105,45 @@ struct Plan {
   RunConfig config;
 };
 
+// The processes that are asked for, or 0. They are also what a new run's steps are for.
+int64_t processes_given(const Values& given) {
+  RunSettings asked;
+  asked.processes = 0;
+  for (const auto& [key, text] : given)
+    if (key == "processes") set_value(asked, key, text);
+  return asked.processes;
+}
+
+// A run that goes on keeps the size of its steps, whoever makes them.
+Values without_processes(Values given) {
+  std::erase_if(given, [](const auto& value) { return value.first == "processes"; });
+  return given;
+}
+
+// Where mpirun has started several, a new run is theirs unless somebody has said otherwise.
+RunSettings settings_of_new_run(const Options& options) {
+  RunSettings settings = resolve(options.given);
+  const bool said = settings.processes != 1 || processes_given(options.given) > 0;
+  if (!said) settings.processes = process_count();
+  if (process_count() > 1 && processes_given(options.given) > 0 &&
+      settings.processes != process_count())
+    throw UsageError(
+        fmt::format("processes: {} were started, {} are asked for; leave --processes "
+                    "out",
+                    process_count(), settings.processes));
+  return settings;
+}
+
 Plan make_plan(const Options& options) {
   Plan plan;
   if (options.resume) {
     plan.run = find_run(*options.resume);
-    plan.lock = RunLock(plan.run);
+    if (process_rank() == 0) plan.lock = RunLock(plan.run);
     plan.known = read_run(plan.run);
     plan.config = *plan.known;
-    plan.config.settings = resumed_settings(*plan.known, options.given);
+    plan.config.settings = resumed_settings(*plan.known, without_processes(options.given));
   } else {
-    plan.config.settings = resolve(options.given);
+    plan.config.settings = settings_of_new_run(options);
     plan.known = repeated_run(plan.config.settings);
   }
   if (plan.known) move_pictures(plan.config.settings, "", plan.known->data_path);
@@ -210,17 +241,45 @@ void check_output(const fs::path& parent) {
 }
 
 int stopped_before_it_began(const StopSignals& signals) {
-  print_line("stopped before the first step; no run was written");
-  return 128 + signals.requested();
+  if (process_rank() == 0) print_line("stopped before the first step; no run was written");
+  return 128 + signals.requested_anywhere();
+}
+
+// Starts the other processes where that is asked for and nobody has done it.
+void launch_if_asked(const Options& options, const Plan& plan, char** argv) {
+  int64_t count = processes_given(options.given);
+  if (count == 0 && plan.run.empty()) count = plan.config.settings.processes;
+  if (count > 1 && !started_by_launcher() && !options.dry_run) launch_processes(count, argv);
+}
+
+// What several processes have to settle before they begin.
+void settle_processes(const RunSettings& settings, ProgressLine& progress) {
+  if (settings.threads > 0) return set_thread_count(static_cast<int>(settings.threads));
+  const std::string remark = share_threads();
+  if (!remark.empty()) progress.note(remark);
+}
+
+// The first process writes; the others know where.
+void begin_writing(Plan& plan, const fs::path& parent, Trainer& trainer) {
+  std::string directory;
+  if (process_rank() == 0) {
+    trainer.write_to(plan.run.empty() ? RunWriter::create(parent, plan.config)
+                                      : RunWriter::reopen(plan.run, std::move(plan.lock),
+                                                          plan.config, trainer.state()));
+    directory = trainer.directory().string();
+  }
+  broadcast(directory);
+  trainer.belongs_to(directory);
 }
 
 int train(const Options& options, int argc, char** argv) {
-  ProgressLine progress(options.quiet);
+  ProgressLine progress(options.quiet || process_rank() > 0);
   Plan plan = make_plan(options);
+  launch_if_asked(options, plan, argv);
   RunConfig& config = plan.config;
   if (config.settings.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
     run_emulated_sibling(argv);
-  if (config.settings.threads > 0) set_thread_count(static_cast<int>(config.settings.threads));
+  settle_processes(config.settings, progress);
   choose_device(config.settings.device);  // a refusal is one line: before the data are described
   StopSignals signals;
   const DataSplits data = load_pictures(plan, progress);
@@ -235,22 +294,22 @@ int train(const Options& options, int argc, char** argv) {
   config.image_size = trainer.model().options().image_size;
   remember_beginning(plan, progress);
   if (!plan.run.empty()) trainer.restore(plan.run);
+  check_processes_agree(config);
   config.sessions.push_back(this_session(argc, argv));
   config.sessions.back().step = trainer.state().step;
   const fs::path parent = options.output.empty() ? runs_directory() : fs::path(options.output);
   if (options.dry_run) {
     if (plan.run.empty()) check_output(parent);
-    print_plan(config, options.json);
+    if (process_rank() == 0) print_plan(config, options.json);
     return code_after_output(0);
   }
   if (trainer.finished() && !plan.run.empty()) {
-    print_line(options.json ? Json{{"run", plan.run.string()}, {"finished", true}}.dump()
-                            : plan.run.string() + " is finished; give --epochs to train longer");
+    if (process_rank() == 0)
+      print_line(options.json ? Json{{"run", plan.run.string()}, {"finished", true}}.dump()
+                              : plan.run.string() + " is finished; give --epochs to train longer");
     return code_after_output(0);
   }
-  trainer.write_to(plan.run.empty() ? RunWriter::create(parent, config)
-                                    : RunWriter::reopen(plan.run, std::move(plan.lock), config,
-                                                        trainer.state()));
+  begin_writing(plan, parent, trainer);
   progress.note(introduction(config.settings, trainer) + "\n" + trainer.directory().string());
   if (const std::string note = note_on(config.settings.model); !note.empty()) progress.note(note);
   if (!plan.run.empty()) {
@@ -259,12 +318,13 @@ int train(const Options& options, int argc, char** argv) {
     if (!change.empty()) progress.note(change);
   }
   const TrainResult result = trainer.run(signals, progress);
-  print_result(result, trainer, config, options.json);
+  if (process_rank() == 0) print_result(result, trainer, config, options.json);
   const int code = result.signal == 0 ? 0 : 128 + result.signal;
   return options.json ? code_after_output(code) : code;
 }
 
 int run(int argc, char** argv) {
+  join_processes();
   const std::optional<Options> options = parse_command_line(argc, argv);
   if (!options) return code_after_output(0);
   cpu::level();  // a wrong PASSBAND_ISA ends here
@@ -293,11 +353,18 @@ int main(int argc, char** argv) {
   prepare_standard_streams();
   end_without_memory_by(kNoMemory);
   const auto fail = [](const std::exception& error, int code) {
-    say(fmt::format("train: {}\n", error.what()));
+    if (must_say(error.what(), code)) say(fmt::format("train: {}\n", error.what()));
+    end_all_processes(code);
     return code;
   };
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    leave_processes();
+    return code;
+  } catch (const ProcessLost& lost) {
+    if (speaks_for_all()) say(fmt::format("train: {}\n", lost.what()));
+    end_all_processes(lost.code());
+    return lost.code();
   } catch (const UsageError& error) {
     return fail(error, 2);
   } catch (const DataError& error) {
@@ -307,8 +374,7 @@ int main(int argc, char** argv) {
   } catch (const OutOfMemory& error) {
     return fail(error, 5);
   } catch (const std::bad_alloc&) {
-    say(kNoMemory);
-    return 5;
+    return fail(OutOfMemory("out of memory; use a smaller --batch-size"), 5);
   } catch (const std::exception& error) {
     return fail(error, 1);
   }

@@ -23,12 +23,14 @@ int64_t terminal_columns() {
 
 std::string progress_text(const ProgressState& s, int64_t columns) {
   const std::string left = format_duration(s.seconds_left) + " left";
-  const std::vector<std::string> parts = {fmt::format("epoch {}/{}", s.epoch, s.epochs),
-                                          fmt::format("step {}/{}", s.step, s.steps),
-                                          fmt::format("loss {:.4f}", s.loss),
-                                          fmt::format("acc {:.2f} %", 100 * s.accuracy),
-                                          fmt::format("lr {:.4g}", s.lr),
-                                          fmt::format("{:.0f} images/s", s.images_per_second)};
+  std::vector<std::string> parts = {fmt::format("epoch {}/{}", s.epoch, s.epochs),
+                                    fmt::format("step {}/{}", s.step, s.steps),
+                                    fmt::format("loss {:.4f}", s.loss),
+                                    fmt::format("acc {:.2f} %", 100 * s.accuracy),
+                                    fmt::format("lr {:.4g}", s.lr),
+                                    fmt::format("{:.0f} images/s", s.images_per_second)};
+  if (s.slowest_rank >= 0)
+    parts.push_back(fmt::format("slowest: rank {} (+{:.0f} %)", s.slowest_rank, 100 * s.behind));
   const auto room = static_cast<size_t>(std::max<int64_t>(columns, 0));
   std::string text;
   for (const std::string& part : parts)

@@ -15,6 +15,8 @@ struct ProgressState {
   double loss = 0, accuracy = 0, lr = 0;  // running means of this epoch; accuracy in [0, 1]
   double images_per_second = 0;           // since the start (or resume)
   double seconds_left = 0;                // with evaluations
+  int slowest_rank = -1;                  // of several processes
+  double behind = 0;                      // how much longer than the mean it takes, as a share
 };
 
 // In `columns` or less: the time left stays longest, then what stands before it in the line.

@@ -3,6 +3,8 @@
 #include <array>
 #include <csignal>
 
+#include "tensor/core/collective.h"
+
 namespace passband {
 namespace {
 
@@ -32,5 +34,8 @@ StopSignals::~StopSignals() {
 }
 
 int StopSignals::requested() const { return requested_signal; }
+int StopSignals::requested_anywhere() const {
+  return static_cast<int>(largest_of_processes(requested_signal));
+}
 
 }  // namespace passband

@@ -18,6 +18,8 @@ class StopSignals {
 
   // The signal that asked for a stop, or 0.
   int requested() const;
+  // The same of any of several processes, all of which ask at once.
+  int requested_anywhere() const;
 
  private:
   std::map<int, void (*)(int)> before_;  // handlers by signal

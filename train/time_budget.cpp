@@ -12,7 +12,7 @@ std::optional<TimeBudget> plan_by_time(RunSettings& settings, const Values& give
   Trainer trial(settings, data);
   TimeBudget budget{.seconds = 60 * minutes};
   budget.pace = trial.measure_pace(budget.seconds, signals);
-  if (signals.requested()) return {};
+  if (signals.requested_anywhere()) return {};
   const int64_t steps =
       steps_within(budget.seconds - budget.pace.seconds, budget.pace.step_seconds);
   const bool known = is_measured_recipe(settings);

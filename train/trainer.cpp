@@ -10,34 +10,60 @@
 
 #include "models/update_rule.h"
 #include "models/whitening.h"
+#include "tensor/core/collective.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
 #include "train/beginning.h"
 #include "train/say.h"
+#include "train/shared_weights.h"
 
 namespace passband {
 namespace {
 
-// A step takes as many pictures as its parts hold together.
-int64_t pictures_of_step(const RunSettings& config, const Dataset& train) {
+// The batches of all processes are one, of which a step takes as many as it has parts. One that is
+// larger than the training set is as large as that, for rates by the picture too.
+RunSettings with_whole_batches(RunSettings config, const Dataset& train) {
   const int64_t parts = config.grad_accum_steps;
   if (train.count < parts)
     throw UsageError(fmt::format("grad_accum_steps: {} parts of a step are more than the {}", parts,
                                  counted(train.count, "training picture")));
-  return std::min(config.batch_size, train.count / parts) * parts;
+  config.batch_size = std::min(config.batch_size * config.processes, train.count / parts);
+  config.processes = 1;
+  return config;
 }
 
-// A batch that is larger than the training set is as large as that, for rates by the picture too.
-RunSettings with_whole_batches(RunSettings config, const Dataset& train) {
-  config.batch_size = pictures_of_step(config, train) / config.grad_accum_steps;
-  return config;
+// What this process takes of a batch of all.
+BatchShare own_share(const RunSettings& whole) {
+  const int processes = process_count();
+  if (processes == 1) return {};
+  if (whole.batch_size / 2 < processes)
+    throw UsageError(fmt::format(
+        "processes: {} share batches of {} by pairs of pictures, so some would have none; start "
+        "{} at most",
+        processes, counted(whole.batch_size, "picture"),
+        std::max<int64_t>(1, whole.batch_size / 2)));
+  return share_of_batch(whole.batch_size, process_rank(), processes);
+}
+
+void check_for_processes(const RunSettings& whole, Device device) {
+  if (process_count() > 1 && whole.select_hard < 1)
+    throw UsageError(
+        "select_hard: the proxy chooses from the whole batch, of which each of several processes "
+        "has a part; start one process");
+  if (process_count() > 1 && device.is_cuda())
+    throw UsageError(fmt::format(
+        "device: {} processes reach each other through the processor's memory alone; add "
+        "--device cpu, or start one process",
+        process_count()));
 }
 
 LoaderOptions loader_options(const RunSettings& config, int64_t image_size, const Dataset& train) {
   LoaderOptions options;
-  options.batch_size = pictures_of_step(config, train);
+  options.parts = config.grad_accum_steps;
+  options.batch_size = config.batch_size * options.parts;
+  options.share = own_share(config);
   options.image_size = image_size;
   options.drop_last = true;
   options.augment = augment_options(config, train.height, image_size);
@@ -104,6 +130,8 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   }
   freeze_weights(config, *model_, notes_);
   check_sides(config, *model_);
+  check_for_processes(config_, device_);
+  model_->store().batch_norms().synchronised = config.sync_bn;
   model_->to(device_);
   allow_tf32(config.precision == "tf32");
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv), device_));
@@ -118,14 +146,15 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
     check_sides(config_, proxy_->model());
   }
   const int64_t size = model_->options().image_size;
-  LoaderOptions stream = loader_options(config, size, data.train);
+  LoaderOptions stream = loader_options(config_, size, data.train);
   batch_size_ = stream.batch_size;
   check_augmentation(data.train, stream.augment, size);
   if (!made_on_host(stream.augment))
     train_pictures_ = ResidentPictures::upload(data.train, device_);
   test_pictures_ = ResidentPictures::upload(judges(), device_);
   stream.pixels = !train_pictures_;
-  const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size)};
+  const BatchSource source{train_pictures_.get(), crop_options(data.train, stream.augment, size),
+                           stream.share};
   step_ =
       std::make_unique<TrainingStep>(config_, *model_, *optimizer_, device_, source, proxy_.get());
   loader_ = std::make_unique<BatchLoader>(data.train, stream);
@@ -151,11 +180,12 @@ TrainingPace Trainer::measure_pace(double budget, const StopSignals& signals) {
   const int64_t untimed = device_.is_cuda() ? 3 : 1;  // the first steps find memory, and record
   TrainingPace pace;
   double timed = 0;
-  for (int64_t step = 0; !signals.requested(); ++step) {
-    const double took = seconds_of([&] {
+  for (int64_t step = 0; !signals.requested_anywhere(); ++step) {
+    double took = seconds_of([&] {
       step_->run(loader_->next(), step, schedule_.at(step));
       step_->next_result(/*wait=*/true);
     });
+    broadcast(&took, sizeof took);
     const int64_t count = std::max<int64_t>(0, step + 1 - untimed);
     if (count > 0) timed += took;
     pace.seconds += took;
@@ -170,7 +200,8 @@ TrainingPace Trainer::measure_pace(double budget, const StopSignals& signals) {
                               .tta = config_.tta,
                               .resident = test_pictures_.get()};
   int64_t pictures = 0;
-  const double took = seconds_of([&] { pictures = evaluate(*model_, judges(), few).count; });
+  double took = seconds_of([&] { pictures = evaluate(*model_, judges(), few).count; });
+  broadcast(&took, sizeof took);
   pace.evaluation_seconds = took / static_cast<double>(pictures);
   return pace;
 }
@@ -189,6 +220,8 @@ double Trainer::cost_until(int64_t end) const {
 
 // Up to the end of the warm-up, no learning rate depends on the number of epochs.
 void Trainer::set_length(ProgressLine& progress) {
+  broadcast(&session_seconds_, sizeof session_seconds_);
+  broadcast(&state_.seconds, sizeof state_.seconds);
   const int64_t done = state_.step - first_step_;
   const double growth = cost_until(schedule_.total_steps) / cost_until(state_.step);
   const double step_seconds = growth * session_seconds_ / static_cast<double>(done);
@@ -197,7 +230,7 @@ void Trainer::set_length(ProgressLine& progress) {
                         first_step_ + steps_within(budget_->seconds - before, step_seconds));
   config_.epochs = static_cast<double>(last_step_) / static_cast<double>(steps_per_epoch());
   schedule_ = schedule_of(config_, steps_per_epoch());
-  writer_->set_epochs(config_.epochs);
+  if (writer_) writer_->set_epochs(config_.epochs);
   progress.note(fmt::format("{:.0f} pictures/s until now: {:.4g} epochs, {}, will end in time",
                             static_cast<double>(batch_size_) / step_seconds, config_.epochs,
                             counted(last_step_, "step")));
@@ -210,6 +243,11 @@ void Trainer::account(bool wait) {
     state_.epoch_loss += step->loss * images;
     state_.epoch_correct += static_cast<double>(step->correct);
     state_.epoch_images += step->images;
+    if (!step->reports.empty()) {
+      rank_times_.add(step->reports);
+      agreed_signal_ = std::ranges::max(step->reports, {}, &StepReport::signal).signal;
+    }
+    if (!writer_) continue;
     writer_->log().step(step->step + 1, state_.epoch + 1, step->loss,
                         static_cast<double>(step->correct) / images, step->lr);
   }
@@ -223,6 +261,7 @@ int64_t Trainer::evaluated_pictures() const {
 }
 
 Evaluation Trainer::evaluate_and_keep_best(int64_t epoch) {
+  share_buffers();
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
   const Evaluation result = evaluate(*model_, judges(),
@@ -238,6 +277,8 @@ Evaluation Trainer::evaluate_and_keep_best(int64_t epoch) {
     state_.best_tta = result.views ? result.views->top1 : -1;
     state_.best_count = result.count;
     state_.best_epoch = epoch;
+    if (!writer_) return result;
+    const KeepsOthersWaiting writing;
     writer_->save_best(
         *model_, {{"epoch", std::to_string(epoch)}, {"top1", fmt::format("{}", result.top1)}});
   }
@@ -246,14 +287,16 @@ Evaluation Trainer::evaluate_and_keep_best(int64_t epoch) {
 
 Evaluation Trainer::test_best_weights() {
   const std::unique_ptr<Model> best = make_model(model_->name(), model_->options());
-  load_weights((directory() / "best.safetensors").string(), *best);
+  if (writer_) load_weights((directory() / "best.safetensors").string(), *best);
+  broadcast_vector(best->store().values());
+  broadcast_vector(best->store().buffer_values());
   best->to(device_);
   const Evaluation result = evaluate(*best, data_.test,
                                      {.pictures = evaluated_pictures(),
                                       .batch_size = config_.eval_batch_size,
                                       .compute = compute_type(config_, device_),
                                       .tta = config_.tta});
-  writer_->log().evaluation(state_.step, state_.best_epoch, "test", result);
+  if (writer_) writer_->log().evaluation(state_.step, state_.best_epoch, "test", result);
   return result;
 }
 
@@ -266,6 +309,8 @@ void Trainer::settle_whitening() {
 
 // Weights along the run; averaged ones where the evaluation uses them.
 void Trainer::keep_checkpoint(int64_t epoch) {
+  if (!writer_) return;
+  const KeepsOthersWaiting writing;
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
   writer_->keep_checkpoint(*model_, epoch);
@@ -277,6 +322,8 @@ TrainParts Trainer::parts() {
 }
 
 void Trainer::save() {
+  if (!writer_) return;
+  const KeepsOthersWaiting writing;
   writer_->save_checkpoint(parts(), state_);
   last_save_ = std::chrono::steady_clock::now();
 }
@@ -285,6 +332,7 @@ void Trainer::save() {
 // must succeed.
 void Trainer::save_when_due(ProgressLine& progress) {
   const std::chrono::duration<double> since = std::chrono::steady_clock::now() - last_save_;
+  if (!writer_) return;
   if (config_.save_minutes == 0 || since.count() < 60 * config_.save_minutes) return;
   account(/*wait=*/true);
   try {
@@ -311,6 +359,7 @@ int64_t Trainer::pictures_still_to_evaluate() const {
 ProgressState Trainer::progress_state(double lr) const {
   const double images = static_cast<double>(std::max<int64_t>(1, state_.epoch_images));
   const int64_t steps = state_.step - first_step_;
+  const SlowestRank slowest = rank_times_.slowest();
   return {.epoch = state_.epoch + 1,
           .epochs = static_cast<int64_t>(std::ceil(config_.epochs)),
           .step = state_.step,
@@ -321,7 +370,9 @@ ProgressState Trainer::progress_state(double lr) const {
           .images_per_second = static_cast<double>(steps * batch_size_) / session_seconds_,
           .seconds_left =
               time_left_.seconds(static_cast<double>((last_step_ - state_.step) * batch_size_),
-                                 static_cast<double>(pictures_still_to_evaluate()))};
+                                 static_cast<double>(pictures_still_to_evaluate())),
+          .slowest_rank = slowest.rank,
+          .behind = slowest.behind};
 }
 
 // After the last step of an epoch, or of the run: evaluate when it is due, log, save, begin a new
@@ -337,8 +388,10 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
     const double took = seconds_of([&] { result.last = evaluate_and_keep_best(epoch); });
     time_left_.evaluated(static_cast<double>(result.last.count), took);
     const char* const split = has_val() ? "val" : "test";
-    writer_->log().evaluation(state_.step, epoch, split, result.last);
-    writer_->log().summary(epoch, train_loss, result.last, lr);
+    if (writer_) {
+      writer_->log().evaluation(state_.step, epoch, split, result.last);
+      writer_->log().summary(epoch, train_loss, result.last, lr);
+    }
     if (!std::isfinite(result.last.loss))
       throw NonFiniteLoss(
           fmt::format("the {} loss became {} after epoch {} (lr {:.4g}): lower --lr or set "
@@ -361,28 +414,31 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   if (interval > 0 && (done || (whole_epoch && epoch % interval == 0))) keep_checkpoint(epoch);
 }
 
-TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
-  TrainResult result;
-  int64_t images = 0;
-  last_save_ = std::chrono::steady_clock::now();
+double Trainer::take_step(double lr, const StopSignals& signals) {
+  return seconds_of([&] {
+    settle_whitening();
+    step_->set_side(side_at(state_.step, schedule_.total_steps, config_.progressive_resize,
+                            model_->options().image_size));
+    step_->set_momentum(schedule_.momentum_at(state_.step));
+    step_->run(loader_->next(), state_.step, lr, signals.requested());
+    ++state_.step;
+    if (lookahead_) lookahead_->follow(state_.step, schedule_.total_steps);
+    account(/*wait=*/loader_->position().step == 0 || finished());
+  });
+}
+
+void Trainer::train(const StopSignals& signals, ProgressLine& progress, TrainResult& result) {
+  share_beginning();
   if (config_.checkpoint_interval > 0 && state_.step == 0) keep_checkpoint(0);
-  while (!finished() && !signals.requested()) {
+  agreed_signal_ = signals.requested_anywhere();
+  // A kill of one process ends all: there is something to go on from.
+  if (process_count() > 1 && state_.step == 0 && !stopped_by(signals)) save();
+  while (!finished() && !stopped_by(signals)) {
     if (budget_ && schedule_.warmup_steps > 0 && state_.step == schedule_.warmup_steps)
       set_length(progress);
     const double lr = schedule_.at(state_.step);
-    BatchLoader::Position next;
-    const double seconds = seconds_of([&] {
-      settle_whitening();
-      step_->set_side(side_at(state_.step, schedule_.total_steps, config_.progressive_resize,
-                              model_->options().image_size));
-      step_->set_momentum(schedule_.momentum_at(state_.step));
-      step_->run(loader_->next(), state_.step, lr);
-      ++state_.step;
-      if (lookahead_) lookahead_->follow(state_.step, schedule_.total_steps);
-      images += batch_size_;
-      next = loader_->position();
-      account(/*wait=*/next.step == 0 || finished());
-    });
+    const double seconds = take_step(lr, signals);
+    const BatchLoader::Position next = loader_->position();
     state_.seconds += seconds;
     session_seconds_ += seconds;
     time_left_.trained(static_cast<double>(batch_size_), seconds);
@@ -396,17 +452,32 @@ TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
   const bool before_its_time = state_.step <= schedule_.warmup_steps && !finished();
   if (budget_ && state_.step > 0 && before_its_time) set_length(progress);
   progress.finish();
-  result.signal = finished() ? 0 : signals.requested();
+  result.signal = finished() ? 0 : stopped_by(signals);
   if (result.signal) save();
   else if (has_val()) result.test = test_best_weights();
+}
+
+TrainResult Trainer::run(const StopSignals& signals, ProgressLine& progress) {
+  TrainResult result;
+  last_save_ = std::chrono::steady_clock::now();
+  add_by_fixed_tree(config_.deterministic);
+  set_stall_limit(config_.stall_seconds);
+  set_interruption([&signals] { return signals.requested(); });
+  try {
+    train(signals, progress, result);
+  } catch (const ProcessLost& lost) {
+    progress.finish();
+    throw rescued(lost);
+  }
+  set_interruption({});
   result.best_top1 = state_.best_top1;
   result.best_tta = state_.best_tta;
   result.best_epoch = state_.best_epoch;
   result.epoch = state_.epoch;
   result.step = state_.step;
   result.seconds = state_.seconds;
-  result.images_per_second =
-      session_seconds_ > 0 ? static_cast<double>(images) / session_seconds_ : 0;
+  const auto images = static_cast<double>((state_.step - first_step_) * batch_size_);
+  result.images_per_second = session_seconds_ > 0 ? images / session_seconds_ : 0;
   return result;
 }
 

@@ -43,13 +43,15 @@ class Trainer {
   // Ends the training when the budget does, as far as the end of the warm-up, or a stop before it,
   // can tell: then the number of epochs is set once more.
   void keep_to(const TimeBudget& budget);
-  // Where run() writes.
-  void write_to(RunWriter writer) { writer_.emplace(std::move(writer)); }
+  // Where run() writes; of several processes, the first one alone does.
+  void write_to(RunWriter writer);
+  // Where that one writes.
+  void belongs_to(const std::filesystem::path& run) { directory_ = run; }
 
-  // Throws NonFiniteLoss.
+  // Throws NonFiniteLoss; ProcessLost, after what can be saved has been.
   TrainResult run(const StopSignals& signals, ProgressLine& progress);
 
-  const std::filesystem::path& directory() const { return writer_->directory(); }
+  const std::filesystem::path& directory() const { return directory_; }
   const Model& model() const { return *model_; }
   // How the weights began, a line each.
   const std::vector<std::string>& notes() const { return notes_; }
@@ -60,6 +62,17 @@ class Trainer {
   bool finished() const { return state_.step >= last_step_; }
 
  private:
+  // Steps and evaluations, until the end or a signal.
+  void train(const StopSignals& signals, ProgressLine& progress, TrainResult& result);
+  double take_step(double lr, const StopSignals& signals);
+  // The signal that stops all processes, or 0.
+  int stopped_by(const StopSignals& signals) const;
+  // All processes begin with the weights of the first.
+  void share_beginning();
+  // Statistics of batch norms, of which each process has its own.
+  void share_buffers();
+  // Saves, once a process is lost, what the others have; the error with where to go on.
+  ProcessLost rescued(const ProcessLost& lost);
   // Adds up and logs the steps that have come back from the device; `wait` for all.
   void account(bool wait);
   void finish_epoch(ProgressLine& progress, TrainResult& result);
@@ -96,6 +109,9 @@ class Trainer {
   std::unique_ptr<TrainingStep> step_;
   std::unique_ptr<BatchLoader> loader_;
   std::optional<RunWriter> writer_;
+  std::filesystem::path directory_;
+  RankTimes rank_times_;
+  int agreed_signal_ = 0;  // of several processes
   Schedule schedule_;
   TimeLeft time_left_;
   std::optional<TimeBudget> budget_;  // until it has set the number of epochs

@@ -67,6 +67,10 @@ TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& o
       momentum_(config.momentum) {
   if (compute_ == DType::bf16 && device.is_cuda()) model.store().keep_half();
   if (config.opt == OptimizerKind::sam) ascent_.emplace(model.store(), config.sam_rho);
+  if (process_count() == 1) return;
+  exchange_.emplace(model.store());
+  buffers_before_ = Tensor::empty_like(model.store().buffer_values());
+  met_ = std::chrono::steady_clock::now();
 }
 
 void TrainingStep::set_momentum(double momentum) {
@@ -152,9 +156,13 @@ TrainingStep::Lesson TrainingStep::choose_lesson(uint64_t step) {
   return {gather(shown_, rows), gather(labels_, rows), {}};
 }
 
-// In as many parts as settings ask for, each with random numbers of its own.
+// In as many parts as settings ask for, each with random numbers of its own; of several processes,
+// the sum of theirs. Losses weigh as much as they have pictures.
 void TrainingStep::add_gradients(const Lesson& lesson, uint64_t step, bool scored) {
   const int64_t parts = config_.grad_accum_steps, rows = lesson.images.size(0) / parts;
+  const int64_t of_all = exchange_ ? source_.share.whole * parts : lesson.images.size(0);
+  const double weight = static_cast<double>(rows) / static_cast<double>(of_all);
+  if (exchange_) exchange_->begin();
   const auto part_of = [&](const Tensor& whole, int64_t part) {
     if (parts == 1 || !whole) return whole;
     Shape shape = whole.shape();
@@ -166,13 +174,38 @@ void TrainingStep::add_gradients(const Lesson& lesson, uint64_t step, bool score
     ContextGuard mode({.training = true,
                        .seed = static_cast<uint64_t>(config_.seed) + kOther * part,
                        .step = step,
+                       .share = source_.share,
                        .compute = compute_});
     const Tensor labels = part_of(lesson.labels, part);
     const Tensor logits = model_(part_of(lesson.images, part));
     const Tensor loss = loss_of(logits, labels, part_of(lesson.targets, part));
     if (scored) add_to_score(score_, loss.detach(), logits.detach(), labels);
-    backward(parts == 1 ? loss : mul(loss, 1 / static_cast<double>(parts)));
+    WholeGradient whole;
+    if (exchange_ && part + 1 == parts)
+      whole = [&](const Tensor& memory) { exchange_->whole(memory); };
+    backward(weight == 1 ? loss : mul(loss, weight), {}, whole);
   }
+  if (exchange_) exchange_->finish();
+}
+
+// Before anything is changed: a step that went wrong in one process is none in any.
+void TrainingStep::meet_others() {
+  const Score own = read_score(score_.data<double>());
+  const double since =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - met_).count();
+  reports_ = exchange_reports({.loss = own.loss_sum / own.rows,
+                               .seconds = std::max(0.0, since - take_waiting_seconds()),
+                               .signal = signal_},
+                              score_);
+  take_waiting_seconds();
+  met_ = std::chrono::steady_clock::now();
+}
+
+void TrainingStep::undo() {
+  if (!exchange_) return;
+  if (climbed_) ascent_->climb_back();
+  climbed_ = false;
+  if (buffers_before_.numel() > 0) copy_(model_.store().buffer_values(), buffers_before_);
 }
 
 // What a recording holds.
@@ -181,15 +214,22 @@ void TrainingStep::work(uint64_t step) {
   model_.store().zero_gradients();
   fill_(score_, 0);
   add_gradients(lesson, step, /*scored=*/true);
+  if (exchange_) meet_others();
+  if (first_nonfinite(reports_) >= 0) return;
   if (ascent_) {
     ascent_->climb();
+    climbed_ = true;
     add_gradients(lesson, step, /*scored=*/false);
     ascent_->climb_back();
+    climbed_ = false;
   }
   optimizer_.update();
 }
 
-void TrainingStep::run(const Batch& batch, int64_t step, double lr) {
+void TrainingStep::run(const Batch& batch, int64_t step, double lr, int signal) {
+  signal_ = signal;
+  if (exchange_ && buffers_before_.numel() > 0)
+    copy_(buffers_before_, model_.store().buffer_values());
   const int64_t size = model_.options().image_size;
   const MixingOptions options{config_.mixup, config_.cutmix, config_.mixup_prob,
                               config_.mixup_switch_prob};
@@ -210,7 +250,7 @@ void TrainingStep::run(const Batch& batch, int64_t step, double lr) {
   else work();
   optimizer_.end();
   if (proxy_) proxy_->end(number);
-  pending_.push_back({{.step = step, .lr = lr}, Download(score_)});
+  pending_.push_back({{.step = step, .lr = lr, .reports = reports_}, Download(score_)});
 }
 
 std::optional<StepResult> TrainingStep::next_result(bool wait) {
@@ -223,10 +263,14 @@ std::optional<StepResult> TrainingStep::next_result(bool wait) {
   result.correct = std::llround(score.top1);
   result.images = std::llround(score.rows);
   pending_.pop_front();
-  if (!std::isfinite(result.loss))
-    throw NonFiniteLoss(
-        fmt::format("the loss became {} at step {} (lr {:.4g}): lower --lr or set --clip-grad 1",
-                    result.loss, result.step + 1, result.lr));
+  if (!std::isfinite(result.loss)) {
+    const int culprit = first_nonfinite(result.reports);
+    double loss = culprit < 0 ? result.loss : result.reports[static_cast<size_t>(culprit)].loss;
+    if (std::isnan(loss)) loss = std::abs(loss);
+    throw NonFiniteLoss(fmt::format(
+        "the loss became {} at step {}{} (lr {:.4g}): lower --lr or set --clip-grad 1", loss,
+        result.step + 1, culprit < 0 ? "" : " in " + process_name(culprit), result.lr));
+  }
   return result;
 }
 

@@ -2,6 +2,7 @@
 // out.
 #pragma once
 #include <array>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -12,9 +13,12 @@
 #include "nn/optimizer.h"
 #include "nn/sharpness.h"
 #include "tensor/core/asynchronous.h"
+#include "tensor/core/batch_share.h"
 #include "train/config.h"
+#include "train/gradient_exchange.h"
 #include "train/proxy.h"
 #include "train/resident_pictures.h"
+#include "train/step_report.h"
 
 namespace passband {
 
@@ -31,13 +35,15 @@ OptimizerOptions optimizer_options(const RunSettings& config, const ParameterSto
 struct StepResult {
   int64_t step = 0;  // as given to run()
   double loss = 0, lr = 0;
-  int64_t correct = 0, images = 0;
+  int64_t correct = 0, images = 0;       // of all processes
+  std::vector<StepReport> reports = {};  // of several
 };
 
 // Where batches are made of pictures that stay on the device, and how these are cropped.
 struct BatchSource {
   ResidentPictures* pictures = nullptr;  // null: batches come with their pictures
   CropOptions crop;
+  BatchShare share = {};  // of several processes: the rows of each part of a step that are here
 };
 
 // On a GPU the host gives out work and does not wait: batches are made there or go through pinned
@@ -52,8 +58,11 @@ class TrainingStep {
 
   // Step `step` (from 0) on a batch, which config.grad_accum_steps must divide, at learning rate
   // `lr`. With a source, the batch need not have pictures; without one they may be mixed where they
-  // are, and the processor reads them there.
-  void run(const Batch& batch, int64_t step, double lr);
+  // are, and the processor reads them there. `signal`: that asks for a stop, for the other
+  // processes to know.
+  void run(const Batch& batch, int64_t step, double lr, int signal = 0);
+  // After run() threw ProcessLost: weights and buffers are what they were before it.
+  void undo();
   // The momentum of the steps from here on; a recording is made when it stays as it is.
   void set_momentum(double momentum);
   // Keeps a parameter as it is from here on.
@@ -81,6 +90,7 @@ class TrainingStep {
   };
   Lesson choose_lesson(uint64_t step);
   void add_gradients(const Lesson& lesson, uint64_t step, bool scored);
+  void meet_others();
   Tensor loss_of(const Tensor& logits, const Tensor& labels, const Tensor& targets) const;
 
   const RunSettings& config_;
@@ -101,7 +111,13 @@ class TrainingStep {
   int64_t side_;                      // that the network is shown
   Tensor score_;                      // of the step (tensor/ops/training/score.h)
   std::deque<Pending> pending_;
-  bool steady_ = true;  // the momentum is the one of the step before
+  std::optional<GradientExchange> exchange_;  // with other processes
+  std::vector<StepReport> reports_;           // of the step
+  Tensor buffers_before_;                     // the step
+  bool climbed_ = false;
+  int signal_ = 0;
+  std::chrono::steady_clock::time_point met_{};  // the others, in the step before
+  bool steady_ = true;                           // the momentum is the one of the step before
   double momentum_;
 };
 
