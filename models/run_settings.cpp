@@ -140,7 +140,10 @@ const std::vector<Setting> kSettings = {
      "how long processes wait for one that does not come, before all end; 0 = for ever", 0, 1e6},
     {"train", "opt", &C::opt,
      "optimiser; sgd is Nesterov's, momentum is without; sam: sharpness-aware, two passes a step; "
-     "muon: momentum made orthogonal, for the matrices and filters of hidden layers"},
+     "muon: momentum made orthogonal, for the matrices and filters of hidden layers; lars, lamb: "
+     "momentum and AdamW with steps scaled by the layer, for batches of thousands"},
+    {"train", "lars_trust", &C::lars_trust,
+     "lars: length of a layer's step at a rate of 1, as a share of that of its weights", 0, 10},
     {"train", "sam_base", &C::sam_base, "sam: the optimiser that takes its steps"},
     {"train", "sam_rho", &C::sam_rho, "sam: how far uphill the second pass is made", 0, 100},
     {"train", "muon_rest", &C::muon_rest,
@@ -173,11 +176,12 @@ const std::vector<Setting> kSettings = {
      "of the learning rate, from each layer to the one below: the classifier learns at lr, the "
      "stem slowest; 1 = all at lr",
      1e-3, 1},
-    {"train", "momentum", &C::momentum, "of sgd and momentum", 0, 0.9999},
+    {"train", "momentum", &C::momentum, "of sgd, momentum and lars", 0, 0.9999},
     {"train", "warmup_momentum", &C::warmup_momentum,
      "of sgd, where the warm-up begins, from where it rises linearly; 0 = momentum from the start",
      0, 0.9999},
-    {"train", "weight_decay", &C::weight_decay, "L2 for sgd, decoupled for adamw", 0, 10},
+    {"train", "weight_decay", &C::weight_decay, "L2 for sgd and lars, decoupled for adamw and lamb",
+     0, 10},
     {"train", "freeze", &C::freeze,
      "beginnings of names, comma-separated (layer1,layer2.0): these weights stay as they are"},
     {"train", "head_only", &C::head_only, "train the classifier alone, all else stays as it is"},

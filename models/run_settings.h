@@ -16,7 +16,7 @@
 namespace passband {
 
 // sgd: Nesterov; momentum: SGD without
-enum class OptimizerKind { sgd, adamw, sam, momentum, muon };
+enum class OptimizerKind { sgd, adamw, sam, momentum, muon, lars, lamb };
 // That takes SAM's steps, or those of what is not Muon's.
 enum class BaseOptimizerKind { sgd, adamw };
 enum class ScheduleKind { onecycle, cosine, constant, multistep, linear, trapezoid };
@@ -37,8 +37,8 @@ struct NumberPair {
 // The words of an enumeration's values, in their order.
 template <class E> struct SettingWords;
 template <> struct SettingWords<OptimizerKind> {
-  static constexpr std::array<std::string_view, 5> all = {"sgd", "adamw", "sam", "momentum",
-                                                          "muon"};
+  static constexpr std::array<std::string_view, 7> all = {"sgd",  "adamw", "sam", "momentum",
+                                                          "muon", "lars",  "lamb"};
 };
 template <> struct SettingWords<BaseOptimizerKind> {
   static constexpr std::array<std::string_view, 2> all = {"sgd", "adamw"};
@@ -134,6 +134,7 @@ struct RunSettings {
   double muon_lr = 0.02, muon_momentum = 0.95, muon_weight_decay = 0;
   int64_t muon_steps = 5;     // of Newton-Schulz
   bool muon_rescale = false;  // matrices keep the norm sqrt(rows)
+  double lars_trust = 0.001;
   double lr = 0.1, momentum = 0.9, weight_decay = 5e-4;
   double lr_per = 0;  // pictures learned from that lr, min_lr, weight_decay are of; 0: a step
   double bias_lr_scale = 1;    // of the biases of batch norms

@@ -9,7 +9,12 @@ namespace {
 bool steps_by_adamw(const RunSettings& s) {
   const BaseOptimizerKind base = s.opt == OptimizerKind::muon ? s.muon_rest : s.sam_base;
   const bool has_base = s.opt == OptimizerKind::sam || s.opt == OptimizerKind::muon;
+  if (s.opt == OptimizerKind::lamb) return true;
   return has_base ? base == BaseOptimizerKind::adamw : s.opt == OptimizerKind::adamw;
+}
+
+bool is_nesterov(const RunSettings& s) {
+  return s.opt != OptimizerKind::momentum && s.opt != OptimizerKind::lars;
 }
 
 // Weight decay as the rules take it, multiplied by the learning rate of the step.
@@ -22,11 +27,10 @@ double decay_of_rate(const RunSettings& s) {
 
 UpdateRule update_rule(const RunSettings& s) {
   const double lr = peak_rate(s), decay = decay_of_rate(s);
-  if (steps_by_adamw(s)) return Adamw{.lr = lr, .weight_decay = decay};
-  return Sgd{.lr = lr,
-             .momentum = s.momentum,
-             .weight_decay = decay,
-             .nesterov = s.opt != OptimizerKind::momentum};
+  // LAMB's eps is that of its authors.
+  const double eps = s.opt == OptimizerKind::lamb ? 1e-6 : 1e-8;
+  if (steps_by_adamw(s)) return Adamw{.lr = lr, .eps = eps, .weight_decay = decay};
+  return Sgd{.lr = lr, .momentum = s.momentum, .weight_decay = decay, .nesterov = is_nesterov(s)};
 }
 
 int64_t learned_pictures(const RunSettings& s) {
@@ -38,7 +42,7 @@ double rate_factor(const RunSettings& s) {
   if (s.lr_per == 0) return 1;
   const double pictures = static_cast<double>(learned_pictures(s)) / s.lr_per;
   if (steps_by_adamw(s)) return pictures;
-  return pictures / ((s.opt == OptimizerKind::momentum ? 0 : 1) + 1 / (1 - s.momentum));
+  return pictures / ((is_nesterov(s) ? 1 : 0) + 1 / (1 - s.momentum));
 }
 
 double peak_rate(const RunSettings& s) { return s.lr * rate_factor(s); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/layerwise.h"
 #include "tensor/autograd/node.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/shape.h"
@@ -69,14 +70,21 @@ void Optimizer::add_ranges() {
   for (size_t i = 0; i < parameters.size(); ++i) {
     const double scale = options_.lr_scales.empty() ? 1 : options_.lr_scales[i];
     const bool matrix = options_.muon && !options_.matrices.empty() && options_.matrices[i];
+    const bool adapted = !matrix && adapts(*parameters[i]);
     const size_t rate = rate_of(scale, matrix);
-    if (matrix || !extends || ranges_.back().rate != rate)
+    if (matrix || adapted || !extends || ranges_.back().rate != rate)
       ranges_.push_back({.begin = parameters[i]->offset,
                          .rows = matrix ? parameters[i]->shape[0] : 0,
-                         .rate = rate});
+                         .rate = rate,
+                         .adapted = adapted ? parameters[i] : nullptr});
     ranges_.back().count += parameters[i]->shape.numel();
-    extends = !matrix;
+    extends = !matrix && !adapted;
   }
+}
+
+bool Optimizer::adapts(const Parameter& parameter) const {
+  const double decay = std::visit([](const auto& rule) { return rule.weight_decay; }, rule_);
+  return options_.layerwise && decay > 0 && (parameter.decay || options_.decay_all);
 }
 
 size_t Optimizer::rate_of(double scale, bool of_muon) {
@@ -139,6 +147,7 @@ void Optimizer::update() {
   if (options_.clip_norm > 0) extras.scale = clip_scale(store_.gradients(), options_.clip_norm);
   for (const Range& range : ranges_)
     if (range.rows > 0) update_matrix(range, extras);
+    else if (range.adapted && !range.adapted->frozen) update_layer(range, extras);
     else update_range(range, extras);
   WeightAverage* average = options_.average;
   if (average && average->buffers.numel() > 0)
@@ -176,6 +185,29 @@ void Optimizer::update_matrix(const Range& range, const StepExtras& extras) {
             one_number(rates, 0), *options_.muon);
   if (store_.half_values()) copy_(as_matrix(store_.half_values()), values);
   if (options_.average) average_step(as_matrix(options_.average->values), values, 0, rates);
+}
+
+void Optimizer::update_layer(const Range& range, const StepExtras& extras) {
+  const NoGrad guard;
+  const Tensor values = range.of(store_.values()), &rates = rates_[range.rate].rates;
+  Tensor gradient = range.of(store_.gradients());
+  if (extras.scale) gradient = gradient * cast(extras.scale.view(1, Shape{1}), values.dtype());
+  if (const auto* adamw = std::get_if<Adamw>(&rule_)) {
+    lamb_step(values, range.of(state_["first"]), range.of(state_["second"]), gradient, rates,
+              {.beta1 = adamw->beta1,
+               .beta2 = adamw->beta2,
+               .eps = adamw->eps,
+               .weight_decay = adamw->weight_decay});
+  } else {
+    const Sgd& sgd = std::get<Sgd>(rule_);
+    lars_step(values, range.of(state_["momentum"]), gradient,
+              cast(rates.view(0, Shape{1}), values.dtype()),
+              {.momentum = sgd.momentum,
+               .weight_decay = sgd.weight_decay,
+               .trust = options_.layerwise->trust});
+  }
+  if (store_.half_values()) copy_(range.of(store_.half_values()), values);
+  if (options_.average) average_step(range.of(options_.average->values), values, 0, rates);
 }
 
 void Optimizer::end() {

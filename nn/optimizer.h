@@ -39,6 +39,12 @@ class WeightAverage {
   double decay_;
 };
 
+// Steps scaled by the layer (nn/layerwise.h) of the tensors that weight decay takes, where it is
+// more than 0: those of SGD as LARS has them, with this trust; those of AdamW as LAMB has them.
+struct LayerwiseRates {
+  double trust = 1e-3;
+};
+
 struct OptimizerOptions {
   double clip_norm = 0;              // most that the gradients' Euclidean norm may be; 0: anything
   bool decay_all = false;            // weight decay takes norms, biases and position tables too
@@ -51,6 +57,7 @@ struct OptimizerOptions {
   // schedule of the rule's, as shares of its own.
   std::optional<MuonOptions> muon = {};
   std::vector<bool> matrices = {};
+  std::optional<LayerwiseRates> layerwise = {};
 };
 
 // Optimizer optimizer(store, Sgd{.lr = 0.1});  and in each step:  backward(loss); optimizer.step();
@@ -99,8 +106,9 @@ class Optimizer {
   // one of Muon's matrices.
   struct Range {
     int64_t begin = 0, count = 0;
-    int64_t rows = 0;  // of Muon's matrix; 0: the rule's
-    size_t rate = 0;   // index
+    int64_t rows = 0;           // of Muon's matrix; 0: the rule's
+    size_t rate = 0;            // index
+    ParameterRef adapted = {};  // whose steps are scaled by its layer
 
     Tensor of(const Tensor& flat) const { return flat ? flat.view(begin, Shape{count}) : Tensor{}; }
   };
@@ -111,6 +119,8 @@ class Optimizer {
   void set_rate(const Rate& rate, double lr, double decay);
   void update_range(const Range& range, StepExtras extras);
   void update_matrix(const Range& range, const StepExtras& extras);
+  void update_layer(const Range& range, const StepExtras& extras);
+  bool adapts(const Parameter& parameter) const;
 
   ParameterStore& store_;
   UpdateRule rule_;

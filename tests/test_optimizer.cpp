@@ -70,12 +70,13 @@ struct GoldenWeights {
   ParameterStore store;
   std::vector<ParameterRef> parameters;
 
-  GoldenWeights() {
+  explicit GoldenWeights(bool bias_decays = true) {
     const Scope root(store);
     for (const char* name : {"wide", "bias", "tall", "filter"}) {
       const Layout layout = name == std::string("filter") ? Layout::conv : Layout::same;
+      const bool decays = bias_decays || name != std::string("bias");
       parameters.push_back(
-          root.parameter(name, at(name, ".weight").shape(), Init::constant(0), layout));
+          root.parameter(name, at(name, ".weight").shape(), Init::constant(0), layout, decays));
     }
     store.build(0, DType::f64);
     for (const ParameterRef& p : parameters) copy_(p->value.detach(), at(p->name, ".weight"));
@@ -85,7 +86,10 @@ struct GoldenWeights {
   }
   // The largest difference from the golden weights after steps at 1, 0.75 and 0.5 of the rate.
   double error(const UpdateRule& rule, const MuonOptions& muon, const char* result) {
-    Optimizer optimizer(store, rule, {.muon = muon, .matrices = {true, false, true, true}});
+    return error(rule, {.muon = muon, .matrices = {true, false, true, true}}, result);
+  }
+  double error(const UpdateRule& rule, const OptimizerOptions& options, const char* result) {
+    Optimizer optimizer(store, rule, options);
     const double peak = std::visit([](const auto& r) { return r.lr; }, rule);
     for (int64_t step = 0; step < 3; ++step) {
       for (const ParameterRef& p : parameters)
@@ -273,6 +277,36 @@ TEST_CASE("three steps of Muon and of the rest beside it are numpy's") {
             {.lr = 0.24, .momentum = 0.6, .steps = 3, .rescale = true}, ".record") < 1e-12);
   CHECK(GoldenWeights().error(Adamw{.lr = 0.002, .weight_decay = 0.1}, {.weight_decay = 0.1},
                               ".package") < 1e-12);
+}
+
+TEST_CASE("three steps of LARS and LAMB, and of biases beside them, are numpy's") {
+  const OptimizerOptions lars{.layerwise = LayerwiseRates{.trust = 0.02}};
+  const Sgd sgd{.lr = 2, .momentum = 0.9, .weight_decay = 0.05};
+  CHECK(GoldenWeights(/*bias_decays=*/false).error(sgd, lars, ".lars") < 1e-12);
+  const Adamw adamw{.lr = 0.01, .eps = 1e-6, .weight_decay = 0.1};
+  CHECK(GoldenWeights(/*bias_decays=*/false).error(adamw, lars, ".lamb") < 1e-12);
+}
+
+TEST_CASE("LARS and LAMB move weights of no length, by gradients of none too, and no frozen ones") {
+  for (const bool lamb : {false, true}) {
+    ParameterStore store;
+    const Scope root(store);
+    const ParameterRef zero = root.parameter("zero", {4}, Init::constant(0));
+    const ParameterRef still = root.parameter("still", {4}, Init::constant(2));
+    const ParameterRef frozen = root.parameter("frozen", {4}, Init::constant(2));
+    store.build(0, DType::f64);
+    const UpdateRule rule = lamb ? UpdateRule(Adamw{.lr = 0.5, .eps = 1e-6, .weight_decay = 0.1})
+                                 : UpdateRule(Sgd{.lr = 0.5, .weight_decay = 0.1});
+    Optimizer optimizer(store, rule, {.layerwise = LayerwiseRates{}});
+    store.freeze([&](const Parameter& p) { return p.name == "frozen"; });
+    optimizer.refresh_frozen();
+    fill_(store.gradients().view(zero->offset, {4}), 3);
+    optimizer.step();
+    // plain steps of lr g (LAMB: of lr, up to eps), and of the decay alone
+    CHECK(zero->value.values()[0] == doctest::Approx(lamb ? -0.5 : -1.5).epsilon(1e-6));
+    CHECK(still->value.values()[0] == doctest::Approx(lamb ? 2 - 0.5 * 2 : 2 - 0.5 * 0.1 * 2));
+    CHECK(frozen->value.values()[0] == 2);
+  }
 }
 
 TEST_CASE("Muon takes the matrices and filters of hidden layers") {

@@ -38,6 +38,8 @@ OptimizerOptions optimizer_options(const RunSettings& config, const ParameterSto
       .clip_norm = config.clip_grad, .decay_all = config.decay_all, .average = average};
   if (config.layer_decay < 1) options.lr_scales = layer_scales(store, config.layer_decay);
   if (config.bias_lr_scale != 1) scale_biases(options, store, config.bias_lr_scale);
+  if (config.opt == OptimizerKind::lars || config.opt == OptimizerKind::lamb)
+    options.layerwise = {.trust = config.lars_trust};
   if (config.opt == OptimizerKind::muon) {
     options.muon = {.lr = config.muon_lr,
                     .momentum = config.muon_momentum,

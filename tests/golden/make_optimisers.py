@@ -49,14 +49,43 @@ def sgd(weight, gradients, lr, momentum, decay):
     return weight
 
 
-def adamw(weight, gradients, lr, decay):
+def momentum_alone(weight, gradients, lr, momentum):
+    buffer = np.zeros_like(weight)
+    for rate, gradient in zip(lr, gradients):
+        buffer = momentum * buffer + gradient
+        weight = weight - rate * buffer
+    return weight
+
+
+def adamw(weight, gradients, lr, decay, eps=1e-8):
     first, second = np.zeros_like(weight), np.zeros_like(weight)
     for t, (rate, gradient) in enumerate(zip(lr, gradients), 1):
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient ** 2
         weight = weight * (1 - rate * decay)
         weight = weight - rate * (first / (1 - 0.9 ** t)) / (
-            np.sqrt(second / (1 - 0.999 ** t)) + 1e-8)
+            np.sqrt(second / (1 - 0.999 ** t)) + eps)
+    return weight
+
+
+def lars(weight, gradients, lr, momentum, decay, trust):
+    buffer = np.zeros_like(weight)
+    for rate, gradient in zip(lr, gradients):
+        of_weight, of_gradient = np.linalg.norm(weight), np.linalg.norm(gradient)
+        ratio = trust * of_weight / (of_gradient + decay * of_weight + 1e-8)
+        buffer = momentum * buffer + ratio * (gradient + decay * weight)
+        weight = weight - rate * buffer
+    return weight
+
+
+def lamb(weight, gradients, lr, decay):
+    first, second = np.zeros_like(weight), np.zeros_like(weight)
+    for t, (rate, gradient) in enumerate(zip(lr, gradients), 1):
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient ** 2
+        update = (first / (1 - 0.9 ** t)) / (np.sqrt(second / (1 - 0.999 ** t)) + 1e-6)
+        update = update + decay * weight
+        weight = weight - rate * np.linalg.norm(weight) / np.linalg.norm(update) * update
     return weight
 
 
@@ -67,8 +96,13 @@ for name, shape in SHAPES.items():
     shares = (1.0, 0.75, 0.5)  # of the peak rate, as a schedule would
     if name == "bias":
         values["bias.record"] = sgd(weight, gradients, [0.1 * s for s in shares], 0.85, 0.01)
+        # neither decayed nor adapted
+        values["bias.lars"] = momentum_alone(weight, gradients, [2 * s for s in shares], 0.9)
+        values["bias.lamb"] = adamw(weight, gradients, [0.01 * s for s in shares], 0, 1e-6)
         values["bias.package"] = adamw(weight, gradients, [0.002 * s for s in shares], 0.1)
         continue
+    values[f"{name}.lars"] = lars(weight, gradients, [2 * s for s in shares], 0.9, 0.05, 0.02)
+    values[f"{name}.lamb"] = lamb(weight, gradients, [0.01 * s for s in shares], 0.1)
     values[f"{name}.record"] = muon(weight, gradients, [0.24 * s for s in shares], 0.6, 3, True, 0)
     values[f"{name}.package"] = muon(weight, gradients, [0.02 * s for s in shares], 0.95, 5, False,
                                      0.1)
