@@ -13,6 +13,7 @@
 #include "analysis/report/svg_theme.h"
 #include "analysis/report/text.h"
 #include "analysis/study/finite.h"
+#include "tensor/autograd/node.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
 

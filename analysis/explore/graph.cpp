@@ -6,6 +6,7 @@
 #include <compare>
 
 #include "nn/context.h"
+#include "tensor/autograd/node.h"
 #include "tensor/autograd/trace.h"
 #include "tensor/core/error.h"
 
