@@ -148,14 +148,39 @@ template <int Rows, int RowStride, class F, class T> void multiply_rows(const Ti
   else put_all(false);
 }
 
-// The same for 1 <= rows <= kTileRows.
+// Calls f<Rows>(first) for groups of rows, one after another: kTileRows where there are as many,
+// then powers of two. Few sizes are compiled so, and small ones are rare.
+template <int Rows = kTileRows, class F>
+[[gnu::always_inline]] inline void for_row_groups(int64_t rows, F&& f, int64_t first = 0) {
+  if (rows - first >= Rows) {
+    f.template operator()<Rows>(first);
+    first += Rows;
+  }
+  constexpr int kPower = kTileRows > 8 ? 8 : kTileRows > 4 ? 4 : 2;
+  if constexpr (Rows > 1) for_row_groups<(Rows == kTileRows ? kPower : Rows / 2)>(rows, f, first);
+}
+
+// The same for 1 <= rows <= kTileRows, each number of rows by code of its own: for tiles that are
+// cut equal.
 template <int RowStride, class F = float, class T = F>
-void multiply_tile(int64_t rows, const TileOf<F, T>& t) {
+void multiply_equal_tile(int64_t rows, const TileOf<F, T>& t) {
   static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
     return std::array{&multiply_rows<r + 1, RowStride, F, T>...};
   }
   (std::make_integer_sequence<int, kTileRows>{});
   table[static_cast<size_t>(rows - 1)](t);
+}
+
+// The same for 1 <= rows <= kTileRows, kTileRows most often.
+template <int RowStride, class F = float, class T = F>
+void multiply_tile(int64_t rows, const TileOf<F, T>& t) {
+  for_row_groups(rows, [&]<int Rows>(int64_t first) {
+    TileOf<F, T> group = t;
+    group.a += first * RowStride;
+    group.c += first * t.stride;
+    if (t.residual) group.residual += first * t.stride;
+    multiply_rows<Rows, RowStride>(group);
+  });
 }
 
 PASSBAND_LEVEL_END

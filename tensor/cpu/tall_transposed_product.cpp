@@ -99,7 +99,7 @@ template <class F, class T> class Task {
     for (int64_t i = 0; i < tiles_; ++i)
       for (int64_t j = 0; j < panels_; ++j) {
         const int64_t row = next * kPerStep<F> + (i * panels_ + j) * depth * kPerStep<F> / count;
-        multiply_tile<1>(
+        multiply_equal_tile<1>(
             row_of(i + 1) - row_of(i),
             TileOf<F, float>{
                 .a = a.data + row_of(i),

@@ -41,11 +41,13 @@ template <class T, int Rows, int Vectors> void gradient_tile(const GradientTile<
 
 // The same for 1 <= rows <= kTileRows of y's channels and `width` of x's.
 template <class T> void gradient_tile(int64_t rows, int64_t width, const GradientTile<T>& t) {
-  static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
-    return std::array{std::array{&gradient_tile<T, r + 1, 1>, &gradient_tile<T, r + 1, 2>}...};
-  }
-  (std::make_integer_sequence<int, kTileRows>{});
-  table[static_cast<size_t>(rows - 1)][width > kLanes<T> ? 1 : 0](t);
+  for_row_groups(rows, [&]<int Rows>(int64_t first) {
+    GradientTile<T> group = t;
+    group.dy += first;
+    group.sums += first * kPanel<T>;
+    if (width > kLanes<T>) gradient_tile<T, Rows, 2>(group);
+    else gradient_tile<T, Rows, 1>(group);
+  });
 }
 
 PASSBAND_LEVEL_END

@@ -87,12 +87,13 @@ template <class S, int Rows, int Vectors> void sum_tile(const SumTile<S>& t) {
 
 // The same for 1 <= rows <= kTileRows.
 template <class S> void sum_tile(int64_t rows, const SumTile<S>& t) {
-  static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
-    return std::array{std::array{&sum_tile<S, r + 1, 1>, &sum_tile<S, r + 1, 2>}...};
-  }
-  (std::make_integer_sequence<int, kTileRows>{});
-  const size_t vectors = t.width > kLanes<Accumulate<S>> ? 1 : 0;
-  table[static_cast<size_t>(rows - 1)][vectors](t);
+  for_row_groups(rows, [&]<int Rows>(int64_t first) {
+    SumTile<S> group = t;
+    group.sources += first;
+    group.result += first;
+    if (t.width > kLanes<Accumulate<S>>) sum_tile<S, Rows, 2>(group);
+    else sum_tile<S, Rows, 1>(group);
+  });
 }
 
 PASSBAND_LEVEL_END

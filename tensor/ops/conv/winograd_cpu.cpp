@@ -174,11 +174,9 @@ template <int Rows> void multiply_chunks(const float* a, const float* b, int64_t
 
 void multiply_chunks(int64_t rows, const float* a, const float* b, int64_t chunks, float* c,
                      int64_t stride, const Ahead& ahead) {
-  static constexpr auto table = []<int... r>(std::integer_sequence<int, r...>) {
-    return std::array{&multiply_chunks<r + 1>...};
-  }
-  (std::make_integer_sequence<int, kTileRows>{});
-  table[static_cast<size_t>(rows - 1)](a, b, chunks, c, stride, ahead);
+  for_row_groups(rows, [&]<int Rows>(int64_t first) {
+    multiply_chunks<Rows>(a + first * kLineFloats, b, chunks, c + first * stride, stride, ahead);
+  });
 }
 
 // m = v u for `tiles` tiles and `panels` panels of u. Meanwhile the next panel is fetched, and

@@ -105,17 +105,18 @@ template <class T> class Worker {
         const int64_t strip = (last - first) * kTileColumns;  // of the next rows' sums
         for (int64_t j = 0; j < columns_; j += kTileColumns) {
           const float* b = right_.data<float>() + point * b_.right_point() + j * b_.kChunk;
-          multiply_tile<1>(last - first, {.a = a,
-                                          .a_stride = b_.rows.piece,
-                                          .b = b,
-                                          .b_stride = kTileColumns,
-                                          .depth = depth,
-                                          .c = c + j,
-                                          .stride = b_.columns.piece,
-                                          .add = add,
-                                          .first = Ahead(c + (last - first) * b_.columns.piece +
-                                                             j / kTileColumns * strip,
-                                                         strip * 4, 1, 0, depth)});
+          multiply_equal_tile<1>(
+              last - first,
+              {.a = a,
+               .a_stride = b_.rows.piece,
+               .b = b,
+               .b_stride = kTileColumns,
+               .depth = depth,
+               .c = c + j,
+               .stride = b_.columns.piece,
+               .add = add,
+               .first = Ahead(c + (last - first) * b_.columns.piece + j / kTileColumns * strip,
+                              strip * 4, 1, 0, depth)});
           dy.some();
           x.some();
         }
