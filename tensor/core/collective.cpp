@@ -20,13 +20,9 @@
 #include "tensor/core/process_modules.h"
 
 namespace passband {
-namespace {
 
-using Clock = std::chrono::steady_clock;
-using Transfer = CollectiveBackend::Transfer;
-
-// What a note begins with.
-constexpr char kFailed = 'F', kSpoken = 'S', kBusy = 'B', kFree = 'b', kAsks = 'Q', kAnswers = 'A';
+// Not in the unnamed namespace: PendingSum::State, which others see the name of, holds a Group.
+namespace processes {
 
 struct Peer {
   std::string host;
@@ -43,6 +39,19 @@ struct Group {
   double stall_limit = 0, waited = 0;
   std::function<int()> interruption;
 };
+
+}  // namespace processes
+
+namespace {
+
+using processes::Group;
+using processes::Peer;
+
+using Clock = std::chrono::steady_clock;
+using Transfer = CollectiveBackend::Transfer;
+
+// What a note begins with.
+constexpr char kFailed = 'F', kSpoken = 'S', kBusy = 'B', kFree = 'b', kAsks = 'Q', kAnswers = 'A';
 
 Group& launched_group() {
   static Group group;
