@@ -174,6 +174,7 @@ void multiply_equal_tile(int64_t rows, const TileOf<F, T>& t) {
 // The same for 1 <= rows <= kTileRows, kTileRows most often.
 template <int RowStride, class F = float, class T = F>
 void multiply_tile(int64_t rows, const TileOf<F, T>& t) {
+  if (rows == kTileRows) return multiply_rows<kTileRows, RowStride>(t);
   for_row_groups(rows, [&]<int Rows>(int64_t first) {
     TileOf<F, T> group = t;
     group.a += first * RowStride;

@@ -41,6 +41,7 @@ template <class T, int Rows, int Vectors> void gradient_tile(const GradientTile<
 
 // The same for 1 <= rows <= kTileRows of y's channels and `width` of x's.
 template <class T> void gradient_tile(int64_t rows, int64_t width, const GradientTile<T>& t) {
+  if (rows == kTileRows && width > kLanes<T>) return gradient_tile<T, kTileRows, 2>(t);
   for_row_groups(rows, [&]<int Rows>(int64_t first) {
     GradientTile<T> group = t;
     group.dy += first;

@@ -87,6 +87,7 @@ template <class S, int Rows, int Vectors> void sum_tile(const SumTile<S>& t) {
 
 // The same for 1 <= rows <= kTileRows.
 template <class S> void sum_tile(int64_t rows, const SumTile<S>& t) {
+  if (rows == kTileRows && t.width > kLanes<Accumulate<S>>) return sum_tile<S, kTileRows, 2>(t);
   for_row_groups(rows, [&]<int Rows>(int64_t first) {
     SumTile<S> group = t;
     group.sources += first;
