@@ -223,10 +223,10 @@ class Distributed(unittest.TestCase):
         self.train(1, "--resume", "last", "--processes", 1, "--steps", 2)
 
     def test_a_process_that_hangs_is_named(self):
-        process, ranks = self.begin_long("--stall-seconds", 2)
+        process, ranks = self.begin_long("--stall-seconds", 5)
         os.kill(ranks[1], signal.SIGSTOP)
         line = self.end_of(process)
-        self.assertRegex(line, r"rank 1 of 2 \(.*\) has kept the others waiting for 2 s .*; saved "
+        self.assertRegex(line, r"rank 1 of 2 \(.*\) has kept the others waiting for 5 s .*; saved "
                                r"at step \d+")
         self.assert_goes_on(least=12)
 
