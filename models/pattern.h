@@ -31,7 +31,7 @@ std::vector<std::string> split_pattern(const std::string& pattern);
 // stand in the place of the 3x3 (the second one of a basic block).
 // Options: basic, bottleneck, preact, postact; rs (the ResNet-RS trunk), bit (BiT's); pooled (basic
 // blocks halve their map by pools); stem (channels that it makes); width and heads (of the first
-// stage, doubled from stage to stage); stride (of the first stage); head_dim,
+// stage, doubled from stage to stage); stride (of the first block of every stage); head_dim,
 // window, shift (of S); kernel (of D and U); pool (of P); k, h, u, r (of L; r, also called scope,
 // is the side of the local window, 0 = global).
 ModelFamily pattern_family();

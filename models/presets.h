@@ -11,4 +11,7 @@ ModelFamily preset_family();
 // What whoever uses the name has to know of it, as a sentence; empty for nearly all.
 std::string note_on(const std::string& name);
 
+// The name today of the network that version 0.1.0 knew by `name`.
+std::string name_since_0_1(const std::string& name);
+
 }  // namespace passband

@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "models/presets.h"
 #include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
@@ -250,9 +251,8 @@ RunConfig read_config(const toml::table& table) {
   model.at("model"), data.at("data");
   refuse_unknown_keys(table);
   read_settings(table, ours, config.settings);
-  if (!config.sessions.empty() && config.sessions.back().version == "0.1.0" &&
-      config.settings.model == "lambda_resnet50")
-    config.settings.model = "lambda_resnet50_all";  // which had that name then
+  if (!config.sessions.empty() && config.sessions.back().version == "0.1.0")
+    config.settings.model = name_since_0_1(config.settings.model);
   config.image_size = model.number("image_size", 1);
   config.beginning = read_beginning(model);
   config.data_path = data.text("data_path");

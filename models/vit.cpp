@@ -95,7 +95,7 @@ class VisionTransformer final : public Model {
     blocks_.emplace_back(
         scope,
         TransformerOptions{.width = spec_.width,
-                           .hidden = 4 * spec_.width,
+                           .hidden = spec_.mlp * spec_.width,
                            .linear = transformer_init(),
                            .drop_path = drop_path,
                            .has_skip = has_skip,
@@ -143,20 +143,36 @@ std::optional<VitSpec> take_size(std::string_view& text) {
   return {};
 }
 
+// "192x4": width and depth, heads of 32 channels.
+std::optional<VitSpec> take_own_size(std::string_view& text) {
+  constexpr int64_t kMostWidth = 8192, kMostDepth = 200, kHead = 32;
+  VitSpec spec;
+  if (!take_number(text, spec.width) || !take_prefix(text, "x") || !take_number(text, spec.depth))
+    return {};
+  if (spec.width > kMostWidth || spec.width % kHead != 0 || spec.depth > kMostDepth) return {};
+  spec.heads = spec.width / kHead;
+  return spec;
+}
+
 // A number of blocks, from 1 to all.
 bool take_blocks(std::string_view& text, int64_t depth, int64_t& number) {
   return take_number(text, number) && number <= depth;
 }
 
-// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge. "_gap" pools
-// instead of using a class token. Queries, keys and values have a bias as in timm, except at patch
-// 2, the form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
+// "vit_tiny_patch16", "vit_base_patch2_gap": sizes tiny, small, base, large, huge, or of one's own,
+// "vit_192x4_patch4" (a multiple of 32), and then "_mlp2" for narrower MLPs. "_gap" pools instead
+// of using a class token. Queries, keys and values have a bias as in timm, except at patch 2, the
+// form that Park and Kim (2022) trained on CIFAR without; "_qkvbias" and "_noqkvbias" say it
 // explicitly. "_noskip7" leaves out the shortcuts of block 7, to train what Raghu et al. (2021,
 // figure 8) did. "_hydra" gives all blocks Hydra attention, "_hydra2" the last two: Bolya et al.
 // (2022) replace it from the back.
 std::optional<VitSpec> vit_spec(std::string_view rest) {
   std::optional<VitSpec> spec = take_size(rest);
+  const bool own = !spec;
+  if (own) spec = take_own_size(rest);
   if (!spec || !take_prefix(rest, "_patch") || !take_number(rest, spec->patch)) return {};
+  if (own && take_prefix(rest, "_mlp") && (!take_number(rest, spec->mlp) || spec->mlp > 64))
+    return {};
   spec->qkv_bias = spec->patch != 2;
   spec->pooled = take_prefix(rest, "_gap");
   if (take_prefix(rest, "_qkvbias")) spec->qkv_bias = true;

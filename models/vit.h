@@ -7,6 +7,7 @@ namespace passband {
 
 struct VitSpec {
   int64_t width = 192, depth = 12, heads = 3;
+  int64_t mlp = 4;         // hidden channels of an MLP for each of the width
   int64_t patch = 0;       // 0: 4 for pictures up to kCifarSize, 16 for larger ones
   bool pooled = false;     // no class token; the classifier reads the mean over tokens
   bool distilled = false;  // DeiT's second token, with a classifier of its own

@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "models/presets.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
 
@@ -296,10 +297,13 @@ FoundTensors find_tensors(const TensorFile& file, const NamedShapes& expected) {
 std::string model_named_in(const TensorFile& file) {
   const auto model = file.metadata().find("model");
   if (model == file.metadata().end()) return {};
-  // In version 0.1.0 the network of lambda layers alone was called so.
-  const bool lambdas_alone = file.shapes().contains("layer1.0.conv2.conv_qkv.weight");
-  return model->second == "lambda_resnet50" && lambdas_alone ? "lambda_resnet50_all"
-                                                             : model->second;
+  // What version 0.1.0 called lambda_resnet50 had lambda layers alone, and its quick networks had
+  // four stages.
+  const std::string& name = model->second;
+  const char* const sign = name == "lambda_resnet50" ? "layer1.0.conv2.conv_qkv.weight"
+                           : name == "lambda_resnet" ? "layer4.0.conv1.weight"
+                                                     : "stages.3.blocks.0.conv1.weight";
+  return file.shapes().contains(sign) ? name_since_0_1(name) : name;
 }
 
 bool is_classifier(const std::string& name) {
