@@ -118,7 +118,15 @@ TEST_CASE("expected accuracies are those that were measured, and lie between the
 
 TEST_CASE("what to expect is said for the network that was measured, and only for it") {
   const Prospect prospect{.macs = 1e6, .pictures_per_second = 1060.4, .minutes = 1, .epochs = 0.25};
-  CHECK(describe(prospect) == "1060 pictures/s: 1 minute holds 0.25 epochs");
+  CHECK(describe(prospect) == "1060 pictures/s: 1 minute holds 0.25 epochs, 0.000382 PFLOP");
+  const MeasuredTraining known = measured_trainings().front();  // 1e9 MACs at 1 picture a second
+  CHECK(describe({.model = known.model,
+                  .macs = 1e9,
+                  .pictures_per_second = 1,
+                  .minutes = known.pflop * 1e6 / 6 / 60,
+                  .epochs = 2})
+            .find(fmt::format("PFLOP: about {:.0f} % by experiments/quick.md", known.accuracy)) !=
+        std::string::npos);
   const RunSettings quick = resolve({{"model", "resnet"}});
   CHECK(is_measured_recipe(quick));
   CHECK(is_measured_recipe(resolve({{"model", "resnet"}, {"seed", "7"}})));

@@ -191,6 +191,25 @@ Values with_beginning(const Values& given, const Values& recipe) {
   return values;
 }
 
+// What a recipe says of weights that begin at random does not hold for others, nor what it says of
+// an optimiser for another one.
+Values fitting(Values recipe, const Values& given) {
+  const auto names = [&](const char* key) {
+    const std::string* text = last_given(given, key);
+    return text && !text->empty();
+  };
+  const bool begins = names("weights") || names("pretrained_from");
+  const std::string* opt = last_given(given, "opt");
+  const std::string* planned = last_given(recipe, "opt");
+  const bool other = opt && (!planned || *opt != *planned);
+  std::erase_if(recipe, [&](const auto& value) {
+    const std::string& key = value.first;
+    return (begins && (key == "init" || key == "positions" || key == "whiten")) ||
+           (other && key == "bias_lr_scale");
+  });
+  return recipe;
+}
+
 }  // namespace
 
 Values recipe_by_name(const std::string& recipe, const std::string& family) {
@@ -207,7 +226,8 @@ RunSettings resolve(const Values& command_line) {
   set_values(first, recipe_values(recipe.text, recipe.source, ""));
   set_values(first, given);
   RunSettings resolved;
-  set_values(resolved, recipe_values(recipe.text, recipe.source, family_of(first.model)));
+  set_values(resolved,
+             fitting(recipe_values(recipe.text, recipe.source, family_of(first.model)), given));
   const double planned = resolved.epochs;
   const OptimizerKind of_recipe = resolved.opt;
   set_values(resolved, given);

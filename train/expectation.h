@@ -28,7 +28,8 @@ std::optional<double> expected_accuracy(const std::string& model, double pflop);
 // Whether the settings are those that were measured, but for what does not bear on accuracy.
 bool is_measured_recipe(const RunSettings& settings);
 
-// "164 pictures/s: 5 minutes hold 1 epoch, about 70 %; 30 minutes about 87 %". `model`: the network
+// "609 pictures/s: 5 minutes hold 3.65 epochs, 0.054 PFLOP: about 88 % by experiments/quick.md; 30
+// minutes about 92 %": the point of that page that a run is about to repeat. `model`: the network
 // where its accuracy is known; else empty, and no accuracy is promised.
 struct Prospect {
   std::string model;
