@@ -36,7 +36,8 @@ TEST_CASE("one length of a training is in force, the one that was given") {
 }
 
 TEST_CASE("epochs of any number of steps survive config.toml, and the warm-up keeps its share") {
-  const RunSettings quick = resolve({{"model", "alternet"}});  // warm-up: one epoch of six
+  RunSettings quick = resolve({{"model", "alternet"}});
+  quick.epochs = 6, quick.warmup_epochs = 1;
   for (const int64_t per_epoch : {1, 7, 78, 390, 10009, 1281167})
     for (const int64_t steps : {int64_t{1}, per_epoch - 1, per_epoch, per_epoch + 1,
                                 6 * per_epoch - 1, 1000003 * per_epoch / 7}) {

@@ -369,43 +369,6 @@ TEST_CASE("a recipe's milestones keep their share of another length") {
   CHECK(milestones({{"epochs", "20"}, {"decay_milestones", "5 10"}}) == std::vector<double>{5, 10});
 }
 
-TEST_CASE("families of transformers are trained as one") {
-  for (const char* model : {"vit", "swin", "pit", "twins", "mixer", "convvit", "cct_2_3x2"}) {
-    CAPTURE(model);
-    CHECK(resolve({{"model", model}}).opt == OptimizerKind::adamw);
-    CHECK(resolve({{"model", model}, {"recipe", "cifar-long"}}).opt == OptimizerKind::adamw);
-  }
-  CHECK(resolve({{"model", "resnet"}}).opt == OptimizerKind::sgd);
-}
-
-TEST_CASE("recipes go by name, each is read whole, and Park and Kim's is theirs") {
-  const std::vector<std::string> names = recipe_names();
-  for (const char* name : {"fine-tune", "imagenet-300", "park-kim", "quick", "resnet-200"})
-    CHECK(std::ranges::find(names, name) != names.end());
-  for (const BuiltInRecipe& recipe : built_in_recipes()) {
-    CAPTURE(recipe.name);
-    CHECK(resolve({{"recipe", std::string(recipe.name)}}).recipe == recipe.name);
-    CHECK(about(recipe).size() > 20);
-    published_results(std::string(recipe.text), std::string(recipe.name));
-  }
-  const RunSettings s =
-      resolve({{"recipe", "park-kim"}, {"model", "alternet_50"}, {"data", "cifar100"}});
-  CHECK(s.epochs == 305);
-  CHECK(s.batch_size == 96);
-  CHECK(s.lr == 1.25e-4);
-  CHECK(s.weight_decay == 0.05);
-  CHECK(s.decay_all);
-  CHECK(s.aa == "rand-m9-n2-mstd1.0");
-  CHECK(published_result(s, 100)->top1 == 84.02);
-  CHECK(beside_published(s, 100, 0.5, 305)
-            .find("84.02 % (Park and Kim 2022, figure 8); this run: 50.00 % after 305 epochs") !=
-        std::string::npos);
-  CHECK_FALSE(published_result(resolve({{"model", "alternet_50"}}), 10));
-  CHECK(message_of<UsageError>([] {
-          resolve({{"recipe", "park-kin"}});
-        }).find("park-kim") != std::string::npos);
-}
-
 TEST_CASE("settings of two numbers are read, checked and written") {
   RunSettings settings;
   set_value(settings, "scale", "0.2,0.9");
