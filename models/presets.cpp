@@ -102,11 +102,12 @@ NetworkSpec bit(const Depths& depths, int64_t factor) {
 
 // The small member of each family, which the quick recipe trains on CIFAR in minutes: three stages
 // of residual blocks behind a narrow stem, each at half the side of the one before.
-NetworkSpec small(const std::string& family, const std::string& pattern, bool preactivation) {
+NetworkSpec small(const std::string& family, const std::string& pattern, int64_t width,
+                  bool preactivation) {
   NetworkSpec spec = {
       .family = family, .pattern = pattern, .bottleneck = false, .preactivation = preactivation};
   spec.stem = 24;
-  spec.widths = {48, 96, 192};
+  spec.widths = {width};
   spec.strides = {2};
   spec.pooled = true;
   spec.heads = {1, 2, 4};
@@ -117,7 +118,7 @@ NetworkSpec small(const std::string& family, const std::string& pattern, bool pr
 
 const std::vector<NamedSpec<NetworkSpec>>& presets() {
   static const std::vector<NamedSpec<NetworkSpec>> table = {
-      {"resnet", small("resnet", "C.C.C", true)},
+      {"resnet", small("resnet", "C.C.C", 48, true)},
       {"resnet20", cifar_resnet(3)},
       {"resnet32", cifar_resnet(5)},
       {"resnet44", cifar_resnet(7)},
@@ -142,7 +143,7 @@ const std::vector<NamedSpec<NetworkSpec>>& presets() {
       {"resnetv2_101x3_bit", bit({3, 4, 23, 3}, 3)},
       {"resnetv2_152x2_bit", bit({3, 8, 36, 3}, 2)},
       {"resnetv2_152x4_bit", bit({3, 8, 36, 3}, 4)},
-      {"lambda_resnet", small("lambda_resnet", "C.CL.CL", false)},
+      {"lambda_resnet", small("lambda_resnet", "C.CL.CL", 32, false)},
       {"lambda_resnet50_all", lambda_resnet50_all()},
       {"lambda_resnet50", lambda_resnet({3, 4, 6, 3}, 3, 1)},
       {"lambda_resnet101", lambda_resnet({3, 4, 23, 3}, 6, 3)},
@@ -151,7 +152,7 @@ const std::vector<NamedSpec<NetworkSpec>>& presets() {
       {"lambda_resnet270", lambda_resnet({4, 29, 53, 4}, 8, 6)},
       {"lambda_resnet350", lambda_resnet({4, 36, 72, 4}, 10, 6)},
       {"lambda_resnet420", lambda_resnet({4, 44, 87, 4}, 10, 8)},
-      {"alternet", small("alternet", "C.CCM.CM", true)},
+      {"alternet", small("alternet", "C.CCM.CM", 32, true)},
       {"alternet_18", alternet({2, 2, 2, 2}, {0, 1, 1, 1}, {0, 1, 1, 1}, false)},
       {"alternet_34", alternet({3, 4, 6, 4}, {0, 1, 1, 2}, {0, 1, 3, 2}, false)},
       {"alternet_50", alternet({3, 4, 6, 4}, {0, 1, 1, 2}, {0, 1, 3, 2}, true)},
@@ -183,6 +184,7 @@ std::string name_since_0_1(const std::string& name) {
       {"lambda_resnet", "C.CL.CL.CL:width=32,r=7"},
       {"alternet", "C.CM.CM.CM:width=32,heads=1,head_dim=32"},
       {"lambda_resnet50", "lambda_resnet50_all"},
+      {"vit", "vit_128x6_patch4_gap"},
   };
   const auto found = renamed.find(name);
   return found == renamed.end() ? name : found->second;

@@ -33,7 +33,8 @@ MakeTokenMixing hydra_attention(int64_t width, bool qkv_bias) {
 }
 
 // The small member of the family, which the quick recipe trains on CIFAR in minutes.
-constexpr VitSpec kSmallVit = {.width = 128, .depth = 6, .heads = 4, .patch = 4, .pooled = true};
+constexpr VitSpec kSmallVit = {
+    .width = 128, .depth = 4, .heads = 4, .mlp = 2, .patch = 4, .pooled = true};
 
 class VisionTransformer final : public Model {
  public:

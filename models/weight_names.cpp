@@ -298,10 +298,11 @@ std::string model_named_in(const TensorFile& file) {
   const auto model = file.metadata().find("model");
   if (model == file.metadata().end()) return {};
   // What version 0.1.0 called lambda_resnet50 had lambda layers alone, and its quick networks had
-  // four stages.
+  // four stages, or six blocks.
   const std::string& name = model->second;
   const char* const sign = name == "lambda_resnet50" ? "layer1.0.conv2.conv_qkv.weight"
                            : name == "lambda_resnet" ? "layer4.0.conv1.weight"
+                           : name == "vit"           ? "blocks.5.norm1.weight"
                                                      : "stages.3.blocks.0.conv1.weight";
   return file.shapes().contains(sign) ? name_since_0_1(name) : name;
 }

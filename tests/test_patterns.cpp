@@ -81,7 +81,7 @@ TEST_CASE("Vision transformers of one's own size are counted by hand") {
   const int64_t block = 4 * 64 + 64 * 3 * 64 + 3 * 64 + 64 * 64 + 64 + 2 * 64 * 128 + 128 + 64;
   CHECK(count("vit_64x2_patch4_mlp2_gap") ==
         48 * 64 + 64 + 64 * 64 + 2 * block + 2 * 64 + 64 * 10 + 10);
-  CHECK(count("vit_128x6_patch4_gap") == count("vit"));
+  CHECK(count("vit_128x4_patch4_mlp2_gap") == count("vit"));
   for (const char* name : {"vit_100x2_patch4", "vit_64x_patch4", "vit_64x201_patch4",
                            "vit_64x2_patch4_mlp0", "vit_tiny_patch4_mlp2"})
     CHECK_THROWS_AS(count(name), UsageError);
