@@ -128,7 +128,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a branch of zeros makes the step the identity") {
-  const auto model = shaken("vit");
+  const auto model = shaken("vit_128x6_patch4_gap");
   for (const char* name : {"blocks.0.attn.proj.weight", "blocks.0.mlp.fc2.weight"})
     fill(*model, name, 0);
   const std::vector<BlockTransport> blocks =
@@ -391,7 +391,7 @@ TEST_CASE(
 }
 
 TEST_CASE("what the classifier reads adds up to the excess of the logit") {
-  const auto model = shaken("vit");
+  const auto model = shaken("vit_128x6_patch4_gap");
   for (const ParameterRef& p : model->store().parameters())
     if (p->name.ends_with("bias")) fill_(p->value, 0);
   const Tensor images = random_images(3, 16, DType::f64);
@@ -451,7 +451,7 @@ TEST_CASE("rollout is the product of dense matrices that probing the network's o
 TEST_CASE(
     "the gradient of attention is that of the logit: a finite "
     "difference in one probability agrees") {
-  const auto model = shaken("vit");
+  const auto model = shaken("vit_128x6_patch4_gap");
   const Tensor images = random_images(1, 16, DType::f64);
   const Trace traced = trace(*model, images, {3});
   const double step = 1e-5;
@@ -475,7 +475,7 @@ TEST_CASE(
 
 TEST_CASE(
     "a perturbation curve is the probability of pictures with their most relevant cells set to 0") {
-  const auto model = shaken("vit");
+  const auto model = shaken("vit_128x6_patch4_gap");
   const Tensor images = random_images(2, 16);
   RelevanceMaps maps{2, 4, 4, {}};
   for (int i = 0; i < 32; ++i) maps.values.push_back((i * 7) % 16);  // ranks, no ties

@@ -136,7 +136,7 @@ TEST_CASE("Layer decay knows the blocks of every family: stem, blocks, classifie
                                                     {"pit", 6},
                                                     {"swin", 8},
                                                     {"twins", 8},
-                                                    {"vit_hydra", 6},
+                                                    {"vit_hydra", 4},
                                                     {"mixer", 6},
                                                     {"airbench94", 3},
                                                     {"botnet26t_256", 8},

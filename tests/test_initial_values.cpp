@@ -107,7 +107,7 @@ TEST_CASE(
   CHECK(max_error(matmul(queries, queries, {.transpose_b = true}),
                   matmul(keys, keys, {.transpose_b = true})) < 1e-5);
 
-  const auto vit = begun("vit", "mimetic");
+  const auto vit = begun("vit_128x6_patch4_gap", "mimetic");
   const Tensor qkv = weight(*vit, "blocks.2.attn.qkv.weight");
   check_near_identity(
       product(part(qkv, 256, 128), transpose(weight(*vit, "blocks.2.attn.proj.weight"), 0, 1)), 0.4,
@@ -127,7 +127,7 @@ TEST_CASE(
 TEST_CASE("structured attention looks at each token's neighbour, by its position alone") {
   for (const char* positions : {"standard", "sincos"}) {
     CAPTURE(positions);
-    const auto vit = begun("vit", "structured", positions);
+    const auto vit = begun("vit_128x6_patch4_gap", "structured", positions);
     Tensor p = reshape(weight(*vit, "pos_embed"), {16, 128});
     p = p - mean(p, {1}, true);
     p = p * rsqrt(mean(square(p), {1}, true) + 1e-6);
@@ -170,9 +170,11 @@ TEST_CASE("in the network, on pictures, structured attention begins as a shift")
     for (size_t head = 0; head < 4; ++head) sums[head] /= counts[head];
     return sums;
   };
-  for (const double share : shares(*make_model("vit", {.image_size = 16, .seed = 3})))
+  for (const double share :
+       shares(*make_model("vit_128x6_patch4_gap", {.image_size = 16, .seed = 3})))
     CHECK(share < 0.1);
-  for (const double share : shares(*begun("vit", "structured"))) CHECK(share > 0.9);
+  for (const double share : shares(*begun("vit_128x6_patch4_gap", "structured")))
+    CHECK(share > 0.9);
 }
 
 TEST_CASE("positions are waves of both coordinates, and tokens on no place have none") {

@@ -11,8 +11,7 @@ TEST_CASE("families of transformers are trained as one") {
   for (const char* model : {"vit", "swin", "pit", "twins", "mixer", "convvit", "cct_2_3x2"}) {
     CAPTURE(model);
     const bool alone = model == std::string("vit");  // where more was measured
-    CHECK(resolve({{"model", model}}).opt ==
-          (alone ? OptimizerKind::muon : OptimizerKind::adamw));
+    CHECK(resolve({{"model", model}}).opt == (alone ? OptimizerKind::muon : OptimizerKind::adamw));
     CHECK(resolve({{"model", model}}).muon_rest ==
           (alone ? BaseOptimizerKind::adamw : BaseOptimizerKind::sgd));
     CHECK(resolve({{"model", model}, {"recipe", "cifar-long"}}).opt == OptimizerKind::adamw);

@@ -211,7 +211,7 @@ struct GoldenNetwork {
   const char* config;
 };
 constexpr GoldenNetwork kGoldenNetworks[] = {
-    {"vit", "vit", 48,
+    {"vit", "vit_128x6_patch4_gap", 48,
      R"({"pretrained_cfg": {"input_size": [3, 48, 48], "crop_pct": 0.9, "interpolation": "bicubic",
          "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}})"},
     {"resnet", "C.C.C.C:basic", 80,

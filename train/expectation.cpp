@@ -85,10 +85,10 @@ std::string describe(const Prospect& p) {
   };
   const auto percent = [](double accuracy) { return fmt::format("about {:.0f} %", accuracy); };
   const std::string length = in_words(p.minutes, "minute");
-  std::string text = fmt::format(
-      "{} pictures/s: {} {} {}, {:.3g} PFLOP", in_figures(p.pictures_per_second), length,
-      length == "1 minute" ? "holds" : "hold", in_words(p.epochs, "epoch"),
-      pflop_of(p.macs, 60 * p.minutes * p.pictures_per_second));
+  std::string text =
+      fmt::format("{} pictures/s: {} {} {}, {:.3g} PFLOP", in_figures(p.pictures_per_second),
+                  length, length == "1 minute" ? "holds" : "hold", in_words(p.epochs, "epoch"),
+                  pflop_of(p.macs, 60 * p.minutes * p.pictures_per_second));
   if (const auto accuracy = accuracy_after(p.minutes))
     text += fmt::format(": {} by experiments/quick.md", percent(*accuracy));
   const std::vector<MeasuredTraining> known = trainings_of(p.model);
