@@ -46,7 +46,8 @@ class Analyze(unittest.TestCase):
     def setUpClass(cls):
         cls.shared = Path(tempfile.mkdtemp(prefix="passband-analyze-"))
         cls.addClassCleanup(shutil.rmtree, cls.shared, ignore_errors=True)
-        cls.trained = train(cls.shared, "--epochs", 2, "--checkpoint-interval", 1)
+        cls.trained = train(cls.shared, "--epochs", 2, "--checkpoint-interval", 1, "--opt",
+                            "sgd", "--lr", 0.05)
 
     def setUp(self):
         self.dir = Path(tempfile.mkdtemp(prefix="passband-analyze-"))

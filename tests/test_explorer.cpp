@@ -135,9 +135,9 @@ TEST_CASE("the graph of a network holds its weights, once, and shows its taps") 
   std::map<std::string, int> shown;
   for (const GraphOperation& operation : graph.operations)
     for (const TapSite& site : operation.sites) ++shown[site.name];
-  CHECK(shown["attention"] == 2);  // C.CCM.CM
-  CHECK(shown["branch"] == 6);
-  CHECK(shown["out"] == 7);
+  CHECK(shown["attention"] == 3);  // C.CM.CM.CM
+  CHECK(shown["branch"] == 7);
+  CHECK(shown["out"] == 8);
   CHECK(shown["logits"] == 1);
   CHECK(graph.operations.back().shape == Shape{1, 3});
   // Nothing reads what comes after it.

@@ -141,8 +141,11 @@ TEST_CASE("the mean over one picture is the picture: nothing is lost") {
 TEST_CASE("the interval of a change comes from the answers that differ") {
   LesionResult r{.pictures = 400, .intact = 300, .lesioned = 260, .lost = 60, .gained = 20};
   CHECK(r.change() == doctest::Approx(-0.1));
-  // Variance of a paired difference: (80/400 - 0.1^2) / 400.
-  CHECK(r.interval() == doctest::Approx(1.959964 * std::sqrt(0.19 / 400)));
+  // Agresti and Min: 60.5 lost and 20.5 gained of 402, counted out by hand.
+  CHECK(r.interval() == doctest::Approx(0.043286).epsilon(1e-5));
+  // Four pictures that are all lost do not make it certain.
+  const LesionResult few{.pictures = 4, .intact = 4, .lesioned = 0, .lost = 4};
+  CHECK(few.interval() == doctest::Approx(0.832316).epsilon(1e-5));
   CHECK(LesionResult{}.change() == 0);
 }
 

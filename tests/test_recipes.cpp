@@ -31,6 +31,11 @@ TEST_CASE("what a recipe says of an optimiser or of random weights holds for the
   CHECK(resolve({{"model", "resnet"}, {"opt", "adamw"}}).bias_lr_scale == 1);
   CHECK(resolve({{"model", "resnet"}, {"opt", "muon"}}).bias_lr_scale == 256);
   CHECK(resolve({{"model", "resnet"}, {"opt", "sgd"}, {"bias_lr_scale", "4"}}).bias_lr_scale == 4);
+  for (const Values& given : {Values{{"hflip", "0"}}, Values{{"aug_repeats", "2"}}}) {
+    Values all = given;
+    all.emplace_back("model", "resnet");
+    CHECK(resolve(all).flip == FlipKind::random);
+  }
   const RunSettings begun = resolve({{"model", "resnet"}, {"weights", "a.safetensors"}});
   CHECK(begun.init == "standard");
   CHECK_FALSE(begun.whiten);

@@ -131,7 +131,7 @@ class Runs(unittest.TestCase):
             os.rename(os.path.join(os.fsencode(self.dir), name), os.fsencode(self.data))
 
     def test_runs_are_listed_best_first_compared_and_deleted(self):
-        first = self.begin("--lr", 0.0)
+        first = self.begin("--lr", 0.01)
         second = self.begin("--lr", 0.05, "--aa", "rand-m9-mstd0.5")
         (self.dir / "runs" / "broken").mkdir()
         rows = json.loads(self.train("--runs", "--json").stdout)
@@ -139,7 +139,7 @@ class Runs(unittest.TestCase):
         self.assertGreaterEqual(rows[0]["top1"], rows[1]["top1"])
         self.assertIn("can not be read: broken: ", self.train("--runs").stdout)
         differs = json.loads(self.train("--runs", first.name, second.name, "--json").stdout)
-        self.assertEqual((differs["lr"], differs["aa"]), (["0", "0.05"], ["", "rand-m9-mstd0.5"]))
+        self.assertEqual(differs["lr"] + differs["aa"], ["0.01", "0.05", "", "rand-m9-mstd0.5"])
         self.assertNotIn("batch_size", differs)
         for name in (first.name[:-3], "last", ".."):
             self.assertIn("whole name", self.message("--runs", "--delete", name))
@@ -161,7 +161,7 @@ class Runs(unittest.TestCase):
         self.assertEqual([entry["step"] for entry in self.config(run)["session"]], [0, 6])
         self.train("--resume", "last")
         self.assertEqual(self.losses(run)[-1][0], 18)
-        self.assertIn("lr 0.25 -> 0.1", self.train("--resume", "last", "--epochs", 7, "--lr",
+        self.assertIn("lr 0.05 -> 0.1", self.train("--resume", "last", "--epochs", 7, "--lr",
                                                    0.1).stderr)
         self.assertIn("batch_size belongs to the run",
                       self.message("--resume", "last", "--batch-size", 3))
@@ -406,9 +406,10 @@ class Runs(unittest.TestCase):
 
     def test_outputs_that_are_not_numbers_are_wrong_never_best_and_end_with_code_4(self):
         result = self.train("--model", "resnet", "--img-size", 32, "--batch-size", 64, "--data",
-                            "d", "--epochs", 1, "--lr", 1000, "--weight-decay", 10, "--decay-all",
-                            "--momentum", 0, "--warmup-epochs", 0, "--sched", "constant",
-                            "--threads", 1, code=4)
+                            "d", "--epochs", 1, "--opt", "sgd", "--lr", 1000, "--weight-decay",
+                            10, "--decay-all", "--init", "standard", "--set", "whiten=false",
+                            "--set", "bn_fixed_scale=false", "--bn-momentum", 0, "--momentum", 0,
+                            "--warmup-epochs", 0, "--sched", "constant", "--threads", 1, code=4)
         self.assertIn("the test loss became", result.stderr.strip().splitlines()[-1])
         run = (self.dir / "runs" / "last").resolve()
         row = (run / "summary.csv").read_text().splitlines()[-1].split(",")
@@ -434,7 +435,7 @@ class Runs(unittest.TestCase):
     def test_help_shows_the_values_of_the_recipe_in_force(self):
         help_of = lambda *args: re.sub(r"\s+", " ", self.train(*args, "--help").stdout)
         self.assertRegex(help_of("--model", "vit"), r"--lr=0\.001 ")
-        self.assertRegex(help_of("--model", "resnet"), r"--lr=0\.25 ")
+        self.assertRegex(help_of("--model", "resnet"), r"--lr=0\.05 ")
         self.assertRegex(help_of("--model", "resnet", "--epochs", 3), r"--epochs=3 ")
 
     def test_numbers_below_zero_are_read_and_judged(self):

@@ -192,7 +192,7 @@ Values with_beginning(const Values& given, const Values& recipe) {
 }
 
 // What a recipe says of weights that begin at random does not hold for others, nor what it says of
-// an optimiser for another one.
+// an optimiser for another one, or of flips where these are given.
 Values fitting(Values recipe, const Values& given) {
   const auto names = [&](const char* key) {
     const std::string* text = last_given(given, key);
@@ -202,10 +202,11 @@ Values fitting(Values recipe, const Values& given) {
   const std::string* opt = last_given(given, "opt");
   const std::string* planned = last_given(recipe, "opt");
   const bool other = opt && (!planned || *opt != *planned);
+  const bool by_chance = names("hflip") || names("aug_repeats");  // alternating flips leave none
   std::erase_if(recipe, [&](const auto& value) {
     const std::string& key = value.first;
     return (begins && (key == "init" || key == "positions" || key == "whiten")) ||
-           (other && key == "bias_lr_scale");
+           (other && key == "bias_lr_scale") || (by_chance && key == "flip");
   });
   return recipe;
 }

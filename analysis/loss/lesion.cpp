@@ -121,9 +121,11 @@ double LesionResult::change() const {
 
 double LesionResult::interval() const {
   if (pictures == 0) return 0;
-  const double n = static_cast<double>(pictures), differ = static_cast<double>(lost + gained),
-               change = this->change();
-  return 1.959963984540054 * std::sqrt(std::max(0.0, differ / n - change * change) / n);
+  const double n = static_cast<double>(pictures) + 2;
+  const double differ = static_cast<double>(lost + gained) + 1;
+  const double centre = static_cast<double>(lesioned - intact) / n;
+  const double half = 1.959963984540054 * std::sqrt((differ / n - centre * centre) / n);
+  return half + std::abs(change() - centre);
 }
 
 std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
