@@ -31,6 +31,13 @@ TEST_CASE("what a recipe says of an optimiser or of random weights holds for the
   CHECK(resolve({{"model", "resnet"}, {"opt", "adamw"}}).bias_lr_scale == 1);
   CHECK(resolve({{"model", "resnet"}, {"opt", "muon"}}).bias_lr_scale == 256);
   CHECK(resolve({{"model", "resnet"}, {"opt", "sgd"}, {"bias_lr_scale", "4"}}).bias_lr_scale == 4);
+  // a recipe is for every network of its family: with Hydra attention alone, too
+  CHECK(resolve({{"model", "vit_tiny_patch14"}}).init == "mimetic");
+  CHECK(resolve({{"model", "vit_tiny_patch4_hydra2"}}).init == "mimetic");
+  for (const char* model : {"vit_hydra", "vit_tiny_patch4_hydra"}) {
+    CHECK(resolve({{"model", model}}).init == "standard");
+    CHECK(resolve({{"model", model}}).positions == "sincos");
+  }
   for (const Values& given : {Values{{"hflip", "0"}}, Values{{"aug_repeats", "2"}}}) {
     Values all = given;
     all.emplace_back("model", "resnet");
@@ -38,6 +45,7 @@ TEST_CASE("what a recipe says of an optimiser or of random weights holds for the
   }
   const RunSettings begun = resolve({{"model", "resnet"}, {"weights", "a.safetensors"}});
   CHECK(begun.init == "standard");
+  CHECK_FALSE(begun.bn_fixed_scale);
   CHECK_FALSE(begun.whiten);
   CHECK(message_of<UsageError>([] {
           resolve({{"model", "resnet"}, {"weights", "a.safetensors"}, {"whiten", "true"}});
