@@ -33,9 +33,12 @@ UpdateRule update_rule(const RunSettings& s) {
   return Sgd{.lr = lr, .momentum = s.momentum, .weight_decay = decay, .nesterov = is_nesterov(s)};
 }
 
+int64_t learned_of(const RunSettings& s, int64_t pictures) {
+  return std::max<int64_t>(1, std::llround(s.select_hard * static_cast<double>(pictures)));
+}
+
 int64_t learned_pictures(const RunSettings& s) {
-  const auto pictures = static_cast<double>(s.batch_size * s.grad_accum_steps * s.processes);
-  return std::max<int64_t>(1, std::llround(s.select_hard * pictures));
+  return learned_of(s, s.batch_size * s.grad_accum_steps * s.processes);
 }
 
 double rate_factor(const RunSettings& s) {

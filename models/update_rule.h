@@ -7,7 +7,8 @@ namespace passband {
 
 // The optimiser of a run; of SAM, its base; of Muon, that of the rest.
 UpdateRule update_rule(const RunSettings& settings);
-// Pictures that a step learns from: of its batches, those that `select_hard` leaves.
+// Pictures that are learned from of so many: those that `select_hard` leaves; and of a step.
+int64_t learned_of(const RunSettings& settings, int64_t pictures);
 int64_t learned_pictures(const RunSettings& settings);
 // The learning rate of a step at the peak, and what `min_lr` is multiplied by to be one. With
 // `lr_per`, both are given as Jordan's airbench94 gives them (arXiv 2404.00498), for the summed

@@ -1,8 +1,5 @@
 #include "train/proxy.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "models/update_rule.h"
 #include "models/whitening.h"
 #include "nn/context.h"
@@ -56,10 +53,6 @@ Proxy::Proxy(const RunSettings& config, const Dataset& train, const ModelOptions
                                            optimizer_options(own, model_->store(), nullptr));
 }
 
-int64_t Proxy::count_of(int64_t rows) const {
-  return std::max<int64_t>(1, std::llround(config_.select_hard * static_cast<double>(rows)));
-}
-
 Tensor Proxy::choose(const Tensor& images, const Tensor& labels, uint64_t step) {
   const bool learns = learns_at(step);
   ContextGuard mode({.training = true,
@@ -70,7 +63,7 @@ Tensor Proxy::choose(const Tensor& images, const Tensor& labels, uint64_t step) 
   const Tensor losses =
       cross_entropy((*model_)(images), labels,
                     {.smoothing = config_.smoothing, .reduction = LossReduction::none});
-  const Tensor rows = hardest_rows(losses.detach(), count_of(labels.numel()));
+  const Tensor rows = hardest_rows(losses.detach(), learned_of(config_, labels.numel()));
   if (learns) {
     model_->store().zero_gradients();
     backward(mean(gather(losses, rows)));

@@ -20,8 +20,6 @@ class Proxy {
   // does not take such pictures.
   Proxy(const RunSettings& config, const Dataset& train, const ModelOptions& of, Device device);
 
-  // Pictures of a batch of `rows` that are chosen.
-  int64_t count_of(int64_t rows) const;
   bool learns_at(uint64_t step) const { return step % interval_ == 0; }
 
   // The device's work on a batch, which a recording may hold for steps that learn, or do not,
