@@ -103,7 +103,7 @@ void async_copy_wait(int groups_left, Location at) {
     if (!copy.done) perform(copy);
     note_arrived_copies();
     count_pending(copy, -1);
-    if (checker) checker->access(copy.destination, copy.bytes, Access::write, at);
+    if (checker) checker->access(copy.destination, copy.bytes, Access::arrival, at);
     return true;
   });
 }

@@ -108,6 +108,7 @@ class MemoryChecker final : public Checker {
   }
 
   void access(const void* memory, size_t bytes, Access kind, const Location& at) override {
+    if (kind == Access::arrival) kind = Access::write;
     check(static_cast<const char*>(memory), bytes, kind, [&] { return text_of(at); });
     if (kind == Access::atomic && is_device(memory)) exchange_order(memory);
   }

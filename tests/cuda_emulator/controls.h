@@ -55,6 +55,8 @@ void for_each_schedule(int seeds, const std::function<void()>& body);
 
 struct Statistics {
   uint64_t launches = 0, blocks = 0, switches = 0;
+  uint64_t barriers = 0;                  // that a block has passed
+  uint64_t warp_operations = 0;           // of a warp: shuffles, votes, tensor-core products
   uint64_t products = 0;                  // multiplied and added by the tensor cores
   size_t live_bytes = 0, peak_bytes = 0;  // of device memory
 };

@@ -16,8 +16,9 @@
 //                   any access outside a variable, kernels that touch host memory, undefined
 //                   arithmetic (checker.cpp)
 //   address build   what AddressSanitizer sees; device and shared memory are poisoned for it
-// What it cannot know: timing, bank conflicts, registers, occupancy, and memory ordering weaker
-// than sequential.
+//   counted build   reports nothing more, but counts global bytes, sectors and bank conflicts
+//                   (counter.h)
+// What it cannot know: timing, registers, occupancy, and memory ordering weaker than sequential.
 #pragma once
 #include <cmath>
 #include <cstdint>

@@ -115,7 +115,10 @@ void fail(std::string what) {
 }
 
 void check_alignment(const void* address, size_t bytes, Location at) {
-  if (reinterpret_cast<uintptr_t>(address) % bytes == 0) return;
+  if (reinterpret_cast<uintptr_t>(address) % bytes == 0) {
+    if (checker) checker->pack(address, bytes);
+    return;
+  }
   const Inside inside(at);
   fail_at(concat_text("misaligned vector access: ", bytes, " bytes at ", address), text_of(at));
 }

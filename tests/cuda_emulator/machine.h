@@ -151,8 +151,9 @@ bool async_copy_pending(const void* shared, size_t bytes);
 void reset_warpgroups();
 void note_arrived_copies();  // by the running thread, for which such products must be told of them
 
-// What the checked build adds (checker.cpp); absent in the others.
-enum class Access : uint8_t { read, write, atomic };
+// What the checked build adds (checker.cpp), or the counted one (counter.cpp); absent in the
+// others. `arrival`: an asynchronous copy, whose write was told of before, has been waited for.
+enum class Access : uint8_t { read, write, atomic, arrival };
 class Checker {
  public:
   virtual ~Checker() = default;
@@ -164,6 +165,7 @@ class Checker {
   virtual void host_wrote(const void* memory, size_t bytes) = 0;
   virtual void access(const void* memory, size_t bytes, Access kind, const Location& at) = 0;
   virtual void fence() = 0;
+  virtual void pack(const void*, size_t) {}  // the next access is one of so many bytes
 };
 extern Checker* checker;
 

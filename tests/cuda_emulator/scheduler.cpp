@@ -151,6 +151,7 @@ void release_barrier(Barrier kind) {
   for (Warp& warp : machine.warps) warp.priority = random_bits();
   machine.waiting = 0;
   ++machine.phase;
+  ++machine.statistics.barriers;
 }
 
 Barrier barrier_kind = Barrier::plain;

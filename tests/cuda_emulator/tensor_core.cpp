@@ -23,6 +23,7 @@ float tf32(uint32_t bits) { return std::bit_cast<float>(bits & 0xffffe000u); }
 template <int depth>
 void multiply(void** arguments, const float (&a)[16][depth], const float (&b)[depth][8]) {
   machine.statistics.products += 16 * 8 * depth;
+  ++machine.statistics.warp_operations;
   for (unsigned lane = 0; lane < kWarp; ++lane) {
     const unsigned group = lane / 4, member = lane % 4;
     float* d = static_cast<MmaArgument*>(arguments[lane])->d;

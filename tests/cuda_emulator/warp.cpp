@@ -32,6 +32,7 @@ int source_lane(Shuffle kind, int lane, int operand, int width) {
 }
 
 void exchange(void** arguments, uint32_t mask) {
+  ++machine.statistics.warp_operations;
   uint64_t received[kWarp];
   for_each_lane(mask, [&](unsigned lane) {
     const int source = static_cast<ShuffleArgument*>(arguments[lane])->source;
@@ -56,6 +57,7 @@ const char* name_of(Shuffle kind) {
 }
 
 void vote(void** arguments, uint32_t mask) {
+  ++machine.statistics.warp_operations;
   uint32_t votes = 0;
   for_each_lane(mask,
                 [&](unsigned lane) { votes |= *static_cast<uint32_t*>(arguments[lane]) << lane; });
@@ -68,6 +70,7 @@ struct MatchArgument {
 };
 
 void find_equal(void** arguments, uint32_t mask) {
+  ++machine.statistics.warp_operations;
   for_each_lane(mask, [&](unsigned lane) {
     auto& mine = *static_cast<MatchArgument*>(arguments[lane]);
     mine.equal = 0;
@@ -99,6 +102,7 @@ struct ReduceArgument {
 };
 
 void reduce_all(void** arguments, uint32_t mask) {
+  ++machine.statistics.warp_operations;
   const auto first = static_cast<unsigned>(std::countr_zero(mask));
   ReduceArgument total = *static_cast<ReduceArgument*>(arguments[first]);
   for_each_lane(mask & (mask - 1), [&](unsigned lane) {
