@@ -8,7 +8,7 @@ CONFIG ?=
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: build deps data run test bench kernels fuzz gpu-check gpu-kit bundle clean help ready \
-  fine-tune programs everything aarch64
+  fine-tune programs everything aarch64 ladder
 
 build: ready programs
 
@@ -40,6 +40,16 @@ fine-tune: build
 	  { echo "make fine-tune: name the weights by FILE=weights.safetensors" >&2; exit 2; }
 	@$(BUILD)/train --recipe fine-tune --model $(MODEL) --weights $(FILE) --data $(DATA) \
 	  --img-size 224 $(ARGS)
+
+# A lesson of experiments/course, and the check of its exercises; the ladder's table (of softmax
+# alone: ARGS=softmax).
+lesson-%: ready $(BUILD)/build.ninja
+	@python3 -B experiments/course/course.py run $* $(BUILD)
+check-lesson-%: ready $(BUILD)/build.ninja
+	@python3 -B experiments/course/course.py check $* $(BUILD)
+ladder: ready $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS) --target ladder
+	@$(BUILD)/ladder $(ARGS)
 
 bench: build
 	@$(BUILD)/bench
@@ -97,6 +107,8 @@ help:
 	@echo '  make data    get CIFAR-10 into data/downloads/'
 	@echo '  make fine-tune FILE=weights.safetensors  go on from published weights (MODEL, DATA, ARGS)'
 	@echo '  make bench   measure operations and training steps beside the machine'"'"'s peak'
+	@echo '  make lesson-N, check-lesson-N  a lesson of experiments/course (1 to 10), its exercises'
+	@echo '  make ladder  kernels from naive to tensor cores: what each step moves and counts (no GPU)'
 	@echo '  make kernels compile the CUDA kernels with nvcc, print what each takes (needs no GPU)'
 	@echo '  make aarch64 the op table for aarch64, cross-compiled and run under qemu'
 	@echo '  make fuzz    try hostile input on every reader for hours, with clang (tests/fuzz)'
