@@ -13,8 +13,8 @@ SCRIPT = Path(__file__).resolve().parent.parent / ".cmake" / "deps.sh"
 TOOLS = ("bash", "env", "mktemp", "rm", "tail")
 COMMANDS = ("g++", "cmake", "ninja", "python3", "curl", "mpicc")
 HEADERS = ("kissfft/kiss_fftr.h", "eigen3/Eigen/Core", "lapacke.h",
-           "stb/stb_image.h", "jpeglib.h", "CLI/CLI.hpp", "nlohmann/json.hpp", "toml++/toml.h",
-           "fmt/core.h", "doctest/doctest.h")
+           "stb/stb_image.h", "jpeglib.h", "httplib.h", "CLI/CLI.hpp", "nlohmann/json.hpp",
+           "toml++/toml.h", "fmt/core.h", "doctest/doctest.h")
 
 
 class Deps(unittest.TestCase):
