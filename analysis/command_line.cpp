@@ -23,6 +23,7 @@ constexpr const char* kExampleCalls = R"(examples:
   ./analyze --run last --against 20260101-resnet 20260102-vit      runs side by side
   ./analyze --run last --along --only calibration   along the weights kept by --checkpoint-interval
   ./analyze --run last --explore                    a page that runs the network, to change it
+  ./analyze --run last --serve                      the same page, served: for large networks
   ./analyze --run last --device cuda                on a GPU; auto, the default, looks for one
   ./analyze --model resnet50 --weights FILE.safetensors --data cifar10
   ./analyze --model resnet50 --weights A.safetensors --against B.safetensors --data imagenette
@@ -145,6 +146,12 @@ void add_work_options(CLI::App& app, AnalyzeOptions& o, std::vector<std::string>
   app.add_flag("--explore", o.explore,
                "write explore.html beside the report: the network itself, to look into and to "
                "change (with --against, --untrained or --along: further ones)");
+  app.add_flag("--serve", o.serve,
+               "serve that page to a browser of this machine, over the program itself: for "
+               "networks too large for a page; Ctrl-C ends it");
+  app.add_option("--port", o.port, "of --serve: the first port to try")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
   app.add_flag("--fresh", o.fresh, "compute again what the report already holds");
   app.add_flag("--json", o.json, "headline values on standard output");
   app.add_flag("--list", o.list, "what can be analysed");
@@ -200,6 +207,12 @@ bool parse_command_line(int argc, char** argv, AnalyzeOptions& options) {
   }
   if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
   add_assignments(assignments, options.study.settings);
+  if (options.explore && options.serve)
+    throw UsageError("--explore writes the page that --serve serves; give one of them");
+  if (options.serve && (!options.only.empty() || options.full || options.minutes > 0))
+    throw UsageError(
+        "--serve serves the explorer alone; leave out --only, --full and --minutes, and make the "
+        "report by another call");
   if (options.explore && (!options.only.empty() || options.full || options.minutes > 0))
     throw UsageError(
         "--explore writes explore.html alone; leave out --only, --full and --minutes, and make the "

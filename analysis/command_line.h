@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "analysis/study/study.h"
+#include "models/page_server.h"
 
 namespace passband {
 
@@ -14,6 +15,8 @@ struct AnalyzeOptions {
   double minutes = 0;  // > 0: that the call may take
   bool full = false, along = false, json = false, list = false, fresh = false;
   bool explore = false;  // write the explorer instead of the report
+  bool serve = false;    // serve it
+  int port = kFirstPort;
 };
 
 // Reads the arguments into `options`; false when they asked for help, which is then printed. Throws

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <new>
 
-#include "analysis/explore/explorer.h"
+#include "analysis/explore_program.h"
 #include "analysis/jobs.h"
 #include "analysis/registry.h"
 #include "analysis/report/file_lock.h"
@@ -27,7 +27,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kNoMemory = "analyze: out of memory; use fewer --images\n";
-constexpr int kNotFinite = 4;  // exit code: numbers of a network are not finite
 
 volatile std::sig_atomic_t stop_requested = 0;  // the signal
 
@@ -237,65 +236,6 @@ void handle_signals() {
     });
 }
 
-constexpr int64_t kMostAlong = 4;  // weights along a training that an explorer has
-
-// Weights that the run kept along its way, evenly spread.
-std::vector<Subject> kept_along(const Study& study) {
-  const Subject& first = study.input.subjects.front();
-  if (!first.run)
-    throw UsageError(first.label + ": --along needs a run; these weights come without one");
-  const std::vector<RunCheckpoint> all = checkpoints(*first.run);
-  if (all.empty())
-    throw UsageError(fmt::format(
-        "{}: the run kept no weights along its way; train it with --checkpoint-interval 1",
-        first.run->directory.filename().string()));
-  std::vector<Subject> found;
-  for (const int64_t i : spread_indices(std::ssize(all), kMostAlong)) {
-    const RunCheckpoint& kept = all[static_cast<size_t>(i)];
-    found.push_back(make_subject(fmt::format("{}, epoch {}", first.label, kept.epoch),
-                                 load_run_model(*first.run, kept.which), first.run));
-  }
-  return found;
-}
-
-// Writes the explorer beside the report. Returns the exit code.
-int explore(const AnalyzeOptions& options, Study& study) {
-  if (study.data.test.count == 0)
-    throw UsageError("--explore: there are no pictures to show; name a folder by --pictures");
-  ExplorerRequest request{.title = study.header.title,
-                          .networks = study.input.subjects,
-                          .measured = study.input.subjects.size(),
-                          .data = &study.data.test,
-                          .images = study.input.images_or(1000),
-                          .device = study.input.subjects.front().model->device(),
-                          .sections = stored_sections(study.report.string())};
-  if (options.along)
-    for (Subject& subject : kept_along(study)) request.networks.push_back(std::move(subject));
-  for (Subject& subject : request.networks) subject.model->to({});
-  for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);
-  Console console(1);
-  console.begin(0, "explore");
-  request.progress = Progress([&](const Progress::Report& state) {
-    if (stop_requested) throw Interrupted();
-    console.update(state);
-  });
-  const std::string page_path = fs::absolute(study.report / "explore.html").string();
-  try {
-    const std::string page = explorer_page(request);
-    fs::create_directories(study.report);
-    write_file_atomically(page_path, page);
-    console.end(fmt::format("{:.1f} MB", static_cast<double>(page.size()) / 1e6));
-  } catch (const Interrupted&) {
-    console.end("stopped");
-    return 128 + stop_requested;
-  } catch (const NotFinite& error) {
-    console.end(fmt::format("not finite: {}: {}", error.model().name(), error.what()));
-    return kNotFinite;
-  }
-  fmt::print("explorer: {}\n", page_path);
-  return code_after_output(0);
-}
-
 int run(int argc, char** argv) {
   AnalyzeOptions options;
   if (!parse_command_line(argc, argv, options)) return code_after_output(0);
@@ -311,7 +251,9 @@ int run(int argc, char** argv) {
   chosen_analyses(options);
   Study study;
   make_study(options.study, study);
-  if (options.explore) return explore(options, study);
+  const auto stopped = [] { return static_cast<int>(stop_requested); };
+  if (options.explore) return write_explorer(options, study, stopped);
+  if (options.serve) return serve_explorer(options, study, stopped);
   PictureTimes times;
   TimedJobs made = chosen_jobs(options, study, times);
   for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);

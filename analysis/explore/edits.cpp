@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "analysis/frequency/frequency_noise.h"
+#include "tensor/autograd/trace.h"
 #include "tensor/core/error.h"
 #include "tensor/core/text.h"
 #include "tensor/ops/pointwise.h"
@@ -174,6 +175,8 @@ EditGuard::EditGuard(Model& model, const std::vector<Edit>& edits)
   }
   if (names.empty()) return;
   state_->probe.emplace(names, [edits](const TapSite& site, const Tensor& buffer) {
+    // What an edit computes is no operation of the network.
+    const ListenGuard deaf([](const HeardOperation&) {});
     Tensor shown = buffer;
     for (const Edit& edit : edits)
       if (edit.path == site.path) shown = edited(edit, site, shown);

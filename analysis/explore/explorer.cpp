@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "analysis/explore/effects.h"
 #include "analysis/explore/explorer_data.h"
-#include "analysis/report/sha256.h"
-#include "analysis/report/svg_theme.h"
+#include "analysis/explore/explorer_html.h"
 #include "analysis/report/text.h"
 #include "analysis/study/finite.h"
 #include "tensor/autograd/node.h"
@@ -22,30 +20,14 @@ namespace {
 
 using nlohmann::json;
 
-std::string_view page_file(std::string_view name) {
-  const auto found = std::ranges::find(page_files(), name, &PageFile::name);
-  CHECK(found != page_files().end(), "the page has no file ", name);
-  return found->text;
-}
-
-// All scripts in one block of their own, in the order of their names; main.js last.
-std::string script() {
-  std::string out = "(() => {\n'use strict';\n";
-  std::string main;
-  for (const PageFile& file : page_files()) {
-    if (file.name.ends_with(".js")) (file.name == "main.js" ? main : out) += file.text;
-  }
-  return out + main + "})();\n";
-}
-
 void refuse_large(const ExplorerRequest& request, const std::string& label,
                   const NetworkGraph& graph) {
   const double need = static_cast<double>(graph.bytes()) * 4 / 3;  // in base64
   if (need <= static_cast<double>(request.most_bytes)) return;
   throw UsageError(
       fmt::format("--explore: the weights of {} need {:.1f} MB, a page holds {:.1f} MB of each "
-                  "network; explore "
-                  "a smaller one, as the quick ones of `./train --list`",
+                  "network; --serve runs it in the program, or explore a smaller one, as the quick "
+                  "ones of `./train --list`",
                   label, need / 1e6, static_cast<double>(request.most_bytes) / 1e6));
 }
 
@@ -98,76 +80,29 @@ void add_network(const ExplorerRequest& request, size_t i, const NetworkGraph& g
   const auto effects =
       measure_effects(*subject.model, *request.data, edits, request.images,
                       request.progress.part(static_cast<int64_t>(i), parts, subject.label));
-  networks.list.push_back(
-      {{"label", subject.label},
-       {"name", subject.model->name()},
-       {"family", subject.model->family()},
-       {"pattern", subject.model->pattern()},
-       {"parameters", subject.model->store().parameter_count()},
-       {"macs", subject.model->macs()},
-       {"graph", at},
-       {"rounding", rounding},
-       {"intact", intact_json(count_right(*subject.model, *request.data, request.images))},
-       {"effects", effects_json(effects)}});
+  json told = network_json(subject);
+  told["graph"] = at;
+  told["rounding"] = rounding;
+  told["intact"] = intact_json(count_right(*subject.model, *request.data, request.images));
+  told["effects"] = effects_json(effects);
+  networks.list.push_back(std::move(told));
 }
 
 json data_json(const ExplorerRequest& request, Networks& networks) {
-  const Dataset& data = *request.data;
-  const Model& first = *request.networks[0].model;
-  json out = {{"title", request.title},
-              {"side", first.options().image_size},
-              {"classes", data.classes},
-              {"mean", data.mean},
-              {"std", data.std},
-              {"labelled", data.labelled},
-              {"dataset", data.name},
-              {"pictures", pictures_json(first, data, request.shown)},
-              {"networks", std::move(networks.list)},
-              {"graphs", std::move(networks.graphs)}};
-  if (data.has_cues()) out["cues"] = {{"shapes", kShapeNames}, {"textures", kTextureNames}};
+  json out = set_json(request.title, *request.networks[0].model, *request.data, request.shown);
+  out["networks"] = std::move(networks.list);
+  out["graphs"] = std::move(networks.graphs);
   return out;
 }
 
-// The page's body, with links to what the report has for whoever runs no script.
-std::string body(const std::vector<std::string>& sections) {
+// What the report has for whoever runs no script.
+std::string links_to(const std::vector<std::string>& sections) {
   std::string links;
   for (const std::string& name : sections)
     links += fmt::format("{}<a href=\"index.html#{}\">{}</a>", links.empty() ? "It has " : ", ",
                          escape_xml(name), escape_xml(name));
-  links += links.empty() ? "There is none yet: <code>./analyze --run last</code> makes it." : ".";
-  std::string text(page_file("body.html"));
-  constexpr std::string_view kPlace = "<!-- report -->";
-  const size_t at = text.find(kPlace);
-  CHECK(at != std::string::npos, "the page's body has no place for the report");
-  return text.replace(at, kPlace.size(), links);
-}
-
-std::string hash_of(const std::string& text) { return "'sha256-" + base64(sha256(text)) + "'"; }
-
-std::string html(const ExplorerRequest& request, const json& data, const Networks& networks) {
-  const std::string style = plot::svg_theme() + std::string(page_file("page.css"));
-  const std::string code = script();
-  std::string out = fmt::format(
-      R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:;
- style-src {0}; script-src {1}; base-uri 'none'; form-action 'none'">
-<title>Explore: {2}</title>
-<style>{3}</style>
-</head>
-)",
-      hash_of(style), hash_of(code), escape_xml(request.title), style);
-  out += body(request.sections);
-  for (size_t i = 0; i < networks.weights.size(); ++i)
-    out += fmt::format("<script type=\"text/plain\" id=\"weights-{}\">{}</script>\n", i,
-                       networks.weights[i]);
-  const std::string text = data.dump(-1, ' ', false, json::error_handler_t::replace);
-  out += fmt::format("<script type=\"application/json\" id=\"explore-data\">{}</script>\n",
-                     escape_script_json(text));
-  return out + "<script>" + code + "</script>\n</body>\n</html>\n";
+  return links +
+         (links.empty() ? "There is none yet: <code>./analyze --run last</code> makes it." : ".");
 }
 
 }  // namespace
@@ -194,7 +129,11 @@ std::string explorer_page(const ExplorerRequest& request) {
   Networks networks;
   for (size_t i = 0; i < graphs.size(); ++i)
     add_network(request, i, graphs[i], rounding[i], networks);
-  return html(request, data_json(request, networks), networks);
+  const json data = data_json(request, networks);
+  return explorer_html({.title = request.title,
+                        .report = links_to(request.sections),
+                        .data = data.dump(-1, ' ', false, json::error_handler_t::replace),
+                        .weights = std::move(networks.weights)});
 }
 
 const std::vector<std::string>& explorer_operations() {

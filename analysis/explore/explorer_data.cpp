@@ -117,10 +117,13 @@ json intact_json(const Intact& intact) {
   return {{"pictures", intact.pictures}, {"right", intact.right}};
 }
 
-json pictures_json(const Model& model, const Dataset& data, int64_t count) {
+std::vector<int64_t> shown_indices(const Model& model, const Dataset& data, int64_t count) {
   const int64_t side = model.options().image_size, bytes = side * side * 3;
-  const std::vector<int64_t> indices =
-      staggered_indices(data.count, std::clamp<int64_t>(kMostPictureBytes / bytes, 1, count));
+  return staggered_indices(data.count, std::clamp<int64_t>(kMostPictureBytes / bytes, 1, count));
+}
+
+json pictures_json(const Model& model, const Dataset& data, int64_t count) {
+  const std::vector<int64_t> indices = shown_indices(model, data, count);
   std::vector<uint8_t> pixels;
   json labels = json::array();
   const std::vector<double> shown = network_images(model, data, indices).values();
@@ -130,6 +133,25 @@ json pictures_json(const Model& model, const Dataset& data, int64_t count) {
   }
   for (const int64_t index : indices) labels.push_back(data.labels[static_cast<size_t>(index)]);
   return {{"labels", labels}, {"indices", indices}, {"pixels", base64(pixels)}};
+}
+
+json set_json(const std::string& title, const Model& first, const Dataset& data, int64_t shown) {
+  json out = {{"title", title},          {"side", first.options().image_size},
+              {"classes", data.classes}, {"mean", data.mean},
+              {"std", data.std},         {"labelled", data.labelled},
+              {"dataset", data.name},    {"pictures", pictures_json(first, data, shown)}};
+  if (data.has_cues()) out["cues"] = {{"shapes", kShapeNames}, {"textures", kTextureNames}};
+  return out;
+}
+
+json network_json(const Subject& subject) {
+  const Model& model = *subject.model;
+  return {{"label", subject.label},
+          {"name", model.name()},
+          {"family", model.family()},
+          {"pattern", model.pattern()},
+          {"parameters", model.store().parameter_count()},
+          {"macs", model.macs()}};
 }
 
 }  // namespace passband

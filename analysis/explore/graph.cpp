@@ -125,7 +125,7 @@ class GraphMaker {
 
   void add(size_t i) {
     const HeardOperation& heard = heard_.operations[i];
-    GraphOperation operation{.name = heard.name};
+    GraphOperation operation{.name = heard.name, .heard = i};
     for (const Attribute& attribute : heard.attributes) {
       if (attribute.tensor.defined())
         operation.tensors[attribute.name] = constant(attribute.tensor);

@@ -31,6 +31,7 @@ struct GraphOperation {
   std::vector<GraphInput> inputs;
   Shape shape;                 // of the result, for one picture
   std::vector<TapSite> sites;  // the taps that show the result
+  size_t heard = 0;            // its place among all operations that ran
 };
 
 struct NetworkGraph {

@@ -70,8 +70,23 @@ function editControl(app, offer, effects) {
                    app.render();
                  }) :
              null),
-      el('p',
-         {class: 'note', text: sentence || 'Measured over many pictures: not for this choice.'}));
+      evidenceOf(app, edit, sentence));
+}
+
+// What an edit does over many pictures; or the means to find out.
+function evidenceOf(app, edit, sentence) {
+  if (sentence || !app.data.served)
+    return el(
+        'p',
+        {class: 'note', text: sentence || 'Measured over many pictures: not for this choice.'});
+  return el('div', {class: 'tools'}, el('button', {
+              type: 'button',
+              'data-key': `measure|${edit.kind}|${edit.path}`,
+              disabled: app.measuring,
+              text: `Measure it over ${app.data.served.images.toLocaleString('en')} pictures`,
+              'aria-label': `Measure over many pictures: ${nameOfEdit(edit)}`,
+              on: {click: () => app.measure(edit)}
+            }));
 }
 
 function renderEdits(app) {
@@ -79,15 +94,15 @@ function renderEdits(app) {
   const offers =
       [...editsAt(pane), {kind: 'noise', path: 'picture', number: .5, heads: 0, epsilon: .3}];
   const list = edits.map(
-      (edit, i) => el(
-          'li', {}, el('span', {text: nameOfEdit(edit)}), ' ', el('button', {
-            type: 'button',
-            'data-key': `undo-${i}`,
-            text: 'undo',
-            'aria-label': `Undo: ${nameOfEdit(edit)}`,
-            on: {click: () => app.set({edits: edits.filter((_, j) => j !== i)})}
-          }),
-          el('p', {class: 'note', text: effectSentence(info.effects, edit, app.data.labelled)})));
+      (edit, i) =>
+          el('li', {}, el('span', {text: nameOfEdit(edit)}), ' ', el('button', {
+               type: 'button',
+               'data-key': `undo-${i}`,
+               text: 'undo',
+               'aria-label': `Undo: ${nameOfEdit(edit)}`,
+               on: {click: () => app.set({edits: edits.filter((_, j) => j !== i)})}
+             }),
+             evidenceOf(app, edit, effectSentence(info.effects, edit, app.data.labelled))));
   const networks = app.data.networks, swaps = networks.map((n, i) => ({value: i, label: n.label}));
   const others = [{value: -1, label: 'none'}, ...swaps];
   const {right, pictures} = info.intact;
@@ -96,8 +111,9 @@ function renderEdits(app) {
           `${pictures.toLocaleString('en')} test pictures are right. ` :
                                      '';
   const evidence = 'One picture is no evidence: beside each change stands what it does over ' +
-      'many. Matrices are kept in 16 bits here, which moved logits by at most ' +
-      `${num(rounding.most)} and left ${rounding.same} of ${rounding.pictures} answers.`;
+      (rounding ? 'many. Matrices are kept in 16 bits here, which moved logits by at most ' +
+               `${num(rounding.most)} and left ${rounding.same} of ${rounding.pictures} answers.` :
+                  'many, once the program has measured it.');
   fill(
       byId('edits-body'),
       el('div', {class: 'tools'},

@@ -78,6 +78,13 @@ class Network {
     return values;
   }
 
+  // All values of `picture` {bytes, index} (see run), normalised as `data` says, without edits; and
+  // of the same picture under edits, beside those without.
+  valuesOf(picture, data) {
+    return this.run(normalised(picture.bytes, data.side, data.mean, data.std));
+  }
+  valuesUnder(values, picture, edits) { return runEdited(this, values, edits, picture.index); }
+
   logits(values) { return values[values.length - 1].data; }
 
   siteOf(value, name) {

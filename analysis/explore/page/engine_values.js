@@ -34,7 +34,7 @@ function readConstants(constants, bytes) {
 // The map that a value holds, for whoever looks at it: {height, width, channels, at(y, x, c)}.
 // `site` says on which grid tokens lie and how many stand before it.
 function mapOf(value, site) {
-  const {shape, data} = value, channels = shape[shape.length - 1];
+  const {shape} = value, channels = shape[shape.length - 1];
   const onGrid = shape.length === 4;
   const height = onGrid ? shape[1] : site?.height || 0;
   const width = onGrid ? shape[2] : site?.width || 0;
@@ -44,7 +44,7 @@ function mapOf(value, site) {
     width,
     channels,
     first,
-    data,
-    at: (y, x, c) => data[first + (y * width + x) * channels + c],
+    get data() { return value.data; },
+    at: (y, x, c) => value.data[first + (y * width + x) * channels + c],
   };
 }

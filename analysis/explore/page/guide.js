@@ -5,16 +5,10 @@
 function lookOf(app) {
   const {network, blocks} = app.network(app.state.panes[0].net);
   const {data} = app;
-  const size = data.side ** 2 * 3;
   const memo = app.guideMemo ??= new Map();
   const values = picture => {
     const key = `${app.state.panes[0].net}-${picture}`;
-    if (!memo.has(key))
-      memo.set(
-          key,
-          network.run(normalised(
-              app.pixels.subarray(picture * size, (picture + 1) * size), data.side, data.mean,
-              data.std)));
+    if (!memo.has(key)) memo.set(key, network.valuesOf(app.testPicture(picture), data));
     return memo.get(key);
   };
   return {
@@ -25,7 +19,7 @@ function lookOf(app) {
     info: data.networks[app.state.panes[0].net],
     values,
     edited: (picture, edits) =>
-        runEdited(network, values(picture), edits, data.pictures.indices[picture]),
+        network.valuesUnder(values(picture), app.testPicture(picture), edits),
     find: test => {
       for (const [block, b] of blocks.entries()) {
         const layer = b.layers.find(test);
@@ -180,31 +174,49 @@ const GUIDE = [
       options: either(['the same', 'another'], before === after ? 0 : 1),
     };
   },
-  look => {
-    const rows =
-        look.info.effects
-            .filter(e => e.kind === 'branch' || e.kind === 'low_pass' || e.kind === 'high_pass')
-            .sort((a, b) => a.after - b.after || b.changed - a.changed);
-    const measure = e => look.data.labelled ? e.after : -e.changed, worst = rows[0];
-    const others = [rows[Math.floor(rows.length / 2)], rows[rows.length - 1]].filter(
-        e => e && measure(e) > measure(worst));
-    const shown = [worst, ...others].sort((a, b) => a.path < b.path ? -1 : 1);
-    const pictures = worst?.pictures ?? 0;
-    return {
-      title: 'One picture is no evidence',
-      view: viewOf(0),
-      text:
-          [`Whatever a change did to one picture, another may do otherwise. So the program has ` +
-           `made each change on up to ${pictures.toLocaleString('en')} test pictures, and its ` +
-           `effect stands beside it, with the interval that so many pictures allow.`],
-      question: `Which of these ` +
-          `${look.data.labelled ? 'costs the most right answers' : 'changes the most answers'} ` +
-          `over the ${pictures.toLocaleString('en')} pictures?`,
-      options: shown.length > 0 ? shown.map(e => ({text: nameOfEdit(e), right: e === worst})) :
-                                  either(['none was measured'], 0),
-    };
-  },
+  look =>
+      look.info.effects.length === 0 && look.data.served ? askForEvidence(look) : evidence(look),
 ];
+
+// Step 10 where the program measures a change when it is asked to.
+function askForEvidence(look) {
+  const {images} = look.data.served;
+  return {
+    title: 'One picture is no evidence',
+    view: viewOf(0),
+    text:
+        ['Whatever a change did to one picture, another may do otherwise. “Measure it”, beside a ' +
+         'change, has the program make it on many test pictures, and says with which interval ' +
+         'so many tell its effect.'],
+    question: 'Over how many pictures does this program measure a change?',
+    options: numberOptions(images, [1, images + 1, 10 * images]),
+  };
+}
+
+function evidence(look) {
+  const rows =
+      look.info.effects
+          .filter(e => e.kind === 'branch' || e.kind === 'low_pass' || e.kind === 'high_pass')
+          .sort((a, b) => a.after - b.after || b.changed - a.changed);
+  const measure = e => look.data.labelled ? e.after : -e.changed, worst = rows[0];
+  const others = [rows[Math.floor(rows.length / 2)], rows[rows.length - 1]].filter(
+      e => e && measure(e) > measure(worst));
+  const shown = [worst, ...others].filter(Boolean).sort((a, b) => a.path < b.path ? -1 : 1);
+  const pictures = worst?.pictures ?? 0;
+  return {
+    title: 'One picture is no evidence',
+    view: viewOf(0),
+    text:
+        [`Whatever a change did to one picture, another may do otherwise. So the program has ` +
+         `made each change on up to ${pictures.toLocaleString('en')} test pictures, and its ` +
+         `effect stands beside it, with the interval that so many pictures allow.`],
+    question: `Which of these ` +
+        `${look.data.labelled ? 'costs the most right answers' : 'changes the most answers'} ` +
+        `over the ${pictures.toLocaleString('en')} pictures?`,
+    options: shown.length > 0 ? shown.map(e => ({text: nameOfEdit(e), right: e === worst})) :
+                                either(['none was measured'], 0),
+  };
+}
 
 // Step 5 is about the first layer that reads the picture: a convolution, or (patches of one pixel)
 // a linear layer.
@@ -380,16 +392,21 @@ function questionOf(app, i) {
 }
 
 function showStep(app, i) {
-  const {pane, ...view} = questionOf(app, i).view;
-  app.answered = '';
-  app.set({...view, step: i, panes: app.state.panes.map((p, n) => n === 0 ? {...p, ...pane} : p)});
+  const show = () => {
+    const {pane, ...view} = questionOf(app, i).view;
+    app.answered = '';
+    app.set(
+        {...view, step: i, panes: app.state.panes.map((p, n) => n === 0 ? {...p, ...pane} : p)});
+  };
+  if (!app.data.served) return show();
+  whenHere(() => questionOf(app, i)).then(show, error => app.tell(error));
 }
 
 function renderGuide(app) {
   const i = app.state.step, key = `${app.state.panes[0].net}-${i}`;
   if (app.guideShown === key) return;
-  app.guideShown = key;
   const step = questionOf(app, i);
+  app.guideShown = key;
   const verdict = el('p', {id: 'verdict', role: 'status', 'aria-live': 'polite'});
   const check = () => {
     const chosen = document.querySelector('input[name=option]:checked');

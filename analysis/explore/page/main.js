@@ -15,15 +15,27 @@ class App {
   network(i) {
     if (!this.loaded.has(i)) {
       const graph = this.data.graphs[this.data.networks[i].graph];
-      const constants =
-          readConstants(graph.constants, bytesOfBase64(byId(`weights-${i}`).textContent));
-      const network = new Network(graph, constants);
+      const network = this.data.served ?
+          new ServedNetwork(graph, i, this.data.side) :
+          new Network(
+              graph,
+              readConstants(graph.constants, bytesOfBase64(byId(`weights-${i}`).textContent)));
       this.loaded.set(i, {network, blocks: blocksOf(network)});
     }
     return this.loaded.get(i);
   }
 
   info(pane) { return this.data.networks[this.state.panes[pane].net]; }
+
+  // Test picture i, for passes.
+  testPicture(i) {
+    const size = this.data.side ** 2 * 3;
+    return {
+      test: i,
+      index: this.data.pictures.indices[i],
+      bytes: this.pixels.subarray(i * size, (i + 1) * size),
+    };
+  }
 
   // The values of a pane, without the changes and with them, from an earlier pass where nothing is
   // another. Changes are the first pane's.
@@ -32,12 +44,11 @@ class App {
     const {network, blocks} = this.network(net);
     const old = this.passes?.[pane];
     const shown = old && old.net === net && old.bytes === picture.key;
-    const before = shown ?
-        old.before :
-        network.run(normalised(picture.bytes, this.data.side, this.data.mean, this.data.std));
+    const before = shown ? old.before : network.valuesOf(picture, this.data);
     const edits = pane === 0 ? this.state.edits : [], key = JSON.stringify(edits);
-    const after =
-        shown && old.key === key ? old.after : runEdited(network, before, edits, picture.index);
+    const after = edits.length === 0 ? before :
+        shown && old.key === key     ? old.after :
+                                       network.valuesUnder(before, picture, edits);
     return {
       net,
       bytes: picture.key,
@@ -65,8 +76,7 @@ class App {
   // Puts a network into a pane; -1 takes the second one away.
   setNetwork(pane, net) {
     const panes = this.state.panes.slice();
-    if (net < 0)
-      panes.length = 1;
+    if (net < 0) panes.length = 1;
     else {
       const same = panes[pane] &&
           this.data.networks[panes[pane].net].graph === this.data.networks[net].graph;
@@ -91,9 +101,45 @@ class App {
         Math.floor(this.state.u * width), this.data.side);
   }
 
+  // Draws all; where something has to come from the program first, once more when it is here.
   render() {
+    const turn = this.turn = (this.turn ?? 0) + 1;
+    whenHere(() => {
+      if (turn === this.turn) this.draw();
+    }).then(() => {
+      document.body.dataset.drawn = turn;
+    }, error => this.tell(error));
+  }
+
+  // What went wrong. A page without a program behind it has nobody to blame but itself.
+  tell(error) {
+    if (!this.data.served) throw error;
+    byId('status').textContent =
+        `That could not be shown: ${error.message}. Does the program still run?`;
+  }
+
+  // Has the program measure an edit over many pictures.
+  measure(edit) {
+    const {net} = this.state.panes[0];
+    this.measuring = true;
+    this.render();
+    return ask('/effect', {net, edit})
+        .then(
+            effect => {
+              this.data.networks[net].effects.push(effect);
+              this.measuring = false;
+              this.render();
+            },
+            error => {
+              this.measuring = false;
+              this.tell(error);
+            });
+  }
+
+  draw() {
     const focus = document.activeElement?.dataset?.key ?? document.activeElement?.id;
     const picture = pictureOf(this);
+    picture.test = this.state.picture;
     picture.key = this.state.picture >= 0 ? `p${this.state.picture}` :
                                             `d${this.state.drawn}${this.ownCount ?? 0}`;
     const count = this.state.panes.length;
@@ -190,10 +236,8 @@ function listenTheme() {
   };
   let theme = themes.includes(stored()) ? stored() : 'auto';
   const apply = () => {
-    if (theme === 'auto')
-      delete document.documentElement.dataset.theme;
-    else
-      document.documentElement.dataset.theme = theme;
+    if (theme === 'auto') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
     button.textContent = 'Theme: ' + theme;
   };
   button.hidden = false;
@@ -211,9 +255,10 @@ function listenTheme() {
 function start() {
   const app = new App(JSON.parse(byId('explore-data').textContent)), {data} = app;
   byId('title').textContent = data.title;
-  byId('about').textContent =
-      `The network runs here, in this page, on your machine; every number can be taken apart, ` +
-      `and parts of it changed. Keys: arrows move the cursor of a map, [ and ] the block, ` +
+  byId('about').textContent = `The network runs ` +
+      `${data.served ? 'in the program that serves this page' : 'here, in this page'}, on your ` +
+      `machine; every number can be taken apart, and parts of it changed. Keys: arrows move the ` +
+      `cursor of a map, [ and ] the block, ` +
       `comma and full stop the channel, u undoes.`;
   byId('explorer').hidden = false;
   listenTheme();
@@ -228,12 +273,14 @@ function start() {
     question: i => questionOf(app, i),
     show: i => showStep(app, i),
     logits(picture, edits = [], net = 0) {
-      const {network} = app.network(net), size = data.side * data.side * 3;
-      const bytes = app.pixels.subarray(picture * size, (picture + 1) * size);
-      const values = network.run(normalised(bytes, data.side, data.mean, data.std));
-      return Array.from(
-          network.logits(runEdited(network, values, edits, data.pictures.indices[picture])));
+      return Array.from(app.network(net).network.logits(this.values(picture, edits, net)));
     },
+    values(picture, edits = [], net = 0) {
+      const {network} = app.network(net), shown = app.testPicture(picture);
+      const values = network.valuesOf(shown, data);
+      return edits.length === 0 ? values : network.valuesUnder(values, shown, edits);
+    },
+    whenHere,
   };
 }
 start();

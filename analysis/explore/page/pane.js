@@ -18,8 +18,12 @@ function channelMap(map, channel) {
       (_, i) => map.at(Math.floor(i / map.width), i % map.width, channel));
 }
 
+// The same of a value; a program that serves the page has it made.
+const activityOf = (value, site) => value.activity ?? activity(mapOf(value, site));
+
 const spectra = new WeakMap();  // of values, made once
 function spectrumOfValue(value, site) {
+  if (value.spectrum) return value.spectrum;
   if (!spectra.has(value)) spectra.set(value, spectrumOf(mapOf(value, site), value.data));
   return spectra.get(value);
 }
@@ -68,7 +72,7 @@ class Pane {
           const face = [el('span', {class: 'letter', text: KIND_LETTERS[block.kind] ?? '?'})];
           if (map.height > 1) {
             const canvas = el('canvas', {class: 'cells thumb', 'aria-hidden': 'true'});
-            drawMap(canvas, activity(map), map.height, map.width);
+            drawMap(canvas, activityOf(value, block.site), map.height, map.width);
             face.push(canvas);
             const lines = [{points: spectrumOfValue(value, block.site), class: 'after'}];
             if (this.after !== this.before)
