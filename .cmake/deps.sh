@@ -20,6 +20,7 @@ needed="
   ?jpeglib.h                           libjpeg-dev          libjpeg-turbo-devel  libjpeg-turbo
   ?mpicc                               libopenmpi-dev       openmpi-devel      openmpi
   ?httplib.h                           libcpp-httplib-dev   cpp-httplib-devel  cpp-httplib
+  ?gdb                                 gdb
   CLI/CLI.hpp                          libcli11-dev         cli11-devel        cli11
   nlohmann/json.hpp                    nlohmann-json3-dev   json-devel         nlohmann-json
   toml++/toml.h                        libtomlplusplus-dev  tomlplusplus-devel tomlplusplus

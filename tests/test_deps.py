@@ -11,7 +11,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parent.parent / ".cmake" / "deps.sh"
 TOOLS = ("bash", "env", "mktemp", "rm", "tail")
-COMMANDS = ("g++", "cmake", "ninja", "python3", "curl", "mpicc")
+COMMANDS = ("g++", "cmake", "ninja", "python3", "curl", "mpicc", "gdb")
 HEADERS = ("kissfft/kiss_fftr.h", "eigen3/Eigen/Core", "lapacke.h",
            "stb/stb_image.h", "jpeglib.h", "httplib.h", "CLI/CLI.hpp", "nlohmann/json.hpp",
            "toml++/toml.h", "fmt/core.h", "doctest/doctest.h")

@@ -36,7 +36,7 @@
 //   2. threadIdx, blockIdx, blockDim and gridDim are plain variables. Stop in the thread you want
 //      to watch:
 //          (gdb) break softmax_cuda.cu:40 if threadIdx.x == 5 && blockIdx.x == 1
-//          (gdb) run
+//          (gdb) handle SIGSEGV nostop noprint pass, then run: it is how device memory is opened
 //          (gdb) print tile[3][7]            a shared variable is a plain array
 //          (gdb) print dx[threadIdx.x]@4     gdb may read device memory at any time, host code not
 //   3. `next` and `step` stay in this thread up to a barrier or a warp operation; there the other
