@@ -15,13 +15,13 @@ constexpr std::array<uint32_t, 256> make_table() {
   return table;
 }
 
-constexpr std::array<uint32_t, 256> kTable = make_table();
+constexpr std::array<uint32_t, 256> kCrcTable = make_table();
 
 }  // namespace
 
 uint32_t crc32(std::span<const uint8_t> bytes) {
   uint32_t crc = ~0u;
-  for (const uint8_t byte : bytes) crc = kTable[(crc ^ byte) & 0xFF] ^ (crc >> 8);
+  for (const uint8_t byte : bytes) crc = kCrcTable[(crc ^ byte) & 0xFF] ^ (crc >> 8);
   return ~crc;
 }
 

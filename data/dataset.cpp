@@ -16,6 +16,8 @@
 #include "data/known_sets.h"
 #include "data/published_sums.h"
 #include "data/readers.h"
+#include "data/shard_names.h"
+#include "data/shards.h"
 #include "data/subset.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file_kind.h"
@@ -58,7 +60,7 @@ std::string no_folder_but(const fs::path& file) {
     list += set.info.name + ", ";
   }
   throw UsageError(concat_text("unknown data set ", quote(name), did_you_mean(name, names), " (",
-                               list, "or a folder that holds train/ and val/)"));
+                               list, "or a folder that holds train/ and val/, or tar shards)"));
 }
 
 // data/downloads of the repository, seen from the working directory or any folder above it.
@@ -238,10 +240,10 @@ DataSplits load_splits(const DatasetRequest& request) {
     known.data_dir = request.name;
     return load_known(*set, known);
   }
+  const int64_t side = stored_size(request.image_size > 0 ? request.image_size : 224);
+  if (names_shards(request.name)) return read_shards(request.name, side, request.skip_bad_pictures);
   if (!fs::is_directory(request.name)) unknown_name(request.name);
-  return read_image_folder(request.name,
-                           stored_size(request.image_size > 0 ? request.image_size : 224),
-                           request.skip_bad_pictures);
+  return read_image_folder(request.name, side, request.skip_bad_pictures);
 }
 
 // Takes the pictures that --val-split asks for from those of training.
@@ -266,6 +268,11 @@ void check_splits(DataSplits& splits, const DatasetRequest& request) {
   if (splits.train.count == 0)
     throw DataError(
         concat_text(request.name, ": has ", splits.test.split, "/ but no train/ to learn from"));
+  if (splits.test.count == 0 && names_shards(request.name))
+    throw DataError(concat_text(request.name,
+                                ": no shards val-*.tar beside them to be judged by; "
+                                "to hold out some of its ",
+                                splits.train.count, " pictures give --val-split 0.1"));
   if (splits.test.count == 0)
     throw DataError(
         concat_text(request.name,
@@ -294,7 +301,7 @@ void Dataset::resize(int64_t index, const std::function<PictureWindow(int64_t, i
   };
   if (!streamed()) return scale_window(images.data() + index * image_bytes(), height, width);
   try {
-    const EncodedPicture picture(files[static_cast<size_t>(index)].path);
+    const EncodedPicture picture = files.open(index);
     if (filter == PictureFilter::automatic)
       return picture.resize(window(picture.height(), picture.width()), out, size, size);
     const Image whole = picture.decode();
@@ -316,7 +323,7 @@ PictureBytes Dataset::image(int64_t index) const {
   if (preprocessing.interpolation == PictureFilter::automatic) {
     resize(index, centre_square, pixels.data(), height);
   } else {
-    const Image whole = read_image(files[static_cast<size_t>(index)].path);
+    const Image whole = files.open(index).decode();
     preprocess({whole.pixels.data(), whole.height, whole.width, whole.width * 3}, preprocessing,
                height, pixels.data());
   }
@@ -342,8 +349,9 @@ std::vector<DatasetInfo> list_datasets() {
 DatasetInfo dataset_info(const std::string& name) {
   if (const KnownSet* set = find_known(name)) return set->info;
   if (const KnownSet* set = known_in(name)) return set->info;
-  if (!fs::is_directory(name)) unknown_name(name);
-  const FolderSummary summary = summarise_image_folder(name);
+  const bool shards = names_shards(name);
+  if (!shards && !fs::is_directory(name)) unknown_name(name);
+  const FolderSummary summary = shards ? summarise_shards(name) : summarise_image_folder(name);
   return {.name = name,
           .classes = static_cast<int64_t>(summary.classes.size()),
           .height = 224,
@@ -352,8 +360,8 @@ DatasetInfo dataset_info(const std::string& name) {
           .std = kImageNetStd,
           .train_count = summary.train_count,
           .test_count = summary.test_count,
-          .source = "a folder of pictures",
-          .form = DataForm::folders};
+          .source = shards ? "tar shards" : "a folder of pictures",
+          .form = shards ? DataForm::shards : DataForm::folders};
 }
 
 DatasetInfo dataset_info(const DatasetRequest& request) {
@@ -417,6 +425,7 @@ std::string what_was_found(const DataSplits& splits) {
     text += concat_text("; ", splits.val.split, " chooses the best weights, ", splits.test.split,
                         " is looked at once");
   if (!splits.left_out.empty()) text += "; left out: " + splits.left_out;
+  if (!splits.remark.empty()) text += "; " + splits.remark;
   return text;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/picture_files.h"
 #include "data/preprocessing.h"
 #include "data/resize.h"
 #include "data/shapes.h"
@@ -30,12 +31,6 @@ class PictureBytes {
   std::vector<uint8_t> own_;
 };
 
-// A picture that stays a file.
-struct StreamedFile {
-  std::string path;
-  uint64_t checksum = 0;  // what tells it from others (data/fingerprint.h)
-};
-
 // Pictures of one size, always three channels (grey is repeated), 8 bits, NHWC.
 struct Dataset {
   std::string name;   // "cifar10", or the folder's path
@@ -44,7 +39,7 @@ struct Dataset {
   std::vector<uint8_t> images;  // (count, height, width, 3); of files: empty
   // (count): pictures of any size, of which image() makes centre squares of this one. Otherwise
   // empty.
-  std::vector<StreamedFile> files;
+  PictureFiles files = {};
   std::vector<int32_t> labels;  // (count), each in [0, classes.size()); without labels all -1
   bool labelled = true;
   std::vector<std::string> classes;  // class names by label
@@ -73,6 +68,7 @@ struct DataSplits {
   // one it holds no picture, and `test` does both.
   Dataset train, test, val = {};
   std::string left_out = {};  // what was passed over and why, with counts; empty: nothing
+  std::string remark = {};    // what else a person should know of how they are read
 };
 
 // One line: classes, pictures of each split, what was left out.
@@ -82,6 +78,7 @@ std::string what_was_found(const DataSplits& splits);
 enum class DataForm : uint8_t {
   files,      // in a format of the set's own
   folders,    // one picture a file, one folder a class
+  shards,     // members of tar files
   drawn,      // made when asked for
   described,  // not at all: classes and normalisation, for who brings other pictures
 };
@@ -97,7 +94,8 @@ struct DatasetInfo {
 };
 
 struct DatasetRequest {
-  std::string name = "cifar10";  // of list_datasets(), or a folder of pictures (folder_layout.h)
+  // Of list_datasets(), a folder of pictures (folder_layout.h), or tar shards (shard_names.h).
+  std::string name = "cifar10";
   std::filesystem::path data_dir =
       {};                     // empty: $PASSBAND_DATA, then data/downloads/ of the repository
   int64_t image_size = 0;     // side a network will see; 0: the set's own (dataset_info)
@@ -106,7 +104,7 @@ struct DatasetRequest {
   // `val`, or `test` where the set has no other pictures.
   double val_split = 0;
   uint64_t val_seed = 0;
-  bool skip_bad_pictures = false;  // of a folder: leave them out and count them
+  bool skip_bad_pictures = false;  // of a folder or of shards: leave them out and count them
   // false: for who only shows pictures. `train` may then be empty, and pictures that are not
   // divided at all are test pictures.
   bool training = true;
@@ -120,21 +118,21 @@ struct DatasetRequest {
 std::vector<DatasetInfo> list_datasets();
 
 // Description of a known name, without files; of a folder, from its class folders and file names
-// (no picture is decoded). Throws UsageError with the nearest known name when `name` is neither,
-// DataError when it is a path that leads to no folder.
+// (no picture is decoded); of tar shards, from their index. Throws UsageError with the nearest
+// known name when `name` is neither, DataError when it is a path that leads to no folder.
 DatasetInfo dataset_info(const std::string& name);
 // The same with what the request says about the pictures: their size, the classes that are drawn.
 DatasetInfo dataset_info(const DatasetRequest& request);
 // The classes and the normalisation of a set as splits without a picture.
 DataSplits described_dataset(const DatasetInfo& info);
 
-// Reads all splits into memory, but for folders: their files are checked, and decoded when a
-// picture is asked for, so that memory does not grow with them (but for their names). Pictures of
-// fixed-size sets are resized to image_size when it differs from their own, or a filter is named.
-// Pictures of folders are shown as squares of stored_size(image_size), so that crops have a margin;
-// a resized crop is one of the whole picture. A data_dir that is given must hold the set (or be its
-// folder); otherwise all places of the search order are tried. Throws DataError (one line: file,
-// expected, found, way out) for missing, truncated, wrong or unreadable files.
+// Reads all splits into memory, but for folders and shards: their pictures are checked, and decoded
+// when one is asked for, so that memory does not grow with them (but for their names and places).
+// Pictures of fixed-size sets are resized to image_size when it differs from their own, or a filter
+// is named. Pictures of folders are shown as squares of stored_size(image_size), so that crops have
+// a margin; a resized crop is one of the whole picture. A data_dir that is given must hold the set
+// (or be its folder); otherwise all places of the search order are tried. Throws DataError (one
+// line: file, expected, found, way out) for missing, truncated, wrong or unreadable files.
 DataSplits load_dataset(const DatasetRequest& request);
 
 // All pictures in and below a folder, whatever it is called, as test pictures without labels;

@@ -22,7 +22,7 @@ void add_pictures(Checksum& sum, const Dataset& dataset) {
   add_values<int64_t>(sum, {dataset.count, dataset.height, dataset.width});
   if (!dataset.streamed()) return add_values(sum, dataset.images);
   std::vector<uint64_t> checksums;
-  for (const StreamedFile& file : dataset.files) checksums.push_back(file.checksum);
+  for (int64_t i = 0; i < dataset.count; ++i) checksums.push_back(dataset.files.checksum(i));
   add_values(sum, checksums);
 }
 

@@ -113,7 +113,10 @@ void EncodedPicture::refuse(const std::string& reason) const {
 }
 
 EncodedPicture::EncodedPicture(const fs::path& path)
-    : path_(path), file_(read_file_bytes(path, kMaxImageFileBytes)) {
+    : EncodedPicture(read_file_bytes(path, kMaxImageFileBytes), path.string()) {}
+
+EncodedPicture::EncodedPicture(std::vector<uint8_t> file, const std::string& name)
+    : path_(name), file_(std::move(file)) {
   const FileKind kind =
       file_kind({reinterpret_cast<const char*>(file_.data()), std::min(file_.size(), kFileHead)});
   jpeg_ = kind == FileKind::jpeg;

@@ -46,6 +46,8 @@ class EncodedPicture {
   // Throws UnreadablePicture naming the file and the reason (another format, by its name,
   // truncated, a checksum, too large), DataError when the file cannot be read at all.
   explicit EncodedPicture(const std::filesystem::path& path);
+  // The same of bytes that were read already; `name` says where, for messages.
+  EncodedPicture(std::vector<uint8_t> file, const std::string& name);
 
   int64_t height() const { return height_; }
   int64_t width() const { return width_; }

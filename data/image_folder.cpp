@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "data/bad_pictures.h"
 #include "data/folder_layout.h"
-
 #include "data/image.h"
 #include "data/readers.h"
 #include "tensor/core/checksum.h"
@@ -14,13 +14,6 @@
 namespace passband {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr size_t kNamedPictures = 1000;  // in one message
-
-struct Failure {
-  fs::path path;
-  std::string reason;
-};
 
 enum class Check : uint8_t {
   size,       // of the file: it is not empty
@@ -62,7 +55,7 @@ Looked look_at(const fs::path& path, const fs::path& root, Check check) {
 
 // The files of a split, those that cannot be read left out and put into `failures`.
 Dataset read_split(const FolderSplit& split, const fs::path& root, int64_t side, Check check,
-                   std::vector<Failure>& failures) {
+                   std::vector<BadPicture>& failures) {
   Dataset data{.split = split.name, .height = side, .width = side};
   std::vector<Looked> looked(split.files.size());
   for_each_index(std::ssize(looked),
@@ -70,10 +63,10 @@ Dataset read_split(const FolderSplit& split, const fs::path& root, int64_t side,
   for (size_t i = 0; i < looked.size(); ++i) {
     const auto& [path, label] = split.files[i];
     if (!looked[i].reason.empty()) {
-      failures.push_back({path, looked[i].reason});
+      failures.push_back({path.string(), looked[i].reason});
       continue;
     }
-    data.files.push_back({path.string(), looked[i].checksum});
+    data.files.add_file(path.native(), looked[i].checksum);
     data.labels.push_back(label);
     ++data.count;
   }
@@ -91,23 +84,6 @@ Check check_for(const FolderLayout& layout, bool skip_bad_pictures) {
       if (!code) total += static_cast<int64_t>(bytes);
     });
   return total <= kCheckedBytes ? Check::structure : Check::size;
-}
-
-[[noreturn]] void refuse(const std::vector<Failure>& failures) {
-  constexpr const char* way_out =
-      "; mend or remove what is unreadable, or leave it out with --skip-bad-pictures";
-  const Failure& first = failures.front();
-  if (failures.size() == 1)
-    throw DataError(
-        concat_text(first.path.string(), ": unreadable picture: ", first.reason, way_out));
-  std::vector<std::string> named;
-  for (const Failure& failure : failures) {
-    if (named.size() == kNamedPictures) break;
-    named.push_back(concat_text(failure.path.string(), " (", failure.reason, ")"));
-  }
-  if (failures.size() > named.size())
-    named.push_back(concat_text("and ", failures.size() - named.size(), " more"));
-  throw DataError(concat_text(failures.size(), " unreadable pictures: ", join(named), way_out));
 }
 
 // A class that has lost all its pictures cannot be learned.
@@ -134,13 +110,13 @@ DataSplits read_layout(FolderLayout layout, const fs::path& root, int64_t side,
                        bool skip_bad_pictures) {
   if (layout.test.files.empty()) std::swap(layout.test, layout.val);
   const Check check = check_for(layout, skip_bad_pictures);
-  std::vector<Failure> failures;
+  std::vector<BadPicture> failures;
   DataSplits splits{.train = read_split(layout.train, root, side, check, failures),
                     .test = read_split(layout.test, root, side, check, failures),
                     .val = read_split(layout.val, root, side, check, failures)};
-  if (!failures.empty() && !skip_bad_pictures) refuse(failures);
-  for (const Failure& failure : failures)
-    layout.left_out.add("unreadable", failure.path.lexically_relative(root));
+  if (!failures.empty() && !skip_bad_pictures) refuse_bad_pictures(failures);
+  for (const BadPicture& failure : failures)
+    layout.left_out.add("unreadable", fs::path(failure.name).lexically_relative(root));
   for (Dataset* data : {&splits.train, &splits.test, &splits.val}) {
     data->name = root.string();
     data->classes = layout.classes;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "data/shard_names.h"
 #include "tensor/core/error.h"
 #include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
@@ -49,7 +50,9 @@ const std::vector<Setting> kSettings = {
      0,
      0,
      {"standard", "sincos"}},
-    {"data", "data", &C::data, "a data set (see --list data), or a folder of class folders"},
+    {"data", "data", &C::data,
+     "a data set (see --list data), a folder of class folders, or tar shards "
+     "(DIR/train-{000..127}.tar)"},
     {"data", "data_dir", &C::data_dir,
      "where the data set lies (else $PASSBAND_DATA, else data/downloads)"},
     {"data", "img_size", &C::img_size, "side of the pictures in pixels; 0 = the data set's own", 0,
@@ -87,7 +90,7 @@ const std::vector<Setting> kSettings = {
      "share of every class's training pictures to hold out: they choose the best weights", 0, 0.9},
     {"data", "val_seed", &C::val_seed, "which ones --val-split holds out", 0, 9e15},
     {"data", "skip_bad_pictures", &C::skip_bad_pictures,
-     "a folder: leave unreadable pictures out and count them"},
+     "a folder or shards: leave unreadable pictures out and count them"},
     {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
     {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
     {"train", "recipe", &C::recipe,
@@ -465,7 +468,8 @@ void move_pictures(RunSettings& settings, const std::string& data_dir, const std
   } else if (!data_dir.empty()) {
     const fs::path held = fs::path(data_dir) / fs::path(settings.data).filename();
     std::error_code error;
-    settings.data = fs::is_directory(held, error) ? held.string() : data_dir;
+    const bool there = fs::is_directory(held, error) || finds_shards(held.string());
+    settings.data = there ? held.string() : data_dir;
   } else if (settings.data_dir.empty() && !known.empty() && is_known_set(settings.data)) {
     try {
       find_dataset(settings.data);

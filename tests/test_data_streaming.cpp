@@ -102,7 +102,7 @@ TEST_CASE("batches of a folder are the same on any number of threads, and crops 
       .flip = 0, .resized_crop = true, .scale_low = 1, .ratio_low = 1, .ratio_high = 1};
   make_train_batch(data, indices, all, {1, 2, 3}, 24, batches[0].data(), 1);
   for (const int64_t i : {0, 5, 11}) {
-    const EncodedPicture picture(data.files[static_cast<size_t>(i)].path);
+    const EncodedPicture picture = data.files.open(i);
     std::vector<uint8_t> square(24 * 24 * 3);
     picture.resize(centre_square(picture.height(), picture.width()), square.data(), 24, 24);
     for (size_t k = 0; k < square.size(); ++k)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "data/shard_names.h"
 #include "models/initial_values.h"
 #include "models/run.h"
 #include "models/run_files.h"
@@ -61,7 +62,8 @@ void make_paths_absolute(RunSettings& settings) {
   const bool known = std::ranges::any_of(
       list_datasets(), [&](const DatasetInfo& info) { return info.name == settings.data; });
   std::error_code error;  // of a name that is too long, say: then it leads nowhere
-  if (!known && fs::is_directory(settings.data, error)) settings.data = absolute(settings.data);
+  if (!known && (fs::is_directory(settings.data, error) || names_shards(settings.data)))
+    settings.data = absolute(settings.data);
   if (!settings.data_dir.empty()) settings.data_dir = absolute(settings.data_dir);
   if (!settings.weights.empty()) settings.weights = absolute(settings.weights);
   if (!settings.pretrained_from.empty())

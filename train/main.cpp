@@ -5,6 +5,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "data/shard_names.h"
 #include "data/subset.h"
 #include "models/presets.h"
 #include "models/run.h"
@@ -152,7 +153,7 @@ Plan make_plan(const Options& options) {
 
 // Where the pictures of a run lie, as far as they lie anywhere.
 std::string path_of_pictures(const RunSettings& s) {
-  if (fs::is_directory(s.data)) return s.data;
+  if (fs::is_directory(s.data) || names_shards(s.data)) return s.data;
   if (dataset_info(s.data).form == DataForm::drawn) return {};
   return fs::absolute(find_dataset(s.data, s.data_dir)).string();
 }
@@ -187,7 +188,7 @@ void remember_beginning(Plan& plan, ProgressLine& progress) {
 DataSplits load_pictures(Plan& plan, ProgressLine& progress) {
   RunSettings& settings = plan.config.settings;
   if (plan.known && settings.data == plan.known->settings.data && settings.data.starts_with('/') &&
-      !fs::is_directory(settings.data))
+      !fs::is_directory(settings.data) && !finds_shards(settings.data))
     throw DataError(
         fmt::format("{}: the pictures of this run are not there any more; name their "
                     "place with --data",

@@ -9,7 +9,7 @@ namespace {
 // The class of a picture; without labels, the name of its file.
 std::string caption_of(const Dataset& data, size_t index) {
   if (data.labelled) return class_name(data, data.labels[index]);
-  return std::filesystem::path(data.files[index].path).filename().string();
+  return data.files.short_name(static_cast<int64_t>(index));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// How fast the pictures of a folder become batches, beside stb_image on one thread in the same run.
+// How fast the pictures of a folder, or of tar shards, become batches, beside stb_image on one
+// thread in the same run.
 #include <time.h>
 
 #include <fmt/format.h>
@@ -46,7 +47,7 @@ Dataset pictures_of(const Options& options) {
       load_dataset({.name = options.loader, .image_size = options.img_size, .training = false});
   Dataset data = std::move(splits.train.count > 0 ? splits.train : splits.test);
   if (!data.streamed())
-    throw UsageError(options.loader + ": bench --loader takes a folder of pictures");
+    throw UsageError(options.loader + ": bench --loader takes a folder of pictures, or tar shards");
   return data;
 }
 
@@ -70,6 +71,7 @@ class LoaderBench {
       ways_.push_back(
           {"decode", threads, [this, threads] { decode(PictureDecoder::fastest, threads); }});
       ways_.push_back({"decode + augment", threads, [this, threads] { augment(threads); }});
+      ways_.push_back({"loader", threads, [this, threads] { load(threads); }});
     }
     for (Way& way : ways_) way.run();  // the files come into memory
     for (int round = 0; round < kRounds; ++round)
@@ -83,7 +85,7 @@ class LoaderBench {
         std::ssize(chosen_),
         [&](int64_t i) {
           const int64_t index = chosen_[static_cast<size_t>(i)];
-          EncodedPicture(data_.files[static_cast<size_t>(index)].path).decode(decoder);
+          data_.files.open(index).decode(decoder);
         },
         threads);
   }
@@ -96,6 +98,16 @@ class LoaderBench {
     for (size_t first = 0; first < all.size(); first += most)
       make_train_batch(data_, all.subspan(first, std::min(most, all.size() - first)),
                        {.resized_crop = true}, augment_key(0, 0), size, batch_.data(), threads);
+  }
+
+  // As a run is fed: batches in the order of an epoch, the next one made while one is taken. One
+  // more is made than is taken.
+  void load(int threads) const {
+    BatchLoader loader(data_, {.batch_size = options_.batch_size,
+                               .image_size = options_.img_size,
+                               .augment = {.resized_crop = true},
+                               .threads = threads});
+    for (int64_t taken = 0; taken < std::ssize(chosen_);) taken += loader.next().size;
   }
 
   Json result() const {

@@ -11,10 +11,13 @@
 #include "data/corruptions.h"
 #include "data/image.h"
 #include "data/matlab.h"
+#include "data/shard_index.h"
+#include "data/tar.h"
 #include "models/pytorch_file.h"
 #include "models/run.h"
 #include "models/run_files.h"
 #include "models/safetensors.h"
+#include "tensor/core/checksum.h"
 #include "tests/fuzz/read_or_refuse.h"
 
 namespace passband::fuzz {
@@ -124,6 +127,26 @@ void matlab(std::string_view bytes) {
   read_or_refuse([&] {
     for (const MatlabArray& array : read_matlab(path, {"trnid", "valid", "tstid"}, kMostBytes))
       whole_numbers(array, 8189, path);
+  });
+}
+
+void tar(std::string_view bytes) {
+  const fs::path path = folder().put("shard.tar", bytes);
+  read_or_refuse([&] {
+    const ShardContents shard = read_shard(path, ShardCheck::structure, {"cat", "dog"});
+    for (const ShardPicture& picture : shard.pictures)
+      read_file_part(path, picture.offset, picture.bytes);
+    for (const ShardFault& fault : shard.faults)
+      if (fault.offset < 0 || fault.offset > std::ssize(bytes)) std::abort();
+  });
+}
+
+void shard_index(std::string_view bytes) {
+  const std::string body(bytes);
+  const uint64_t value = checksum_of(body);
+  read_or_refuse([&] {
+    parse_shard_index(body + std::string(reinterpret_cast<const char*>(&value), sizeof value), 7);
+    parse_shard_index(body, 7);
   });
 }
 

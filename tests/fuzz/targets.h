@@ -16,6 +16,8 @@ void gzip(std::string_view bytes);               // after two bytes: the size it
 void label_json(std::string_view bytes);         // labels beside PNG pictures of CIFAR-10
 void npy(std::string_view bytes);                // after one byte: labels (even) or pictures (odd)
 void matlab(std::string_view bytes);             // a MAT-file of three arrays
+void tar(std::string_view bytes);                // a tar shard
+void shard_index(std::string_view bytes);        // an index of shards, but for its checksum
 void run_config(std::string_view bytes);         // config.toml of a run
 void run_checksums(std::string_view bytes);      // its checksums.txt
 void section(std::string_view bytes);            // a stored section of a report
@@ -31,6 +33,8 @@ inline constexpr std::array kTargets = {Target{"model_name", model_name},
                                         Target{"safetensors", safetensors},
                                         Target{"pytorch", pytorch},
                                         Target{"picture", picture},
+                                        Target{"tar", tar},
+                                        Target{"shard_index", shard_index},
                                         Target{"gzip", gzip},
                                         Target{"label_json", label_json},
                                         Target{"npy", npy},
