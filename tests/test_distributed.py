@@ -15,6 +15,8 @@ import time
 import unittest
 from pathlib import Path
 
+from png_file import png
+
 BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
 SMALL = ["--model", "C.CM:width=8", "--img-size", 32, "--data", "shapes", "--shapes-train", 120,
          "--shapes-test", 23, "--threads", 1, "--precision", "f32", "--opt", "sgd", "--lr", 0.001,
@@ -136,6 +138,21 @@ class Distributed(unittest.TestCase):
                                "--steps", 3]
                     self.finish(self.start(*command))
                     self.assert_same_losses(alone, (self.dir / "runs" / "last").resolve(), 1e-5)
+
+    def test_shards_are_shared_by_any_number_of_processes(self):
+        for split, count in (("train", 20), ("val", 5)):
+            for kind in ("a", "b"):
+                folder = self.dir / "f" / split / kind
+                folder.mkdir(parents=True)
+                for i in range(count):
+                    (folder / f"{i}.png").write_bytes(png(20, f"{split}{kind}{i}"))
+        self.finish(self.start(BUILD / "train", "--pack", "f", "s", "--pack-shards", 3))
+        small = [*SMALL[:2], "--img-size", 16, *SMALL[SMALL.index("--threads"):]]
+        more = [*small, "--data", "s/train-{000000..000002}.tar", "--steps", 6]
+        alone = self.train(1, *more, "--batch-size", 12)
+        for count in (2, 3):
+            self.assert_same_losses(alone,
+                                    self.train(count, *more, "--batch-size", 12 // count), 1e-5)
 
     # --- going on ---------------------------------------------------------------------------------
 

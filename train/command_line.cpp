@@ -21,6 +21,7 @@ constexpr const char* kExamples = R"(examples:
   ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
   ./train --resume last                             go on with the newest run
   ./train --processes 4 --model vit                 on four processes; or: mpirun -n 4 ./train ...
+  ./train --pack FOLDER shards                      tar shards from a folder; then --data shards
   ./train --recipe last --seed 43                   the newest run again, with another seed
   ./train --list models --data cifar100             names, patterns, parameters, MACs
   ./train --list models --pattern CC.CW.CS.CD       and measured images/s, of any pattern
@@ -97,6 +98,25 @@ void add_run_options(CLI::App& app, Options& options) {
   app.add_option("--delete", options.deleted, "with --runs: delete the run of just this name");
 }
 
+void add_pack_options(CLI::App& app, Options& options) {
+  app.add_option("--pack", options.pack,
+                 "write tar shards from a folder of pictures: --pack FOLDER OUT")
+      ->expected(2);
+  app.add_option("--pack-shards", options.pack_shards,
+                 "with --pack: how many of the training pictures (else of at most 500 MB, at least "
+                 "four)")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_flag("--pack-shuffle", options.pack_shuffle,
+               "with --pack: in an order drawn by --seed, not the folder's");
+}
+
+void check_pack(const Options& options) {
+  if (options.pack.empty() && (options.pack_shards > 0 || options.pack_shuffle))
+    throw UsageError("--pack-shards and --pack-shuffle: go with --pack FOLDER OUT");
+  if (!options.pack.empty() && (options.resume || options.runs || !options.list.empty()))
+    throw UsageError("--pack: goes without --resume, --runs and --list");
+}
+
 void check_runs(const Options& options) {
   if (!options.deleted.empty() && (!options.runs || !options.runs->empty()))
     throw UsageError("--delete: goes with --runs alone: ./train --runs --delete NAME");
@@ -148,6 +168,7 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
   app.add_flag("--amp", amp, "same as --precision bf16");
   add_settings(app, options);
   add_run_options(app, options);
+  add_pack_options(app, options);
   try {
     app.parse(reversed_words(argc, argv));
   } catch (const CLI::ParseError& error) {
@@ -159,6 +180,7 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
   }
   if (!app.remaining().empty()) throw_unknown(app.remaining().front(), app);
   check_runs(options);
+  check_pack(options);
   if (amp) options.given.emplace_back("precision", "bf16");
   for (const std::string& text : assignments) split_assignment(text, options.given);
   check_said_once(options.given);

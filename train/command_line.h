@@ -15,6 +15,9 @@ struct Options {
   std::optional<std::vector<std::string>> runs;  // to be listed, or two to be compared
   std::string deleted;                           // run that is to be deleted
   std::vector<std::string> patterns;             // whose speed --list models measures
+  std::vector<std::string> pack;                 // a folder, and where its shards shall lie
+  int64_t pack_shards = 0;
+  bool pack_shuffle = false;
   bool json = false, dry_run = false, doctor = false, quiet = false;
 };
 

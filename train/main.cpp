@@ -21,6 +21,7 @@
 #include "train/doctor.h"
 #include "train/launch.h"
 #include "train/listing.h"
+#include "train/pack.h"
 #include "train/recipes.h"
 #include "train/run_list.h"
 #include "train/say.h"
@@ -339,6 +340,7 @@ int run(int argc, char** argv) {
     else print_comparison(options->runs->at(0), options->runs->at(1), options->json);
     return code_after_output(0);
   }
+  if (!options->pack.empty()) return pack(*options);
   if (!options->list.empty() || !options->patterns.empty()) {
     print_list(*options);
     return code_after_output(0);
