@@ -33,3 +33,7 @@ passband_texts(passband_train train/recipes.h built_in_recipes BuiltInRecipe ${r
 
 file(GLOB page_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/analysis/explore/page/*)
 passband_texts(passband_analysis analysis/explore/explorer.h page_files PageFile ${page_files})
+
+file(GLOB live_page_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/train/live/page/*)
+passband_texts(passband_train train/live/live_view.h live_files LiveFile ${live_page_files}
+  ${PROJECT_SOURCE_DIR}/analysis/explore/page/dom.js)

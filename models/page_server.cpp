@@ -13,6 +13,7 @@
 #include <future>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <shared_mutex>
 
 #include "tensor/core/error.h"
 
@@ -136,15 +137,26 @@ int refusal(const PageRequest& request, const std::string& token, int port) {
   return request.method == "GET" || request.method == "POST" ? 0 : 405;
 }
 
+// The handler, for threads of a slow reader that outlive the server: they find it closed.
+struct PageServer::Gate {
+  std::shared_mutex mutex;
+  PageHandler handler;
+  bool closed = false;
+};
+
 void require_page_server() { http_maker(); }
 
 PageServer::PageServer(PageHandler handler, int port) : token_(new_token()) {
-  const auto shared = std::make_shared<PageHandler>(std::move(handler));
+  gate_ = std::make_shared<Gate>();
+  gate_->handler = std::move(handler);
   PageRules rules;
   rules.door = [token = token_](const PageRequest& request, int at) {
     return refusal(request, token, at);
   };
-  rules.answer = [shared](const PageRequest& request) { return answered(*shared, request); };
+  rules.answer = [gate = gate_](const PageRequest& request) {
+    const std::shared_lock lock(gate->mutex);
+    return gate->closed ? error_answer(503, "the program ends") : answered(gate->handler, request);
+  };
   server_.reset(http_maker()(std::move(rules)));
   const int last = std::min(port + kPortsTried, 65536);
   while (port > 0 && port < last && !server_->begin(port)) ++port;
@@ -153,7 +165,11 @@ PageServer::PageServer(PageHandler handler, int port) : token_(new_token()) {
   port_ = server_->port();
 }
 
-PageServer::~PageServer() { server_->end(); }
+PageServer::~PageServer() {
+  server_->end();
+  const std::unique_lock lock(gate_->mutex);  // who is being answered still has the handler
+  gate_->closed = true;
+}
 
 std::string PageServer::address() const {
   return fmt::format("http://127.0.0.1:{}/?token={}", port_, token_);

@@ -39,7 +39,9 @@ class PageServer {
   int port() const { return port_; }
 
  private:
+  struct Gate;
   std::string token_;
+  std::shared_ptr<Gate> gate_;
   std::shared_ptr<HttpServer> server_;
   int port_ = 0;
 };

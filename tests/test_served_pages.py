@@ -3,6 +3,7 @@
 usage: test_served_pages.py BUILD_DIR
 Exits with 77 where the build serves no pages. Without Chromium the browser's part is left out."""
 
+import http.client
 import json
 import os
 import re
@@ -251,6 +252,106 @@ class Explorer(unittest.TestCase):
         got = browser.evaluate(f"fetch('{served.address}').then(a => a.status, () => 'refused')")
         self.assertEqual(got, "refused")
         self.assertEqual(served.interrupted(), 130)
+
+
+def tensors_of(file):
+    """The bytes of a file of weights behind its header."""
+    raw = file.read_bytes()
+    return raw[8 + struct.unpack("<Q", raw[:8])[0]:]
+
+
+class Live(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="passband-live-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def words(self, output, *more):
+        return ["--model", MODEL, "--data", "shapes", "--shapes-train", 256, "--shapes-test", 64,
+                "--batch-size", 32, "--warmup-epochs", 0, "--threads", 2,
+                "--output", self.dir / output, *more]
+
+    def run_of(self, output):
+        return next(path for path in (self.dir / output).iterdir() if not path.is_symlink())
+
+    def test_a_training_has_the_same_bits_whoever_looks(self):
+        execute("train", *self.words("alone", "--epochs", 12), folder=self.dir)
+        states = []
+        with Served("train", *self.words("watched", "--epochs", 12, "--live"), folder=self.dir,
+                    stream="stderr") as served:
+            slow = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
+            slow[0].sendall(b"GET /state?token=")  # asks, and never ends; the others say nothing
+            while served.process.poll() is None:
+                try:
+                    status, text = served.ask("/state")
+                    states.append(json.loads(text))
+                    self.assertEqual(status, 200)
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.02)  # it ends
+            self.assertEqual(served.process.wait(), 0)
+            for connection in slow:
+                connection.close()
+        alone, watched = self.run_of("alone"), self.run_of("watched")
+        self.assertEqual(tensors_of(alone / "last.safetensors"),
+                         tensors_of(watched / "last.safetensors"))
+        self.assertGreater(len(states), 0)
+        self.check_state(states[-1], watched)
+
+    def check_state(self, state, run):
+        """What the page is told is what the run wrote down."""
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        steps = {line["step"]: line for line in lines if line["split"] == "train"}
+        told = state["curves"]["train"]
+        for point in told:
+            self.assertAlmostEqual(point["loss"], steps[point["step"]]["loss"])
+            self.assertAlmostEqual(point["accuracy"], steps[point["step"]]["accuracy"])
+        tested = [line for line in lines if line["split"] == "test"]
+        for point, line in zip(state["curves"]["evaluations"], tested):
+            self.assertAlmostEqual(point["top1"], line["top1"])
+        self.assertEqual(state["spectra"][0]["epoch"], 0)
+        self.assertEqual(len(state["layers"]), 3)
+        for look in state["spectra"]:
+            self.assertEqual([line[0] for line in look["layers"]], [0, 0, 0])
+            self.assertTrue(all(len(line) > 2 for line in look["layers"]))
+        pictures = state["pictures"]
+        self.assertEqual(len(pictures["probabilities"]), 12)
+        self.assertEqual(len(pictures["pixels"]), 12 * pictures["side"] ** 2 * 6)
+        for row in pictures["probabilities"]:
+            self.assertAlmostEqual(sum(row), 1, delta=0.01)
+
+    def test_a_browser_watches_it(self):
+        with Served("train", *self.words("long", "--epochs", 400, "--live"), folder=self.dir,
+                    stream="stderr") as served:
+            self.assertEqual(served.ask(token="0")[0], 403)
+            elsewhere = {"Origin": "http://evil.example"}
+            self.assertEqual(served.ask("/state", headers=elsewhere)[0], 403)
+            self.assertEqual(served.ask("/metrics.jsonl")[0], 404)
+            self.assertEqual(served.ask("/state", "POST", b"{}")[0], 404)
+            if find_chromium():
+                self.check_page(served)
+            self.assertEqual(served.interrupted(), 130)
+
+    def check_page(self, served):
+        with Chromium(find_chromium()) as browser:
+            for width in (1440, 390):
+                browser.resize(width, 900)
+                browser.open(served.address)
+                end = time.time() + 60
+                counted = "document.querySelectorAll('.charts svg polyline').length"
+                while browser.evaluate(counted) < 10 and time.time() < end:
+                    time.sleep(0.2)
+                self.assertGreaterEqual(browser.evaluate(counted), 10)
+                self.assertEqual(browser.evaluate("document.querySelectorAll('canvas').length"), 12)
+                self.assertRegex(browser.evaluate("document.getElementById('status').textContent"),
+                                 r"^Epoch \d+, step \d+: loss .+ right\.$")
+                wide = browser.evaluate("document.documentElement.scrollWidth")
+                self.assertLessEqual(wide, width)
+                self.assertEqual(browser.errors(), [])
+
+    def test_a_training_does_without_a_page_rather_than_not(self):
+        refused = execute("train", *self.words("none", "--live", "--port", 70000), folder=self.dir,
+                          code=2).stderr.strip().splitlines()
+        self.assertEqual(len(refused), 1, refused)
+        self.assertFalse((self.dir / "none").exists())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ constexpr const char* kExamples = R"(examples:
   ./train --model alternet --minutes 30             for thirty
   ./train --model CC.CM.CM.CM --data shapes         any hybrid is a model name (--list models)
   ./train --model vit --epochs 40 --lr 5e-4 --mixup 0.8
+  ./train --model alternet --data shapes --live     with a page to watch it by
   ./train --resume last                             go on with the newest run
   ./train --processes 4 --model vit                 on four processes; or: mpirun -n 4 ./train ...
   ./train --pack FOLDER shards                      tar shards from a folder; then --data shards
@@ -161,6 +162,12 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
                  "with --list models: parameters, MACs and measured images/s of these networks");
   app.add_flag("--json", options.json, "machine-readable result on standard output");
   app.add_flag("--quiet", options.quiet, "print the result and warnings only");
+  app.add_flag("--live", options.live,
+               "serve a page to a browser of this machine while it trains: curves, pictures with "
+               "what the network says of them, spectra of three layers");
+  app.add_option("--port", options.port, "of --live: the first port to try")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
   app.add_flag("--doctor", options.doctor,
                "say what of this machine can be used, what is missing, and what to do");
   app.add_flag("--dry-run", options.dry_run,

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "models/page_server.h"
 #include "models/run_config.h"
 
 namespace passband {
@@ -18,7 +19,8 @@ struct Options {
   std::vector<std::string> pack;                 // a folder, and where its shards shall lie
   int64_t pack_shards = 0;
   bool pack_shuffle = false;
-  bool json = false, dry_run = false, doctor = false, quiet = false;
+  bool json = false, dry_run = false, doctor = false, quiet = false, live = false;
+  int port = kFirstPort;  // of --live
 };
 
 // Nothing when help or the version was asked for, and printed. Throws UsageError.

@@ -21,6 +21,7 @@
 #include "train/doctor.h"
 #include "train/launch.h"
 #include "train/listing.h"
+#include "train/live/live_view.h"
 #include "train/pack.h"
 #include "train/recipes.h"
 #include "train/run_list.h"
@@ -274,7 +275,27 @@ void begin_writing(Plan& plan, const fs::path& parent, Trainer& trainer) {
   trainer.belongs_to(directory);
 }
 
+// The page of --live, on the first process. A training does without one rather than end.
+std::unique_ptr<LiveView> live_view(const Options& options, const RunConfig& config,
+                                    Trainer& trainer) {
+  if (!options.live || process_rank() > 0) return nullptr;
+  try {
+    auto view = std::make_unique<LiveView>(trainer.directory(),
+                                           config.settings.model + " on " + config.settings.data,
+                                           trainer.judges(), config.image_size, options.port);
+    trainer.watched_by(
+        [view = view.get()](const Model& model, int64_t epoch) { view->look(model, epoch); });
+    say(fmt::format("live: {}\n", view->address()));
+    view->look(trainer.model(), trainer.state().epoch);
+    return view;
+  } catch (const std::exception& error) {
+    say(fmt::format("train: --live: {}; training goes on without a page\n", error.what()));
+    return nullptr;
+  }
+}
+
 int train(const Options& options, int argc, char** argv) {
+  if (options.live) require_page_server();
   ProgressLine progress(options.quiet || process_rank() > 0);
   Plan plan = make_plan(options);
   launch_if_asked(options, plan, argv);
@@ -319,6 +340,7 @@ int train(const Options& options, int argc, char** argv) {
                                                   trainer.state().step, trainer.steps_per_epoch());
     if (!change.empty()) progress.note(change);
   }
+  const std::unique_ptr<LiveView> live = live_view(options, config, trainer);
   const TrainResult result = trainer.run(signals, progress);
   if (process_rank() == 0) print_result(result, trainer, config, options.json);
   const int code = result.signal == 0 ? 0 : 128 + result.signal;

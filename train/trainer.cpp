@@ -316,6 +316,14 @@ void Trainer::keep_checkpoint(int64_t epoch) {
   writer_->keep_checkpoint(*model_, epoch);
 }
 
+void Trainer::show(int64_t epoch) {
+  if (!writer_ || !watcher_) return;
+  const KeepsOthersWaiting looking;
+  std::optional<SwappedWeights> averaged;
+  if (average_) averaged.emplace(model_->store(), *average_);
+  watcher_(*model_, epoch);
+}
+
 TrainParts Trainer::parts() {
   return {*model_, *optimizer_, average_ ? &*average_ : nullptr,
           lookahead_ ? &*lookahead_ : nullptr, proxy_.get()};
@@ -410,6 +418,7 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
   }
   if (whole_epoch) state_.epoch_loss = state_.epoch_correct = 0, state_.epoch_images = 0;
   if (due) save();
+  if (due) show(epoch);
   const int64_t interval = config_.checkpoint_interval;
   if (interval > 0 && (done || (whole_epoch && epoch % interval == 0))) keep_checkpoint(epoch);
 }

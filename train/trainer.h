@@ -1,6 +1,7 @@
 // The training loop.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -48,6 +49,14 @@ class Trainer {
   // Where that one writes.
   void belongs_to(const std::filesystem::path& run) { directory_ = run; }
 
+  // Called on the first process after each evaluation, with the weights that were evaluated; must
+  // leave them as they are.
+  void watched_by(std::function<void(const Model& model, int64_t epoch)> watcher) {
+    watcher_ = std::move(watcher);
+  }
+  // The pictures that choose the best weights.
+  const Dataset& judges() const { return has_val() ? data_.val : data_.test; }
+
   // Throws NonFiniteLoss; ProcessLost, after what can be saved has been.
   TrainResult run(const StopSignals& signals, ProgressLine& progress);
 
@@ -82,8 +91,6 @@ class Trainer {
   void set_length(ProgressLine& progress);
   Evaluation evaluate_and_keep_best(int64_t epoch);
   Evaluation test_best_weights();
-  // The pictures that choose the best weights.
-  const Dataset& judges() const { return has_val() ? data_.val : data_.test; }
   bool has_val() const { return data_.val.count > 0; }
   void save_when_due(ProgressLine& progress);
   int64_t evaluated_pictures() const;
@@ -91,6 +98,7 @@ class Trainer {
   TrainParts parts();
   void save();
   void keep_checkpoint(int64_t epoch);
+  void show(int64_t epoch);
   // Ends the learning of a whitened layer's bias when its epochs are over.
   void settle_whitening();
   ProgressState progress_state(double lr) const;
@@ -110,6 +118,7 @@ class Trainer {
   std::unique_ptr<BatchLoader> loader_;
   std::optional<RunWriter> writer_;
   std::filesystem::path directory_;
+  std::function<void(const Model&, int64_t)> watcher_;
   RankTimes rank_times_;
   int agreed_signal_ = 0;  // of several processes
   Schedule schedule_;

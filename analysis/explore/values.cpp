@@ -1,13 +1,10 @@
 #include "analysis/explore/values.h"
 
-#include <algorithm>
-#include <cmath>
-
+#include "models/ring_spectrum.h"
 #include "nn/context.h"
 #include "tensor/autograd/node.h"
 #include "tensor/autograd/trace.h"
 #include "tensor/core/error.h"
-#include "tensor/ops/fft.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 
@@ -52,26 +49,7 @@ std::vector<double> activity_of(const TapSite& site, const Tensor& value) {
 }
 
 std::vector<double> ring_spectrum_of(const TapSite& site, const Tensor& value) {
-  const NoGrad no_grad;
-  const Tensor map = as_feature_map(site, value);
-  const int64_t height = map.size(1), width = map.size(2), least = std::min(height, width);
-  if (least < 3) return {};
-  const std::vector<double> level = mean(log(fft2_magnitude(map) + 1e-6), {0, 3}).values();
-  const int64_t rings = least / 2;
-  std::vector<double> sums(static_cast<size_t>(rings + 1)), bins(sums.size());
-  const auto axis = [](int64_t i, int64_t side) {
-    return static_cast<double>(std::min(i, side - i)) / static_cast<double>(side);
-  };
-  for (int64_t i = 0; i < height; ++i)
-    for (int64_t j = 0; j < width; ++j) {
-      const double radius = 2 * std::hypot(axis(i, height), axis(j, width));
-      const auto ring = static_cast<int64_t>(std::floor(radius * static_cast<double>(rings) + 0.5));
-      if (ring > rings) continue;
-      sums[static_cast<size_t>(ring)] += level[static_cast<size_t>(i * width + j)];
-      bins[static_cast<size_t>(ring)] += 1;
-    }
-  for (size_t i = 0; i < sums.size(); ++i) sums[i] = sums[i] / bins[i] - level[0];
-  return sums;
+  return ring_spectrum(as_feature_map(site, value));
 }
 
 }  // namespace passband

@@ -17,9 +17,7 @@ std::vector<Tensor> graph_values(Model& model, const NetworkGraph& graph, const 
 // Mean over the channels of the absolute value, (height, width) of the site's grid.
 std::vector<double> activity_of(const TapSite& site, const Tensor& value);
 
-// Mean over the channels of log(|F| + 1e-6) by radius, relative to frequency 0: entry i of n + 1
-// belongs to i / n of the Nyquist frequency, rings being as wide as that. Empty for maps of fewer
-// than 3 x 3 places.
+// See models/ring_spectrum.h.
 std::vector<double> ring_spectrum_of(const TapSite& site, const Tensor& value);
 
 }  // namespace passband
