@@ -16,7 +16,8 @@ from pathlib import Path
 COURSE = Path(__file__).resolve().parent
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 # What lessons that are scripts start; those in C++ are programs of their own.
-PROGRAMS = {"7": ("train",), "9": ("course_9_softmax", "course_9_race")}
+PROGRAMS = {"7": ("train",), "8": ("train", "analyze"), "10": ("train", "analyze"),
+            "9": ("course_9_softmax", "course_9_race")}
 SECONDS, SKIPPED = 600, 77
 
 
