@@ -97,4 +97,14 @@ Factors looks_at(int64_t which, Grid grid, const Tensor& inverse, int64_t rank,
   return factors;
 }
 
+std::vector<double> looks_at(int64_t which, int64_t window) {
+  const auto& [down, across] = kNeighbours.at(static_cast<size_t>(which) % kNeighbours.size());
+  const int64_t side = 2 * window - 1, others = window * window - 1;
+  std::vector<double> table(static_cast<size_t>(side * side));
+  if (others > 0)  // a window of one pixel has no neighbours
+    table[static_cast<size_t>((window - 1 + down) * side + window - 1 + across)] =
+        std::log(0.95 / 0.05 * static_cast<double>(others));
+  return table;
+}
+
 }  // namespace passband

@@ -1,6 +1,8 @@
 // The mathematics of models/initial_values.h: factors of matrices near the identity, and of those
 // whose attention looks at one neighbour. All in f64 in the processor's memory.
 #pragma once
+#include <vector>
+
 #include "nn/grid.h"
 #include "tensor/core/tensor.h"
 
@@ -33,5 +35,11 @@ Tensor inverse_of_normalised(const Tensor& positions, int64_t rank);
 // truncated normal noise of deviation 0.6, scaled to kStructuredNorm each.
 Factors looks_at(int64_t which, Grid grid, const Tensor& inverse, int64_t rank,
                  const RandomKey& key);
+
+// The same in a table of relative positions, key minus query, of windows of `window` x `window`
+// pixels, ((2 window - 1)^2): at the neighbour a logit that gives it 0.95 of the probability where
+// all others are 0 (Cordonnier et al. 2020, theorem 1: attention by relative positions alone can be
+// any convolution), and 0 elsewhere.
+std::vector<double> looks_at(int64_t which, int64_t window);
 
 }  // namespace passband

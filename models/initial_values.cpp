@@ -156,10 +156,10 @@ AttentionValues attention_values(const Model& model, const InitialValues& values
   if (!values.structured) return result;
   const ParameterRef table = table_of(model.store());
   if (!table)
-    throw UsageError(fmt::format(
-        "init: {} has no table of absolute positions, by which structured attention would find its "
-        "neighbours; mimetic goes without",
-        model.name()));
+    throw UsageError(
+        fmt::format("init: {} has no table of positions, by which structured attention would find "
+                    "its neighbours; mimetic goes without",
+                    model.name()));
   result.places.emplace(*table);
   EditedValues edited(*table);
   if (!values.sincos)
@@ -170,16 +170,50 @@ AttentionValues attention_values(const Model& model, const InitialValues& values
   return result;
 }
 
-int64_t initialise_attention(const Model& model, const InitialValues& values, uint64_t seed) {
-  const AttentionValues give = attention_values(model, values, seed);
-  const std::vector<ParameterRef>& parameters = model.store().parameters();
+// Tables of relative positions, each by its number: heads that share one look at the neighbour of
+// that number, so that layers differ.
+void look_at_neighbours(const Parameter& table, int64_t number) {
+  const int64_t heads = table.shape[1];
+  const auto side = std::llround(std::sqrt(static_cast<double>(table.shape[0])));
+  EditedValues edited(table);
+  for (int64_t h = 0; h < heads; ++h) {
+    std::vector<double> positions = looks_at(heads > 1 ? h : number, (side + 1) / 2);
+    if (table.query_minus_key) std::ranges::reverse(positions);
+    for (size_t i = 0; i < positions.size(); ++i)
+      edited.all()[i * static_cast<size_t>(heads) + static_cast<size_t>(h)] = positions[i];
+  }
+}
+
+// `name` of the layer that has this parameter, which is its qkv.weight, or null.
+ParameterRef beside(const ParameterStore& store, const Parameter& qkv, const char* name) {
+  const std::string path = qkv.name.substr(0, qkv.name.size() - std::size("qkv.weight") + 1) + name;
+  const auto found =
+      std::ranges::find(store.parameters(), path, [](const ParameterRef& p) { return p->name; });
+  return found == store.parameters().end() ? nullptr : *found;
+}
+
+// Structured attention where places are told by relative positions: how many layers there are.
+int64_t initialise_windows(const ParameterStore& store, uint64_t seed) {
   int64_t layers = 0;
-  for (const ParameterRef& qkv : parameters) {
+  for (const ParameterRef& qkv : store.parameters()) {
+    if (qkv->heads == 0) continue;
+    const ParameterRef table = beside(store, *qkv, "relative_position_bias_table");
+    if (!table) continue;
+    look_at_neighbours(*table, layers++);
+    EditedValues edited(*qkv);
+    make_values(*qkv, beside(store, *qkv, "proj.weight").get(), edited, seed);
+  }
+  return layers;
+}
+
+int64_t initialise_attention(const Model& model, const InitialValues& values, uint64_t seed) {
+  if (values.structured && !table_of(model.store()))
+    if (const int64_t layers = initialise_windows(model.store(), seed)) return layers;
+  const AttentionValues give = attention_values(model, values, seed);
+  int64_t layers = 0;
+  for (const ParameterRef& qkv : model.store().parameters()) {
     if (qkv->heads == 0 || !give.fits(*qkv)) continue;
-    const std::string scope = qkv->name.substr(0, qkv->name.size() - std::size("qkv.weight") + 1);
-    const auto proj = std::ranges::find(parameters, scope + "proj.weight",
-                                        [](const ParameterRef& p) { return p->name; });
-    give(*qkv, proj == parameters.end() ? nullptr : proj->get());
+    give(*qkv, beside(model.store(), *qkv, "proj.weight").get());
     ++layers;
   }
   if (layers == 0)

@@ -24,6 +24,8 @@ struct InitialValues {
   // above, right, left, below, corners), as far as the normalised positions alone decide. Their
   // constants: query and key weights of Frobenius norm 7, random positions times 18; values as for
   // `mimetic`. Waves (`sincos`) are too smooth for it: with them a head looks about its neighbour.
+  // Attention in windows begins so by its table of relative positions, exactly (Cordonnier et al.
+  // 2020); where all heads share a table, the k-th layer looks at the neighbour k mod 9.
   bool structured = false;
   // Tables of positions begin as sines and cosines of both coordinates (Beyer et al., arXiv
   // 2205.01580), 0 for tokens that stand on no place.

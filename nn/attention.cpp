@@ -67,10 +67,12 @@ WindowAttention::WindowAttention(const Scope& scope, int64_t in, int64_t out, Gr
         "x", w, " do not tile a ", grid.height, "x", grid.width, " map");
   qkv.weight->heads = options.heads;
   const int64_t side = 2 * w - 1;
-  if (options.has_table)
+  if (options.has_table) {
     relative_position_bias_table = scope.parameter(
         "relative_position_bias_table", {side * side, options.bias_per_head ? options.heads : 1},
         Init::normal(0.02), Layout::same, false);
+    relative_position_bias_table->query_minus_key = options.query_minus_key;
+  }
   scope.count_macs(2 * grid.pixels() * w * w * options.heads * options.head_dim);
   if (options.kernel == 0) return;
   CHECK(options.heads * options.head_dim == in, scope.path(), ": ", options.heads, " heads of ",

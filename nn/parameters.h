@@ -61,6 +61,8 @@ struct Parameter {
   int64_t groups = 1;   // of a convolution's channels
   // > 0: queries, keys and values of so many softmax heads in one matrix, (3 heads depth, in).
   int64_t heads = 0;
+  // Of a table of relative positions: they are those of the query minus the key's, not the reverse.
+  bool query_minus_key = false;
   int64_t offset = 0;  // first element in the flat vector
   Tensor value;        // leaf view (frozen: a plain one), f32 (f64 when the store was built so)
 

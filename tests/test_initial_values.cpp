@@ -177,6 +177,38 @@ TEST_CASE("in the network, on pictures, structured attention begins as a shift")
     CHECK(share > 0.9);
 }
 
+TEST_CASE("structured attention in windows looks at neighbours by relative positions") {
+  struct Layer {
+    std::string model;
+    int64_t number;
+    bool table_a_head;
+  };
+  // Key minus query, shared by the heads; then query minus key.
+  for (const auto& [name, layer, table_a_head] :
+       {Layer{"C.MMM:width=8,head_dim=8,heads=2,window=4,stride=2", 0, false},
+        Layer{"C.MMM:width=8,head_dim=8,heads=2,window=4,stride=2", 1, false},
+        Layer{"C.W:width=8,head_dim=4,heads=2,window=4", 0, true}}) {
+    CAPTURE(name);
+    CAPTURE(layer);
+    const auto model = begun(name, "structured");
+    std::vector<Tensor> maps;  // (windows, heads, tokens, tokens)
+    const ProbeGuard guard({"attention"}, [&](const TapSite&, const Tensor& map) {
+      maps.push_back(map);
+      return map;
+    });
+    const ContextGuard mode({.training = false});
+    (*model)(Tensor::randn({2, 16, 16, 3}, {7, 8, 9}));
+    const Tensor map = maps.at(static_cast<size_t>(layer));
+    const int64_t heads = map.size(1), tokens = map.size(2);
+    REQUIRE(tokens == 16);
+    for (int64_t row = 0; row < map.size(0) * heads * tokens; ++row) {
+      const int64_t from = row % tokens, head = row / tokens % heads;
+      const int64_t to = neighbour_of(table_a_head ? head : layer, from);
+      if (to >= 0) CHECK(map.data<float>()[row * tokens + to] > 0.9f);
+    }
+  }
+}
+
 TEST_CASE("positions are waves of both coordinates, and tokens on no place have none") {
   const auto model = begun("deit_tiny_patch4", "standard", "sincos");
   const std::vector<double> table = weight(*model, "pos_embed").values();
@@ -217,7 +249,7 @@ TEST_CASE("what cannot begin so says why") {
   CHECK(message("vit", "mimic").find("init: 'mimic' is not one of standard, dirac") == 0);
   CHECK(message("vit", "mimetic,structured").find("give one") != std::string::npos);
   CHECK(message("C.C:width=8", "mimetic").find("no self-attention") != std::string::npos);
-  CHECK(message("C.M:width=8,head_dim=8,heads=1", "structured").find("no table of absolute") !=
+  CHECK(message("twins_svt_small", "structured").find("no table of positions") !=
         std::string::npos);
   CHECK(message("vit", "dirac").find("no convolution after its first") != std::string::npos);
   CHECK(message("C.C:width=8", "standard", "sincos").find("positions: ") == 0);
