@@ -135,6 +135,30 @@ TEST_CASE("a bound leaf collects its gradient in the memory given to it") {
   CHECK(contains(message_of([&] { bind_grad(x, flat); }), "does not fit"));
 }
 
+TEST_CASE("a bound f32 leaf that is used in bf16 sums its gradients in f32") {
+  // Of 1 + 2^-7 and 2^-9: their sum is no bf16.
+  const std::vector<float> first = {1.0078125f, 3}, second = {0.001953125f, 5};
+  const auto weight = [](const std::vector<float>& by) {
+    return cast(Tensor::from(by, {2}), DType::bf16);
+  };
+  Tensor memory = Tensor::full({2}, 0.5);
+  const std::vector<float> start = {1, 2};
+  const Tensor x = Tensor::from(start, {2}).leaf(), half = cast(x.detach(), DType::bf16);
+  bind_grad(x, memory);
+  const auto used = [&](const std::vector<float>& by) {
+    return sum(cast(cast_as(x, half) * weight(by), DType::f32));
+  };
+  backward(used(first));
+  CHECK(memory.values() == std::vector<double>{1.5078125, 3.5});
+  backward(used(first) + used(second));
+  CHECK(memory.values() == std::vector<double>{2.517578125, 11.5});
+  backward(used(first) + sum(x * x) + used(second));
+  CHECK(memory.values() == std::vector<double>{5.52734375, 23.5});
+  const Tensor dx = grad(used(first), {x})[0];
+  CHECK(dx.dtype() == DType::f32);
+  CHECK(dx.values() == std::vector<double>{1.0078125, 3});
+}
+
 TEST_CASE("nothing leaks: live memory returns to what it was") {
   const int64_t before = memory_statistics().live_bytes;
   {

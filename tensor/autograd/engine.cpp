@@ -29,6 +29,13 @@ std::vector<Node*> reverse_topological(Node* root) {
   return order;
 }
 
+// A leaf may be brought its gradient in bf16 and have it added in its own type (Cast::backward).
+bool fits(const Tensor& gradient, const Edge& edge) {
+  return gradient.shape() == edge.shape &&
+         (gradient.dtype() == edge.dtype || (gradient.dtype() == DType::bf16 && !recording() &&
+                                             dynamic_cast<const Leaf*>(edge.node.get())));
+}
+
 void check_gradients(const Node& node, const Grads& gradients) {
   CHECK(gradients.size() == node.edges().size(), node.name(), ": backward returned ",
         gradients.size(), " gradients for ", node.edges().size(), " inputs");
@@ -36,9 +43,8 @@ void check_gradients(const Node& node, const Grads& gradients) {
     const Edge& edge = node.edges()[i];
     if (!edge.node) continue;
     CHECK(gradients[i].defined(), node.name(), ": backward dropped the gradient of input ", i);
-    CHECK(gradients[i].shape() == edge.shape && gradients[i].dtype() == edge.dtype, node.name(),
-          ": gradient ", i, " is ", gradients[i], ", its input is ", name_of(edge.dtype),
-          edge.shape);
+    CHECK(fits(gradients[i], edge), node.name(), ": gradient ", i, " is ", gradients[i],
+          ", its input is ", name_of(edge.dtype), edge.shape);
   }
 }
 
@@ -50,11 +56,18 @@ Grads zero_gradients(const Node& node, Device device) {
   return gradients;
 }
 
-// Sums in place when nobody else can see the memory of the first sum.
-void accumulate(Tensor& sum, const Tensor& gradient) {
+Tensor in_type(const Tensor& gradient, DType dtype) {
+  return gradient.dtype() == dtype ? gradient : cast(gradient, dtype);
+}
+
+// In the type of the input. Sums in place when nobody else can see the memory of the first sum.
+void accumulate(Tensor& sum, Tensor gradient, DType dtype) {
   if (!sum.defined()) {
-    sum = gradient;
-  } else if (!recording() && sum.is_sole_owner()) {
+    sum = std::move(gradient);
+    return;
+  }
+  sum = in_type(sum, dtype), gradient = in_type(gradient, dtype);
+  if (!recording() && sum.is_sole_owner()) {
     add_(sum, gradient);
   } else {
     sum = add(sum, gradient);
@@ -133,8 +146,9 @@ GradMap run(const Tensor& output, const GradOptions& options, const std::unorder
     dy = {};
     check_gradients(*node, gradients);
     for (size_t i = 0; i < gradients.size(); ++i) {
+      const Edge& edge = node->edges()[i];
       Tensor gradient = std::move(gradients[i]);
-      if (Node* input = node->edges()[i].node.get()) accumulate(sums[input], gradient);
+      if (edge.node) accumulate(sums[edge.node.get()], std::move(gradient), edge.dtype);
     }
     gradients.clear();
     leaves.after(*node, sums);
@@ -164,7 +178,8 @@ std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs
     const auto found = sums.find(input.node().get());
     CHECK(found != sums.end() || options.allow_unused, "grad: the output does not depend on input ",
           input, "; pass .allow_unused = true for zeros");
-    result.push_back(found != sums.end() ? found->second : Tensor::zeros_like(input));
+    result.push_back(found != sums.end() ? in_type(found->second, input.dtype())
+                                         : Tensor::zeros_like(input));
   }
   return result;
 }

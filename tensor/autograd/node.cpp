@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "tensor/autograd/sum.h"
+
 namespace passband {
 namespace {
 
@@ -41,7 +43,9 @@ RecordGuard::~RecordGuard() { recording_on = restore_; }
 
 Tensor Arrived::take(size_t i) {
   const auto found = sums_.find(edges_[i].node.get());
-  return found == sums_.end() ? Tensor{} : std::exchange(found->second, {});
+  if (found == sums_.end() || !found->second.defined()) return {};
+  const Tensor sum = std::exchange(found->second, {});
+  return sum.dtype() == edges_[i].dtype ? sum : cast(sum, edges_[i].dtype);
 }
 
 Node::~Node() { release_references(); }

@@ -10,11 +10,13 @@ namespace passband {
 Tensor add(const Tensor& a, const Tensor& b);  // broadcasts; da = dy, db = dy
 void add_(Tensor y, const Tensor& x);          // y += x, shapes equal
 void fill_(Tensor y, double value);
+Tensor cast(const Tensor& x, DType dtype);
 
 struct InPlaceSum {
   Tensor y, x;
 };
-// y += x of each, as add_: in as few launches as a GPU can do that in. The ys do not overlap.
+// y += x of each, as add_, in as few launches as a GPU can do that in. To a y of f32, an x of bf16
+// may be added. The ys do not overlap.
 void add_all_(const std::vector<InPlaceSum>& sums);
 
 }  // namespace passband

@@ -19,15 +19,32 @@ constexpr int kMostSums = 120;  // of a launch, whose arguments have 4 KiB
 
 struct Sum {
   float* y;
-  const float* x;
+  const void* x;
   int64_t n;
   int first_block;
+  bool half;  // x is bf16
 };
 
 struct Sums {
   Sum of[kMostSums];
   int count = 0;
 };
+
+template <class T> __device__ __forceinline__ void add_rows(const Sum& sum,
+                                                            const T* __restrict__ from,
+                                                            int64_t begin) {
+  T x[kPerThread];
+  float y[kPerThread];
+#pragma unroll
+  for (int i = 0; i < kPerThread; ++i)
+    if (begin + i * kThreads < sum.n) {
+      x[i] = from[begin + i * kThreads];
+      y[i] = sum.y[begin + i * kThreads];
+    }
+#pragma unroll
+  for (int i = 0; i < kPerThread; ++i)
+    if (begin + i * kThreads < sum.n) sum.y[begin + i * kThreads] = y[i] + static_cast<float>(x[i]);
+}
 
 // The sum that a block belongs to is the last one that begins with it or before.
 __global__ void __launch_bounds__(kThreads) add_all_kernel(Sums sums) {
@@ -40,16 +57,8 @@ __global__ void __launch_bounds__(kThreads) add_all_kernel(Sums sums) {
   }
   const Sum& sum = sums.of[first];
   const int64_t begin = int64_t{block - sum.first_block} * kPerBlock + threadIdx.x;
-  float x[kPerThread], y[kPerThread];
-#pragma unroll
-  for (int i = 0; i < kPerThread; ++i)
-    if (begin + i * kThreads < sum.n) {
-      x[i] = sum.x[begin + i * kThreads];
-      y[i] = sum.y[begin + i * kThreads];
-    }
-#pragma unroll
-  for (int i = 0; i < kPerThread; ++i)
-    if (begin + i * kThreads < sum.n) sum.y[begin + i * kThreads] = y[i] + x[i];
+  if (sum.half) add_rows(sum, static_cast<const bf16*>(sum.x), begin);
+  else add_rows(sum, static_cast<const float*>(sum.x), begin);
 }
 
 void launch_sums(Sums& sums, int64_t blocks) {
@@ -71,7 +80,9 @@ void add_all(const std::vector<InPlaceSum>& all) {
       blocks = 0;
     }
     Tensor y = sum.y;
-    sums.of[sums.count++] = {y.data<float>(), sum.x.data<float>(), n, static_cast<int>(blocks)};
+    const bool half = sum.x.dtype() == DType::bf16;
+    const void* x = half ? static_cast<const void*>(sum.x.data<bf16>()) : sum.x.data<float>();
+    sums.of[sums.count++] = {y.data<float>(), x, n, static_cast<int>(blocks), half};
     blocks += more;
   }
   if (sums.count > 0) launch_sums(sums, blocks);

@@ -133,14 +133,15 @@ void add_scaled_(Tensor y, const Tensor& x, double a) {
 }
 
 void cpu::add_all(const std::vector<InPlaceSum>& sums) {
-  for (const auto& [y, x] : sums) add_(y, x);
+  for (const auto& [y, x] : sums) add_(y, x.dtype() == y.dtype() ? x : cast(x, y.dtype()));
 }
 
 void add_all_(const std::vector<InPlaceSum>& sums) {
   std::vector<InPlaceSum> together;
   for (const auto& [y, x] : sums) {
     check_in_place("add_all_", y, x);
-    CHECK(y.dtype() == x.dtype(), "add_all_: element types differ: y is ", y, ", x is ", x);
+    CHECK(y.dtype() == x.dtype() || (y.dtype() == DType::f32 && x.dtype() == DType::bf16),
+          "add_all_: element types differ: y is ", y, ", x is ", x);
     const bool alike = y.dtype() == DType::f32 && y.device() == sums[0].y.device();
     if (alike) together.push_back({y, x});
     else add_(y, x);

@@ -163,7 +163,13 @@ struct Cast {
     DISPATCH(x.device(), convert, y, x);
     return y;
   }
-  Grads backward(const Saved& s, const Tensor& dy) const { return {cast(dy, s.edge(0).dtype)}; }
+  // Memory that is f32 adds a bf16 gradient as it is, which saves a pass (add_all_).
+  Grads backward(const Saved& s, const Tensor& dy) const {
+    const auto* leaf = dynamic_cast<const Leaf*>(s.edge(0).node.get());
+    const bool added_so = leaf && leaf->bound && leaf->grad.dtype() == DType::f32 &&
+                          dy.dtype() == DType::bf16 && !recording();
+    return {added_so ? dy : cast(dy, s.edge(0).dtype)};
+  }
 };
 
 }  // namespace

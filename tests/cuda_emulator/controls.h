@@ -38,6 +38,7 @@ struct Options {
   // GeForce 99.
   size_t shared_limit = 227 * 1024;
   size_t device_bytes = size_t{4} << 30;  // capacity of device memory
+  bool count_only = false;          // launches are checked and counted, no thread of them runs
   bool strict_exit = false;         // a thread that has returned counts as missing at a barrier
   bool guard_device_memory = true;  // host code that touches device memory faults
   // work waits until somebody synchronises, order across streams by seed
@@ -57,6 +58,7 @@ struct Statistics {
   uint64_t launches = 0, blocks = 0, switches = 0;
   uint64_t barriers = 0;                  // that a block has passed
   uint64_t warp_operations = 0;           // of a warp: shuffles, votes, tensor-core products
+  uint64_t copies = 0;                    // and fills
   uint64_t products = 0;                  // multiplied and added by the tensor cores
   size_t live_bytes = 0, peak_bytes = 0;  // of device memory
 };

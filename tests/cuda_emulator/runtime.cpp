@@ -259,6 +259,7 @@ void copy_async(void* destination, const void* source, size_t bytes, Copy direct
   emulator::submit(stream, {[=] {
                      emulator::check_copy(destination, source, bytes, direction);
                      const emulator::DeviceAccess access;
+                     ++emulator::machine.statistics.copies;
                      memmove(destination, staged ? staged->data() : source, bytes);
                      if (direction != Copy::to_host) emulator::mark_written(destination, bytes);
                    }});
@@ -277,6 +278,7 @@ void fill_async(void* memory, int value, size_t bytes, StreamHandle stream, Call
   emulator::submit(stream, {[=] {
                      emulator::check_device_range(memory, bytes, "fill");
                      const emulator::DeviceAccess access;
+                     ++emulator::machine.statistics.copies;
                      memset(memory, value, bytes);
                      emulator::mark_written(memory, bytes);
                    }});

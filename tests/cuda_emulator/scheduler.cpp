@@ -309,6 +309,7 @@ void run_grid(const KernelCall& call, dim3 grid, dim3 block, size_t shared_bytes
   machine.random_state = options().seed * 0x9E3779B97F4A7C15ull | 1;
   machine.host.stack = nullptr;
   ++machine.statistics.launches;
+  if (options().count_only) return;
 
   const DeviceAccess access;
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
