@@ -86,6 +86,18 @@ void add_settings(CLI::App& app, Options& options) {
   }
 }
 
+void add_watch_options(CLI::App& app, Options& options) {
+  app.add_option("--log", options.log,
+                 "tensorboard: write event files for TensorBoard beside metrics.jsonl")
+      ->check(CLI::IsMember({"tensorboard"}));
+  app.add_flag("--live", options.live,
+               "serve a page to a browser of this machine while it trains: curves, pictures with "
+               "what the network says of them, spectra of three layers");
+  app.add_option("--port", options.port, "of --live: the first port to try")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65535));
+}
+
 void add_run_options(CLI::App& app, Options& options) {
   app.add_option(
          "--runs",
@@ -162,12 +174,7 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
                  "with --list models: parameters, MACs and measured images/s of these networks");
   app.add_flag("--json", options.json, "machine-readable result on standard output");
   app.add_flag("--quiet", options.quiet, "print the result and warnings only");
-  app.add_flag("--live", options.live,
-               "serve a page to a browser of this machine while it trains: curves, pictures with "
-               "what the network says of them, spectra of three layers");
-  app.add_option("--port", options.port, "of --live: the first port to try")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 65535));
+  add_watch_options(app, options);
   app.add_flag("--doctor", options.doctor,
                "say what of this machine can be used, what is missing, and what to do");
   app.add_flag("--dry-run", options.dry_run,

@@ -12,7 +12,7 @@ namespace passband {
 struct Options {
   Values given;  // settings, in order
   std::optional<std::string> resume;
-  std::string output, list;
+  std::string output, list, log;
   std::optional<std::vector<std::string>> runs;  // to be listed, or two to be compared
   std::string deleted;                           // run that is to be deleted
   std::vector<std::string> patterns;             // whose speed --list models measures

@@ -263,12 +263,14 @@ void settle_processes(const RunSettings& settings, ProgressLine& progress) {
 }
 
 // The first process writes; the others know where.
-void begin_writing(Plan& plan, const fs::path& parent, Trainer& trainer) {
+void begin_writing(Plan& plan, const fs::path& parent, const Options& options, Trainer& trainer) {
   std::string directory;
   if (process_rank() == 0) {
-    trainer.write_to(plan.run.empty() ? RunWriter::create(parent, plan.config)
-                                      : RunWriter::reopen(plan.run, std::move(plan.lock),
-                                                          plan.config, trainer.state()));
+    RunWriter writer = plan.run.empty() ? RunWriter::create(parent, plan.config)
+                                        : RunWriter::reopen(plan.run, std::move(plan.lock),
+                                                            plan.config, trainer.state());
+    if (options.log == "tensorboard") writer.log().write_events(trainer.state().step);
+    trainer.write_to(std::move(writer));
     directory = trainer.directory().string();
   }
   broadcast(directory);
@@ -332,7 +334,7 @@ int train(const Options& options, int argc, char** argv) {
                               : plan.run.string() + " is finished; give --epochs to train longer");
     return code_after_output(0);
   }
-  begin_writing(plan, parent, trainer);
+  begin_writing(plan, parent, options, trainer);
   progress.note(introduction(config.settings, trainer) + "\n" + trainer.directory().string());
   if (const std::string note = note_on(config.settings.model); !note.empty()) progress.note(note);
   if (!plan.run.empty()) {

@@ -87,6 +87,24 @@ void RunLog::append(const std::string& line) {
   pending_.clear();
 }
 
+void RunLog::write_events(int64_t step) {
+  try {
+    events_.emplace(run_, step);
+  } catch (const Error& error) {
+    say(fmt::format("train: {}; training goes on without events\n", error.what()));
+  }
+}
+
+void RunLog::event(const std::string& tag, double value, int64_t step) {
+  if (!events_) return;
+  try {
+    events_->scalar(tag, value, step);
+  } catch (const Error& error) {
+    say(fmt::format("train: {}; training goes on, and no more events are written\n", error.what()));
+    events_.reset();
+  }
+}
+
 void RunLog::record() {
   try {
     metrics_.sync();
@@ -101,6 +119,9 @@ void RunLog::step(int64_t step, int64_t epoch, double loss, double accuracy, dou
                {"split", "train"}, {"accuracy", accuracy}, {"lr", lr}};
   put_number(line, "loss", loss);
   append(line.dump());
+  event("loss/train", loss, step);
+  event("accuracy/train", accuracy, step);
+  event("learning rate", lr, step);
 }
 
 void RunLog::evaluation(int64_t step, int64_t epoch, const char* split, const Evaluation& e) {
@@ -113,6 +134,9 @@ void RunLog::evaluation(int64_t step, int64_t epoch, const char* split, const Ev
     put_number(line, "tta_loss", e.views->loss);
   }
   append(line.dump());
+  event(concat_text("loss/", split), e.loss, step);
+  event(concat_text("accuracy/", split), e.top1, step);
+  event(concat_text("top-5/", split), e.top5, step);
 }
 
 void RunLog::summary(int64_t epoch, double train_loss, const Evaluation& e, double lr) {
