@@ -48,7 +48,7 @@ Dataset part_of(const Dataset& dataset, const std::vector<bool>& marks, bool wan
                .classes = dataset.classes,
                .mean = dataset.mean,
                .std = dataset.std};
-  part.files = dataset.files.picked(indices);
+  if (dataset.streamed()) part.files = dataset.files.picked(indices);
   const int64_t bytes = dataset.streamed() ? 0 : dataset.image_bytes();
   part.images.reserve(static_cast<size_t>(part.count * bytes));
   for (const int64_t i : indices)

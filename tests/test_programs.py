@@ -430,8 +430,8 @@ class Programs(unittest.TestCase):
                                              "--threads", 2, "--json").stdout)
         self.assertEqual((result["pictures"], result["img_size"]), (12, 32))
         self.assertEqual([(row["stage"], row["threads"]) for row in result["results"]],
-                         [("stb decode", 1), ("decode", 1), ("decode + augment", 1), ("decode", 2),
-                          ("decode + augment", 2)])
+                         [("stb decode", 1), ("decode", 1), ("decode + augment", 1), ("loader", 1),
+                          ("decode", 2), ("decode + augment", 2), ("loader", 2)])
         self.assertTrue(all(row["pictures_per_core_s"] > 0 for row in result["results"]))
         self.assertEqual(self.message("bench", "--loader", "./nowhere", code=1),
                          "bench: ./nowhere: no such folder")
