@@ -22,6 +22,7 @@ const std::vector<Analysis>& analyses() {
     for (const auto wing : {similarity_wing, frequency_wing, reach_wing, relevance_wing,
                             places_wing, decisions_wing, loss_wing})
       std::ranges::copy(wing(), std::back_inserter(table));
+    std::ranges::stable_partition(table, &Analysis::leads);
     return table;
   }();
   return all;

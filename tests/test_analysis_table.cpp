@@ -193,7 +193,6 @@ TEST_CASE("a network an analysis does not apply to is left out, with the reason"
   CHECK(some.name == "sample");
   CHECK(some.title == "A sample");
   CHECK(some.question == analysis.question);
-  CHECK(some.cost == analysis.cost);
   CHECK(some.caveats == std::vector<std::string>{"Left out: resnet: it has no attention."});
   input.subjects = {subject("resnet")};
   const Section none = run_analysis(analysis, input);

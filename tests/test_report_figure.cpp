@@ -12,6 +12,7 @@
 #include "analysis/report/sha256.h"
 #include "analysis/report/svg.h"
 #include "analysis/report/svg_canvas.h"
+#include "analysis/report/svg_parts.h"
 #include "analysis/report/table.h"
 #include "analysis/report/text.h"
 #include "analysis/report/ticks.h"
@@ -337,14 +338,65 @@ TEST_CASE("hostile names stay text in drawings and hover data") {
   CHECK(escape_script_json(hover_json(figure)).find('<') == std::string::npos);
 }
 
-TEST_CASE("a heatmap is one node a cell up to 60 x 60 and one image above") {
-  const std::string nodes = render_svg(one_panel({.heatmap = ramp(60)}));
-  CHECK(nodes.find("<image") == std::string::npos);
-  CHECK(count_of(nodes, "</title></rect>") == 3600);
-  const std::string image = render_svg(one_panel({.heatmap = ramp(61)}));
-  CHECK(count_of(image, "<image") == 1);
-  CHECK(count_of(image, "</title></rect>") == 0);
-  CHECK(image.size() < nodes.size() / 4);
+TEST_CASE("a heatmap is one image, except where few cells hold numbers or follow the theme") {
+  const auto images = [](const Heatmap& map) {
+    return count_of(render_svg(one_panel({.heatmap = map})), "<image");
+  };
+  CHECK(images(ramp(3)) == 1);
+  CHECK(images(ramp(64)) == 1);
+  Heatmap numbers = ramp(24), tinted = ramp(10);
+  numbers.show_values = true;
+  tinted.map = ColorMap::tint;
+  CHECK(images(numbers) == 0);
+  CHECK(images(tinted) == 0);
+  numbers = ramp(25);
+  numbers.show_values = true;
+  CHECK(images(numbers) == 1);
+  CHECK(render_svg(one_panel({.heatmap = ramp(64)})).size() < 40000);
+}
+
+TEST_CASE("panels whose looks mean different things have legends of their own") {
+  Figure figure{.name = "two", .title = "Two.", .columns = 2, .share_axes = false};
+  for (const char* what : {"length", "angle"}) {
+    Panel panel{.title = what};
+    for (const char* part : {"first ", "second "})
+      panel.lines.push_back({.name = std::string(part) + what, .x = {0, 1}, .y = {0, 1}});
+    figure.panels.push_back(panel);
+  }
+  const PageDrawings apart = page_drawings(figure);
+  CHECK(apart.keys.empty());
+  REQUIRE(apart.panels.size() == 2);
+  CHECK(count_of(apart.panels[0], ">first length<") == 1);
+  CHECK(count_of(apart.panels[0], ">first angle<") == 0);
+  CHECK(count_of(apart.panels[1], ">second angle<") == 1);
+  figure.panels[1].lines = figure.panels[0].lines;
+  const PageDrawings shared = page_drawings(figure);
+  CHECK(shared.keys.size() == 2);
+  CHECK(count_of(shared.panels[0], ">first length<") == 0);
+}
+
+TEST_CASE("the outline of a map surrounds the quarter of its places that is largest") {
+  Picture picture{.width = 8, .height = 8, .rgb = std::vector<uint8_t>(192)};
+  picture.overlay_width = picture.overlay_height = 8;
+  picture.overlay.assign(64, 0.0);
+  for (int row = 2; row < 6; ++row)
+    for (int column = 4; column < 8; ++column)
+      picture.overlay[static_cast<size_t>(8 * row + column)] = 1;
+  const std::string d = top_quarter_path(picture, {0, 0, 80, 80});
+  double left = 80, right = 0, top = 80, bottom = 0, x = 0, y = 0;
+  for (size_t at = d.find_first_of("ML"); at != std::string::npos;
+       at = d.find_first_of("ML", at + 1)) {
+    REQUIRE(std::sscanf(d.c_str() + at + 1, "%lf,%lf", &x, &y) == 2);
+    left = std::min(left, x), right = std::max(right, x);
+    top = std::min(top, y), bottom = std::max(bottom, y);
+  }
+  // The 16 places at one end of a step of one place from 0 to 1: the level 1 is at their centres.
+  CHECK(left == doctest::Approx(45));
+  CHECK(right == doctest::Approx(80));
+  CHECK(top == doctest::Approx(25));
+  CHECK(bottom == doctest::Approx(55));
+  picture.overlay.assign(64, 0.3);
+  CHECK(top_quarter_path(picture, {0, 0, 80, 80}).empty());
 }
 
 TEST_CASE("the image of a heatmap holds the colour of each value, with row 0 below when asked") {

@@ -126,10 +126,10 @@ TEST_CASE(
   after.write(scratch());
   const std::string page = read_file(scratch("index.html"));
   CHECK(demo::XmlChecker(page, true).problem() == "");
-  CHECK(page.find("<span><b>Stale.</b> Found kept") != std::string::npos);
-  CHECK(page.find("<span>Found fresh") != std::string::npos);
+  CHECK(page.find("Section kept</a> <b>Stale.</b>") != std::string::npos);
+  CHECK(page.find("Section fresh</a></li>") != std::string::npos);
   CHECK(page.find("Computed from other weights") < page.find("Figure of kept"));
-  CHECK(page.find("<dl class=\"headline\">") == std::string::npos);
+  CHECK(page.find("<table class=\"claims\">") == std::string::npos);
   CHECK(summary_of(scratch)["sections"]["kept"]["stale"] == true);
   CHECK(!summary_of(scratch)["sections"]["fresh"].contains("stale"));
   CHECK(summary_of(scratch)["headline"].empty());
@@ -140,17 +140,41 @@ TEST_CASE(
   CHECK(summary_of(scratch)["headline"].size() == 1);
 }
 
-TEST_CASE("the cost of a section stands on its page, also when it was kept") {
+TEST_CASE("sections have two digits, the glossary twenty terms, and costs are not told") {
   const Scratch scratch;
-  Section section = small_section("kept", 1);
-  section.cost = "n forward passes; constant memory";
-  Report before({.title = "before"});
-  before.add(section);
-  before.write(scratch());
-  Report({.title = "after"}).write(scratch());
-  CHECK(
-      read_file(scratch("index.html")).find("<dt>Cost</dt><dd>n forward passes; constant memory") !=
-      std::string::npos);
+  Report report({.title = "t"});
+  for (const char* name : {"one", "two"}) report.add(small_section(name, 1));
+  report.write(scratch());
+  const std::string page = read_file(scratch("index.html"));
+  CHECK(page.find("<span class=\"index\">01</span>Section one") != std::string::npos);
+  CHECK(page.find("<span class=\"index\">02</span>Section two") != std::string::npos);
+  CHECK(page.find("Cost") == std::string::npos);
+  size_t terms = 0;
+  for (size_t at = page.find("<dfn>"); at != std::string::npos; at = page.find("<dfn>", at + 1))
+    ++terms;
+  CHECK(terms == 20);
+}
+
+TEST_CASE("a picture that many figures show is on the page once") {
+  Section section = small_section("maps", 1);
+  section.figures[0].panels.clear();
+  plot::Picture picture{.width = 2, .height = 2, .rgb = std::vector<uint8_t>(12, 90)};
+  picture.overlay_width = picture.overlay_height = 2;
+  for (const double first : {0.25, 0.5, 0.75}) {
+    picture.overlay = {first, 1, 0, 0.125};
+    section.figures[0].pictures.cells.push_back(picture);
+  }
+  const std::string page = render_page({.title = "t"}, {drawn(section)});
+  CHECK(demo::XmlChecker(page, true).problem() == "");
+  size_t rules = 0, maps = 0;
+  for (size_t at = page.find("{background-image:"); at != std::string::npos;
+       at = page.find("{background-image:", at + 1))
+    ++rules;
+  for (size_t at = page.find("class=\"heat\""); at != std::string::npos;
+       at = page.find("class=\"heat\"", at + 1))
+    ++maps;
+  CHECK(rules == 1);
+  CHECK(maps == 3);
 }
 
 TEST_CASE("hostile text stays text everywhere on the page") {
@@ -256,9 +280,9 @@ TEST_CASE("a section that cannot be read is passed over and named in one short l
       "[1]",
       whole.substr(0, whole.size() / 2),
       R"({"format": 99})",
-      replaced(whole, "\"format\":1", "\"format\":\"x\""),
+      replaced(whole, "\"format\":2", "\"format\":\"x\""),
       replaced(whole, "\"title\":\"Section one\"", "\"title\":7"),
-      replaced(whole, "\"name\":\"one\",\"question\"", "\"name\":\"two\",\"question\""),
+      replaced(whole, "\"name\":\"one\",\"title\"", "\"name\":\"two\",\"title\""),
       replaced(whole, "<svg", "<script>alert(1)</script><svg"),
       replaced(whole, "<rect", "<rect onload=\\\"alert(1)\\\""),
       replaced(whole, "<svg", "<a href=\\\"https://example.org\\\"></a><svg"),
@@ -309,7 +333,7 @@ TEST_CASE("text of a stored section reaches the page escaped") {
   Section section = small_section("one", 1);
   const std::string tag = "<b onclick=\"x\">&'";
   for (std::string* text :
-       {&section.title, &section.question, &section.reading, &section.finding, &section.cost,
+       {&section.title, &section.question, &section.reading, &section.finding,
         &section.figures[0].title, &section.figures[0].alt, &section.values[0].label,
         &section.values[0].text, &section.values[0].detail, &section.figures[0].panels[0].title})
     *text = tag;
@@ -327,8 +351,10 @@ TEST_CASE("every figure of the house is a plain drawing") {
   for (const Section& section : demo::sections())
     for (const StoredFigure& figure : drawn(section).figures) {
       CAPTURE(figure.name);
-      CHECK(is_plain_drawing(figure.wide));
-      CHECK(is_plain_drawing(figure.narrow));
+      for (const auto* drawings : {&figure.drawings.keys, &figure.drawings.panels})
+        for (const std::string& drawing : *drawings) CHECK(is_plain_drawing(drawing));
+      for (const plot::PictureDrawing& picture : figure.drawings.pictures)
+        CHECK(is_plain_drawing(picture.over));
     }
 }
 
@@ -427,14 +453,19 @@ TEST_CASE("running text keeps numbers with their units and gets true minus signs
       std::string::npos);
 }
 
-TEST_CASE("runs side by side mark the settings in which they differ") {
-  const std::string page =
-      render_page({.title = "t",
-                   .runs = {{"a", {{"seed", "1"}, {"epochs", "9"}}},
-                            {"b", {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}}}}},
-                  {});
+TEST_CASE("of several runs all settings that differ are shown, and none that does not") {
+  const std::vector<RunCard> runs = {
+      {"a", {{"seed", "1"}, {"epochs", "9"}}, {{"lr", "0.1"}, {"momentum", "0.9"}}},
+      {"b",
+       {{"seed", "2"}, {"epochs", "9"}, {"extra", "x"}},
+       {{"lr", "0.2"}, {"momentum", "0.9"}}}};
+  const std::string page = render_page({.title = "t", .runs = runs}, {});
   CHECK(demo::XmlChecker(page, true).problem() == "");
-  CHECK(page.find("<tr class=\"differs\"><th scope=\"row\">seed") != std::string::npos);
-  CHECK(page.find("<tr><th scope=\"row\">epochs") != std::string::npos);
-  CHECK(page.find("<tr class=\"differs\"><th scope=\"row\">extra") != std::string::npos);
+  for (const char* shown : {"seed", "extra", "lr"})
+    CHECK(page.find(std::string("<th scope=\"row\">") + shown) != std::string::npos);
+  for (const char* alike : {"epochs", "momentum"})
+    CHECK(page.find(std::string("<th scope=\"row\">") + alike) == std::string::npos);
+  const std::string alone = render_page({.title = "t", .runs = {runs[0]}}, {});
+  CHECK(alone.find("<dt>epochs</dt>") != std::string::npos);
+  CHECK(alone.find("<dt>lr</dt>") == std::string::npos);
 }

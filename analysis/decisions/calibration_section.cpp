@@ -7,6 +7,7 @@
 
 #include "analysis/decisions/calibration_pass.h"
 #include "analysis/report/text.h"
+#include "analysis/study/claims.h"
 #include "analysis/study/compare.h"
 #include "analysis/study/wording.h"
 #include "tensor/core/text.h"
@@ -16,9 +17,14 @@ namespace {
 
 constexpr double kSmallestBias = 0.005;  // of the confidence that is worth a word
 
+Estimate bias_of(const CalibrationResult& r) {
+  return Estimate::within(r.signed_ece, 1.96 * r.signed_error);
+}
+
+double smallest_bias(const CalibrationResult& r) { return std::max(kSmallestBias, r.ece_floor); }
+
 std::string_view manner(const CalibrationResult& r) {
-  const Estimate bias = Estimate::within(r.signed_ece, 1.96 * r.signed_error);
-  switch (judge(bias, 0, std::max(kSmallestBias, r.ece_floor))) {
+  switch (judge(bias_of(r), 0, smallest_bias(r))) {
     case Verdict::above: return "over-confident";
     case Verdict::below: return "under-confident";
     default: return "neither over- nor under-confident";
@@ -184,6 +190,13 @@ Section calibration_section(const AnalysisInput& input, const CalibrationOptions
     section.finding += (s > 0 ? " " : "") + sentence(label, results[s], input.data->num_classes());
     for (ReportValue& value : values_of(label, results[s]))
       section.values.push_back(std::move(value));
+    add_claim(section,
+              {.text = "It is over-confident",
+               .key = "signed_ece",
+               .side = Verdict::above,
+               .floor = smallest_bias(results[s]),
+               .words = [](double v) { return fmt::format("{:+.2f} %", 100 * v); }},
+              label, bias_of(results[s]));
   }
   if (results.size() > 1) section.finding += " " + comparison(input.subjects, results);
   section.reading =

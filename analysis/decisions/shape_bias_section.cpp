@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "analysis/study/claims.h"
 #include "analysis/study/compare.h"
 #include "analysis/study/picture_maps.h"
 #include "tensor/ops/shape.h"
@@ -87,14 +88,10 @@ std::string add_consistencies(const std::vector<Subject>& subjects,
 void add_values(Section& section, const Subject& subject, const CueDecisions& counts) {
   const auto decided = static_cast<double>(counts.shape + counts.texture);
   const auto pictures = static_cast<double>(std::max<int64_t>(1, counts.pictures));
-  const plot::Interval range = plot::wilson(static_cast<double>(counts.shape), decided);
   section.values.push_back({.key = "shape_bias",
                             .label = "Shape bias",
                             .value = counts.bias(),
                             .text = share_text(counts.bias()),
-                            .detail = fmt::format("95 % interval {} to {}", share_text(range.low),
-                                                  share_text(range.high)),
-                            .headline = true,
                             .subject = subject.label});
   section.values.push_back({.key = "cue_match",
                             .label = "Decided for one of the two cues",
@@ -194,6 +191,13 @@ Section shape_bias_section(const AnalysisInput& input, const ShapeBiasOptions& o
     biases.push_back(bias_of(answers.back().counts));
     section.finding += (s > 0 ? " " : "") + sentence(subject.label, answers.back().counts);
     add_values(section, subject, answers.back().counts);
+    add_claim(section,
+              {.text = "It goes by shape rather than by texture",
+               .key = "shape_bias",
+               .side = Verdict::above,
+               .reference = 0.5,
+               .words = share_text},
+              subject.label, biases.back());
   }
   std::string agreement;
   if (count > 1) {

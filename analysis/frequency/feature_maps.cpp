@@ -47,6 +47,40 @@ std::string changes_by_kind(const DepthAxis& axis, const std::vector<double>& va
   return text.empty() ? "no two layers share a resolution" : text;
 }
 
+std::vector<BlockChange> block_changes(const DepthAxis& axis,
+                                       const std::vector<std::vector<double>>& pictures) {
+  std::vector<BlockChange> changes;
+  const std::vector<std::string> labels = axis.labels();
+  for (size_t i = 1; i < axis.size(); ++i) {
+    if (axis[i].height != axis[i - 1].height) continue;
+    BlockChange change{.kind = axis[i].kind, .label = labels[i]};
+    for (size_t n = 0; n < pictures[i].size(); ++n)
+      change.pictures.push_back(pictures[i][n] - pictures[i - 1][n]);
+    if (std::isfinite(mean_of(change.pictures).value)) changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+NetworkEffects effects_of(const std::string& network, const std::vector<BlockChange>& changes) {
+  NetworkEffects effects{.network = network};
+  for (const BlockChange& change : changes)
+    effects.parts.push_back({change.kind, change.label, mean_of(change.pictures)});
+  return effects;
+}
+
+Estimate change_of_kind(const std::vector<BlockChange>& changes, BlockKind kind) {
+  std::vector<double> means;
+  double blocks = 0;
+  for (const BlockChange& change : changes) {
+    if (change.kind != kind) continue;
+    means.resize(change.pictures.size());
+    for (size_t n = 0; n < means.size(); ++n) means[n] += change.pictures[n];
+    blocks += 1;
+  }
+  for (double& mean : means) mean /= blocks;
+  return mean_of(means);
+}
+
 plot::Panel against_depth(const DepthAxis& axis, const std::string& title, const std::string& y) {
   plot::Panel panel{
       .title = title, .x = {.label = "layer", .categories = axis.labels()}, .y = {.label = y}};

@@ -8,6 +8,7 @@
 
 #include "analysis/frequency/feature_maps.h"
 #include "analysis/frequency/spectrum.h"
+#include "analysis/study/claims.h"
 #include "analysis/study/wording.h"
 
 namespace passband {
@@ -58,6 +59,30 @@ void add_ends(const std::vector<double>& diagonal, const std::string& subject,
                     .subject = subject});
 }
 
+constexpr double kSmallestChange = 0.02;  // of a log amplitude: 2 % of the amplitude
+
+// What blocks of a kind do to the highest frequency, as published for attention and convolutions.
+void add_frequency_claims(const std::string& network, const std::vector<BlockChange>& changes,
+                          Section& section) {
+  const auto add = [&](BlockKind kind, const char* key, const char* name, Verdict side) {
+    const Estimate change = change_of_kind(changes, kind);
+    if (!std::isfinite(change.value)) return;
+    const char* what =
+        side == Verdict::below ? " damp high frequencies" : " raise high frequencies";
+    add_claim(section,
+              {.text = std::string(name) + what,
+               .key = key,
+               .label = std::string(name) + ": change of the highest frequency, mean over blocks",
+               .side = side,
+               .floor = kSmallestChange,
+               .words = [](double v) { return fmt::format("{:+.3f}", v); }},
+              network, change);
+  };
+  add(BlockKind::msa, "msa_change", "Attention blocks", Verdict::below);
+  add(BlockKind::lambda, "lambda_change", "Lambda blocks", Verdict::below);
+  add(BlockKind::conv, "convolution_change", "Convolution blocks", Verdict::above);
+}
+
 double depth_of(size_t i, size_t count) {
   return count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0;
 }
@@ -106,6 +131,7 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
                       .direct_labels = false};
   plot::Figure depth{.name = "fourier-depth",
                      .title = "Log amplitude at the highest frequency against depth."};
+  std::vector<NetworkEffects> effects;
   const bool subtract = options.bias == NoiseBias::subtract,
              stretch = options.axis == FrequencyAxis::published;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
@@ -115,6 +141,9 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
     section.finding += fmt::format("{}At the highest frequency of {}, {}.", s > 0 ? " " : "",
                                    subject.label, changes_by_kind(layers.axis, diagonal));
     add_ends(diagonal, subject.label, section.values);
+    const std::vector<BlockChange> changes = block_changes(layers);
+    effects.push_back(effects_of(subject.label, changes));
+    add_frequency_claims(subject.label, changes, section);
     for (const bool radial : {false, true})
       curves.panels.push_back(curves_by_depth(layers, subject.label, {radial, subtract, stretch}));
     plot::Panel panel = against_depth(layers.axis, subject.label, "Δ log amplitude");
@@ -126,7 +155,10 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
     depth.panels.push_back(std::move(panel));
   }
   section.reading =
-      "The amplitude of each frequency relative to the mean (frequency 0), on a natural log scale: "
+      "The first figure shows each block as a point: how it changes the highest frequency of the "
+      "map that it is given, with its 95 % interval over pictures. Below zero it damps. The curves "
+      "behind it show the amplitude of each frequency relative to the mean (frequency 0), on a "
+      "natural log scale: "
       "lower means that the map is smoother. A curve that lies below the one before it belongs to "
       "a low-pass block. Levels of different resolutions are not "
       "comparable; steps within a stage are.";
@@ -140,8 +172,13 @@ Section fourier_section(const AnalysisInput& input, const FourierOptions& option
                                 "Nyquist bins) is subtracted."
                               : "The mean of a logarithm is biased: white noise reads +0.35 at "
                                 "generic frequencies (the dashed line), not 0."};
-  curves.alt = depth.alt = section.finding;
-  section.figures = {std::move(curves), std::move(depth)};
+  plot::Figure changes =
+      kind_figure("fourier-change", "What each block does to the highest frequency of its map.",
+                  {.label = "change of the log amplitude"}, effects);
+  curves.alt = depth.alt = changes.alt = section.finding;
+  if (!changes.panels.empty()) section.figures.push_back(std::move(changes));
+  section.figures.push_back(std::move(curves));
+  section.figures.push_back(std::move(depth));
   return section;
 }
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "analysis/study/claims.h"
 #include "analysis/study/picture_batch.h"
-#include "analysis/study/verdict.h"
 #include "analysis/study/wording.h"
 #include "tensor/ops/pointwise.h"
 
@@ -126,6 +126,18 @@ void add_values(const Change& change, const std::string& subject, Section& secti
   add("high_frequency_change", "Noise above π/2", change.high);
 }
 
+void add_noise_claims(const Change& change, const std::string& network, Section& section) {
+  const Estimate gap = difference(change.low, change.high);
+  if (!std::isfinite(gap.value)) return;
+  add_claim(section,
+            {.text = "Noise of high frequency hurts more than noise of low frequency",
+             .key = "low_minus_high",
+             .label = "Change by noise below π/2 less that by noise above",
+             .side = Verdict::above,
+             .words = [](double v) { return fmt::format("{:+.1f} points", v); }},
+            network, gap);
+}
+
 double points(int64_t correct, const NoiseCounts& counts) {
   return 100 * static_cast<double>(correct - counts.clean) / static_cast<double>(counts.count);
 }
@@ -168,6 +180,7 @@ Section noise_section(const AnalysisInput& input, const NoiseOptions& options) {
     const NoiseCounts counts = measure_noise(*subject.model, input, options, images, part);
     section.finding += (s > 0 ? " " : "") + finding(subject.label, options, counts);
     add_values(low_high(options, counts), subject.label, section);
+    add_noise_claims(low_high(options, counts), subject.label, section);
     figure.panels.push_back(noise_panel(subject.label, options, counts));
   }
   section.reading =

@@ -1,5 +1,6 @@
 #include "analysis/frequency/spectrum.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/autograd/node.h"
@@ -10,6 +11,21 @@
 #include "tensor/ops/vecdot.h"
 
 namespace passband {
+
+namespace {
+
+void append(const Tensor& values, std::vector<double>& to) {
+  const std::vector<double> read = values.values();
+  to.insert(to.end(), read.begin(), read.end());
+}
+
+// Of each picture, mean over channels, at bin (at, at): (N) f64.
+Tensor at_bin(const Tensor& amplitude, int64_t at) {
+  const Tensor bin = slice(slice(amplitude, 1, at, 1), 2, at, 1);  // (N, 1, 1, C)
+  return mean(cast(bin, DType::f64), {1, 2, 3});
+}
+
+}  // namespace
 
 void LogAmplitude::add(const Tensor& maps) {
   NoGrad no_grad;
@@ -24,6 +40,10 @@ void LogAmplitude::add(const Tensor& maps) {
   const Tensor amplitude = log(fft2_magnitude(maps) + 1e-6);
   add_(sum_, cast(sum(amplitude, {0, 3}), DType::f64));
   count_ += static_cast<double>(maps.size(0) * maps.size(3));
+  const int64_t last = (std::min(height_, width_) + 1) / 2 - 1;
+  append(last > 0 ? at_bin(amplitude, last) - at_bin(amplitude, 0)
+                  : Tensor::full({maps.size(0)}, std::nan(""), DType::f64, maps.device()),
+         pictures_);
 }
 
 std::vector<double> LogAmplitude::diagonal_of(const std::vector<double>& map) const {
@@ -90,6 +110,9 @@ void MapVariance::add(const Tensor& maps) {
   const Tensor squares = cast(vecdot(flat, flat), DType::f64) / static_cast<double>(positions - 1);
   sum_ = sum_.defined() ? sum_ + squares : squares;
   count_ += static_cast<double>(maps.size(0) * maps.size(3));
+  const Tensor rows = reshape(centred, Shape{maps.size(0), positions * maps.size(3)});
+  append(cast(vecdot(rows, rows), DType::f64) / static_cast<double>((positions - 1) * maps.size(3)),
+         pictures_);
 }
 
 }  // namespace passband

@@ -24,6 +24,9 @@ class LogAmplitude {
   // where they are their own mirror (a Nyquist bin), and the mean over a ring that holds both.
   std::vector<double> white_noise_diagonal() const;
   std::vector<double> white_noise_radial() const;
+  // The last entry of the diagonal of each picture alone, in the order they were added; its mean is
+  // that of `diagonal`. Not a number for maps of side 2, whose diagonal is zero frequency alone.
+  const std::vector<double>& of_pictures() const { return pictures_; }
   // Frequency of entry i in units of pi (cycles per pixel times 2).
   double frequency(size_t i) const {
     return 2.0 * static_cast<double>(i) / static_cast<double>(height_);
@@ -37,6 +40,7 @@ class LogAmplitude {
   int64_t height_ = 0, width_ = 0;
   double count_ = 0;  // maps seen
   Tensor sum_;        // (H, W) f64 where the maps lie, zero frequency at (0, 0)
+  std::vector<double> pictures_;
 };
 
 // White noise read by the same estimator is not flat: zero frequency is a real number, a generic
@@ -48,10 +52,13 @@ class MapVariance {
  public:
   void add(const Tensor& maps);  // (N, H, W, C) f32, H * W >= 2
   double value() const { return count_ > 0 ? sum_.item() / count_ : 0; }
+  // Of each picture alone, in the order they were added.
+  const std::vector<double>& of_pictures() const { return pictures_; }
 
  private:
   Tensor sum_;  // one f64, where the maps lie
   double count_ = 0;
+  std::vector<double> pictures_;
 };
 
 }  // namespace passband

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "analysis/study/claims.h"
+#include "analysis/study/kind_points.h"
 #include "analysis/study/kind_words.h"
-#include "analysis/study/verdict.h"
 #include "analysis/study/wording.h"
 
 namespace passband {
@@ -120,6 +122,45 @@ std::string sentence(const LesionStudy& study, const Subject& subject) {
   return text + by_kind(first) + ".";
 }
 
+NetworkEffects effects_of(const std::string& network, const Group& group) {
+  NetworkEffects effects{.network = network};
+  for (size_t i = 0; i < group.lesions.size(); ++i)
+    effects.parts.push_back({group.lesions[i].kind, group.lesions[i].label,
+                             Estimate::within(group.change(i), 100 * group.results[i].interval())});
+  return effects;
+}
+
+// The mean over the parts of a kind. All parts are judged by the same pictures, so that their
+// errors may go together: the interval is as wide as theirs are on average.
+Estimate mean_of_kind(const NetworkEffects& effects, BlockKind kind) {
+  double value = 0, half = 0, parts = 0;
+  for (const PartEffect& part : effects.parts) {
+    if (part.kind != kind) continue;
+    value += part.effect.value;
+    half += part.effect.high - part.effect.value;
+    parts += 1;
+  }
+  return parts > 0 ? Estimate::within(value / parts, half / parts) : Estimate{};
+}
+
+void add_claims(const NetworkEffects& effects, Section& section) {
+  const auto add = [&](BlockKind kind, const char* key, const char* name) {
+    const Estimate change = mean_of_kind(effects, kind);
+    if (!std::isfinite(change.value)) return;
+    add_claim(
+        section,
+        {.text = std::string("Without one of its ") + name + " branches it is right less often",
+         .key = key,
+         .label = std::string("Change without one ") + name + " branch, mean over branches",
+         .side = Verdict::below,
+         .words = [](double v) { return points_text(v) + " points"; }},
+        effects.network, change);
+  };
+  add(BlockKind::msa, "msa_change", "attention");
+  add(BlockKind::lambda, "lambda_change", "lambda");
+  add(BlockKind::conv, "convolution_change", "convolution");
+}
+
 plot::Kind kind_of(BlockKind kind) {
   TapSite site;
   site.kind = kind;
@@ -170,6 +211,7 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
   Section section;
   plot::Figure figure{.name = "lesion",
                       .title = "Change of the accuracy when one part is taken out, against depth."};
+  std::vector<NetworkEffects> effects;
   for (size_t s = 0; s < input.subjects.size(); ++s) {
     const Subject& subject = input.subjects[s];
     const LesionStudy study = study_of(subject, input, options.removal, input.part_of(s));
@@ -186,6 +228,8 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
                               .label = "Mean change of accuracy",
                               .value = mean_change(first),
                               .subject = subject.label});
+    effects.push_back(effects_of(subject.label, first));
+    add_claims(effects.back(), section);
     figure.panels.push_back(panel_of(study, subject.label));
   }
   section.reading =
@@ -199,8 +243,11 @@ Section lesion_section(const AnalysisInput& input, const LesionOptions& options)
       "keeps the mean of the branch. One convolution is removed by setting its weights to zero, "
       "the norms around it stay.",
       counted(input.pictures(500), "test picture"))};
-  figure.alt = section.finding;
-  section.figures = {std::move(figure)};
+  plot::Figure kinds = kind_figure("lesion-change", "Change of the accuracy without each branch.",
+                                   {.label = "change of accuracy", .unit = "points"}, effects);
+  figure.alt = kinds.alt = section.finding;
+  if (!kinds.panels.empty()) section.figures.push_back(std::move(kinds));
+  section.figures.push_back(std::move(figure));
   return section;
 }
 

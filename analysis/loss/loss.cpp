@@ -67,6 +67,7 @@ const std::vector<Analysis> kLossTable = {
      .title = "Loss and accuracy over training",
      .question = "How did the training go, and had it ended when it was stopped?",
      .cost = "time: none, the run's log is read; memory: the log",
+     .leads = true,
      .work = curves_work,
      .unsuited = without_run,
      .lacking = without_any_run,

@@ -216,8 +216,8 @@ Section skip_section(const AnalysisInput& input) {
                               .subject = subject.label});
     section.finding += (s > 0 ? " " : "") +
                        finding(subject.label, study, static_cast<double>(input.pictures(512)));
-    ratio.panels.push_back(ratio_panel(study, subject.label));
-    ratio.panels.push_back(cosine_panel(study, subject.label));
+    ratio.panels.push_back(ratio_panel(study, subject.label + ", length"));
+    ratio.panels.push_back(cosine_panel(study, subject.label + ", angle"));
     removal.panels.push_back(removal_panel(study, subject.label));
   }
   section.reading =

@@ -78,11 +78,11 @@ plot::Panel layer_panel(const Reach& reach, const std::string& title) {
   plot::Points heads{.name = "heads"};
   plot::Line uniform{.name = "uniform attention", .style = 1};
   for (size_t i = 0; i < reach.sums.size(); ++i) {
-    const std::vector<double> distances = sorted_distances(reach.sums[i]);
+    const std::vector<double> distances = reach.sums[i].distances();
     for (size_t h = 0; h < distances.size(); ++h) {
       heads.x.push_back(static_cast<double>(i));
       heads.y.push_back(distances[h]);
-      heads.labels.push_back(fmt::format("head of rank {}", h + 1));
+      heads.labels.push_back(fmt::format("head {}", h + 1));
     }
     uniform.x.push_back(static_cast<double>(i));
     uniform.y.push_back(uniform_pixels(reach.axis[i]));

@@ -214,8 +214,8 @@ Section receptive_field_section(const AnalysisInput& input, const ReceptiveField
     }
     section.finding += (section.finding.empty() ? "" : " ") + finding(growth, subject.label);
     add_values(growth, subject.label, s, section);
-    growth_figure.panels.push_back(growth_panel(growth, subject.label));
-    growth_figure.panels.push_back(share_panel(growth, subject.label));
+    growth_figure.panels.push_back(growth_panel(growth, subject.label + ", width"));
+    growth_figure.panels.push_back(share_panel(growth, subject.label + ", share of the picture"));
     add_maps(maps, growth, subject.label);
   }
   if (section.finding.empty()) section.finding = "No layer could be measured.";

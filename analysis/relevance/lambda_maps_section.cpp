@@ -167,10 +167,11 @@ Section lambda_maps_section(const AnalysisInput& input) {
         "relative to the largest");
     add_weight_rows(figure, subject, pictures, shown);
     add_contribution_rows(figure, subject, pictures, shown);
+    mark_wrong(figure, *input.data, indices, classes_read(*subject.model, pictures));
     figure.alt = lambda_finding(subject.label, study);
     section.figures.push_back(std::move(figure));
-    depth.panels.push_back(share_panel(study, subject.label));
-    depth.panels.push_back(distance_panel(study, subject.label));
+    depth.panels.push_back(share_panel(study, subject.label + ", shares"));
+    depth.panels.push_back(distance_panel(study, subject.label + ", reach"));
   }
   section.reading =
       "A lambda layer has no attention map: its effective weights S = q (softmax(k) + E) are "

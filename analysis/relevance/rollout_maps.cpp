@@ -69,6 +69,7 @@ double add_two_classes(const AnalysisInput& input, const RolloutOptions& options
               read_as(*input.data, first, "for "));
   add_map_row(figure, "runner-up", b.values, b.height, b.width,
               read_as(*input.data, second, "for "));
+  mark_wrong(figure, *input.data, indices, first);
   return mean_correlation(a, b);
 }
 

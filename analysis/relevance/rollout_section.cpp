@@ -70,6 +70,7 @@ plot::Figure maps_figure(const AnalysisInput& input, int64_t pictures, size_t s,
   for (size_t i = 0; i < rows.size(); ++i)
     add_map_row(figure, rows[i].title, maps[i].values, maps[i].height, maps[i].width,
                 i == 0 ? read_as(*input.data, classes, "read as ") : std::vector<std::string>{});
+  mark_wrong(figure, *input.data, indices, classes);
   return figure;
 }
 

@@ -62,8 +62,9 @@ struct Bars {
   std::vector<Kind> kinds = {};  // colours single bars by kind (same length as x, or empty)
 };
 
-// rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. Above 60 x
-// 60 cells the SVG holds one PNG instead of a node per cell.
+// rows x columns values, row-major. Not finite = no value (a dead layer), drawn hatched. The
+// SVG holds one PNG with a pixel a cell, except where numbers stand in the cells or the colours
+// follow the theme, and these are few.
 struct Heatmap {
   int64_t rows = 0, columns = 0;
   std::vector<double> values = {};
@@ -120,8 +121,11 @@ struct Panel {
   double height = 0;
 };
 
-// An RGB picture, drawn with crisp pixels, with an optional heat overlay of its own resolution,
-// drawn smoothly from 0 to its largest value: a flat map looks flat. Values below 0 count as 0.
+inline constexpr double kOverlayOpacity = 0.75;  // of a map where it is largest
+
+// An RGB picture, drawn with crisp pixels, or in grey under a heat overlay of its own resolution,
+// which is drawn smoothly from 0 to its largest value: a flat map looks flat. Values below 0 count
+// as 0. An outline goes around the quarter of places where the overlay is largest.
 struct Picture {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> rgb = {};  // height * width * 3
@@ -129,7 +133,7 @@ struct Picture {
   std::string alt = {};
   int64_t overlay_width = 0, overlay_height = 0;
   std::vector<double> overlay = {};
-  double overlay_opacity = 0.6;
+  bool wrong = false;  // the network names another class than the picture has: marked
 };
 
 struct Pictures {

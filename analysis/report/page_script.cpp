@@ -46,39 +46,47 @@ const make = (name, attributes) => {
 };
 )js"
     R"js(
-// One figure: its data, its read-out line, and a cursor in the visible one of its two drawings.
+// "blocks.2": "block 2"; other names stay.
+const words = name => String(name).replace(/^blocks\.(\d+)$/, 'block $1');
+
+// One figure: its data, a cursor in its drawings, and the values beside it.
 const attach = plot => {
   const data = JSON.parse(document.getElementById(plot.dataset.hover).textContent);
-  const out = plot.querySelector('.readout');
-  const hint = 'Point, tap or use the arrow keys to read values.';
-  const idle = () => { out.textContent = hint; out.classList.add('idle'); };
-  out.hidden = false;
-  idle();
-  plot.tabIndex = 0;
-  plot.setAttribute('role', 'group');
-  plot.setAttribute('aria-label', 'Figure; arrow keys read values');
+  const out = plot.querySelector('.readout'), stage = plot.querySelector('.panels');
   let cursor = null, state = null;
 
-  const clear = () => { cursor?.remove(); cursor = null; };
-  const say = (head, entries) => {
-    out.textContent = '';
-    out.classList.remove('idle');
-    const strong = document.createElement('b');
-    strong.textContent = head;
-    out.append(strong);
-    for (const [i, e] of entries.entries()) {
-      out.append(i > 0 ? '; ' : ': ');
-      if (e.color) {
-        const dot = document.createElement('i');
-        const probe = plot.querySelector('.' + e.color);
-        dot.style.background = probe ? getComputedStyle(probe).fill : 'currentColor';
-        out.append(dot);
-      }
-      out.append((e.name ? e.name + ' ' : '') + e.text);
+  const clear = () => { cursor?.remove(); cursor = null; out.hidden = true; };
+  // Beside a point of the drawing, within the figure.
+  const beside = (g, x, y) => {
+    const p = new DOMPoint(x, y).matrixTransform(g.group.ownerSVGElement.getScreenCTM());
+    const frame = plot.getBoundingClientRect(), room = frame.width - out.offsetWidth;
+    const right = p.x - frame.left + 14;
+    out.style.left = `${Math.max(0, right <= room ? right : right - out.offsetWidth - 28)}px`;
+    out.style.top = `${p.y - frame.top + 12}px`;
+  };
+  const line = entry => {
+    const row = document.createElement('span');
+    if (entry.color) {
+      const dot = document.createElement('i'), probe = plot.querySelector('.' + entry.color);
+      dot.style.background = probe ? getComputedStyle(probe).fill : 'currentColor';
+      row.append(dot);
     }
+    row.append(entry.text);
+    return row;
+  };
+  const say = (g, x, y, head, entries) => {
+    out.textContent = '';
+    out.hidden = false;
+    if (head) {
+      const strong = document.createElement('b');
+      strong.textContent = head;
+      out.append(strong);
+    }
+    out.append(...entries.map(line));
+    beside(g, x, y);
   };
   const draw = (g, nodes) => {
-    clear();
+    cursor?.remove();
     cursor = make('g', {class: 'cursor'});
     cursor.append(...nodes);
     g.group.append(cursor);
@@ -90,12 +98,13 @@ const attach = plot => {
     const cell = {x: g.x + c * w, y: g.y + (g.up ? h.rows - 1 - r : r) * t, width: w, height: t};
     // Seen on light and on dark cells.
     draw(g, [make('rect', {...cell, class: 'outer'}), make('rect', cell)]);
-    say(`${h.row_labels[r] ?? r} \u00d7 ${h.column_labels[c] ?? c}`,
-        [{name: h.value, text: number(h.values[r * h.columns + c])}]);
+    const row = words(h.row_labels[r] ?? r), column = words(h.column_labels[c] ?? c);
+    say(g, cell.x + w, cell.y + t, panel.title,
+        [{text: `${row} and ${column}: ${h.value} ${number(h.values[r * h.columns + c])}`}]);
   };
-  // All series at the x nearest to the pointer; with many series, only the one nearest to it.
+  // All series at the x nearest to the pointer; of many series, or of points, only the nearest.
   const showX = (g, panel, px, py) => {
-    const crowded = panel.series.length > 6, hits = [];
+    const single = panel.series.length > 6 || panel.series.every(s => s.points), hits = [];
     let best = null;
     for (const s of panel.series) {
       let hit = null;
@@ -104,23 +113,30 @@ const attach = plot => {
         const [x, y] = place(g, panel, s.x[i], s.y[i]);
         if (!isFinite(x) || !isFinite(y)) continue;
         const dx = Math.abs(x - px), d = Math.hypot(dx, y - py);
-        const closer = !hit || dx < hit.dx - 1e-9 || (Math.abs(dx - hit.dx) <= 1e-9 && d < hit.d);
+        const closer = !hit || (single ? d < hit.d : dx < hit.dx - 1e-9 ||
+                                (Math.abs(dx - hit.dx) <= 1e-9 && d < hit.d));
         if (closer) hit = {s, i, x, y, dx, d};
       }
       if (hit) hits.push(hit);
-      if (hit && (!best || (crowded ? hit.d < best.d : hit.dx < best.dx))) best = hit;
+      if (hit && (!best || (single ? hit.d < best.d : hit.dx < best.dx))) best = hit;
     }
     if (!best) return;
-    const near = crowded ? [best] : hits.filter(h => Math.abs(h.x - best.x) < 4);
+    const near = single ? [best] : hits.filter(h => Math.abs(h.x - best.x) < 4);
     state = {panel: data.panels.indexOf(panel), x: best.s.x[best.i], py: best.y};
     draw(g, [make('line', {x1: best.x, x2: best.x, y1: g.y, y2: g.y + g.height}),
              ...near.map(h => make('circle', {cx: h.x, cy: h.y, r: 4, class: h.s.color}))]);
-    const where = [title(panel.x), at(panel.x, best.s.x[best.i])].filter(Boolean).join(' ');
+    const at_x = words(at(panel.x, best.s.x[best.i]));
+    const named = panel.x.categories.length > 0;
+    const where = named ? at_x : [title(panel.x), at_x].filter(Boolean).join(' ');
     const unit = panel.y.unit ? ' ' + panel.y.unit : '';
-    say(panel.title ? panel.title + ', ' + where : where, near.map(h => ({
-      color: h.s.color, name: [h.s.name, h.s.labels?.[h.i]].filter(Boolean).join(' '),
-      text: number(h.s.y[h.i]) + unit,
-    })));
+    say(g, best.x, best.y, [panel.title, single ? '' : where].filter(Boolean).join(', '),
+        near.map(h => {
+          const label = h.s.labels?.[h.i];
+          const what = label ? [h.s.name, `${words(label)} of ${where}`].filter(Boolean).join(', ')
+                     : single ? [h.s.name, where].filter(Boolean).join(', ')
+                     : h.s.name || title(panel.y);
+          return {color: h.s.color, text: `${what}: ${number(h.s.y[h.i])}${unit}`};
+        }));
   };
   const show = (g, panel, px, py) => {
     if (!panel.heatmap) return showX(g, panel, px, py);
@@ -131,26 +147,24 @@ const attach = plot => {
   };
 )js"
     R"js(
-  const drawings = () => [...plot.querySelectorAll('svg')];
-  const visible = () => drawings().find(svg => svg.getClientRects().length > 0);
-  const panels = svg => [...svg.querySelectorAll('.panel')].map(geometry);
+  const panels = [...plot.querySelectorAll('.panel')].map(geometry);
   const pointed = event => {
-    const svg = visible();
-    if (!svg || !svg.contains(event.target)) return;
+    const g = panels.find(b => b.group.ownerSVGElement.contains(event.target));
+    if (!g) return;
     const screen = new DOMPoint(event.clientX, event.clientY);
-    const p = screen.matrixTransform(svg.getScreenCTM().inverse());
+    const p = screen.matrixTransform(g.group.ownerSVGElement.getScreenCTM().inverse());
     const near = 12, within = (v, low, size) => v > low - near && v < low + size + near;
-    const g = panels(svg).find(b => within(p.x, b.x, b.width) && within(p.y, b.y, b.height));
-    if (g) show(g, data.panels[g.group.dataset.panel], p.x, p.y);
+    if (within(p.x, g.x, g.width) && within(p.y, g.y, g.height))
+      show(g, data.panels[g.group.dataset.panel], p.x, p.y);
   };
   plot.addEventListener('pointermove', pointed);
   plot.addEventListener('pointerdown', pointed);
-  plot.addEventListener('pointerleave', () => { clear(); idle(); });
+  plot.addEventListener('pointerleave', clear);
+  stage.addEventListener('blur', clear);
 
   const step = (key, shift) => {
     const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[key];
-    const all = panels(visible());
-    const index = state?.panel ?? 0, g = all[index], panel = data.panels[index];
+    const index = state?.panel ?? 0, g = panels[index], panel = data.panels[index];
     if (panel.heatmap) {
       const h = panel.heatmap, wrap = (v, n) => (v + n) % n, down = g.up ? 1 : -1;
       const r = state ? wrap(state.r + move[1] * down, h.rows) : 0;
@@ -158,10 +172,9 @@ const attach = plot => {
       return showCell(g, panel, r, c);
     }
     if (move[1]) {
-      const next = (index - move[1] + all.length) % all.length;
+      const next = (index - move[1] + panels.length) % panels.length;
       state = null;
-      const other = all[next];
-      return show(other, data.panels[next], other.x, other.y);
+      return show(panels[next], data.panels[next], panels[next].x, panels[next].y);
     }
     const all = [...new Set(panel.series.flatMap(s => s.x))];
     const xs = all.filter(v => v !== null).sort((a, b) => a - b);
@@ -170,14 +183,124 @@ const attach = plot => {
     const x = xs[Math.max(0, Math.min(xs.length - 1, here < 0 ? 0 : here + move[0] * jump))];
     showX(g, panel, place(g, panel, x, g.ry[0])[0], state?.py ?? g.y);
   };
-  plot.addEventListener('keydown', event => {
-    if (event.key === 'Escape') { clear(); state = null; idle(); }
+  stage.addEventListener('keydown', event => {
+    if (event.key === 'Escape') { clear(); state = null; }
     if (!event.key.startsWith('Arrow') || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     step(event.key, event.shiftKey);
   });
 };
 document.querySelectorAll('.plot[data-hover]').forEach(attach);
+
+// Closed tables are data; opened, they are tables.
+const numeric = text => text === '' || text === '\u2013' || /^\u2212?\d/.test(text);
+document.querySelectorAll('details.data').forEach(details => {
+  details.addEventListener('toggle', () => {
+    const source = details.querySelector('script');
+    if (!source) return;
+    const data = JSON.parse(source.textContent);
+    const node = (name, text) => {
+      const made = document.createElement(name);
+      if (text !== undefined) made.textContent = text;
+      return made;
+    };
+    const box = node('div'), table = node('table'), head = node('thead'), body = node('tbody');
+    box.className = 'scroll';
+    box.tabIndex = 0;
+    box.setAttribute('role', 'region');
+    box.setAttribute('aria-label', 'Data of the figure');
+    const top = node('tr');
+    top.append(...data.columns.map(text => Object.assign(node('th', text), {scope: 'col'})));
+    head.append(top);
+    for (const row of data.rows) {
+      const line = node('tr');
+      line.append(...row.map(text => {
+        const cell = node('td', text);
+        if (numeric(text)) cell.className = 'n';
+        return cell;
+      }));
+      body.append(line);
+    }
+    table.append(head, body);
+    box.append(table);
+    source.replaceWith(box);
+  });
+});
+)js"
+    R"js(
+// A picture, enlarged, with the value of its map under the cursor.
+const dialog = document.createElement('dialog');
+dialog.className = 'enlarged';
+// The bytes of a map, read from its image.
+const greys = image => {
+  const [rows, columns] = image.closest('.cell').dataset.size.split(' ').map(Number);
+  const canvas = Object.assign(document.createElement('canvas'), {width: columns, height: rows});
+  const context = canvas.getContext('2d'), source = new Image();
+  const read = {at: () => null, ready: null};
+  read.ready = new Promise(done => {
+    source.onload = () => {
+      context.drawImage(source, 0, 0);
+      const pixels = context.getImageData(0, 0, columns, rows).data;
+      read.at = (r, c) => pixels[4 * (r * columns + c)];
+      done();
+    };
+  });
+  source.src = image.getAttribute('href');
+  return read;
+};
+const enlarge = cell => {
+  const [rows, columns] = (cell.dataset.size ?? '0 0').split(' ').map(Number);
+  const picture = cell.querySelector('.base').cloneNode(true), over = picture.querySelector('svg');
+  const map = over.querySelector('image'), bytes = map ? greys(cell.querySelector('image')) : null;
+  const close = document.createElement('button');
+  const caption = document.createElement('p'), value = document.createElement('p');
+  const spot = make('rect', {class: 'spot', fill: 'none', stroke: '#fff', 'stroke-width': .6});
+  let at = null;
+  close.type = 'button';
+  close.textContent = 'Close';
+  close.addEventListener('click', () => dialog.close());
+  caption.textContent = cell.querySelector('p').textContent;
+  value.setAttribute('aria-live', 'polite');
+  value.textContent = bytes ? 'Point at a place, or use the arrow keys, to read its value.' : '';
+  const read = (r, c) => {
+    if (!bytes || r < 0 || c < 0 || r >= rows || c >= columns) return;
+    at = [r, c];
+    const v = bytes.at(r, c) / 255 * Number(cell.dataset.most);
+    value.textContent = `row ${r + 1}, column ${c + 1}: ${number(Number(v.toPrecision(3)))}` +
+                        ` (largest ${number(Number(cell.dataset.most))})`;
+    const [x, y, w, h] = ['x', 'y', 'width', 'height'].map(k => Number(map.getAttribute(k)));
+    for (const [k, n] of Object.entries({x: x + c * w / columns, y: y + r * h / rows,
+                                         width: w / columns, height: h / rows}))
+      spot.setAttribute(k, n);
+    over.append(spot);
+  };
+  picture.addEventListener('pointermove', event => {
+    if (!map) return;
+    const frame = map.getBoundingClientRect();
+    read(Math.floor((event.clientY - frame.top) / frame.height * rows),
+         Math.floor((event.clientX - frame.left) / frame.width * columns));
+  });
+  dialog.onkeydown = event => {
+    const move = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
+    if (!move[event.key]) return;
+    event.preventDefault();
+    at ? read(at[0] + move[event.key][0], at[1] + move[event.key][1]) : read(0, 0);
+  };
+  dialog.setAttribute('aria-label', caption.textContent || 'Picture');
+  dialog.replaceChildren(close, picture, caption, value);
+  if (!dialog.isConnected) document.body.append(dialog);
+  dialog.showModal();
+};
+document.querySelectorAll('.cell').forEach(cell => {
+  cell.setAttribute('role', 'button');
+  cell.tabIndex = 0;
+  cell.addEventListener('click', () => enlarge(cell));
+  cell.addEventListener('keydown', event => {
+    if (event.key !== 'Enter' && event.key !== ' ') return;
+    event.preventDefault();
+    enlarge(cell);
+  });
+});
 
 // The contents mark the section on the screen.
 const links = new Map([...document.querySelectorAll('.contents a')].map(a => [a.hash.slice(1), a]));

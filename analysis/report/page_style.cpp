@@ -17,11 +17,13 @@ constexpr std::string_view kStyle =
   --sans: "Helvetica Neue", Helvetica, Arial, "Liberation Sans", sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root:not([data-theme=light]) { --wash: #1e2125; --link: #8fc1ee; --rule: #3c4045; }
 }
-:root[data-theme=dark] { color-scheme: dark; --wash: #1e2125; --link: #8fc1ee; --rule: #3c4045; }
-:root[data-theme=light] { color-scheme: light; }
+@media screen {
+  :root[data-theme=dark] { color-scheme: dark; --wash: #1e2125; --link: #8fc1ee; --rule: #3c4045; }
+  :root[data-theme=light] { color-scheme: light; }
+}
 * { box-sizing: border-box; }
 html { font-size: 18px; -webkit-text-size-adjust: 100%; scroll-behavior: smooth;
   scroll-padding-top: 1.5rem; }
@@ -68,30 +70,24 @@ h1 {
 .subtitle { color: var(--muted); font-style: italic; margin-bottom: 1.3rem;
   overflow-wrap: anywhere; }
 .answer { font-size: 1.12rem; line-height: 1.45; max-width: 37rem; margin-bottom: 1.7rem; }
-.headline {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr));
-  margin: 0 0 2.2rem; border-block: 1px solid var(--rule); overflow: hidden;
-}
-.headline div { margin: 0 1rem 0 -1rem; padding: .8rem 1rem .75rem;
-  border-left: 1px solid var(--rule); }
-.headline dt { font: .72rem/1.3 var(--sans); color: var(--muted); }
-.headline dd { margin: 0; }
-.headline .number {
-  font-size: 1.75rem; line-height: 1.25; letter-spacing: -.01em;
-  font-variant-numeric: lining-nums tabular-nums;
-}
-.headline .detail { font: .68rem/1.35 var(--sans); color: var(--muted);
-  font-variant-numeric: lining-nums; }
-.findings { margin-bottom: 2.2rem; }
-.findings ol { margin: 0; padding: 0; list-style: none; counter-reset: finding; }
-.findings li {
-  counter-increment: finding; display: grid; grid-template-columns: 1.6rem 1fr;
-  padding: .42rem 0; border-top: 1px solid var(--grid); line-height: 1.4;
-}
-.findings li::before { content: counter(finding); font-variant-numeric: tabular-nums;
-  color: var(--muted); }
-.findings li span { grid-column: 2; font-size: .94rem; color: var(--muted); }
-.run { margin-bottom: 1rem; }
+h1.long { font-size: clamp(1.3rem, 1rem + 1.7vw, 1.9rem); overflow-wrap: anywhere; }
+.claims { margin-bottom: 1.6rem; }
+.claims .scroll { max-height: none; margin-top: 0; border-block: 1px solid var(--rule); }
+table.claims { width: 100%; }
+.claims th, .claims td { vertical-align: top; white-space: normal; padding-right: .9rem; }
+.claims thead th { position: static; min-width: 5.2rem; overflow-wrap: anywhere; }
+.claims tbody th { min-width: 11rem; font: .8rem/1.35 var(--serif); }
+.claims tbody th a { color: inherit; }
+.claims td b { font-weight: 600; white-space: nowrap; }
+.claims small { display: block; color: var(--muted); font-size: .62rem; }
+.claims td span { white-space: nowrap; }
+.claims td span::before { content: "\25cf"; margin-right: .3em; }
+.claims .denied::before { content: "\25cb"; }
+.claims .untold::before { content: "?"; }
+.claims .denied, .claims .untold { color: var(--muted); }
+.claims .seen { color: var(--link); }
+.legend { font: .7rem/1.4 var(--sans); color: var(--muted); margin: .4rem 0 0; }
+.run { margin-top: 3rem; }
 .card {
   margin: 0; columns: 3 12rem; column-gap: 1.6rem;
   font: .74rem/1.4 var(--sans); font-variant-numeric: lining-nums tabular-nums;
@@ -109,20 +105,46 @@ h1 {
   margin: 0 0 .35rem; font-weight: 400; font-size: 1.6rem;
   line-height: 1.2; letter-spacing: -.008em; text-wrap: balance;
 }
-.index { display: inline-block; min-width: 1.7rem; color: var(--muted);
-  font-variant-numeric: lining-nums; }
+.index { display: inline-block; min-width: 2.3rem; color: var(--muted);
+  font-variant-numeric: lining-nums tabular-nums; }
 .question { font-style: italic; font-size: 1.08rem; line-height: 1.4; max-width: 36rem;
   margin-bottom: 1.4rem; }
 figure { margin: 0 0 1.5rem; }
 .plot { position: relative; }
-.plot svg { display: block; width: 100%; height: auto; touch-action: pan-y pinch-zoom; }
-.narrow { display: none; max-width: 30rem; margin-inline: auto; }
+.plot svg { display: block; max-width: 100%; height: auto; touch-action: pan-x pan-y pinch-zoom; }
+.keys { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin-bottom: .35rem; }
+.panels { display: flex; flex-wrap: wrap; gap: 1.2rem 22px; }
 .readout {
-  min-height: 1.35rem; margin: .2rem 0 0; transition: opacity .15s; color: var(--muted);
-  font: .72rem/1.5 var(--sans); font-variant-numeric: lining-nums tabular-nums;
+  position: absolute; z-index: 1; margin: 0; max-width: 18rem; padding: .25rem .5rem;
+  pointer-events: none; background: var(--paper); border: 1px solid var(--rule);
+  border-radius: 3px; box-shadow: 0 1px 5px rgb(0 0 0 / .18); color: var(--ink);
+  font: .7rem/1.45 var(--sans); font-variant-numeric: lining-nums tabular-nums;
 }
-.readout.idle { opacity: 0; }
-.plot:hover .readout, .plot:focus .readout { opacity: 1; }
+.readout span { display: block; }
+.row { margin: .7rem 0 .3rem; font: 600 .74rem/1.3 var(--sans); }
+.cells { display: grid; gap: .5rem .6rem; grid-template-columns: repeat(var(--columns), 1fr); }
+.cells .cell { max-width: 9.4rem; }
+.c1 { --columns: 1; } .c2 { --columns: 2; } .c3 { --columns: 3; } .c4 { --columns: 4; }
+.c5 { --columns: 5; } .c6 { --columns: 6; } .c7 { --columns: 7; } .c8 { --columns: 8; }
+.c9 { --columns: 9; } .c10 { --columns: 10; } .c11 { --columns: 11; } .c12 { --columns: 12; }
+.base { background-size: contain; background-repeat: no-repeat; background-position: center;
+  image-rendering: pixelated; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+.plot .base svg, .base svg { display: block; width: 100%; image-rendering: auto; }
+.heat { filter: url(#heat); }
+.filters { position: absolute; }
+.cell p { margin: .15rem 0 0; font: .64rem/1.3 var(--sans); color: var(--muted);
+  overflow-wrap: anywhere; }
+.cell.wrong p:not(.scale) { color: var(--s1); font-weight: 600; }
+.cell[role=button] { cursor: zoom-in; }
+.scale i { display: inline-block; width: 2.6rem; height: .4rem; margin: 0 .15rem; }
+.scale i { background: linear-gradient(90deg, #000004, #51127c, #b73779, #fc8961, #fcfdbf); }
+dialog.enlarged { border: 1px solid var(--rule); border-radius: 4px; padding: 1rem;
+  background: var(--paper); color: var(--ink); }
+dialog.enlarged::backdrop { background: rgb(0 0 0 / .6); }
+dialog.enlarged .base { width: min(74vmin, 86vw); cursor: crosshair; clear: both; }
+dialog.enlarged p { margin: .5rem 0 0; font: .76rem/1.4 var(--sans); min-height: 1.4em;
+  font-variant-numeric: lining-nums tabular-nums; }
+dialog.enlarged button { float: right; font: .72rem/1.3 var(--sans); }
 .readout b { color: var(--ink); font-weight: 600; }
 .readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%;
   margin: 0 .3rem 0 .35rem; }
@@ -130,6 +152,7 @@ figure { margin: 0 0 1.5rem; }
 .cursor line { stroke: var(--ink); stroke-width: .75; stroke-opacity: .55; }
 .cursor rect { fill: none; stroke: #fff; stroke-width: 1.5; }
 .cursor .outer { stroke: #000; stroke-width: 3.5; }
+.cursor .spot { fill: none; stroke: var(--ink); }
 .cursor circle { stroke: var(--paper); stroke-width: 1.5; }
 figcaption { font-size: .86rem; line-height: 1.42; max-width: 38rem; margin-top: .1rem; }
 figcaption b { font: 600 .76rem var(--sans); margin-right: .25em; }
@@ -152,8 +175,12 @@ thead th { position: sticky; top: 0; background: var(--paper); color: var(--mute
 td.n { text-align: right; }
 .runs { width: 100%; }
 .runs td, .runs thead th { padding-left: .6rem; }
-.differs td, .differs th { background: var(--wash); }
-.mark { color: var(--link); font-weight: 700; }
+.runs thead th, .runs td { white-space: normal; overflow-wrap: anywhere; min-width: 4.5rem; }
+.glossary dl { margin: 0; columns: 2 18rem; column-gap: 2rem; }
+.glossary div { break-inside: avoid; padding: .3rem 0; }
+.glossary dt { font: 600 .76rem/1.4 var(--sans); }
+.glossary dfn { font-style: normal; }
+.glossary dd { margin: 0; font-size: .84rem; line-height: 1.4; color: var(--muted); }
 .notes { margin: 0; }
 .notes > div {
   display: grid; grid-template-columns: 8.2rem minmax(0, 1fr); gap: 0 1.2rem;
@@ -179,46 +206,49 @@ pre {
 }
 )css"
     R"css(
-.contents { display: none; font: .74rem/1.35 var(--sans); }
-.contents ol, .contents ul { list-style: none; margin: 0; padding: 0; }
-.contents ul { margin-top: .7rem; padding-top: .7rem; border-top: 1px solid var(--grid); }
-.contents li { margin: 0 0 .45rem; }
+.contents { font: .74rem/1.35 var(--sans); margin: 1.6rem 0 0; }
+.contents ol, .contents ul { list-style: none; margin: 0; padding: 0; columns: 2; }
+.contents ul { margin-top: .5rem; padding-top: .5rem; border-top: 1px solid var(--grid); }
+.contents li { margin: 0 0 .45rem; padding-left: 1.6rem; text-indent: -1.6rem;
+  break-inside: avoid; }
+.contents .index { min-width: 1.6rem; text-indent: 0; }
 .contents a { color: var(--muted); text-decoration: none; }
 .contents a:hover, .contents a[aria-current] { color: var(--ink); }
 .contents a[aria-current] { font-weight: 600; }
-@media (min-width: 1180px) {
+@media screen and (min-width: 1180px) {
   .contents {
-    display: block; grid-column: 1; justify-self: end; align-self: start;
-    width: 9rem; margin: 4.1rem 2.2rem 0 .8rem;
-    position: sticky; top: 3rem; max-height: calc(100vh - 4rem); overflow: auto;
+    position: fixed; top: 4.1rem; left: max(.8rem, calc(50% - 362px - 12.6rem)); width: 10.4rem;
+    margin: 0; max-height: calc(100vh - 5rem); overflow: auto;
   }
-  main { grid-row: 1; }
+  .contents ol, .contents ul { columns: auto; }
 }
 @media (max-width: 600px) {
   html { font-size: 17px; }
   main { padding-top: 1.4rem; }
   .kicker { margin-bottom: 1.1rem; }
-  .wide { display: none; }
-  .narrow { display: block; }
+  .panels { overflow-x: auto; }
+  .panels .broad { max-width: none; }
+  .cells { grid-template-columns: repeat(2, 1fr); }
+  .cells .cell { max-width: none; }
+  .contents li { text-indent: 0; padding-left: 0; }
   .notes > div { grid-template-columns: 1fr; }
   .analysis, .commands { margin-top: 2.8rem; }
-  .headline { grid-template-columns: repeat(2, 1fr); }
-  .headline .number { font-size: 1.5rem; }
 }
 @media (prefers-reduced-motion: reduce) {
   html { scroll-behavior: auto; }
-  .readout { transition: none; }
 }
 @media print {
   html { font-size: 10pt; }
   body { display: block; }
   main { padding: 0; }
-  .contents, .skip, .kicker button, .readout, details, .files { display: none; }
-  .wide { display: block; }
-  .narrow { display: none; }
+  .skip, .kicker button, .readout, details, .files { display: none; }
   .analysis, .commands { margin-top: 2rem; }
-  figure, .notes > div { break-inside: avoid; }
-  h2 { break-after: avoid; }
+  .scroll { overflow: visible; max-height: none; }
+  .notes > div, tr, .opening, .panels svg, .cell, figcaption { break-inside: avoid; }
+  .keys, .row { break-after: avoid; }
+  .panels { display: block; }
+  .panels svg { display: inline-block; margin: 0 18px 1rem 0; }
+  h2, .question, dt { break-after: avoid; }
   a { color: inherit; text-decoration: none; }
 }
 )css";

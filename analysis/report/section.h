@@ -1,5 +1,6 @@
 // A section of the report, and the head of its page, as data.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -20,12 +21,26 @@ struct ReportValue {
   bool headline = false;     // of a section's values: also shown at the head of the page
   std::string subject = {};  // label of the network it belongs to; empty: the first. Give one value
                              // of each key for every network: they are shown side by side
+  double low = NAN, high = NAN;  // ends of its 95 % interval, where there is one
+};
+
+// What the numbers of one network say of a claim.
+enum class Seen : uint8_t { seen, not_seen, cannot_tell };
+
+// A claim about what networks do, and what each network's value of `key` says of it. The head of
+// the page shows claims x networks.
+struct ReportClaim {
+  std::string text = {};  // "Attention blocks damp high frequencies"
+  std::string key = {};   // of values of the same section
+  std::vector<std::pair<std::string, Seen>> networks = {};  // label of the network
 };
 
 // A run as name and settings, in the order they are shown.
 struct RunCard {
   std::string name = {};
   std::vector<std::pair<std::string, std::string>> settings = {};
+  // what else defines it: shown where several runs differ in it
+  std::vector<std::pair<std::string, std::string>> details = {};
 };
 
 struct ReportHeader {
@@ -33,7 +48,7 @@ struct ReportHeader {
   std::string subtitle = {};  // "run 2024-05-01T10:12-alternet-cifar10, analysed on ..."
   std::string answer = {};    // the run in one or two plain sentences
   std::vector<ReportValue> headline = {};
-  std::vector<RunCard> runs = {};          // one column each; rows that differ are marked
+  std::vector<RunCard> runs = {};          // one column each; of several, what differs
   std::vector<std::string> commands = {};  // how to repeat it, one command a line
   // Names of sections in the order of the page; others follow, by name.
   std::vector<std::string> order = {};
@@ -58,12 +73,12 @@ struct Section {
   std::string finding = {};  // what this run shows: one sentence computed from the numbers
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};
+  std::vector<ReportClaim> claims = {};  // see add_claim
   std::vector<ReportArray> arrays = {};
   bool applies = true;  // to any of the networks; else `finding` says why it does not
   // What was left out because its numbers are not finite, one line each: network, layer, quantity.
   std::vector<std::string> not_finite = {};
-  std::string cost = {};  // time and memory, for whoever wants to repeat it
-  std::string key = {};   // fingerprint of (weights, data, settings), for reuse; see stored_key
+  std::string key = {};  // fingerprint of (weights, data, settings), for reuse; see stored_key
 };
 
 }  // namespace passband

@@ -6,24 +6,30 @@
 #include <vector>
 
 #include "analysis/report/section.h"
+#include "analysis/report/svg.h"
 #include "analysis/report/table.h"
 
 namespace passband {
 
 struct StoredFigure {
   std::string name = {}, title = {}, alt = {};
-  std::string wide = {}, narrow = {};  // inline SVG for a page column and for a telephone
-  std::string hover = {};              // JSON for the read-out; empty for picture grids
-  plot::Table table = {};              // the first rows, rounded
-  size_t table_rows = 0;               // of the whole table
+  plot::PageDrawings drawings = {};
+  // of a grid of pictures
+  int columns = 1;
+  std::vector<std::string> column_titles = {}, row_titles = {};
+  std::string overlay_value = {};
+  std::string hover = {};  // JSON for the read-out; empty for picture grids
+  plot::Table table = {};  // the first rows, rounded
+  size_t table_rows = 0;   // of the whole table
 };
 
 struct StoredSection {
-  std::string name = {}, title = {}, question = {}, reading = {}, finding = {}, cost = {}, key = {};
+  std::string name = {}, title = {}, question = {}, reading = {}, finding = {}, key = {};
   bool applies = true;
   bool stale = false;  // of this page, not stored: see ReportHeader::stale
   std::vector<std::string> caveats = {};
   std::vector<ReportValue> values = {};
+  std::vector<ReportClaim> claims = {};
   std::vector<StoredFigure> figures = {};
   std::vector<std::string> arrays = {};
 };
@@ -48,7 +54,8 @@ struct EarlierCalls {
 std::optional<EarlierCalls> earlier_calls(const std::string& summary);
 
 // The machine-readable summary: title, commands, headline values, and each section's finding and
-// values; those of several networks also as networks.LABEL.KEY.
+// values; those of several networks also as networks.LABEL.KEY, intervals as intervals.LABEL.KEY,
+// and claims with what each network's value says of them.
 std::string summary_json(const ReportHeader& header, const std::vector<StoredSection>& sections);
 
 }  // namespace passband

@@ -247,6 +247,7 @@ PanelLayout measure_panel(const Drawing& drawing, const Panel& panel, double wid
     layout.left = overhang;
   }
   layout.top = heading_height(panel) + (panel.spans.empty() ? 4 : kStrip + 2);
+  if (drawing.own_legends) layout.top += legend_height(width, legend_of(drawing, panel));
   layout.bottom = 6 + tick_label_height(layout) + (layout.x_groups.empty() ? 0 : kBracket) +
                   (axis_title(panel.x).empty() ? 0 : 20);
   return layout;

@@ -89,6 +89,8 @@ class AxisMap {
   double low_, span_, at_low_, at_span_;
 };
 
+inline constexpr size_t kMostPoints = 800;  // of a line as it is drawn and read
+
 // A line's point indices, thinned to about `most` while keeping each bucket's extremes, so that no
 // peak is lost.
 std::vector<size_t> thinned(const std::vector<double>& y, size_t most);

@@ -14,7 +14,8 @@ namespace passband::plot {
 namespace {
 
 constexpr double kKeyBar = 10, kLabelCap = 120;
-constexpr int64_t kMostNodes = 60 * 60, kMostNodesNarrow = 30 * 30;
+// Cells that are nodes: of a map whose numbers stand in them, or of one that follows the theme.
+constexpr int64_t kMostNodes = 24 * 24;
 
 double widest(const std::vector<std::string>& labels) {
   double width = 0;
@@ -64,25 +65,22 @@ struct Grid {
   }
 };
 
-std::string name_of(const std::vector<std::string>& labels, int64_t i) {
-  return labels.empty() ? std::to_string(i) : labels[static_cast<size_t>(i)];
-}
-
 void draw_cells(Canvas& canvas, const Grid& grid, const std::string& hatch) {
   canvas.open("shape-rendering=\"crispEdges\"");
   for (int64_t r = 0; r < grid.map.rows; ++r)
     for (int64_t c = 0; c < grid.map.columns; ++c) {
       const double v = grid.value(r, c);
-      const std::string title = fmt::format("{} \u00d7 {}: {}", name_of(grid.map.row_labels, r),
-                                            name_of(grid.map.column_labels, c), format_number(v));
       const Box box{grid.x(static_cast<double>(c)), grid.y(static_cast<double>(r)), grid.cell_width,
                     grid.cell_height};
-      canvas.rect(
-          box,
-          std::isfinite(v) ? fill_of(grid.map.map, grid.share(v)) : "fill=\"url(#" + hatch + ")\"",
-          title);
+      canvas.rect(box, std::isfinite(v) ? fill_of(grid.map.map, grid.share(v))
+                                        : "fill=\"url(#" + hatch + ")\"");
     }
   canvas.close();
+}
+
+bool is_image(const Heatmap& map) {
+  const bool nodes = map.show_values || map.map == ColorMap::tint;
+  return !nodes || map.rows * map.columns > kMostNodes;
 }
 
 void draw_image(Canvas& canvas, const Grid& grid) {
@@ -280,7 +278,7 @@ void draw_heatmap(Canvas& canvas, const Drawing& drawing, size_t index, const Pa
     canvas.text(area.right() + layout.right - 4, area.y - (axis_title(panel.y).empty() ? 8 : 14),
                 map.value, Anchor::end, "label");
   const std::string hatch = draw_hatch(canvas, drawing, index);
-  const bool image = map.rows * map.columns > (drawing.narrow() ? kMostNodesNarrow : kMostNodes);
+  const bool image = is_image(map);
   if (image)
     canvas.rect(area,
                 "fill=\"url(#" + hatch + ")\"");  // shows where the image is transparent: no value

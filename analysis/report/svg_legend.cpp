@@ -82,21 +82,13 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
                          .high = "1"});
 }
 
-double entry_width(const LegendEntry& entry) {
-  const double label = text_width(entry.label) * kFont;
-  if (entry.mark != LegendEntry::Mark::key) return kSwatch + kGap + label;
-  return label + kGap + text_width(entry.low) * kSmallFont + kGap + kKeyWidth + kGap +
-         text_width(entry.high) * kSmallFont;
-}
-
 // Calls place(entry, x, row) for each entry of the wrapped rows; returns the number of rows.
-template <class F>
-int flow(const Drawing& drawing, const std::vector<LegendEntry>& entries, F&& place) {
+template <class F> int flow(double most, const std::vector<LegendEntry>& entries, F&& place) {
   double x = 0;
   int row = 0;
   for (const LegendEntry& entry : entries) {
     const double width = entry_width(entry);
-    if (x > 0 && x + width > drawing.width) x = 0, ++row;
+    if (x > 0 && x + width > most) x = 0, ++row;
     place(entry, x, row);
     x += width + kBetween;
   }
@@ -162,12 +154,38 @@ void draw_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
   canvas.text(x + kSwatch + kGap, y, entry.label, Anchor::start, "legend");
 }
 
+// What a look is to the eye.
+bool same_look(const LegendEntry& a, const LegendEntry& b) {
+  return a.mark == b.mark && a.look.fill == b.look.fill && a.look.marker == b.look.marker;
+}
+
 }  // namespace
+
+std::vector<LegendEntry> legend_of(const Drawing& drawing, const Panel& panel) {
+  std::vector<LegendEntry> entries;
+  add_series(drawing, panel, entries);
+  if (entries.size() == 1) entries.clear();  // a single series is what the axis says it is
+  return entries;
+}
+
+bool needs_own_legends(const Drawing& drawing) {
+  std::vector<LegendEntry> all;
+  for (const Panel& panel : drawing.figure.panels) {
+    std::vector<LegendEntry> entries;
+    add_series(drawing, panel, entries);
+    for (const LegendEntry& entry : entries)
+      for (const LegendEntry& other : all)
+        if (same_look(entry, other) && entry.label != other.label) return true;
+    all.insert(all.end(), entries.begin(), entries.end());
+  }
+  return false;
+}
 
 std::vector<LegendEntry> legend_of(const Drawing& drawing) {
   std::vector<LegendEntry> entries;
-  for (const Panel& panel : drawing.figure.panels) add_series(drawing, panel, entries);
-  if (entries.size() == 1) entries.clear();  // a single series is what the axis says it is
+  for (const Panel& panel : drawing.figure.panels)
+    if (!drawing.own_legends) add_series(drawing, panel, entries);
+  if (entries.size() == 1) entries.clear();
   for (const Panel& panel : drawing.figure.panels)
     for (const Reference& reference : panel.references)
       if (reference.along == Reference::Along::diagonal)
@@ -184,15 +202,22 @@ std::vector<LegendEntry> legend_of(const Drawing& drawing) {
   return entries;
 }
 
-double legend_height(const Drawing& drawing, const std::vector<LegendEntry>& entries) {
-  const int rows = flow(drawing, entries, [](const LegendEntry&, double, int) {});
+double entry_width(const LegendEntry& entry) {
+  const double label = text_width(entry.label) * kFont;
+  if (entry.mark != LegendEntry::Mark::key) return kSwatch + kGap + label;
+  return label + kGap + text_width(entry.low) * kSmallFont + kGap + kKeyWidth + kGap +
+         text_width(entry.high) * kSmallFont;
+}
+
+double legend_height(double width, const std::vector<LegendEntry>& entries) {
+  const int rows = flow(width, entries, [](const LegendEntry&, double, int) {});
   return rows == 0 ? 0 : rows * 20 + 8;
 }
 
-void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries,
-                 double top) {
-  flow(drawing, entries, [&](const LegendEntry& entry, double x, int row) {
-    draw_entry(canvas, entry, x, top + 13 + row * 20);
+void draw_legend(Canvas& canvas, double width, const std::vector<LegendEntry>& entries,
+                 Point origin) {
+  flow(width, entries, [&](const LegendEntry& entry, double x, int row) {
+    draw_entry(canvas, entry, origin.x + x, origin.y + 13 + row * 20);
   });
 }
 

@@ -12,8 +12,6 @@ namespace passband::plot {
 
 namespace {
 
-constexpr size_t kMostPoints = 2000;
-
 // One panel while it is drawn: the plot area, the scales, and where ink already lies.
 struct Plot {
   const Drawing& drawing;
@@ -38,7 +36,7 @@ struct Plot {
 
 std::string point_title(const Plot& plot, const std::string& name, double x, double y,
                         const std::string& label = {}) {
-  const auto index = static_cast<size_t>(std::max(0.0, x));
+  const auto index = static_cast<size_t>(std::lround(std::max(0.0, x)));
   const auto& categories = plot.panel.x.categories;
   const std::string where = !categories.empty() && index < categories.size()
                                 ? categories[index]
@@ -343,6 +341,9 @@ void draw_panel(Canvas& canvas, const Drawing& drawing, size_t index, const Pane
       index, px(area.x), px(area.y), px(area.width), px(area.height), exact_number(layout.x.low),
       exact_number(layout.x.high), exact_number(layout.y.low), exact_number(layout.y.high)));
   draw_heading(canvas, panel, origin, layout.left + layout.plot_width + layout.right);
+  if (drawing.own_legends)
+    draw_legend(canvas, layout.left + layout.plot_width + layout.right, legend_of(drawing, panel),
+                {origin.x, origin.y + heading_height(panel)});
   draw_spans(canvas, plot);
   draw_axes(canvas, panel, layout, area, plot.x, plot.y);
   draw_marks(canvas, plot, fmt::format("{}-clip{}", drawing.id, index));

@@ -18,6 +18,7 @@ struct Drawing {
   std::string id = {};         // prefix of element ids, unique on the page
   bool direct_labels = false;  // curves are named at their right end
   bool panel_keys = false;     // each heatmap draws its own colour key; else the legend has one
+  bool own_legends = false;    // looks mean other things in other panels: each has a legend
   bool narrow() const { return width < 500; }
 };
 
@@ -33,10 +34,15 @@ struct LegendEntry {
 
 // Entries for what the drawing does not name directly; empty when a single series needs no name.
 std::vector<LegendEntry> legend_of(const Drawing& drawing);
-// Height of the entries, wrapped to the drawing's width.
-double legend_height(const Drawing& drawing, const std::vector<LegendEntry>& entries);
-void draw_legend(Canvas& canvas, const Drawing& drawing, const std::vector<LegendEntry>& entries,
-                 double top);
+// Those of a panel that has its own.
+std::vector<LegendEntry> legend_of(const Drawing& drawing, const Panel& panel);
+// Whether one look of series means different things in two panels.
+bool needs_own_legends(const Drawing& drawing);
+// Width of an entry, height of entries wrapped to a width.
+double entry_width(const LegendEntry& entry);
+double legend_height(double width, const std::vector<LegendEntry>& entries);
+void draw_legend(Canvas& canvas, double width, const std::vector<LegendEntry>& entries,
+                 Point origin);
 
 // The space a panel needs around its plot area, and what it decided while measuring.
 struct PanelLayout {
@@ -48,6 +54,17 @@ struct PanelLayout {
   std::vector<Heatmap::Group> x_groups = {};
   double height() const { return top + plot_height + bottom; }
 };
+
+// A panel and where it lies.
+struct PlacedPanel {
+  PanelLayout layout;
+  Point origin;
+  double width() const { return layout.left + layout.plot_width + layout.right; }
+};
+Drawing drawing_of(const Figure& figure, double width);
+// In rows of equal columns from `top` on; sets the lower end.
+std::vector<PlacedPanel> lay_out(const Drawing& drawing, double top, double& bottom);
+void draw_placed(Canvas& canvas, const Drawing& drawing, size_t index, const PlacedPanel& placed);
 
 // The common data ranges of a figure's panels (or a panel's own, where axes differ).
 Range x_range(const Figure& figure, const Panel& panel);
@@ -77,6 +94,20 @@ bool one_scale(const Figure& figure);
 // The levels inside a panel whose axes are drawn already.
 void draw_contour(Canvas& canvas, const Contour& contour, const AxisMap& x, const AxisMap& y,
                   const Box& area);
+
+// The largest finite value of a picture's map, 0 at least.
+double largest(const Picture& picture);
+// 8 bits a pixel, by the luma of ITU-R BT.601.
+std::vector<uint8_t> grey_of(const Picture& picture);
+// A map over a picture, relative to its largest value, of its own resolution: transparent where it
+// is zero.
+std::string overlay_uri(const Picture& picture, ColorMap map);
+// The outline of the quarter of places where the map is largest, in units of the picture; empty
+// where the map is flat.
+std::string top_quarter_path(const Picture& picture, const Box& box);
+// The picture alone, in the middle of the box; its caption, marked where the answer is wrong.
+void draw_pixels(Canvas& canvas, ColorMap map, const Picture& picture, const Box& box);
+std::string picture_caption(const Picture& picture);
 
 double pictures_height(const Drawing& drawing);
 void draw_pictures(Canvas& canvas, const Drawing& drawing, double top);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
+#include "analysis/report/contour.h"
 #include "analysis/report/png.h"
 #include "analysis/report/svg_parts.h"
 #include "analysis/report/text.h"
@@ -12,7 +14,6 @@ namespace passband::plot {
 namespace {
 
 constexpr double kSpacing = 10, kCaption = 17, kTitle = 20;
-constexpr int64_t kOverlayPixels = 64;
 
 // The grid as drawn. On a narrow page a wide grid is cut into blocks of columns, one below the
 // other, so that what stands below a picture stays below it.
@@ -42,43 +43,27 @@ GridLayout layout_of(const Drawing& drawing) {
   return grid;
 }
 
-double overlay_at(const Picture& picture, double x, double y) {
-  const auto at = [&](int64_t column, int64_t row) {
-    column = std::clamp<int64_t>(column, 0, picture.overlay_width - 1);
-    row = std::clamp<int64_t>(row, 0, picture.overlay_height - 1);
-    const double v = picture.overlay[static_cast<size_t>(row * picture.overlay_width + column)];
-    return std::isfinite(v) ? v : 0.0;
+// Overlay values at cell centres, continued to the rim, on the unit square.
+Contour on_unit_square(const Picture& picture) {
+  const auto places = [](int64_t n) {
+    std::vector<double> at{0};
+    for (int64_t i = 0; i < n; ++i)
+      at.push_back((static_cast<double>(i) + 0.5) / static_cast<double>(n));
+    at.push_back(1);
+    return at;
   };
-  // Bilinear between cell centres.
-  const double u = x * static_cast<double>(picture.overlay_width) - 0.5,
-               v = y * static_cast<double>(picture.overlay_height) - 0.5;
-  const auto column = static_cast<int64_t>(std::floor(u)),
-             row = static_cast<int64_t>(std::floor(v));
-  const double du = u - std::floor(u), dv = v - std::floor(v);
-  return (1 - dv) * ((1 - du) * at(column, row) + du * at(column + 1, row)) +
-         dv * ((1 - du) * at(column, row + 1) + du * at(column + 1, row + 1));
-}
-
-std::string overlay_uri(const Picture& picture, ColorMap map) {
-  double most = 0;
-  for (const double value : picture.overlay)
-    if (std::isfinite(value)) most = std::max(most, value);
-  std::vector<uint8_t> pixels;
-  pixels.reserve(static_cast<size_t>(kOverlayPixels * kOverlayPixels * 4));
-  for (int64_t row = 0; row < kOverlayPixels; ++row)
-    for (int64_t column = 0; column < kOverlayPixels; ++column) {
-      const double n = static_cast<double>(kOverlayPixels);
-      const double value = overlay_at(picture, (static_cast<double>(column) + 0.5) / n,
-                                      (static_cast<double>(row) + 0.5) / n);
-      const double heat = most > 0 ? std::clamp(value / most, 0.0, 1.0) : 0;
-      const Rgb color = color_of(map, heat);
-      // Cold places stay see-through, so that the picture is recognised; hot ones reach the full
-      // opacity.
-      const double alpha = picture.overlay_opacity * (0.35 + 0.65 * heat);
-      pixels.insert(pixels.end(),
-                    {color.r, color.g, color.b, static_cast<uint8_t>(std::lround(255 * alpha))});
+  Contour contour{.x = places(picture.overlay_width), .y = places(picture.overlay_height)};
+  const auto inside = [](size_t i, int64_t n) {
+    return std::clamp<int64_t>(static_cast<int64_t>(i) - 1, 0, n - 1);
+  };
+  for (size_t r = 0; r < contour.y.size(); ++r)
+    for (size_t c = 0; c < contour.x.size(); ++c) {
+      const int64_t row = inside(r, picture.overlay_height),
+                    column = inside(c, picture.overlay_width);
+      contour.values.push_back(
+          picture.overlay[static_cast<size_t>(row * picture.overlay_width + column)]);
     }
-  return png_data_uri(pixels, kOverlayPixels, kOverlayPixels, 4);
+  return contour;
 }
 
 void draw_picture(Canvas& canvas, const Pictures& pictures, const Picture& picture,
@@ -86,21 +71,87 @@ void draw_picture(Canvas& canvas, const Pictures& pictures, const Picture& pictu
   canvas.open("class=\"picture\"");
   const std::string& alt = picture.alt.empty() ? picture.caption : picture.alt;
   if (!alt.empty()) canvas.raw("<title>" + escape_xml(alt) + "</title>\n");
+  draw_pixels(canvas, pictures.map, picture, box);
+  canvas.text(box.x + box.width / 2, box.bottom() + 13,
+              fit_text(picture_caption(picture), box.width + kSpacing - 4, kSmallFont),
+              Anchor::middle, picture.wrong ? "tick wrong" : "tick");
+  canvas.close();
+}
+
+}  // namespace
+
+double largest(const Picture& picture) {
+  double most = 0;
+  for (const double value : picture.overlay)
+    if (std::isfinite(value)) most = std::max(most, value);
+  return most;
+}
+
+std::vector<uint8_t> grey_of(const Picture& picture) {
+  std::vector<uint8_t> grey;
+  for (size_t i = 0; i + 2 < picture.rgb.size(); i += 3)
+    grey.push_back(static_cast<uint8_t>(std::lround(
+        0.299 * picture.rgb[i] + 0.587 * picture.rgb[i + 1] + 0.114 * picture.rgb[i + 2])));
+  return grey;
+}
+
+std::string picture_caption(const Picture& picture) {
+  return picture.wrong ? "\u2717 " + picture.caption : picture.caption;
+}
+
+std::string overlay_uri(const Picture& picture, ColorMap map) {
+  const double most = largest(picture);
+  std::vector<uint8_t> pixels;
+  for (const double value : picture.overlay) {
+    const double heat = most > 0 && std::isfinite(value) ? std::clamp(value / most, 0.0, 1.0) : 0;
+    const Rgb color = color_of(map, heat);
+    // Cold places stay see-through, so that the picture is recognised; hot ones reach the full
+    // opacity.
+    const double alpha = kOverlayOpacity * (0.35 + 0.65 * heat);
+    pixels.insert(pixels.end(),
+                  {color.r, color.g, color.b, static_cast<uint8_t>(std::lround(255 * alpha))});
+  }
+  return png_data_uri(pixels, picture.overlay_width, picture.overlay_height, 4);
+}
+
+std::string top_quarter_path(const Picture& picture, const Box& box) {
+  const double most = largest(picture);
+  std::vector<double> values = picture.overlay;
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  if (values.size() < 4 || most <= 0) return {};
+  std::ranges::sort(values, std::greater<>());
+  constexpr double kFlat = 1e-6;  // of the largest value
+  if (values.front() - values.back() <= kFlat * most) return {};
+  const double level = std::max(values[values.size() / 4 - 1], 1e-3 * most);
+  std::string d;
+  for (const Loop& loop : level_loops(on_unit_square(picture), level)) {
+    for (size_t i = 0; i < loop.size(); ++i)
+      d += fmt::format("{}{:.1f},{:.1f}", i == 0 ? "M" : "L", box.x + loop[i].x * box.width,
+                       box.y + loop[i].y * box.height);
+    d += "Z";
+  }
+  return d;
+}
+
+void draw_pixels(Canvas& canvas, ColorMap map, const Picture& picture, const Box& box) {
   // Letterboxed: the longer side fills the cell.
   const double scale = box.width / static_cast<double>(std::max(picture.width, picture.height));
   const double width = scale * static_cast<double>(picture.width),
                height = scale * static_cast<double>(picture.height);
   const Box inner{box.x + (box.width - width) / 2, box.y + (box.height - height) / 2, width,
                   height};
-  canvas.image(inner, png_data_uri(picture.rgb, picture.width, picture.height, 3), true);
-  if (!picture.overlay.empty()) canvas.image(inner, overlay_uri(picture, pictures.map), false);
-  canvas.text(box.x + box.width / 2, box.bottom() + 13,
-              fit_text(picture.caption, box.width + kSpacing - 4, kSmallFont), Anchor::middle,
-              "tick");
-  canvas.close();
+  if (picture.overlay.empty()) {
+    canvas.image(inner, png_data_uri(picture.rgb, picture.width, picture.height, 3), true);
+  } else {
+    canvas.image(inner, png_data_uri(grey_of(picture), picture.width, picture.height, 1), true);
+    canvas.image(inner, overlay_uri(picture, map), false);
+    const std::string d = top_quarter_path(picture, inner);
+    if (!d.empty()) canvas.path(d, "fill=\"none\" stroke=\"#ffffff\" stroke-width=\"1.2\"");
+  }
+  if (picture.wrong)
+    canvas.rect({inner.x + 1, inner.y + 1, inner.width - 2, inner.height - 2},
+                look_of(1).stroke + " stroke-width=\"2\" fill=\"none\"");
 }
-
-}  // namespace
 
 double pictures_height(const Drawing& drawing) {
   if (drawing.figure.pictures.cells.empty()) return 0;

@@ -16,6 +16,7 @@ font-size:12px;overflow:visible}
 .fig .tick{font-size:11px;fill:var(--muted);font-variant-numeric:tabular-nums}
 .fig .label{fill:var(--muted)}
 .fig .title{font-weight:600}
+.fig .wrong{fill:var(--s1);font-weight:600}
 .fig .strip{font-size:10px;font-weight:600}
 .fig .note{font-size:11px;fill:var(--muted)}
 .fig .halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}
@@ -72,11 +73,12 @@ std::string color_classes() {
 
 }  // namespace
 
+// Paper is light: dark themes are for screens.
 std::string theme_rules(std::string_view root) {
   return fmt::format(
-      "{0}{{{1}}}\n@media(prefers-color-scheme:dark){{{0}:not([data-theme=light]){{{2}}}}}\n{0}["
-      "data-theme="
-      "dark]{{{2}}}\n{3}{4}",
+      "{0}{{{1}}}\n@media screen and "
+      "(prefers-color-scheme:dark){{{0}:not([data-theme=light]){{{2}}}"
+      "}}\n@media screen{{{0}[data-theme=dark]{{{2}}}}}\n{3}{4}",
       root, variables(false), variables(true), kRules.substr(1), color_classes());
 }
 

@@ -144,7 +144,6 @@ Section along_section(const Analysis& analysis, const AnalysisInput& input) {
   }
   Section section{.name = along_name(analysis), .title = analysis.name + " along the training"};
   section.question = "Along the training: " + analysis.question;
-  section.cost = "at each of the kept weights " + analysis.cost;
   plot::Figure figure{.name = section.name, .columns = 2};
   figure.title = "Values of the analysis " + analysis.name + " at the weights kept along the way.";
   for (const ReportValue& value : followed(runs[0], input.subjects[0].label)) {

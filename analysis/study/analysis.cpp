@@ -119,7 +119,6 @@ Section run_analysis(const Analysis& analysis, AnalysisInput input) {
   introduce(analysis, section);
   if (input.subjects.empty()) section.finding = "Not measured. " + join(not_finite, "; ") + ".";
   name_non_finite_values(section);
-  section.cost = analysis.cost;
   for (const std::string& reason : unsuited) section.caveats.push_back("Left out: " + reason);
   for (const std::string& what : not_finite) section.caveats.push_back("Left out: " + what + ".");
   section.not_finite.insert(section.not_finite.begin(), not_finite.begin(), not_finite.end());

@@ -86,9 +86,10 @@ struct Analysis {
   std::string name;      // for --only
   std::string title;     // of its section
   std::string question;  // that it answers
-  // "time: ...; memory: ..." against pictures n and layers L; stands in the section too
+  // "time: ...; memory: ..." against pictures n and layers L: what `--list` tells of it
   std::string cost;
-  bool quick = true;  // in the set that `analyze` runs by itself; others need --full or --only
+  bool leads = false;  // stands first on the page, before those of its wing
+  bool quick = true;   // in the set that `analyze` runs by itself; others need --full or --only
   // Work for the one network of the input, with its settings and pictures, in forward passes of one
   // picture (a gradient counts 3, a Hessian product 6): what the program estimates the time from.
   InputFunction<double> work = {};
@@ -104,7 +105,7 @@ struct Analysis {
   InputFunction<std::string> lacking = {};
   // Whether it shows pictures of its own instead of the data set's. Empty: never.
   InputFunction<bool> brings_pictures = {};
-  // Measures, says and draws; name, title, question and cost of the section are the table's.
+  // Measures, says and draws; name, title and question of the section are the table's.
   InputFunction<Section> run;
 };
 

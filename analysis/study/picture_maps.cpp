@@ -71,6 +71,16 @@ void add_map_row(plot::Figure& figure, const std::string& title, std::span<const
   }
 }
 
+void mark_wrong(plot::Figure& figure, const Dataset& data, const std::vector<int64_t>& indices,
+                const std::vector<int64_t>& read) {
+  if (!data.labelled) return;
+  for (size_t i = 0; i < figure.pictures.cells.size(); ++i) {
+    const size_t column = i % indices.size();
+    figure.pictures.cells[i].wrong =
+        data.labels[static_cast<size_t>(indices[column])] != read[column];
+  }
+}
+
 const std::string& class_name(const Dataset& data, int64_t label) {
   return data.classes[static_cast<size_t>(label)];
 }

@@ -28,6 +28,11 @@ plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& ind
 void add_map_row(plot::Figure& figure, const std::string& title, std::span<const double> maps,
                  int64_t height, int64_t width, const std::vector<std::string>& captions = {});
 
+// Marks the pictures (and the maps over them) whose class `read` is another than the data set's;
+// without labels none.
+void mark_wrong(plot::Figure& figure, const Dataset& data, const std::vector<int64_t>& indices,
+                const std::vector<int64_t>& read);
+
 // The name of a class.
 const std::string& class_name(const Dataset& data, int64_t label);
 

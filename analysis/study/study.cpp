@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "analysis/report/text.h"
@@ -38,8 +39,15 @@ std::string digest_of(const Model& model) {
   return digest;
 }
 
+// What the card says in other words already, and where files lie.
+bool is_told(const std::string& key) {
+  constexpr std::array<std::string_view, 6> told = {"model",         "data",     "seed",
+                                                    "data_fraction", "img_size", "data_dir"};
+  return std::ranges::find(told, key) != told.end();
+}
+
 RunCard card_of(const RunDescription& run, const Model& model) {
-  return {
+  RunCard card = {
       run.directory.filename().string(),
       {{"model", run.settings.model},
        {"pattern", model.pattern().empty() ? "-" : model.pattern()},
@@ -48,7 +56,24 @@ RunCard card_of(const RunDescription& run, const Model& model) {
        {"data", run.settings.data},
        {"share of the data", fmt::format("{:g} %", 100 * run.settings.data_fraction)},
        {"pictures", fmt::format("{0} × {0}", run.image_size)},
-       {"seed", std::to_string(run.settings.seed)}}};
+       {"seed", std::to_string(run.settings.seed)}},
+      {}};
+  for (const Setting& setting : settings())
+    if (!is_told(setting.key))
+      card.details.emplace_back(setting.key, value_text(run.settings, setting));
+  return card;
+}
+
+// A title of two lines at most: the networks by name where they are few, else how many.
+std::string title_of(const std::vector<std::string>& labels, const std::string& data) {
+  constexpr std::array<const char*, 9> counts = {"Two",   "Three", "Four", "Five", "Six",
+                                                 "Seven", "Eight", "Nine", "Ten"};
+  constexpr size_t kMost = 60;
+  const std::string whole = join(labels, " beside ") + " on " + data;
+  if (labels.size() == 1 || (labels.size() == 2 && whole.size() <= kMost)) return whole;
+  const size_t count = labels.size() - 2;
+  const std::string many = count < counts.size() ? counts[count] : std::to_string(labels.size());
+  return many + " networks on " + data;
 }
 
 // A label that no other subject has: the model's name, or the run's or file's where that is taken.
@@ -255,9 +280,9 @@ void make_study(const StudyRequest& request, Study& study) {
   for (const Subject& subject : study.input.subjects) {
     subject.model->to(device);
     labels.push_back(subject.label);
-    study.header.answer += (study.header.answer.empty() ? "" : " ") + introduction(subject);
   }
-  study.header.title = join(labels, " beside ") + " on " + study.data_name;
+  if (labels.size() == 1) study.header.answer = introduction(study.input.subjects.front());
+  study.header.title = title_of(labels, study.data_name);
 }
 
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {

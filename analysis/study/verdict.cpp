@@ -67,6 +67,15 @@ Verdict judge(const Estimate& e, double reference, double floor) {
   return e.high < reference ? Verdict::below : Verdict::alike;
 }
 
+Seen claim_seen(const Estimate& e, Verdict side, double reference, double floor) {
+  const bool bounded = std::isfinite(e.low) && std::isfinite(e.high);
+  if (!std::isfinite(e.value) || !bounded) return Seen::cannot_tell;
+  const Verdict verdict = judge(e, reference, floor);
+  if (verdict != Verdict::alike) return verdict == side ? Seen::seen : Seen::not_seen;
+  const bool nothing = e.low >= reference - floor && e.high <= reference + floor;
+  return nothing ? Seen::not_seen : Seen::cannot_tell;
+}
+
 Ends ends_of(const std::vector<Named>& list, double floor) {
   Ends ends;
   double count = 0;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "analysis/report/section.h"
+
 namespace passband {
 
 // A number and the 95 % interval that it is known to.
@@ -33,6 +35,11 @@ enum class Verdict : uint8_t { unknown, below, alike, above };
 // Where an estimate lies: `alike` when its interval holds the reference or when it is no further
 // from it than `floor`, below which the number says nothing; `unknown` when it is not finite.
 Verdict judge(const Estimate& estimate, double reference = 0, double floor = 0);
+
+// What an estimate says of the claim that it lies on one `side` (above or below) of the reference:
+// seen when its interval does, and by more than `floor`; not seen when it lies on the other side,
+// or when the interval holds nothing that is further away than `floor`; else it cannot be told.
+Seen claim_seen(const Estimate& estimate, Verdict side, double reference = 0, double floor = 0);
 
 // A number of something that has a name.
 struct Named {

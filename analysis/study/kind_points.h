@@ -1,0 +1,30 @@
+// What each part of a network does, as points over the kinds of parts: what a kind does everywhere
+// is seen at once, whatever the depth.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/report/figure.h"
+#include "analysis/study/verdict.h"
+#include "nn/tap.h"
+
+namespace passband {
+
+struct PartEffect {
+  BlockKind kind = BlockKind::conv;
+  std::string label = {};  // of the part: "layer3.1"
+  Estimate effect = {};
+};
+
+struct NetworkEffects {
+  std::string network = {};
+  std::vector<PartEffect> parts = {};  // by depth
+};
+
+// One panel with a line at zero: along x the kinds of parts that any network has, in the order of
+// kKindWords; within a kind the networks beside each other, and of each network its parts from left
+// to right by depth, with their intervals. Without any part the figure has no panel.
+plot::Figure kind_figure(const std::string& name, const std::string& title, const plot::Axis& y,
+                         const std::vector<NetworkEffects>& networks);
+
+}  // namespace passband
