@@ -156,9 +156,9 @@ TEST_CASE("a lesion of a branch that adds nothing changes no answer, through the
   AnalysisInput input{.subjects = {{.label = "hybrid", .model = model}}, .data = &data};
   const Analysis& analysis = find_analysis("lesion");
   const Section section = run_analysis(analysis, with_settings(input, analysis));
-  REQUIRE(section.figures.size() == 1);
-  plot::check(section.figures[0]);
-  const plot::Panel& panel = section.figures[0].panels[0];
+  REQUIRE(section.figures.size() == 2);  // changes by kind, and branch by branch
+  for (const plot::Figure& figure : section.figures) plot::check(figure);
+  const plot::Panel& panel = section.figures[1].panels[0];
   REQUIRE(panel.bars[0].y.size() == 4);
   CHECK(panel.bars[0].y[1] == 0);
   CHECK(panel.points.size() == 1);

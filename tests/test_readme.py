@@ -42,6 +42,7 @@ NOT_RUN = (
     (r"\./(train|analyze) .*--weights (vit_tiny\.safetensors|\S+\.th)", "weights from elsewhere"),
     (r"\./analyze .* (--against B\.safetensors|--pictures FOLDER)",
      "weights of ImageNet's classes; test_study and test_analyze show both options"),
+    (r"\./analyze .*--serve$", "it serves until it is interrupted; test_served_pages does both"),
     (r"\./analyze .*STIMULI$", "published stimuli, and weights of ImageNet's classes"),
 )
 
