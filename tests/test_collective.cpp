@@ -152,11 +152,11 @@ TEST_CASE("a process that writes is waited for") {
         sum_over_processes(&value, 1);
         if (rank == 0) {
           const KeepsOthersWaiting writing;
-          std::this_thread::sleep_for(std::chrono::milliseconds(900));
+          std::this_thread::sleep_for(std::chrono::milliseconds(2500));
         }
         sum_over_processes(&value, 1);
       },
-      /*stall_limit=*/0.3);
+      /*stall_limit=*/1.5);
   CHECK(errors == nothing(2));
 }
 

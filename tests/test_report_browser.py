@@ -122,6 +122,8 @@ def check_figures(page):
           f"the pointer reads {said}")
     check(abs(said[2] - box[0]) < 320 and abs(said[3] - box[1]) < 120,
           f"values stand at {said[2:]}, the pointer at {box}")
+    check(page.evaluate("document.querySelectorAll('svg [role=button]').length") == 0,
+          "a part of a drawing has become a button")
     page.evaluate("document.querySelector('.cell[data-size]').click()")
     page.press("ArrowRight")
     page.evaluate("new Promise(done => setTimeout(done, 100))")

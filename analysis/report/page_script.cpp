@@ -291,7 +291,7 @@ const enlarge = cell => {
   if (!dialog.isConnected) document.body.append(dialog);
   dialog.showModal();
 };
-document.querySelectorAll('.cell').forEach(cell => {
+document.querySelectorAll('.cells .cell').forEach(cell => {
   cell.setAttribute('role', 'button');
   cell.tabIndex = 0;
   cell.addEventListener('click', () => enlarge(cell));

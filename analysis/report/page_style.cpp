@@ -134,7 +134,7 @@ figure { margin: 0 0 1.5rem; }
 .filters { position: absolute; }
 .cell p { margin: .15rem 0 0; font: .64rem/1.3 var(--sans); color: var(--muted);
   overflow-wrap: anywhere; }
-.cell.wrong p:not(.scale) { color: var(--s1); font-weight: 600; }
+.cell.wrong p:not(.scale) { color: var(--ink); font-weight: 600; }
 .cell[role=button] { cursor: zoom-in; }
 .scale i { display: inline-block; width: 2.6rem; height: .4rem; margin: 0 .15rem; }
 .scale i { background: linear-gradient(90deg, #000004, #51127c, #b73779, #fc8961, #fcfdbf); }

@@ -16,7 +16,7 @@ font-size:12px;overflow:visible}
 .fig .tick{font-size:11px;fill:var(--muted);font-variant-numeric:tabular-nums}
 .fig .label{fill:var(--muted)}
 .fig .title{font-weight:600}
-.fig .wrong{fill:var(--s1);font-weight:600}
+.fig .wrong{fill:var(--ink);font-weight:600}
 .fig .strip{font-size:10px;font-weight:600}
 .fig .note{font-size:11px;fill:var(--muted)}
 .fig .halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}
