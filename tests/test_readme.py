@@ -43,6 +43,7 @@ NOT_RUN = (
     (r"\./analyze .* (--against B\.safetensors|--pictures FOLDER)",
      "weights of ImageNet's classes; test_study and test_analyze show both options"),
     (r"\./analyze .*--serve$", "it serves until it is interrupted; test_served_pages does both"),
+    (r"\./train --pack FOLDER OUT$", "a folder of pictures; test_shards packs one"),
     (r"\./analyze .*STIMULI$", "published stimuli, and weights of ImageNet's classes"),
 )
 
