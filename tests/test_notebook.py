@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The notebook that reads a run: its cells run in order, in plain Python, on a run made here; what
 they find is compared with the files, read without pandas. Usage: test_notebook.py BUILD_DIR
-Exits with 77 where NumPy or pandas is missing; PASSBAND_PYTHON names a folder that has them."""
+Exits with 77 where NumPy or pandas is missing; PASSBAND_PACKAGES names a folder that has them."""
 
 import contextlib
 import csv
@@ -19,8 +19,8 @@ SKIPPED = 77
 BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
 NOTEBOOK = (Path(__file__).resolve().parent.parent / "experiments" / "notebooks" /
             "read_a_run.ipynb")
-if os.environ.get("PASSBAND_PYTHON"):
-    sys.path.insert(0, os.environ["PASSBAND_PYTHON"])
+if os.environ.get("PASSBAND_PACKAGES"):
+    sys.path.insert(0, os.environ["PASSBAND_PACKAGES"])
 
 
 def execute(program, *args, folder):
@@ -116,6 +116,6 @@ if __name__ == "__main__":
         import numpy  # noqa: F401
         import pandas  # noqa: F401
     except ImportError as error:
-        print(f"skipped: {error}; name a folder that has NumPy and pandas by PASSBAND_PYTHON")
+        print(f"skipped: {error}; name a folder that has NumPy and pandas by PASSBAND_PACKAGES")
         sys.exit(SKIPPED)
     unittest.main()

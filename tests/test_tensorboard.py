@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Event files of `train --log tensorboard`, read back by TensorBoard itself and compared with
 metrics.jsonl. Usage: test_tensorboard.py BUILD_DIR
-Exits with 77 where TensorBoard is missing; PASSBAND_PYTHON names a folder that has it."""
+Exits with 77 where TensorBoard is missing; PASSBAND_PACKAGES names a folder that has it."""
 
 import json
 import math
@@ -17,8 +17,8 @@ from pathlib import Path
 
 SKIPPED = 77
 BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
-if os.environ.get("PASSBAND_PYTHON"):
-    sys.path.insert(0, os.environ["PASSBAND_PYTHON"])
+if os.environ.get("PASSBAND_PACKAGES"):
+    sys.path.insert(0, os.environ["PASSBAND_PACKAGES"])
 SMALL = ["--model", "C.CM:width=8,head_dim=8", "--data", "shapes", "--shapes-train", 64,
          "--shapes-test", 40, "--batch-size", 32, "--warmup-epochs", 0]
 
@@ -96,6 +96,6 @@ if __name__ == "__main__":
     try:
         import tensorboard  # noqa: F401
     except ImportError as error:
-        print(f"skipped: {error}; name a folder that has TensorBoard by PASSBAND_PYTHON")
+        print(f"skipped: {error}; name a folder that has TensorBoard by PASSBAND_PACKAGES")
         sys.exit(SKIPPED)
     unittest.main()
