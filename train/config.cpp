@@ -193,18 +193,9 @@ Values with_beginning(const Values& given, const Values& recipe) {
   return values;
 }
 
-// A vision transformer may have Hydra attention alone, which has no queries and keys to begin so.
-bool can_begin_mimetic(const std::string& model) {
-  constexpr int64_t kTiledByAll = 224;  // by the patches of every name
-  if (family_of(model) != "vit") return true;
-  const auto network = make_model(model, {.image_size = kTiledByAll}, /*build=*/false);
-  return std::ranges::any_of(network->store().parameters(),
-                             [](const ParameterRef& p) { return p->heads > 0; });
-}
-
 // What a recipe says of weights that begin at random does not hold for others, nor what it says of
-// an optimiser for another one, of flips where these are given, or of attention that is not there.
-Values fitting(Values recipe, const Values& given, const std::string& model) {
+// an optimiser for another one, or of flips where these are given.
+Values fitting(Values recipe, const Values& given) {
   const auto names = [&](const char* key) {
     const std::string* text = last_given(given, key);
     return text && !text->empty();
@@ -218,7 +209,6 @@ Values fitting(Values recipe, const Values& given, const std::string& model) {
     const std::string& key = value.first;
     return (begins &&
             (key == "init" || key == "positions" || key == "whiten" || key == "bn_fixed_scale")) ||
-           (key == "init" && value.second == "mimetic" && !can_begin_mimetic(model)) ||
            (other && key == "bias_lr_scale") || (by_chance && key == "flip");
   });
   return recipe;
@@ -240,8 +230,8 @@ RunSettings resolve(const Values& command_line) {
   set_values(first, recipe_values(recipe.text, recipe.source, ""));
   set_values(first, given);
   RunSettings resolved;
-  set_values(resolved, fitting(recipe_values(recipe.text, recipe.source, family_of(first.model)),
-                               given, first.model));
+  set_values(resolved,
+             fitting(recipe_values(recipe.text, recipe.source, family_of(first.model)), given));
   const double planned = resolved.epochs;
   const OptimizerKind of_recipe = resolved.opt;
   set_values(resolved, given);
