@@ -4,7 +4,8 @@ import os
 
 from tools import analyze, train
 
-NETWORKS = (("convolution", "C.C:width=16"), ("transformer", "vit_64x2_patch4_mlp2_gap"))
+NETWORKS = (("convolution", "C.C:width=16", "dirac"),
+            ("transformer", "vit_64x2_patch4_mlp2_gap", "mimetic"))
 SEEDS = os.environ.get("SEEDS", "1 2 3").split()
 
 
@@ -20,8 +21,8 @@ def show(name, values):
 
 def main():
     measured = {}
-    for name, network in NETWORKS:
-        runs = [train(network, seed, "--shapes-conflict", 0) for seed in SEEDS]
+    for name, network, init in NETWORKS:
+        runs = [train(network, seed, "--init", init, "--shapes-conflict", 0) for seed in SEEDS]
         measured[name] = [analyze(run, "noise", "--images", 200)[0] for run in runs]
     for band, words in (("low", "below"), ("high", "above")):
         print(f"noise {words} half of the largest frequency costs so many points")
