@@ -16,6 +16,7 @@
 #include <shared_mutex>
 
 #include "tensor/core/error.h"
+#include "tensor/core/program_module.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -43,17 +44,8 @@ bool same_secret(const std::string& given, const std::string& secret) {
   return different == 0;
 }
 
-// Beside the program, or beside its folder.
-fs::path find_http_module() {
-  std::error_code error;
-  const fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const fs::path& place : {folder, folder.parent_path()})
-    if (fs::exists(place / kHttpModule, error)) return place / kHttpModule;
-  return {};
-}
-
 MakeHttpServer http_maker() {
-  const fs::path file = find_http_module();
+  const fs::path file = find_program_module(kHttpModule);
   if (file.empty())
     throw UsageError(
         "this build serves no pages: install cpp-httplib (Debian's libcpp-httplib-dev; `make deps` "

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tensor/core/collective.h"
+#include "tensor/core/program_module.h"
 
 namespace passband {
 namespace fs = std::filesystem;
@@ -29,17 +30,6 @@ bool started_by_openmpi() {
 }
 bool started_by_mpich() { return environment("PMI_RANK") != nullptr; }
 
-// Beside the program, or beside its folder.
-fs::path find_module(const char* name) {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  for (fs::path folder = program.parent_path(); const int level : {0, 1}) {
-    if (level == 1) folder = folder.parent_path();
-    if (fs::exists(folder / name, error)) return folder / name;
-  }
-  return {};
-}
-
 template <class Function> Function symbol_of(void* module, const char* name) {
   return reinterpret_cast<Function>(dlsym(module, name));
 }
@@ -48,7 +38,7 @@ template <class Function> Function symbol_of(void* module, const char* name) {
 void* load(const fs::path& file) { return dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL); }
 
 CollectiveBackend* backend_of(const char* name, const char* launcher) {
-  const fs::path file = find_module(name);
+  const fs::path file = find_program_module(name);
   void* const module = file.empty() ? nullptr : load(file);
   if (!module)
     throw UsageError(fmt::format(
@@ -82,7 +72,7 @@ CollectiveBackend* launched_backend() {
 std::vector<std::string> libraries_of_processes() {
   std::vector<std::string> found;
   for (const char* name : kModules) {
-    const fs::path file = find_module(name);
+    const fs::path file = find_program_module(name);
     void* const module = file.empty() ? nullptr : dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module) found.emplace_back(symbol_of<LibraryFunction>(module, kLibraryFunction)());
   }
