@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "data/crc32.h"
+
 namespace passband {
 namespace {
 
@@ -60,20 +62,6 @@ std::filesystem::path new_event_file(const std::filesystem::path& folder) {
 uint32_t masked(uint32_t crc) { return (crc >> 15 | crc << 17) + 0xa282ead8u; }
 
 }  // namespace
-
-uint32_t crc32c(std::string_view bytes) {
-  static const std::array<uint32_t, 256> table = [] {
-    std::array<uint32_t, 256> made{};
-    for (uint32_t i = 0; i < 256; ++i) {
-      made[i] = i;
-      for (int bit = 0; bit < 8; ++bit) made[i] = made[i] >> 1 ^ (made[i] & 1 ? 0x82f63b78u : 0u);
-    }
-    return made;
-  }();
-  uint32_t crc = 0xffffffffu;
-  for (const char byte : bytes) crc = table[(crc ^ static_cast<uint8_t>(byte)) & 0xff] ^ crc >> 8;
-  return ~crc;
-}
 
 std::string event_record(std::string_view payload) {
   const std::string length = little_endian(static_cast<uint64_t>(payload.size()));

@@ -10,8 +10,6 @@
 
 namespace passband {
 
-// CRC-32C (Castagnoli): polynomial 0x1edc6f41, reflected, as in iSCSI (RFC 3720).
-uint32_t crc32c(std::string_view bytes);
 // `payload` as a record: length (8 bytes), its CRC, payload, its CRC, little-endian; a CRC c is
 // masked as ((c >> 15) | (c << 17)) + 0xa282ead8.
 std::string event_record(std::string_view payload);
