@@ -10,26 +10,28 @@
 
 namespace passband {
 
-std::vector<double> ring_spectrum(const Tensor& maps) {
-  const NoGrad no_grad;
-  const int64_t height = maps.size(1), width = maps.size(2), least = std::min(height, width);
-  if (least < 3) return {};
-  const std::vector<double> level = mean(log(fft2_magnitude(maps) + 1e-6), {0, 3}).values();
-  const int64_t rings = least / 2;
-  std::vector<double> sums(static_cast<size_t>(rings + 1)), bins(sums.size());
-  const auto axis = [](int64_t i, int64_t side) {
-    return static_cast<double>(std::min(i, side - i)) / static_cast<double>(side);
-  };
-  for (int64_t i = 0; i < height; ++i)
-    for (int64_t j = 0; j < width; ++j) {
-      const double radius = 2 * std::hypot(axis(i, height), axis(j, width));
-      const auto ring = static_cast<int64_t>(std::floor(radius * static_cast<double>(rings) + 0.5));
-      if (ring > rings) continue;
-      sums[static_cast<size_t>(ring)] += level[static_cast<size_t>(i * width + j)];
+std::vector<double> ring_means(const std::vector<double>& map, int64_t height, int64_t width) {
+  const int64_t radius = std::min(height, width) / 2;
+  std::vector<double> total(static_cast<size_t>(radius + 1)), bins(total.size());
+  for (int64_t u = 0; u < height; ++u) {
+    for (int64_t v = 0; v < width; ++v) {
+      const double fu = static_cast<double>(std::min(u, height - u)),
+                   fv = static_cast<double>(std::min(v, width - v));
+      const auto ring = static_cast<int64_t>(std::lround(std::sqrt(fu * fu + fv * fv)));
+      if (ring > radius) continue;
+      total[static_cast<size_t>(ring)] += map[static_cast<size_t>(u * width + v)];
       bins[static_cast<size_t>(ring)] += 1;
     }
-  for (size_t i = 0; i < sums.size(); ++i) sums[i] = sums[i] / bins[i] - level[0];
-  return sums;
+  }
+  for (size_t i = 0; i < total.size(); ++i) total[i] = total[i] / bins[i] - map[0];
+  return total;
+}
+
+std::vector<double> ring_spectrum(const Tensor& maps) {
+  const NoGrad no_grad;
+  const int64_t height = maps.size(1), width = maps.size(2);
+  if (std::min(height, width) < 3) return {};
+  return ring_means(mean(log(fft2_magnitude(maps) + 1e-6), {0, 3}).values(), height, width);
 }
 
 }  // namespace passband

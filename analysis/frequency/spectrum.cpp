@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/ring_spectrum.h"
 #include "tensor/autograd/node.h"
 #include "tensor/ops/fft.h"
 #include "tensor/ops/pointwise.h"
@@ -53,23 +54,6 @@ std::vector<double> LogAmplitude::diagonal_of(const std::vector<double>& map) co
   return result;
 }
 
-std::vector<double> LogAmplitude::radial_of(const std::vector<double>& map) const {
-  const int64_t radius = std::min(height_, width_) / 2;
-  std::vector<double> total(static_cast<size_t>(radius + 1)), bins(total.size());
-  for (int64_t u = 0; u < height_; ++u) {
-    for (int64_t v = 0; v < width_; ++v) {
-      const double fu = static_cast<double>(std::min(u, height_ - u)),
-                   fv = static_cast<double>(std::min(v, width_ - v));
-      const auto ring = static_cast<int64_t>(std::lround(std::sqrt(fu * fu + fv * fv)));
-      if (ring > radius) continue;
-      total[static_cast<size_t>(ring)] += map[static_cast<size_t>(u * width_ + v)];
-      bins[static_cast<size_t>(ring)] += 1;
-    }
-  }
-  for (size_t i = 0; i < total.size(); ++i) total[i] = total[i] / bins[i] - map[0];
-  return total;
-}
-
 std::vector<double> LogAmplitude::white_noise() const {
   std::vector<double> map;
   for (int64_t u = 0; u < height_; ++u)
@@ -92,14 +76,16 @@ std::vector<double> LogAmplitude::diagonal() const {
 }
 
 std::vector<double> LogAmplitude::radial() const {
-  return divided(radial_of(sum_.values()), count_);
+  return divided(ring_means(sum_.values(), height_, width_), count_);
 }
 
 std::vector<double> LogAmplitude::white_noise_diagonal() const {
   return diagonal_of(white_noise());
 }
 
-std::vector<double> LogAmplitude::white_noise_radial() const { return radial_of(white_noise()); }
+std::vector<double> LogAmplitude::white_noise_radial() const {
+  return ring_means(white_noise(), height_, width_);
+}
 
 void MapVariance::add(const Tensor& maps) {
   NoGrad no_grad;

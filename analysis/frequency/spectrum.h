@@ -34,7 +34,6 @@ class LogAmplitude {
 
  private:
   std::vector<double> diagonal_of(const std::vector<double>& map) const;
-  std::vector<double> radial_of(const std::vector<double>& map) const;
   std::vector<double> white_noise() const;  // (H, W)
 
   int64_t height_ = 0, width_ = 0;

@@ -96,17 +96,18 @@ LiveView::LiveView(const std::filesystem::path& run, std::string title, const Da
 
 // The first block's result, the middle one's and the last one's that is still a map.
 void LiveView::choose_layers(const Model& model) {
-  std::vector<std::string> paths;
+  std::vector<LiveLayer> found;
   const ProbeGuard probe({"out"}, [&](const TapSite& site, const Tensor& buffer) {
     const Tensor maps = maps_of(site, buffer);
-    if (maps.defined() && std::min(maps.size(1), maps.size(2)) >= kLeastMap)
-      paths.push_back(site.path);
+    const int64_t side = maps.defined() ? std::min(maps.size(1), maps.size(2)) : 0;
+    if (side >= kLeastMap) found.push_back({site.path, side});
     return buffer;
   });
   model(slice(images_, 0, 0, 1).to(model.device()));
-  if (paths.empty()) return;
-  for (const size_t at : {size_t{0}, paths.size() / 2, paths.size() - 1})
-    if (std::ranges::find(layers_, paths[at]) == layers_.end()) layers_.push_back(paths[at]);
+  if (found.empty()) return;
+  for (const size_t at : {size_t{0}, found.size() / 2, found.size() - 1})
+    if (std::ranges::find(layers_, found[at].path, &LiveLayer::path) == layers_.end())
+      layers_.push_back(found[at]);
 }
 
 void LiveView::look(const Model& model, int64_t epoch) {
@@ -118,7 +119,7 @@ void LiveView::look(const Model& model, int64_t epoch) {
     seen.spectra.resize(layers_.size());
     {
       const ProbeGuard probe({"out"}, [&](const TapSite& site, const Tensor& buffer) {
-        const auto at = std::ranges::find(layers_, site.path);
+        const auto at = std::ranges::find(layers_, site.path, &LiveLayer::path);
         if (at != layers_.end())
           seen.spectra[static_cast<size_t>(at - layers_.begin())] =
               ring_spectrum(maps_of(site, buffer));
@@ -140,7 +141,9 @@ std::string LiveView::state() {
   const std::lock_guard lock(mutex_);
   metrics_.read_on();
   out["curves"] = metrics_.curves(kMostPoints);
-  out["layers"] = shown_layers_;
+  out["layers"] = json::array();
+  for (const LiveLayer& layer : shown_layers_)
+    out["layers"].push_back({{"path", layer.path}, {"side", layer.side}});
   json spectra = json::array();
   const size_t count = looks_.size(), lines = std::min(count, kMostLines);
   for (size_t i = 0; i < lines; ++i) {  // evenly spread, the first and the last among them

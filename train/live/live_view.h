@@ -14,6 +14,12 @@
 
 namespace passband {
 
+// A block whose result is shown as a spectrum.
+struct LiveLayer {
+  std::string path;
+  int64_t side = 0;  // of its maps, the shorter one
+};
+
 // What a network makes of a few pictures; the training's thread looks, after an evaluation.
 struct LiveLook {
   int64_t epoch = 0;
@@ -50,13 +56,13 @@ class LiveView {
   std::vector<int32_t> labels_;
   Tensor images_;       // as the network sees them, on the host
   std::string pixels_;  // of the pictures, hexadecimal
-  std::vector<std::string> layers_;
+  std::vector<LiveLayer> layers_;
   bool complained_ = false;
 
   std::mutex mutex_;  // of what follows, which the server's threads read
   MetricsReader metrics_;
   std::vector<LiveLook> looks_;
-  std::vector<std::string> shown_layers_;
+  std::vector<LiveLayer> shown_layers_;
 
   std::unique_ptr<PageServer> server_;  // the last member: it ends first
 };

@@ -21,10 +21,14 @@ function channelMap(map, channel) {
 // The same of a value; a program that serves the page has it made.
 const activityOf = (value, site) => value.activity ?? activity(mapOf(value, site));
 
+// Points {radius, change}: frequencies in units of the Nyquist frequency.
 const spectra = new WeakMap();  // of values, made once
 function spectrumOfValue(value, site) {
-  if (value.spectrum) return value.spectrum;
-  if (!spectra.has(value)) spectra.set(value, spectrumOf(mapOf(value, site), value.data));
+  if (!spectra.has(value)) {
+    const map = mapOf(value, site), side = Math.min(map.height, map.width);
+    const changes = value.spectrum ?? spectrumOf(map, value.data);
+    spectra.set(value, changes.map((change, i) => ({radius: 2 * i / side, change})));
+  }
   return spectra.get(value);
 }
 

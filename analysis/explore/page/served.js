@@ -113,14 +113,14 @@ class ServedNetwork extends Network {
     return shapes.map((shape, value) => {
       if (value === shapes.length - 1) return {shape, data: Float32Array.from(said.logits)};
       const made = this.lazy({shape}, () => ask('/value', {...asked, value}).then(found => {
-        if (found.spectrum) made.spectrum = pointsOf(found.spectrum);
+        if (found.spectrum) made.spectrum = found.spectrum;
         const data = numbersOfBase64(found.numbers);
         return {data, numbers: data.length};
       }));
       const block = said.blocks[value];
       if (block) {
         made.activity = Float32Array.from(block.activity);
-        made.spectrum = pointsOf(block.spectrum);
+        made.spectrum = block.spectrum;
       }
       return made;
     });
@@ -142,6 +142,3 @@ class ServedNetwork extends Network {
     return inputs;
   }
 }
-
-const pointsOf = changes =>
-    changes.map((change, i) => ({radius: i / Math.max(1, changes.length - 1), change}));

@@ -55,8 +55,8 @@ function passed(data, shape, cut, high) {
   return filtered(data, shape, (u, v) => (radius(u, v, height, width) <= cut + 1e-9) !== high);
 }
 
-// Mean over the channels of the log amplitude by radius, relative to frequency 0: points {radius,
-// change}, from 0 to the Nyquist frequency. The line that the report's Fourier section draws.
+// Mean over the channels of the log amplitude, relative to frequency 0, at i steps from there: the
+// line that the report's Fourier section draws.
 function spectrumOf(map, data) {
   const {height, width, channels, first} = map, shape = [height, width, channels];
   if (Math.min(height, width) < 3) return [];
@@ -66,8 +66,7 @@ function spectrumOf(map, data) {
   const sums = new Float64Array(rings + 1), counts = new Float64Array(rings + 1);
   for (let i = 0; i < height; ++i)
     for (let j = 0; j < width; ++j) {
-      const ring = Math.round(
-          radius(Math.min(i, height - i), Math.min(j, width - j), height, width) * rings);
+      const ring = Math.round(Math.hypot(Math.min(i, height - i), Math.min(j, width - j)));
       if (ring > rings) continue;
       const at = (i * width + j) * channels;
       for (let k = 0; k < channels; ++k)
@@ -75,7 +74,7 @@ function spectrumOf(map, data) {
       counts[ring] += channels;
     }
   const level = sums[0] / counts[0];
-  return Array.from(sums, (sum, i) => ({radius: i / rings, change: sum / counts[i] - level}));
+  return Array.from(sums, (sum, i) => sum / counts[i] - level);
 }
 
 // High 32 bits of a product of two numbers of 32 bits.

@@ -74,10 +74,9 @@ function drawSpectra({layers, spectra}) {
       byId('spectra'),
       layers.map(
           (layer, at) => chart(
-              layer.replace(/\.out$/, ''), 'frequency (of Nyquist)',
+              layer.path.replace(/\.out$/, ''), 'frequency (of Nyquist)',
               spectra.map((look, i) => ({
-                            points: look.layers[at].map(
-                                (v, k, all) => [k / Math.max(1, all.length - 1), v ?? NaN]),
+                            points: look.layers[at].map((v, k) => [2 * k / layer.side, v ?? NaN]),
                             opacity: 0.15 + 0.85 * (i + 1) / spectra.length
                           })))));
 }
