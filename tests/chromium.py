@@ -7,6 +7,16 @@ import subprocess
 import tempfile
 
 
+SKIPPED = 77  # the exit code of a test that could not run
+failures = []
+
+
+def check(condition, what):
+    if not condition:
+        failures.append(what)
+        print("FAILED", what)
+
+
 def find_chromium():
     for name in ("chromium", "chromium-browser", "google-chrome"):
         path = shutil.which(name)

@@ -10,28 +10,19 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
-BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
+from programs import BUILD, execute
+
 MODEL = "C.CM:width=8,head_dim=8"
 SHAPES = ["--data", "shapes", "--shapes-train", "640", "--shapes-test", "200"]
 PIXEL = bytes.fromhex(  # a PNG picture of one grey pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c"
     "49444154789c636868680000030401814bd3d2100000000049454e44ae426082")
 SMALL = [*SHAPES, "--batch-size", "32", "--warmup-epochs", "0"]
-
-
-def execute(program, *args, folder, code=0):
-    result = subprocess.run([BUILD / program, *map(str, args)], cwd=folder, text=True, timeout=240,
-                            capture_output=True)
-    if result.returncode != code:
-        raise AssertionError(
-            f"{program} {args}: code {result.returncode}\n{result.stdout}\n{result.stderr}")
-    return result
 
 
 def train(folder, *args, model=MODEL):

@@ -9,16 +9,7 @@ import re
 import sys
 import time
 
-from chromium import Chromium, find_chromium
-
-SKIPPED = 77
-failures = []
-
-
-def check(condition, what):
-    if not condition:
-        failures.append(what)
-        print("FAILED", what)
+from chromium import SKIPPED, Chromium, check, failures, find_chromium
 
 
 def worst_of(found, expected):

@@ -4,24 +4,14 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
+from programs import execute
+
 MODEL = "C.CM:width=8,head_dim=8"
 SHAPES = ["--data", "shapes", "--shapes-train", 64, "--shapes-test", 40]
-
-
-def execute(program, *args, folder, code=0):
-    result = subprocess.run([BUILD / program, *map(str, args)], cwd=folder, text=True, timeout=240,
-                            capture_output=True)
-    if result.returncode != code:
-        raise AssertionError(
-            f"{program} {args}: code {result.returncode}\n{result.stdout}\n{result.stderr}")
-    return result
 
 
 class Explore(unittest.TestCase):

@@ -11,21 +11,13 @@ import subprocess
 import sys
 import tempfile
 
-from chromium import Chromium, find_chromium
+from chromium import SKIPPED, Chromium, check, failures, find_chromium
 
-SKIPPED = 77
 MOST_BYTES, MOST_NODES = 2_500_000, 40_000
 NETWORKS = ("alternet", "resnet", "lambda_resnet", "vit", "C.C.M")
 SECTIONS = ("curves,cka,fourier,noise,variance,distance,entropy,receptive-field,rollout,"
             "rollout-gradient,rollout-class,lambda-maps,localisation,skip,calibration,confusion,"
             "lesion")
-failures = []
-
-
-def check(condition, what):
-    if not condition:
-        failures.append(what)
-        print("FAILED", what)
 
 
 def make_report(build, folder):

@@ -21,22 +21,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from chromium import Chromium, find_chromium
+from chromium import SKIPPED, Chromium, find_chromium
+from programs import BUILD, execute
 
-SKIPPED = 77
-BUILD = Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else Path("build").resolve()
 MODEL = "CL.CM:width=8,head_dim=8,scope=5"
 SHAPES = ["--data", "shapes", "--shapes-train", 64, "--shapes-test", 40]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=([0-9a-f]{32})")
-
-
-def execute(program, *args, folder, code=0):
-    result = subprocess.run([BUILD / program, *map(str, args)], cwd=folder, text=True, timeout=240,
-                            capture_output=True)
-    if result.returncode != code:
-        raise AssertionError(
-            f"{program} {args}: code {result.returncode}\n{result.stdout}\n{result.stderr}")
-    return result
 
 
 class Served:
