@@ -6,6 +6,7 @@
 #include <span>
 
 #include "tensor/core/error.h"
+#include "tensor/core/timeline.h"
 
 namespace passband {
 namespace {
@@ -114,6 +115,7 @@ void BatchLoader::work(std::stop_token stop) {
     std::exception_ptr failure;
     lock.unlock();
     try {
+      const SpanTimer making(Activity::loader);
       make(at, batch);
     } catch (...) {
       failure = std::current_exception();

@@ -9,7 +9,7 @@
 //                        averages; in its metadata the step, the position in the data, the
 //                        best metric
 //   checkpoints/         epoch-0003.safetensors ...: weights along the run, when it kept them
-//   report/              written by `analyze`
+//   report/              written by `analyze`; profile.json by `train --profile`
 #pragma once
 #include <filesystem>
 #include <memory>

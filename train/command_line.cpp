@@ -98,6 +98,26 @@ void add_watch_options(CLI::App& app, Options& options) {
       ->check(CLI::Range(1, 65535));
 }
 
+void add_profile_option(CLI::App& app, Options& options) {
+  static constexpr int64_t kDefault = 10, kMost = 10000;
+  app.add_option(
+         "--profile",
+         [&options](const CLI::results_t& texts) {
+           const bool bare = texts.empty() || texts[0].empty();
+           options.profile = kDefault;
+           if (!bare && (!CLI::detail::lexical_cast(texts[0], options.profile) ||
+                         options.profile < 1 || options.profile > kMost))
+             throw UsageError(fmt::format("--profile: {} is not a number of steps from 1 to {}",
+                                          quote(texts[0]), kMost));
+           return true;
+         },
+         fmt::format("write profile.json into the run's folder, for chrome://tracing or Perfetto: "
+                     "what each process does in so many steps, from the third, and in the first "
+                     "evaluation after them [{}]",
+                     kDefault))
+      ->expected(0, 1);
+}
+
 void add_run_options(CLI::App& app, Options& options) {
   app.add_option(
          "--runs",
@@ -181,6 +201,7 @@ std::optional<Options> parse_command_line(int argc, const char* const* argv) {
                "check all that the run would check, print its configuration and stop");
   app.add_flag("--amp", amp, "same as --precision bf16");
   add_settings(app, options);
+  add_profile_option(app, options);
   add_run_options(app, options);
   add_pack_options(app, options);
   try {

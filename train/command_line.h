@@ -21,6 +21,7 @@ struct Options {
   bool pack_shuffle = false;
   bool json = false, dry_run = false, doctor = false, quiet = false, live = false;
   int port = kFirstPort;  // of --live
+  int64_t profile = 0;    // steps
 };
 
 // Nothing when help or the version was asked for, and printed. Throws UsageError.

@@ -10,6 +10,7 @@
 #include "data/loader.h"
 #include "tensor/core/asynchronous.h"
 #include "tensor/core/collective.h"
+#include "tensor/core/timeline.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/training/score.h"
 #include "train/views.h"
@@ -96,6 +97,7 @@ std::string over_views(const Evaluation& evaluation) {
 }
 
 Evaluation evaluate(const Model& model, const Dataset& dataset, const EvaluationOptions& options) {
+  const SpanTimer evaluating(Activity::evaluation);
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = options.compute});
   Pictures pictures(model, dataset, options);

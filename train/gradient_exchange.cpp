@@ -1,24 +1,23 @@
 #include "train/gradient_exchange.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "tensor/core/timeline.h"
 
 namespace passband {
 
+std::vector<GradientRange> ranges_of(const ParameterStore& store) {
+  std::vector<GradientRange> ranges;
+  for (const ParameterRef& parameter : store.parameters())
+    ranges.push_back({parameter->offset, parameter->shape.numel()});
+  return ranges;
+}
+
 GradientExchange::GradientExchange(const ParameterStore& store, int64_t first_bytes, int64_t bytes)
     : store_(store) {
-  constexpr int64_t kElement = sizeof(float);
-  const auto& parameters = store.parameters();
-  int64_t room = 0;
-  for (auto it = parameters.rbegin(); it != parameters.rend(); ++it) {
-    if (room <= 0) {
-      buckets_.push_back({.begin = (*it)->offset + (*it)->shape.numel()});
-      room = (buckets_.size() == 1 ? first_bytes : bytes) / kElement;
-    }
-    Bucket& bucket = buckets_.back();
-    bucket.count += bucket.begin - (*it)->offset;
-    bucket.begin = (*it)->offset;
-    room -= (*it)->shape.numel();
-  }
+  for (const GradientRange& range : gradient_buckets(ranges_of(store), first_bytes, bytes))
+    buckets_.push_back({.begin = range.begin, .count = range.count});
 }
 
 GradientExchange::Bucket& GradientExchange::bucket_of(int64_t offset) {
@@ -41,7 +40,13 @@ void GradientExchange::whole(const Tensor& memory) {
   --bucket_of(memory.data<float>() - all.data<float>()).missing;
   send_until(/*all=*/false);
   // MPI moves what it carries while it is called
-  for (size_t i = 0; i < sent_; ++i) buckets_[i].sum.advance();
+  for (size_t i = 0; i < sent_; ++i)
+    if (buckets_[i].sum.advance()) note_arrival(i);
+}
+
+void GradientExchange::note_arrival(size_t bucket) {
+  const double sent_at = std::exchange(buckets_[bucket].sent_at, -1);
+  if (sent_at >= 0) add_span(Activity::all_reduce, static_cast<int64_t>(bucket), sent_at);
 }
 
 // All processes send the same buckets in the same order.
@@ -49,6 +54,7 @@ void GradientExchange::send_until(bool all) {
   for (; sent_ < buckets_.size() && (all || buckets_[sent_].missing == 0); ++sent_) {
     Bucket& bucket = buckets_[sent_];
     float* const values = store_.gradients().view(bucket.begin, Shape{bucket.count}).data<float>();
+    bucket.sent_at = recording_timeline() ? timeline_now() : -1;
     bucket.sum = begin_sum(values, bucket.count);
   }
 }
@@ -56,7 +62,11 @@ void GradientExchange::send_until(bool all) {
 void GradientExchange::finish() {
   sent_early_ = static_cast<int64_t>(sent_);
   send_until(/*all=*/true);
-  for (Bucket& bucket : buckets_) bucket.sum.wait();
+  for (size_t i = 0; i < buckets_.size(); ++i) {
+    const SpanTimer waiting(Activity::bucket_wait, static_cast<int64_t>(i));
+    buckets_[i].sum.wait();
+    note_arrival(i);
+  }
 }
 
 }  // namespace passband

@@ -4,20 +4,21 @@
 
 #include "nn/parameters.h"
 #include "tensor/core/collective.h"
+#include "train/gradient_buckets.h"
 
 namespace passband {
 
-// The flat gradient vector is cut into buckets from its end, where a backward pass begins; the
-// first is small, so that its transfer begins early. A bucket is on its way as soon as all its
-// gradients are whole and the buckets behind it are on theirs.
+// The ranges of all parameters, in the order of the flat vector.
+std::vector<GradientRange> ranges_of(const ParameterStore& store);
+
+// The flat gradient vector is cut into buckets (train/gradient_buckets.h). One is on its way as
+// soon as all its gradients are whole and the buckets behind it are on theirs.
 //   exchange.begin();   backward(loss, {}, exchange.listener());   exchange.finish();
 class GradientExchange {
  public:
-  static constexpr int64_t kFirstBytes = int64_t{1} << 20, kBytes = int64_t{24} << 20;
-
   // The store, built and on the processor, must outlive this.
-  explicit GradientExchange(const ParameterStore& store, int64_t first_bytes = kFirstBytes,
-                            int64_t bytes = kBytes);
+  explicit GradientExchange(const ParameterStore& store, int64_t first_bytes = kFirstBucketBytes,
+                            int64_t bytes = kBucketBytes);
 
   // Nothing is whole yet.
   void begin();
@@ -35,9 +36,11 @@ class GradientExchange {
     int64_t begin = 0, count = 0;  // of the flat vector
     int64_t missing = 0;           // gradients that are not whole yet
     PendingSum sum = {};
+    double sent_at = -1;  // while the timeline is recorded, until the sum is there
   };
 
   void send_until(bool all);
+  void note_arrival(size_t bucket);
   Bucket& bucket_of(int64_t offset);
 
   const ParameterStore& store_;

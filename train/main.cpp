@@ -275,6 +275,9 @@ void begin_writing(Plan& plan, const fs::path& parent, const Options& options, T
   }
   broadcast(directory);
   trainer.belongs_to(directory);
+  int64_t profiled = options.profile;
+  broadcast(&profiled, sizeof profiled);
+  if (profiled > 0) trainer.record_profile(profiled);
 }
 
 // The page of --live, on the first process. A training does without one rather than end.

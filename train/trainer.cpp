@@ -264,12 +264,14 @@ Evaluation Trainer::evaluate_and_keep_best(int64_t epoch) {
   share_buffers();
   std::optional<SwappedWeights> averaged;
   if (average_) averaged.emplace(model_->store(), *average_);
+  if (profile_) profile_->begin_evaluation();
   const Evaluation result = evaluate(*model_, judges(),
                                      {.pictures = evaluated_pictures(),
                                       .batch_size = config_.eval_batch_size,
                                       .compute = compute_type(config_, device_),
                                       .tta = config_.tta,
                                       .resident = test_pictures_.get()});
+  if (profile_) profile_->end_evaluation();
   if (!std::isfinite(result.loss)) return result;
   // What few pictures say does not stand against what more of them say.
   if (result.top1 > state_.best_top1 || result.count > state_.best_count) {
@@ -429,7 +431,7 @@ double Trainer::take_step(double lr, const StopSignals& signals) {
     step_->set_side(side_at(state_.step, schedule_.total_steps, config_.progressive_resize,
                             model_->options().image_size));
     step_->set_momentum(schedule_.momentum_at(state_.step));
-    step_->run(loader_->next(), state_.step, lr, signals.requested());
+    step_->run(next_batch(), state_.step, lr, signals.requested());
     ++state_.step;
     if (lookahead_) lookahead_->follow(state_.step, schedule_.total_steps);
     account(/*wait=*/loader_->position().step == 0 || finished());
@@ -446,7 +448,9 @@ void Trainer::train(const StopSignals& signals, ProgressLine& progress, TrainRes
     if (budget_ && schedule_.warmup_steps > 0 && state_.step == schedule_.warmup_steps)
       set_length(progress);
     const double lr = schedule_.at(state_.step);
+    if (profile_) profile_->begin_step(state_.step + 1);
     const double seconds = take_step(lr, signals);
+    if (profile_) profile_->end_step();
     const BatchLoader::Position next = loader_->position();
     state_.seconds += seconds;
     session_seconds_ += seconds;
@@ -458,6 +462,7 @@ void Trainer::train(const StopSignals& signals, ProgressLine& progress, TrainRes
     save_when_due(progress);
   }
   account(/*wait=*/true);
+  if (profile_) profile_->end();
   const bool before_its_time = state_.step <= schedule_.warmup_steps && !finished();
   if (budget_ && state_.step > 0 && before_its_time) set_length(progress);
   progress.finish();

@@ -13,6 +13,7 @@
 #include "train/run_writer.h"
 #include "train/schedule.h"
 #include "train/signals.h"
+#include "train/step_profile.h"
 #include "train/time_budget.h"
 #include "train/time_left.h"
 #include "train/training_step.h"
@@ -54,6 +55,8 @@ class Trainer {
   void watched_by(std::function<void(const Model& model, int64_t epoch)> watcher) {
     watcher_ = std::move(watcher);
   }
+  // Writes profile.json into the run's directory; all processes call it.
+  void record_profile(int64_t steps);
   // The pictures that choose the best weights.
   const Dataset& judges() const { return has_val() ? data_.val : data_.test; }
 
@@ -74,6 +77,7 @@ class Trainer {
   // Steps and evaluations, until the end or a signal.
   void train(const StopSignals& signals, ProgressLine& progress, TrainResult& result);
   double take_step(double lr, const StopSignals& signals);
+  const Batch& next_batch();
   // The signal that stops all processes, or 0.
   int stopped_by(const StopSignals& signals) const;
   // All processes begin with the weights of the first.
@@ -119,6 +123,7 @@ class Trainer {
   std::optional<RunWriter> writer_;
   std::filesystem::path directory_;
   std::function<void(const Model&, int64_t)> watcher_;
+  std::unique_ptr<StepProfile> profile_;
   RankTimes rank_times_;
   int agreed_signal_ = 0;  // of several processes
   Schedule schedule_;

@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 #include "models/layer_decay.h"
 #include "models/parameter_groups.h"
 #include "nn/context.h"
-#include "tensor/autograd/engine.h"
+#include "tensor/core/timeline.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/gather.h"
 #include "tensor/ops/interpolate.h"
@@ -158,6 +159,20 @@ TrainingStep::Lesson TrainingStep::choose_lesson(uint64_t step) {
   return {gather(shown_, rows), gather(labels_, rows), {}};
 }
 
+// Of the gradients that become whole in a backward pass, after which nothing is added to them where
+// it is the last one. Nothing where nobody has to hear; on a GPU, times of the host say nothing of
+// single gradients.
+WholeGradient TrainingStep::listener(bool last) {
+  const bool timed = recording_timeline() && !device_.is_cuda();
+  if (!timed && !(exchange_ && last)) return {};
+  return [this, timed, last, begin = timeline_now()](const Tensor& memory) mutable {
+    const Tensor all = model_.store().gradients();
+    if (timed) add_span(Activity::gradient, memory.data<float>() - all.data<float>(), begin);
+    if (exchange_ && last) exchange_->whole(memory);
+    if (timed) begin = timeline_now();
+  };
+}
+
 // In as many parts as settings ask for, each with random numbers of its own; of several processes,
 // the sum of theirs. Losses weigh as much as they have pictures.
 void TrainingStep::add_gradients(const Lesson& lesson, uint64_t step, bool scored) {
@@ -179,19 +194,21 @@ void TrainingStep::add_gradients(const Lesson& lesson, uint64_t step, bool score
                        .share = source_.share,
                        .compute = compute_});
     const Tensor labels = part_of(lesson.labels, part);
-    const Tensor logits = model_(part_of(lesson.images, part));
-    const Tensor loss = loss_of(logits, labels, part_of(lesson.targets, part));
+    const auto [logits, loss] = [&] {
+      const SpanTimer timer(Activity::forward);
+      const Tensor outputs = model_(part_of(lesson.images, part));
+      return std::pair(outputs, loss_of(outputs, labels, part_of(lesson.targets, part)));
+    }();
     if (scored) add_to_score(score_, loss.detach(), logits.detach(), labels);
-    WholeGradient whole;
-    if (exchange_ && part + 1 == parts)
-      whole = [&](const Tensor& memory) { exchange_->whole(memory); };
-    backward(weight == 1 ? loss : mul(loss, weight), {}, whole);
+    const SpanTimer timer(Activity::backward);
+    backward(weight == 1 ? loss : mul(loss, weight), {}, listener(part + 1 == parts));
   }
   if (exchange_) exchange_->finish();
 }
 
 // Before anything is changed: a step that went wrong in one process is none in any.
 void TrainingStep::meet_others() {
+  const SpanTimer waiting(Activity::report_wait);
   const Score own = read_score(score_.data<double>());
   const double since =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - met_).count();
@@ -225,6 +242,7 @@ void TrainingStep::work(uint64_t step) {
     ascent_->climb_back();
     climbed_ = false;
   }
+  const SpanTimer timer(Activity::optimiser);
   optimizer_.update();
 }
 

@@ -12,6 +12,7 @@
 #include "nn/mixing.h"
 #include "nn/optimizer.h"
 #include "nn/sharpness.h"
+#include "tensor/autograd/engine.h"
 #include "tensor/core/asynchronous.h"
 #include "tensor/core/batch_share.h"
 #include "train/config.h"
@@ -90,6 +91,7 @@ class TrainingStep {
   };
   Lesson choose_lesson(uint64_t step);
   void add_gradients(const Lesson& lesson, uint64_t step, bool scored);
+  WholeGradient listener(bool last);
   void meet_others();
   Tensor loss_of(const Tensor& logits, const Tensor& labels, const Tensor& targets) const;
 
