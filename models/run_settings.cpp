@@ -193,6 +193,10 @@ const std::vector<Setting> kSettings = {
      "pictures, and stays so (Jordan 2024, airbench; Page 2019)"},
     {"train", "whiten_bias_epochs", &C::whiten_bias_epochs,
      "with --whiten: epochs in which that layer's bias learns, where it has one", 0, 1e6},
+    {"train", "whiten_bias_lr", &C::whiten_bias_lr,
+     "with --whiten: that bias's own learning rate, falling linearly to 0 in these epochs, its "
+     "weight decay as the others'; 0 = it learns as the others (106: as airbench94_muon)",
+     0, 1e6},
     {"train", "decay_all", &C::decay_all,
      "decay norms, biases and position tables too (as Park & Kim)"},
     {"train", "sched", &C::sched, "learning-rate schedule"},

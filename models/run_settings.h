@@ -144,6 +144,7 @@ struct RunSettings {
   bool head_only = false;      // train the classifier alone
   bool whiten = false;         // the first layer, from the training pictures (models/whitening.h)
   double whiten_bias_epochs = 3;  // in which its bias still learns
+  double whiten_bias_lr = 0;      // from where it falls to 0 in these epochs; 0: as the others
   bool decay_all = false;         // decay norms, biases and position tables too
   ScheduleKind sched = ScheduleKind::onecycle;
   double warmup_epochs = 1, min_lr = 0;

@@ -71,7 +71,7 @@ void Optimizer::add_ranges() {
     const double scale = options_.lr_scales.empty() ? 1 : options_.lr_scales[i];
     const bool matrix = options_.muon && !options_.matrices.empty() && options_.matrices[i];
     const bool adapted = !matrix && adapts(*parameters[i]);
-    const size_t rate = rate_of(scale, matrix);
+    const size_t rate = rate_of(scale, matrix, parameters[i].get() == options_.apart);
     if (matrix || adapted || !extends || ranges_.back().rate != rate)
       ranges_.push_back({.begin = parameters[i]->offset,
                          .rows = matrix ? parameters[i]->shape[0] : 0,
@@ -87,10 +87,11 @@ bool Optimizer::adapts(const Parameter& parameter) const {
   return options_.layerwise && decay > 0 && (parameter.decay || options_.decay_all);
 }
 
-size_t Optimizer::rate_of(double scale, bool of_muon) {
+size_t Optimizer::rate_of(double scale, bool of_muon, bool apart) {
   for (size_t i = 0; i < rates_.size(); ++i)
-    if (rates_[i].scale == scale && rates_[i].of_muon == of_muon) return i;
-  rates_.push_back({scale, of_muon, empty_rates(store_.values().device())});
+    if (rates_[i].scale == scale && rates_[i].of_muon == of_muon && rates_[i].apart == apart)
+      return i;
+  rates_.push_back({scale, of_muon, apart, empty_rates(store_.values().device())});
   return rates_.size() - 1;
 }
 
@@ -125,7 +126,7 @@ void Optimizer::set_momentum(double momentum) {
 void Optimizer::begin(double lr) {
   const double decay = options_.average ? options_.average->decay_at(steps_) : 0;
   ++steps_;
-  for (const Rate& rate : rates_) set_rate(rate, lr * rate.scale, decay);
+  for (const Rate& rate : rates_) set_rate(rate, rate.apart ? rate_apart_ : lr * rate.scale, decay);
 }
 
 void Optimizer::set_rate(const Rate& rate, double lr, double decay) {

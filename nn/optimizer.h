@@ -52,6 +52,7 @@ struct OptimizerOptions {
   // What multiplies the learning rate, for each parameter of the store in its order; empty: 1.
   std::vector<double> lr_scales = {};
   std::vector<double> decay_scales = {};  // likewise, of weight decay, beside that of the rate
+  const Parameter* apart = nullptr;       // learns at a rate of its own: set_rate_apart()
   // Parameters that Muon updates in place of the rule, for each of the store whether; all have two
   // dimensions or more, the first one the rows of a matrix. Muon's learning rate keeps to the
   // schedule of the rule's, as shares of its own.
@@ -85,6 +86,10 @@ class Optimizer {
   // keeps the one that it was recorded with.
   void set_momentum(double momentum);
 
+  // The learning rate of the parameter apart in the steps from here on, whatever that of the others
+  // is; 0 until it is set.
+  void set_rate_apart(double lr) { rate_apart_ = lr; }
+
   // After parameters of the store were frozen: forgets how they moved, so that they stay.
   void refresh_frozen();
 
@@ -99,7 +104,7 @@ class Optimizer {
   // A learning rate of the present step.
   struct Rate {
     double scale = 1;
-    bool of_muon = false;
+    bool of_muon = false, apart = false;
     Tensor rates;
   };
   // Parameters that follow each other in the flat vector and are updated as one: at one rate, or
@@ -114,7 +119,7 @@ class Optimizer {
   };
 
   void add_ranges();
-  size_t rate_of(double scale, bool of_muon);
+  size_t rate_of(double scale, bool of_muon, bool apart);
   Tensor scaled_decay_mask() const;
   void set_rate(const Rate& rate, double lr, double decay);
   void update_range(const Range& range, StepExtras extras);
@@ -130,6 +135,7 @@ class Optimizer {
   std::vector<Range> ranges_;
   std::map<std::string, Tensor> state_;
   int64_t steps_ = 0;
+  double rate_apart_ = 0;
 };
 
 }  // namespace passband

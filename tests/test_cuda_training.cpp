@@ -93,7 +93,7 @@ template <class NextBatch> Outcome train(const RunSettings& config, Device devic
   std::optional<WeightAverage> average;
   if (config.model_ema) average.emplace(model->store(), config.model_ema_decay);
   Optimizer optimizer(model->store(), update_rule(config),
-                      optimizer_options(config, model->store(), average ? &*average : nullptr));
+                      optimizer_options(config, *model, average ? &*average : nullptr));
   std::optional<Lookahead> lookahead;
   if (config.lookahead) lookahead.emplace(model->store());
   std::unique_ptr<Proxy> proxy;

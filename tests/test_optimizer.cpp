@@ -350,6 +350,20 @@ TEST_CASE("biases of batch norms learn faster, and decay as ever") {
   }
 }
 
+TEST_CASE("the parameter apart learns at its own rate, whatever that of the others is") {
+  Weights w;
+  Optimizer optimizer(
+      w.store, Sgd{.lr = 0.1, .momentum = 0, .weight_decay = 0.5},
+      {.decay_all = true, .decay_scales = {1, 0.1}, .apart = &*w.store.parameters()[1]});
+  optimizer.set_rate_apart(1);
+  optimizer.step(0.01);  // a: 1 - 0.01 * 0.5; b: 1 - 1 * 0.5 * 0.1
+  CHECK(w.a() == doctest::Approx(0.995));
+  CHECK(w.b() == doctest::Approx(0.95));
+  optimizer.set_rate_apart(0);
+  optimizer.step(0.01);
+  CHECK(w.b() == doctest::Approx(0.95));
+}
+
 TEST_CASE("lookahead over twelve steps is numpy's") {
   const auto golden = read_safetensors(golden_file("optimisers.safetensors"));
   ParameterStore store;

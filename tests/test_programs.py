@@ -93,8 +93,8 @@ class Programs(unittest.TestCase):
     def test_resuming_continues_bit_for_bit(self):
         rest = ["--epochs", 2, "--warmup-epochs", 0, "--model-ema", "--drop-path", 0.1]
         records = ["--model", "airbench_8_8_8", "--whiten", "--whiten-bias-epochs", 1.2,
-                   "--tta", "shift", "--flip", "alternating", "--brightness", 0.1,
-                   "--bn-momentum", 0.4, "--progressive-resize", 24]
+                   "--whiten-bias-lr", 20, "--tta", "shift", "--flip", "alternating",
+                   "--brightness", 0.1, "--bn-momentum", 0.4, "--progressive-resize", 24]
         for more in ([], ["--opt", "sam", "--aa", "rand-m9-mstd0.5", "--aug-repeats", 2], records,
                      ["--opt", "muon", "--lookahead", "--bias-lr-scale", 4, "--lr-per", 256],
                      ["--select-hard", 0.5, "--proxy", "C.C:width=8"]):

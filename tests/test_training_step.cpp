@@ -55,8 +55,8 @@ struct Training {
         model(make_model(
             config.model,
             {.classes = kClasses, .image_size = kSide, .dropout = config.dropout, .seed = 3})),
-        optimizer(model->store(), update_rule(config),
-                  optimizer_options(config, model->store(), nullptr)) {}
+        optimizer(model->store(), update_rule(config), optimizer_options(config, *model, nullptr)) {
+  }
 
   Outcome run(int64_t first, int64_t count) {
     TrainingStep step(config, *model, optimizer, {});
@@ -226,6 +226,43 @@ TEST_CASE("every part of a step drops other activations") {
   TrainingStep half(single, *training.model, training.optimizer, {});
   half.run(batch, 0, 0);
   CHECK(std::abs(half.next_result(true)->loss - both) > 1e-6);
+}
+
+TEST_CASE("the bias of a whitened layer learns at a rate of its own, and decays as the others") {
+  const RunSettings config = settings_of({{"model", "vit"},
+                                          {"whiten", "true"},
+                                          {"whiten_bias_lr", "8"},
+                                          {"opt", "momentum"},
+                                          {"momentum", "0"}});
+  const auto moved = [&](double epochs) {
+    Training training(config);
+    const ParameterRef bias = bias_of_first_convolution(*training.model);
+    std::vector<double> change = bias->value.values();
+    TrainingStep step(config, *training.model, training.optimizer, {});
+    step.settle_whitening(epochs);
+    step.run(noise_batch(0, 8), 0, config.lr);
+    const std::vector<double> after = bias->value.values();
+    for (size_t i = 0; i < after.size(); ++i) change[i] = after[i] - change[i];
+    return std::pair(change, training.model->store().values().values());
+  };
+  const auto [once, other_once] = moved(2.25);  // of 3: a quarter of the rate
+  const auto [twice, other_twice] = moved(1.5);
+  double largest = 0;
+  size_t differ = 0;
+  for (size_t i = 0; i < once.size(); ++i) {
+    largest = std::max(largest, std::abs(once[i]));
+    CHECK(twice[i] == doctest::Approx(2 * once[i]).epsilon(1e-4));
+  }
+  CHECK(largest > 1e-4);
+  for (size_t i = 0; i < other_once.size(); ++i) differ += other_once[i] != other_twice[i];
+  CHECK(differ == once.size());
+
+  const auto model = make_model(config.model, {.classes = kClasses, .image_size = kSide});
+  const OptimizerOptions options = optimizer_options(config, *model, nullptr);
+  CHECK(options.apart == &*bias_of_first_convolution(*model));
+  for (size_t i = 0; i < options.decay_scales.size(); ++i)
+    CHECK(options.decay_scales[i] ==
+          (&*model->store().parameters()[i] == options.apart ? 0.02 / 8 : 1));
 }
 
 TEST_CASE("what a whitened layer makes of the training pictures has the identity for covariance") {

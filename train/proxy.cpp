@@ -50,7 +50,7 @@ Proxy::Proxy(const RunSettings& config, const Dataset& train, const ModelOptions
   model_->to(device);
   if (compute_ == DType::bf16 && device.is_cuda()) model_->store().keep_half();
   optimizer_ = std::make_unique<Optimizer>(model_->store(), update_rule(own),
-                                           optimizer_options(own, model_->store(), nullptr));
+                                           optimizer_options(own, *model_, nullptr));
 }
 
 Tensor Proxy::choose(const Tensor& images, const Tensor& labels, uint64_t step) {

@@ -58,7 +58,7 @@ Speed measure_speed(const RunSettings& settings, int64_t classes, int64_t image_
   const auto model = make_model(settings.model, {.classes = classes, .image_size = image_size});
   model->to(device);
   Optimizer optimizer(model->store(), update_rule(settings),
-                      optimizer_options(settings, model->store(), nullptr));
+                      optimizer_options(settings, *model, nullptr));
   TrainingStep step(settings, *model, optimizer, device);
   const Batch batch = noise_batch(settings.batch_size, classes, image_size);
   int64_t count = 0;

@@ -9,7 +9,6 @@
 #include <iterator>
 
 #include "models/update_rule.h"
-#include "models/whitening.h"
 #include "tensor/core/collective.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/text.h"
@@ -139,7 +138,7 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   if (config.model_ema) average_.emplace(model_->store(), config.model_ema_decay);
   optimizer_ = std::make_unique<Optimizer>(
       model_->store(), update_rule(config_),
-      optimizer_options(config_, model_->store(), average_ ? &*average_ : nullptr));
+      optimizer_options(config_, *model_, average_ ? &*average_ : nullptr));
   if (config_.lookahead) lookahead_.emplace(model_->store());
   if (config_.select_hard < 1) {
     proxy_ = std::make_unique<Proxy>(config_, data.train, model_->options(), device_);
@@ -302,13 +301,6 @@ Evaluation Trainer::test_best_weights() {
   return result;
 }
 
-void Trainer::settle_whitening() {
-  const double epochs =
-      static_cast<double>(state_.step) / static_cast<double>(loader_->batches_per_epoch());
-  if (!config_.whiten || epochs < config_.whiten_bias_epochs) return;
-  if (const ParameterRef bias = bias_of_first_convolution(*model_)) step_->freeze(*bias);
-}
-
 // Weights along the run; averaged ones where the evaluation uses them.
 void Trainer::keep_checkpoint(int64_t epoch) {
   if (!writer_) return;
@@ -427,7 +419,8 @@ void Trainer::finish_epoch(ProgressLine& progress, TrainResult& result) {
 
 double Trainer::take_step(double lr, const StopSignals& signals) {
   return seconds_of([&] {
-    settle_whitening();
+    step_->settle_whitening(static_cast<double>(state_.step) /
+                            static_cast<double>(loader_->batches_per_epoch()));
     step_->set_side(side_at(state_.step, schedule_.total_steps, config_.progressive_resize,
                             model_->options().image_size));
     step_->set_momentum(schedule_.momentum_at(state_.step));

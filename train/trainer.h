@@ -104,7 +104,6 @@ class Trainer {
   void keep_checkpoint(int64_t epoch);
   void show(int64_t epoch);
   // Ends the learning of a whitened layer's bias when its epochs are over.
-  void settle_whitening();
   ProgressState progress_state(double lr) const;
 
   RunSettings config_;

@@ -8,6 +8,8 @@
 
 #include "models/layer_decay.h"
 #include "models/parameter_groups.h"
+#include "models/update_rule.h"
+#include "models/whitening.h"
 #include "nn/context.h"
 #include "tensor/core/timeline.h"
 #include "tensor/ops/cross_entropy.h"
@@ -31,14 +33,29 @@ void scale_biases(OptimizerOptions& options, const ParameterStore& store, double
   }
 }
 
+// What it loses by weight decay at its peak is what the others lose at theirs.
+void set_whiten_bias_apart(OptimizerOptions& options, const RunSettings& config,
+                           const Model& model) {
+  const ParameterRef bias = bias_of_first_convolution(model);
+  if (!bias) return;
+  options.apart = &*bias;
+  options.decay_scales.resize(model.store().parameters().size(), 1);
+  const double lr = std::visit([](const auto& rule) { return rule.lr; }, update_rule(config));
+  for (size_t i = 0; i < options.decay_scales.size(); ++i)
+    if (&*model.store().parameters()[i] == options.apart)
+      options.decay_scales[i] = lr / config.whiten_bias_lr;
+}
+
 }  // namespace
 
-OptimizerOptions optimizer_options(const RunSettings& config, const ParameterStore& store,
+OptimizerOptions optimizer_options(const RunSettings& config, const Model& model,
                                    WeightAverage* average) {
+  const ParameterStore& store = model.store();
   OptimizerOptions options{
       .clip_norm = config.clip_grad, .decay_all = config.decay_all, .average = average};
   if (config.layer_decay < 1) options.lr_scales = layer_scales(store, config.layer_decay);
   if (config.bias_lr_scale != 1) scale_biases(options, store, config.bias_lr_scale);
+  if (config.whiten && config.whiten_bias_lr > 0) set_whiten_bias_apart(options, config, model);
   if (config.opt == OptimizerKind::lars || config.opt == OptimizerKind::lamb)
     options.layerwise = {.trust = config.lars_trust};
   if (config.opt == OptimizerKind::muon) {
@@ -86,6 +103,14 @@ void TrainingStep::set_momentum(double momentum) {
 void TrainingStep::record_anew() {
   for (std::unique_ptr<Recording>& recording : recordings_)
     if (recording) recording = make_recording(device_);
+}
+
+void TrainingStep::settle_whitening(double epochs) {
+  if (!config_.whiten) return;
+  const double left = 1 - epochs / config_.whiten_bias_epochs;
+  optimizer_.set_rate_apart(config_.whiten_bias_lr * std::max(0.0, left));
+  if (epochs < config_.whiten_bias_epochs) return;
+  if (const ParameterRef bias = bias_of_first_convolution(model_)) freeze(*bias);
 }
 
 void TrainingStep::freeze(const Parameter& parameter) {

@@ -30,7 +30,7 @@ class NonFiniteLoss : public Error {
 };
 
 // How the optimiser of a run works. The average may be null.
-OptimizerOptions optimizer_options(const RunSettings& config, const ParameterStore& store,
+OptimizerOptions optimizer_options(const RunSettings& config, const Model& model,
                                    WeightAverage* average);
 
 struct StepResult {
@@ -66,6 +66,9 @@ class TrainingStep {
   void undo();
   // The momentum of the steps from here on; a recording is made when it stays as it is.
   void set_momentum(double momentum);
+  // How the bias of a whitened layer learns after `epochs`: at the rate that settings give it,
+  // falling; from --whiten-bias-epochs on not at all.
+  void settle_whitening(double epochs);
   // Keeps a parameter as it is from here on.
   void freeze(const Parameter& parameter);
   // Shows pictures scaled down to this side from here on (antialiased, bilinear).

@@ -36,7 +36,7 @@ emulator::Statistics step_of(const std::string& name, OptimizerKind optimizer_ki
   const auto model = make_model(name, {.classes = kClasses, .image_size = kSide, .seed = 3});
   model->to(kDevice);
   Optimizer optimizer(model->store(), update_rule(config),
-                      optimizer_options(config, model->store(), nullptr));
+                      optimizer_options(config, *model, nullptr));
   TrainingStep step(config, *model, optimizer, kDevice);
   const emulator::Options before_this = emulator::options();
   emulator::options().count_only = true;
