@@ -205,7 +205,7 @@ TEST_CASE(
 
 TEST_CASE("shortcuts: ratios, angles and what is right without one") {
   const Section section = run("skip");
-  const plot::Figure &ratio = section.figures.at(0), &removal = section.figures.at(1);
+  const plot::Figure &ratio = section.figures.at(1), &removal = section.figures.at(2);
   CHECK(distance(ratio.panels.at(0).lines.at(0).y, "skip.ratio") < kSingle);
   CHECK(distance(ratio.panels.at(0).lines.at(2).y, "skip.ratio_class") < kSingle);
   CHECK(distance(ratio.panels.at(1).lines.at(0).y, "skip.cosine_sum") < kSingle);
@@ -216,6 +216,15 @@ TEST_CASE("shortcuts: ratios, angles and what is right without one") {
   };
   CHECK(removal.panels.at(0).bars.at(0).y == shares(golden("skip.right")));
   CHECK(removal.panels.at(0).points.at(0).y == shares(golden("skip.right_block")));
+  // Points by kind, attention first: what is right less without a shortcut than with all.
+  const std::vector<double> without = golden("skip.right");
+  const std::vector<double>& points = section.figures.at(0).panels.at(1).points.at(0).y;
+  REQUIRE(points.size() == without.size());
+  for (size_t i = 0; i < points.size(); ++i) {
+    const size_t block = i % (points.size() / 2), layer = 2 * block + 2 * i / points.size();
+    CHECK(points[i] ==
+          doctest::Approx(100 * (without[layer] - golden("right")[0]) / kCount).epsilon(1e-9));
+  }
 }
 
 TEST_CASE("lesions leave as many right answers as PyTorch without the part") {

@@ -105,6 +105,9 @@ TEST_CASE("class tokens are counted apart and branches of zero left out of the r
   CHECK(layer.class_token.tokens() == 2);
   CHECK(layer.places.ratio() == doctest::Approx(2));
   CHECK(layer.places.tokens() == 8);
+  // The place that adds nothing has no ratio: twice as long at the seven others.
+  CHECK(layer.place_logs == std::vector<double>{1, 1});
+  CHECK(layer.class_logs == std::vector<double>{2, 1});
 }
 
 TEST_CASE("a whole network shows each block's shortcut once, with the ratio of its own taps") {

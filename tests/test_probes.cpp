@@ -2,6 +2,7 @@
 // whose layers are known.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/places/probes.h"
@@ -185,6 +186,9 @@ TEST_CASE(
     CHECK(layer.mean >= 0.25 - 0.1);
     CHECK(layer.mean <= 1);
     CHECK(layer.class_token == -1);
+    REQUIRE(layer.right.size() == 200);
+    CHECK(layer.mean ==
+          doctest::Approx(static_cast<double>(std::ranges::count(layer.right, true)) / 200));
     // A place inside a quadrant knows whether that quadrant is lit: one class of four for sure, a
     // third of the rest.
     CHECK(layer.places > 0.4);
@@ -202,5 +206,8 @@ TEST_CASE(
   CHECK(layers[0].class_token == doctest::Approx(0.25).epsilon(0.5));  // the same for every picture
   CHECK(layers[0].places > 0.4);  // one half at best: its own class for sure, a third of the rest
   CHECK(layers[0].by_place.size() == 4);
+  CHECK(layers[0].kind == BlockKind::embedding);
+  CHECK(layers[12].site.kind == BlockKind::mlp);
+  CHECK(layers[12].kind == BlockKind::msa);                     // attention and MLP are one block
   CHECK(layers[12].class_token > layers[0].class_token + 0.1);  // gathered from all quadrants
 }

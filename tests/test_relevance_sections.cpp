@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
+#include <string>
 
 #include "analysis/registry.h"
 #include "analysis/relevance/faithfulness.h"
@@ -75,6 +78,30 @@ void check_section(const Section& section) {
   for (const plot::Figure& figure : section.figures) CHECK_NOTHROW(plot::check(figure));
 }
 
+// By picture of the data set what the network reads from it, of `shown` alone, as one batch.
+std::vector<int64_t> read_from(const Model& model, const Dataset& data,
+                               const std::vector<int64_t>& shown) {
+  std::vector<int64_t> read(static_cast<size_t>(data.count));
+  const std::vector<int64_t> classes = classes_read(model, network_images(model, data, shown));
+  for (size_t i = 0; i < shown.size(); ++i) read[static_cast<size_t>(shown[i])] = classes[i];
+  return read;
+}
+
+// That every picture and map is marked where the class read from it is not its own; how many were
+// right, and how many wrong.
+std::array<int64_t, 2> check_marks(const Section& section, const Dataset& data,
+                                   const std::vector<int64_t>& read) {
+  std::array<int64_t, 2> seen{};
+  for (const plot::Figure& figure : section.figures)
+    for (const plot::Picture& cell : figure.pictures.cells) {
+      CAPTURE(cell.alt);
+      const auto shown = static_cast<size_t>(std::stoll(cell.alt.substr(cell.alt.rfind(' '))));
+      CHECK(cell.wrong == (data.labels[shown] != read[shown]));
+      ++seen[cell.wrong];
+    }
+  return seen;
+}
+
 }  // namespace
 
 TEST_CASE("every section on relevance draws valid figures for the networks it applies to") {
@@ -138,7 +165,35 @@ TEST_CASE(
   const Section section = networks.run("skip");
   // Equal logits for every picture, so the first class is read: 54 of the 160 pictures.
   CHECK(value_of(section, "worst_removal") == doctest::Approx(54.0 / 160));
-  CHECK(section.figures[0].panels[0].lines[0].y[0] == 0);
+  CHECK(section.figures[1].panels[0].lines[0].y[0] == 0);
+  // No block has a length to compare with; what shortcuts are worth is a point for each of 24.
+  REQUIRE(section.figures[0].panels.size() == 1);
+  const plot::Points& points = section.figures[0].panels[0].points.at(0);
+  REQUIRE(points.y.size() == 24);
+  for (size_t i = 0; i < points.y.size(); ++i) {
+    CHECK(points.low[i] <= points.y[i]);
+    CHECK(points.high[i] >= points.y[i]);
+  }
+}
+
+TEST_CASE("every map over a picture that the network gets wrong is marked, and no other") {
+  for (const std::string name : {"rollout", "rollout-gradient", "rollout-class", "rollout-norm",
+                                 "channel-rollout", "lambda-maps"}) {
+    CAPTURE(name);
+    Fixture one({name == "lambda-maps" ? kLambda : kHybrid});
+    one.input.images = 4;
+    const std::vector<int64_t> read =
+        read_from(*one.input.subjects[0].model, one.test, spread_indices(160, 160));
+    for (size_t i = 0; i < read.size(); ++i)
+      one.test.labels[i] = static_cast<int32_t>((read[i] + i / 3 % 2) % 3);
+    const Section section = one.run(name, {{"rollout.pictures", "4"},
+                                           {"rollout-gradient.pictures", "4"},
+                                           {"rollout-class.pictures", "4"},
+                                           {"channel-rollout.groups", "4"}});
+    const std::array<int64_t, 2> seen = check_marks(section, one.test, read);
+    CHECK(seen[0] > 1);
+    CHECK(seen[1] > 1);
+  }
 }
 
 TEST_CASE("without an embedding all weight of a lambda layer is content") {
@@ -197,11 +252,11 @@ TEST_CASE("Hydra's contributions are exact, its signs counted, and its naive rol
     const Tensor q = tap("hydra_query", drawn(1, count), site);
     const Tensor k = tap("hydra_key", drawn(2, count), site);
     const Tensor v = tap("hydra_value", drawn(3, count), site);
-    const Tensor y = q * sum(k * v, {1, 2}, true);
-    return mean(testing::show("block", y, BlockKind::hydra), {1, 2}) + mean(images, {1, 2}) * 1e-6;
+    const Tensor y = testing::show("block", q * sum(k * v, {1, 2}, true), BlockKind::hydra);
+    return mean(y, {1, 2}) + mean(images, {1, 2}) * 1e-6;
   });
-  const Tensor images = Tensor::full({2, kSide, kSide, 3}, 0.5);
-  const auto layer = value_contributions(*hydra.model, images, {1, 0}, "hydra_value")[0];
+  const auto layer = value_contributions(*hydra.model, Tensor::full({2, kSide, kSide, 3}, 0.5),
+                                         {1, 0}, "hydra_value")[0];
   REQUIRE(layer.values.size() == 2 * kPlaces);
   double negative = 0, absolute = 0;
   for (int64_t n = 0; n < 2; ++n)
@@ -222,18 +277,17 @@ TEST_CASE("Hydra's contributions are exact, its signs counted, and its naive rol
   weights.add(layer.site, drawn(1, 2), drawn(2, 2));
   CHECK(weights.negative_share() == doctest::Approx(negative / absolute).epsilon(1e-6));
   const std::vector<double> naive = naive_attention(layer.site, drawn(1, 2), drawn(2, 2)).values();
-  for (size_t row = 0; row < naive.size(); row += kPlaces) {
-    double total = 0;
-    for (size_t j = 0; j < kPlaces; ++j) total += naive[row + j];
-    CHECK(total == doctest::Approx(1));
-  }
+  for (auto row = naive.begin(); row != naive.end(); row += kPlaces)
+    CHECK(std::accumulate(row, row + kPlaces, 0.0) == doctest::Approx(1));
   const Dataset data = noise_pictures(8, kSide, "test");
   const Section section = hydra_maps_section({.subjects = {hydra}, .data = &data, .images = 2});
   CHECK(section.finding.starts_with("In 1 Hydra layer of hydra, "));
   CHECK(value_of(section, "negative_share") == doctest::Approx(negative / absolute).epsilon(1e-6));
   REQUIRE(section.figures.size() == 2);
   // Eight rows: the pictures, for and against the class, two channels by sign, the naive rollout.
-  CHECK(section.figures[0].pictures.cells.size() == 8 * 6);
+  const auto [right, wrong] =
+      check_marks(section, data, read_from(*hydra.model, data, spread_indices(8, 6)));
+  CHECK(right + wrong == 8 * 6);
 }
 
 TEST_CASE("a map that a random order beats is said to be beaten") {

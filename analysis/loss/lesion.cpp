@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis/study/finite.h"
+#include "analysis/study/verdict.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce.h"
 
@@ -121,11 +122,9 @@ double LesionResult::change() const {
 
 double LesionResult::interval() const {
   if (pictures == 0) return 0;
-  const double n = static_cast<double>(pictures) + 2;
-  const double differ = static_cast<double>(lost + gained) + 1;
-  const double centre = static_cast<double>(lesioned - intact) / n;
-  const double half = 1.959963984540054 * std::sqrt((differ / n - centre * centre) / n);
-  return half + std::abs(change() - centre);
+  const Estimate estimate = paired_change(static_cast<double>(lost), static_cast<double>(gained),
+                                          static_cast<double>(pictures));
+  return estimate.high - estimate.value;
 }
 
 std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,

@@ -61,8 +61,7 @@ struct LesionResult {
   int64_t lost = 0, gained = 0;                    // right only with, only without the part
 
   double change() const;  // of the accuracy, in [-1, 1]
-  // What lies within it of the change holds the 95 % interval of Agresti and Min (2005) for paired
-  // answers, half an answer added to each of the four kinds: of few pictures that all changed, too.
+  // What lies within it of the change holds the 95 % interval (see paired_change).
   double interval() const;
 };
 

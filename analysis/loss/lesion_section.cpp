@@ -130,22 +130,9 @@ NetworkEffects effects_of(const std::string& network, const Group& group) {
   return effects;
 }
 
-// The mean over the parts of a kind. All parts are judged by the same pictures, so that their
-// errors may go together: the interval is as wide as theirs are on average.
-Estimate mean_of_kind(const NetworkEffects& effects, BlockKind kind) {
-  double value = 0, half = 0, parts = 0;
-  for (const PartEffect& part : effects.parts) {
-    if (part.kind != kind) continue;
-    value += part.effect.value;
-    half += part.effect.high - part.effect.value;
-    parts += 1;
-  }
-  return parts > 0 ? Estimate::within(value / parts, half / parts) : Estimate{};
-}
-
 void add_claims(const NetworkEffects& effects, Section& section) {
   const auto add = [&](BlockKind kind, const char* key, const char* name) {
-    const Estimate change = mean_of_kind(effects, kind);
+    const Estimate change = mean_effect(effects, kind);
     if (!std::isfinite(change.value)) return;
     add_claim(
         section,

@@ -40,7 +40,7 @@ struct Probe {
   std::vector<std::vector<double>> weights = {};  // by lambda
   std::vector<int64_t> right = {};                // by lambda, on the validation pictures
   size_t chosen = 0;
-  int64_t test_right = 0;
+  std::vector<bool> answers = {};  // which of the test pictures are right
 
   void solve(const std::vector<double>& lambdas, double examples, bool standardise) {
     take(sums->solve({standardise}), lambdas, examples);
@@ -54,11 +54,15 @@ struct Probe {
     chosen = static_cast<size_t>(std::ranges::max_element(right) - right.begin());
     weights = {std::move(weights[chosen])};
   }
+  double share(double tested) const {
+    return static_cast<double>(std::ranges::count(answers, true)) / tested;
+  }
 };
 
 // The probes of one layer.
 struct LayerProbes {
   TapSite site;
+  BlockKind kind = BlockKind::conv;
   int64_t channels = 0, features = 0;  // of the stream, and of a cell
   Indices places;                      // cells that have a probe of their own
   int64_t grid_h = 0, grid_w = 0;
@@ -124,8 +128,10 @@ class ProbeStudy {
   void survey() {
     NoGrad no_grad;
     const ContextGuard mode({.training = false});
+    BlockKind mixing = BlockKind::embedding;
     const ProbeGuard probe({"out"}, [&](const TapSite& site, const Tensor& x) {
-      if (wanted(site)) layers_.push_back({.site = site, .channels = x.size(-1)});
+      if (site.kind != BlockKind::mlp) mixing = site.kind;
+      if (wanted(site)) layers_.push_back({.site = site, .kind = mixing, .channels = x.size(-1)});
       return x;
     });
     model_(network_images(model_, train_, {0}));
@@ -229,7 +235,8 @@ class ProbeStudy {
       for (size_t l = 0; l < probe.weights.size(); ++l)
         probe.right[l] += count_right(x, labels, probe.weights[l], classes);
     } else {
-      probe.test_right += count_right(x, labels, probe.weights[0], classes);
+      const std::vector<bool> right = right_answers(x, labels, probe.weights[0], classes);
+      probe.answers.insert(probe.answers.end(), right.begin(), right.end());
     }
   }
 
@@ -259,10 +266,12 @@ class ProbeStudy {
 
   ProbeLayer result_of(const LayerProbes& layer, double tested) const {
     const auto share = [&](const std::vector<Probe>& group) {
-      return group.empty() ? -1 : static_cast<double>(group[0].test_right) / tested;
+      return group.empty() ? -1 : group[0].share(tested);
     };
     ProbeLayer result{.site = layer.site,
+                      .kind = layer.kind,
                       .mean = share(layer.mean),
+                      .right = layer.mean[0].answers,
                       .mean_shots = share(layer.shots),
                       .class_token = share(layer.class_token),
                       .everything = share(layer.everything),
@@ -270,7 +279,7 @@ class ProbeStudy {
                       .grid_h = layer.grid_h,
                       .grid_w = layer.grid_w};
     for (const Probe& probe : layer.single) {
-      result.by_place.push_back(static_cast<double>(probe.test_right) / tested);
+      result.by_place.push_back(probe.share(tested));
       result.places += result.by_place.back() / static_cast<double>(layer.single.size());
     }
     return result;

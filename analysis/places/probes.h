@@ -26,7 +26,10 @@ struct ProbeOptions {
 // What the probes of one layer get right, shares of the test pictures.
 struct ProbeLayer {
   TapSite site;
+  // What the block mixes places by: that of its attention where attention and MLP are one block.
+  BlockKind kind = BlockKind::conv;
   double mean = 0;               // mean over places
+  std::vector<bool> right;       // the same for each test picture
   double mean_shots = 0;         // the same from `shots` pictures per class
   double class_token = -1;       // the class token; -1: none
   double everything = -1;        // mean over places and class token; -1: none

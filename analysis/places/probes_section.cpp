@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/claims.h"
 #include "analysis/study/depth_axis.h"
+#include "analysis/study/kind_points.h"
 #include "analysis/study/training_pictures.h"
-#include "analysis/study/verdict.h"
 #include "analysis/study/wording.h"
 
 namespace passband {
@@ -20,28 +21,65 @@ DepthAxis axis_of(const std::vector<ProbeLayer>& layers) {
 }
 
 // "best: 61.0 % at layer3.0", unless the best layer is no better than the last that could be told.
-std::string best_text(const std::vector<ProbeLayer>& layers, double pictures) {
+std::string best_text(const std::vector<ProbeLayer>& layers) {
   const auto best = std::ranges::max_element(layers, {}, &ProbeLayer::mean);
-  const auto estimate = [&](const ProbeLayer& layer) {
-    return share_of(layer.mean * pictures, pictures);
-  };
-  const Estimate lead = difference(estimate(*best), estimate(layers.back()));
-  if (judge(lead) != Verdict::above) return "no layer reads more within the counting error";
+  if (judge(change_of_answers(layers.back().right, best->right)) != Verdict::above)
+    return "no layer reads more within the counting error";
   return fmt::format("best: {} at {}", percent(best->mean),
                      axis_of(layers).labels()[static_cast<size_t>(best - layers.begin())]);
 }
 
-std::string finding(const std::string& label, const std::vector<ProbeLayer>& layers,
-                    double pictures) {
+std::string finding(const std::string& label, const std::vector<ProbeLayer>& layers) {
   const ProbeLayer &first = layers.front(), &last = layers.back();
   std::string text = fmt::format(
       "In {} the mean over places reads {} at the first layer and {} at the last ({}), with few "
       "pictures per class {} at the last; a single place reads {} at the first and {} at the last",
-      label, percent(first.mean), percent(last.mean), best_text(layers, pictures),
-      percent(last.mean_shots), percent(first.places), percent(last.places));
+      label, percent(first.mean), percent(last.mean), best_text(layers), percent(last.mean_shots),
+      percent(first.places), percent(last.places));
   if (last.class_token >= 0)
     text += fmt::format(", the class token {} at the last", percent(last.class_token));
   return text + ".";
+}
+
+// From the probe of one layer to that of another, in points: both read the same pictures.
+Estimate change_between(const ProbeLayer& before, const ProbeLayer& after) {
+  return scaled(change_of_answers(before.right, after.right), 100);
+}
+
+// What each block adds to what the mean over places tells.
+NetworkEffects effects_of(const std::string& network, const std::vector<ProbeLayer>& layers) {
+  NetworkEffects effects{.network = network};
+  const std::vector<std::string> labels = axis_of(layers).labels();
+  for (size_t i = 1; i < layers.size(); ++i)
+    effects.parts.push_back({layers[i].kind, labels[i], change_between(layers[i - 1], layers[i])});
+  return effects;
+}
+
+void add_claims(const std::string& network, const std::vector<ProbeLayer>& layers,
+                Section& section) {
+  if (layers.size() < 2) return;
+  add_claim(section,
+            {.text = "A probe reads more from the last layer than from the first",
+             .key = "gain_over_depth",
+             .label = "Probe of the mean over places, last layer less first",
+             .side = Verdict::above,
+             .words = [](double v) { return fmt::format("{:+.1f} points", v); }},
+            network, change_between(layers.front(), layers.back()));
+}
+
+void add_values(const std::string& network, const std::vector<ProbeLayer>& layers,
+                std::vector<ReportValue>& values) {
+  values.push_back({.key = "last_layer",
+                    .label = "Probe of the last layer, mean over places",
+                    .value = layers.back().mean,
+                    .text = fmt::format("{:.1f} %", 100 * layers.back().mean),
+                    .detail = fmt::format("lambda {:g} per example", layers.back().lambda),
+                    .subject = network});
+  values.push_back({.key = "single_place",
+                    .label = "Probe of a single place, last layer",
+                    .value = layers.back().places,
+                    .text = fmt::format("{:.1f} %", 100 * layers.back().places),
+                    .subject = network});
 }
 
 plot::Line line_of(const std::vector<ProbeLayer>& layers, const std::string& name,
@@ -106,6 +144,7 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
     throw UsageError("probes: the data set has no training pictures to fit probes to");
   if (options.lambdas.empty()) throw UsageError("--set probes.lambdas: give at least one number");
   Section section;
+  std::vector<NetworkEffects> effects;
   plot::Figure depth{.name = "probes", .title = "Accuracy of ridge probes against depth."};
   plot::Figure places{.name = "probes-places",
                       .title = "Accuracy of probes of single places.",
@@ -115,27 +154,20 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
     const Subject& subject = input.subjects[s];
     const std::vector<ProbeLayer> layers = probe_layers(
         *subject.model, training_pictures(input, subject), *input.data, options, input.part_of(s));
-    section.values.push_back(
-        {.key = "last_layer",
-         .label = "Probe of the last layer, mean over places",
-         .value = layers.back().mean,
-         .text = fmt::format("{:.1f} %", 100 * layers.back().mean),
-         .detail = fmt::format("lambda {:g} per example", layers.back().lambda),
-         .subject = subject.label});
-    section.values.push_back({.key = "single_place",
-                              .label = "Probe of a single place, last layer",
-                              .value = layers.back().places,
-                              .text = fmt::format("{:.1f} %", 100 * layers.back().places),
-                              .subject = subject.label});
-    section.finding += (s > 0 ? " " : "") +
-                       finding(subject.label, layers,
-                               static_cast<double>(std::min(options.test, input.data->count)));
+    add_values(subject.label, layers, section.values);
+    section.finding += (s > 0 ? " " : "") + finding(subject.label, layers);
+    effects.push_back(effects_of(subject.label, layers));
+    add_claims(subject.label, layers, section);
     depth.panels.push_back(depth_panel(layers, subject.label,
                                        std::ssize(input.train->shown_classes()), options.shots));
     add_place_panels(places, layers, subject.label);
   }
   section.reading =
-      "A ridge regression to the classes, fitted in closed form to the frozen features of each "
+      "The first figure shows each block as a point, with its 95 % interval over pictures: how "
+      "much "
+      "more a probe reads after it than before it. Attention and the MLP behind it count as one "
+      "block. A probe is a ridge regression to the classes, fitted in closed form to the frozen "
+      "features of each "
       "layer: what it reads is "
       "there in linear form. The gap between the mean over places and a single place shows how far "
       "the class is known "
@@ -152,8 +184,12 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
       "Larger maps are averaged within the cells of the last map's "
       "grid, split so far that the number of "
       "features stays below that of the last layer."};
-  depth.alt = places.alt = section.finding;
-  section.figures = {std::move(depth)};
+  plot::Figure changes =
+      kind_figure("probes-change", "What each block adds to what a probe reads.",
+                  {.label = "change of the probe's accuracy", .unit = "points"}, effects);
+  changes.alt = depth.alt = places.alt = section.finding;
+  if (!changes.panels.empty()) section.figures.push_back(std::move(changes));
+  section.figures.push_back(std::move(depth));
   if (!places.panels.empty()) section.figures.push_back(std::move(places));
   return section;
 }

@@ -136,17 +136,22 @@ RidgePath ridge_of_examples(const Tensor& x, const std::vector<int32_t>& labels,
   return path;
 }
 
-int64_t count_right(const Tensor& x, const std::vector<int32_t>& labels,
-                    const std::vector<double>& weights, int64_t classes) {
+std::vector<bool> right_answers(const Tensor& x, const std::vector<int32_t>& labels,
+                                const std::vector<double>& weights, int64_t classes) {
   const int64_t features = x.size(1);
   CHECK(static_cast<int64_t>(weights.size()) == (features + 1) * classes, "ridge: ", weights.size(),
         " weights for ", features, " features and ", classes, " classes");
   const Tensor w = Tensor::from(weights, {features + 1, classes}, DType::f64);
   const Tensor scores = matmul(wide(x), slice(w, 0, 0, features)) + slice(w, 0, features, 1);
   const std::vector<double> best = argmax(scores, 1).values();
-  int64_t right = 0;
-  for (size_t i = 0; i < labels.size(); ++i) right += best[i] == labels[i];
+  std::vector<bool> right;
+  for (size_t i = 0; i < labels.size(); ++i) right.push_back(best[i] == labels[i]);
   return right;
+}
+
+int64_t count_right(const Tensor& x, const std::vector<int32_t>& labels,
+                    const std::vector<double>& weights, int64_t classes) {
+  return std::ranges::count(right_answers(x, labels, weights, classes), true);
 }
 
 }  // namespace passband

@@ -62,8 +62,10 @@ class RidgeSums {
 RidgePath ridge_of_examples(const Tensor& x, const std::vector<int32_t>& labels, int64_t classes,
                             const RidgeOptions& options = {});
 
-// How many of x (n, d) the weights of `RidgePath::weights` put into their class (largest score, the
-// first of equals).
+// Which of x (n, d) the weights of `RidgePath::weights` put into their class (largest score, the
+// first of equals), and how many.
+std::vector<bool> right_answers(const Tensor& x, const std::vector<int32_t>& labels,
+                                const std::vector<double>& weights, int64_t classes);
 int64_t count_right(const Tensor& x, const std::vector<int32_t>& labels,
                     const std::vector<double>& weights, int64_t classes);
 

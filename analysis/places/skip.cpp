@@ -10,6 +10,21 @@
 #include "tensor/ops/vecdot.h"
 
 namespace passband {
+namespace {
+
+// Mean of log2 |z| / |f| over tokens where both are something.
+struct LogMean {
+  double sum = 0, count = 0;
+
+  void add(double skip_norm2, double branch_norm2) {
+    if (skip_norm2 <= 0 || branch_norm2 <= 0) return;
+    sum += std::log2(skip_norm2 / branch_norm2) / 2;
+    count += 1;
+  }
+  double value() const { return count > 0 ? sum / count : std::nan(""); }
+};
+
+}  // namespace
 
 void SkipStatistics::add(double skip_norm2, double branch_norm2, double product) {
   tokens_ += 1;
@@ -45,10 +60,18 @@ void SkipLayer::add(const Tensor& skip, const Tensor& branch) {
   const Tensor z = cast(skip.detach(), DType::f32), f = cast(branch.detach(), DType::f32);
   const std::vector<double> skip2 = vecdot(z, z).values(), branch2 = vecdot(f, f).values(),
                             product = vecdot(z, f).values();
-  const auto per_picture = static_cast<size_t>(site.prefix + site.height * site.width);
-  for (size_t t = 0; t < product.size(); ++t)
-    (t % per_picture < static_cast<size_t>(site.prefix) ? class_token : places)
-        .add(skip2[t], branch2[t], product[t]);
+  const auto prefix = static_cast<size_t>(site.prefix),
+             tokens = prefix + static_cast<size_t>(site.height * site.width);
+  for (size_t first = 0; first < product.size(); first += tokens) {
+    LogMean class_mean, place_mean;
+    for (size_t t = 0; t < tokens; ++t) {
+      const size_t i = first + t;
+      (t < prefix ? class_token : places).add(skip2[i], branch2[i], product[i]);
+      (t < prefix ? class_mean : place_mean).add(skip2[i], branch2[i]);
+    }
+    place_logs.push_back(place_mean.value());
+    class_logs.push_back(class_mean.value());
+  }
 }
 
 void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>& layers) {

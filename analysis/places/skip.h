@@ -34,6 +34,9 @@ class SkipStatistics {
 struct SkipLayer {
   TapSite site;
   SkipStatistics places, class_token;
+  // Of every picture the mean over its places, and its class token: log2 of |z| / |f|, tokens where
+  // one of them is 0 left out; NaN without any.
+  std::vector<double> place_logs, class_logs;
 
   // The taps "skip" and "branch" of one batch, (N, H, W, C) or (N, T, C).
   void add(const Tensor& skip, const Tensor& branch);

@@ -120,6 +120,7 @@ plot::Figure volume_figure(const Dataset& data, const ChannelStudy& study,
     plot::Picture plain = picture_of(data, indices[n], subject.model->options().image_size);
     plain.caption = class_name(data, study.classes[n]);
     plain.alt = fmt::format("test picture {}", indices[n]);
+    plain.wrong = is_wrong(data, indices[n], study.classes[n]);
     grid.cells.push_back(plain);
     const double all = std::accumulate(maps.values.begin(), maps.values.end(), 0.0);
     for (int64_t g = 0; g < groups; ++g) {

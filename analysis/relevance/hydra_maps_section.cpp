@@ -47,6 +47,7 @@ struct HydraPictures {
   Tensor maps;                        // of its channels for one query, (N, places, D)
   RelevanceMaps naive;                // rollout
   std::vector<double> contributions;  // of its cells, signed
+  std::vector<int64_t> classes;       // that the network reads
   double agreement = 0;               // correlation of the two, mean over pictures
 };
 
@@ -65,9 +66,11 @@ HydraPictures look_at(const Model& model, const Tensor& images) {
                            });
     finite_logits(model, images);
   }
-  const std::vector<int64_t> classes = classes_read(model, images);
-  result.naive = rollouts(model, images, {{.convolution = ConvolutionStep::area}}, classes)[0];
-  const ValueContributions last = value_contributions(model, images, classes, "hydra_value").back();
+  result.classes = classes_read(model, images);
+  result.naive =
+      rollouts(model, images, {{.convolution = ConvolutionStep::area}}, result.classes)[0];
+  const ValueContributions last =
+      value_contributions(model, images, result.classes, "hydra_value").back();
   result.contributions = cells_of(last.site, last.values);
   if (result.naive.height != last.site.height || result.naive.width != last.site.width) {
     result.agreement = std::nan("");
@@ -139,6 +142,7 @@ plot::Figure maps_figure(const AnalysisInput& input, size_t s, const std::vector
     row(fmt::format("channel {}, negative", d), positive_part(map, -1));
   }
   add_map_row(figure, "naive rollout", shown.naive.values, shown.naive.height, shown.naive.width);
+  mark_wrong(figure, *input.data, indices, shown.classes);
   return figure;
 }
 

@@ -120,6 +120,7 @@ Section rollout_norm_section(const AnalysisInput& input) {
                 captions);
     add_map_row(figure, "for the class", study.for_class.values, study.free.height,
                 study.free.width);
+    mark_wrong(figure, *input.data, shown, study.classes);
     figure.alt = movement_text(study);
     section.figures.push_back(std::move(figure));
     depth.panels.push_back(movement_panel(study, subject.label));

@@ -32,10 +32,21 @@ void add_points(const std::vector<const PartEffect*>& parts, double begin, doubl
 
 }  // namespace
 
+Estimate mean_effect(const NetworkEffects& effects, std::optional<BlockKind> kind) {
+  double value = 0, half = 0, parts = 0;
+  for (const PartEffect& part : effects.parts) {
+    if ((kind && part.kind != *kind) || !std::isfinite(part.effect.value)) continue;
+    value += part.effect.value;
+    half += (part.effect.high - part.effect.low) / 2;
+    parts += 1;
+  }
+  return parts > 0 ? Estimate::within(value / parts, half / parts) : Estimate{};
+}
+
 plot::Figure kind_figure(const std::string& name, const std::string& title, const plot::Axis& y,
-                         const std::vector<NetworkEffects>& networks) {
+                         const std::vector<NetworkEffects>& networks, const std::string& zero) {
   plot::Panel panel{.y = y};
-  panel.references = {{plot::Reference::Along::horizontal, 0, "no change"}};
+  panel.references = {{plot::Reference::Along::horizontal, 0, zero}};
   panel.height = 300;
   for (size_t s = 0; s < networks.size(); ++s)
     panel.points.push_back({.name = networks[s].network, .style = static_cast<int>(s)});

@@ -71,13 +71,15 @@ void add_map_row(plot::Figure& figure, const std::string& title, std::span<const
   }
 }
 
+bool is_wrong(const Dataset& data, int64_t index, int64_t read) {
+  return data.labelled && data.labels[static_cast<size_t>(index)] != read;
+}
+
 void mark_wrong(plot::Figure& figure, const Dataset& data, const std::vector<int64_t>& indices,
                 const std::vector<int64_t>& read) {
-  if (!data.labelled) return;
   for (size_t i = 0; i < figure.pictures.cells.size(); ++i) {
     const size_t column = i % indices.size();
-    figure.pictures.cells[i].wrong =
-        data.labels[static_cast<size_t>(indices[column])] != read[column];
+    figure.pictures.cells[i].wrong = is_wrong(data, indices[column], read[column]);
   }
 }
 

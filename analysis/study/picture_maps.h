@@ -28,8 +28,9 @@ plot::Figure picture_figure(const Dataset& data, const std::vector<int64_t>& ind
 void add_map_row(plot::Figure& figure, const std::string& title, std::span<const double> maps,
                  int64_t height, int64_t width, const std::vector<std::string>& captions = {});
 
-// Marks the pictures (and the maps over them) whose class `read` is another than the data set's;
-// without labels none.
+// Is the class that was `read` from a picture another than the data set's? Without labels none is.
+bool is_wrong(const Dataset& data, int64_t index, int64_t read);
+// Marks the pictures (and the maps over them) that are wrong.
 void mark_wrong(plot::Figure& figure, const Dataset& data, const std::vector<int64_t>& indices,
                 const std::vector<int64_t>& read);
 

@@ -23,14 +23,14 @@ Estimate widened(const Estimate& e, double factor) {
   return {e.value, e.value - factor * (e.value - e.low), e.value + factor * (e.high - e.value)};
 }
 
+}  // namespace
+
 std::vector<double> finite_ones(const std::vector<double>& values) {
   std::vector<double> finite;
   std::ranges::copy_if(values, std::back_inserter(finite),
                        [](double value) { return std::isfinite(value); });
   return finite;
 }
-
-}  // namespace
 
 Estimate share_of(double part, double count) {
   if (count <= 0) return {};
@@ -46,6 +46,23 @@ Estimate mean_of(const std::vector<double>& values) {
   for (const double value : values) squares += (value - mean) * (value - mean);
   if (n < 2) return {mean, -INFINITY, INFINITY};
   return Estimate::within(mean, kNormal95 * std::sqrt(squares / (n - 1) / n));
+}
+
+Estimate paired_change(double lost, double gained, double count) {
+  if (count <= 0) return {};
+  const double n = count + 2, differ = lost + gained + 1, value = (gained - lost) / count,
+               centre = (gained - lost) / n;
+  const double half = kNormal95 * std::sqrt((differ / n - centre * centre) / n);
+  return Estimate::within(value, half + std::abs(value - centre));
+}
+
+Estimate change_of_answers(const std::vector<bool>& before, const std::vector<bool>& after) {
+  double lost = 0, gained = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    lost += before[i] && !after[i];
+    gained += !before[i] && after[i];
+  }
+  return paired_change(lost, gained, static_cast<double>(before.size()));
 }
 
 Estimate difference(const Estimate& a, const Estimate& b) {

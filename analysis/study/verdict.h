@@ -21,9 +21,17 @@ struct Estimate {
 
 // `part` of `count` pictures, with the interval of Wilson (1927).
 Estimate share_of(double part, double count);
+// Those of the values that are finite.
+std::vector<double> finite_ones(const std::vector<double>& values);
 // The mean of independent values, 1.96 standard errors to each side; of a single one nothing is
 // known beyond it.
 Estimate mean_of(const std::vector<double>& values);
+// How the share of right answers to `count` pictures changes when `lost` of them turn wrong and
+// `gained` turn right, with the interval of Agresti and Min (2005) for paired answers, half an
+// answer added to each of the four kinds: of few pictures that all changed, too.
+Estimate paired_change(double lost, double gained, double count);
+// Of two lists of answers to the same pictures, right ones true.
+Estimate change_of_answers(const std::vector<bool>& before, const std::vector<bool>& after);
 // a - b of independent estimates: their distances to the ends, squared and added (Newcombe 1998,
 // method 10).
 Estimate difference(const Estimate& a, const Estimate& b);
