@@ -132,6 +132,19 @@ TEST_CASE("a class token that takes half of the attention does not shorten the d
   CHECK(sums.class_mass()[0] == doctest::Approx(0.5).epsilon(1e-5));
 }
 
+TEST_CASE("each picture has its own distance, in windows too") {
+  // Four windows of 7 x 7: of the first picture uniform, of the second each place sees itself.
+  Tensor a = Tensor::full({8, 2, 49, 49}, 1.0 / 49);
+  for (int64_t i = a.numel() / 2; i < a.numel(); ++i)
+    a.data<float>()[i] = i % 2401 % 50 == 0 ? 1.0f : 0.0f;
+  AttentionDistance sums;
+  sums.add(grid(14, 4, 7), a);
+  REQUIRE(sums.of_pictures().size() == 4);  // two pictures, two heads
+  CHECK(sums.of_pictures()[1] == doctest::Approx(14.4379).epsilon(1e-5));
+  CHECK(sums.of_pictures()[2] == 0);
+  CHECK(sums.distances()[0] == doctest::Approx(14.4379 / 2).epsilon(1e-5));
+}
+
 TEST_CASE("attention to itself has distance 0") {
   CHECK(distance(grid(5, 8), identity_attention(25)) == 0);
 }

@@ -245,6 +245,38 @@ TEST_CASE("the interval of a difference of two shares is Newcombe's") {
   CHECK(judge(difference(share_of(9, 10), share_of(8, 10))) == Verdict::alike);
 }
 
+TEST_CASE("a jackknife of a mean is the mean's own interval by Student's t") {
+  // The mean of 1, 2, 4, 9: 4, deviation sqrt(38 / 3), and t of three degrees of freedom.
+  const Estimate mean = jackknife(4, {15.0 / 3, 14.0 / 3, 12.0 / 3, 7.0 / 3});
+  CHECK(mean.value == 4);
+  CHECK(mean.high == doctest::Approx(4 + 3.1824 * std::sqrt(38.0 / 3 / 4)).epsilon(1e-6));
+  CHECK(mean.low == doctest::Approx(8 - mean.high).epsilon(1e-9));
+  CHECK(!std::isfinite(jackknife(4, {3, 5}).high));
+  // Fourteen degrees of freedom: t is 2.1448.
+  std::vector<double> without(15);
+  for (size_t i = 0; i < 15; ++i) without[i] = -static_cast<double>(i) / 14;
+  CHECK(jackknife(-0.5, without).high + 0.5 ==
+        doctest::Approx(2.1448 * std::sqrt(20.0 / 15)).epsilon(1e-3));
+}
+
+TEST_CASE("the least of several has an interval for the choice, and answers change in pairs") {
+  const Estimate one = Estimate::within(2, 1.959963985);
+  CHECK(least_of({one}).low == doctest::Approx(0.040036).epsilon(1e-5));
+  const Estimate least = least_of({Estimate::within(3, 1), one, {}});
+  CHECK(least.value == 2);
+  CHECK(least.low == doctest::Approx(2 - 2.241403).epsilon(1e-5));  // 0.05 / 2 outside
+  CHECK(!std::isfinite(least_of({}).value));
+  const std::vector<bool> before = {true, true, false, false, true},
+                          after = {true, false, true, false, false};
+  const Estimate change = change_of_answers(before, after);
+  CHECK(change.value == doctest::Approx(-0.2));
+  // Agresti and Min: (1 - 2) of 7, and 4 of 7 that differ.
+  const double centre = -1.0 / 7;
+  CHECK(change.high - change.value ==
+        doctest::Approx(1.959964 * std::sqrt((4.0 / 7 - centre * centre) / 7) + 0.2 - 1.0 / 7)
+            .epsilon(1e-5));
+}
+
 TEST_CASE("a verdict needs a number beyond its interval and its floor") {
   CHECK(judge(Estimate::within(0.3, 0.2)) == Verdict::above);
   CHECK(judge(Estimate::within(-0.3, 0.2)) == Verdict::below);

@@ -106,6 +106,27 @@ TEST_CASE("HSIC_1 averaged over all subsets of four is HSIC_1 of the whole") {
   CHECK(total / count == doctest::Approx(hsic({0, 1, 2, 3, 4, 5})).epsilon(1e-9));
 }
 
+TEST_CASE("a batch that is taken away leaves the sums of the others") {
+  LegacyNormal random(5);
+  bool dead = false;
+  std::vector<Tensor> batches;  // (2, n^2), two layers
+  for (int i = 0; i < 3; ++i)
+    batches.push_back(concat(
+        {u_centred_gram(random.matrix(8, 3), dead), u_centred_gram(random.matrix(8, 4), dead)}, 0));
+  MinibatchCka all(2, 2), others(2, 2), second(2, 2);
+  for (const Tensor& batch : batches) all.add(batch, batch);
+  second.add(batches[1], batches[1]);
+  for (const int i : {0, 2})
+    others.add(batches[static_cast<size_t>(i)], batches[static_cast<size_t>(i)]);
+  const std::vector<double> whole = all.matrix();
+  MinibatchCka left = all;
+  left.add(second, -1);
+  CHECK(left.batches() == 2);
+  for (size_t i = 0; i < 4; ++i)
+    CHECK(left.matrix()[i] == doctest::Approx(others.matrix()[i]).epsilon(1e-9));
+  CHECK(all.matrix() == whole);  // the copy has sums of its own
+}
+
 TEST_CASE("a constant layer is flagged as dead and its cells are not numbers") {
   bool dead = false;
   const Tensor constant = Tensor::full({8, 5}, 7.0);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "analysis/decisions/robustness.h"
 #include "analysis/registry.h"
@@ -270,6 +271,17 @@ TEST_CASE(
   const auto& bright = scores[0].accuracy[static_cast<size_t>(Corruption::brightness)];
   CHECK(bright == std::array<double, 5>{1, 0.5, 0.5, 0.5, 0.5});
   CHECK(scores[0].mean(Corruption::brightness) == doctest::Approx(0.6));
+  // What each picture shows, over the pictures, is what each severity shows, over the severities.
+  for (const CorruptionGroup group : {CorruptionGroup::noise, CorruptionGroup::blur,
+                                      CorruptionGroup::weather, CorruptionGroup::digital}) {
+    double by_severity = 0;
+    for (int severity = 1; severity <= kSeverities; ++severity)
+      by_severity += scores[0].mean(group, severity) / kSeverities;
+    const std::vector<double>& pictures = scores[0].pictures[static_cast<size_t>(group)];
+    REQUIRE(pictures.size() == 10);
+    CHECK(std::accumulate(pictures.begin(), pictures.end(), 0.0) / 10 ==
+          doctest::Approx(by_severity).epsilon(1e-9));
+  }
 
   const Analysis& analysis = find_analysis("robustness");
   const Section section = run_analysis(analysis, with_settings(input, analysis));
@@ -302,6 +314,13 @@ TEST_CASE("files stand in for pictures made here") {
       measure_corruptions(subjects, data, {.images = 4, .files = &files});
   CHECK(scores[0].accuracy[static_cast<size_t>(Corruption::defocus_blur)] ==
         std::array<double, 5>{1, 1, 0.5, 0.5, 0.5});
+  CHECK(scores[0].pictures[static_cast<size_t>(CorruptionGroup::noise)].empty());
+  // Dark pictures read as bright from the third severity on.
+  std::vector<double> blurred = scores[0].pictures[static_cast<size_t>(CorruptionGroup::blur)];
+  std::ranges::sort(blurred);
+  REQUIRE(blurred.size() == 4);
+  CHECK(blurred[1] == doctest::Approx(0.4));
+  CHECK(blurred[2] == doctest::Approx(1));
   CHECK(scores[0].mean_common() == doctest::Approx(0.7));
   CHECK(std::isnan(scores[0].mean(Corruption::fog)));
 }

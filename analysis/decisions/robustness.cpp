@@ -1,5 +1,7 @@
 #include "analysis/decisions/robustness.h"
 
+#include <algorithm>
+
 #include "analysis/study/finite.h"
 #include "data/augment.h"
 #include "nn/context.h"
@@ -64,12 +66,13 @@ class Source {
   std::vector<int64_t> indices_;
 };
 
-// Share of right answers of each network; `images` makes a batch from indices.
-template <class Images> std::vector<double> accuracies(const std::vector<Subject>& subjects,
-                                                       const Source& source, int64_t batch_size,
-                                                       Images&& images) {
+// Which pictures each network names rightly; `images` makes a batch from indices.
+template <class Images>
+std::vector<std::vector<bool>> right_answers(const std::vector<Subject>& subjects,
+                                             const Source& source, int64_t batch_size,
+                                             Images&& images) {
   NoGrad no_grad;
-  std::vector<double> right(subjects.size());
+  std::vector<std::vector<bool>> right(subjects.size());
   for (int64_t first = 0; first < source.count(); first += batch_size) {
     const int64_t n = std::min(batch_size, source.count() - first);
     const std::span<const int64_t> chosen(source.indices().data() + first, static_cast<size_t>(n));
@@ -79,11 +82,21 @@ template <class Images> std::vector<double> accuracies(const std::vector<Subject
       ContextGuard mode({.training = false, .compute = model.options().dtype});
       const std::vector<int64_t> answers = classes_of(finite_logits(model, batch));
       for (int64_t i = 0; i < n; ++i)
-        right[s] += answers[static_cast<size_t>(i)] == source.label(chosen[static_cast<size_t>(i)]);
+        right[s].push_back(answers[static_cast<size_t>(i)] ==
+                           source.label(chosen[static_cast<size_t>(i)]));
     }
   }
-  for (double& r : right) r /= static_cast<double>(source.count());
   return right;
+}
+
+double share(const std::vector<bool>& right) {
+  return static_cast<double>(std::ranges::count(right, true)) / static_cast<double>(right.size());
+}
+
+// Adds one kind and severity, one of `sets` of its group.
+void add_to(std::vector<double>& pictures, const std::vector<bool>& right, double sets) {
+  pictures.resize(right.size());
+  for (size_t i = 0; i < right.size(); ++i) pictures[i] += right[i] / sets;
 }
 
 double mean_of(double total, double count) { return count > 0 ? total / count : NAN; }
@@ -128,18 +141,28 @@ std::vector<CorruptionScores> measure_corruptions(const std::vector<Subject>& su
   CorruptionOptions plain = options;
   plain.files = nullptr;
   const Source own(data, plain, size);
-  const std::vector<double> clean = accuracies(
+  const std::vector<std::vector<bool>> clean = right_answers(
       subjects, own, options.batch_size, [&](auto chosen) { return own.clean_images(chosen); });
-  for (size_t s = 0; s < subjects.size(); ++s) scores[s].clean = clean[s];
-  for (int kind = 0; kind < kinds; ++kind) {
-    if (options.files && !options.files->has(corruption_at(kind))) continue;
+  for (size_t s = 0; s < subjects.size(); ++s) scores[s].clean = share(clean[s]);
+  std::vector<Corruption> measured;
+  for (int kind = 0; kind < kinds; ++kind)
+    if (!options.files || options.files->has(corruption_at(kind)))
+      measured.push_back(corruption_at(kind));
+  for (size_t k = 0; k < measured.size(); ++k) {
+    const CorruptionGroup group = group_of(measured[k]);
+    const auto sets =
+        static_cast<double>(kSeverities * std::ranges::count(measured, group, group_of));
     for (int severity = 1; severity <= kSeverities; ++severity) {
-      const std::vector<double> right = accuracies(
-          subjects, source, options.batch_size,
-          [&](auto chosen) { return source.images(corruption_at(kind), severity, chosen); });
-      for (size_t s = 0; s < subjects.size(); ++s)
-        scores[s].accuracy[static_cast<size_t>(kind)][static_cast<size_t>(severity - 1)] = right[s];
-      options.progress(kind * kSeverities + severity, kinds * kSeverities, "sets");
+      const std::vector<std::vector<bool>> right =
+          right_answers(subjects, source, options.batch_size,
+                        [&](auto chosen) { return source.images(measured[k], severity, chosen); });
+      for (size_t s = 0; s < subjects.size(); ++s) {
+        scores[s].accuracy[static_cast<size_t>(measured[k])][static_cast<size_t>(severity - 1)] =
+            share(right[s]);
+        add_to(scores[s].pictures[static_cast<size_t>(group)], right[s], sets);
+      }
+      options.progress(static_cast<int64_t>(k) * kSeverities + severity,
+                       std::ssize(measured) * kSeverities, "sets");
     }
   }
   return scores;

@@ -15,6 +15,9 @@ namespace passband {
 // Right answers of one network. NaN where a kind was not measured.
 struct CorruptionScores {
   double clean = NAN;
+  // Of every picture: the share right over the group's measured kinds and severities, extra ones
+  // included; empty for a group without any. By CorruptionGroup.
+  std::array<std::vector<double>, 4> pictures;
   std::array<std::array<double, kSeverities>, kCorruptions> accuracy;
 
   CorruptionScores();
@@ -35,8 +38,8 @@ struct CorruptionOptions {
 };
 
 // One row for each network. Every network sees the same pictures. Time: 5 forward passes a picture
-// and kind; memory does not grow with the pictures. Throws DataError when the files' pictures or
-// labels do not fit the data set.
+// and kind; memory: four numbers a picture and network. Throws DataError when the files' pictures
+// or labels do not fit the data set.
 std::vector<CorruptionScores> measure_corruptions(const std::vector<Subject>& subjects,
                                                   const Dataset& data,
                                                   const CorruptionOptions& options);

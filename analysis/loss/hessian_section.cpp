@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/study/claims.h"
+#include "analysis/study/wording.h"
+
 namespace passband {
 namespace {
 
@@ -16,6 +19,7 @@ struct Curvature {
   std::string label;
   int64_t parameters = 0;
   std::vector<double> top;  // of all minibatches
+  int64_t minibatches = 0;
   bool converged = true;
   std::vector<Ritz> probes;  // of the full batch
   TraceEstimate trace;
@@ -37,6 +41,7 @@ void measure_minibatches(const AnalysisInput& input, const HessianOptions& optio
   const LossTerms terms = loss_terms(input, options, subject);
   const LossBatches source = loss_batches(input, subject, options.minibatches * options.batch,
                                           options.batch, options.augment, kSeed);
+  result.minibatches = source.count();
   const bool power = options.method == EigenvalueMethod::power;
   for (int64_t i = 0; i < source.count(); ++i) {
     const BatchHessian hessian(*subject.model, source.batch(i), terms);
@@ -119,6 +124,23 @@ void add_values(const Curvature& c, const std::string& subject, std::vector<Repo
                     .subject = subject});
 }
 
+// Park and Kim, 2022: attention's loss is not convex, with negative curvatures, where that of
+// convolutions is. Eigenvalues of one minibatch may go together: the interval is that of as many
+// answers as there are minibatches. How sharp a valley is, their other claim, is nothing to judge a
+// single network by: weights that a norm follows can be scaled freely, and curvatures with them.
+void add_claims(const Curvature& c, Section& section) {
+  constexpr double kFew = 0.05;  // a share of negative eigenvalues not worth a word
+  const auto batches = static_cast<double>(c.minibatches);
+  add_claim(section,
+            {.text = "Minibatch losses are not convex: of the largest curvatures some are negative",
+             .key = "negative_share",
+             .label = "Negative share of minibatch eigenvalues (NEP)",
+             .side = Verdict::above,
+             .floor = kFew,
+             .words = percent},
+            c.label, share_of(summary_of(c.top).negative_share * batches, batches));
+}
+
 std::vector<double> spaced(double low, double high, int64_t count) {
   std::vector<double> result;
   for (int64_t i = 0; i < count; ++i)
@@ -190,6 +212,7 @@ Section hessian_section(const AnalysisInput& input, const HessianOptions& option
     measure_minibatches(input, options, subject, progress.part(0, 2), c);
     measure_full_batch(input, options, subject, progress.part(1, 2), c);
     add_values(c, subject.label, section.values);
+    add_claims(c, section);
     section.arrays.push_back({fmt::format("hessian-minibatches-{}", s + 1),
                               {static_cast<int64_t>(c.top.size())},
                               c.top});

@@ -94,12 +94,22 @@ void AttentionDistance::add(const TapSite& site, const Tensor& shown) {
   Tensor reach = vecdot(p, table_);  // (N, windows, heads, T)
   if (class_token_ == ClassToken::renormalise)
     reach = reach / clamp(vecdot(p, grid_keys_), 1e-30, 1e30);
-  add_to(distance_, head_sums(reach, prefix, tokens) * site.patch);
+  const double steps = static_cast<double>(grid.windows * tokens);
+  const Tensor means =
+      sum(cast(slice(reach, 3, prefix, tokens), DType::f64), {1, 3}) * (site.patch / steps);
+  const std::vector<double> values = means.values();  // pictures x heads
+  pictures_.insert(pictures_.end(), values.begin(), values.end());
   if (prefix > 0) add_(mass_, head_sums(vecdot(p, class_keys_), prefix, tokens));
   count_ += static_cast<double>(weights.size(0) * tokens);
 }
 
-std::vector<double> AttentionDistance::distances() const { return mean_over(distance_, count_); }
+std::vector<double> AttentionDistance::distances() const {
+  const auto heads = static_cast<size_t>(mass_.numel()), count = pictures_.size() / heads;
+  std::vector<double> means(heads);
+  for (size_t i = 0; i < pictures_.size(); ++i)
+    means[i % heads] += pictures_[i] / static_cast<double>(count);
+  return means;
+}
 
 std::vector<double> AttentionDistance::class_mass() const { return mean_over(mass_, count_); }
 

@@ -24,20 +24,23 @@ enum class ClassToken : uint8_t {
 // Shifted windows are measured in the unrolled picture; pairs that a shift masks have A = 0. Rows
 // need not be normalised: with `renormalise`, |weights| of a lambda layer can be measured too.
 // Time: T^2 per head, window and picture, on the device. Memory: a table of T^2 distances, of H W T
-// for each head where there are windows.
+// for each head where there are windows, and a number for each picture and head.
 class AttentionDistance {
  public:
   explicit AttentionDistance(ClassToken class_token = ClassToken::renormalise)
       : class_token_(class_token) {}
   void add(const TapSite& site, const Tensor& weights);  // (N * windows, heads, T, T), not negative
   std::vector<double> distances() const;                 // per head, pixels
-  std::vector<double> class_mass() const;                // per head, share in [0, 1]
+  // pictures x heads, row-major, pixels
+  const std::vector<double>& of_pictures() const { return pictures_; }
+  std::vector<double> class_mass() const;  // per head, share in [0, 1]
 
  private:
   ClassToken class_token_;
   Tensor table_;                   // grid steps between tokens
   Tensor grid_keys_, class_keys_;  // (T): 1 for those tokens, else 0
-  Tensor distance_, mass_;         // (heads) f64, sums
+  std::vector<double> pictures_;   // pictures x heads, pixels
+  Tensor mass_;                    // (heads) f64, sums
   double count_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "analysis/reach/heads.h"
+#include "analysis/study/claims.h"
 #include "analysis/study/picture_maps.h"
 #include "analysis/study/wording.h"
 
@@ -16,6 +17,8 @@ namespace {
 double uniform_pixels(const TapSite& site) {
   return site.patch * uniform_distance(site.window > 0 ? site.window : site.height);
 }
+
+constexpr double kLocal = 0.5;  // of uniform attention's reach: what is less counts as local
 
 using Reach = Heads<AttentionDistance>;
 
@@ -30,7 +33,7 @@ std::string reach_finding(const std::string& label, const Reach& reach) {
   double low = 1e30, high = 0;
   for (size_t i = 0; i < reach.sums.size(); ++i)
     for (const double distance : reach.sums[i].distances()) {
-      local += distance < 0.5 * uniform_pixels(reach.axis[i]);
+      local += distance < kLocal * uniform_pixels(reach.axis[i]);
       low = std::min(low, distance);
       high = std::max(high, distance);
       ++total;
@@ -61,6 +64,55 @@ void add_values(const Reach& reach, const std::string& subject, std::vector<Repo
                     .label = "Mean distance, last layer (px)",
                     .value = mean_distance(reach.sums.back()),
                     .subject = subject});
+}
+
+// What each picture shows of a layer, as a share of the reach of uniform attention: the mean over
+// its heads, or one head.
+std::vector<double> shares(const Reach& reach, size_t layer) {
+  const std::vector<double>& pixels = reach.sums[layer].of_pictures();
+  const size_t heads = reach.sums[layer].distances().size();
+  std::vector<double> result(pixels.size() / heads);
+  for (size_t i = 0; i < pixels.size(); ++i)
+    result[i / heads] +=
+        pixels[i] / (static_cast<double>(heads) * uniform_pixels(reach.axis[layer]));
+  return result;
+}
+
+std::vector<double> shares_of_head(const Reach& reach, size_t layer, size_t head) {
+  const std::vector<double>& pixels = reach.sums[layer].of_pictures();
+  const size_t heads = reach.sums[layer].distances().size();
+  std::vector<double> result;
+  for (size_t i = head; i < pixels.size(); i += heads)
+    result.push_back(pixels[i] / uniform_pixels(reach.axis[layer]));
+  return result;
+}
+
+// Dosovitskiy et al. and Raghu et al., 2021: low layers have local heads beside global ones, the
+// last layers none. Shares of uniform attention, so that windows and strides of different sizes
+// compare.
+void add_claims(const std::string& network, const Reach& reach, Section& section) {
+  std::vector<Estimate> heads;
+  for (size_t h = 0; h < reach.sums[0].distances().size(); ++h)
+    heads.push_back(mean_of(shares_of_head(reach, 0, h)));
+  add_claim(section,
+            {.text = "The first attention layer has a local head",
+             .key = "most_local_head",
+             .label = "Reach of the most local head of the first layer, of uniform attention's",
+             .side = Verdict::below,
+             .reference = kLocal,
+             .words = percent},
+            network, least_of(heads));
+  if (reach.sums.size() < 2) return;
+  std::vector<double> growth = shares(reach, reach.sums.size() - 1);
+  const std::vector<double> first = shares(reach, 0);
+  for (size_t n = 0; n < growth.size(); ++n) growth[n] -= first[n];
+  add_claim(section,
+            {.text = "Attention reaches further in the last layer than in the first",
+             .key = "reach_growth",
+             .label = "Reach of the last layer less that of the first, of uniform attention's",
+             .side = Verdict::above,
+             .words = [](double v) { return fmt::format("{:+.1f} %", 100 * v); }},
+            network, mean_of(growth));
 }
 
 ReportArray reach_array(const Reach& reach, size_t subject) {
@@ -154,6 +206,7 @@ Section distance_section(const AnalysisInput& input, const DistanceOptions& opti
     lambdas = lambdas || lambda;
     section.finding += (section.finding.empty() ? "" : " ") + reach_finding(subject.label, reach);
     add_values(reach, subject.label, section.values);
+    add_claims(subject.label, reach, section);
     section.arrays.push_back(reach_array(reach, s));
     figure.panels.push_back(layer_panel(reach, subject.label));
     figure.panels.push_back(sorted_panel(reach, subject.label + ", heads in order"));

@@ -119,6 +119,18 @@ void MinibatchCka::add(const Tensor& rows, const Tensor& columns) {
   batches_ += 1;
 }
 
+void MinibatchCka::add(const MinibatchCka& more, double factor) {
+  NoGrad no_grad;
+  if (more.batches_ == 0) return;
+  const auto joined = [&](const Tensor& own, const Tensor& other) {
+    return own.defined() ? own + other * factor : other * factor;
+  };
+  cross_ = joined(cross_, more.cross_);
+  row_self_ = joined(row_self_, more.row_self_);
+  column_self_ = joined(column_self_, more.column_self_);
+  batches_ += factor > 0 ? more.batches_ : -more.batches_;
+}
+
 std::vector<double> MinibatchCka::matrix() const {
   const auto cells = static_cast<size_t>(rows_ * columns_);
   std::vector<double> result(cells, std::numeric_limits<double>::quiet_NaN());

@@ -57,6 +57,8 @@ class MinibatchCka {
   MinibatchCka(int64_t rows, int64_t columns, HsicEstimator estimator = HsicEstimator::unbiased);
   // Centred kernels of one batch, (rows, n * n) and (columns, n * n) f64.
   void add(const Tensor& rows, const Tensor& columns);
+  // The sums of other batches of these layers: added with 1, taken away with -1.
+  void add(const MinibatchCka& more, double factor);
   // rows x columns, row-major; NaN where a layer is dead (zero self-term).
   std::vector<double> matrix() const;
   // Mean HSIC over the batches, rows x columns.

@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/study/verdict.h"
+#include "analysis/study/claims.h"
 
 namespace passband {
 namespace {
 
-constexpr double kBlocks = 0.2;  // what layers of a stage agree more before stages show as blocks
+constexpr double kBlocks = 0.2;   // what layers of a stage agree more before stages show as blocks
+constexpr double kUniform = 0.6;  // what all layers agree by before a map is nearly uniform
 
 std::string finding(const std::string& label, const LayerMap& map) {
   if (!std::isfinite(map.first_last()))
@@ -27,9 +28,9 @@ std::string finding(const std::string& label, const LayerMap& map) {
             ? "the stages show as blocks"
             : "no clear stage blocks");
   else
-    text += fmt::format(
-        "; all layers agree by {:.2f} on average: {}", map.mean_off_diagonal(),
-        map.mean_off_diagonal() > 0.6 ? "a nearly uniform map" : "similarity fades with distance");
+    text += fmt::format("; all layers agree by {:.2f} on average: {}", map.mean_off_diagonal(),
+                        map.mean_off_diagonal() > kUniform ? "a nearly uniform map"
+                                                           : "similarity fades with distance");
   return text + ".";
 }
 
@@ -79,6 +80,45 @@ void add_values(const LayerMap& map, const std::string& subject, std::vector<Rep
                     .subject = subject});
 }
 
+// What a number of the map is, as the jackknife over batches knows it.
+template <class Number> Estimate estimate_of(const KernelMap& map, Number&& number) {
+  std::vector<double> without;
+  for (const LayerMap& less : map.without_batch) without.push_back(number(less));
+  const Estimate first = jackknife(number(map.first_pass), without);
+  const double value = number(map.cka);  // over all passes, which show the same pictures
+  return {value, value - (first.value - first.low), value + (first.high - first.value)};
+}
+
+// Raghu et al., 2021: residual networks show their stages, plain transformers a uniform map. Of the
+// two each network is asked what its form allows.
+void add_claims(const std::string& network, const KernelMap& map, Section& section) {
+  if (!std::isfinite(map.cka.first_last())) return;
+  const auto contrast = [](const LayerMap& m) {
+    const auto [within, across] = stage_contrast(m);
+    return within - across;
+  };
+  const auto text = [](double v) { return fmt::format("{:+.2f}", v); };
+  if (std::isfinite(contrast(map.cka))) {
+    add_claim(section,
+              {.text = "Stages show as blocks of like layers",
+               .key = "stage_contrast",
+               .label = "CKA of layers of one stage less that of layers of different stages",
+               .side = Verdict::above,
+               .floor = kBlocks,
+               .words = text},
+              network, estimate_of(map, contrast));
+    return;
+  }
+  add_claim(section,
+            {.text = "All layers are alike, without stages",
+             .key = "mean_cka",
+             .label = "Mean CKA of two layers",
+             .side = Verdict::above,
+             .reference = kUniform,
+             .words = [](double v) { return fmt::format("{:.2f}", v); }},
+            network, estimate_of(map, [](const LayerMap& m) { return m.mean_off_diagonal(); }));
+}
+
 }  // namespace
 
 Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
@@ -100,6 +140,7 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
     const LayerMap& own = maps.self[0][s].cka;
     section.finding += (s > 0 ? " " : "") + finding(subjects[s].label, own);
     add_values(own, subjects[s].label, section.values);
+    add_claims(subjects[s].label, maps.self[0][s], section);
   }
   for (size_t s = 1; s < subjects.size(); ++s) {
     const LayerMap& cross = maps.cross[0][s - 1].cka;
@@ -110,7 +151,8 @@ Section cka_section(const AnalysisInput& input, const CkaOptions& options) {
       "arrangement up to rotation and scale, 0 that the arrangements are unrelated. Depth runs "
       "from the lower left to the upper right. Bright squares are groups of layers that change "
       "little; a network of stages shows one square a stage, a plain transformer one large square.";
-  section.caveats = {method(measure, pass.batch_size, images, pass.passes)};
+  section.caveats = {method(measure, pass.batch_size, images, pass.passes) +
+                     " Intervals are a jackknife over the batches; fewer than three tell none."};
   for (const std::string& text : {batch_caveat(batch, options.batch), dead_layers(maps, subjects)})
     if (!text.empty()) section.caveats.push_back(text);
   const KernelMap& first = maps.self[0][0];

@@ -28,16 +28,20 @@ class PassSums {
         columns_(static_cast<int64_t>(columns)),
         estimator_(estimator) {}
 
-  void add(int64_t pass, const Tensor& rows, const Tensor& columns) {
+  // With `keep` the batches of the first pass are kept apart, too.
+  void add(int64_t pass, const Tensor& rows, const Tensor& columns, bool keep) {
     if (static_cast<int64_t>(passes_.size()) <= pass)
       passes_.emplace_back(rows_, columns_, estimator_);
-    passes_.back().add(rows, columns);
+    MinibatchCka batch(rows_, columns_, estimator_);
+    batch.add(rows, columns);
+    passes_.back().add(batch, 1);
+    if (keep && pass == 0) batches_.push_back(std::move(batch));
   }
 
   KernelMap result(const DepthAxis& rows, const DepthAxis& columns) const {
     const auto cells = static_cast<size_t>(rows_ * columns_);
     const std::vector<double> zeros(cells);
-    KernelMap map{{rows, columns, zeros}, {rows, columns, zeros}, zeros};
+    KernelMap map{{rows, columns, zeros}, {rows, columns, zeros}, zeros, {}, {}};
     double batches = 0;
     for (const MinibatchCka& pass : passes_) batches += static_cast<double>(pass.batches());
     const double count = static_cast<double>(passes_.size());
@@ -53,13 +57,20 @@ class PassSums {
       const double variance = map.deviation[i] - map.cka.values[i] * map.cka.values[i];
       map.deviation[i] = count > 1 ? std::sqrt(std::max(0.0, variance) * count / (count - 1)) : 0;
     }
+    if (batches_.size() < 2) return map;
+    map.first_pass = {rows, columns, passes_.front().matrix()};
+    for (const MinibatchCka& batch : batches_) {
+      MinibatchCka others = passes_.front();
+      others.add(batch, -1);
+      map.without_batch.push_back({rows, columns, others.matrix()});
+    }
     return map;
   }
 
  private:
   int64_t rows_, columns_;
   HsicEstimator estimator_;
-  std::vector<MinibatchCka> passes_;
+  std::vector<MinibatchCka> passes_, batches_;
 };
 
 Tensor kernel_of(const Tensor& linear, const KernelMeasure& measure) {
@@ -117,8 +128,8 @@ class Collector {
       const Tensor first = centred(0);
       for (size_t s = 0; s < kernels_.size(); ++s) {
         const Tensor rows = s == 0 ? first : centred(s);
-        self_[m][s].add(pass, rows, rows);
-        if (s > 0) cross_[m][s - 1].add(pass, first, rows);
+        self_[m][s].add(pass, rows, rows, true);
+        if (s > 0) cross_[m][s - 1].add(pass, first, rows, false);
       }
     }
   }
@@ -128,6 +139,9 @@ class Collector {
     const auto finish = [&](const PassSums& sums, size_t rows, size_t columns) {
       KernelMap map = sums.result(axes[rows], axes[columns]);
       hide_dead(map.cka, maps_.dead[rows], maps_.dead[columns]);
+      if (!map.without_batch.empty()) hide_dead(map.first_pass, maps_.dead[rows], maps_.dead[rows]);
+      for (LayerMap& without : map.without_batch)
+        hide_dead(without, maps_.dead[rows], maps_.dead[rows]);
       return map;
     };
     for (size_t m = 0; m < measures_.size(); ++m) {

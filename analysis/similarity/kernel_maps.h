@@ -3,8 +3,8 @@
 //
 // Time: a forward pass per picture and network; per batch of n, n^2 p for the kernel of a layer of
 // p features (once, whatever the number of measures), n^2 for each further measure, and one product
-// of n^2 L L' for all pairs of layers. Memory: n^2 doubles for each layer, network and measure;
-// none grows with the pictures.
+// of n^2 L L' for all pairs of layers. Memory: n^2 doubles for each layer, network and measure,
+// and L^2 for each batch of a network with itself.
 #pragma once
 #include <functional>
 #include <string>
@@ -27,6 +27,10 @@ struct KernelMap {
   LayerMap cka;
   LayerMap hsic;
   std::vector<double> deviation;  // of CKA over the passes, per cell (zeros for one pass)
+  // CKA of the first pass and what it is without each of its batches, for a jackknife: of networks
+  // with themselves, and none where there is one batch.
+  LayerMap first_pass;
+  std::vector<LayerMap> without_batch;
 };
 
 struct KernelMaps {

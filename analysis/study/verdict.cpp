@@ -1,6 +1,7 @@
 #include "analysis/study/verdict.h"
 
 #include <algorithm>
+#include <array>
 
 #include "analysis/report/figure.h"
 
@@ -17,6 +18,16 @@ double two_sided_quantile(double probability) {
     (std::erfc(middle / std::sqrt(2.0)) > probability ? low : high) = middle;
   }
   return low;
+}
+
+// Student's t is in [-x, x] with probability 0.95.
+double student_95(size_t freedom) {
+  constexpr std::array<double, 9> kExact = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
+                                            2.4469,  2.3646, 2.3060, 2.2622};
+  if (freedom <= kExact.size()) return kExact[freedom - 1];
+  // Cornish and Fisher's expansion, within 0.0005 from here on.
+  const double z = kNormal95, n = static_cast<double>(freedom), z3 = z * z * z, z5 = z3 * z * z;
+  return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n);
 }
 
 Estimate widened(const Estimate& e, double factor) {
@@ -69,6 +80,27 @@ Estimate difference(const Estimate& a, const Estimate& b) {
   const double value = a.value - b.value;
   return {value, value - std::hypot(a.value - a.low, b.high - b.value),
           value + std::hypot(a.high - a.value, b.value - b.low)};
+}
+
+Estimate jackknife(double value, const std::vector<double>& without) {
+  const auto groups = static_cast<double>(without.size());
+  if (without.size() < 3) return {value, -INFINITY, INFINITY};
+  std::vector<double> pseudo;
+  for (const double less : without) pseudo.push_back(groups * value - (groups - 1) * less);
+  const Estimate mean = mean_of(pseudo);
+  return Estimate::within(value,
+                          (mean.high - mean.value) * student_95(without.size() - 1) / kNormal95);
+}
+
+Estimate least_of(const std::vector<Estimate>& estimates) {
+  Estimate least;
+  double count = 0;
+  for (const Estimate& e : estimates) {
+    if (!std::isfinite(e.value)) continue;
+    if (count == 0 || e.value < least.value) least = e;
+    ++count;
+  }
+  return count > 0 ? widened(least, two_sided_quantile(0.05 / count) / kNormal95) : least;
 }
 
 Estimate scaled(const Estimate& e, double factor) {

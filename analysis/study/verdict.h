@@ -35,6 +35,12 @@ Estimate change_of_answers(const std::vector<bool>& before, const std::vector<bo
 // a - b of independent estimates: their distances to the ends, squared and added (Newcombe 1998,
 // method 10).
 Estimate difference(const Estimate& a, const Estimate& b);
+// A number of several groups, from what it is without each one of them: Tukey's jackknife, with the
+// interval of Student's t. Nothing is known beyond it with fewer than three groups.
+Estimate jackknife(double value, const std::vector<double>& without);
+// The smallest of the estimates, with an interval wide enough for the choice of one among so many
+// (Bonferroni); those that are not finite take no part.
+Estimate least_of(const std::vector<Estimate>& estimates);
 // The same number in another unit.
 Estimate scaled(const Estimate& e, double factor);
 
