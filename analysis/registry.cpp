@@ -19,7 +19,7 @@ namespace passband {
 const std::vector<Analysis>& analyses() {
   static const std::vector<Analysis> all = [] {
     std::vector<Analysis> table;
-    for (const auto wing : {similarity_wing, frequency_wing, reach_wing, relevance_wing,
+    for (const auto wing : {frequency_wing, similarity_wing, reach_wing, relevance_wing,
                             places_wing, decisions_wing, loss_wing})
       std::ranges::copy(wing(), std::back_inserter(table));
     std::ranges::stable_partition(table, &Analysis::leads);

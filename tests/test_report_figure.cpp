@@ -129,6 +129,10 @@ TEST_CASE("escaping disarms markup, control characters and broken UTF-8") {
 
 TEST_CASE("text that is too long is cut with an ellipsis and then fits") {
   CHECK(fit_text("short", 100, 12) == "short");
+  const std::string title = fit_title("C.CM:width=32,head_dim=16, stages.1.blocks.0", 180, 13);
+  CHECK(title.starts_with("C."));
+  CHECK(title.ends_with("\u2026, stages.1.blocks.0"));
+  CHECK(text_width(title) * 13 <= 180);
   const std::string cut = fit_text("stage3.block2.msa.projection", 80, 11);
   CHECK(cut.ends_with("\u2026"));
   CHECK(text_width(cut) * 11 <= 80);

@@ -254,7 +254,7 @@ const enlarge = cell => {
   const map = over.querySelector('image'), bytes = map ? greys(cell.querySelector('image')) : null;
   const close = document.createElement('button');
   const caption = document.createElement('p'), value = document.createElement('p');
-  const spot = make('rect', {class: 'spot', fill: 'none', stroke: '#fff', 'stroke-width': .6});
+  const spot = make('rect', {class: 'spot'}), scale = cell.querySelector('.scale');
   let at = null;
   close.type = 'button';
   close.textContent = 'Close';
@@ -274,12 +274,14 @@ const enlarge = cell => {
       spot.setAttribute(k, n);
     over.append(spot);
   };
-  picture.addEventListener('pointermove', event => {
+  const point = event => {
     if (!map) return;
     const frame = map.getBoundingClientRect();
     read(Math.floor((event.clientY - frame.top) / frame.height * rows),
          Math.floor((event.clientX - frame.left) / frame.width * columns));
-  });
+  };
+  picture.addEventListener('pointerdown', point);
+  picture.addEventListener('pointermove', point);
   dialog.onkeydown = event => {
     const move = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
     if (!move[event.key]) return;
@@ -287,7 +289,7 @@ const enlarge = cell => {
     at ? read(at[0] + move[event.key][0], at[1] + move[event.key][1]) : read(0, 0);
   };
   dialog.setAttribute('aria-label', caption.textContent || 'Picture');
-  dialog.replaceChildren(close, picture, caption, value);
+  dialog.replaceChildren(close, picture, ...scale ? [scale.cloneNode(true)] : [], caption, value);
   if (!dialog.isConnected) document.body.append(dialog);
   dialog.showModal();
 };

@@ -25,8 +25,7 @@ constexpr std::string_view kStyle =
   :root[data-theme=light] { color-scheme: light; }
 }
 * { box-sizing: border-box; }
-html { font-size: 18px; -webkit-text-size-adjust: 100%; scroll-behavior: smooth;
-  scroll-padding-top: 1.5rem; }
+html { font-size: 18px; -webkit-text-size-adjust: 100%; scroll-padding-top: 1.5rem; }
 body {
   margin: 0; display: grid;
   grid-template-columns: minmax(1.25rem, 1fr) minmax(0, 724px) minmax(1.25rem, 1fr);
@@ -139,12 +138,17 @@ figure { margin: 0 0 1.5rem; }
 .scale i { display: inline-block; width: 2.6rem; height: .4rem; margin: 0 .15rem; }
 .scale i { background: linear-gradient(90deg, #000004, #51127c, #b73779, #fc8961, #fcfdbf); }
 dialog.enlarged { border: 1px solid var(--rule); border-radius: 4px; padding: 1rem;
-  background: var(--paper); color: var(--ink); }
+  max-width: 100vw; background: var(--paper); color: var(--ink); }
 dialog.enlarged::backdrop { background: rgb(0 0 0 / .6); }
-dialog.enlarged .base { width: min(74vmin, 86vw); cursor: crosshair; clear: both; }
+dialog.enlarged .base { width: min(74vmin, 86vw); cursor: crosshair; clear: both;
+  overflow: hidden; touch-action: none; }
 dialog.enlarged p { margin: .5rem 0 0; font: .76rem/1.4 var(--sans); min-height: 1.4em;
   font-variant-numeric: lining-nums tabular-nums; }
-dialog.enlarged button { float: right; font: .72rem/1.3 var(--sans); }
+dialog.enlarged button { float: right; font: .72rem/1.3 var(--sans); margin-bottom: .6rem; }
+dialog.enlarged .scale { min-height: 0; }
+dialog.enlarged .scale i { width: 8rem; height: .6rem; }
+.spot { fill: none; stroke: #fff; stroke-width: 2; vector-effect: non-scaling-stroke;
+  filter: drop-shadow(0 0 1px #000); }
 .readout b { color: var(--ink); font-weight: 600; }
 .readout i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%;
   margin: 0 .3rem 0 .35rem; }
@@ -154,7 +158,8 @@ dialog.enlarged button { float: right; font: .72rem/1.3 var(--sans); }
 .cursor .outer { stroke: #000; stroke-width: 3.5; }
 .cursor .spot { fill: none; stroke: var(--ink); }
 .cursor circle { stroke: var(--paper); stroke-width: 1.5; }
-figcaption { font-size: .86rem; line-height: 1.42; max-width: 38rem; margin-top: .1rem; }
+figcaption { font-size: .86rem; line-height: 1.42; max-width: 38rem; margin-top: .1rem;
+  overflow-wrap: anywhere; }
 figcaption b { font: 600 .76rem var(--sans); margin-right: .25em; }
 .files { font: .68rem var(--sans); white-space: nowrap; margin-left: .4em; }
 .files a { margin-right: .45em; }
@@ -188,7 +193,7 @@ td.n { text-align: right; }
 }
 .notes dt { font-variant-caps: all-small-caps; letter-spacing: .04em; line-height: 1.45;
   color: var(--muted); }
-.notes dd { margin: 0; max-width: 32rem; font-size: .96rem; }
+.notes dd { margin: 0; max-width: 32rem; font-size: .96rem; overflow-wrap: anywhere; }
 p.stale { border-left: 3px solid var(--link); background: var(--wash); padding: .5rem .8rem; }
 .notes .finding { border-top: 2px solid var(--link); }
 .notes .finding dt { color: var(--link); }
@@ -215,6 +220,9 @@ pre {
 .contents a { color: var(--muted); text-decoration: none; }
 .contents a:hover, .contents a[aria-current] { color: var(--ink); }
 .contents a[aria-current] { font-weight: 600; }
+@media screen {
+  .analysis { content-visibility: auto; contain-intrinsic-size: auto 1800px; }
+}
 @media screen and (min-width: 1180px) {
   .contents {
     position: fixed; top: 4.1rem; left: max(.8rem, calc(50% - 362px - 12.6rem)); width: 10.4rem;
@@ -231,18 +239,16 @@ pre {
   .cells { grid-template-columns: repeat(2, 1fr); }
   .cells .cell { max-width: none; }
   .contents li { text-indent: 0; padding-left: 0; }
-  .notes > div { grid-template-columns: 1fr; }
+  .notes > div { grid-template-columns: minmax(0, 1fr); }
   .analysis, .commands { margin-top: 2.8rem; }
-}
-@media (prefers-reduced-motion: reduce) {
-  html { scroll-behavior: auto; }
 }
 @media print {
   html { font-size: 10pt; }
   body { display: block; }
   main { padding: 0; }
   .skip, .kicker button, .readout, details, .files { display: none; }
-  .analysis, .commands { margin-top: 2rem; }
+  .commands { margin-top: 2rem; }
+  .analysis { break-before: page; margin-top: 0; border-top: 0; padding-top: 0; }
   .scroll { overflow: visible; max-height: none; }
   .notes > div, tr, .opening, .panels svg, .cell, figcaption { break-inside: avoid; }
   .keys, .row { break-after: avoid; }

@@ -211,7 +211,7 @@ double heading_height(const Panel& panel) {
 void draw_heading(Canvas& canvas, const Panel& panel, Point origin, double width) {
   double y = origin.y + 12;
   if (!panel.title.empty()) {
-    canvas.text(origin.x, y, fit_text(panel.title, width, kFont + 1), Anchor::start, "title");
+    canvas.text(origin.x, y, fit_title(panel.title, width, kFont + 1), Anchor::start, "title");
     y += 20;
   }
   canvas.text(origin.x, y, fit_text(axis_title(panel.y), width, kFont), Anchor::start, "label");

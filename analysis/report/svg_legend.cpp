@@ -82,6 +82,8 @@ void add_keys(const Drawing& drawing, std::vector<LegendEntry>& entries) {
                          .high = "1"});
 }
 
+constexpr double kLabelSpace = 1.05;  // before a key's numbers: fonts of readers may be wider
+
 // Calls place(entry, x, row) for each entry of the wrapped rows; returns the number of rows.
 template <class F> int flow(double most, const std::vector<LegendEntry>& entries, F&& place) {
   double x = 0;
@@ -106,7 +108,7 @@ void draw_shade_key(Canvas& canvas, const Box& box, const LegendEntry& entry) {
 
 void draw_key_entry(Canvas& canvas, const LegendEntry& entry, double x, double y) {
   canvas.text(x, y, entry.label, Anchor::start, "legend");
-  x += text_width(entry.label) * kFont + kGap;
+  x += kLabelSpace * text_width(entry.label) * kFont + kGap;
   canvas.text(x, y, entry.low, Anchor::start, "tick");
   x += text_width(entry.low) * kSmallFont + kGap;
   const Box box{x, y - 9, kKeyWidth, 9};
@@ -205,7 +207,7 @@ std::vector<LegendEntry> legend_of(const Drawing& drawing) {
 double entry_width(const LegendEntry& entry) {
   const double label = text_width(entry.label) * kFont;
   if (entry.mark != LegendEntry::Mark::key) return kSwatch + kGap + label;
-  return label + kGap + text_width(entry.low) * kSmallFont + kGap + kKeyWidth + kGap +
+  return kLabelSpace * label + kGap + text_width(entry.low) * kSmallFont + kGap + kKeyWidth + kGap +
          text_width(entry.high) * kSmallFont;
 }
 

@@ -62,6 +62,10 @@ std::vector<uint8_t> map_bytes(const Picture& picture, double most) {
   return bytes;
 }
 
+// As wide in the enlarged picture as in the small one.
+constexpr std::string_view kOutline =
+    "fill=\"none\" stroke=\"#ffffff\" stroke-width=\"1.6\" vector-effect=\"non-scaling-stroke\"";
+
 PictureDrawing picture_drawing(const Picture& picture) {
   PictureDrawing drawing{.caption = picture_caption(picture), .wrong = picture.wrong};
   const Picture small = shrunk(picture);
@@ -82,11 +86,12 @@ PictureDrawing picture_drawing(const Picture& picture) {
                               picture.overlay_height, 1),
                  false, "class=\"heat\"");
     const std::string d = top_quarter_path(picture, box);
-    if (!d.empty()) canvas.path(d, "fill=\"none\" stroke=\"#ffffff\" stroke-width=\"1.6\"");
+    if (!d.empty()) canvas.path(d, kOutline);
   }
   if (picture.wrong)
     canvas.rect({box.x + 1, box.y + 1, box.width - 2, box.height - 2},
-                look_of(1).stroke + " stroke-width=\"3\" fill=\"none\"");
+                look_of(1).stroke +
+                    " stroke-width=\"3\" fill=\"none\" vector-effect=\"non-scaling-stroke\"");
   const std::string& alt = picture.alt.empty() ? picture.caption : picture.alt;
   drawing.over = open_svg({0, 0, kPictureSide, kPictureSide}, "picture",
                           alt.empty() ? "picture" : alt, false) +

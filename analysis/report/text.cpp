@@ -159,6 +159,15 @@ std::string fit_text(std::string_view text, double width, double size) {
   return kept + std::string(ellipsis);
 }
 
+std::string fit_title(std::string_view title, double width, double size) {
+  const size_t comma = title.rfind(", ");
+  if (comma == std::string_view::npos || text_width(title) * size <= width)
+    return fit_text(title, width, size);
+  const std::string_view part = title.substr(comma);
+  const double left = std::max(width / 4, width - text_width(part) * size);
+  return fit_text(fit_text(title.substr(0, comma), left, size) + std::string(part), width, size);
+}
+
 std::string base64(std::span<const uint8_t> bytes) {
   constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;

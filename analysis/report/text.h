@@ -35,6 +35,9 @@ double text_width(std::string_view text);
 
 // The text, cut with an ellipsis to fit `width` at `size` px.
 std::string fit_text(std::string_view text, double width, double size);
+// A title of the form "network, part": where it is too long the network is cut, so that parts of
+// one network keep different titles.
+std::string fit_title(std::string_view title, double width, double size);
 
 std::string base64(std::span<const uint8_t> bytes);
 
