@@ -10,6 +10,7 @@
 #include "tensor/core/collective.h"
 #include "tensor/core/error.h"
 #include "tensor/core/standard_streams.h"
+#include "tensor/core/text.h"
 
 namespace passband::scale {
 namespace {
@@ -24,7 +25,7 @@ constexpr const char* kExamples = R"(examples:
 )";
 
 struct SimulationOptions {
-  std::string profile, algorithm = "ring";
+  std::string profile, algorithm = "ring", take = "median";
   std::vector<int64_t> ranks = {1, 2, 8, 64, 512};
   int64_t per_host = 8, steps = 200, gradient_bytes = 4;
   double latency = 10, bandwidth = 10, host_latency = 3, host_bandwidth = 100;
@@ -36,7 +37,7 @@ struct SimulationOptions {
 
 struct MeasurementOptions {
   int64_t most = 64, repeats = 15;
-  bool json = false;
+  bool deterministic = false, json = false;
 };
 
 void add_simulation(CLI::App& app, SimulationOptions& o) {
@@ -51,9 +52,14 @@ void add_simulation(CLI::App& app, SimulationOptions& o) {
       ->check(CLI::Range(1, 65536));
   command
       .add_option("--algorithm", o.algorithm,
-                  "of the sums: ring, tree (halving and doubling), hierarchical")
+                  "of the sums: ring, tree (halving and doubling), hierarchical, binomial")
       ->capture_default_str()
-      ->check(CLI::IsMember({"ring", "tree", "hierarchical"}));
+      ->check(CLI::IsMember({"ring", "tree", "hierarchical", "binomial"}));
+  command
+      .add_option("--take", o.take,
+                  "what stands for the durations of a part: median, or on a busy machine least")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"median", "least"}));
   number("--latency-us", o.latency, "of a message, in microseconds", 0);
   number("--gbyte-per-s", o.bandwidth, "of a rank's link, each way (NCCL's bus bandwidth)", 1e-9);
   number("--per-host", o.per_host, "hierarchical: ranks of a host", 1);
@@ -81,11 +87,13 @@ void add_measurement(CLI::App& app, MeasurementOptions& o) {
   command.add_option("--repeats", o.repeats, "sums of each size")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000));
+  command.add_flag("--deterministic", o.deterministic, "as train --deterministic adds up");
   command.add_flag("--json", o.json, "one JSON document");
 }
 
 Algorithm algorithm_of(const std::string& word) {
   if (word == "tree") return Algorithm::tree;
+  if (word == "binomial") return Algorithm::binomial;
   return word == "ring" ? Algorithm::ring : Algorithm::hierarchical;
 }
 
@@ -101,7 +109,8 @@ void rescale(StepWork& work, const SimulationOptions& o) {
 }
 
 Json simulation_of(const SimulationOptions& o) {
-  const MeasuredStep step = read_profile(o.profile);
+  const MeasuredStep step =
+      read_profile(o.profile, o.take == "least" ? Duration::least : Duration::median);
   BucketedWork buckets = in_buckets(step, mebibytes(o.first_bucket), mebibytes(o.bucket));
   rescale(buckets.work, o);
   std::vector<double> bytes;
@@ -138,7 +147,7 @@ Json simulation_of(const SimulationOptions& o) {
   return result;
 }
 
-void print_simulation(const Json& r) {
+void print_step(const Json& r) {
   fmt::print("{}, {} pictures a rank and step, measured on {}\n", r["model"].get<std::string>(),
              r["batch_size"].get<double>(), r["device"].get<std::string>());
   fmt::print("forward {:.4g} ms, backward {:.4g} ms, optimiser {:.4g} ms; buckets",
@@ -147,8 +156,12 @@ void print_simulation(const Json& r) {
   for (size_t k = 0; k < r["bytes"].size(); ++k)
     fmt::print("{} {:.1f} MB after {:.4g} ms", k == 0 ? "" : ",", r["bytes"][k].get<double>() / 1e6,
                1e3 * r["ready_seconds"][k].get<double>());
-  fmt::print(
-      "\n\n  ranks   step ms     s.d.   all-reduce ms   waited for ms   hidden   efficiency\n");
+  fmt::print("\n\n");
+}
+
+void print_simulation(const Json& r) {
+  print_step(r);
+  fmt::print("  ranks   step ms     s.d.   all-reduce ms   waited for ms   hidden   efficiency\n");
   for (const Json& row : r["ranks"]) {
     const double sums = row["exchange_seconds"], exposed = row["exposed_seconds"];
     fmt::print("{:7}{:10.4g}{:9.3g}{:16.4g}{:16.4g}{:7.0f} %{:11.1f} %\n",
@@ -160,12 +173,13 @@ void print_simulation(const Json& r) {
 }
 
 void measure(const MeasurementOptions& o) {
+  add_by_fixed_tree(o.deterministic);
   const std::vector<MeasuredSum> sums = measure_sums(o.most << 20, o.repeats);
   const FittedCost cost = fit_cost(sums);
   if (process_rank() > 0) return;
   const double processes = process_count();
   const auto bus = [&](const MeasuredSum& sum) {  // as NCCL's tests tell it
-    return 2 * (processes - 1) / processes * static_cast<double>(sum.bytes) / sum.median;
+    return 2 * (processes - 1) / processes * static_cast<double>(sum.bytes) / sum.least;
   };
   if (o.json) {
     Json result = {{"processes", process_count()},
@@ -175,19 +189,21 @@ void measure(const MeasurementOptions& o) {
                    {"sums", Json::array()}};
     for (const MeasuredSum& sum : sums)
       result["sums"].push_back({{"bytes", sum.bytes},
-                                {"median", sum.median},
+                                {"least", sum.least},
                                 {"low", sum.low},
+                                {"median", sum.median},
                                 {"high", sum.high},
                                 {"bus_bytes_per_second", bus(sum)}});
     fmt::print("{}\n", result.dump(1));
     return;
   }
-  fmt::print("{} processes, {} sums of each size\n\n", process_count(), o.repeats);
-  fmt::print("      bytes   median ms    quartiles ms        bus GB/s\n");
+  fmt::print("{} processes, {} of each size; bus GB/s: 2 (p - 1) / p bytes in the least time\n\n",
+             process_count(), counted(o.repeats, "sum"));
+  fmt::print("      bytes    least ms   median ms    quartiles ms        bus GB/s\n");
   for (const MeasuredSum& sum : sums)
-    fmt::print("{:11}{:12.4g}{:12.4g} {:<8.4g}{:11.4g}\n", sum.bytes, 1e3 * sum.median,
-               1e3 * sum.low, 1e3 * sum.high, bus(sum) / 1e9);
-  fmt::print("\nfitted: {:.4g} ms + bytes / ({:.4g} GB/s)\n", 1e3 * cost.latency,
+    fmt::print("{:11}{:12.4g}{:12.4g}{:12.4g} {:<8.4g}{:11.4g}\n", sum.bytes, 1e3 * sum.least,
+               1e3 * sum.median, 1e3 * sum.low, 1e3 * sum.high, bus(sum) / 1e9);
+  fmt::print("\nfitted to the least: {:.4g} ms + bytes / ({:.4g} GB/s)\n", 1e3 * cost.latency,
              cost.seconds_per_byte > 0 ? 1e-9 / cost.seconds_per_byte : 0.0);
 }
 

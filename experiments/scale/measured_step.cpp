@@ -14,11 +14,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-double median(std::vector<double> values) {
-  CHECK(!values.empty(), "median: of nothing");
-  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
+double chosen(std::vector<double> values, Duration duration) {
+  CHECK(!values.empty(), "measured_step: no durations");
+  const int64_t at = duration == Duration::least ? 0 : std::ssize(values) / 2;
+  std::ranges::nth_element(values, values.begin() + at);
+  return values[static_cast<size_t>(at)];
 }
 
 struct Span {
@@ -41,27 +41,39 @@ std::map<std::string, std::vector<Span>> spans_by_category(const Json& trace) {
   return spans;
 }
 
-double median_duration(const std::vector<Span>& spans) {
+double duration_of(const std::vector<Span>& spans, Duration duration) {
   std::vector<double> durations;
   for (const Span& span : spans) durations.push_back(span.end - span.begin);
-  return median(durations);
+  return chosen(durations, duration);
 }
 
+// A gradient takes as long as since the one before, in the order of the first pass.
 void read_backward(const std::vector<Span>& backward, const std::vector<Span>& gradients,
-                   MeasuredStep& step) {
-  std::map<int64_t, std::vector<double>> whole;  // by offset, since the pass began
-  auto pass = backward.begin();
-  for (const Span& gradient : gradients) {
-    while (pass + 1 != backward.end() && (pass + 1)->begin <= gradient.begin) ++pass;
-    whole[gradient.offset].push_back(gradient.end - pass->begin);
+                   Duration duration, MeasuredStep& step) {
+  std::vector<int64_t> order;
+  std::map<int64_t, std::vector<double>> took;  // by offset
+  std::vector<double> rest;
+  auto gradient = gradients.begin();
+  for (const Span& pass : backward) {
+    double before = pass.begin;
+    for (; gradient != gradients.end() && gradient->begin <= pass.end; ++gradient) {
+      if (rest.empty()) order.push_back(gradient->offset);
+      took[gradient->offset].push_back(gradient->end - before);
+      before = gradient->end;
+    }
+    rest.push_back(pass.end - before);
   }
+  std::map<int64_t, double> whole;
+  for (const int64_t offset : order)
+    whole[offset] = step.backward += chosen(took[offset], duration);
+  step.backward += chosen(rest, duration);
   for (const GradientRange& parameter : step.parameters) {
     const auto found = whole.find(parameter.begin);
-    step.whole.push_back(found == whole.end() ? -1 : median(found->second));
+    step.whole.push_back(found == whole.end() ? -1 : found->second);
   }
 }
 
-MeasuredStep step_of(const Json& trace) {
+MeasuredStep step_of(const Json& trace, Duration duration) {
   const Json& facts = trace.at("otherData");
   if (facts.at("processes") != 1)
     throw DataError(
@@ -81,18 +93,17 @@ MeasuredStep step_of(const Json& trace) {
         fmt::format("has {} steps with {} backward passes and {} gradients; make one on the "
                     "processor with one backward pass a step",
                     step.steps, backward.size(), spans["gradient"].size()));
-  step.forward = median_duration(spans["forward"]);
-  step.backward = median_duration(backward);
-  step.optimiser = median_duration(spans["optimiser"]);
-  read_backward(backward, spans["gradient"], step);
+  step.forward = duration_of(spans["forward"], duration);
+  step.optimiser = duration_of(spans["optimiser"], duration);
+  read_backward(backward, spans["gradient"], duration, step);
   return step;
 }
 
 }  // namespace
 
-MeasuredStep read_profile(const std::string& path) {
+MeasuredStep read_profile(const std::string& path, Duration duration) {
   try {
-    return step_of(Json::parse(read_file(path)));
+    return step_of(Json::parse(read_file(path)), duration);
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("{}: is no profile of train --profile: {}", path, error.what()));
   } catch (const DataError& error) {

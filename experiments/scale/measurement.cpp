@@ -25,7 +25,7 @@ std::vector<MeasuredSum> measure_sums(int64_t most, int64_t repeats) {
     const auto at = [&](double share) {
       return seconds[static_cast<size_t>(share * static_cast<double>(seconds.size() - 1))];
     };
-    result.push_back({bytes, at(0.5), at(0.25), at(0.75)});
+    result.push_back({bytes, at(0), at(0.25), at(0.5), at(0.75)});
   }
   return result;
 }
@@ -33,7 +33,7 @@ std::vector<MeasuredSum> measure_sums(int64_t most, int64_t repeats) {
 FittedCost fit_cost(const std::vector<MeasuredSum>& sums) {
   double ww = 0, wn = 0, nn = 0, wt = 0, nt = 0;
   for (const MeasuredSum& sum : sums) {  // of (a + b n - t) / t
-    const double w = 1 / sum.median, n = static_cast<double>(sum.bytes) * w;
+    const double w = 1 / sum.least, n = static_cast<double>(sum.bytes) * w;
     ww += w * w, wn += w * n, nn += n * n, wt += w, nt += n;
   }
   const double determinant = ww * nn - wn * wn;

@@ -69,6 +69,24 @@ void hierarchical(const Cluster& c, std::vector<double>& times, double bytes) {
   within();
 }
 
+void binomial(std::vector<double>& times, const Link& link, double bytes) {
+  const auto count = static_cast<int64_t>(times.size());
+  const double message = link.seconds(bytes);
+  const auto time = [&](int64_t rank) -> double& { return times[static_cast<size_t>(rank)]; };
+  const auto pairs = [&](int64_t distance, const auto& send) {
+    for (int64_t rank = 0; rank + distance < count; rank += 2 * distance)
+      send(time(rank), time(rank + distance));
+  };
+  const auto last = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)) / 2);
+  for (int64_t distance = 1; distance <= last; distance *= 2)
+    pairs(distance, [&](double& to, double& from) { to = std::max(to, from) + message; });
+  for (int64_t distance = last; distance >= 1; distance /= 2)
+    pairs(distance, [&](double& from, double& to) {
+      from += message;  // who sends to several does so one by one
+      to = from;
+    });
+}
+
 }  // namespace
 
 void all_reduce(const Cluster& c, double bytes, std::vector<double>& times) {
@@ -81,6 +99,7 @@ void all_reduce(const Cluster& c, double bytes, std::vector<double>& times) {
                          bytes / static_cast<double>(c.ranks));
     case Algorithm::tree: return tree(times, c.network, bytes);
     case Algorithm::hierarchical: return hierarchical(c, times, bytes);
+    case Algorithm::binomial: return binomial(times, c.network, bytes);
   }
 }
 

@@ -34,7 +34,10 @@ struct Link {
 //   the greatest power of two first give all they have to another, and get it back.
 // hierarchical: a ring within each host leaves a part of the host's sum with each rank, the ranks
 //   that have the same part add it up by a ring between hosts, and a ring within the host collects.
-enum class Algorithm : uint8_t { ring, tree, hierarchical };
+// binomial: whole vectors are added up along a binomial tree and sent back: 2 ceil(log2 p) (a + n /
+// b);
+//   what Open MPI 4.1 does for MPI_Iallreduce in place.
+enum class Algorithm : uint8_t { ring, tree, hierarchical, binomial };
 
 struct Cluster {
   int64_t ranks = 1;
