@@ -368,7 +368,10 @@ TEST_CASE(
                                     .contrast = 0.13f},
                         .seed = 42,
                         .prefetch = false};
-  const RunSettings config = config_for("airbench_8_8_8_residual");
+  RunSettings config = config_for("airbench_8_8_8_residual");
+  config.whiten = true;
+  config.whiten_bias_lr = 0.5;
+  config.whiten_bias_epochs = 0.5;
   BatchLoader host(data, options);
   LoaderOptions without = options;
   without.pixels = false;
@@ -377,12 +380,13 @@ TEST_CASE(
   const auto run = [&](Device device, const BatchSource& source, BatchLoader& loader) {
     const auto model = model_for(config, device, kLarger);
     whiten_first_convolution(*model, data, 1);
-    Optimizer optimizer(model->store(), update_rule(config));
+    Optimizer optimizer(model->store(), update_rule(config),
+                        optimizer_options(config, *model, nullptr));
     TrainingStep step(config, *model, optimizer, device, source);
     std::vector<double> losses;
     for (int64_t i = 0; i < 6; ++i) {
       if (i == 0) step.freeze(*first_convolution(*model));
-      if (i == 3) step.freeze(*bias_of_first_convolution(*model));  // and is recorded anew
+      step.settle_whitening(static_cast<double>(i) / 6);  // from i = 3 on recorded anew
       step.run(loader.next(), i, config.lr);
     }
     while (const auto result = step.next_result(/*wait=*/true)) losses.push_back(result->loss);
