@@ -72,8 +72,14 @@ std::string jpeg_fault(std::span<const uint8_t> file) {
   while (at + 1 < file.size()) {
     const uint8_t marker = file[at + 1];
     const bool standalone = marker <= 1 || (marker >= first_restart && marker <= start);
-    if (file[at] != 0xFF || marker == 0xFF || standalone) {
-      at += file[at] == 0xFF && standalone ? 2 : 1;
+    if (file[at] != 0xFF) {
+      const void* const next = std::memchr(&file[at], 0xFF, file.size() - at);
+      at =
+          next ? static_cast<size_t>(static_cast<const uint8_t*>(next) - file.data()) : file.size();
+      continue;
+    }
+    if (marker == 0xFF || standalone) {
+      at += standalone ? 2 : 1;
       continue;
     }
     if (marker == end) return "";
@@ -149,20 +155,20 @@ Image EncodedPicture::decode_by_stb() const {
           std::vector<uint8_t>(pixels.get(), pixels.get() + int64_t{3} * width * height)};
 }
 
-bool EncodedPicture::decode_part(const JpegPart& part, std::vector<uint8_t>& pixels) const {
+bool EncodedPicture::decode_part(const JpegPart& part, uint8_t* memory, PixelView& decoded) const {
   if (!jpeg_) return false;
-  pixels.resize(static_cast<size_t>(part.height * part.width * 3));
   std::string fault;
-  const JpegResult result = decode_jpeg(file_, height_, width_, part, pixels.data(), fault);
+  const JpegResult result = decode_jpeg(file_, height_, width_, part, memory, decoded, fault);
   if (result == JpegResult::damaged) refuse(concat_text("damaged data: ", quote(fault)));
   return result == JpegResult::decoded;
 }
 
 Image EncodedPicture::decode(PictureDecoder decoder) const {
-  Image image{height_, width_, {}};
-  const bool turbo = decoder == PictureDecoder::fastest &&
-                     decode_part({.height = height_, .width = width_}, image.pixels);
-  return turbo ? std::move(image) : decode_by_stb();
+  if (decoder != PictureDecoder::fastest || !jpeg_) return decode_by_stb();
+  Image image{height_, width_, std::vector<uint8_t>(static_cast<size_t>(height_ * width_ * 3))};
+  PixelView whole;
+  const JpegPart all{.height = height_, .width = width_};
+  return decode_part(all, image.pixels.data(), whole) ? std::move(image) : decode_by_stb();
 }
 
 namespace {
@@ -182,21 +188,27 @@ JpegPart part_at(const PictureWindow& w, int64_t scale) {
           ceil_div(w.left + w.width, scale) - left};
 }
 
+// Nothing is written there before.
+std::unique_ptr<uint8_t[]> memory_for(const JpegPart& part, int64_t width) {
+  return std::make_unique_for_overwrite<uint8_t[]>(
+      static_cast<size_t>(bytes_to_decode(part, width)));
+}
+
 }  // namespace
 
 void EncodedPicture::resize(const PictureWindow& window, uint8_t* out, int64_t out_height,
                             int64_t out_width, PictureDecoder decoder) const {
   const JpegPart part = part_at(window, scale_for(window, out_height, out_width));
-  std::vector<uint8_t> pixels;
-  if (decoder == PictureDecoder::fastest && decode_part(part, pixels)) {
+  std::unique_ptr<uint8_t[]> memory;
+  if (jpeg_) memory = memory_for(part, width_);
+  PixelView pixels;
+  if (decoder == PictureDecoder::fastest && decode_part(part, memory.get(), pixels)) {
     const auto scale = static_cast<double>(part.scale);
     const Box box{static_cast<double>(window.top) / scale - static_cast<double>(part.top),
                   static_cast<double>(window.left) / scale - static_cast<double>(part.left),
                   static_cast<double>(window.height) / scale,
                   static_cast<double>(window.width) / scale};
-    resize_bilinear({pixels.data(), part.height, part.width, part.width * 3}, box, out, out_height,
-                    out_width);
-    return;
+    return resize_bilinear(pixels, box, out, out_height, out_width);
   }
   const Image whole = decode_by_stb();
   resize_bilinear(&whole.pixels[(window.top * width_ + window.left) * 3], window.height,
@@ -205,8 +217,9 @@ void EncodedPicture::resize(const PictureWindow& window, uint8_t* out, int64_t o
 
 void EncodedPicture::check_data() const {
   constexpr int64_t kCoarsest = 8;  // entropy decoding remains, little else
-  std::vector<uint8_t> pixels;
-  if (!decode_part(part_at({0, 0, height_, width_}, kCoarsest), pixels)) decode_by_stb();
+  const JpegPart part = part_at({0, 0, height_, width_}, kCoarsest);
+  PixelView pixels;
+  if (!decode_part(part, memory_for(part, width_).get(), pixels)) decode_by_stb();
 }
 
 Image read_image(const fs::path& path) { return EncodedPicture(path).decode(); }

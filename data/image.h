@@ -70,7 +70,7 @@ class EncodedPicture {
  private:
   Image decode_by_stb() const;
   // False where this build does not decode it by libjpeg-turbo.
-  bool decode_part(const JpegPart& part, std::vector<uint8_t>& pixels) const;
+  bool decode_part(const JpegPart& part, uint8_t* memory, PixelView& decoded) const;
   [[noreturn]] void refuse(const std::string& reason) const;
 
   std::filesystem::path path_;

@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "data/resize.h"
+
 namespace passband {
 
 // A part of a picture whose pixels are squares of `scale` pixels of the file: 1, 2, 4 or 8.
@@ -23,14 +25,18 @@ enum class JpegResult : uint8_t {
   damaged,
 };
 
+// Bytes of memory that the part of a picture of `width` columns is decoded into.
+int64_t bytes_to_decode(const JpegPart& part, int64_t width);
+
 // Decodes the part of a JPEG file of height x width pixels (as its header has been found to say)
-// into out, (part.height, part.width, 3). Whatever the part, a pixel is the one of the whole
-// picture at this scale. Otherwise than scale 1 the inverse transform of each block of 8 x 8 is
-// made for 8 / scale values a side from its lowest frequencies, which is close to the mean over
-// scale x scale pixels and saves the transform of what would be averaged away. When the coded data
-// is damaged or ends early, `fault` says why; what the library just warns of otherwise passes.
-// Throws std::bad_alloc.
+// into `memory`, bytes_to_decode of them, where `decoded` is then the part: of a whole picture all
+// of it. Whatever the part, a pixel is the one of the whole picture at this scale. Otherwise than
+// scale 1 the inverse transform of each block of 8 x 8 is made for 8 / scale values a side from its
+// lowest frequencies, which is close to the mean over scale x scale pixels and saves the transform
+// of what would be averaged away. When the coded data is damaged or ends early, `fault` says why;
+// what the library just warns of otherwise passes. Throws std::bad_alloc.
 JpegResult decode_jpeg(std::span<const uint8_t> file, int64_t height, int64_t width,
-                       const JpegPart& part, uint8_t* out, std::string& fault);
+                       const JpegPart& part, uint8_t* memory, PixelView& decoded,
+                       std::string& fault);
 
 }  // namespace passband

@@ -6,9 +6,7 @@
 #include <array>
 #include <csetjmp>
 #include <cstdio>
-#include <cstring>
 #include <new>
-#include <vector>
 
 #include <jpeglib.h>
 
@@ -39,12 +37,22 @@ void on_warning(j_common_ptr info, int level) {
   if (level < 0 && leaves_pixels_out(info->err->msg_code)) leave(info);
 }
 
+// Colours are interpolated between their neighbours, which are missing at the edge of a crop.
+constexpr int64_t kMargin = 2;
+// A crop begins with a block of the picture's coarsest colour: 4 x 8 columns at most.
+constexpr int64_t kWidestBlock = 32;
+
+// The columns of a row that is decoded for a part, at most.
+int64_t row_width(const JpegPart& part, int64_t width) {
+  return std::min((width + part.scale - 1) / part.scale, part.width + 2 * kMargin + kWidestBlock);
+}
+
 struct Request {
   std::span<const uint8_t> file;
   int64_t height, width;
   JpegPart part;
-  uint8_t* row;  // of the scaled picture's width
-  uint8_t* out;
+  uint8_t* memory;
+  PixelView* decoded;
 };
 
 void begin(Decoding& decoding, const Request& request) {
@@ -58,29 +66,29 @@ void begin(Decoding& decoding, const Request& request) {
   jpeg_read_header(&info, TRUE);
 }
 
-void read_rows(jpeg_decompress_struct& info, const Request& request) {
+// False where the library wants longer rows than there is room for.
+bool read_rows(jpeg_decompress_struct& info, const Request& request) {
   const JpegPart& part = request.part;
   info.out_color_space = JCS_RGB;
   info.dct_method = JDCT_ISLOW;
   info.scale_num = 1;
   info.scale_denom = static_cast<unsigned>(part.scale);
   jpeg_start_decompress(&info);
-  // Colours are interpolated between their neighbours, which are missing at the edge of a crop.
-  constexpr int64_t kMargin = 2;
   const int64_t first = std::max<int64_t>(0, part.left - kMargin);
   const int64_t end = std::min<int64_t>(info.output_width, part.left + part.width + kMargin);
   auto left = static_cast<JDIMENSION>(first);
   auto width = static_cast<JDIMENSION>(end - first);
   if (width < info.output_width) jpeg_crop_scanline(&info, &left, &width);
   else left = 0;
+  if (info.output_width > row_width(part, request.width)) return false;
   if (part.top > 0) jpeg_skip_scanlines(&info, static_cast<JDIMENSION>(part.top));
-  const int64_t bytes = part.width * 3;
+  const int64_t bytes = int64_t{info.output_width} * 3;
+  *request.decoded = {request.memory + (part.left - left) * 3, part.height, part.width, bytes};
   for (int64_t y = 0; y < part.height; ++y) {
-    JSAMPROW row = request.row;
+    JSAMPROW row = request.memory + y * bytes;
     jpeg_read_scanlines(&info, &row, 1);
-    std::memcpy(request.out + y * bytes, request.row + (part.left - left) * 3,
-                static_cast<size_t>(bytes));
   }
+  return true;
 }
 
 JpegResult run(Decoding& decoding, const Request& request) {
@@ -93,8 +101,7 @@ JpegResult run(Decoding& decoding, const Request& request) {
     std::snprintf(decoding.message.data(), decoding.message.size(), "two sizes");
     return JpegResult::damaged;
   }
-  read_rows(info, request);
-  return JpegResult::decoded;
+  return read_rows(info, request) ? JpegResult::decoded : JpegResult::unsuited;
 }
 
 }  // namespace
@@ -107,11 +114,15 @@ std::optional<std::string> jpeg_turbo_version() {
 #undef PASSBAND_TEXT_OF
 }
 
+int64_t bytes_to_decode(const JpegPart& part, int64_t width) {
+  return part.height * row_width(part, width) * 3;
+}
+
 JpegResult decode_jpeg(std::span<const uint8_t> file, int64_t height, int64_t width,
-                       const JpegPart& part, uint8_t* out, std::string& fault) {
-  std::vector<uint8_t> row(static_cast<size_t>((width / part.scale + 1) * 3));
+                       const JpegPart& part, uint8_t* memory, PixelView& decoded,
+                       std::string& fault) {
   Decoding decoding;
-  const JpegResult result = run(decoding, {file, height, width, part, row.data(), out});
+  const JpegResult result = run(decoding, {file, height, width, part, memory, &decoded});
   jpeg_destroy_decompress(&decoding.info);
   if (result == JpegResult::damaged && decoding.errors.msg_code == JERR_OUT_OF_MEMORY)
     throw std::bad_alloc();

@@ -284,6 +284,54 @@ TEST_CASE("impossible batches are refused") {
   CHECK(contains(text(good, {.resized_crop = true, .scale_low = 0}, 8), "crop areas are 0 to 1"));
 }
 
+// resize_bilinear as its header says it, in f64.
+std::vector<double> by_triangles(const std::vector<uint8_t>& in, int64_t height, int64_t width,
+                                 int64_t out_height, int64_t out_width) {
+  const auto scale = [](const std::vector<double>& from, int64_t rows, int64_t length, int64_t step,
+                        int64_t row_step, int64_t to) {
+    std::vector<double> result;  // (rows, to, 3)
+    const double ratio = static_cast<double>(length) / static_cast<double>(to);
+    const double support = std::max(1.0, ratio);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t o = 0; o < to; ++o)
+        for (int64_t c = 0; c < 3; ++c) {
+          double sum = 0, weights = 0;
+          for (int64_t i = 0; i < length; ++i) {
+            const double centre = (static_cast<double>(o) + 0.5) * ratio;
+            const double away = std::abs(static_cast<double>(i) + 0.5 - centre) / support;
+            const double weight = std::max(0.0, 1 - away);
+            sum += weight * from[static_cast<size_t>(row * row_step + i * step + c)];
+            weights += weight;
+          }
+          result.push_back(sum / weights);
+        }
+    return result;
+  };
+  const std::vector<double> first =  // (width, out_height, 3)
+      scale({in.begin(), in.end()}, width, height, width * 3, 3, out_height);
+  return scale(first, out_height, width, out_height * 3, 3, out_width);
+}
+
+TEST_CASE("pictures of any size are scaled as triangles in f64 have it, within rounding") {
+  RandomSequence random({1, 2, 3});
+  int64_t values = 0;
+  for (int trial = 0; trial < 60; ++trial) {
+    const int64_t height = 1 + random.below(50), width = 1 + random.below(50);
+    const int64_t out_height = 1 + random.below(40), out_width = 1 + random.below(40);
+    std::vector<uint8_t> in(static_cast<size_t>(height * width * 3));
+    for (uint8_t& value : in) value = static_cast<uint8_t>(random.below(256));
+    std::vector<uint8_t> out(static_cast<size_t>(out_height * out_width * 3 + 1), 77);
+    resize_bilinear(in.data(), height, width, width * 3, out.data(), out_height, out_width);
+    CHECK(out.back() == 77);  // not written to
+    const std::vector<double> expected = by_triangles(in, height, width, out_height, out_width);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      CHECK(std::abs(out[i] - expected[i]) < 0.502);
+      ++values;
+    }
+  }
+  CHECK(values > 10000);
+}
+
 TEST_CASE("scaling keeps constants, keeps ramps, and weighs 1 3 3 1 when halving") {
   std::vector<uint8_t> flat(7 * 9 * 3, 77), out(5 * 31 * 3);
   resize_bilinear(flat.data(), 7, 9, 27, out.data(), 5, 31);
