@@ -149,10 +149,17 @@ void jitter(BytePicture& picture, float most, RandomSequence& random) {
     adjust(picture, random.uniform(std::max(0.0f, 1 - most), 1 + most));
 }
 
+struct Source {
+  const Dataset& dataset;
+  int64_t index;
+  std::vector<uint8_t>* content;  // its file's bytes, or null
+};
+
 // A crop whose position and extent the second stream has drawn; the first gives the flip alone. Of
 // files it is a crop of the whole picture, otherwise of what is stored.
-Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
+Crop resized_crop(const Source& source, const AugmentOptions& options,
                   const CropOptions& crop_options, RandomKey key, uint8_t* out) {
+  const int64_t index = source.index;
   Crop crop;
   RandomSequence random = picture_random(key, index);
   crop.flipped = draw_flip(crop_options, key, index, random);
@@ -162,19 +169,19 @@ Crop resized_crop(const Dataset& dataset, int64_t index, const AugmentOptions& o
     return resized_crop_window(height, width, options, more);
   };
   const PictureFilter filter = filter_of(options.interpolation, more);
-  dataset.resize(index, window, out, crop_options.size, filter);
+  source.dataset.resize(index, window, out, crop_options.size, filter, source.content);
   if (options.cutout > 0) draw_cutout(crop, crop_options, more);
   return crop;
 }
 
 // The crop of a picture that keeps its size.
-Crop padded_crop(const Dataset& dataset, int64_t index, const AugmentOptions& options,
+Crop padded_crop(const Source& source, const AugmentOptions& options,
                  const CropOptions& crop_options, RandomKey key, uint8_t* out) {
-  const Crop crop = draw_crop(crop_options, key, index);
-  const PictureBytes stored = dataset.image(index);
+  const Crop crop = draw_crop(crop_options, key, source.index);
+  const PictureBytes stored = source.dataset.image(source.index, source.content);
   for (int64_t y = 0; y < crop_options.size; ++y)
-    copy_row(dataset, stored.data(), crop.top + y, crop.left, crop_options.size, options.crop_mode,
-             out + y * crop_options.size * 3);
+    copy_row(source.dataset, stored.data(), crop.top + y, crop.left, crop_options.size,
+             options.crop_mode, out + y * crop_options.size * 3);
   return crop;
 }
 
@@ -205,10 +212,12 @@ struct BatchMaker {
     if (jitters(options)) jitter(picture, options.color_jitter, random);
   }
 
-  void operator()(int64_t index, const RandomKey& key, float* out) const {
+  void operator()(int64_t index, const RandomKey& key, float* out,
+                  std::vector<uint8_t>* content) const {
     BytePicture picture{size, size, std::vector<uint8_t>(static_cast<size_t>(size * size * 3))};
     const auto cropped = options.resized_crop ? resized_crop : padded_crop;
-    const Crop crop = cropped(dataset, index, options, crops, key, picture.pixels.data());
+    const Crop crop =
+        cropped({dataset, index, content}, options, crops, key, picture.pixels.data());
     std::vector<uint8_t> row(static_cast<size_t>(size * 3 + 1));
     for (int64_t y = 0; crop.flipped && y < size; ++y)
       flip_row(&picture.pixels[y * size * 3], size, row.data());
@@ -307,14 +316,15 @@ RandomKey augment_key(uint64_t seed, int64_t epoch) {
 
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
                       const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
-                      int threads, int64_t first) {
+                      int threads, int64_t first, std::span<std::vector<uint8_t>> contents) {
   check_numbers(dataset, options, image_size);
   check_indices(dataset, indices);
   const BatchMaker make(dataset, options, image_size);
   const auto count = static_cast<int64_t>(indices.size());
   const int64_t values = image_size * image_size * 3;
   for_each_picture(count, threads, [&](int64_t i) {
-    make(indices[i], repeat_key(key, (first + i) % options.repeats), out + i * values);
+    make(indices[i], repeat_key(key, (first + i) % options.repeats), out + i * values,
+         contents.empty() ? nullptr : &contents[static_cast<size_t>(i)]);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "tensor/core/crop.h"
@@ -74,11 +75,12 @@ RandomKey augment_key(uint64_t seed, int64_t epoch);
 // Stored pictures larger than image_size need no padding: they are cropped at a uniform position,
 // or by resized_crop, which also takes smaller ones. Otherwise a stored picture smaller than
 // image_size is an Error. `first`: how many pictures of the epoch came before these, which says
-// how often each has been repeated.
-// threads = 0: thread_count().
+// how often each has been repeated. `contents`: the bytes of their files, where they have been read
+// already; they are taken. threads = 0: thread_count().
 void make_train_batch(const Dataset& dataset, std::span<const int64_t> indices,
                       const AugmentOptions& options, RandomKey key, int64_t image_size, float* out,
-                      int threads = 0, int64_t first = 0);
+                      int threads = 0, int64_t first = 0,
+                      std::span<std::vector<uint8_t>> contents = {});
 
 // The same without randomness: centre crop (stored size >= image_size), normalise.
 void make_eval_batch(const Dataset& dataset, std::span<const int64_t> indices, int64_t image_size,

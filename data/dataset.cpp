@@ -293,7 +293,8 @@ std::string picture_counts(const DataSplits& splits) {
 }  // namespace
 
 void Dataset::resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
-                     uint8_t* out, int64_t size, PictureFilter filter) const {
+                     uint8_t* out, int64_t size, PictureFilter filter,
+                     std::vector<uint8_t>* content) const {
   const auto scale_window = [&](const uint8_t* pixels, int64_t rows, int64_t columns) {
     const PictureWindow w = window(rows, columns);
     scale_picture({pixels + (w.top * columns + w.left) * 3, w.height, w.width, columns * 3}, filter,
@@ -301,7 +302,7 @@ void Dataset::resize(int64_t index, const std::function<PictureWindow(int64_t, i
   };
   if (!streamed()) return scale_window(images.data() + index * image_bytes(), height, width);
   try {
-    const EncodedPicture picture = files.open(index);
+    const EncodedPicture picture = files.open(index, content);
     if (filter == PictureFilter::automatic)
       return picture.resize(window(picture.height(), picture.width()), out, size, size);
     const Image whole = picture.decode();
@@ -317,13 +318,13 @@ std::vector<int32_t> Dataset::shown_classes() const {
   return {shown.begin(), shown.end()};
 }
 
-PictureBytes Dataset::image(int64_t index) const {
+PictureBytes Dataset::image(int64_t index, std::vector<uint8_t>* content) const {
   if (!streamed()) return PictureBytes(images.data() + index * image_bytes());
   std::vector<uint8_t> pixels(static_cast<size_t>(image_bytes()));
   if (preprocessing.interpolation == PictureFilter::automatic) {
-    resize(index, centre_square, pixels.data(), height);
+    resize(index, centre_square, pixels.data(), height, PictureFilter::automatic, content);
   } else {
-    const Image whole = files.open(index).decode();
+    const Image whole = files.open(index, content).decode();
     preprocess({whole.pixels.data(), whole.height, whole.width, whole.width * 3}, preprocessing,
                height, pixels.data());
   }

@@ -50,12 +50,14 @@ struct Dataset {
 
   int64_t image_bytes() const { return height * width * 3; }
   bool streamed() const { return !files.empty(); }
-  // (height, width, 3). Of a file, which is decoded here: throws DataError naming it.
-  PictureBytes image(int64_t index) const;
+  // (height, width, 3). Of a file, which is decoded here: throws DataError naming it. `content`:
+  // its bytes, where they have been read; they are taken.
+  PictureBytes image(int64_t index, std::vector<uint8_t>* content = nullptr) const;
   // What `window` chooses of a picture of this height and width, scaled to (size, size, 3): of a
   // file, of its whole picture. Named filters give Pillow's bytes. Throws DataError likewise.
   void resize(int64_t index, const std::function<PictureWindow(int64_t, int64_t)>& window,
-              uint8_t* out, int64_t size, PictureFilter filter = PictureFilter::automatic) const;
+              uint8_t* out, int64_t size, PictureFilter filter = PictureFilter::automatic,
+              std::vector<uint8_t>* content = nullptr) const;
   int64_t num_classes() const { return static_cast<int64_t>(classes.size()); }
   // The labels that occur, in order: fewer than `classes` where pictures of some are not there.
   std::vector<int32_t> shown_classes() const;

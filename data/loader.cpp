@@ -52,6 +52,13 @@ BatchLoader::BatchLoader(const Dataset& dataset, LoaderOptions options)
     throw UsageError(concat_text("batch size is ", batch, " but ", dataset.name, " (",
                                  dataset.split, ") holds only ", dataset.count,
                                  " pictures; choose a smaller one"));
+  if (options_.shuffle_buffer < 0)
+    throw UsageError(concat_text("shuffle buffer is ", options_.shuffle_buffer,
+                                 " pictures; it must be 0 (an order of all) or more"));
+  if (options_.shuffle_buffer > 0 && (!dataset.streamed() || dataset.files.shard(0) < 0))
+    throw UsageError(concat_text("shuffle buffer: ", dataset.name,
+                                 " are no tar shards, whose reading it puts in order; give 0, or "
+                                 "pack a folder first (./train --pack FOLDER OUT)"));
   batches_per_epoch_ =
       options_.drop_last ? dataset.count / batch : (dataset.count + batch - 1) / batch;
   if (options_.prefetch) worker_ = std::jthread([this](std::stop_token stop) { work(stop); });
@@ -64,12 +71,49 @@ BatchLoader::Position BatchLoader::after(Position at) const {
                                           : Position{at.epoch + 1, 0};
 }
 
-void BatchLoader::make(Position at, Batch& batch) {
-  if (order_epoch_ != at.epoch) {
-    order_ = options_.train ? epoch_order(dataset_.count, options_.seed, at.epoch)
-                            : stored_order(dataset_.count);
-    order_epoch_ = at.epoch;
+ShuffleBuffer BatchLoader::shuffle_buffer() const {
+  return {.pictures = options_.shuffle_buffer,
+          .batch_rows = options_.batch_size / options_.parts,
+          .repeats = options_.augment.repeats};
+}
+
+// How often this process shows the picture at each place of an epoch, from a step on.
+std::vector<uint8_t> BatchLoader::uses_from(int64_t first_step) const {
+  std::vector<uint8_t> uses(static_cast<size_t>(dataset_.count));
+  for (int64_t step = first_step; step < batches_per_epoch_; ++step) {
+    const int64_t begin = step * options_.batch_size;
+    const int64_t rows = std::min(options_.batch_size, dataset_.count - begin);
+    for (const auto& [first, count] : own_runs(options_, rows))
+      for (int64_t i = begin + first; i < begin + first + count; ++i)
+        ++uses[static_cast<size_t>(i / options_.augment.repeats)];
   }
+  return uses;
+}
+
+// Brings the order, and the stream of what is read ahead, to where a batch stands.
+void BatchLoader::find_order(Position at) {
+  const bool by_shards = options_.train && options_.shuffle_buffer > 0;
+  if (by_shards && options_.pixels && (!stream_ || stream_at_ != at)) {
+    stream_.reset();
+    stream_ = std::make_unique<ShardStream>(
+        dataset_.files, shuffle_buffer(), options_.seed,
+        [this](int64_t step) { return uses_from(step); }, at.epoch, at.step);
+    stream_at_ = at;
+    order_epoch_ = -1;
+  }
+  if (order_epoch_ == at.epoch) return;
+  if (stream_) order_ = stream_->order(at.epoch);
+  else
+    order_ = std::make_shared<const std::vector<int64_t>>(
+        !options_.train ? stored_order(dataset_.count)
+        : by_shards
+            ? order_by_shards(dataset_.files, shuffle_buffer(), options_.seed, at.epoch).shown
+            : epoch_order(dataset_.count, options_.seed, at.epoch));
+  order_epoch_ = at.epoch;
+}
+
+void BatchLoader::make(Position at, Batch& batch) {
+  find_order(at);
   const int64_t begin = at.step * options_.batch_size;
   const int64_t end = std::min(begin + options_.batch_size, dataset_.count);
   const int64_t repeats = options_.train ? options_.augment.repeats : 1;
@@ -77,7 +121,7 @@ void BatchLoader::make(Position at, Batch& batch) {
   batch.indices.clear();
   for (const auto& [first, count] : runs_)
     for (int64_t i = begin + first; i < begin + first + count; ++i)
-      batch.indices.push_back(order_[i / repeats]);
+      batch.indices.push_back((*order_)[i / repeats]);
   batch.size = std::ssize(batch.indices);
   batch.epoch = at.epoch;
   batch.step = at.step;
@@ -96,12 +140,20 @@ void BatchLoader::make_images(Batch& batch, int64_t begin) {
   float* const images = batch.images.data<float>();
   if (!options_.train)
     return make_eval_batch(dataset_, batch.indices, side, images, options_.threads);
+  std::vector<std::vector<uint8_t>> contents;
+  if (stream_) {
+    stream_at_ = {-1, 0};  // nowhere, if one cannot be read
+    for (const int64_t index : batch.indices) contents.push_back(stream_->take(batch.epoch, index));
+    stream_at_ = after({batch.epoch, batch.step});
+  }
   size_t made = 0;
   for (const auto& [first, count] : runs_) {
     const auto indices = std::span(batch.indices).subspan(made, static_cast<size_t>(count));
+    const auto own = stream_ ? std::span(contents).subspan(made, indices.size())
+                             : std::span<std::vector<uint8_t>>();
     make_train_batch(dataset_, indices, options_.augment, augment_key(options_.seed, batch.epoch),
                      side, images + static_cast<int64_t>(made) * side * side * 3, options_.threads,
-                     begin + first);
+                     begin + first, own);
     made += indices.size();
   }
 }

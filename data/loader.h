@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -11,6 +12,7 @@
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "data/shard_stream.h"
 #include "tensor/core/batch_share.h"
 #include "tensor/core/tensor.h"
 
@@ -25,7 +27,10 @@ struct LoaderOptions {
       true;  // false: indices and labels alone, for a caller that makes the pictures elsewhere
   AugmentOptions augment = {};
   uint64_t seed = 0;
-  int threads = 0;       // that make a batch, of those that the network uses too; 0: thread_count()
+  int threads = 0;  // that make a batch, of those that the network uses too; 0: thread_count()
+  // > 0: tar shards are read one after the other, and so many pictures of all processes are held to
+  // draw the next one from (data/shard_order.h); 0: an order of all pictures, each read in place.
+  int64_t shuffle_buffer = 0;
   bool prefetch = true;  // false: batches are made inside next(), on the caller's thread
   // Of several processes, each makes its rows of every batch: of each of its `parts`, equal and one
   // after the other, those of `share`.
@@ -45,9 +50,9 @@ struct Batch {
 };
 
 // The dataset must outlive the loader. Epoch e visits the pictures in an order drawn from (seed, e)
-// and augments them from (seed, e, index), so the stream after seek(p) equals the stream that
-// reached p, bit for bit. One thread calls next() and seek(). An exception while a batch is made is
-// thrown by the next() that would return it.
+// (and the shuffle buffer) and augments them from (seed, e, index), so the stream after seek(p)
+// equals the stream that reached p, bit for bit. One thread calls next() and seek(). An exception
+// while a batch is made is thrown by the next() that would return it.
 class BatchLoader {
  public:
   struct Position {
@@ -55,8 +60,8 @@ class BatchLoader {
     bool operator==(const Position&) const = default;
   };
 
-  // Throws UsageError for an empty data set, a batch size below 1, or drop_last with fewer pictures
-  // than one batch.
+  // Throws UsageError for an empty data set, a batch size below 1, drop_last with fewer pictures
+  // than one batch, or a shuffle buffer for what are no tar shards.
   BatchLoader(const Dataset& dataset, LoaderOptions options);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
@@ -75,6 +80,9 @@ class BatchLoader {
 
  private:
   void make(Position at, Batch& batch);
+  void find_order(Position at);
+  ShuffleBuffer shuffle_buffer() const;
+  std::vector<uint8_t> uses_from(int64_t first_step) const;
   void make_images(Batch& batch, int64_t begin);
   Position after(Position at) const;
   void work(std::stop_token stop);
@@ -86,8 +94,11 @@ class BatchLoader {
   Batch current_;      // lent out by next()
 
   std::vector<std::pair<int64_t, int64_t>> runs_;  // first row and count, of a batch
-  std::vector<int64_t> order_;  // of epoch order_epoch_; used by the thread that makes batches
+  // Of epoch order_epoch_; what follows is used by the thread that makes batches.
+  std::shared_ptr<const std::vector<int64_t>> order_;
   int64_t order_epoch_ = -1;
+  std::unique_ptr<ShardStream> stream_;
+  Position stream_at_;  // of the batch whose pictures it gives next
 
   std::mutex mutex_;
   std::condition_variable_any changed_;

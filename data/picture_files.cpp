@@ -27,12 +27,12 @@ void PictureFiles::add_file(std::string_view path, uint64_t checksum) {
 }
 
 void PictureFiles::add_member(const std::string& shard, int64_t offset, int64_t bytes,
-                              uint64_t checksum) {
+                              uint64_t checksum, int32_t lead) {
   CHECK(bytes >= 0 && bytes <= kMaxImageFileBytes, shard, ": a picture of ", bytes, " bytes");
   std::vector<std::string>& shards = own_names().shards;
   if (shards.empty() || shards.back() != shard) shards.push_back(shard);
   places_.push_back({checksum, offset, static_cast<int32_t>(bytes),
-                     static_cast<int32_t>(std::ssize(shards) - 1)});
+                     static_cast<int32_t>(std::ssize(shards) - 1), lead});
 }
 
 std::string PictureFiles::path(const Place& place) const {
@@ -40,8 +40,13 @@ std::string PictureFiles::path(const Place& place) const {
   return names_->text.c_str() + place.begin;
 }
 
-EncodedPicture PictureFiles::open(int64_t index) const {
+const std::string& PictureFiles::shard_path(int64_t index) const {
+  return names_->shards[static_cast<size_t>(places_[static_cast<size_t>(index)].shard)];
+}
+
+EncodedPicture PictureFiles::open(int64_t index, std::vector<uint8_t>* content) const {
   const Place& place = places_[static_cast<size_t>(index)];
+  if (content) return EncodedPicture(std::move(*content), name(index));
   if (place.shard < 0) return EncodedPicture(fs::path(path(place)));
   return EncodedPicture(read_file_part(path(place), place.begin, place.bytes), name(index));
 }
@@ -54,9 +59,11 @@ std::string PictureFiles::name(int64_t index) const {
 std::string PictureFiles::short_name(int64_t index) const {
   const Place& place = places_[static_cast<size_t>(index)];
   if (place.shard < 0) return fs::path(path(place)).filename().string();
-  TarReader reader(path(place));
-  while (const std::optional<TarMember> member = reader.next())
-    if (member->offset == place.begin) return member->name;
+  try {
+    const auto member = TarReader(path(place), place.begin - place.lead).next();
+    if (member && member->offset == place.begin) return one_line(member->name);
+  } catch (const DataError&) {  // it is gone, or another file
+  }
   return name(index);
 }
 

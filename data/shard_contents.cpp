@@ -175,7 +175,8 @@ class ShardReader {
         .offset = member.offset,
         .bytes = static_cast<int32_t>(member.bytes),
         .label = label_of(label_text(), classes_),
-        .named = checksum_of(concat_text(member.name, " of ", member.bytes, " bytes"))};
+        .named = checksum_of(concat_text(member.name, " of ", member.bytes, " bytes")),
+        .lead = static_cast<int32_t>(member.offset - member.header)};
     if (check_ == ShardCheck::size) return found;
     const EncodedPicture encoded(tar_.content(member), "");
     if (check_ == ShardCheck::data) encoded.check_data();

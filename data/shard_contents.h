@@ -14,6 +14,7 @@ struct ShardPicture {
   // What tells it from others: by the name of the member and its size; by its bytes, where these
   // were read (otherwise 0).
   uint64_t named = 0, content = 0;
+  int32_t lead = 0;  // bytes from its first header to its content
 
   bool operator==(const ShardPicture&) const = default;
 };

@@ -1,11 +1,9 @@
 #include "data/shard_index.h"
 
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
 #include <tuple>
-#include <type_traits>
 
+#include "data/index_file.h"
 #include "tensor/core/checksum.h"
 #include "tensor/core/error.h"
 #include "tensor/core/file.h"
@@ -16,58 +14,7 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kIndexMagic = "passband shards 1\n";
-
-class IndexWriter {
- public:
-  template <class T> void number(T value) {
-    static_assert(std::is_arithmetic_v<T>);
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  void text(std::string_view text) {
-    number<uint64_t>(text.size());
-    bytes_.append(text);
-  }
-  void raw(std::string_view text) { bytes_.append(text); }
-  std::string& bytes() { return bytes_; }
-
- private:
-  std::string bytes_;
-};
-
-// Numbers and texts from bytes; what runs past their end is 0 or empty, and leaves `good` false.
-class IndexReader {
- public:
-  explicit IndexReader(std::string_view bytes) : rest_(bytes) {}
-  template <class T> T number() {
-    T value{};
-    if (rest_.size() < sizeof value) good_ = false;
-    if (!good_) return {};
-    std::memcpy(&value, rest_.data(), sizeof value);
-    rest_.remove_prefix(sizeof value);
-    return value;
-  }
-  std::string text() {
-    const auto length = number<uint64_t>();
-    if (length > rest_.size()) good_ = false;
-    if (!good_) return {};
-    const std::string text(rest_.substr(0, length));
-    rest_.remove_prefix(length);
-    return text;
-  }
-  // How many things of at least so many bytes follow.
-  uint64_t count(size_t least) {
-    const auto count = number<uint64_t>();
-    if (count > rest_.size() / least) good_ = false;
-    return good_ ? count : 0;
-  }
-  bool good() const { return good_; }
-  bool at_end() const { return rest_.empty(); }
-
- private:
-  std::string_view rest_;
-  bool good_ = true;
-};
+constexpr std::string_view kIndexMagic = "passband shards 2\n";
 
 void write_contents(IndexWriter& out, const ShardContents& shard) {
   out.number(shard.bytes), out.number(shard.modified), out.number(shard.read_at);
@@ -75,7 +22,7 @@ void write_contents(IndexWriter& out, const ShardContents& shard) {
   out.number<uint64_t>(shard.pictures.size());
   for (const ShardPicture& one : shard.pictures) {
     out.number(one.offset), out.number(one.bytes), out.number(one.label);
-    out.number(one.named), out.number(one.content);
+    out.number(one.named), out.number(one.content), out.number(one.lead);
   }
   out.number<uint64_t>(shard.faults.size());
   for (const ShardFault& one : shard.faults)
@@ -90,11 +37,12 @@ ShardContents parse_contents(IndexReader& in) {
   shard.bytes = in.number<int64_t>(), shard.modified = in.number<int64_t>();
   shard.read_at = in.number<int64_t>();
   shard.check = static_cast<ShardCheck>(in.number<uint8_t>());
-  shard.pictures.resize(in.count(sizeof(ShardPicture)));
+  constexpr size_t kPictureBytes = 3 * sizeof(int64_t) + 3 * sizeof(int32_t);
+  shard.pictures.resize(in.count(kPictureBytes));
   for (ShardPicture& one : shard.pictures) {
     one.offset = in.number<int64_t>(), one.bytes = in.number<int32_t>();
     one.label = in.number<int32_t>(), one.named = in.number<uint64_t>();
-    one.content = in.number<uint64_t>();
+    one.content = in.number<uint64_t>(), one.lead = in.number<int32_t>();
   }
   shard.faults.resize(in.count(3 * sizeof(uint64_t)));
   for (ShardFault& one : shard.faults)
@@ -107,22 +55,6 @@ ShardContents parse_contents(IndexReader& in) {
 
 uint64_t checksum_of_classes(const std::vector<std::string>& classes) {
   return checksum_of(join(classes, "\n"));
-}
-
-// Where the index of a folder may lie, the best place first.
-std::vector<fs::path> places_of_index(const fs::path& folder) {
-  std::vector<fs::path> places = {folder / kShardIndex};
-  const char* const cache = std::getenv("XDG_CACHE_HOME");
-  const char* const home = std::getenv("HOME");
-  const fs::path base = cache && *cache ? fs::path(cache)
-                        : home && *home ? fs::path(home) / ".cache"
-                                        : fs::path();
-  if (base.empty()) return places;
-  std::error_code code;
-  const fs::path whole = fs::weakly_canonical(folder, code);
-  places.push_back(base / "passband" /
-                   (checksum_text(checksum_of((code ? folder : whole).native())) + ".index"));
-  return places;
 }
 
 // The index that is there, and whether a damaged one was.
@@ -142,29 +74,6 @@ std::pair<ShardIndex, std::string> load_index(const std::vector<fs::path>& place
   return {ShardIndex{}, damaged};
 }
 
-// Keeps an index at the first place that takes it. Whether one does, and a remark where that is not
-// the first.
-std::pair<bool, std::string> keep_index(const std::vector<fs::path>& places,
-                                        const std::string& bytes) {
-  std::string reason;
-  for (size_t i = 0; i < places.size(); ++i) {
-    try {
-      std::error_code code;
-      if (i > 0) fs::create_directories(places[i].parent_path(), code);
-      write_file_atomically(places[i].string(), bytes);
-      if (i == 0) return {true, ""};
-      return {true, concat_text(places[0].parent_path().string(),
-                                " cannot be written to: the index of its shards lies in ",
-                                places[i].string())};
-    } catch (const Error& error) {
-      if (reason.empty()) reason = error.what();
-    }
-  }
-  return {false, concat_text("no index of the shards is kept, so that each start reads through "
-                             "them: ",
-                             reason)};
-}
-
 void add_remark(std::string& remarks, const std::string& remark) {
   if (!remark.empty()) remarks += (remarks.empty() ? "" : "; ") + remark;
 }
@@ -182,7 +91,7 @@ class FolderIndex {
       : folder_(folder),
         classes_(classes),
         sum_(checksum_of_classes(classes)),
-        places_(places_of_index(folder)),
+        places_(places_of_index(folder, kShardIndex)),
         memory_(memory) {
     std::tie(index_, memory.remark) = load(memory.remark);
   }
@@ -227,7 +136,7 @@ class FolderIndex {
     std::erase_if(index_, [&](const auto& entry) {
       return !still_valid(entry.second, folder_ / entry.first, ShardCheck::size);
     });
-    const auto [kept, remark] = keep_index(places_, shard_index_bytes(index_, sum_));
+    const auto [kept, remark] = keep_index(places_, shard_index_bytes(index_, sum_), "shards");
     add_remark(memory_.remark, remark);
     if (kept) return;
     for (const auto& [name, contents] : index_) memory_.read[name] = contents;

@@ -17,7 +17,7 @@ constexpr const char* kShardIndex = ".passband-index";  // in the folder of the 
 
 using ShardIndex = std::map<std::string, ShardContents>;  // by the name of the shard's file
 
-// The bytes of an index file: "passband shards 1\n", the checksum of the class names that labels
+// The bytes of an index file: "passband shards 2\n", the checksum of the class names that labels
 // were read by, the shards, and at last the XXH64 of all that.
 std::string shard_index_bytes(const ShardIndex& index, uint64_t classes);
 // Nothing for bytes that are damaged or of another version; no shards where the classes are others.

@@ -102,7 +102,8 @@ Dataset split_of(const OpenShards& open, const ShardSplit& split, size_t first) 
   for (size_t i = first; i < first + split.shards.size(); ++i)
     for (const ShardPicture& picture : open.read.contents[i].pictures) {
       data.files.add_member(open.shards[i].string(), picture.offset, picture.bytes,
-                            open.check == ShardCheck::size ? picture.named : picture.content);
+                            open.check == ShardCheck::size ? picture.named : picture.content,
+                            picture.lead);
       data.labels.push_back(picture.label);
       ++data.count;
     }

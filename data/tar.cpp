@@ -96,7 +96,7 @@ DamagedTar::DamagedTar(const fs::path& path, int64_t at, const std::string& why)
       offset(at),
       reason(why) {}
 
-TarReader::TarReader(const fs::path& path) : path_(path) {
+TarReader::TarReader(const fs::path& path, int64_t begin) : path_(path), at_(begin) {
   file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat status {};
   if (file_ < 0 || ::fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -30,8 +30,8 @@ struct DamagedTar : DataError {
 
 class TarReader {
  public:
-  // Throws DataError when the file cannot be opened.
-  explicit TarReader(const std::filesystem::path& path);
+  // Reads from the header at `begin` on. Throws DataError when the file cannot be opened.
+  explicit TarReader(const std::filesystem::path& path, int64_t begin = 0);
   ~TarReader();
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;

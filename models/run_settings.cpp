@@ -91,6 +91,11 @@ const std::vector<Setting> kSettings = {
     {"data", "val_seed", &C::val_seed, "which ones --val-split holds out", 0, 9e15},
     {"data", "skip_bad_pictures", &C::skip_bad_pictures,
      "a folder or shards: leave unreadable pictures out and count them"},
+    {"data", "shuffle_buffer", &C::shuffle_buffer,
+     "tar shards are read one after the other, and so many pictures of all processes are held to "
+     "draw the next one from: for disks and networks that are slow at random places; 0 = an order "
+     "of all pictures, each read in its place",
+     0, 1e9},
     {"data", "shapes_train", &C::shapes_train, "shapes: training pictures", 1, 1e7},
     {"data", "shapes_test", &C::shapes_test, "shapes: test pictures", 1, 1e7},
     {"train", "recipe", &C::recipe,

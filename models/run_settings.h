@@ -100,6 +100,7 @@ struct RunSettings {
   double val_split = 0;      // of the training pictures, held out to choose the best weights
   int64_t val_seed = 0;
   bool skip_bad_pictures = false;
+  int64_t shuffle_buffer = 0;  // pictures of tar shards, held to draw from; 0: an order of all
   // [train]
   std::string recipe = "quick";
   double epochs = 10;  // the last one may be a part, to the nearest step

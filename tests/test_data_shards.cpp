@@ -370,12 +370,33 @@ TEST_CASE("what cannot be read is named by shard and offset, or left out if aske
                                      first.offset, ": unreadable picture: neither PNG nor JPEG")));
 }
 
+TEST_CASE("a member's name is read at its own header, whatever else the shard holds") {
+  const TemporaryFolder folder;
+  const std::string longer = "n01440764/" + std::string(150, 'k');
+  const fs::path shard = folder / "s/train-0.tar";
+  std::string bytes = tar_of({{"0.png", png_bytes(folder, 0)}, {"0.cls", "0"}});
+  bytes.resize(bytes.size() - kTarEnd.size());
+  bytes += tar_member("pax", pax_record("path", longer + ".png"), 'x') +
+           tar_member("cut.png", png_bytes(folder, 1)) +
+           tar_member("pax", pax_record("path", longer + ".cls"), 'x') + tar_member("cut.cls", "1");
+  write_text(shard, bytes + kTarEnd);
+  const DataSplits data =
+      load_dataset({.name = shard.string(), .image_size = 8, .training = false});
+  const PictureFiles& files = data.test.files;
+  REQUIRE(files.size() == 2);
+  // What lies before it does not matter, and is not read.
+  bytes.replace(0, 512, std::string(512, 'x'));
+  write_text(shard, bytes + kTarEnd);
+  CHECK(files.short_name(1) == longer + ".png");
+  CHECK(files.short_name(0) == concat_text(shard.string(), " at offset 512"));
+}
+
 TEST_CASE("what an index says of shards comes back whole, or not at all") {
   const ShardContents one{.bytes = 9,
                           .modified = 8,
                           .read_at = 7,
                           .check = ShardCheck::data,
-                          .pictures = {{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}},
+                          .pictures = {{1, 2, 3, 4, 5, 6}, {6, 7, 8, 9, 10, 11}},
                           .faults = {{11, "m", "r"}},
                           .rest = {{"a", "b", 12}}};
   const ShardIndex index = {{"x.tar", one}, {"y.tar", {}}};

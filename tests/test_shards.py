@@ -77,6 +77,23 @@ class Shards(unittest.TestCase):
         again = [l for l in self.losses() if l[0] <= 7 and l[1] == "train" or l[0] == 9]
         self.assertEqual(again[-1], whole[-1])
 
+    def test_shards_read_in_order_give_a_run_that_goes_on_within_an_epoch(self):
+        self.train("--pack", "f", "shards", "--pack-shuffle")
+        new = [*TRAIN, "--data", "shards", "--batch-size", 4, "--epochs", 3, "--shuffle-buffer"]
+        self.train(*new, 7)
+        whole = self.losses()
+        self.train(*new, 0)
+        self.assertNotEqual(self.losses(), whole)
+        self.train(*new, 7, "--steps", 8)
+        self.train("--resume", "last", "--steps", 0)
+        of_steps = {row[0]: row for row in whole if row[1] == "train"}
+        rows = [row for row in self.losses() if row[1] == "train" and row[0] > 8]
+        self.assertEqual(rows, [of_steps[step] for step in range(9, 19)])
+        self.assertIn("belongs to the run",
+                      self.train("--resume", "last", "--shuffle-buffer", 8, code=2))
+        self.assertIn("no tar shards", self.train(*TRAIN, "--data", "f", "--shuffle-buffer", 7,
+                                                  code=2))
+
     def test_a_run_names_its_shards_for_whoever_analyses_it(self):
         self.train("--pack", "f", "shards")
         self.train(*TRAIN, "--data", "shards", "--batch-size", 8, "--steps", 2)

@@ -67,6 +67,7 @@ LoaderOptions loader_options(const RunSettings& config, int64_t image_size, cons
   options.drop_last = true;
   options.augment = augment_options(config, train.height, image_size);
   options.seed = static_cast<uint64_t>(config.seed);
+  options.shuffle_buffer = config.shuffle_buffer;
   return options;
 }
 

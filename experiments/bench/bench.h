@@ -21,8 +21,9 @@ struct Options {
       "native";      // of products and convolutions on a GPU: see tensor/core/kernel_source.h
   std::string conv;  // convolutions alone; empty: as engine
   int64_t batch_size = 96, img_size = 32, classes = 10;
-  int64_t steps = 12;  // timed training steps; on a GPU, of each of five blocks
-  int threads = 0;     // 0: the physical cores
+  int64_t steps = 12;          // timed training steps; on a GPU, of each of five blocks
+  int64_t shuffle_buffer = 0;  // of --loader; 0: pictures are read where they lie
+  int threads = 0;             // 0: the physical cores
   std::string device = "cpu";
   bool json = false, peer = false, profile = false;
   bool graph = false;      // on a GPU: the training step as one recorded launch

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 
 #include "data/augment.h"
 #include "data/image.h"
@@ -29,9 +31,11 @@ struct Way {
   std::string stage;
   int threads;
   std::function<void()> run;
+  std::function<void()> prepare = [] {};  // before each round, untimed
   std::vector<double> seconds = {}, processor = {};
 
   void measure() {
+    prepare();
     const double begin = now(), used = processor_seconds();
     run();
     seconds.push_back(now() - begin);
@@ -71,9 +75,13 @@ class LoaderBench {
       ways_.push_back(
           {"decode", threads, [this, threads] { decode(PictureDecoder::fastest, threads); }});
       ways_.push_back({"decode + augment", threads, [this, threads] { augment(threads); }});
-      ways_.push_back({"loader", threads, [this, threads] { load(threads); }});
+      loaders_.push_back(std::make_unique<BatchLoader>(data_, loader_options(threads)));
+      BatchLoader& loader = *loaders_.back();
+      ways_.push_back({"loader", threads, [this, &loader] { load(loader); },
+                       [this, &loader] { start(loader); }});
     }
-    for (Way& way : ways_) way.run();  // the files come into memory
+    for (Way& way : ways_) way.measure();  // the files come into memory
+    for (Way& way : ways_) way.seconds.clear(), way.processor.clear();
     for (int round = 0; round < kRounds; ++round)
       for (Way& way : ways_) way.measure();
     return result();
@@ -100,14 +108,29 @@ class LoaderBench {
                        {.resized_crop = true}, augment_key(0, 0), size, batch_.data(), threads);
   }
 
-  // As a run is fed: batches in the order of an epoch, the next one made while one is taken. One
-  // more is made than is taken.
-  void load(int threads) const {
-    BatchLoader loader(data_, {.batch_size = options_.batch_size,
-                               .image_size = options_.img_size,
-                               .augment = {.resized_crop = true},
-                               .threads = threads});
+  LoaderOptions loader_options(int threads) const {
+    return {.batch_size = options_.batch_size,
+            .image_size = options_.img_size,
+            .augment = {.resized_crop = true},
+            .threads = threads,
+            .shuffle_buffer = options_.shuffle_buffer};
+  }
+
+  // The batch that is taken leaves room for another, which the loader begins: a round makes as many
+  // as it takes. A loader stands still between its rounds, with one batch ready.
+  static void start(BatchLoader& loader) {
+    loader.seek({0, 0});
+    loader.next();
+  }
+
+  void load(BatchLoader& loader) const {
     for (int64_t taken = 0; taken < std::ssize(chosen_);) taken += loader.next().size;
+  }
+
+  // The way that does nothing but decode, on as many threads.
+  const Way& decoding(int threads) const {
+    return *std::ranges::find_if(
+        ways_, [&](const Way& way) { return way.stage == "decode" && way.threads == threads; });
   }
 
   Json result() const {
@@ -121,10 +144,13 @@ class LoaderBench {
            {"pictures_per_s", round_to(way.best_rate(n), 1)},
            {"pictures_per_s_median", round_to(n / median(way.seconds), 1)},
            {"pictures_per_core_s", round_to(way.rate_per_core(n), 1)},
-           {"per_core_of_stb", round_to(way.rate_per_core(n) / stb.rate_per_core(n), 0.01)}});
+           {"per_core_of_stb", round_to(way.rate_per_core(n) / stb.rate_per_core(n), 0.01)},
+           {"per_core_of_decode",
+            round_to(way.rate_per_core(n) / decoding(way.threads).rate_per_core(n), 0.001)}});
     return {{"folder", options_.loader},
             {"pictures", data_.count},
             {"img_size", options_.img_size},
+            {"shuffle_buffer", options_.shuffle_buffer},
             {"batch_size", options_.batch_size},
             {"decoder", jpeg_turbo_version() ? "libjpeg-turbo " + *jpeg_turbo_version() : "stb"},
             {"pictures_a_round", chosen_.size()},
@@ -136,6 +162,7 @@ class LoaderBench {
   Dataset data_;
   std::vector<int64_t> chosen_;
   std::vector<float> batch_;
+  std::vector<std::unique_ptr<BatchLoader>> loaders_;
   std::vector<Way> ways_;
 };
 
@@ -148,13 +175,14 @@ void print_loader(const Json& r) {
              r["folder"].get<std::string>(), r["pictures"].get<int64_t>(),
              r["decoder"].get<std::string>(), r["img_size"].get<int64_t>(),
              r["img_size"].get<int64_t>(), r["n"].get<int>(), r["pictures_a_round"].get<int64_t>());
-  fmt::print("{:<18} {:>7} {:>11} {:>9} {:>16} {:>9}\n", "stage", "threads", "pictures/s", "median",
-             "a second of core", "of stb's");
+  fmt::print("{:<18} {:>7} {:>11} {:>9} {:>16} {:>9} {:>12}\n", "stage", "threads", "pictures/s",
+             "median", "a second of core", "of stb's", "of decode's");
   for (const Json& row : r["results"])
-    fmt::print("{:<18} {:>7} {:>11.0f} {:>9.0f} {:>16.0f} {:>9.2f}\n",
+    fmt::print("{:<18} {:>7} {:>11.0f} {:>9.0f} {:>16.0f} {:>9.2f} {:>12.3f}\n",
                row["stage"].get<std::string>(), row["threads"].get<int>(),
                row["pictures_per_s"].get<double>(), row["pictures_per_s_median"].get<double>(),
-               row["pictures_per_core_s"].get<double>(), row["per_core_of_stb"].get<double>());
+               row["pictures_per_core_s"].get<double>(), row["per_core_of_stb"].get<double>(),
+               row["per_core_of_decode"].get<double>());
 }
 
 }  // namespace passband::bench

@@ -22,7 +22,7 @@ constexpr const char* kExamples = R"(examples:
   ./bench --train preact_resnet50 --batch-size 96 --img-size 32 --precision f32 --json
   ./bench --train vit_tiny_patch4 --precision bf16 --profile
   ./bench --train resnet18 --peer       the same step in PyTorch, if python3 can import it
-  ./bench --loader FOLDER --img-size 128   pictures decoded and augmented, beside stb_image
+  ./bench --loader FOLDER --img-size 128   pictures decoded and augmented, beside decoding alone
 
 The peaks are measured in the same run: f32 = fused multiply-adds in vector registers; bf16 = the
 better of that and vdpbf16ps; matrix = AMX tiles, where there are any.
@@ -39,9 +39,14 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("--op", options.op, "operation to measure: all, " + join(operation_names()));
   auto* train = app.add_option("--train", options.train, "model whose training step is measured")
                     ->excludes(op);
-  app.add_option("--loader", options.loader, "folder of pictures that are decoded and augmented")
-      ->excludes(op)
-      ->excludes(train);
+  auto* loader = app.add_option("--loader", options.loader,
+                                "folder of pictures, or tar shards, that are decoded and augmented")
+                     ->excludes(op)
+                     ->excludes(train);
+  app.add_option("--shuffle-buffer", options.shuffle_buffer,
+                 "with --loader: shards are read in order, through a buffer of so many pictures")
+      ->needs(loader)
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--precision", options.precision, "f32, bf16, or on a GPU tf32")
       ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   number("--batch-size", options.batch_size, "images per step");
