@@ -9,6 +9,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "tensor/core/collective_backend.h"
 
@@ -40,11 +41,14 @@ class Mpi final : public CollectiveBackend {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
+  // From a copy: in place, Open MPI sends whole vectors along a binomial tree, else parts.
   Transfer begin_sum(float* values, int64_t count) override {
-    return begin([&](MPI_Request* request) {
-      return MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(count), MPI_FLOAT, MPI_SUM,
-                            sums_, request);
-    });
+    auto operation = std::make_unique<Operation>();
+    operation->summands.assign(values, values + count);
+    check(MPI_Iallreduce(operation->summands.data(), values, static_cast<int>(count), MPI_FLOAT,
+                         MPI_SUM, sums_, &operation->request),
+          "MPI_Iallreduce");
+    return operation.release();
   }
   Transfer begin_sum(double* values, int64_t count) override {
     return begin([&](MPI_Request* request) {
@@ -71,10 +75,10 @@ class Mpi final : public CollectiveBackend {
   }
   bool has_ended(Transfer transfer) override {
     if (!transfer) return true;
-    const auto request = static_cast<MPI_Request*>(transfer);
+    const auto operation = static_cast<Operation*>(transfer);
     int done = 0;
-    check(MPI_Test(request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done) delete request;
+    check(MPI_Test(&operation->request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done) delete operation;
     return done != 0;
   }
 
@@ -110,10 +114,15 @@ class Mpi final : public CollectiveBackend {
     MPI_Request request;
   };
 
+  struct Operation {
+    MPI_Request request = MPI_REQUEST_NULL;
+    std::vector<float> summands = {};
+  };
+
   template <class Call> Transfer begin(const Call& call) {
-    auto request = std::make_unique<MPI_Request>(MPI_REQUEST_NULL);
-    check(call(request.get()), "MPI");
-    return request.release();
+    auto operation = std::make_unique<Operation>();
+    check(call(&operation->request), "MPI");
+    return operation.release();
   }
   void drop_sent() {
     std::erase_if(sent_, [](Sent& sent) {
