@@ -3,8 +3,8 @@
 # bandwidth between them. Runs a command on both by Open MPI, one process on each, over TCP.
 #   usage: two_hosts.sh RATE COMMAND...         RATE as tc takes it (1gbit, 200mbit), or none
 #   two_hosts.sh 200mbit build/train --model resnet --data shapes --steps 8 --profile
-#   DELAY=1ms: each packet comes later by so much, where the kernel has netem; START=ssh: the
-#   second host is entered by ssh, else by `ip netns exec`
+#   DELAY=1: each packet comes so many milliseconds later, by netem, or where the kernel has none
+#   by delay_line.py; START=ssh: the second host is entered by ssh, else by `ip netns exec`
 # Needs root, iproute2 and Open MPI; with ssh, openssh-server too. Ends with 77 where namespaces or
 # tbf are not allowed.
 set -euo pipefail
@@ -15,6 +15,7 @@ work=$(mktemp -d)
 
 clean() {
   local pid
+  [ -z "${line:-}" ] || kill "$line" 2>/dev/null || true
   for pid in $(ip netns pids "passband-$id-b" 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
   ip netns del "passband-$id-a" 2>/dev/null || true
   ip netns del "passband-$id-b" 2>/dev/null || true
@@ -28,23 +29,42 @@ refused() {
 
 ip netns add "passband-$id-a" 2>"$work/why" || refused "no network namespaces: $(cat "$work/why")"
 ip netns add "passband-$id-b"
-ip -n "passband-$id-a" link add eth0 type veth peer name eth0 netns "passband-$id-b" \
-  2>"$work/why" || refused "no virtual link: $(cat "$work/why")"
-for host in a b; do
-  at=(-n "passband-$id-$host")
-  ip "${at[@]}" link set lo up
-  ip "${at[@]}" addr add "10.77.0.$([ $host = a ] && echo 1 || echo 2)/24" dev eth0
-  ip "${at[@]}" link set eth0 up
-  if [ -n "${DELAY:-}" ]; then
-    limit=()
-    [ "$rate" = none ] || limit=(rate "$rate")
-    tc "${at[@]}" qdisc add dev eth0 root netem delay "$DELAY" "${limit[@]}" limit 100000 \
-      2>"$work/why" || refused "no netem: $(cat "$work/why")"
-  elif [ "$rate" != none ]; then
-    tc "${at[@]}" qdisc add dev eth0 root tbf rate "$rate" burst 256kb latency 200ms \
-      2>"$work/why" || refused "no tbf: $(cat "$work/why")"
-  fi
-done
+virtual_link() {
+  ip -n "passband-$id-a" link add eth0 type veth peer name eth0 netns "passband-$id-b" \
+    2>"$work/why" || refused "no virtual link: $(cat "$work/why")"
+}
+addresses() {
+  local host
+  for host in a b; do
+    ip -n "passband-$id-$host" link set lo up
+    ip -n "passband-$id-$host" addr add "10.77.0.$([ $host = a ] && echo 1 || echo 2)/24" dev eth0
+    ip -n "passband-$id-$host" link set eth0 up
+  done
+}
+queue() {
+  local host
+  for host in a b; do
+    tc -n "passband-$id-$host" qdisc add dev eth0 root "$@" 2>"$work/why" || return 1
+  done
+}
+
+virtual_link
+limit=()
+[ "$rate" = none ] || limit=(rate "$rate")
+if [ -n "${DELAY:-}" ] && ! queue netem delay "${DELAY}ms" "${limit[@]}" limit 100000; then
+  ip -n "passband-$id-a" link del eth0
+  python3 "$(dirname "$0")/delay_line.py" "passband-$id-a" "passband-$id-b" "$DELAY" >"$work/line" &
+  line=$!
+  until grep -q ready "$work/line"; do
+    kill -0 "$line" 2>/dev/null || refused "no tun devices"
+    sleep 0.05
+  done
+  DELAY=
+fi
+addresses
+if [ -z "${DELAY:-}" ] && [ "$rate" != none ]; then
+  queue tbf rate "$rate" burst 256kb latency 200ms || refused "no tbf: $(cat "$work/why")"
+fi
 
 # A command in a host; its name is the namespace's.
 cat >"$work/enter" <<'ENTER'
