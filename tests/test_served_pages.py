@@ -77,6 +77,21 @@ class Served:
             return error.code, error.read().decode()
 
 
+def violations(browser):
+    """What axe-core finds in the page, where AXE_CORE names its file; it is no part of the page,
+    whose rules would refuse it."""
+    file = os.environ.get("AXE_CORE", "")
+    if not file:
+        return []
+    browser.send("Page.setBypassCSP", {"enabled": True})
+    browser.evaluate(Path(file).read_text(encoding="utf-8") + "; 0")
+    found = browser.evaluate("""axe.run().then(result => result.violations.map(
+        v => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map(n => n.html).join(' | ')))""")
+    browser.send("Page.setBypassCSP", {"enabled": False})
+    browser.events = []
+    return found
+
+
 def halved(source, target):
     """Writes a file of weights whose matrices are numbers of 16 bits, as a page holds them."""
     raw = source.read_bytes()
@@ -150,6 +165,17 @@ class Explorer(unittest.TestCase):
             self.assertEqual(served.interrupted(), 130)
             self.assertEqual(other.interrupted(), 130)
             for connection in slow:
+                connection.close()
+
+    def test_connections_that_ask_nothing_keep_nobody_waiting(self):
+        with self.serve() as served:
+            silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
+            for _ in range(3):
+                self.assertEqual(served.ask()[0], 200)
+            # Each holds a thread until it is closed for its silence: none had to be before.
+            closed = [s for s in silent if select.select([s], [], [], 0)[0]]
+            self.assertEqual(closed, [])
+            for connection in silent:
                 connection.close()
 
     def test_it_refuses_what_it_cannot_in_one_line(self):
@@ -232,11 +258,12 @@ class Explorer(unittest.TestCase):
             time.sleep(0.1)
         self.assertIn("Over 20 pictures", text)
         self.assertEqual(browser.errors(), [])
-        for width in (1440, 390):
-            browser.resize(width, 900)
+        for width, dark in ((1440, False), (390, True)):
+            browser.resize(width, 900, dark)
             browser.open(served.address)
             wide = browser.evaluate(drawn % "documentElement.scrollWidth")
             self.assertLessEqual(wide, width)
+            self.assertEqual(violations(browser), [])
         # another page's script gets nothing
         browser.open("about:blank")
         got = browser.evaluate(f"fetch('{served.address}').then(a => a.status, () => 'refused')")
@@ -336,6 +363,7 @@ class Live(unittest.TestCase):
                 wide = browser.evaluate("document.documentElement.scrollWidth")
                 self.assertLessEqual(wide, width)
                 self.assertEqual(browser.errors(), [])
+                self.assertEqual(violations(browser), [])
 
     def test_a_training_does_without_a_page_rather_than_not(self):
         refused = execute("train", *self.words("none", "--live", "--port", 70000), folder=self.dir,

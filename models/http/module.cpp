@@ -15,8 +15,10 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr size_t kMostBody = 8 << 20, kThreads = 4;
+// A connection holds a thread from its beginning, and browsers open some before they ask anything.
+constexpr size_t kMostBody = 8 << 20, kThreads = 64;
 constexpr seconds kPatience{2};  // with who reads or writes slowly
+constexpr seconds kSilence{30};  // of a connection that asks nothing
 
 std::string only_header(const httplib::Request& request, const char* name) {
   return request.get_header_value_count(name) == 1 ? request.get_header_value(name) : "";
@@ -48,6 +50,7 @@ struct Service {
     server.set_write_timeout(kPatience);
     // A refused request's body is not read, and would be taken for the next request.
     server.set_keep_alive_max_count(1);
+    server.set_keep_alive_timeout(kSilence.count());
     server.set_payload_max_length(kMostBody);
     // Two programs at one port, as the library would allow, would get each other's requests.
     server.set_socket_options([](socket_t socket) {
