@@ -45,6 +45,7 @@ ExplorerRequest explorer_request(const std::string& option, const AnalyzeOptions
     throw UsageError(option + ": there are no pictures to show; name a folder by --pictures");
   ExplorerRequest request{.title = study.header.title,
                           .networks = study.input.subjects,
+                          .side_by_side = study.input.subjects.size() > 1,
                           .measured = study.input.subjects.size(),
                           .data = &study.data.test,
                           .images = study.input.images_or(images),

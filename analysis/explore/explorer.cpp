@@ -92,6 +92,7 @@ json data_json(const ExplorerRequest& request, Networks& networks) {
   json out = set_json(request.title, *request.networks[0].model, *request.data, request.shown);
   out["networks"] = std::move(networks.list);
   out["graphs"] = std::move(networks.graphs);
+  out["beside"] = request.side_by_side ? 1 : 0;
   return out;
 }
 

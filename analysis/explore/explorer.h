@@ -18,6 +18,8 @@ struct ExplorerRequest {
   // page holds them. The first is the one that the page opens with; others that have its graph can
   // stand in for it, and any can stand beside it.
   std::vector<Subject> networks;
+  // The page opens with the second beside the first.
+  bool side_by_side = false;
   // The first so many have their edits measured; of the others (weights along a training) only the
   // right answers are counted.
   size_t measured = 1;

@@ -130,6 +130,7 @@ ExploreSession::ExploreSession(ExplorerRequest request) : request_(std::move(req
 std::string ExploreSession::page() const {
   json data = set_json(request_.title, *networks_[0].subject.model, *request_.data, request_.shown);
   data["served"] = {{"images", request_.images}};
+  data["beside"] = request_.side_by_side ? 1 : 0;
   for (const Network& network : networks_) {
     const json drawn = graph_json(network.graph);
     json& graphs = data["graphs"];

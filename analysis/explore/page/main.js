@@ -8,7 +8,16 @@ class App {
     this.chosen = new Map();  // numbers that are set at edits not made yet
     this.offersOpen = true;
     this.panes = [];
-    this.state = stateOfHash(location.hash, data.networks.length, data.pictures.labels.length);
+    this.state = this.stateOfAddress();
+  }
+
+  // Where an address names no network, the first, and beside it the one that the page came with.
+  stateOfAddress() {
+    const {networks, pictures, beside} = this.data;
+    const state = stateOfHash(location.hash, networks.length, pictures.labels.length);
+    if (beside > 0 && !new URLSearchParams(location.hash.slice(1)).has('n'))
+      state.panes.push({...FIRST_STATE.panes[0], net: beside});
+    return state;
   }
 
   // Network i, with the blocks of its graph; made when it is first wanted.
@@ -104,11 +113,14 @@ class App {
   // Draws all; where something has to come from the program first, once more when it is here.
   render() {
     const turn = this.turn = (this.turn ?? 0) + 1;
+    const late = setTimeout(() => {
+      if (turn === this.turn) byId('status').textContent = 'The program computes what is shown.';
+    }, 300);
     whenHere(() => {
       if (turn === this.turn) this.draw();
     }).then(() => {
       document.body.dataset.drawn = turn;
-    }, error => this.tell(error));
+    }, error => this.tell(error)).finally(() => clearTimeout(late));
   }
 
   // What went wrong. A page without a program behind it has nobody to blame but itself.
@@ -202,8 +214,7 @@ class App {
       this.takeFile(event.dataTransfer.files[0]);
     });
     addEventListener('hashchange', () => {
-      this.state =
-          stateOfHash(location.hash, this.data.networks.length, this.data.pictures.labels.length);
+      this.state = this.stateOfAddress();
       this.checkEdits();
       this.render();
     });
