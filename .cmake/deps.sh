@@ -6,7 +6,8 @@ set -euo pipefail
 root=${PASSBAND_DEPS_ROOT:-}
 
 # what shows that it is there (a command, header or file; | between places where it may lie), and
-# the packages of Debian and Ubuntu, Fedora, Arch (one where all have the same); after a ?
+# the packages of Debian and Ubuntu, Fedora, Arch (one where all have the same, - where there is
+# none); after a ?
 # what can be done without, and is installed all the same
 needed="
   g++                                  g++                  gcc-c++            gcc
@@ -18,7 +19,8 @@ needed="
   lapacke.h|lapacke/lapacke.h          liblapacke-dev       lapack-devel       lapacke
   stb/stb_image.h                      libstb-dev           stb_image-devel    stb
   ?jpeglib.h                           libjpeg-dev          libjpeg-turbo-devel  libjpeg-turbo
-  ?mpicc                               libopenmpi-dev       openmpi-devel      openmpi
+  ?mpicc.openmpi|mpicc                 libopenmpi-dev       openmpi-devel      openmpi
+  ?mpiexec.mpich                       libmpich-dev         -                  -
   ?httplib.h                           libcpp-httplib-dev   cpp-httplib-devel  cpp-httplib
   ?gdb                                 gdb
   CLI/CLI.hpp                          libcli11-dev         cli11-devel        cli11
@@ -54,10 +56,11 @@ while read -r probe debian fedora arch; do
   [[ $probe != \?* || ${1:-} != --check ]] || continue
   if [ -n "$probe" ] && ! present "${probe#\?}"; then
     case $manager in
-      dnf) missing+=("${fedora:-$debian}") ;;
-      pacman) missing+=("${arch:-$debian}") ;;
-      *) missing+=("$debian") ;;
+      dnf) package=${fedora:-$debian} ;;
+      pacman) package=${arch:-$debian} ;;
+      *) package=$debian ;;
     esac
+    [ "$package" = - ] || missing+=("$package")
   fi
 done <<<"$needed"
 [ ${#missing[@]} -gt 0 ] || exit 0

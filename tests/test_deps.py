@@ -11,7 +11,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parent.parent / ".cmake" / "deps.sh"
 TOOLS = ("bash", "env", "mktemp", "rm", "tail")
-COMMANDS = ("g++", "cmake", "ninja", "python3", "curl", "mpicc", "gdb")
+COMMANDS = ("g++", "cmake", "ninja", "python3", "curl", "mpicc", "mpiexec.mpich", "gdb")
 HEADERS = ("kissfft/kiss_fftr.h", "eigen3/Eigen/Core", "lapacke.h",
            "stb/stb_image.h", "jpeglib.h", "httplib.h", "CLI/CLI.hpp", "nlohmann/json.hpp",
            "toml++/toml.h", "fmt/core.h", "doctest/doctest.h")
@@ -77,6 +77,15 @@ class Deps(unittest.TestCase):
         self.deps()
         self.assertEqual(self.called(),
                          ["apt-get -qq install -y --no-install-recommends libjpeg-dev"])
+
+    def test_the_second_mpi_is_debian_s_alone(self):
+        self.remove("mpiexec.mpich")
+        self.deps("--check")
+        for name, calls in (("pacman", []), ("dnf", []), ("apt-get", [
+                "apt-get -qq install -y --no-install-recommends libmpich-dev"])):
+            self.manager(name)
+            self.deps()
+            self.assertEqual(self.called(), calls)
 
     def test_each_manager_by_its_names(self):
         self.remove("g++", "ninja", "usr/include/toml++/toml.h", "usr/include/lapacke.h")
