@@ -143,6 +143,10 @@ void add_work_options(CLI::App& app, AnalyzeOptions& o, std::vector<std::string>
       ->check(whole_number(0,
                            "a number of threads from 1 on, or 0 for OMP_NUM_THREADS or the "
                            "physical cores"));
+  app.add_option("--processes", o.processes,
+                 "start so many by mpirun, which split the pictures of most analyses (--list names "
+                 "those that are the first one's alone)")
+      ->check(whole_number(1, "a number of processes from 1 on"));
   app.add_flag("--explore", o.explore,
                "write explore.html beside the report: the network itself, to look into and to "
                "change (with --against, --untrained or --along: further ones)");
@@ -170,6 +174,7 @@ void print_json_list() {
                     {"question", a.question},
                     {"cost", a.cost},
                     {"quick", a.quick},
+                    {"splits_pictures", a.splits_pictures},
                     {"options", options}});
   }
   fmt::print("{}\n", list.dump(2));
@@ -177,8 +182,9 @@ void print_json_list() {
 
 void print_plain_list() {
   for (const Analysis& a : analyses()) {
-    fmt::print("{:<14} {}\n{:<14} cost: {}{}\n", a.name, a.question, "", a.cost,
-               a.quick ? "" : " (with --full or --only)");
+    fmt::print("{:<14} {}\n{:<14} cost: {}{}{}\n", a.name, a.question, "", a.cost,
+               a.quick ? "" : " (with --full or --only)",
+               a.splits_pictures ? "" : "; by one process");
     for (const AnalysisOption& option : a.options.rows())
       fmt::print("{:<14} --set {}.{}={}  {}{}\n", "", a.name, option.name, option.standard,
                  option.meaning, option.choices.empty() ? "" : ": " + join(option.choices));

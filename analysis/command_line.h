@@ -12,7 +12,8 @@ struct AnalyzeOptions {
   StudyRequest study;
   std::vector<std::string> only;
   int64_t threads = 0;
-  double minutes = 0;  // > 0: that the call may take
+  int64_t processes = 0;  // > 0: that the call asks for
+  double minutes = 0;     // > 0: that the call may take
   bool full = false, along = false, json = false, list = false, fresh = false;
   bool explore = false;  // write the explorer instead of the report
   bool serve = false;    // serve it

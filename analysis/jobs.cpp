@@ -57,7 +57,8 @@ std::vector<Job> make_jobs(const AnalyzeOptions& o, const Study& study, PictureT
     if (!o.along) {
       jobs.push_back(
           {analysis->name, analysis->title, section_key(*analysis, input), seconds,
-           [analysis](AnalysisInput in) { return run_analysis(*analysis, std::move(in)); }, input});
+           [analysis](AnalysisInput in) { return run_analysis(*analysis, std::move(in)); }, input,
+           analysis->splits_pictures});
       continue;
     }
     jobs.push_back({along_name(*analysis), analysis->title, along_key(*analysis, input), 0,

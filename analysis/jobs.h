@@ -17,6 +17,7 @@ struct Job {
   double seconds = 0;  // that it will take, about
   std::function<Section(AnalysisInput)> run;
   AnalysisInput input;
+  bool splits_pictures = false;  // among several processes
 };
 
 // Seconds that a picture takes through each network of a study, measured when first asked for.

@@ -13,9 +13,12 @@
 #include "analysis/study/along.h"
 #include "analysis/study/console.h"
 #include "analysis/study/finite.h"
+#include "analysis/team.h"
 #include "data/fingerprint.h"
+#include "tensor/core/collective.h"
 #include "tensor/core/file.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/process_launch.h"
 #include "tensor/core/random.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
@@ -40,15 +43,15 @@ int exit_code(const std::exception& error) {
 }
 
 // Makes the section of a job. Returns the exit code.
-int make_section(Job& job, const fs::path& partial, Report& report, const fs::path& directory,
-                 Console& console) {
+int make_section(Job& job, const Team& team, const fs::path& partial, Report& report,
+                 const fs::path& directory, Console& console) {
   job.input.partial_directory = partial;
   job.input.progress = Progress([&](const Progress::Report& state) {
     if (stop_requested) throw Interrupted();
     console.update(state);
   });
   const auto begin = std::chrono::steady_clock::now();
-  Section section = job.run(job.input);
+  Section section = team.run(job);
   section.name = job.name;
   const bool applies = section.applies;
   const std::string not_finite = join(section.not_finite, "; ");
@@ -66,7 +69,8 @@ int make_section(Job& job, const fs::path& partial, Report& report, const fs::pa
 
 // Runs one job into the report, unless the report has its section. Another call that makes the same
 // one is waited for. Returns the exit code of its failure, 0 when it went well.
-int run_job(Job& job, bool fresh, const fs::path& directory, Report& report, Console& console) {
+int run_job(Job& job, const Team& team, bool fresh, const fs::path& directory, Report& report,
+            Console& console) {
   const auto kept = [&] { return !fresh && stored_key(directory, job.name) == job.key; };
   const fs::path partial = directory / "partial" / fmt::format("{:016x}", site_of(job.key));
   int code = 0;
@@ -82,7 +86,7 @@ int run_job(Job& job, bool fresh, const fs::path& directory, Report& report, Con
         fs::remove(directory / "partial", not_empty);
       };
       try {
-        code = make_section(job, partial, report, directory, console);
+        code = make_section(job, team, partial, report, directory, console);
         clean();
       } catch (...) {
         if (kept()) clean();  // it failed in what comes after
@@ -118,6 +122,7 @@ class Deadline {
 // Names of jobs that time did not allow are added to `left_out`.
 int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::path& directory,
              Report& report, std::vector<std::string>& left_out) {
+  const Team team;
   Console console(jobs.size());
   Deadline deadline(60 * options.minutes);
   const Device device =
@@ -133,9 +138,12 @@ int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::pa
     }
     int failed = 0;
     try {
-      failed = run_job(jobs[i], options.fresh, directory, report, console);
-    } catch (const Interrupted&) {
+      failed = run_job(jobs[i], team, options.fresh, directory, report, console);
+    } catch (const ProcessLost&) {
+      throw;
+    } catch (const Interrupted&) {  // or one of the others was
       console.end("stopped");
+      if (!stop_requested) stop_requested = SIGTERM;
       return 128 + stop_requested;
     } catch (const std::bad_alloc& error) {
       console.end("failed: out of memory; use fewer --images");
@@ -228,6 +236,20 @@ TimedJobs chosen_jobs(const AnalyzeOptions& options, Study& study, PictureTimes&
                      [&](const Job& job) { return is_kept(job, options.fresh, study); });
 }
 
+// The threads of this process, of which there may be several.
+void settle_processes(const AnalyzeOptions& options) {
+  if (process_count() > 1 && (options.explore || options.serve))
+    throw UsageError(fmt::format("{}: one process makes that page, and {} were started; start one",
+                                 options.explore ? "--explore" : "--serve", process_count()));
+  if (process_count() > 1 && options.processes > 0 && options.processes != process_count())
+    throw UsageError(
+        fmt::format("--processes: {} were started, {} are asked for; leave --processes out",
+                    process_count(), options.processes));
+  if (options.threads > 0) return set_thread_count(static_cast<int>(options.threads));
+  const std::string remark = share_threads();
+  if (!remark.empty() && process_rank() == 0) fmt::print(stderr, "{}\n", remark);
+}
+
 void handle_signals() {
   for (const int signal : {SIGINT, SIGTERM})
     std::signal(signal, [](int number) {
@@ -237,6 +259,7 @@ void handle_signals() {
 }
 
 int run(int argc, char** argv) {
+  join_processes();
   AnalyzeOptions options;
   if (!parse_command_line(argc, argv, options)) return code_after_output(0);
   cpu::level();  // a wrong PASSBAND_ISA ends here
@@ -244,14 +267,19 @@ int run(int argc, char** argv) {
     print_list(options.json);
     return code_after_output(0);
   }
+  if (options.processes > 1 && !started_by_launcher()) launch_processes(options.processes, argv);
   if (options.study.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
     run_emulated_sibling(argv);
-  if (options.threads > 0) set_thread_count(static_cast<int>(options.threads));
+  settle_processes(options);
   handle_signals();
   chosen_analyses(options);
   Study study;
   make_study(options.study, study);
   const auto stopped = [] { return static_cast<int>(stop_requested); };
+  if (process_rank() > 0) {
+    join_in(options, study, [] { return stop_requested != 0; });
+    return 0;
+  }
   if (options.explore) return write_explorer(options, study, stopped);
   if (options.serve) return serve_explorer(options, study, stopped);
   PictureTimes times;
@@ -288,13 +316,22 @@ int main(int argc, char** argv) {
   prepare_standard_streams();
   end_without_memory_by(kNoMemory);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow fails in words
+  const auto fail = [](const std::string& text, int code) {
+    if (must_say(text, code)) fmt::print(stderr, "analyze: {}\n", text);
+    end_all_processes(code);
+    return code;
+  };
   try {
-    return run(argc, argv);
-  } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}", kNoMemory);
-    return 5;
+    const int code = run(argc, argv);
+    leave_processes();
+    return code;
+  } catch (const ProcessLost& lost) {
+    if (speaks_for_all()) fmt::print(stderr, "analyze: {}\n", lost.what());
+    end_all_processes(lost.code());
+    return lost.code();
+  } catch (const std::bad_alloc& error) {
+    return fail("out of memory; use fewer --images", exit_code(error));
   } catch (const std::exception& error) {
-    fmt::print(stderr, "analyze: {}\n", error.what());
-    return exit_code(error);
+    return fail(error.what(), exit_code(error));
   }
 }

@@ -6,6 +6,9 @@
 #include <limits>
 #include <numeric>
 
+#include "analysis/study/finite.h"
+#include "analysis/study/own_part.h"
+#include "analysis/study/progress.h"
 #include "data/loader.h"
 #include "models/model.h"
 #include "models/update_rule.h"
@@ -335,6 +338,67 @@ TEST_CASE("evaluation is shared, and says what one process says") {
                 throw Error("another result");
             }) == nothing(processes));
   }
+}
+
+TEST_CASE("parts of a loop are all of it, and joined they are what one process has") {
+  for (const int processes : {1, 2, 3})
+    for (const int64_t units : {1, 2, 5, 13})
+      CHECK(run_processes(processes, [&](int) {
+              const SplitsPictures splits;
+              const OwnPart part(units);
+              double sum = 0;
+              int64_t count = 0;
+              std::vector<double> numbers;
+              Tensor pair = Tensor::zeros({2}, DType::f64), none;
+              part.run({}, [&] {
+                for (int64_t i = part.begin; i < part.end; ++i) {
+                  sum += static_cast<double>(i * i), ++count;
+                  numbers.insert(numbers.end(), {static_cast<double>(i), 0.5});
+                  pair = pair + Tensor::from({1, static_cast<double>(i)}, {2}, DType::f64);
+                }
+              });
+              part.join(sum), part.join(count), part.append(numbers), part.join(pair);
+              part.join(none);
+              if (part.split != (processes > 1 && units >= processes)) throw Error("split");
+              if (count != units ||
+                  sum != static_cast<double>((units - 1) * units * (2 * units - 1) / 6))
+                throw Error("a wrong sum");
+              if (pair.values() !=
+                  std::vector<double>{static_cast<double>(units),
+                                      static_cast<double>(units * (units - 1) / 2)})
+                throw Error("a wrong tensor");
+              for (int64_t i = 0; i < units; ++i)
+                if (numbers.at(2 * i) != static_cast<double>(i) || numbers.at(2 * i + 1) != 0.5)
+                  throw Error("a wrong order");
+            }) == nothing(processes));
+}
+
+TEST_CASE("what one process throws in its part of a loop, all throw") {
+  const auto model = make_model("C.C:width=8", {.classes = 4, .image_size = 8, .seed = 1});
+  const auto throwing = [&](const std::function<void()>& fault) {
+    return run_processes(3, [&](int rank) {
+      const SplitsPictures splits;
+      const OwnPart part(7);
+      try {
+        part.run({model.get()}, [&] {
+          if (rank == 1) fault();
+        });
+      } catch (const NotFinite& error) {
+        throw Error(concat_text(&error.model() == model.get() ? "of the model: " : "of another: ",
+                                error.what()));
+      } catch (const Interrupted&) {
+        throw Error("interrupted");
+      }
+      throw Error("went on");
+    });
+  };
+  const std::string name = "rank 1 of 3 (host unknown): ";
+  CHECK(throwing([] { throw DataError("a spoilt picture"); }) ==
+        Lines{name + "a spoilt picture", "a spoilt picture", name + "a spoilt picture"});
+  CHECK(throwing([&] { throw NotFinite(*model, "its logits"); }) ==
+        Lines(3, "of the model: its logits"));
+  CHECK(throwing([] { throw Interrupted(); }) == Lines(3, "interrupted"));
+  CHECK(throwing([] {}) == Lines(3, "went on"));
 }
 
 TEST_CASE("a loss that is not finite in one process ends the step in all, and names it") {

@@ -133,10 +133,13 @@ class Distributed(unittest.TestCase):
     def test_either_mpi_carries_it(self):
         alone = self.train(1, *SMALL, "--batch-size", 12, "--steps", 3)
         for module in LAUNCHERS:
-            if path := launcher(module):
-                with self.subTest(module):
-                    command = [*mpirun(path, 2), BUILD / "train", *SMALL, "--batch-size", 6,
-                               "--steps", 3]
+            path = launcher(module)
+            with self.subTest(module):
+                if not path:
+                    self.skipTest("not in this build, or its launcher is not in PATH")
+                for count in (2, 3):
+                    command = [*mpirun(path, count), BUILD / "train", *SMALL, "--batch-size",
+                               12 // count, "--steps", 3]
                     self.finish(self.start(*command))
                     self.assert_same_losses(alone, (self.dir / "runs" / "last").resolve(), 1e-5)
 
@@ -154,6 +157,83 @@ class Distributed(unittest.TestCase):
         for count in (2, 3):
             self.assert_same_losses(alone,
                                     self.train(count, *more, "--batch-size", 12 // count), 1e-5)
+
+    # --- analyses ---------------------------------------------------------------------------------
+
+    def report(self, count, *args):
+        """The report of `count` processes on the last run: numbers by section."""
+        place = self.dir / f"report-{count}"
+        words = ["--run", "last", "--threads", 1, "--output", place, *args]
+        path = launcher("passband_openmpi.so") or launcher("passband_mpich.so")
+        self.finish(self.start(*(mpirun(path, count) if count > 1 else []), BUILD / "analyze",
+                               *words))
+        self.assertFalse((place / "partial").exists())
+        summary = json.loads((place / "summary.json").read_text())
+        return {**summary["sections"], "headline": summary["headline"]}
+
+    def assert_alike(self, a, b, path=""):
+        self.assertIs(type(a), type(b), path)
+        if isinstance(a, dict):
+            self.assertEqual(list(a), list(b), path)
+            for key in set(a) - {"key"}:
+                self.assert_alike(a[key], b[key], f"{path}/{key}")
+        elif isinstance(a, list):
+            self.assertEqual(len(a), len(b), path)
+            for i, (x, y) in enumerate(zip(a, b)):
+                self.assert_alike(x, y, f"{path}/{i}")
+        elif isinstance(a, float):
+            self.assertLessEqual(abs(a - b), 1e-5 * max(abs(a), abs(b), 1e-3), path)
+        else:
+            self.assertEqual(a, b, path)
+
+    def test_a_report_of_several_processes_is_that_of_one(self):
+        # thirteen pictures: seven and six, or four, four and five
+        self.train(1, *SMALL, "--steps", 3, "--batch-size", 12)
+        cheap = ["--images", 13, "--only", "cka,fourier,noise,heatmap,variance,distance,entropy,"
+                 "skip,calibration,confusion,shape-bias,augmented,landscape,lesion,curves",
+                 "--set", "cka.batch=4",
+                 "--set", "heatmap.images=5", "--set", "heatmap.step=8",
+                 "--set", "landscape.side_points=3", "--set", "landscape.line_points=3"]
+        alone = self.report(1, *cheap)
+        self.assertGreater(len(alone), 15)
+        for count in (2, 3):
+            self.assert_alike(alone, self.report(count, *cheap))
+
+    def test_curvature_and_corruptions_of_several_processes_are_those_of_one(self):
+        self.train(1, *SMALL, "--steps", 3, "--batch-size", 12)
+        dear = ["--only", "hessian,robustness", "--images", 5, "--set", "hessian.batch=4",
+                "--set", "hessian.minibatches=3", "--set", "hessian.top=1",
+                "--set", "hessian.top_steps=4", "--set", "hessian.steps=3",
+                "--set", "hessian.trace_probes=1", "--set", "robustness.extra=off"]
+        self.assert_alike(self.report(1, *dear), self.report(2, *dear))
+
+    def test_processes_of_an_analysis_end_together_and_say_so_once(self):
+        self.train(1, *SMALL, "--steps", 3, "--batch-size", 12)
+        two = [*self.command(2)[:-1], BUILD / "analyze", "--run", "last", "--threads", 1]
+        for more, code, words in ((["--only", "none"], 2, "none"),
+                                  (["--explore"], 2, "one process makes that page"),
+                                  (["--processes", 3], 2, "2 were started, 3 are asked for")):
+            _, err = self.finish(self.start(*two, *more), code=code)
+            lines = [line for line in err.splitlines() if line.startswith("analyze: ")]
+            self.assertEqual(len(lines), 1, err)
+            self.assertIn(words, lines[0])
+        out, _ = self.finish(self.start(BUILD / "analyze", "--processes", 2, "--run", "last",
+                                        "--only", "variance", "--images", 5))
+        self.assertEqual(out.count("report: "), 1)
+        # the one that has the report, and one that has not; between looks a batch is worked at
+        self.environment["OMPI_MCA_odls_base_sigkill_timeout"] = "4"
+        for victim in (0, 1):
+            shutil.rmtree((self.dir / "runs" / "last").resolve() / "report")
+            process = self.start(*two, "--only", "robustness", "--fresh")
+            deadline = time.monotonic() + 60
+            while len(ranks := self.ranks("/analyze")) < 2 or not any(
+                    self.dir.glob("runs/last/report/partial/*/.lock")):
+                self.assertLess(time.monotonic(), deadline)
+                self.assertIsNone(process.poll())
+                time.sleep(0.02)
+            os.kill(ranks[victim], signal.SIGKILL)
+            _, err = self.finish(process, code=None, within=60)
+            self.assertRegex(err, rf"analyze: rank {victim} of 2 \(.*\) died")
 
     # --- going on ---------------------------------------------------------------------------------
 
@@ -178,19 +258,19 @@ class Distributed(unittest.TestCase):
         while time.monotonic() < deadline:
             files = list(self.dir.glob("runs/2*/metrics.jsonl"))
             if files and files[0].read_text().count("\n") > 12:
-                return process, self.ranks(process)
+                return process, self.ranks()
             if process.poll() is not None:
                 self.fail("\n".join(process.communicate()))
             time.sleep(0.05)
         process.kill()
         self.fail("no steps in a minute")
 
-    def ranks(self, launcher):
-        """Pids of the programs below a launcher, by rank."""
+    def ranks(self, program="/train"):
+        """Pids of the processes of a program that were started here, by rank."""
         found = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                if b"/train" not in (entry / "cmdline").read_bytes().split(b"\0")[0]:
+                if program.encode() not in (entry / "cmdline").read_bytes().split(b"\0")[0]:
                     continue
                 words = dict(word.split(b"=", 1) for word in
                              (entry / "environ").read_bytes().split(b"\0") if b"=" in word)

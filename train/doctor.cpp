@@ -15,12 +15,12 @@
 #include "tensor/core/collective.h"
 #include "tensor/core/cpu_quota.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/process_launch.h"
 #include "tensor/core/split_text.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
 #include "tensor/device_choice.h"
-#include "train/launch.h"
 #include "train/say.h"
 
 namespace passband {

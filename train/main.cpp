@@ -12,6 +12,7 @@
 #include "tensor/core/checksum.h"
 #include "tensor/core/collective.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/process_launch.h"
 #include "tensor/core/standard_streams.h"
 #include "tensor/core/text.h"
 #include "tensor/cpu/level.h"

@@ -27,17 +27,15 @@ CalibrationResult measure(const Subject& subject, const AnalysisInput& input, in
   const std::vector<int32_t> shown = data.shown_classes();
   const bool all = std::ssize(shown) == data.num_classes();
   int64_t right = 0;
-  run_pass(
-      *subject.model, data,
-      {.images = input.images_or(data.count), .batch_size = 250, .progress = progress}, {"logits"},
-      [](const TapSite&, const Tensor&) {},
-      [&](const std::vector<int64_t>& indices, const Tensor&, const Tensor& logits) {
-        std::vector<int32_t> labels;
-        for (const int64_t index : indices)
-          labels.push_back(data.labels[static_cast<size_t>(index)]);
-        sums.add(logits, labels);
-        if (!all) right += right_among(shown, logits, labels);
-      });
+  run_logits(*subject.model, data,
+             {.images = input.images_or(data.count), .batch_size = 250, .progress = progress},
+             [&](const std::vector<int64_t>& indices, const Tensor& logits) {
+               std::vector<int32_t> labels;
+               for (const int64_t index : indices)
+                 labels.push_back(data.labels[static_cast<size_t>(index)]);
+               sums.add(logits, labels);
+               if (!all) right += right_among(shown, logits, labels);
+             });
   CalibrationResult result = sums.result();
   if (all) return result;
   result.shown_classes = std::ssize(shown);

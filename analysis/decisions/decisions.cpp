@@ -46,6 +46,7 @@ const std::vector<Analysis> kDecisionsTable = {
      .cost = "time: n forward passes (all test pictures), shared with confusion; memory: 16 n "
              "bytes and 10,000 K logits of K classes",
      .work = all_pictures,
+     .splits_pictures = true,
      .uses_labels = true,
      .options = options_of<CalibrationOptions>(
          {{"bins", &CalibrationOptions::bins, "of confidence; Park and Kim (2022) use 10"}}),
@@ -56,6 +57,7 @@ const std::vector<Analysis> kDecisionsTable = {
      .cost = "time: nothing after calibration, else n forward passes; memory: K^2 for K classes",
      .work = all_pictures,
      .shares = "calibration",
+     .splits_pictures = true,
      .uses_labels = true,
      .run = confusion_section},
     {.name = "shape-bias",
@@ -81,6 +83,7 @@ const std::vector<Analysis> kDecisionsTable = {
      .question = "How does the network bear noise, blur, weather and compression?",
      .cost = "time: 95 n forward passes and corruptions; memory: one batch",
      .work = robustness_work,
+     .splits_pictures = true,
      .uses_labels = true,
      .options = options_of<RobustnessOptions>(
          {{"extra", &RobustnessOptions::extra, "also the four extra corruptions"},

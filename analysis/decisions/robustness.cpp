@@ -73,8 +73,9 @@ std::vector<std::vector<bool>> right_answers(const std::vector<Subject>& subject
                                              Images&& images) {
   NoGrad no_grad;
   std::vector<std::vector<bool>> right(subjects.size());
-  for (int64_t first = 0; first < source.count(); first += batch_size) {
-    const int64_t n = std::min(batch_size, source.count() - first);
+  const OwnPart part(source.count());
+  const auto add_batch = [&](int64_t first) {
+    const int64_t n = std::min(batch_size, part.end - first);
     const std::span<const int64_t> chosen(source.indices().data() + first, static_cast<size_t>(n));
     const Tensor batch = images(chosen).to(subjects.front().model->device());
     for (size_t s = 0; s < subjects.size(); ++s) {
@@ -85,7 +86,13 @@ std::vector<std::vector<bool>> right_answers(const std::vector<Subject>& subject
         right[s].push_back(answers[static_cast<size_t>(i)] ==
                            source.label(chosen[static_cast<size_t>(i)]));
     }
-  }
+  };
+  std::vector<const Model*> models;
+  for (const Subject& subject : subjects) models.push_back(subject.model.get());
+  part.run(models, [&] {
+    for (int64_t first = part.begin; first < part.end; first += batch_size) add_batch(first);
+  });
+  for (std::vector<bool>& of_network : right) part.append(of_network);
   return right;
 }
 

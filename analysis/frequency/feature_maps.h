@@ -21,13 +21,14 @@ PerLayer<Accumulator> accumulate(const AnalysisInput& input, size_t s, int64_t i
   const Subject& subject = input.subjects[s];
   const Progress part = input.part_of(s);
   const PassOptions pass{.images = images, .progress = part};
-  run_pass(*subject.model, *input.data, pass, {"out"},
-           [&](const TapSite& site, const Tensor& buffer) {
-             if (site.height < 2 || site.width < 2) return;
-             const size_t i = result.axis.index_of(site);
-             result.sums.resize(result.axis.size());
-             result.sums[i].add(as_feature_map(site, buffer));
-           });
+  const OwnPart part_of_all = run_pass(*subject.model, *input.data, pass, {"out"},
+                                       [&](const TapSite& site, const Tensor& buffer) {
+                                         if (site.height < 2 || site.width < 2) return;
+                                         const size_t i = result.axis.index_of(site);
+                                         result.sums.resize(result.axis.size());
+                                         result.sums[i].add(as_feature_map(site, buffer));
+                                       });
+  for (Accumulator& sums : result.sums) sums.join(part_of_all);
   return result;
 }
 

@@ -34,6 +34,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .cost = "time: n forward passes and an FFT per channel of each of L layers; memory: H W "
              "doubles per layer",
      .work = fourier_work,
+     .splits_pictures = true,
      .options = options_of<FourierOptions>(
          {{"bias",
            &FourierOptions::bias,
@@ -50,6 +51,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .cost = "time: 2 n forward passes per band and n more, 19 n for 9 bands, whatever the depth; "
              "memory: one batch",
      .work = noise_work,
+     .splits_pictures = true,
      .uses_labels = true,
      .options = options_of<NoiseOptions>(
          {{"frequencies", &NoiseOptions::centres, "centres of the bands, in units of pi"},
@@ -67,6 +69,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .cost = "time: n forward passes per frequency, (side / step)^2 / 2 of them; memory: one batch",
      .quick = false,
      .work = heatmap_work,
+     .splits_pictures = true,
      .uses_labels = true,
      .options = options_of<HeatmapOptions>(
          {{"images", &HeatmapOptions::images, "pictures for each frequency"},
@@ -81,6 +84,7 @@ const std::vector<Analysis> kFrequencyTable = {
      .question = "Where does the network spread its feature maps, and where does it smooth them?",
      .cost = "time: n forward passes; memory: a number for each of L layers",
      .work = variance_work,
+     .splits_pictures = true,
      .run = variance_section},
 };
 

@@ -70,8 +70,9 @@ HeatmapResult measure_heatmap(const Model& model, const Dataset& data,
   const auto total = static_cast<int64_t>(all.size());
   std::vector<int64_t> wrong(static_cast<size_t>(half));
   int64_t wrong_clean = 0;
-  for (int64_t first = 0; first < total; first += kHeatmapBatch) {
-    const int64_t size = std::min(kHeatmapBatch, total - first);
+  const OwnPart part(total);
+  const auto measure_batch = [&](int64_t first) {
+    const int64_t size = std::min(kHeatmapBatch, part.end - first);
     const PictureBatch batch =
         load_batch(model, data, {all.begin() + first, all.begin() + first + size});
     wrong_clean += size - count_correct(model, batch, batch.images);
@@ -83,9 +84,15 @@ HeatmapResult measure_heatmap(const Model& model, const Dataset& data,
           flipped(basis, batch.indices, norm, static_cast<uint64_t>(cell)).to(model.device());
       wrong[static_cast<size_t>(cell)] +=
           size - count_correct(model, batch, add_clipped(data, batch.images, wave));
-      progress(first * half + size * (cell + 1), total * half, "pictures");
+      progress((first - part.begin) * half + size * (cell + 1), (part.end - part.begin) * half,
+               "pictures");
     }
-  }
+  };
+  part.run({&model}, [&] {
+    for (int64_t first = part.begin; first < part.end; first += kHeatmapBatch) measure_batch(first);
+  });
+  part.join(wrong);
+  part.join(wrong_clean);
   const double percent = 100 / static_cast<double>(total);
   result.clean = percent * static_cast<double>(wrong_clean);
   result.error.resize(static_cast<size_t>(cells));

@@ -47,11 +47,11 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
   NoiseCounts counts{.fixed = std::vector<int64_t>(masks.size()),
                      .equal = std::vector<int64_t>(masks.size())};
   const std::vector<int64_t> all = spread_indices(input.data->count, images);
-  for (size_t first = 0; first < all.size(); first += kNoiseBatch) {
-    const size_t size = std::min<size_t>(kNoiseBatch, all.size() - first);
-    const auto begin = all.begin() + static_cast<int64_t>(first);
-    const PictureBatch batch =
-        load_batch(model, *input.data, {begin, begin + static_cast<int64_t>(size)});
+  const OwnPart part(std::ssize(all));
+  const auto measure_batch = [&](int64_t first) {
+    const int64_t size = std::min<int64_t>(kNoiseBatch, part.end - first);
+    const auto begin = all.begin() + first;
+    const PictureBatch batch = load_batch(model, *input.data, {begin, begin + size});
     const BandNoise noise({0, 0, site_of("analysis.noise")}, batch.indices, side, side, 3,
                           options.epsilon, model.device());
     counts.clean += count_correct(model, batch, batch.images);
@@ -59,11 +59,18 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
       const Tensor ring = noise.in_band(masks[b]);
       counts.fixed[b] += count_correct(model, batch, batch.images + ring);
       counts.equal[b] += count_correct(model, batch, batch.images + with_rms(ring, rms));
-      progress(static_cast<int64_t>(first) * bands + static_cast<int64_t>(size * (b + 1)),
-               static_cast<int64_t>(all.size()) * bands, "pictures");
+      progress((first - part.begin) * bands + size * static_cast<int64_t>(b + 1),
+               (part.end - part.begin) * bands, "pictures");
     }
-    counts.count += static_cast<int64_t>(size);
-  }
+    counts.count += size;
+  };
+  part.run({&model}, [&] {
+    for (int64_t first = part.begin; first < part.end; first += kNoiseBatch) measure_batch(first);
+  });
+  part.join(counts.clean);
+  part.join(counts.fixed);
+  part.join(counts.equal);
+  part.join(counts.count);
   return counts;
 }
 

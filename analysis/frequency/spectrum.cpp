@@ -47,6 +47,12 @@ void LogAmplitude::add(const Tensor& maps) {
          pictures_);
 }
 
+void LogAmplitude::join(const OwnPart& part) {
+  part.join(sum_);
+  part.join(count_);
+  part.append(pictures_);
+}
+
 std::vector<double> LogAmplitude::diagonal_of(const std::vector<double>& map) const {
   std::vector<double> result;
   for (int64_t i = 0; i < (std::min(height_, width_) + 1) / 2; ++i)
@@ -99,6 +105,12 @@ void MapVariance::add(const Tensor& maps) {
   const Tensor rows = reshape(centred, Shape{maps.size(0), positions * maps.size(3)});
   append(cast(vecdot(rows, rows), DType::f64) / static_cast<double>((positions - 1) * maps.size(3)),
          pictures_);
+}
+
+void MapVariance::join(const OwnPart& part) {
+  part.join(sum_);
+  part.join(count_);
+  part.append(pictures_);
 }
 
 }  // namespace passband

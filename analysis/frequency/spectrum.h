@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "analysis/study/own_part.h"
 #include "tensor/core/tensor.h"
 
 namespace passband {
@@ -13,6 +14,8 @@ class LogAmplitude {
  public:
   // maps (N, H, W, C) f32. Throws when H or W differ from earlier calls.
   void add(const Tensor& maps);
+  // With those of other processes.
+  void join(const OwnPart& part);
 
   // Log amplitude relative to frequency zero along the diagonal from DC to the corner, as
   // published: entry i belongs to frequency `frequency(i)`; entry 0 is 0. Length ceil(H / 2); for
@@ -50,6 +53,7 @@ constexpr double kWhiteNoiseLogAmplitude = 0.34657359027997264;
 class MapVariance {
  public:
   void add(const Tensor& maps);  // (N, H, W, C) f32, H * W >= 2
+  void join(const OwnPart& part);
   double value() const { return count_ > 0 ? sum_.item() / count_ : 0; }
   // Of each picture alone, in the order they were added.
   const std::vector<double>& of_pictures() const { return pictures_; }

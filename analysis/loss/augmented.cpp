@@ -24,8 +24,8 @@ AugmentedLoss augmented_loss(const Model& model, const LossBatches& batches,
   const NoGrad no_grad;
   const ContextGuard mode({.training = false});
   AugmentedLoss result;
-  for (int64_t b = 0; b < batches.count(); ++b) {
-    const LossBatch batch = batches.batch(b);
+  const OwnPart part(batches.count());
+  const auto add = [&](const LossBatch& batch) {
     const Tensor logits = model(batch.images);
     const std::vector<int64_t> answers = classes_of(logits);
     const auto count = std::ssize(answers);
@@ -34,8 +34,16 @@ AugmentedLoss augmented_loss(const Model& model, const LossBatches& batches,
     for (int64_t i = 0; i < count; ++i)
       result.error += 1 - label_share(batch, i, answers[static_cast<size_t>(i)], batches.smoothing);
     result.pictures += count;
-    progress(b + 1, batches.count(), "batches");
-  }
+  };
+  part.run({&model}, [&] {
+    for (int64_t b = part.begin; b < part.end; ++b) {
+      add(batches.batch(b));
+      progress(b + 1 - part.begin, part.end - part.begin, "batches");
+    }
+  });
+  part.join(result.loss);
+  part.join(result.error);
+  part.join(result.pictures);
   result.loss /= static_cast<double>(result.pictures);
   result.error /= static_cast<double>(result.pictures);
   return result;
@@ -43,13 +51,13 @@ AugmentedLoss augmented_loss(const Model& model, const LossBatches& batches,
 
 double test_error(const Model& model, const Dataset& data, int64_t images) {
   double wrong = 0, total = 0;
-  run_pass(model, data, {.images = images}, {}, {},
-           [&](const std::vector<int64_t>& indices, const Tensor&, const Tensor& logits) {
-             const std::vector<int64_t> answers = classes_of(logits);
-             for (size_t i = 0; i < indices.size(); ++i)
-               wrong += answers[i] != data.labels[static_cast<size_t>(indices[i])];
-             total += static_cast<double>(indices.size());
-           });
+  run_logits(model, data, {.images = images},
+             [&](const std::vector<int64_t>& indices, const Tensor& logits) {
+               const std::vector<int64_t> answers = classes_of(logits);
+               for (size_t i = 0; i < indices.size(); ++i)
+                 wrong += answers[i] != data.labels[static_cast<size_t>(indices[i])];
+               total += static_cast<double>(indices.size());
+             });
   return wrong / total;
 }
 

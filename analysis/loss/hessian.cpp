@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "analysis/study/finite.h"
+#include "analysis/study/own_part.h"
 #include "nn/context.h"
 #include "tensor/autograd/engine.h"
 #include "tensor/ops/cross_entropy.h"
@@ -180,12 +181,19 @@ SymmetricMap hessian_over(const Model& model, const LossBatches& batches, const 
   const auto times = [=, &model](const Tensor& v) {
     Tensor total = decay_hessian_times(model.store(), terms, v);
     const auto n = static_cast<double>(batches.indices.size());
-    for (int64_t i = 0; i < batches.count(); ++i) {
-      const LossBatch batch = batches.batch(i);
-      const double share = static_cast<double>(batch.labels.numel()) / n;
-      add_scaled_(total, BatchHessian(model, batch, plain).times(v), share);
-      progress(++*done, expected_products * batches.count(), "products");
-    }
+    const OwnPart part(batches.count());
+    Tensor own = part.split ? Tensor::zeros_like(total) : total;
+    part.run({&model}, [&] {
+      for (int64_t i = part.begin; i < part.end; ++i) {
+        const LossBatch batch = batches.batch(i);
+        const double share = static_cast<double>(batch.labels.numel()) / n;
+        add_scaled_(own, BatchHessian(model, batch, plain).times(v), share);
+        progress(++*done, expected_products * (part.end - part.begin), "products");
+      }
+    });
+    if (!part.split) return total;
+    part.join(own);
+    add_(total, own);
     return total;
   };
   const Tensor& values = model.store().values();

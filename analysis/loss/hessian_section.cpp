@@ -43,7 +43,10 @@ void measure_minibatches(const AnalysisInput& input, const HessianOptions& optio
                                           options.batch, options.augment, kSeed);
   result.minibatches = source.count();
   const bool power = options.method == EigenvalueMethod::power;
-  for (int64_t i = 0; i < source.count(); ++i) {
+  const OwnPart part(source.count());
+  std::vector<double> found;
+  int64_t unsettled = 0;
+  const auto add_minibatch = [&](int64_t i) {
     const BatchHessian hessian(*subject.model, source.batch(i), terms);
     const TopOptions search{.count = options.top,
                             .steps = power ? 100 : options.top_steps,
@@ -51,10 +54,17 @@ void measure_minibatches(const AnalysisInput& input, const HessianOptions& optio
                             .seed = static_cast<uint64_t>(i)};
     const TopEigenvalues top =
         power ? power_iteration(hessian.map(), search) : top_eigenvalues(hessian.map(), search);
-    result.top.insert(result.top.end(), top.values.begin(), top.values.end());
-    result.converged = result.converged && top.converged;
-    progress(i + 1, source.count(), "minibatches");
-  }
+    found.insert(found.end(), top.values.begin(), top.values.end());
+    unsettled += top.converged ? 0 : 1;
+    progress(i + 1 - part.begin, part.end - part.begin, "minibatches");
+  };
+  part.run({subject.model.get()}, [&] {
+    for (int64_t i = part.begin; i < part.end; ++i) add_minibatch(i);
+  });
+  part.append(found);
+  part.join(unsettled);
+  result.top.insert(result.top.end(), found.begin(), found.end());
+  result.converged = result.converged && unsettled == 0;
 }
 
 void measure_full_batch(const AnalysisInput& input, const HessianOptions& options,

@@ -11,6 +11,7 @@
 #include "analysis/study/finite.h"
 #include "analysis/study/subject.h"
 #include "nn/context.h"
+#include "tensor/core/collective.h"
 #include "tensor/core/file.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/pointwise.h"
@@ -86,9 +87,11 @@ void measure(const Model& model, const LossBatches& batches, std::vector<LossBat
   double nll = 0, right = 0;
   const auto n = static_cast<double>(batches.indices.size());
   const bool keeps = std::ssize(batches.indices) <= kMostPicturesKept;
-  for (int64_t i = 0; i < batches.count(); ++i) {
-    if (keeps && std::ssize(kept) == i) kept.push_back(batches.batch(i));
-    const LossBatch batch = keeps ? kept[static_cast<size_t>(i)] : batches.batch(i);
+  const OwnPart part(batches.count());
+  const auto add_batch = [&](int64_t i) {
+    const int64_t own = i - part.begin;
+    if (keeps && std::ssize(kept) == own) kept.push_back(batches.batch(i));
+    const LossBatch batch = keeps ? kept[static_cast<size_t>(own)] : batches.batch(i);
     const Tensor logits = model(batch.images);
     nll += batch.cross_entropy_of(logits, terms.smoothing).item() *
            static_cast<double>(batch.labels.numel());
@@ -96,7 +99,12 @@ void measure(const Model& model, const LossBatches& batches, std::vector<LossBat
     const std::vector<double> labels = batch.labels.values();
     for (size_t k = 0; k < labels.size(); ++k)
       right += answers[k] == static_cast<int64_t>(labels[k]);
-  }
+  };
+  part.run({&model}, [&] {
+    for (int64_t i = part.begin; i < part.end; ++i) add_batch(i);
+  });
+  part.join(nll);
+  part.join(right);
   point.nll = nll / n;
   point.accuracy = right / n;
   point.decay = decay_loss(model.store(), terms);
@@ -157,8 +165,11 @@ void measure_landscape(Model& model, const LossBatches& batches, const Landscape
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = model.options().dtype});
   std::error_code missing;
+  std::string before;  // of the process that keeps it, for all
   if (!options.partial.empty() && std::filesystem::exists(options.partial, missing))
-    landscape_from_text(read_file(options.partial.string()), options.partial.string(), points);
+    before = read_file(options.partial.string());
+  if (pictures_are_split()) broadcast(before);
+  if (!before.empty()) landscape_from_text(before, options.partial.string(), points);
   Keeper keeper(options.partial, points);
   Displacement place(model.store());
   std::vector<LossBatch> kept;

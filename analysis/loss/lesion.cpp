@@ -134,9 +134,9 @@ std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
   ContextGuard mode({.training = false, .compute = model.options().dtype});
   std::vector<LesionResult> results(lesions.size());
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
-  const int64_t total = std::ssize(indices);
-  for (int64_t first = 0; first < total; first += options.batch_size) {
-    const int64_t n = std::min(options.batch_size, total - first);
+  const OwnPart part(std::ssize(indices));
+  const auto add_batch = [&](int64_t first) {
+    const int64_t n = std::min(options.batch_size, part.end - first);
     const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + n);
     const Tensor images = network_images(model, data, chosen);
     std::vector<int32_t> labels;
@@ -146,8 +146,18 @@ std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
       const LesionGuard guard(model, lesions[i], removal);
       count(intact, right_answers(model(images), labels), results[i]);
       const auto parts = static_cast<int64_t>(lesions.size());
-      options.progress(first * parts + n * static_cast<int64_t>(i + 1), total * parts, "pictures");
+      options.progress((first - part.begin) * parts + n * static_cast<int64_t>(i + 1),
+                       (part.end - part.begin) * parts, "pictures");
     }
+  };
+  part.run({&model}, [&] {
+    for (int64_t first = part.begin; first < part.end; first += options.batch_size)
+      add_batch(first);
+  });
+  for (LesionResult& result : results) {
+    for (int64_t* count :
+         {&result.pictures, &result.intact, &result.lesioned, &result.lost, &result.gained})
+      part.join(*count);
   }
   return results;
 }

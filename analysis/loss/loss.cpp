@@ -80,6 +80,7 @@ const std::vector<Analysis> kLossTable = {
      .cost = "time: n forward passes of training and of test pictures; memory: a batch of 128",
      .quick = false,
      .work = augmented_work,
+     .splits_pictures = true,
      .uses_train = true,
      .uses_labels = true,
      .unsuited = without_run,
@@ -92,6 +93,7 @@ const std::vector<Analysis> kLossTable = {
              "product about 6 forward passes; memory: 24 parameter vectors and the graph of 16 "
              "pictures",
      .work = hessian_work,
+     .splits_pictures = true,
      .uses_train = true,
      .uses_labels = true,
      .options = options_of<HessianOptions>(
@@ -124,6 +126,7 @@ const std::vector<Analysis> kLossTable = {
      .cost = "time: n forward passes for each of 163 points, goes on where it was interrupted; "
              "memory: two directions, a copy of the parameters, and n pictures up to 4096",
      .work = landscape_work,
+     .splits_pictures = true,
      .uses_train = true,
      .uses_labels = true,
      .options = options_of<LandscapeOptions>(
@@ -145,6 +148,7 @@ const std::vector<Analysis> kLossTable = {
      .question = "Which parts does the trained network need, and which can it do without?",
      .cost = "time: n forward passes for each of L parts; memory: one batch",
      .work = lesion_work,
+     .splits_pictures = true,
      .uses_labels = true,
      .options = options_of<LesionOptions>(
          {{"removal",

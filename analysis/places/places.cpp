@@ -43,6 +43,7 @@ const std::vector<Analysis> kPlacesTable = {
      .cost = "time: n forward passes for each of L shortcuts, and for each transformer block; "
              "memory: 400 numbers per layer",
      .work = skip_work,
+     .splits_pictures = true,
      .uses_labels = true,
      .unsuited = without_shortcuts,
      .run = skip_section},

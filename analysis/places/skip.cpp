@@ -40,6 +40,13 @@ void SkipStatistics::add(double skip_norm2, double branch_norm2, double product)
   histogram_[static_cast<size_t>(std::clamp(bin, 0.0, kBins - 1.0))] += 1;
 }
 
+void SkipStatistics::join(const OwnPart& part) {
+  for (double* sum : {&tokens_, &finite_, &ratio_, &branch_, &output_}) part.join(*sum);
+  std::vector<double> bins(histogram_.begin(), histogram_.end());
+  part.join(bins);
+  std::ranges::copy(bins, histogram_.begin());
+}
+
 double SkipStatistics::ratio() const { return finite_ > 0 ? ratio_ / finite_ : 0; }
 double SkipStatistics::cosine_branch() const { return tokens_ > 0 ? branch_ / tokens_ : 0; }
 double SkipStatistics::cosine_output() const { return tokens_ > 0 ? output_ / tokens_ : 0; }
@@ -72,6 +79,11 @@ void SkipLayer::add(const Tensor& skip, const Tensor& branch) {
     place_logs.push_back(place_mean.value());
     class_logs.push_back(class_mean.value());
   }
+}
+
+void SkipLayer::join(const OwnPart& part) {
+  places.join(part);
+  class_token.join(part);
 }
 
 void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>& layers) {

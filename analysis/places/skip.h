@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "analysis/study/own_part.h"
 #include "models/model.h"
 #include "nn/tap.h"
 
@@ -13,6 +14,8 @@ namespace passband {
 class SkipStatistics {
  public:
   void add(double skip_norm2, double branch_norm2, double product);
+
+  void join(const OwnPart& part);  // with those of other processes
 
   double tokens() const { return tokens_; }
   // Mean and median of |z| / |f|, z on the shortcut (projected where the block projects), f the
@@ -40,6 +43,7 @@ struct SkipLayer {
 
   // The taps "skip" and "branch" of one batch, (N, H, W, C) or (N, T, C).
   void add(const Tensor& skip, const Tensor& branch);
+  void join(const OwnPart& part);
 };
 
 // Adds a batch of images (N, H, W, 3), normalised, to `layers`, which the first call fills. Time:

@@ -20,16 +20,19 @@ namespace {
 
 constexpr int64_t kSkipBatch = 128;
 
-// Runs `visit` on batches of test pictures and their labels.
+// Runs `visit` on batches of test pictures and their labels: of those that are this process's.
 template <class Visit>
-void for_batches(const Subject& subject, const Dataset& data, int64_t images, Visit&& visit) {
+OwnPart for_batches(const Subject& subject, const Dataset& data, int64_t images, Visit&& visit) {
   const std::vector<int64_t> indices = spread_indices(data.count, images);
-  const auto total = static_cast<int64_t>(indices.size());
-  for (int64_t first = 0; first < total; first += kSkipBatch) {
-    const auto begin = indices.begin() + first;
-    const std::vector<int64_t> chosen(begin, begin + std::min(kSkipBatch, total - first));
-    visit(network_images(*subject.model, data, chosen), chosen);
-  }
+  const OwnPart part(std::ssize(indices));
+  part.run({subject.model.get()}, [&] {
+    for (int64_t first = part.begin; first < part.end; first += kSkipBatch) {
+      const auto begin = indices.begin() + first;
+      const std::vector<int64_t> chosen(begin, begin + std::min(kSkipBatch, part.end - first));
+      visit(network_images(*subject.model, data, chosen), chosen);
+    }
+  });
+  return part;
 }
 
 // Which pictures are named rightly; the shortcuts named in `removed` carry zeros.
@@ -43,13 +46,14 @@ std::vector<bool> right_without(const Subject& subject, const Dataset& data, int
                            return gone ? Tensor::zeros_like(buffer) : buffer;
                          });
   std::vector<bool> right;
-  for_batches(subject, data, images, [&](const Tensor& batch, const std::vector<int64_t>& indices) {
+  const auto add = [&](const Tensor& batch, const std::vector<int64_t>& indices) {
     const Tensor logits = (*subject.model)(batch);
     if (removed.empty()) check_logits(*subject.model, batch, logits);
     const std::vector<int64_t> classes = classes_of(logits);
     for (size_t i = 0; i < indices.size(); ++i)
       right.push_back(classes[i] == data.labels[static_cast<size_t>(indices[i])]);
-  });
+  };
+  for_batches(subject, data, images, add).append(right);
   return right;
 }
 
@@ -77,9 +81,10 @@ std::string_view block_of(std::string_view path) {
 SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t images,
                             const Progress& progress) {
   SkipStudy study;
-  for_batches(subject, data, images, [&](const Tensor& batch, const auto&) {
+  const OwnPart part = for_batches(subject, data, images, [&](const Tensor& batch, const auto&) {
     add_skips(*subject.model, batch, study.layers);
   });
+  for (SkipLayer& layer : study.layers) layer.join(part);
   const std::vector<bool> whole = right_without(subject, data, images, {});
   study.whole = share(whole);
   const auto total = static_cast<int64_t>(study.layers.size());

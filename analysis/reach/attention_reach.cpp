@@ -103,6 +103,12 @@ void AttentionDistance::add(const TapSite& site, const Tensor& shown) {
   count_ += static_cast<double>(weights.size(0) * tokens);
 }
 
+void AttentionDistance::join(const OwnPart& part) {
+  part.append(pictures_);
+  part.join(mass_);
+  part.join(count_);
+}
+
 std::vector<double> AttentionDistance::distances() const {
   const auto heads = static_cast<size_t>(mass_.numel()), count = pictures_.size() / heads;
   std::vector<double> means(heads);
@@ -131,6 +137,13 @@ void AttentionEntropy::add(const TapSite& site, const Tensor& probabilities) {
   if (site.prefix > 0) add_to(class_, head_sums(entropy, 0, site.prefix));
   grid_count_ += static_cast<double>(probabilities.size(0) * grid.tokens());
   class_count_ += static_cast<double>(probabilities.size(0) * site.prefix);
+}
+
+void AttentionEntropy::join(const OwnPart& part) {
+  part.join(grid_);
+  part.join(class_);
+  part.join(grid_count_);
+  part.join(class_count_);
 }
 
 std::vector<double> AttentionEntropy::entropy() const { return mean_over(grid_, grid_count_); }

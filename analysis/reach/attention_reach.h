@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/study/own_part.h"
 #include "models/model.h"
 #include "nn/tap.h"
 #include "tensor/core/tensor.h"
@@ -30,6 +31,7 @@ class AttentionDistance {
   explicit AttentionDistance(ClassToken class_token = ClassToken::renormalise)
       : class_token_(class_token) {}
   void add(const TapSite& site, const Tensor& weights);  // (N * windows, heads, T, T), not negative
+  void join(const OwnPart& part);                        // with those of other processes
   std::vector<double> distances() const;                 // per head, pixels
   // pictures x heads, row-major, pixels
   const std::vector<double>& of_pictures() const { return pictures_; }
@@ -55,7 +57,8 @@ double uniform_distance(int64_t n);
 class AttentionEntropy {
  public:
   void add(const TapSite& site, const Tensor& probabilities);  // (N * windows, heads, T, T)
-  std::vector<double> entropy() const;                         // per head, queries of the grid
+  void join(const OwnPart& part);
+  std::vector<double> entropy() const;  // per head, queries of the grid
   // per head, queries of prefix tokens; empty without any
   std::vector<double> class_entropy() const;
   int64_t keys() const {

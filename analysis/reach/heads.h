@@ -24,11 +24,13 @@ Heads<Accumulator> measure_heads(const Subject& subject, const Dataset& data, in
   Heads<Accumulator> heads;
   const bool lambda = std::ranges::find(taps, "lambda") != taps.end();
   const PassOptions pass{.images = images, .batch_size = lambda ? 8 : 64, .progress = progress};
-  run_pass(*subject.model, data, pass, taps, [&](const TapSite& site, const Tensor& weights) {
-    const size_t i = heads.axis.index_of(site);
-    heads.sums.resize(heads.axis.size(), fresh);
-    heads.sums[i].add(site, site.name == "lambda" ? abs(weights) : weights);
-  });
+  const OwnPart part =
+      run_pass(*subject.model, data, pass, taps, [&](const TapSite& site, const Tensor& weights) {
+        const size_t i = heads.axis.index_of(site);
+        heads.sums.resize(heads.axis.size(), fresh);
+        heads.sums[i].add(site, site.name == "lambda" ? abs(weights) : weights);
+      });
+  for (Accumulator& sums : heads.sums) sums.join(part);
   return heads;
 }
 

@@ -31,6 +31,7 @@ const std::vector<Analysis> kReachTable = {
      .cost = "time: n forward passes with attention made real, T^2 per head of each layer of T "
              "tokens; memory: the T^2 of one batch and layer",
      .work = distance_work,
+     .splits_pictures = true,
      .options = options_of<DistanceOptions>(
          {{"class_token",
            &DistanceOptions::class_token,
@@ -44,6 +45,7 @@ const std::vector<Analysis> kReachTable = {
      .cost = "time: n forward passes with attention made real, T^2 logarithms per head of each "
              "layer of T tokens; memory: the T^2 of one batch and layer",
      .work = entropy_work,
+     .splits_pictures = true,
      .run = entropy_section},
     {.name = "receptive-field",
      .title = "Effective receptive fields",

@@ -131,6 +131,32 @@ void MinibatchCka::add(const MinibatchCka& more, double factor) {
   batches_ += factor > 0 ? more.batches_ : -more.batches_;
 }
 
+void MinibatchCka::join(const OwnPart& part) {
+  part.join(cross_);
+  part.join(row_self_);
+  part.join(column_self_);
+  part.join(batches_);
+}
+
+std::vector<double> MinibatchCka::numbers() const {
+  std::vector<double> result{static_cast<double>(batches_)};
+  for (const Tensor* sums : {&cross_, &row_self_, &column_self_}) {
+    const std::vector<double> values = sums->values();
+    result.insert(result.end(), values.begin(), values.end());
+  }
+  return result;
+}
+
+void MinibatchCka::take(const std::vector<double>& numbers) {
+  size_t at = 0;
+  batches_ = static_cast<int64_t>(numbers[at++]);
+  for (Tensor* sums : {&cross_, &row_self_, &column_self_}) {
+    const auto first = numbers.begin() + static_cast<int64_t>(at);
+    *sums = Tensor::from({first, first + sums->numel()}, sums->shape(), DType::f64, sums->device());
+    at += static_cast<size_t>(sums->numel());
+  }
+}
+
 std::vector<double> MinibatchCka::matrix() const {
   const auto cells = static_cast<size_t>(rows_ * columns_);
   std::vector<double> result(cells, std::numeric_limits<double>::quiet_NaN());

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "analysis/study/own_part.h"
 #include "tensor/core/tensor.h"
 
 namespace passband {
@@ -64,6 +65,7 @@ class MinibatchCka {
   // Mean HSIC over the batches, rows x columns.
   std::vector<double> hsic() const;
   int64_t batches() const { return batches_; }
+  void join(const OwnPart& part);        // with those of other processes
   std::vector<double> hsic_sum() const;  // over the batches
 
  private:

@@ -38,6 +38,10 @@ class PassSums {
     if (keep && pass == 0) batches_.push_back(std::move(batch));
   }
 
+  void join(const OwnPart& part) {
+    for (MinibatchCka& pass : passes_) pass.join(part);
+  }
+
   KernelMap result(const DepthAxis& rows, const DepthAxis& columns) const {
     const auto cells = static_cast<size_t>(rows_ * columns_);
     const std::vector<double> zeros(cells);
@@ -134,6 +138,17 @@ class Collector {
     }
   }
 
+  void join(const OwnPart& part) {
+    for (std::vector<bool>& dead : maps_.dead) {
+      std::vector<double> flags(dead.begin(), dead.end());
+      part.join(flags);
+      for (size_t i = 0; i < flags.size(); ++i) dead[i] = flags[i] > 0;
+    }
+    for (auto* sums : {&self_, &cross_})
+      for (std::vector<PassSums>& of_measure : *sums)
+        for (PassSums& of_network : of_measure) of_network.join(part);
+  }
+
   KernelMaps result() && {
     const std::vector<DepthAxis>& axes = maps_.axes;
     const auto finish = [&](const PassSums& sums, size_t rows, size_t columns) {
@@ -213,7 +228,7 @@ KernelMaps measure_kernels(const std::vector<Subject>& subjects, const Dataset& 
                            const std::vector<KernelMeasure>& measures, const LockstepVisitor& also,
                            const std::function<void()>& also_after) {
   Collector collector(subjects.size(), of.features, measures);
-  run_lockstep(
+  const OwnPart part = run_lockstep(
       subjects, data, options, taps_of(of.layers),
       [&](size_t network, const TapSite& site, const Tensor& buffer) {
         collector.visit(network, site, buffer);
@@ -223,6 +238,7 @@ KernelMaps measure_kernels(const std::vector<Subject>& subjects, const Dataset& 
         collector.finish_batch(pass);
         if (also_after) also_after();
       });
+  collector.join(part);
   return std::move(collector).result();
 }
 

@@ -70,6 +70,7 @@ const std::vector<Analysis> kSimilarityTable = {
          "layers of p features and one of 256^2 L^2; memory: 256^2 L doubles. With layers=all L "
          "is about 8 a block, the memory at most 2 GiB by smaller batches",
      .work = cka_work,
+     .splits_pictures = true,
      .options = options_of<CkaOptions>(
          {{"estimator",
            &CkaOptions::estimator,

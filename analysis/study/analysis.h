@@ -93,7 +93,9 @@ struct Analysis {
   // Work for the one network of the input, with its settings and pictures, in forward passes of one
   // picture (a gradient counts 3, a Hessian product 6): what the program estimates the time from.
   InputFunction<double> work = {};
-  std::string shares = {};   // the analysis whose passes it finds done when both run: then no time
+  std::string shares = {};  // the analysis whose passes it finds done when both run: then no time
+  // Several processes share its passes over pictures (own_part.h); others leave it to the first.
+  bool splits_pictures = false;
   bool uses_train = false;   // reads AnalysisInput::train
   bool uses_labels = false;  // of either pictures
   OptionTable options = {};

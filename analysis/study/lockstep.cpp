@@ -18,9 +18,9 @@ void shuffle(std::vector<int64_t>& indices, uint64_t seed, int64_t pass) {
 
 }  // namespace
 
-void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
-                  const LockstepOptions& options, const std::vector<std::string>& taps,
-                  const LockstepVisitor& visit, const LockstepBatch& after_batch) {
+OwnPart run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
+                     const LockstepOptions& options, const std::vector<std::string>& taps,
+                     const LockstepVisitor& visit, const LockstepBatch& after_batch) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
   size_t current = 0;
@@ -33,20 +33,28 @@ void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
   const auto total = static_cast<int64_t>(indices.size());
   const int64_t size = std::min(options.batch_size, total);
   const int64_t batches = total / size, networks = static_cast<int64_t>(subjects.size());
-  for (int64_t pass = 0; pass < options.passes; ++pass) {
-    if (pass > 0) shuffle(indices, options.seed, pass);
-    for (int64_t b = 0; b < batches; ++b) {
-      const auto first = indices.begin() + b * size;
-      const std::vector<int64_t> chosen(first, first + size);
-      for (current = 0; current < subjects.size(); ++current) {
-        const Model& model = *subjects[current].model;
-        finite_logits(model, network_images(model, data, chosen));
-        options.progress((pass * batches + b) * networks + static_cast<int64_t>(current) + 1,
-                         options.passes * batches * networks, "batches");
-      }
-      after_batch(pass, chosen);
+  const OwnPart part(batches);
+  const int64_t own = part.end - part.begin;
+  const auto run_batch = [&](int64_t pass, int64_t b) {
+    const auto first = indices.begin() + b * size;
+    const std::vector<int64_t> chosen(first, first + size);
+    for (current = 0; current < subjects.size(); ++current) {
+      const Model& model = *subjects[current].model;
+      finite_logits(model, network_images(model, data, chosen));
+      options.progress((pass * own + b - part.begin) * networks + static_cast<int64_t>(current) + 1,
+                       options.passes * own * networks, "batches");
     }
-  }
+    after_batch(pass, chosen);
+  };
+  std::vector<const Model*> models;
+  for (const Subject& subject : subjects) models.push_back(subject.model.get());
+  part.run(models, [&] {
+    for (int64_t pass = 0; pass < options.passes; ++pass) {
+      if (pass > 0) shuffle(indices, options.seed, pass);
+      for (int64_t b = part.begin; b < part.end; ++b) run_batch(pass, b);
+    }
+  });
+  return part;
 }
 
 }  // namespace passband

@@ -24,10 +24,11 @@ using LockstepVisitor =
 using LockstepBatch = std::function<void(int64_t pass, const std::vector<int64_t>& indices)>;
 
 // All networks see the same pictures in the same order, in evaluation mode, f32, without a graph.
-// Throws NotFinite for tapped buffers or logits.
+// Throws NotFinite for tapped buffers or logits. Where several processes split pictures, this one
+// sees the batches of the part that is returned, in every pass: what was added up is to be joined.
 // Time: one forward pass per picture, network and pass.
-void run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
-                  const LockstepOptions& options, const std::vector<std::string>& taps,
-                  const LockstepVisitor& visit, const LockstepBatch& after_batch);
+OwnPart run_lockstep(const std::vector<Subject>& subjects, const Dataset& data,
+                     const LockstepOptions& options, const std::vector<std::string>& taps,
+                     const LockstepVisitor& visit, const LockstepBatch& after_batch);
 
 }  // namespace passband

@@ -17,6 +17,7 @@
 #include "models/published.h"
 #include "models/weights.h"
 #include "tensor/autograd/node.h"
+#include "tensor/core/collective.h"
 #include "tensor/core/file.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/core/random.h"
@@ -88,8 +89,10 @@ std::string label_of(const Study& study, const std::string& model, const std::st
   return label;
 }
 
-// Whether a directory can be made, or written when it is there.
+// Whether a directory can be made, or written when it is there. Of several processes, the first
+// alone makes and writes it.
 bool can_hold_report(const fs::path& directory) {
+  if (process_rank() > 0) return true;
   std::error_code error;
   if (fs::is_directory(directory, error)) return access(directory.c_str(), W_OK) == 0;
   const bool made = fs::create_directory(directory, error);

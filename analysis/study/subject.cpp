@@ -28,9 +28,9 @@ Tensor network_images(const Model& model, const Dataset& data,
   return images.to(model.device());
 }
 
-void run_pass(const Model& model, const Dataset& data, const PassOptions& options,
-              const std::vector<std::string>& taps, const TapVisitor& visit,
-              const BatchVisitor& after_batch) {
+OwnPart run_pass(const Model& model, const Dataset& data, const PassOptions& options,
+                 const std::vector<std::string>& taps, const TapVisitor& visit,
+                 const BatchVisitor& after_batch) {
   NoGrad no_grad;
   ContextGuard mode({.training = false, .compute = DType::f32});
   std::optional<ProbeGuard> probe;
@@ -41,15 +41,46 @@ void run_pass(const Model& model, const Dataset& data, const PassOptions& option
       return buffer;
     });
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
-  const auto total = static_cast<int64_t>(indices.size());
+  const OwnPart part(std::ssize(indices));
+  const int64_t total = part.end - part.begin;
+  const auto own = indices.begin() + part.begin;
+  part.run({&model}, [&] {
+    for (int64_t first = 0; first < total; first += options.batch_size) {
+      const int64_t batch = std::min(options.batch_size, total - first);
+      if (options.whole_batches && batch < options.batch_size && first > 0) break;
+      const std::vector<int64_t> chosen(own + first, own + first + batch);
+      const Tensor images = network_images(model, data, chosen);
+      const Tensor logits = finite_logits(model, images);
+      if (after_batch) after_batch(chosen, images, logits);
+      options.progress(first + batch, total, "pictures");
+    }
+  });
+  return part;
+}
+
+void run_logits(const Model& model, const Dataset& data, const PassOptions& options,
+                const LogitsVisitor& visit) {
+  NoGrad no_grad;
+  ContextGuard mode({.training = false, .compute = DType::f32});
+  const std::vector<int64_t> indices = spread_indices(data.count, options.images);
+  const int64_t total = std::ssize(indices), classes = model.options().classes;
   for (int64_t first = 0; first < total; first += options.batch_size) {
     const int64_t batch = std::min(options.batch_size, total - first);
-    if (options.whole_batches && batch < options.batch_size && first > 0) break;
-    const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + batch);
-    const Tensor images = network_images(model, data, chosen);
-    const Tensor logits = finite_logits(model, images);
-    if (after_batch) after_batch(chosen, images, logits);
-    options.progress(first + batch, total, "pictures");
+    const auto begin = indices.begin() + first;
+    const OwnPart part(batch);
+    Tensor own;
+    part.run({&model}, [&] {
+      const Tensor images = network_images(model, data, {begin + part.begin, begin + part.end});
+      own = finite_logits(model, images);
+      options.progress(first + batch, total, "pictures");
+    });
+    Tensor logits = own;
+    if (part.split) {
+      std::vector<double> all = own.values();
+      part.append(all);
+      logits = Tensor::from(all, {batch, classes}, own.dtype(), own.device());
+    }
+    visit({begin, begin + batch}, logits);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/study/own_part.h"
 #include "analysis/study/progress.h"
 #include "data/dataset.h"
 #include "models/model.h"
@@ -41,11 +42,18 @@ using BatchVisitor = std::function<void(const std::vector<int64_t>& indices, con
 
 // Runs `model` over pictures of `data`, showing the buffers named in `taps` to `visit`. No graph is
 // recorded; memory does not grow with the number of pictures. Throws NotFinite for such a buffer or
-// logits. Time: one forward pass per picture
-// plus what `visit` does.
-void run_pass(const Model& model, const Dataset& data, const PassOptions& options,
-              const std::vector<std::string>& taps, const TapVisitor& visit,
-              const BatchVisitor& after_batch = {});
+// logits. Time: one forward pass per picture plus what `visit` does. Where several processes split
+// pictures, this one visits the part that is returned: what was added up is to be joined.
+OwnPart run_pass(const Model& model, const Dataset& data, const PassOptions& options,
+                 const std::vector<std::string>& taps, const TapVisitor& visit,
+                 const BatchVisitor& after_batch = {});
+
+// Such a pass for logits alone. Processes that split pictures give each other theirs: all visit all
+// pictures, in batches of the same size.
+using LogitsVisitor =
+    std::function<void(const std::vector<int64_t>& indices, const Tensor& logits)>;
+void run_logits(const Model& model, const Dataset& data, const PassOptions& options,
+                const LogitsVisitor& visit);
 
 // The pictures such a pass visits: `count` indices spread evenly over the data set.
 std::vector<int64_t> spread_indices(int64_t dataset_count, int64_t count);
