@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "tensor/core/collective.h"
 #include "tensor/cpu/level.h"
 #include "tensor/cpu/onednn_engine.h"
 #ifdef PASSBAND_HAS_CUDA
@@ -29,8 +30,17 @@ int index_of(const std::string& name) {
   return index;
 }
 
+// Processes of one host take its GPUs by their rank there.
+int own_of_host(int gpus) {
+  if (process_count() > 1 && gpus > 0 && processes_here() > gpus)
+    throw UsageError(concat_text("device: ", processes_here(), " processes on a host with ", gpus,
+                                 gpus == 1 ? " GPU" : " GPUs",
+                                 "; start one for each, or add --device cpu"));
+  return rank_here();
+}
+
 Device cuda_device(const std::string& name) {
-  const int index = name == "cuda" ? 0 : index_of(name);
+  const int index = name == "cuda" ? own_of_host(cuda_device_count()) : index_of(name);
   if (cuda_backend() != CudaBackend::native)
     throw UsageError(
         "--device " + name + ": this program was built without CUDA; on a machine with a GPU: " +
@@ -38,12 +48,15 @@ Device cuda_device(const std::string& name) {
   return {DeviceType::cuda, static_cast<int8_t>(index)};
 }
 
-// The first GPU that this program has code for, else the CPU.
+// The first GPU that this program has code for, of several processes each its own; else the CPU.
 Device best_device() {
   if (cuda_backend() != CudaBackend::native) return {};
+  std::vector<int> usable;
   for (int index = 0; index < cuda_device_count(); ++index)
-    if (cuda_has_code_for(index)) return {DeviceType::cuda, static_cast<int8_t>(index)};
-  return {};
+    if (cuda_has_code_for(index)) usable.push_back(index);
+  if (usable.empty()) return {};
+  const auto own = static_cast<size_t>(own_of_host(static_cast<int>(usable.size())));
+  return {DeviceType::cuda, static_cast<int8_t>(usable[own])};
 }
 
 Device device_named(const std::string& name) {

@@ -22,8 +22,8 @@ int cuda_device_count();
 bool cuda_has_code_for(int index);
 
 // "auto", "cpu", "cuda", "cuda:1" or "cuda-emulated"; makes the device the one in use. `auto` is
-// the first GPU if this program can use one. Throws UsageError that says how to get what is
-// missing.
+// the first GPU if this program can use one; of several processes on a host each takes its own.
+// Throws UsageError that says how to get what is missing.
 Device choose_device(const std::string& name);
 // "NVIDIA H200 (cuda:0)", "CUDA emulator", "cpu".
 std::string describe_device(Device device);

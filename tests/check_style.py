@@ -32,7 +32,7 @@ MAY_INCLUDE = {
 }
 # Inside tensor/ a folder may include its own level and those before it, but not its neighbour.
 TENSOR_LEVELS = {"tensor/core": 0, "tensor/autograd": 1, "tensor/cpu": 2, "tensor/cuda": 2,
-                 "tensor/mpi": 2,
+                 "tensor/mpi": 2, "tensor/nccl": 2,
                  "tensor/ops": 3, "tensor": 4}
 PROGRAM = re.compile(r"(^|/)(main|test_\w+)\.cpp$")
 # A wing of analysis/ includes study/, report/ and itself; beyond them what is declared here.
@@ -114,9 +114,10 @@ def check_includes(path, lines):
         if not include:
             continue
         target = include.group(1)
-        of_cuda = path.endswith((".cu", ".cuh")) or path.startswith("tensor/cuda/")
+        of_cuda = (path.endswith((".cu", ".cuh")) or
+                   path.startswith(("tensor/cuda/", "tensor/nccl/")))
         if CUDA_HEADER.match(target) and not of_cuda:
-            yield number, f"{target} belongs in .cu, .cuh and tensor/cuda/ only"
+            yield number, f"{target} belongs in .cu, .cuh, tensor/cuda/ and tensor/nccl/ only"
         if target[0] == '"' or target[1:].split("/")[0] in MAY_INCLUDE:
             inner = target[1:-1]
             if path.startswith("experiments/examples/") and "/" not in inner:

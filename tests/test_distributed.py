@@ -235,6 +235,22 @@ class Distributed(unittest.TestCase):
             _, err = self.finish(process, code=None, within=60)
             self.assertRegex(err, rf"analyze: rank {victim} of 2 \(.*\) died")
 
+    # --- GPUs -------------------------------------------------------------------------------------
+
+    def test_gpus_add_up_within_the_recorded_step(self):
+        if not (BUILD / "train-emulated").exists():
+            self.skipTest("train-emulated is not built")
+        # batch norms of each process's own; of one network none, which one process trains too
+        for model, least in (("C.C:width=8", 2), ("vit_64x1_patch8", 1)):
+            small = ["--model", model, "--img-size", 32, "--data", "shapes", "--shapes-train", 40,
+                     "--shapes-test", 7, "--threads", 1, "--precision", "f32", "--opt", "sgd",
+                     "--lr", 0.001, "--steps", 4, "--init", "standard"]
+            for count in range(least, 3):
+                more = [*small, "--batch-size", 8 // count]
+                on_cpu = self.train(count, *more)
+                on_devices = self.train(2, *more[:-1], 4, "--device", "cuda-emulated")
+                self.assert_same_losses(on_cpu, on_devices, 1e-4)
+
     # --- going on ---------------------------------------------------------------------------------
 
     def test_a_run_goes_on_with_another_number_of_processes(self):
@@ -247,6 +263,14 @@ class Distributed(unittest.TestCase):
         self.assertEqual([l["step"] for l in a], [l["step"] for l in b])
         for x, y in zip(a, b):
             self.assertAlmostEqual(x["loss"], y["loss"], delta=1e-5)
+
+    def test_what_adds_up_on_gpus_is_named(self):
+        out, _ = self.finish(self.start(BUILD / "train", "--doctor"))
+        line = next(l for l in out.splitlines() if l.startswith("several processes"))
+        self.assertRegex(line, "Open MPI|MPICH")
+        if not (BUILD / "passband_nccl.so").exists():
+            self.skipTest("no NCCL in this build")
+        self.assertRegex(line, r"NCCL 2\.\d+\.\d+")  # which the library itself has said
 
     # --- ends -------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@
 #include "data/dataset.h"
 #include "tensor/core/collective.h"
 #include "tensor/core/cpu_quota.h"
+#include "tensor/core/device_sums.h"
 #include "tensor/core/parallel.h"
 #include "tensor/core/process_launch.h"
 #include "tensor/core/split_text.h"
@@ -173,9 +174,12 @@ Finding processes() {
     return {
         "several processes", "no MPI in this build: one process trains",
         "for --processes, mpirun and srun: apt install libopenmpi-dev openmpi-bin, build again"};
+  std::string reason, text = join(libraries);
+  if (const DeviceSumsModule* nccl = nccl_module(reason))
+    text += fmt::format(", {}", nccl->library());
   const std::string launcher = find_launcher();
   return {"several processes",
-          fmt::format("{}, {}", join(libraries), launcher.empty() ? "no mpirun in PATH" : launcher),
+          fmt::format("{}, {}", text, launcher.empty() ? "no mpirun in PATH" : launcher),
           launcher.empty() ? "for --processes: apt install openmpi-bin" : ""};
 }
 

@@ -37,7 +37,8 @@ void GradientExchange::begin() {
 
 void GradientExchange::whole(const Tensor& memory) {
   const Tensor all = store_.gradients();
-  --bucket_of(memory.data<float>() - all.data<float>()).missing;
+  const auto* const first = static_cast<const float*>(all.raw());
+  --bucket_of(static_cast<const float*>(memory.raw()) - first).missing;
   send_until(/*all=*/false);
   // MPI moves what it carries while it is called
   for (size_t i = 0; i < sent_; ++i)
@@ -53,9 +54,8 @@ void GradientExchange::note_arrival(size_t bucket) {
 void GradientExchange::send_until(bool all) {
   for (; sent_ < buckets_.size() && (all || buckets_[sent_].missing == 0); ++sent_) {
     Bucket& bucket = buckets_[sent_];
-    float* const values = store_.gradients().view(bucket.begin, Shape{bucket.count}).data<float>();
     bucket.sent_at = recording_timeline() ? timeline_now() : -1;
-    bucket.sum = begin_sum(values, bucket.count);
+    bucket.sum = begin_sum(store_.gradients().view(bucket.begin, Shape{bucket.count}));
   }
 }
 

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "nn/parameters.h"
-#include "tensor/core/collective.h"
+#include "tensor/core/tensor_sums.h"
 #include "train/gradient_buckets.h"
 
 namespace passband {
@@ -12,11 +12,12 @@ namespace passband {
 std::vector<GradientRange> ranges_of(const ParameterStore& store);
 
 // The flat gradient vector is cut into buckets (train/gradient_buckets.h). One is on its way as
-// soon as all its gradients are whole and the buckets behind it are on theirs.
+// soon as all its gradients are whole and the buckets behind it are on theirs. On a GPU the host
+// waits for nothing, and all of it may be recorded.
 //   exchange.begin();   backward(loss, {}, exchange.listener());   exchange.finish();
 class GradientExchange {
  public:
-  // The store, built and on the processor, must outlive this.
+  // The store, built and where it stays, must outlive this.
   explicit GradientExchange(const ParameterStore& store, int64_t first_bytes = kFirstBucketBytes,
                             int64_t bytes = kBucketBytes);
 
@@ -24,7 +25,8 @@ class GradientExchange {
   void begin();
   // The gradient that lies in this part of the flat vector is whole.
   void whole(const Tensor& memory);
-  // Sends what is left and waits for all: the flat vector holds the sums.
+  // Sends what is left and waits for all: the flat vector holds the sums, for what comes later in
+  // the device's work.
   void finish();
 
   int64_t bucket_count() const { return std::ssize(buckets_); }
@@ -35,7 +37,7 @@ class GradientExchange {
   struct Bucket {
     int64_t begin = 0, count = 0;  // of the flat vector
     int64_t missing = 0;           // gradients that are not whole yet
-    PendingSum sum = {};
+    TensorSum sum = {};
     double sent_at = -1;  // while the timeline is recorded, until the sum is there
   };
 

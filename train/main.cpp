@@ -306,8 +306,13 @@ int train(const Options& options, int argc, char** argv) {
   Plan plan = make_plan(options);
   launch_if_asked(options, plan, argv);
   RunConfig& config = plan.config;
-  if (config.settings.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
+  if (config.settings.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated) {
+    if (process_count() > 1)
+      throw UsageError(
+          "device: several processes on emulated devices are started with "
+          "--device cuda-emulated on their command line");
     run_emulated_sibling(argv);
+  }
   settle_processes(config.settings, progress);
   choose_device(config.settings.device);  // a refusal is one line: before the data are described
   StopSignals signals;
@@ -353,7 +358,15 @@ int train(const Options& options, int argc, char** argv) {
   return options.json ? code_after_output(code) : code;
 }
 
+// A process that has joined others can not become another program.
+void leave_for_emulated_device(int argc, char** argv) {
+  if (!started_by_launcher() || cuda_backend() == CudaBackend::emulated) return;
+  for (int i = 1; i < argc; ++i)
+    if (std::string_view(argv[i]).ends_with("cuda-emulated")) run_emulated_sibling(argv);
+}
+
 int run(int argc, char** argv) {
+  leave_for_emulated_device(argc, argv);
   join_processes();
   const std::optional<Options> options = parse_command_line(argc, argv);
   if (!options) return code_after_output(0);

@@ -27,6 +27,21 @@ std::vector<StepReport> exchange_reports(const StepReport& own, Tensor score) {
   return all;
 }
 
+ReportTable read_table(const double* table) {
+  ReportTable result;
+  for (int rank = 0; rank < process_count(); ++rank) {
+    const double* const row = table + kReportWidth * rank;
+    const Score own = read_score(row);
+    result.reports.push_back(
+        {.loss = own.loss_sum / own.rows, .seconds = row[4], .signal = static_cast<int>(row[5])});
+    result.score.loss_sum += own.loss_sum;
+    result.score.top1 += own.top1;
+    result.score.top5 += own.top5;
+    result.score.rows += own.rows;
+  }
+  return result;
+}
+
 int first_nonfinite(const std::vector<StepReport>& reports) {
   const auto found =
       std::ranges::find_if(reports, [](const StepReport& r) { return !std::isfinite(r.loss); });

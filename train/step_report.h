@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tensor/core/tensor.h"
+#include "tensor/ops/training/score.h"
 
 namespace passband {
 
@@ -15,6 +15,15 @@ struct StepReport {
 
 // Of all processes, by rank. `score` (tensor/ops/training/score.h) becomes that of all pictures.
 std::vector<StepReport> exchange_reports(const StepReport& own, Tensor score);
+
+// The same where a score is on a GPU and nobody waits for it: what a process tells is a row of a
+// table that is added up there, f64 (ranks, kReportWidth), its score, then seconds and signal.
+inline constexpr int64_t kReportWidth = 6;
+struct ReportTable {
+  std::vector<StepReport> reports;
+  Score score;  // of all
+};
+ReportTable read_table(const double* table);
 
 // The first process whose loss is not finite, or -1.
 int first_nonfinite(const std::vector<StepReport>& reports);

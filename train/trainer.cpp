@@ -11,6 +11,7 @@
 #include "models/update_rule.h"
 #include "tensor/core/collective.h"
 #include "tensor/core/kernel_source.h"
+#include "tensor/core/tensor_sums.h"
 #include "tensor/core/text.h"
 #include "tensor/device_choice.h"
 #include "tensor/ops/pointwise.h"
@@ -51,11 +52,10 @@ void check_for_processes(const RunSettings& whole, Device device) {
     throw UsageError(
         "select_hard: the proxy chooses from the whole batch, of which each of several processes "
         "has a part; start one process");
-  if (process_count() > 1 && device.is_cuda())
-    throw UsageError(fmt::format(
-        "device: {} processes reach each other through the processor's memory alone; add "
-        "--device cpu, or start one process",
-        process_count()));
+  if (process_count() > 1 && device.is_cuda() && whole.sync_bn)
+    throw UsageError(
+        "sync_bn: statistics of several processes are found on the processor alone; leave it out, "
+        "or add --device cpu");
 }
 
 LoaderOptions loader_options(const RunSettings& config, int64_t image_size, const Dataset& train) {
@@ -133,6 +133,7 @@ Trainer::Trainer(const RunSettings& config, const DataSplits& data, bool resumes
   check_for_processes(config_, device_);
   model_->store().batch_norms().synchronised = config.sync_bn;
   model_->to(device_);
+  join_devices(device_);
   allow_tf32(config.precision == "tf32");
   set_conv_kernels(kernel_source_here(kernel_source_from(config.conv), device_));
   set_product_kernels(kernel_source_here(kernel_source_from(config.matmul), device_));

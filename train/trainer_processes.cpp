@@ -1,7 +1,7 @@
 // What the trainer does where it is one of several processes.
 #include <fmt/format.h>
 
-#include "tensor/core/collective.h"
+#include "tensor/core/tensor_sums.h"
 #include "train/shared_weights.h"
 #include "train/trainer.h"
 
@@ -30,8 +30,15 @@ void Trainer::share_buffers() {
   if (average_) broadcast_vector(average_->buffers);
 }
 
+// What a GPU was given goes on without the lost process: nothing of it is to be kept.
 ProcessLost Trainer::rescued(const ProcessLost& lost) {
   const std::string run = directory_.string();
+  if (device_.is_cuda()) {
+    abandon_sums(device_);
+    return ProcessLost(
+        fmt::format("{}; go on from the last save with: ./train --resume {}", lost.what(), run),
+        lost.code());
+  }
   std::string where = fmt::format("go on from the last save with: ./train --resume {}", run);
   try {
     step_->undo();

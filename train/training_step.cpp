@@ -89,7 +89,13 @@ TrainingStep::TrainingStep(const RunSettings& config, Model& model, Optimizer& o
   if (config.opt == OptimizerKind::sam) ascent_.emplace(model.store(), config.sam_rho);
   if (process_count() == 1) return;
   exchange_.emplace(model.store());
-  buffers_before_ = Tensor::empty_like(model.store().buffer_values());
+  if (device.is_cuda()) {
+    report_table_ = Tensor::zeros({process_count(), kReportWidth}, DType::f64, device);
+    own_report_ = Tensor::zeros({2}, DType::f64, device);
+    report_upload_.emplace(device);
+  } else {
+    buffers_before_ = Tensor::empty_like(model.store().buffer_values());
+  }
   met_ = std::chrono::steady_clock::now();
 }
 
@@ -245,11 +251,32 @@ void TrainingStep::meet_others() {
   met_ = std::chrono::steady_clock::now();
 }
 
+// What is to be told of the step by its beginning; the rest of it may be recorded.
+void TrainingStep::bring_own_report() {
+  if (!report_upload_) return;
+  const auto now = std::chrono::steady_clock::now();
+  const double since = std::chrono::duration<double>(now - met_).count();
+  const double seconds = std::max(0.0, since - take_waiting_seconds());
+  met_ = now;
+  (*report_upload_)(own_report_,
+                    Tensor::from({seconds, static_cast<double>(signal_)}, {2}, DType::f64));
+}
+
+void TrainingStep::meet_others_on_device() {
+  constexpr int64_t kScore = kReportWidth - 2;
+  const int64_t row = process_rank() * kReportWidth;
+  fill_(report_table_, 0);
+  copy_(report_table_.view(row, Shape{kScore}), score_);
+  copy_(report_table_.view(row + kScore, Shape{2}), own_report_);
+  sum_over_processes(report_table_);
+}
+
 void TrainingStep::undo() {
-  if (!exchange_) return;
+  if (!exchange_ || device_.is_cuda()) return;
   if (climbed_) ascent_->climb_back();
   climbed_ = false;
-  if (buffers_before_.numel() > 0) copy_(model_.store().buffer_values(), buffers_before_);
+  if (buffers_before_ && buffers_before_.numel() > 0)
+    copy_(model_.store().buffer_values(), buffers_before_);
 }
 
 // What a recording holds.
@@ -258,7 +285,8 @@ void TrainingStep::work(uint64_t step) {
   model_.store().zero_gradients();
   fill_(score_, 0);
   add_gradients(lesson, step, /*scored=*/true);
-  if (exchange_) meet_others();
+  if (report_table_) meet_others_on_device();
+  else if (exchange_) meet_others();
   if (first_nonfinite(reports_) >= 0) return;
   if (ascent_) {
     ascent_->climb();
@@ -273,7 +301,7 @@ void TrainingStep::work(uint64_t step) {
 
 void TrainingStep::run(const Batch& batch, int64_t step, double lr, int signal) {
   signal_ = signal;
-  if (exchange_ && buffers_before_.numel() > 0)
+  if (buffers_before_ && buffers_before_.numel() > 0)
     copy_(buffers_before_, model_.store().buffer_values());
   const int64_t size = model_.options().image_size;
   const MixingOptions options{config_.mixup, config_.cutmix, config_.mixup_prob,
@@ -285,6 +313,7 @@ void TrainingStep::run(const Batch& batch, int64_t step, double lr, int signal) 
   bring_images(batch, mixing);
   scale_images();
   bring_answers(batch, mixing);
+  bring_own_report();
   model_.store().refresh_half();
   const auto number = static_cast<uint64_t>(step);
   optimizer_.begin(lr);
@@ -295,15 +324,33 @@ void TrainingStep::run(const Batch& batch, int64_t step, double lr, int signal) 
   else work();
   optimizer_.end();
   if (proxy_) proxy_->end(number);
-  pending_.push_back({{.step = step, .lr = lr, .reports = reports_}, Download(score_)});
+  pending_.push_back({{.step = step, .lr = lr, .reports = reports_},
+                      Download(report_table_ ? report_table_ : score_)});
+}
+
+// Processes must hear of one step at one time, or they would not stop at the same one: each waits
+// for what is some steps old.
+bool TrainingStep::has_arrived(bool wait) {
+  constexpr size_t kStepsBehind = 2;
+  if (!report_table_) return wait || pending_.front().score.arrived();
+  if (!wait && pending_.size() <= kStepsBehind) return false;
+  wait_with_processes([&] { return pending_.front().score.arrived(); });
+  return true;
 }
 
 std::optional<StepResult> TrainingStep::next_result(bool wait) {
   if (pending_.empty()) return {};
+  if (!has_arrived(wait)) return {};
   const Pending& oldest = pending_.front();
-  if (!wait && !oldest.score.arrived()) return {};
   StepResult result = oldest.known;
-  const Score score = read_score(oldest.score.data<double>());
+  Score score;
+  if (report_table_) {
+    ReportTable table = read_table(oldest.score.data<double>());
+    result.reports = std::move(table.reports);
+    score = table.score;
+  } else {
+    score = read_score(oldest.score.data<double>());
+  }
   result.loss = score.loss_sum / score.rows;
   result.correct = std::llround(score.top1);
   result.images = std::llround(score.rows);

@@ -96,6 +96,10 @@ class TrainingStep {
   void add_gradients(const Lesson& lesson, uint64_t step, bool scored);
   WholeGradient listener(bool last);
   void meet_others();
+  void meet_others_on_device();
+  void bring_own_report();
+  // Whether the oldest result is there, or has been waited for.
+  bool has_arrived(bool wait);
   Tensor loss_of(const Tensor& logits, const Tensor& labels, const Tensor& targets) const;
 
   const RunSettings& config_;
@@ -118,7 +122,10 @@ class TrainingStep {
   std::deque<Pending> pending_;
   std::optional<GradientExchange> exchange_;  // with other processes
   std::vector<StepReport> reports_;           // of the step
-  Tensor buffers_before_;                     // the step
+  // On a GPU: what all tell of the step (read_table), and seconds and signal of this process.
+  Tensor report_table_, own_report_;
+  std::optional<Upload> report_upload_;
+  Tensor buffers_before_;  // the step
   bool climbed_ = false;
   int signal_ = 0;
   std::chrono::steady_clock::time_point met_{};  // the others, in the step before

@@ -84,6 +84,8 @@ void SkipLayer::add(const Tensor& skip, const Tensor& branch) {
 void SkipLayer::join(const OwnPart& part) {
   places.join(part);
   class_token.join(part);
+  part.append(place_logs);
+  part.append(class_logs);
 }
 
 void add_skips(const Model& model, const Tensor& images, std::vector<SkipLayer>& layers) {

@@ -152,7 +152,8 @@ void MinibatchCka::take(const std::vector<double>& numbers) {
   batches_ = static_cast<int64_t>(numbers[at++]);
   for (Tensor* sums : {&cross_, &row_self_, &column_self_}) {
     const auto first = numbers.begin() + static_cast<int64_t>(at);
-    *sums = Tensor::from({first, first + sums->numel()}, sums->shape(), DType::f64, sums->device());
+    *sums = Tensor::from(std::vector<double>(first, first + sums->numel()), sums->shape(),
+                         DType::f64, sums->device());
     at += static_cast<size_t>(sums->numel());
   }
 }

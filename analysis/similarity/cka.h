@@ -65,7 +65,10 @@ class MinibatchCka {
   // Mean HSIC over the batches, rows x columns.
   std::vector<double> hsic() const;
   int64_t batches() const { return batches_; }
-  void join(const OwnPart& part);        // with those of other processes
+  void join(const OwnPart& part);
+  // All sums in a row, and from there into a table of the same layers.
+  std::vector<double> numbers() const;
+  void take(const std::vector<double>& numbers);
   std::vector<double> hsic_sum() const;  // over the batches
 
  private:

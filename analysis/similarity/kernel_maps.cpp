@@ -40,6 +40,19 @@ class PassSums {
 
   void join(const OwnPart& part) {
     for (MinibatchCka& pass : passes_) pass.join(part);
+    if (batches_.empty() || !part.split) return;
+    std::vector<double> numbers;
+    for (const MinibatchCka& batch : batches_) {
+      const std::vector<double> own = batch.numbers();
+      numbers.insert(numbers.end(), own.begin(), own.end());
+    }
+    const auto each = std::ssize(numbers) / std::ssize(batches_);
+    part.append(numbers);
+    batches_.resize(numbers.size() / static_cast<size_t>(each), batches_.front());
+    for (int64_t i = 0; i < std::ssize(batches_); ++i) {
+      const auto first = numbers.begin() + i * each;
+      batches_[static_cast<size_t>(i)].take({first, first + each});
+    }
   }
 
   KernelMap result(const DepthAxis& rows, const DepthAxis& columns) const {

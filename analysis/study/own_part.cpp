@@ -132,4 +132,12 @@ void OwnPart::append(std::vector<double>& numbers) const {
   numbers = std::move(all);
 }
 
+void OwnPart::append(std::vector<bool>& answers) const {
+  if (!split) return;
+  std::vector<double> numbers(answers.begin(), answers.end());
+  append(numbers);
+  answers.assign(numbers.size(), false);
+  for (size_t i = 0; i < numbers.size(); ++i) answers[i] = numbers[i] != 0;
+}
+
 }  // namespace passband

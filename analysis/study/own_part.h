@@ -48,6 +48,7 @@ class OwnPart {
   void join(Tensor& sums) const;  // f32 or f64; not defined: in all processes
   // Of every unit so many numbers: those of all, in the order of the units.
   void append(std::vector<double>& numbers) const;
+  void append(std::vector<bool>& answers) const;
 };
 
 }  // namespace passband

@@ -38,6 +38,7 @@ struct Group {
   bool fixed_tree = false;
   double stall_limit = 0, waited = 0;
   std::function<int()> interruption;
+  std::function<std::string()> trouble;
 };
 
 }  // namespace processes
@@ -166,9 +167,17 @@ void look_for_dead(Group& g) {
 // Half a second is half of what Open MPI leaves between a request to end and the end.
 constexpr double kPatienceWhenAsked = 0.5;
 
+void check_devices(const Group& g) {
+  const std::string trouble = g.trouble ? g.trouble() : "";
+  if (!trouble.empty())
+    throw ProcessLost(
+        fmt::format("the GPUs' sums of {} have failed: {}", name_of(g, g.rank), trouble));
+}
+
 void look_around(Group& g, double waited, double& asked_at) {
   read_notes(g);
   look_for_dead(g);
+  check_devices(g);
   const int asked = g.interruption ? g.interruption() : 0;
   if (asked && asked_at < 0) asked_at = waited;
   if (asked && waited - asked_at >= kPatienceWhenAsked)
@@ -256,6 +265,14 @@ int processes_here() {
   if (g.peers.empty()) return 1;
   const std::string& host = g.peers[static_cast<size_t>(g.rank)].host;
   return static_cast<int>(std::ranges::count(g.peers, host, &Peer::host));
+}
+
+int rank_here() {
+  const Group& g = group();
+  if (g.peers.empty()) return 0;
+  const std::string& host = g.peers[static_cast<size_t>(g.rank)].host;
+  return static_cast<int>(
+      std::ranges::count(g.peers.begin(), g.peers.begin() + g.rank, host, &Peer::host));
 }
 
 // --- sums
@@ -360,6 +377,13 @@ double largest_of_processes(double value) {
 void add_by_fixed_tree(bool fixed) { group().fixed_tree = fixed; }
 void set_stall_limit(double seconds) { group().stall_limit = seconds; }
 void set_interruption(std::function<int()> asked) { group().interruption = std::move(asked); }
+void watch_for_trouble(std::function<std::string()> trouble) {
+  group().trouble = std::move(trouble);
+}
+void wait_with_processes(const std::function<bool()>& has_ended) {
+  wait_until(group(), has_ended);
+  check_devices(group());
+}
 double take_waiting_seconds() { return std::exchange(group().waited, 0.0); }
 
 KeepsOthersWaiting::KeepsOthersWaiting() { post_to_all(group(), kBusy); }

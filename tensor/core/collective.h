@@ -39,6 +39,8 @@ int process_rank();
 int process_count();
 // Processes on this one's host.
 int processes_here();
+// Of these, how many have a lower rank.
+int rank_here();
 // "rank 1 of 4 (host node7)"
 std::string process_name(int rank);
 
@@ -75,6 +77,11 @@ void set_stall_limit(double seconds);
 // Asked while waiting: nonzero once somebody wants this process to end. Then the others are waited
 // for no longer than a short while.
 void set_interruption(std::function<int()> asked);
+// Asked while waiting: in words, what is wrong with the devices' sums; empty: nothing. Then all
+// end.
+void watch_for_trouble(std::function<std::string()> trouble);
+// Waits until `has_ended` says so, for work of a device that other processes may hold up.
+void wait_with_processes(const std::function<bool()>& has_ended);
 // What waiting has cost this process since the last call, in seconds.
 double take_waiting_seconds();
 

@@ -38,6 +38,7 @@ DeviceState& made_state() {
 }  // namespace
 
 StreamHandle compute_stream() { return made_state().stream; }
+void compute_stream_waits(const Event& event) { made_state().stream.wait(event); }
 
 const uint64_t* step_offset() {
   return static_cast<const uint64_t*>(made_state().step_offset.data());

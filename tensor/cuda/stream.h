@@ -13,6 +13,8 @@ namespace passband::cuda {
 
 // The compute stream of the device in use; made on first use, lives as long as the program.
 StreamHandle compute_stream();
+// Work given to it from now on waits for the last `record` of `event`.
+void compute_stream_waits(const Event& event);
 
 // Whether the work given to the compute stream is being recorded: nothing may wait for the device
 // then.

@@ -22,6 +22,9 @@ namespace {
 struct EventState {
   uint64_t issued = 0, completed = 0;  // records
   std::chrono::steady_clock::time_point time;
+  // Of the last record: the stream, where it was being recorded, and how much that had been given.
+  CUstream_st* recorded = nullptr;
+  uint64_t given = 0;
 };
 
 struct Operation {
@@ -37,6 +40,8 @@ struct Operation {
 struct CUstream_st {
   std::deque<passband::emulator::Operation> queue;
   std::vector<passband::emulator::Operation>* recording = nullptr;
+  // While it is recorded: what it was given, and how much of that another stream waits for.
+  uint64_t given = 0, awaited = 0;
 };
 
 namespace passband::emulator {
@@ -48,7 +53,8 @@ struct Runtime {
   std::vector<CUstream_st*> streams{&default_stream};
   std::map<const char*, size_t> pinned;
   int recordings = 0;
-  std::exception_ptr unreported;  // a fault that came up where nothing may be thrown
+  std::vector<CUstream_st*> joined;  // the recording, by waiting for an event of it
+  std::exception_ptr unreported;     // a fault that came up where nothing may be thrown
   uint64_t random_state = 88172645463325252ull;
 };
 
@@ -122,7 +128,10 @@ template <class F> void keep_fault(F&& f) {
 
 void submit(cuda::StreamHandle handle, Operation operation) {
   CUstream_st& stream = stream_of(handle);
-  if (stream.recording) return stream.recording->push_back(std::move(operation));
+  if (stream.recording) {
+    ++stream.given;
+    return stream.recording->push_back(std::move(operation));
+  }
   stream.queue.push_back(std::move(operation));
   if (!options().deferred_streams) drain(stream);
 }
@@ -334,6 +343,13 @@ struct Event::Impl {
 void Stream::wait(const Event& event) const {
   const Lock lock(runtime().mutex);
   const auto& state = event.impl().state;
+  if (CUstream_st* const from = state->recorded; from && from->recording) {
+    if (!handle_->recording) {
+      handle_->recording = from->recording;
+      runtime().joined.push_back(handle_);
+    }
+    from->awaited = std::max(from->awaited, state->given);
+  }
   emulator::submit(handle_, {[] {}, state, state->issued});
 }
 
@@ -349,6 +365,9 @@ void Event::record(StreamHandle stream) {
                      state->completed = std::max(state->completed, record);
                      state->time = std::chrono::steady_clock::now();
                    }});
+  CUstream_st& of = emulator::stream_of(stream);
+  state->recorded = of.recording ? &of : nullptr;
+  state->given = of.given;
 }
 
 void Event::synchronize() const {
@@ -390,11 +409,22 @@ void Graph::record(StreamHandle stream, const std::function<void()>& work) {
       ++runtime().recordings;
     }
     ~Recording() {
-      stream.recording = nullptr;
+      for (CUstream_st* each : runtime().joined) end(*each);
+      runtime().joined.clear();
+      end(stream);
       --runtime().recordings;
+    }
+    static void end(CUstream_st& each) {
+      each.recording = nullptr;
+      each.given = each.awaited = 0;
     }
   } const recording(emulator::stream_of(stream), *impl_);
   work();
+  for (const CUstream_st* each : runtime().joined)
+    if (each->awaited < each->given)
+      throw emulator::Fault(
+          with_scope("Graph::record: a stream that joined the recording was given work that the "
+                     "recorded stream does not wait for"));
 }
 
 void Graph::launch(StreamHandle stream) const {
