@@ -106,7 +106,7 @@ void add_to(std::vector<double>& pictures, const std::vector<bool>& right, doubl
   for (size_t i = 0; i < right.size(); ++i) pictures[i] += right[i] / sets;
 }
 
-double mean_of(double total, double count) { return count > 0 ? total / count : NAN; }
+double quotient(double total, double count) { return count > 0 ? total / count : NAN; }
 
 }  // namespace
 
@@ -124,7 +124,7 @@ double CorruptionScores::mean_common() const {
   double total = 0, count = 0;
   for (int i = 0; i < kCommonCorruptions; ++i)
     if (const double m = mean(corruption_at(i)); std::isfinite(m)) total += m, count += 1;
-  return mean_of(total, count);
+  return quotient(total, count);
 }
 
 double CorruptionScores::mean(CorruptionGroup group, int severity) const {
@@ -133,7 +133,7 @@ double CorruptionScores::mean(CorruptionGroup group, int severity) const {
     const double a = accuracy[static_cast<size_t>(i)][static_cast<size_t>(severity - 1)];
     if (group_of(corruption_at(i)) == group && std::isfinite(a)) total += a, count += 1;
   }
-  return mean_of(total, count);
+  return quotient(total, count);
 }
 
 std::vector<CorruptionScores> measure_corruptions(const std::vector<Subject>& subjects,
