@@ -274,9 +274,10 @@ class Distributed(unittest.TestCase):
 
     # --- ends -------------------------------------------------------------------------------------
 
-    def begin_long(self, *more, count=2):
+    def begin_long(self, *more, count=2, launched_by=None):
         """A run that takes long, its process and the pids of its ranks, once it is at work."""
-        process = self.start(*self.command(count), *SMALL, "--batch-size", 6, "--epochs", 5000,
+        command = [*launched_by, BUILD / "train"] if launched_by else self.command(count)
+        process = self.start(*command, *SMALL, "--batch-size", 6, "--epochs", 5000,
                              "--eval-interval", 1000, "--save-minutes", 0, *more)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -301,7 +302,8 @@ class Distributed(unittest.TestCase):
                 if os.readlink(entry / "cwd") != str(self.dir):
                     continue
                 rank = words.get(b"OMPI_COMM_WORLD_RANK", words.get(b"PMI_RANK"))
-                found[int(rank)] = int(entry.name)
+                # a guard, if there is one, came before the one that works
+                found[int(rank)] = max(found.get(int(rank), 0), int(entry.name))
             except (OSError, TypeError, ValueError):
                 continue
         return found
@@ -337,6 +339,21 @@ class Distributed(unittest.TestCase):
         self.assertRegex(line, rf"rank 1 of 2 \(host {os.uname().nodename[:60]}\) died .*; saved "
                                r"at step \d+; go on with: ./train --resume ")
         self.assert_goes_on(least=12)
+
+    def test_what_ends_all_is_told_under_mpich_too(self):
+        path = launcher("passband_mpich.so")
+        if not path:
+            self.skipTest("no MPICH in this build, or no mpiexec of it in PATH")
+        process, ranks = self.begin_long(launched_by=mpirun(path, 2))
+        os.kill(ranks[1], signal.SIGKILL)
+        self.assertRegex(self.end_of(process), r"rank 1 of 2 \(.*\) died .*; saved at step \d+")
+        self.assert_goes_on(least=12)
+        shutil.rmtree(self.dir / "runs")
+        (self.dir / "runs").mkdir()
+        process, ranks = self.begin_long(launched_by=mpirun(path, 2))
+        os.kill(ranks[1], signal.SIGTERM)
+        out, _ = self.finish(process, code=128 + signal.SIGTERM)
+        self.assertIn("and saved; go on with: ./train --resume", out)
 
     def test_the_death_of_the_one_that_writes_is_told_by_another(self):
         process, ranks = self.begin_long(count=3)

@@ -60,7 +60,7 @@ void launch_processes(int64_t count, char** argv) {
   if (is_openmpi()) {
     // Time to save between a request to end and the end; and no complaints of containers, which
     // forbid one process to read another's memory.
-    ::setenv("OMPI_MCA_odls_base_sigkill_timeout", "60", 0);
+    ::setenv("OMPI_MCA_odls_base_sigkill_timeout", "10", 0);
     ::setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
     words.insert(words.end(), {"--oversubscribe", "--bind-to", "none", "--quiet"});
     if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tensor/core/collective.h"
+#include "tensor/core/launch_guard.h"
 #include "tensor/core/program_module.h"
 
 namespace passband {
@@ -60,7 +61,10 @@ bool started_by_launcher() { return started_by_openmpi() || started_by_mpich(); 
 
 CollectiveBackend* launched_backend() {
   if (started_by_openmpi()) return backend_of(kModules[0], "Open MPI");
-  if (started_by_mpich()) return backend_of(kModules[1], "MPICH");
+  if (started_by_mpich()) {
+    if (!environment("SLURM_STEP_ID")) leave_guard_behind();
+    return backend_of(kModules[1], "MPICH");
+  }
   if (number_in("SLURM_STEP_NUM_TASKS") > 1)
     throw UsageError(
         fmt::format("srun has started {} tasks that know nothing of each other: add --mpi=pmix "
