@@ -248,7 +248,9 @@ class Distributed(unittest.TestCase):
             for count in range(least, 3):
                 more = [*small, "--batch-size", 8 // count]
                 on_cpu = self.train(count, *more)
-                on_devices = self.train(2, *more[:-1], 4, "--device", "cuda-emulated")
+                launched = [*self.command(2)[:-1], BUILD / "train-emulated"]
+                self.finish(self.start(*launched, *more[:-1], 4, "--device", "cuda-emulated"))
+                on_devices = (self.dir / "runs" / "last").resolve()
                 self.assert_same_losses(on_cpu, on_devices, 1e-4)
 
     # --- going on ---------------------------------------------------------------------------------
