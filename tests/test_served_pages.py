@@ -271,6 +271,26 @@ class Explorer(unittest.TestCase):
         self.assertEqual(served.interrupted(), 130)
 
 
+class WithoutTheModule(unittest.TestCase):
+    """What a build without cpp-httplib is: the program, and no module beside it."""
+
+    def test_the_options_say_so_in_one_line_and_begin_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            said = execute("train", "--model", MODEL, *SHAPES, "--steps", 1, "--batch-size", 8,
+                           "--json", "--output", f"{folder}/runs", folder=folder).stdout
+            run = json.loads(said)["run"]
+            for program, words in (("train", ["--model", MODEL, *SHAPES, "--steps", 1, "--live"]),
+                                   ("analyze", ["--run", run, "--serve"])):
+                alone = shutil.copy(BUILD / program, folder)
+                ended = subprocess.run([alone, *map(str, words), "--output", f"{folder}/out"],
+                                       cwd=folder, capture_output=True, text=True)
+                self.assertEqual(ended.returncode, 2, ended.stderr)
+                lines = ended.stderr.strip().splitlines()
+                self.assertEqual(len(lines), 1, lines)
+                self.assertIn("this build serves no pages: install cpp-httplib", lines[0])
+                self.assertFalse(Path(folder, "out").exists())
+
+
 def tensors_of(file):
     """The bytes of a file of weights behind its header."""
     raw = file.read_bytes()
