@@ -84,8 +84,10 @@ class Finder {
 std::vector<fs::directory_entry> Finder::visible(const fs::path& folder) {
   std::vector<fs::directory_entry> entries;
   std::error_code code;
+  if (folder != root_) layout_.watched.push_back(folder);
   for (fs::directory_iterator entry(folder, code), end; !code && entry != end;
        entry.increment(code)) {
+    if (entry->path().filename().string().starts_with(kFolderIndex)) continue;  // our own
     if (is_hidden(entry->path().filename().string())) leave_out("hidden", entry->path());
     else entries.push_back(*entry);
   }
@@ -154,6 +156,7 @@ void Finder::take_classes(const fs::path& folder, FolderSplit& split) {
 // Lines of "val_0.JPEG<tab>n03444034<tab>box" tell the classes of the pictures.
 void Finder::find_annotated(const fs::path& folder, FolderSplit& split) {
   const fs::path list = folder / kAnnotations;
+  layout_.watched.push_back(list);
   std::map<std::string, int32_t> labels;
   int64_t number = 0;
   for (const std::string& line : split_text(read_file(list.string()), '\n')) {

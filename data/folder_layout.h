@@ -9,6 +9,8 @@
 
 namespace passband {
 
+constexpr const char* kFolderIndex = ".passband-folder-index";  // in the root (folder_index.h)
+
 struct LabelledFile {
   std::filesystem::path path;
   int32_t label = 0;
@@ -23,6 +25,9 @@ struct FolderLayout {
   std::vector<std::string> classes;  // names of the class folders, as UTF-8, in byte order
   FolderSplit train, val, test;      // without files where there is no such folder
   LeftOut left_out;
+  // What was looked through: folders below the root, and lists. As long as none of them changes,
+  // the same files lie in the same places.
+  std::vector<std::filesystem::path> watched = {};
 };
 
 // Finds the pictures of

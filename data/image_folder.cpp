@@ -1,8 +1,12 @@
 // Folders of pictures, one folder a class (torchvision's ImageFolder layout).
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
+#include <optional>
 
 #include "data/bad_pictures.h"
+#include "data/folder_index.h"
 #include "data/folder_layout.h"
 #include "data/image.h"
 #include "data/readers.h"
@@ -15,12 +19,6 @@ namespace passband {
 namespace fs = std::filesystem;
 namespace {
 
-enum class Check : uint8_t {
-  size,       // of the file: it is not empty
-  structure,  // all of it is read
-  data,       // and decoded
-};
-
 // What tells a picture from others.
 uint64_t checksum_of_file(std::span<const uint8_t> file) {
   return checksum_of({reinterpret_cast<const char*>(file.data()), file.size()});
@@ -31,59 +29,84 @@ uint64_t checksum_of_name(const fs::path& path, const fs::path& root, uintmax_t 
       concat_text(path.lexically_relative(root).generic_string(), " of ", bytes, " bytes"));
 }
 
-struct Looked {
-  std::string reason;  // why the picture cannot be read; empty: it can
-  uint64_t checksum = 0;
-};
-
-Looked look_at(const fs::path& path, const fs::path& root, Check check) {
+LookedAt look_at(const fs::path& path, const fs::path& root, ShardCheck check) {
+  LookedAt looked;
   try {
-    std::error_code code;
-    const uintmax_t bytes = fs::file_size(path, code);
-    if (check == Check::size && !code && bytes > 0)
-      return {"", checksum_of_name(path, root, bytes)};
+    if (const auto state = state_of_file(path)) {
+      looked.bytes = state->bytes, looked.modified = state->modified;
+      looked.named = checksum_of_name(path, root, static_cast<uintmax_t>(state->bytes));
+      if (check == ShardCheck::size && state->bytes > 0) return looked;
+    }
     const EncodedPicture picture(path);
-    if (check == Check::data) picture.check_data();
-    return {"", checksum_of_file(picture.file())};
+    if (check == ShardCheck::data) picture.check_data();
+    looked.content = checksum_of_file(picture.file());
   } catch (const UnreadablePicture& error) {
-    return {error.reason};
+    looked.reason = error.reason;
   } catch (const DataError& error) {
     const std::string what = error.what(), named = path.string() + ": ";
-    return {what.starts_with(named) ? what.substr(named.size()) : what};
+    looked.reason = what.starts_with(named) ? what.substr(named.size()) : what;
   }
+  return looked;
+}
+
+std::array<const FolderSplit*, 3> splits_of(const FolderLayout& layout) {
+  return {&layout.train, &layout.val, &layout.test};
+}
+
+// All of a folder is read before anything begins, unless that would take minutes.
+ShardCheck check_for(int64_t bytes, bool skip_bad_pictures) {
+  if (skip_bad_pictures) return ShardCheck::data;
+  return bytes <= kCheckedBytes ? ShardCheck::structure : ShardCheck::size;
+}
+
+int64_t bytes_of(const FolderLayout& layout) {
+  std::atomic<int64_t> total{0};
+  for (const FolderSplit* split : splits_of(layout))
+    for_each_index(std::ssize(split->files), [&](int64_t i) {
+      std::error_code code;
+      const uintmax_t bytes = fs::file_size(split->files[i].path, code);
+      if (!code) total += static_cast<int64_t>(bytes);
+    });
+  return total;
+}
+
+int64_t bytes_of(const FolderContents& contents) {
+  int64_t total = 0;
+  for (const auto& looked : contents.looked)
+    for (const LookedAt& one : looked) total += one.bytes;
+  return total;
+}
+
+FolderContents look_through(FolderLayout layout, const fs::path& root, bool skip_bad_pictures) {
+  FolderContents contents{.layout = std::move(layout)};
+  contents.check = check_for(bytes_of(contents.layout), skip_bad_pictures);
+  const auto splits = splits_of(contents.layout);
+  for (size_t s = 0; s < splits.size(); ++s) {
+    contents.looked[s].resize(splits[s]->files.size());
+    for_each_index(std::ssize(contents.looked[s]), [&](int64_t i) {
+      contents.looked[s][static_cast<size_t>(i)] =
+          look_at(splits[s]->files[static_cast<size_t>(i)].path, root, contents.check);
+    });
+  }
+  return contents;
 }
 
 // The files of a split, those that cannot be read left out and put into `failures`.
-Dataset read_split(const FolderSplit& split, const fs::path& root, int64_t side, Check check,
-                   std::vector<BadPicture>& failures) {
+Dataset read_split(const FolderSplit& split, const std::vector<LookedAt>& looked, int64_t side,
+                   ShardCheck check, std::vector<BadPicture>& failures) {
   Dataset data{.split = split.name, .height = side, .width = side};
-  std::vector<Looked> looked(split.files.size());
-  for_each_index(std::ssize(looked),
-                 [&](int64_t i) { looked[i] = look_at(split.files[i].path, root, check); });
   for (size_t i = 0; i < looked.size(); ++i) {
     const auto& [path, label] = split.files[i];
     if (!looked[i].reason.empty()) {
       failures.push_back({path.string(), looked[i].reason});
       continue;
     }
-    data.files.add_file(path.native(), looked[i].checksum);
+    data.files.add_file(path.native(),
+                        check == ShardCheck::size ? looked[i].named : looked[i].content);
     data.labels.push_back(label);
     ++data.count;
   }
   return data;
-}
-
-// All of a folder is read before anything begins, unless that would take minutes.
-Check check_for(const FolderLayout& layout, bool skip_bad_pictures) {
-  if (skip_bad_pictures) return Check::data;
-  std::atomic<int64_t> total{0};
-  for (const FolderSplit* split : {&layout.train, &layout.val, &layout.test})
-    for_each_index(std::ssize(split->files), [&](int64_t i) {
-      std::error_code code;
-      const uintmax_t bytes = fs::file_size(split->files[i].path, code);
-      if (!code) total += static_cast<int64_t>(bytes);
-    });
-  return total <= kCheckedBytes ? Check::structure : Check::size;
 }
 
 // A class that has lost all its pictures cannot be learned.
@@ -99,21 +122,31 @@ void check_classes(const Dataset& data) {
 }  // namespace
 
 FolderSummary summarise_image_folder(const fs::path& root) {
-  const FolderLayout layout = find_layout(root);
+  std::optional<FolderContents> known = load_folder_index(root);
+  const FolderLayout layout = known ? std::move(known->layout) : find_layout(root);
   const auto& test = layout.test.files.empty() ? layout.val : layout.test;
   return {.classes = layout.classes,
           .train_count = std::ssize(layout.train.files),
           .test_count = std::ssize(test.files)};
 }
 
-DataSplits read_layout(FolderLayout layout, const fs::path& root, int64_t side,
-                       bool skip_bad_pictures) {
-  if (layout.test.files.empty()) std::swap(layout.test, layout.val);
-  const Check check = check_for(layout, skip_bad_pictures);
+namespace {
+
+DataSplits read_contents(FolderContents contents, const fs::path& root, int64_t side,
+                         bool skip_bad_pictures) {
+  FolderLayout& layout = contents.layout;
+  if (layout.test.files.empty()) {
+    std::swap(layout.test, layout.val);
+    std::swap(contents.looked[1], contents.looked[2]);
+  }
+  const ShardCheck check = check_for(bytes_of(contents), skip_bad_pictures);
+  const auto split = [&](const FolderSplit& of, size_t s, std::vector<BadPicture>& failures) {
+    return read_split(of, contents.looked[s], side, check, failures);
+  };
   std::vector<BadPicture> failures;
-  DataSplits splits{.train = read_split(layout.train, root, side, check, failures),
-                    .test = read_split(layout.test, root, side, check, failures),
-                    .val = read_split(layout.val, root, side, check, failures)};
+  DataSplits splits{.train = split(layout.train, 0, failures),
+                    .test = split(layout.test, 2, failures),
+                    .val = split(layout.val, 1, failures)};
   if (!failures.empty() && !skip_bad_pictures) refuse_bad_pictures(failures);
   for (const BadPicture& failure : failures)
     layout.left_out.add("unreadable", fs::path(failure.name).lexically_relative(root));
@@ -129,8 +162,26 @@ DataSplits read_layout(FolderLayout layout, const fs::path& root, int64_t side,
   return splits;
 }
 
+}  // namespace
+
+DataSplits read_layout(FolderLayout layout, const fs::path& root, int64_t side,
+                       bool skip_bad_pictures) {
+  return read_contents(look_through(std::move(layout), root, skip_bad_pictures), root, side,
+                       skip_bad_pictures);
+}
+
 DataSplits read_image_folder(const fs::path& root, int64_t side, bool skip_bad_pictures) {
-  return read_layout(find_layout(root), root, side, skip_bad_pictures);
+  if (auto known = load_folder_index(root))
+    if (known->check >= check_for(bytes_of(*known), skip_bad_pictures))
+      return read_contents(std::move(*known), root, side, skip_bad_pictures);
+  const int64_t began = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                            std::chrono::system_clock::now().time_since_epoch())
+                            .count();
+  FolderContents contents = look_through(find_layout(root), root, skip_bad_pictures);
+  const std::string remark = keep_folder_index(root, contents, began);
+  DataSplits splits = read_contents(std::move(contents), root, side, skip_bad_pictures);
+  splits.remark = remark;
+  return splits;
 }
 
 DataSplits read_unlabelled(const fs::path& root, int64_t side, bool skip_bad_pictures) {

@@ -16,12 +16,14 @@ class LeftOut {
   // "hidden: 2 (.DS_Store, __MACOSX); no picture: 14 (notes.txt, a.csv, b.csv, ...)"
   std::string text() const;
 
- private:
   struct Reason {
     std::string text;
     int64_t count = 0;
     std::vector<std::string> names;  // the first few
   };
+  const std::vector<Reason>& reasons() const { return reasons_; }
+
+ private:
   std::vector<Reason> reasons_;  // in the order in which they came up
 };
 
