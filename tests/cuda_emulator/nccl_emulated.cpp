@@ -26,18 +26,22 @@ namespace {
 constexpr size_t kMostRanks = 16, kChunk = size_t{1} << 16, kText = 120;  // bytes
 double patience = 20;
 
+}  // namespace
+
 // What a process has in the shared memory: the chunk that it brings, for which step.
-struct Place {
+struct NcclPlace {
   std::atomic<uint64_t> arrived, left;  // steps
   char call[kText];
   alignas(16) unsigned char chunk[kChunk];
 };
 
-struct Meeting {
+struct NcclMeeting {
   std::atomic<int> joined, failed;
   char reason[2 * kText];
-  Place places[kMostRanks];
+  NcclPlace places[kMostRanks];
 };
+
+namespace {
 
 std::string call_text(size_t count, ncclDataType_t type, bool recorded) {
   return concat_text(recorded ? "a recorded sum of " : "a sum of ", count,
@@ -48,7 +52,7 @@ std::string call_text(size_t count, ncclDataType_t type, bool recorded) {
 }  // namespace passband::emulator
 
 struct ncclComm {
-  passband::emulator::Meeting* meeting = nullptr;
+  passband::emulator::NcclMeeting* meeting = nullptr;
   int rank = 0, size = 1;
   uint64_t step = 0, calls = 0;
   std::string error;  // what ended it
@@ -85,7 +89,7 @@ bool wait_for_all(ncclComm& comm, const Holds& holds, const Late& late) {
 }
 
 bool same_calls(ncclComm& comm, uint64_t call) {
-  const Place* const places = comm.meeting->places;
+  const NcclPlace* const places = comm.meeting->places;
   for (int rank = 1; rank < comm.size; ++rank)
     if (std::strcmp(places[rank].call, places[0].call) != 0) {
       fail_comm(comm, concat_text("rank ", rank, " comes to call ", call, " with ",
@@ -107,7 +111,7 @@ template <class T> void add_chunks(const ncclComm& comm, T* to, size_t count) {
 template <class T>
 void all_reduce(ncclComm& comm, T* values, size_t count, const std::string& text) {
   const uint64_t call = ++comm.calls;
-  Place& own = comm.meeting->places[comm.rank];
+  NcclPlace& own = comm.meeting->places[comm.rank];
   constexpr size_t kMost = kChunk / sizeof(T);
   for (size_t first = 0; first < count && comm.error.empty(); first += kMost) {
     const size_t here = std::min(kMost, count - first);
@@ -117,13 +121,13 @@ void all_reduce(ncclComm& comm, T* values, size_t count, const std::string& text
                          patience, " s");
     };
     if (!wait_for_all(
-            comm, [&](const Place& p) { return p.left >= step - 1; }, missing))
+            comm, [&](const NcclPlace& p) { return p.left >= step - 1; }, missing))
       return;
     std::memcpy(own.chunk, values + first, here * sizeof(T));
     std::snprintf(own.call, kText, "%s", text.c_str());
     own.arrived = step;
     if (!wait_for_all(
-            comm, [&](const Place& p) { return p.arrived >= step; }, missing))
+            comm, [&](const NcclPlace& p) { return p.arrived >= step; }, missing))
       return;
     if (!same_calls(comm, call)) return;
     add_chunks(comm, values + first, here);
@@ -138,7 +142,7 @@ void set_nccl_patience(double seconds) { patience = seconds; }
 
 }  // namespace passband::emulator
 
-using passband::emulator::Meeting;
+using passband::emulator::NcclMeeting;
 
 ncclResult_t ncclGetVersion(int* version) {
   *version = 0;
@@ -157,11 +161,11 @@ ncclResult_t ncclCommInitRank(ncclComm_t* comm, int size, ncclUniqueId id, int r
   const int file = shm_open(id.internal, O_RDWR | O_CREAT, 0600);
   if (file < 0) return ncclInternalError;
   void* memory = MAP_FAILED;
-  if (ftruncate(file, sizeof(Meeting)) == 0)
-    memory = mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (ftruncate(file, sizeof(NcclMeeting)) == 0)
+    memory = mmap(nullptr, sizeof(NcclMeeting), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   close(file);
   if (memory == MAP_FAILED) return ncclInternalError;
-  *comm = new ncclComm{static_cast<Meeting*>(memory), rank, size, 0, 0, {}};
+  *comm = new ncclComm{static_cast<NcclMeeting*>(memory), rank, size, 0, 0, {}};
   if (++(*comm)->meeting->joined == size) shm_unlink(id.internal);
   return ncclSuccess;
 }
