@@ -60,7 +60,7 @@ struct BatchNorm {
                        beta, relu_bits.memory, options.relu, options.training};
     if (rows_of_all > 0) {
       t.rows_of_all = rows_of_all;
-      t.add_up = sum_over_processes;
+      t.add_up = [](double* sums, int64_t count) { sum_over_processes(sums, count); };
     }
     return t;
   }
