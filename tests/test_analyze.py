@@ -64,7 +64,8 @@ class Analyze(unittest.TestCase):
 
     def test_every_analysis_is_listed_with_question_cost_and_options(self):
         listed = json.loads(self.analyze("--list", "--json").stdout)
-        self.assertEqual(set(listed[0]), {"name", "question", "cost", "quick", "options"})
+        self.assertEqual(set(listed[0]), {"name", "question", "cost", "quick", "options",
+                                          "splits_pictures"})
         by_name = {entry["name"]: entry for entry in listed}
         for name in ("cka", "fourier", "variance", "distance", "rollout", "calibration",
                      "confusion", "shape-bias", "growth"):

@@ -2,7 +2,7 @@
 // processes train on GPUs, so that they run where there is no NCCL too.
 #include <nccl.h>
 
-#include "tensor/nccl/nccl_sums.h"
+#include "tensor/nccl/nccl_sums.cuh"
 
 extern "C" {
 

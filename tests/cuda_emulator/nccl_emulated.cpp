@@ -18,7 +18,7 @@
 #include "tests/cuda_emulator/controls.h"
 #include "tests/cuda_emulator/nccl_stand_in.h"
 // after what it calls
-#include "tensor/nccl/nccl_sums.h"
+#include "tensor/nccl/nccl_sums.cuh"
 
 namespace passband::emulator {
 namespace {

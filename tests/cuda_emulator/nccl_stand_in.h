@@ -1,4 +1,4 @@
-// As much of NCCL as tensor/nccl/nccl_sums.h calls, for emulated devices of several processes of
+// As much of NCCL as tensor/nccl/nccl_sums.cuh calls, for emulated devices of several processes of
 // one machine, which meet in shared memory. Where a process leaves out a call, or makes another one
 // than the rest, NCCL waits for ever or adds up nonsense; here every process learns who did it.
 #pragma once
