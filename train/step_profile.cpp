@@ -159,19 +159,11 @@ class TraceWriter {
   std::vector<GradientRange> buckets_;
 };
 
-// Each process has a row, which all get.
-std::vector<double> rows_of_all(const std::vector<double>& own, int64_t width) {
-  std::vector<double> table(static_cast<size_t>(width * process_count()), 0.0);
-  std::ranges::copy(own, table.begin() + width * process_rank());
-  sum_over_processes(table.data(), std::ssize(table));
-  return table;
-}
-
 // How far each process's clock is ahead of that of the first: times at which all left the same wait
 // differ by that and by chance.
 std::vector<double> clocks_ahead(const std::vector<double>& meetings) {
   const int64_t width = std::ssize(meetings);
-  const std::vector<double> table = rows_of_all(meetings, width);
+  const std::vector<double> table = rows_of_processes(meetings);
   std::vector<double> ahead;
   for (int64_t rank = 0; rank < process_count(); ++rank) {
     std::vector<double> differences;
@@ -192,7 +184,8 @@ std::vector<std::vector<TimeSpan>> spans_of_all(const std::vector<TimeSpan>& own
   for (const TimeSpan& s : own)
     numbers.insert(numbers.end(), {static_cast<double>(s.activity) + 1,
                                    static_cast<double>(s.number), s.begin, s.end});
-  const std::vector<double> table = rows_of_all(numbers, most * kNumbers);
+  numbers.resize(static_cast<size_t>(most * kNumbers));
+  const std::vector<double> table = rows_of_processes(numbers);
   std::vector<std::vector<TimeSpan>> spans(static_cast<size_t>(process_count()));
   for (int64_t i = 0; i < most * process_count(); ++i) {
     const double* const row = table.data() + i * kNumbers;

@@ -103,7 +103,6 @@ class Trainer {
   void save();
   void keep_checkpoint(int64_t epoch);
   void show(int64_t epoch);
-  // Ends the learning of a whitened layer's bias when its epochs are over.
   ProgressState progress_state(double lr) const;
 
   RunSettings config_;

@@ -73,9 +73,10 @@ std::vector<std::vector<bool>> right_answers(const std::vector<Subject>& subject
                                              Images&& images) {
   NoGrad no_grad;
   std::vector<std::vector<bool>> right(subjects.size());
+  std::vector<const Model*> models;
+  for (const Subject& subject : subjects) models.push_back(subject.model.get());
   const OwnPart part(source.count());
-  const auto add_batch = [&](int64_t first) {
-    const int64_t n = std::min(batch_size, part.end - first);
+  part.run_batches(models, batch_size, [&](int64_t first, int64_t n) {
     const std::span<const int64_t> chosen(source.indices().data() + first, static_cast<size_t>(n));
     const Tensor batch = images(chosen).to(subjects.front().model->device());
     for (size_t s = 0; s < subjects.size(); ++s) {
@@ -86,18 +87,9 @@ std::vector<std::vector<bool>> right_answers(const std::vector<Subject>& subject
         right[s].push_back(answers[static_cast<size_t>(i)] ==
                            source.label(chosen[static_cast<size_t>(i)]));
     }
-  };
-  std::vector<const Model*> models;
-  for (const Subject& subject : subjects) models.push_back(subject.model.get());
-  part.run(models, [&] {
-    for (int64_t first = part.begin; first < part.end; first += batch_size) add_batch(first);
   });
   for (std::vector<bool>& of_network : right) part.append(of_network);
   return right;
-}
-
-double share(const std::vector<bool>& right) {
-  return static_cast<double>(std::ranges::count(right, true)) / static_cast<double>(right.size());
 }
 
 // Adds one kind and severity, one of `sets` of its group.
@@ -150,7 +142,7 @@ std::vector<CorruptionScores> measure_corruptions(const std::vector<Subject>& su
   const Source own(data, plain, size);
   const std::vector<std::vector<bool>> clean = right_answers(
       subjects, own, options.batch_size, [&](auto chosen) { return own.clean_images(chosen); });
-  for (size_t s = 0; s < subjects.size(); ++s) scores[s].clean = share(clean[s]);
+  for (size_t s = 0; s < subjects.size(); ++s) scores[s].clean = share_right(clean[s]);
   std::vector<Corruption> measured;
   for (int kind = 0; kind < kinds; ++kind)
     if (!options.files || options.files->has(corruption_at(kind)))
@@ -165,7 +157,7 @@ std::vector<CorruptionScores> measure_corruptions(const std::vector<Subject>& su
                         [&](auto chosen) { return source.images(measured[k], severity, chosen); });
       for (size_t s = 0; s < subjects.size(); ++s) {
         scores[s].accuracy[static_cast<size_t>(measured[k])][static_cast<size_t>(severity - 1)] =
-            share(right[s]);
+            share_right(right[s]);
         add_to(scores[s].pictures[static_cast<size_t>(group)], right[s], sets);
       }
       options.progress(static_cast<int64_t>(k) * kSeverities + severity,

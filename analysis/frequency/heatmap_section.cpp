@@ -71,8 +71,7 @@ HeatmapResult measure_heatmap(const Model& model, const Dataset& data,
   std::vector<int64_t> wrong(static_cast<size_t>(half));
   int64_t wrong_clean = 0;
   const OwnPart part(total);
-  const auto measure_batch = [&](int64_t first) {
-    const int64_t size = std::min(kHeatmapBatch, part.end - first);
+  part.run_batches({&model}, kHeatmapBatch, [&](int64_t first, int64_t size) {
     const PictureBatch batch =
         load_batch(model, data, {all.begin() + first, all.begin() + first + size});
     wrong_clean += size - count_correct(model, batch, batch.images);
@@ -87,9 +86,6 @@ HeatmapResult measure_heatmap(const Model& model, const Dataset& data,
       progress((first - part.begin) * half + size * (cell + 1), (part.end - part.begin) * half,
                "pictures");
     }
-  };
-  part.run({&model}, [&] {
-    for (int64_t first = part.begin; first < part.end; first += kHeatmapBatch) measure_batch(first);
   });
   part.join(wrong);
   part.join(wrong_clean);

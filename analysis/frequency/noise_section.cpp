@@ -48,8 +48,7 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
                      .equal = std::vector<int64_t>(masks.size())};
   const std::vector<int64_t> all = spread_indices(input.data->count, images);
   const OwnPart part(std::ssize(all));
-  const auto measure_batch = [&](int64_t first) {
-    const int64_t size = std::min<int64_t>(kNoiseBatch, part.end - first);
+  part.run_batches({&model}, kNoiseBatch, [&](int64_t first, int64_t size) {
     const auto begin = all.begin() + first;
     const PictureBatch batch = load_batch(model, *input.data, {begin, begin + size});
     const BandNoise noise({0, 0, site_of("analysis.noise")}, batch.indices, side, side, 3,
@@ -63,9 +62,6 @@ NoiseCounts measure_noise(const Model& model, const AnalysisInput& input,
                (part.end - part.begin) * bands, "pictures");
     }
     counts.count += size;
-  };
-  part.run({&model}, [&] {
-    for (int64_t first = part.begin; first < part.end; first += kNoiseBatch) measure_batch(first);
   });
   part.join(counts.clean);
   part.join(counts.fixed);

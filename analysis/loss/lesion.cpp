@@ -135,8 +135,7 @@ std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
   std::vector<LesionResult> results(lesions.size());
   const std::vector<int64_t> indices = spread_indices(data.count, options.images);
   const OwnPart part(std::ssize(indices));
-  const auto add_batch = [&](int64_t first) {
-    const int64_t n = std::min(options.batch_size, part.end - first);
+  part.run_batches({&model}, options.batch_size, [&](int64_t first, int64_t n) {
     const std::vector<int64_t> chosen(indices.begin() + first, indices.begin() + first + n);
     const Tensor images = network_images(model, data, chosen);
     std::vector<int32_t> labels;
@@ -149,10 +148,6 @@ std::vector<LesionResult> run_lesions(Model& model, const Dataset& data,
       options.progress((first - part.begin) * parts + n * static_cast<int64_t>(i + 1),
                        (part.end - part.begin) * parts, "pictures");
     }
-  };
-  part.run({&model}, [&] {
-    for (int64_t first = part.begin; first < part.end; first += options.batch_size)
-      add_batch(first);
   });
   for (LesionResult& result : results) {
     for (int64_t* count :

@@ -164,8 +164,8 @@ Section probes_section(const AnalysisInput& input, const ProbeOptions& given) {
   }
   section.reading =
       "The first figure shows each block as a point, with its 95 % interval over pictures: how "
-      "much "
-      "more a probe reads after it than before it. Attention and the MLP behind it count as one "
+      "much more a probe reads after it than before it. Attention and the MLP behind it count as "
+      "one "
       "block. A probe is a ridge regression to the classes, fitted in closed form to the frozen "
       "features of each "
       "layer: what it reads is "

@@ -25,12 +25,10 @@ template <class Visit>
 OwnPart for_batches(const Subject& subject, const Dataset& data, int64_t images, Visit&& visit) {
   const std::vector<int64_t> indices = spread_indices(data.count, images);
   const OwnPart part(std::ssize(indices));
-  part.run({subject.model.get()}, [&] {
-    for (int64_t first = part.begin; first < part.end; first += kSkipBatch) {
-      const auto begin = indices.begin() + first;
-      const std::vector<int64_t> chosen(begin, begin + std::min(kSkipBatch, part.end - first));
-      visit(network_images(*subject.model, data, chosen), chosen);
-    }
+  part.run_batches({subject.model.get()}, kSkipBatch, [&](int64_t first, int64_t count) {
+    const auto begin = indices.begin() + first;
+    const std::vector<int64_t> chosen(begin, begin + count);
+    visit(network_images(*subject.model, data, chosen), chosen);
   });
   return part;
 }
@@ -55,10 +53,6 @@ std::vector<bool> right_without(const Subject& subject, const Dataset& data, int
   };
   for_batches(subject, data, images, add).append(right);
   return right;
-}
-
-double share(const std::vector<bool>& right) {
-  return static_cast<double>(std::ranges::count(right, true)) / static_cast<double>(right.size());
 }
 
 struct SkipStudy {
@@ -86,14 +80,14 @@ SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t
   });
   for (SkipLayer& layer : study.layers) layer.join(part);
   const std::vector<bool> whole = right_without(subject, data, images, {});
-  study.whole = share(whole);
+  study.whole = share_right(whole);
   const auto total = static_cast<int64_t>(study.layers.size());
   std::vector<std::string> block;  // shortcuts of the block so far
   for (int64_t l = 0; l < total; ++l) {
     const TapSite& site = study.layers[static_cast<size_t>(l)].site;
     study.axis.index_of(site);
     const std::vector<bool> right = right_without(subject, data, images, {site.path});
-    study.without.push_back(share(right));
+    study.without.push_back(share_right(right));
     study.changes.push_back(scaled(change_of_answers(whole, right), 100));
     const bool transformer = site.kind == BlockKind::mlp && !block.empty() &&
                              block_of(block.back()) == block_of(site.path);
@@ -101,7 +95,7 @@ SkipStudy measure_shortcuts(const Subject& subject, const Dataset& data, int64_t
     block.push_back(site.path);
     if (transformer) {
       study.blocks.push_back(static_cast<double>(l));
-      study.without_blocks.push_back(share(right_without(subject, data, images, block)));
+      study.without_blocks.push_back(share_right(right_without(subject, data, images, block)));
     }
     progress(l + 1, total, "shortcuts");
   }
@@ -317,8 +311,8 @@ Section skip_section(const AnalysisInput& input) {
   }
   section.reading =
       "The first figure shows each block as a point, with its 95 % interval over pictures: how "
-      "much "
-      "longer what passes it is than what it adds, in doublings (above zero the shortcut carries "
+      "much longer what passes it is than what it adds, in doublings (above zero the shortcut "
+      "carries "
       "more), and what becomes of the accuracy when the shortcut of the trained network is set to "
       "zero. Behind it for each token the length of what passes the block divided by the length of "
       "what the block adds: far above 1 the block changes little. Cosines compare the shortcut "

@@ -75,9 +75,7 @@ void OwnPart::run(const std::vector<const Model*>& models,
                   const std::function<void()>& work) const {
   if (!split) return work();
   const Outcome own = outcome_of(models, work);
-  std::vector<double> kinds(static_cast<size_t>(process_count()));
-  kinds[static_cast<size_t>(process_rank())] = own.kind;
-  sum_over_processes(kinds.data(), std::ssize(kinds));
+  const std::vector<double> kinds = rows_of_processes({own.kind});
   const auto failed = std::ranges::find_if(kinds, [](double kind) { return kind != kFine; });
   if (failed == kinds.end()) return;
   const auto rank = static_cast<int>(failed - kinds.begin());
@@ -89,6 +87,14 @@ void OwnPart::run(const std::vector<const Model*>& models,
   sum_over_processes(row.data(), std::ssize(row));
   if (rank == process_rank()) std::rethrow_exception(own.error);
   throw_as(row, rank, models);
+}
+
+void OwnPart::run_batches(const std::vector<const Model*>& models, int64_t size,
+                          const std::function<void(int64_t, int64_t)>& work) const {
+  run(models, [&] {
+    for (int64_t first = begin; first < end; first += size)
+      work(first, std::min(size, end - first));
+  });
 }
 
 void OwnPart::join(double& sum) const {
@@ -120,9 +126,7 @@ void OwnPart::join(Tensor& sums) const {
 
 void OwnPart::append(std::vector<double>& numbers) const {
   if (!split) return;
-  std::vector<double> counts(static_cast<size_t>(process_count()));
-  counts[static_cast<size_t>(process_rank())] = static_cast<double>(numbers.size());
-  sum_over_processes(counts.data(), std::ssize(counts));
+  const std::vector<double> counts = rows_of_processes({static_cast<double>(numbers.size())});
   const auto own = counts.begin() + process_rank();
   const double before = std::accumulate(counts.begin(), own, 0.0);
   std::vector<double> all(static_cast<size_t>(std::accumulate(counts.begin(), counts.end(), 0.0)),

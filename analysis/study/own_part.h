@@ -40,6 +40,11 @@ class OwnPart {
   // as NotFinite for one of `models`, as Interrupted, or as Error with the name of the process.
   void run(const std::vector<const Model*>& models, const std::function<void()>& work) const;
 
+  // The same of units in batches of up to `size`: calls `work` with the first unit of each and how
+  // many it has.
+  void run_batches(const std::vector<const Model*>& models, int64_t size,
+                   const std::function<void(int64_t first, int64_t count)>& work) const;
+
   // Sums over the processes, in f64: their order is that of the parts, not that of the units.
   void join(double& sum) const;
   void join(int64_t& sum) const;

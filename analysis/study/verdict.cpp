@@ -67,6 +67,11 @@ Estimate paired_change(double lost, double gained, double count) {
   return Estimate::within(value, half + std::abs(value - centre));
 }
 
+double share_right(const std::vector<bool>& answers) {
+  return static_cast<double>(std::ranges::count(answers, true)) /
+         static_cast<double>(answers.size());
+}
+
 Estimate change_of_answers(const std::vector<bool>& before, const std::vector<bool>& after) {
   double lost = 0, gained = 0;
   for (size_t i = 0; i < before.size(); ++i) {

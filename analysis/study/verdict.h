@@ -30,7 +30,9 @@ Estimate mean_of(const std::vector<double>& values);
 // `gained` turn right, with the interval of Agresti and Min (2005) for paired answers, half an
 // answer added to each of the four kinds: of few pictures that all changed, too.
 Estimate paired_change(double lost, double gained, double count);
-// Of two lists of answers to the same pictures, right ones true.
+// Of answers, right ones true: the share of these.
+double share_right(const std::vector<bool>& answers);
+// Of two lists of answers to the same pictures.
 Estimate change_of_answers(const std::vector<bool>& before, const std::vector<bool>& after);
 // a - b of independent estimates: their distances to the ends, squared and added (Newcombe 1998,
 // method 10).

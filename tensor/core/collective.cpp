@@ -365,14 +365,15 @@ void broadcast(std::string& text) {
   broadcast(text.data(), size);
 }
 
-double largest_of_processes(double value) {
-  Group& g = group();
-  if (g.size == 1) return value;
-  std::vector<double> table(static_cast<size_t>(g.size), 0.0);
-  table[static_cast<size_t>(g.rank)] = value;
-  sum_over_processes(table.data(), g.size);
-  return *std::ranges::max_element(table);
+std::vector<double> rows_of_processes(const std::vector<double>& own) {
+  const Group& g = group();
+  std::vector<double> rows(own.size() * static_cast<size_t>(g.size), 0.0);
+  std::ranges::copy(own, rows.begin() + std::ssize(own) * g.rank);
+  sum_over_processes(rows.data(), std::ssize(rows));
+  return rows;
 }
+
+double largest_of_processes(double value) { return std::ranges::max(rows_of_processes({value})); }
 
 void add_by_fixed_tree(bool fixed) { group().fixed_tree = fixed; }
 void set_stall_limit(double seconds) { group().stall_limit = seconds; }

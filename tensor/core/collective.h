@@ -67,6 +67,8 @@ void sum_over_processes(double* values, int64_t count);
 // The bytes of process 0 come to all.
 void broadcast(void* bytes, int64_t count);
 void broadcast(std::string& text);
+// The numbers of every process, as many in each, by rank.
+std::vector<double> rows_of_processes(const std::vector<double>& own);
 // The largest value of all processes: thus they agree.
 double largest_of_processes(double value);
 
