@@ -31,6 +31,8 @@ TEST_CASE("what a recipe says of an optimiser or of random weights holds for the
   CHECK(resolve({{"model", "resnet"}, {"opt", "adamw"}}).bias_lr_scale == 1);
   CHECK(resolve({{"model", "resnet"}, {"opt", "muon"}}).bias_lr_scale == 256);
   CHECK(resolve({{"model", "resnet"}, {"opt", "sgd"}, {"bias_lr_scale", "4"}}).bias_lr_scale == 4);
+  CHECK(resolve({{"recipe", "cifar10-94"}}).whiten_bias_lr == 106);
+  CHECK(resolve({{"recipe", "cifar10-94"}, {"opt", "adamw"}}).whiten_bias_lr == 0);
   // a recipe is for every network of its family
   for (const char* model :
        {"vit", "vit_hydra", "vit_tiny_patch4_hydra", "vit_tiny_patch4_hydra2"}) {

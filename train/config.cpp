@@ -209,7 +209,8 @@ Values fitting(Values recipe, const Values& given) {
     const std::string& key = value.first;
     return (begins &&
             (key == "init" || key == "positions" || key == "whiten" || key == "bn_fixed_scale")) ||
-           (other && key == "bias_lr_scale") || (by_chance && key == "flip");
+           (other && (key == "bias_lr_scale" || key == "whiten_bias_lr")) ||
+           (by_chance && key == "flip");
   });
   return recipe;
 }
