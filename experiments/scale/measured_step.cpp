@@ -102,8 +102,9 @@ MeasuredStep step_of(const Json& trace, Duration duration) {
 }  // namespace
 
 MeasuredStep read_profile(const std::string& path, Duration duration) {
+  const std::string text = read_file(path);
   try {
-    return step_of(Json::parse(read_file(path)), duration);
+    return step_of(Json::parse(text), duration);
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("{}: is no profile of train --profile: {}", path, error.what()));
   } catch (const DataError& error) {
