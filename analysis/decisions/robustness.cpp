@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "analysis/study/finite.h"
+#include "analysis/study/verdict.h"
 #include "data/augment.h"
 #include "nn/context.h"
 #include "tensor/autograd/node.h"
