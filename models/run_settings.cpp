@@ -143,7 +143,8 @@ const std::vector<Setting> kSettings = {
      1, 65536},
     {"train", "sync_bn", &C::sync_bn, "batch norms take the statistics of all processes' pictures"},
     {"train", "deterministic", &C::deterministic,
-     "gradients of processes are added in one order, whatever MPI there is"},
+     "sums over pictures are added in one order: on the processor 1, 2, 4 and 8 processes give the "
+     "same bits (with --sync-bn where there are batch norms)"},
     {"train", "stall_seconds", &C::stall_seconds,
      "how long processes wait for one that does not come, before all end; 0 = for ever", 0, 1e6},
     {"train", "opt", &C::opt,

@@ -126,7 +126,7 @@ struct RunSettings {
   // are there to share them.
   int64_t processes = 1;
   bool sync_bn = false;        // statistics of batch norms over all processes
-  bool deterministic = false;  // gradients of processes are added by one tree
+  bool deterministic = false;  // sums over pictures are added by one tree (batch_parts.h)
   double stall_seconds = 45;   // that a process may keep the others waiting; 0: for ever
   OptimizerKind opt = OptimizerKind::sgd;
   BaseOptimizerKind sam_base = BaseOptimizerKind::sgd;

@@ -118,6 +118,20 @@ class Distributed(unittest.TestCase):
         first, second = [(run / "last.safetensors").read_bytes() for run in runs]
         self.assertEqual(first, second)
 
+    def test_any_number_of_processes_gives_the_bytes_of_one(self):
+        # at the recipe's rates, by which roundings would grow; with several buckets of gradients
+        few = ["--data", "shapes", "--shapes-train", 96, "--shapes-test", 8, "--threads", 1,
+               "--seed", 7, "--steps", 3, "--sync-bn", "--deterministic"]
+        for model, counts in (("alternet", (2, 4)), ("vit_64x2_patch8", (2,))):
+            more = ["--model", model, *few, "--mixup", 0.5, "--clip-grad", 1]
+            alone = self.train(1, *more, "--batch-size", 32)
+            for count in counts:
+                together = self.train(count, *more, "--batch-size", 32 // count)
+                self.assert_same_losses(alone, together, 1e-6)
+                for name in ("last.safetensors", "best.safetensors"):
+                    self.assertEqual((alone / name).read_bytes(), (together / name).read_bytes(),
+                                     f"{model}, {count} processes: {name}")
+
     def test_the_program_starts_its_processes_itself(self):
         process = self.start(BUILD / "train", "--processes", 2, *SMALL, "--batch-size", 6,
                              "--steps", 4, "--json")

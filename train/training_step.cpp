@@ -11,6 +11,7 @@
 #include "models/update_rule.h"
 #include "models/whitening.h"
 #include "nn/context.h"
+#include "tensor/core/batch_parts.h"
 #include "tensor/core/timeline.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/gather.h"
@@ -210,6 +211,9 @@ void TrainingStep::add_gradients(const Lesson& lesson, uint64_t step, bool score
   const int64_t parts = config_.grad_accum_steps, rows = lesson.images.size(0) / parts;
   const int64_t of_all = exchange_ ? source_.share.whole * parts : lesson.images.size(0);
   const double weight = static_cast<double>(rows) / static_cast<double>(of_all);
+  const BatchPartsGuard cut(config_.deterministic && !device_.is_cuda()
+                                ? parts_of_batch(of_all / parts, process_count())
+                                : BatchParts{});
   if (exchange_) exchange_->begin();
   const auto part_of = [&](const Tensor& whole, int64_t part) {
     if (parts == 1 || !whole) return whole;

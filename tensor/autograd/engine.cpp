@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "tensor/autograd/sum.h"
+#include "tensor/core/batch_parts.h"
 
 namespace passband {
 namespace {
@@ -30,10 +31,13 @@ std::vector<Node*> reverse_topological(Node* root) {
 }
 
 // A leaf may be brought its gradient in bf16 and have it added in its own type (Cast::backward).
+// Sums over the parts of a batch are f32 until they are there.
 bool fits(const Tensor& gradient, const Edge& edge) {
-  return gradient.shape() == edge.shape &&
-         (gradient.dtype() == edge.dtype || (gradient.dtype() == DType::bf16 && !recording() &&
-                                             dynamic_cast<const Leaf*>(edge.node.get())));
+  if (gradient.shape() != edge.shape) return false;
+  if (gradient.dtype() == edge.dtype) return true;
+  if (recording()) return false;
+  if (gradient.dtype() == DType::bf16) return dynamic_cast<const Leaf*>(edge.node.get()) != nullptr;
+  return batch_parts().count > 1 && gradient.dtype() == DType::f32 && edge.dtype == DType::bf16;
 }
 
 void check_gradients(const Node& node, const Grads& gradients) {

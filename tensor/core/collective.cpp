@@ -278,6 +278,28 @@ int rank_here() {
 // --- sums
 // -----------------------------------------------------------------------------------------
 
+namespace {
+
+// The first of `rows` of `width` becomes ((0 + 1) + (2 + 3)) + ...
+template <class T> void add_by_tree(T* rows, int64_t count, int64_t width) {
+  for (int64_t stride = 1; stride < count; stride *= 2)
+    for (int64_t p = 0; p + stride < count; p += 2 * stride) {
+      T* const to = rows + p * width;
+      const T* const from = rows + (p + stride) * width;
+      for (int64_t i = 0; i < width; ++i) to[i] += from[i];
+    }
+}
+
+// The numbers of every process, by rank.
+std::vector<double> gathered_rows(Group& g, const double* own, int64_t count) {
+  std::vector<double> rows(static_cast<size_t>(count * g.size), 0.0);
+  std::copy_n(own, count, rows.begin() + count * g.rank);
+  if (g.size > 1 && count > 0) wait_for(g, g.backend->begin_sum(rows.data(), std::ssize(rows)));
+  return rows;
+}
+
+}  // namespace
+
 // By the backend's own order, or by the tree: then every process adds up one part of the values,
 // of which it gets all summands, and gives the sums to the others.
 struct PendingSum::State {
@@ -302,26 +324,23 @@ struct PendingSum::State {
 
   bool advance() {
     if (done) return true;
-    if (!g.backend->has_ended(transfer)) return false;
+    if (transfer && !g.backend->has_ended(transfer)) return false;
     transfer = nullptr;
-    if (g.fixed_tree && !gathering) {
-      add_up();
-      gathering = true;
-      transfer = g.backend->begin_gather(received.data(), sent.data(), each);
-      return false;
-    }
+    if (g.fixed_tree && !gathering) return false;
     if (gathering) std::copy_n(sent.begin(), count, values);
     return done = true;
   }
 
-  // ((0 + 1) + (2 + 3)) + ...
-  void add_up() {
-    for (int64_t stride = 1; stride < g.size; stride *= 2)
-      for (int64_t p = 0; p + stride < g.size; p += 2 * stride) {
-        float* const to = received.data() + p * each;
-        const float* const from = received.data() + (p + stride) * each;
-        for (int64_t i = 0; i < each; ++i) to[i] += from[i];
-      }
+  // Of several sums that are under way, processes see one or another come first, but all must begin
+  // the same transfers in one order: sums are given out where they are waited for.
+  void wait() {
+    if (g.fixed_tree && !gathering && !done) {
+      wait_for(g, std::exchange(transfer, nullptr));
+      add_by_tree(received.data(), g.size, each);
+      gathering = true;
+      transfer = g.backend->begin_gather(received.data(), sent.data(), each);
+    }
+    wait_until(g, [&] { return advance(); });
   }
 };
 
@@ -333,7 +352,7 @@ PendingSum::~PendingSum() = default;
 bool PendingSum::advance() { return !state_ || state_->advance(); }
 void PendingSum::wait() {
   if (!state_) return;
-  wait_until(state_->g, [&] { return state_->advance(); });
+  state_->wait();
   state_.reset();
 }
 
@@ -346,7 +365,12 @@ PendingSum begin_sum(float* values, int64_t count) {
 
 void sum_over_processes(double* values, int64_t count) {
   Group& g = group();
-  if (g.size > 1 && count > 0) wait_for(g, g.backend->begin_sum(values, count));
+  if (g.size == 1 || count <= 0) return;
+  // two summands have one order
+  if (!g.fixed_tree || g.size == 2) return wait_for(g, g.backend->begin_sum(values, count));
+  std::vector<double> rows = gathered_rows(g, values, count);
+  add_by_tree(rows.data(), g.size, count);
+  std::copy_n(rows.begin(), count, values);
 }
 
 void broadcast(void* bytes, int64_t count) {
@@ -366,11 +390,7 @@ void broadcast(std::string& text) {
 }
 
 std::vector<double> rows_of_processes(const std::vector<double>& own) {
-  const Group& g = group();
-  std::vector<double> rows(own.size() * static_cast<size_t>(g.size), 0.0);
-  std::ranges::copy(own, rows.begin() + std::ssize(own) * g.rank);
-  sum_over_processes(rows.data(), std::ssize(rows));
-  return rows;
+  return gathered_rows(group(), own.data(), std::ssize(own));
 }
 
 double largest_of_processes(double value) { return std::ranges::max(rows_of_processes({value})); }

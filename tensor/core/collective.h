@@ -72,7 +72,7 @@ std::vector<double> rows_of_processes(const std::vector<double>& own);
 // The largest value of all processes: thus they agree.
 double largest_of_processes(double value);
 
-// From here on f32 is added up by one binary tree over the ranks, whatever the backend does.
+// From here on sums are added up by one binary tree over the ranks, whatever the backend does.
 void add_by_fixed_tree(bool fixed);
 // How long to wait for a process that does not come, in seconds; 0, as at first: for ever.
 void set_stall_limit(double seconds);

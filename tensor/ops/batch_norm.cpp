@@ -2,7 +2,9 @@
 // one for higher orders.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
+#include "tensor/autograd/batch_sum.h"
 #include "tensor/core/collective.h"
 #include "tensor/core/device.h"
 #include "tensor/ops/batch_norm_kernels.h"
@@ -74,15 +76,18 @@ struct BatchNorm {
     }
     mean.memory = Tensor::empty({x.size(-1)}, statistics_type(x), x.device());
     rstd.memory = Tensor::empty_like(mean.memory);
-    if (options.synchronised && process_count() > 1) return find_statistics_of_all(x);
+    if (of_several() || (!x.device().is_cuda() && batch_parts().cut(x.size(0))))
+      return find_statistics_by_sums(x);
     DISPATCH(x.device(), batch_norm_statistics, mean.memory, rstd.memory, running_mean, running_var,
              x, options.momentum, options.eps);
     if (running_mean.defined()) running_mean.bump_version();
     if (running_var.defined()) running_var.bump_version();
   }
 
-  // By sums of x and x^2 over all processes, in f64: what cancels is 2^-53 of mean^2 / variance.
-  void find_statistics_of_all(const Tensor& x) {
+  bool of_several() const { return options.synchronised && process_count() > 1; }
+
+  // Rows, and sums of x and x^2, in f64: what cancels is 2^-53 of mean^2 / variance.
+  static std::vector<double> sums_of(const Tensor& x) {
     const int64_t C = x.size(-1);
     Tensor means = Tensor::empty({C}, DType::f64), squares = Tensor::empty({C}, DType::f64);
     cpu::batch_norm_moments(means, squares, x);
@@ -93,17 +98,35 @@ struct BatchNorm {
       sums[c] = rows * own;
       sums[C + c] = squares.data<double>()[c] + rows * own * own;
     }
-    sum_over_processes(sums.data(), 2 * C + 1);
-    rows_of_all = sums[2 * C];
+    return sums;
+  }
+
+  // Over the parts of a batch, and over all processes.
+  void find_statistics_by_sums(const Tensor& x) {
+    const int64_t C = x.size(-1);
+    std::vector<double> sums =
+        batch_parts().cut(x.size(0))
+            ? sum_of_parts(
+                  batch_parts().count,
+                  [&](int64_t part) { return sums_of(part_of_batch(x, part)); },
+                  [](std::vector<double>& sum, const std::vector<double>& more) {
+                    std::ranges::transform(sum, more, sum.begin(), std::plus{});
+                  })
+            : sums_of(x);
+    if (of_several()) {
+      sum_over_processes(sums.data(), 2 * C + 1);
+      rows_of_all = sums[2 * C];
+    }
+    Tensor means = Tensor::empty({C}, DType::f64), squares = Tensor::empty({C}, DType::f64);
     for (int64_t c = 0; c < C; ++c) {
-      const double of_all = sums[c] / rows_of_all;
+      const double of_all = sums[c] / sums[2 * C];
       means.data<double>()[c] = of_all;
       squares.data<double>()[c] = std::max(0.0, sums[C + c] - of_all * sums[c]);
     }
-    take_over(means, squares);
+    take_over(means, squares, sums[2 * C]);
   }
 
-  void take_over(const Tensor& means, const Tensor& squares) {
+  void take_over(const Tensor& means, const Tensor& squares, double rows) {
     dispatch_floating(mean.memory.dtype(), "batch_norm", [&]<class T>() {
       const auto move = [&](Tensor& running, int64_t c, double value) {
         if (!running.defined()) return;
@@ -113,10 +136,9 @@ struct BatchNorm {
       for (int64_t c = 0; c < means.numel(); ++c) {
         const double of_all = means.data<double>()[c], square = squares.data<double>()[c];
         mean.memory.data<T>()[c] = static_cast<T>(of_all);
-        rstd.memory.data<T>()[c] =
-            static_cast<T>(1 / std::sqrt(square / rows_of_all + options.eps));
+        rstd.memory.data<T>()[c] = static_cast<T>(1 / std::sqrt(square / rows + options.eps));
         move(running_mean, c, of_all);
-        move(running_var, c, square / (rows_of_all - 1));
+        move(running_var, c, square / (rows - 1));
       }
     });
     if (running_mean.defined()) running_mean.bump_version();

@@ -116,8 +116,8 @@ void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidua
   dispatch_floating(dy.dtype(), "batch_norm", [&]<class T>() {
     using A = Accumulate<T>;
     const auto scale = scales<A>(t);
-    const RowBlocks blocks(1, dy.shape().outer(-1), dy.size(-1));
-    const int64_t C = blocks.columns;
+    const RowBlocks blocks = blocks_of_batch(dy.shape().outer(-1), dy.size(-1));
+    const int64_t C = blocks.columns, parts = blocks.samples;
     std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count()));
     dispatch_gate(t, [&](auto gate) {
       blocks.each([&](int64_t b, int64_t row, int64_t rows) {
@@ -125,16 +125,19 @@ void batch_norm_backward(Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dresidua
                                    block_of<T>(t, scale, dy.data<T>(), row, rows));
       });
     });
-    const std::vector<double> total = blocks.joined(sums, 2 * C);
-    std::vector<double> all = total;
-    if (t.add_up) t.add_up(all.data(), 2 * C);
-    std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
     const A* rstd = t.rstd.data<A>();
-    const double n = t.add_up ? t.rows_of_all : static_cast<double>(blocks.rows);
-    for (int64_t c = 0; c < C; ++c) {
-      dbeta.data<A>()[c] = static_cast<A>(total[c]);
-      dgamma.data<A>()[c] = static_cast<A>(total[C + c] * rstd[c]);  // sum dy' * xhat
-      if (!t.training) continue;
+    const std::vector<double> totals = blocks.joined(sums, 2 * C);
+    const auto total = [&](int64_t part, int64_t i) { return totals[part * 2 * C + i]; };
+    std::vector<double> all = join_batch<double>(parts, 2 * C, total);
+    if (t.add_up) t.add_up(all.data(), 2 * C);
+    const std::vector<A> own = join_batch<A>(parts, 2 * C, [&](int64_t part, int64_t i) {
+      return i < C ? total(part, i) : total(part, i) * rstd[i - C];  // sum dy', sum dy' * xhat
+    });
+    std::copy_n(own.begin(), C, dbeta.data<A>());
+    std::copy_n(own.begin() + C, C, dgamma.data<A>());
+    std::vector<A> slope(static_cast<size_t>(C), A(0)), offset(static_cast<size_t>(C), A(0));
+    const double n = t.add_up ? t.rows_of_all : static_cast<double>(parts * blocks.rows);
+    for (int64_t c = 0; c < C && t.training; ++c) {
       const double product = all[C + c] * rstd[c];
       slope[c] = static_cast<A>(scale[c] * rstd[c] * product / n);
       offset[c] = static_cast<A>(scale[c] * all[c] / n);

@@ -1,6 +1,7 @@
 // Convolution: checks, and the three bilinear maps that are each other's derivatives.
 #include "tensor/ops/conv.h"
 
+#include "tensor/autograd/batch_sum.h"
 #include "tensor/ops/conv_geometry.h"
 #include "tensor/ops/conv_kernels.h"
 #include "tensor/ops/matmul_kernels.h"
@@ -101,6 +102,11 @@ struct ConvWeightGradient {
 
   Tensor forward(const Tensor& dy, const Tensor& x) const {
     if (dy.numel() == 0 || x.numel() == 0) return Tensor::zeros(weight, dy.dtype(), dy.device());
+    if (!batch_parts().cut(dy.size(0))) return of(dy, x);
+    return sum_over_batch(
+        [&](int64_t part) { return of(part_of_batch(dy, part), part_of_batch(x, part)); });
+  }
+  Tensor of(const Tensor& dy, const Tensor& x) const {
     Tensor dw = Tensor::empty(weight, dy.dtype(), dy.device());
     DISPATCH(dy.device(), conv2d_backward_weight, dw, dy, x, options);
     return dw;

@@ -2,6 +2,7 @@
 // algorithm where that pays (3x3 kernels in f32), and else summed directly.
 #include <cstring>
 
+#include "tensor/core/batch_parts.h"
 #include "tensor/core/kernel_source.h"
 #include "tensor/cpu/bf16_pairs.h"
 #include "tensor/cpu/loops.h"
@@ -68,8 +69,11 @@ bool by_onednn(DType dtype) {
 }
 
 // Maps of bf16 are transformed, multiplied and summed in f32.
+// Where results must not depend on who has a batch, the whole batch decides.
 bool by_winograd(const ConvGeometry& g, DType dtype) {
-  return dtype != DType::f64 && winograd_pays(shape_of(g));
+  ConvShape shape = shape_of(g);
+  if (batch_parts().cut(shape.n)) shape.n = batch_parts().whole;
+  return dtype != DType::f64 && winograd_pays(shape);
 }
 
 bool by_pairs(const ConvGeometry& g, DType dtype) {

@@ -51,8 +51,10 @@ template <class A> void join_products(Tensor dgamma, Tensor dbeta, std::vector<A
                                       const Tensor& rstd, const Tensor& gamma, int64_t rows) {
   const int64_t N = rstd.size(0), G = rstd.size(1), C = gamma.numel(), width = C / G;
   const double count = static_cast<double>(rows * width);
-  std::vector<double> products(static_cast<size_t>(2 * C), 0.0);
-  for (int64_t n = 0; n < N; ++n)
+  const int64_t parts = batch_parts_of(N);
+  std::vector<double> all(static_cast<size_t>(parts * 2 * C), 0.0);
+  for (int64_t n = 0; n < N; ++n) {
+    double* const products = all.data() + n / (N / parts) * 2 * C;
     for (int64_t g = 0; g < G; ++g) {
       const double r = rstd.data<A>()[n * G + g];
       double g_sum = 0, gx_sum = 0;  // of gamma * dy and gamma * dy * xhat
@@ -66,10 +68,11 @@ template <class A> void join_products(Tensor dgamma, Tensor dbeta, std::vector<A
       std::fill_n(slope.begin() + n * C + g * width, width, static_cast<A>(r * r * gx_sum / count));
       std::fill_n(offset.begin() + n * C + g * width, width, static_cast<A>(r * g_sum / count));
     }
-  for (int64_t c = 0; c < C; ++c) {
-    dgamma.data<A>()[c] = static_cast<A>(products[c]);
-    dbeta.data<A>()[c] = static_cast<A>(products[C + c]);
   }
+  const std::vector<A> joined =
+      join_batch<A>(parts, 2 * C, [&](int64_t part, int64_t i) { return all[part * 2 * C + i]; });
+  std::copy_n(joined.begin(), C, dgamma.data<A>());
+  std::copy_n(joined.begin() + C, C, dbeta.data<A>());
 }
 
 }  // namespace

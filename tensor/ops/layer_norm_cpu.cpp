@@ -106,7 +106,7 @@ void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& 
   Tensor &dx = results.dx, &dgamma = results.dgamma, &dbeta = results.dbeta;
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {
     using A = Accumulate<T>;
-    const RowBlocks blocks(1, x.shape().outer(-1), x.size(-1));
+    const RowBlocks blocks = blocks_of_batch(x.shape().outer(-1), x.size(-1));
     const int64_t C = blocks.columns;
     std::vector<A> sums(static_cast<size_t>(2 * C * blocks.count()), A(0));
     blocks.each([&](int64_t b, int64_t first, int64_t rows) {
@@ -116,11 +116,11 @@ void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& 
                         x.data<T>() + r * C, gamma.data<A>(), mean.data<A>()[r], rstd.data<A>()[r],
                         C);
     });
-    const std::vector<double> total = blocks.joined(sums, 2 * C);
-    for (int64_t c = 0; c < C; ++c) {
-      dgamma.data<A>()[c] = static_cast<A>(total[c]);
-      dbeta.data<A>()[c] = static_cast<A>(total[C + c]);
-    }
+    const std::vector<double> totals = blocks.joined(sums, 2 * C);
+    const std::vector<A> total = join_batch<A>(
+        blocks.samples, 2 * C, [&](int64_t part, int64_t i) { return totals[part * 2 * C + i]; });
+    std::copy_n(total.begin(), C, dgamma.data<A>());
+    std::copy_n(total.begin() + C, C, dbeta.data<A>());
   });
 }
 

@@ -2,6 +2,7 @@
 // transposes moved.
 #include "tensor/ops/matmul.h"
 
+#include "tensor/autograd/batch_sum.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/reduce.h"
 #include "tensor/ops/shape.h"
@@ -20,6 +21,30 @@ struct Matmul {
             {"transpose_b", {options.transpose_b ? 1.0 : 0.0}}};
   }
   Tensor forward(const Tensor& a, const Tensor& b) const {
+    if (!sums_rows(a, b) || !batch_parts().cut(a.size(0))) return of(a, b);
+    return sum_over_batch(
+        [&](int64_t part) { return of(part_of_batch(a, part), part_of_batch(b, part)); });
+  }
+
+  Grads backward(const Saved& s, const Tensor& dc) const {
+    const auto [ta, tb] = options;
+    Grads grads(2);
+    const Tensor &a = s.input(0), &b = s.input(1);
+    if (s.needs(0)) grads[0] = ta ? matmul(b, dc, {tb, true}) : matmul(dc, b, {false, !tb});
+    if (s.needs(1)) {
+      const bool rows = b.rank() == 2 && a.rank() > 2;
+      const Tensor left = rows ? as_rows(a) : a, right = rows ? as_rows(dc) : dc;
+      grads[1] = tb ? matmul(right, left, {true, ta}) : matmul(left, right, {!ta, false});
+    }
+    return grads;
+  }
+
+ private:
+  // As the gradient of a weight does.
+  bool sums_rows(const Tensor& a, const Tensor& b) const {
+    return options.transpose_a && !options.transpose_b && a.rank() == 2 && b.rank() == 2;
+  }
+  Tensor of(const Tensor& a, const Tensor& b) const {
     ProductShape shape{.batch = 1,
                        .m = a.size(options.transpose_a ? -1 : -2),
                        .n = b.size(options.transpose_b ? -2 : -1),
@@ -35,19 +60,6 @@ struct Matmul {
     Tensor c = Tensor::empty(result, a.dtype(), a.device());
     DISPATCH(a.device(), matmul_forward, c, a, b, Epilogue{}, shape);
     return c;
-  }
-
-  Grads backward(const Saved& s, const Tensor& dc) const {
-    const auto [ta, tb] = options;
-    Grads grads(2);
-    const Tensor &a = s.input(0), &b = s.input(1);
-    if (s.needs(0)) grads[0] = ta ? matmul(b, dc, {tb, true}) : matmul(dc, b, {false, !tb});
-    if (s.needs(1)) {
-      const bool rows = b.rank() == 2 && a.rank() > 2;
-      const Tensor left = rows ? as_rows(a) : a, right = rows ? as_rows(dc) : dc;
-      grads[1] = tb ? matmul(right, left, {true, ta}) : matmul(left, right, {!ta, false});
-    }
-    return grads;
   }
 };
 

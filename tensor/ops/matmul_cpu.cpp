@@ -2,6 +2,7 @@
 // matrix unit multiplies have kernels of their own.
 #include <cstring>
 
+#include "tensor/core/batch_parts.h"
 #include "tensor/cpu/loops.h"
 #include "tensor/cpu/onednn_engine.h"
 #include "tensor/cpu/product.h"
@@ -70,11 +71,34 @@ void fill_with_epilogue(Tensor c, const Epilogue& e) {
   if (e.residual.defined()) add_(c, e.residual);
 }
 
+// Of few rows the order of a sum depends on how many there are: where that must not be, parts of a
+// batch are multiplied by themselves.
+bool cut_for_few_rows(const ProductShape& s) {
+  constexpr int64_t kManyRows = 2048;
+  const BatchParts& parts = batch_parts();
+  return s.batch == 1 && !s.transpose_a && parts.cut(s.m) && s.m / parts.count < kManyRows;
+}
+
+void multiply_parts(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
+                    const ProductShape& s) {
+  const BatchParts parts = batch_parts();
+  ProductShape own = s;
+  own.m = s.m / parts.count;
+  const auto rows = [&](const Tensor& x, int64_t width, int64_t part) {
+    return x.defined() ? x.view(part * own.m * width, {own.m, width}) : x;
+  };
+  for (int64_t i = 0; i < parts.count; ++i) {
+    const BatchPartsGuard whole({});
+    matmul_forward(rows(c, s.n, i), rows(a, s.k, i), b, {e.bias, rows(e.residual, s.n, i)}, own);
+  }
+}
+
 }  // namespace
 
 void matmul_forward(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,
                     const ProductShape& s) {
   if (c.numel() == 0) return;
+  if (cut_for_few_rows(s)) return multiply_parts(c, a, b, e, s);
   if (s.k == 0) return fill_with_epilogue(c, e);
   if (a.dtype() == DType::bf16 && bf16_by_onednn()) return matmul_onednn(c, a, b, e, s);
   if (a.dtype() == DType::bf16 && matmul_special_bf16(c, a, b, e, s)) return;

@@ -1,6 +1,7 @@
 // The MLP: checks, the fused first-order gradient, the composed one for higher orders.
 #include "tensor/ops/mlp.h"
 
+#include "tensor/core/batch_parts.h"
 #include "tensor/core/device.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/mlp_kernels.h"
@@ -45,8 +46,10 @@ struct Mlp {
     if (s.needs(3)) grads[3] = matmul(dy, as_rows(active.memory), {.transpose_a = true});
     if (!hidden) return grads;
     const Tensor rows = as_rows(kept.memory), dh = Tensor::empty_like(rows);
-    if (s.needs(2)) grads[2] = Tensor::empty({dh.size(1)}, dh.dtype(), dh.device());
+    const bool cut = batch_parts().cut(dh.size(0));
+    if (s.needs(2) && !cut) grads[2] = Tensor::empty({dh.size(1)}, dh.dtype(), dh.device());
     DISPATCH(dy.device(), linear_gelu_backward, dh, grads[2], dy, s.input(3), rows, form);
+    if (s.needs(2) && cut) grads[2] = sum(dh, {0});
     add_first_layer(grads, s, dh);
     return grads;
   }

@@ -1,5 +1,6 @@
 // The MLP on the CPU: on the matrix unit the GELU takes the sums as they leave it; else the product
 // of its backend, then the GELU where the result lies.
+#include "tensor/core/batch_parts.h"
 #include "tensor/cpu/split_rows.h"
 #include "tensor/cpu/tall_product.h"
 #include "tensor/ops/mlp_kernels.h"
@@ -31,7 +32,7 @@ template <class F> void apply(Tensor y, Tensor slope, const Tensor& h, const F& 
 using Run = float[split::kSide];
 
 bool on_matrix_unit(const Tensor& x, const ProductShape& s) {
-  return x.dtype() == DType::f32 && split_product_pays(s.m, s.n, s.k);
+  return x.dtype() == DType::f32 && split_product_pays(s.m, s.n, s.k) && batch_parts().count == 1;
 }
 
 // Activations of a whole batch: what reads them next finds them in no cache.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensor/core/parallel.h"
+#include "tensor/cpu/batch_join.h"
 #include "tensor/cpu/vector.h"
 
 PASSBAND_LEVEL_BEGIN
@@ -67,6 +68,13 @@ struct RowBlocks {
     f(b, n * rows + row, std::min(block, rows - row));
   }
 };
+
+// The blocks of (rows, columns): samples are the parts of a batch where sums over it are cut
+// (tensor/core/batch_parts.h), else there is one.
+inline RowBlocks blocks_of_batch(int64_t rows, int64_t columns) {
+  const int64_t parts = batch_parts_of(rows);
+  return {parts, rows / parts, columns};
+}
 
 // Words of 16 bits that hold the signs of one row.
 template <class A> int64_t bit_words(int64_t columns) {

@@ -1,6 +1,7 @@
 // Reductions: which dimensions go, in what order, and the adjoints.
 #include "tensor/ops/reduce.h"
 
+#include "tensor/autograd/batch_sum.h"
 #include "tensor/ops/pointwise.h"
 #include "tensor/ops/reduce_kernels.h"
 #include "tensor/ops/shape.h"
@@ -78,6 +79,10 @@ struct Sum {
     return {{"reduced", {reduced.begin(), reduced.end()}}, {"scale", {scale}}};
   }
   Tensor forward(const Tensor& x) const {
+    if (x.rank() == 0 || !reduced[0] || !batch_parts().cut(x.size(0))) return of(x);
+    return sum_over_batch([&](int64_t part) { return of(part_of_batch(x, part)); });
+  }
+  Tensor of(const Tensor& x) const {
     Tensor y = Tensor::empty(reduced_shape(x.shape(), reduced, keepdim), x.dtype(), x.device());
     sum_runs(y, x, merged_runs(x.shape(), reduced), scale);
     return y;

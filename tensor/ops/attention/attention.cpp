@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tensor/autograd/batch_sum.h"
 #include "tensor/core/device.h"
 #include "tensor/ops/attention/attention_kernels.h"
 #include "tensor/ops/gather.h"
@@ -163,7 +164,7 @@ struct Attention {
     const Tensor &qkv = saved.input(0), &bias = saved.input(1);
     if (recording()) return composed(qkv, bias, dy);
     Tensor dqkv = Tensor::empty_like(qkv);
-    Tensor dbias = saved.needs(1) ? Tensor::empty_like(bias) : Tensor{};
+    Tensor dbias = saved.needs(1) ? batch_sum_like(bias, s.batch) : Tensor{};
     DISPATCH(qkv.device(), attention_backward, dqkv, dbias, dy, qkv, bias, statistics.memory, s);
     return {dqkv, dbias};
   }

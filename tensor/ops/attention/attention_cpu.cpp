@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensor/core/parallel.h"
+#include "tensor/cpu/batch_join.h"
 #include "tensor/cpu/block_product.h"
 #include "tensor/ops/attention/attention_kernels.h"
 
@@ -40,10 +41,15 @@ struct Places {
 struct Tasks {
   int64_t chunk, chunks, count;
 
-  explicit Tasks(const AttentionShape& s)
-      : chunk((s.groups() + 127) / 128),
-        chunks((s.groups() + chunk - 1) / chunk),
-        count(chunks * s.heads) {}
+  int64_t parts;  // of the batch, where sums over it are cut: as many chunks in each
+
+  explicit Tasks(const AttentionShape& s) : parts(batch_parts_of(s.batch)) {
+    const int64_t groups = s.groups() / parts;
+    chunk = (groups + 127) / 128;
+    chunks = (groups + chunk - 1) / chunk * parts;
+    count = chunks * s.heads;
+  }
+  int64_t of_part() const { return count / parts; }
 
   // Calls run(workspace, task, group, head) for each window of each task, and done(workspace, task)
   // after its last one.
@@ -54,7 +60,9 @@ struct Tasks {
     parallel_for(count, grain_for(work), [&](int64_t begin, int64_t end) {
       Workspace workspace(s, places);
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t first = task / s.heads * chunk, last = std::min(s.groups(), first + chunk);
+        const int64_t part = task / of_part(), groups = s.groups() / parts;
+        const int64_t first = part * groups + task % of_part() / s.heads * chunk,
+                      last = std::min((part + 1) * groups, first + chunk);
         for (int64_t g = first; g < last; ++g) run(workspace, task, g, task % s.heads);
         done(workspace, task);
       }
@@ -314,13 +322,13 @@ void attention_backward(Tensor dqkv, Tensor dbias, const Tensor& dy, const Tenso
     });
     if (entries == 0) return;
     const int64_t columns = dbias.size(1);
-    std::vector<double> total(static_cast<size_t>(entries * columns), 0.0);
-    for (int64_t task = 0; task < tasks.count; ++task)
+    std::vector<double> totals(static_cast<size_t>(tasks.parts * entries * columns), 0.0);
+    for (int64_t task = 0; task < tasks.count; ++task) {
+      double* const total = totals.data() + task / tasks.of_part() * entries * columns;
       for (int64_t e = 0; e < entries; ++e)
         total[e * columns + task % s.heads % columns] += tables[task * entries + e];
-    dispatch_floating(dbias.dtype(), "attention", [&]<class B>() {
-      for (int64_t i = 0; i < dbias.numel(); ++i) dbias.data<B>()[i] = static_cast<B>(total[i]);
-    });
+    }
+    write_batch_sum(dbias, tasks.parts, totals);
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tensor/autograd/batch_sum.h"
 #include "tensor/core/device.h"
 #include "tensor/ops/attention/lambda_kernels.h"
 #include "tensor/ops/gather.h"
@@ -172,8 +173,11 @@ struct LambdaLayer {
     const auto like = [](const Tensor& t) {
       return t.defined() ? Tensor::empty_like(t) : Tensor{};
     };
-    const LambdaTensors dx{like(x.q), like(x.keys), like(x.values), like(x.embedding),
-                           like(x.embedding_bias)};
+    const auto sum_like = [&](const Tensor& t) {
+      return t.defined() ? batch_sum_like(t, s.batch) : Tensor{};
+    };
+    const LambdaTensors dx{like(x.q), like(x.keys), like(x.values), sum_like(x.embedding),
+                           sum_like(x.embedding_bias)};
     DISPATCH(x.q.device(), lambda_backward, dx, dy, x, s);
     return {dx.q, dx.keys, dx.values, dx.embedding, dx.embedding_bias};
   }

@@ -2,17 +2,29 @@
 // part is the same for both orders: y = q (sum over positions of softmax(k) v + bias), three small
 // products.
 #include "tensor/core/parallel.h"
+#include "tensor/cpu/batch_join.h"
 #include "tensor/ops/attention/lambda_lambda_first.h"
 #include "tensor/ops/attention/lambda_score_first.h"
 
 LEVEL_BEGIN
 namespace {
 
-// Images whose gradients of the embedding are summed together: a function of the batch alone.
+// Images whose gradients of the embedding are summed together: a function of the batch alone, or of
+// its parts where sums over it are cut.
 struct Chunks {
-  int64_t size, count;
+  int64_t parts, images, size, count;
   explicit Chunks(const LambdaShape& s)
-      : size((s.batch + 31) / 32), count((s.batch + size - 1) / size) {}
+      : parts(batch_parts_of(s.batch)),
+        images(s.batch / parts),
+        size((images + 31) / 32),
+        count((images + size - 1) / size * parts) {}
+  int64_t part(int64_t chunk) const { return chunk / (count / parts); }
+  int64_t begin(int64_t chunk) const {
+    return part(chunk) * images + chunk % (count / parts) * size;
+  }
+  int64_t end(int64_t chunk) const {
+    return std::min((part(chunk) + 1) * images, begin(chunk) + size);
+  }
 };
 
 template <class T, class F> void dispatch_order(const LambdaShape& s, F&& f) {
@@ -102,13 +114,6 @@ void backward_image(LambdaImage<T>& image, Order& order, LambdaGradients<A>& g, 
       });
 }
 
-void write(Tensor to, const std::vector<double>& values) {
-  if (!to.defined()) return;
-  dispatch_floating(to.dtype(), "lambda_layer", [&]<class T>() {
-    for (int64_t i = 0; i < to.numel(); ++i) to.data<T>()[i] = static_cast<T>(values[i]);
-  });
-}
-
 int64_t image_work(const LambdaShape& s) {
   return s.positions() * s.heads * (2 * s.reach_y() + 1) * (2 * s.reach_x() + 1);
 }
@@ -137,30 +142,32 @@ void lambda_backward(LambdaTensors dx, const Tensor& dy, const LambdaTensors& x,
     std::vector<Memory<A>> dcells(static_cast<size_t>(chunks.count));
     std::vector<std::vector<double>> dbias(static_cast<size_t>(chunks.count));
     dispatch_order<T>(s, [&]<class Order>() {
-      parallel_for(
-          chunks.count, grain_for(chunks.size * image_work(s)), [&](int64_t begin, int64_t end) {
-            LambdaImage<T> image(s, cells, x.embedding_bias);
-            Order order(s, cells);
-            for (int64_t c = begin; c < end; ++c) {
-              LambdaGradients<A> g(image);
-              for (int64_t i = c * chunks.size; i < std::min(s.batch, (c + 1) * chunks.size); ++i)
-                backward_image(image, order, g, dx, dy, x, i);
-              dcells[c] = std::move(g.dcells);
-              dbias[c] = std::move(g.dbias);
-            }
-          });
+      parallel_for(chunks.count, grain_for(chunks.size * image_work(s)),
+                   [&](int64_t begin, int64_t end) {
+                     LambdaImage<T> image(s, cells, x.embedding_bias);
+                     Order order(s, cells);
+                     for (int64_t c = begin; c < end; ++c) {
+                       LambdaGradients<A> g(image);
+                       for (int64_t i = chunks.begin(c); i < chunks.end(c); ++i)
+                         backward_image(image, order, g, dx, dy, x, i);
+                       dcells[c] = std::move(g.dcells);
+                       dbias[c] = std::move(g.dbias);
+                     }
+                   });
     });
-    std::vector<double> table(static_cast<size_t>(s.table_size() * s.depth * s.intra), 0.0);
-    std::vector<double> bias(static_cast<size_t>(s.depth), 0.0);
+    const int64_t entries = s.table_size() * s.depth * s.intra;
+    std::vector<double> tables(static_cast<size_t>(chunks.parts * entries), 0.0);
+    std::vector<double> biases(static_cast<size_t>(chunks.parts * s.depth), 0.0);
     for (int64_t c = 0; c < chunks.count; ++c) {
+      double* const table = tables.data() + chunks.part(c) * entries;
       cells.for_entries(s, [&](int64_t u, int64_t row, int64_t column, int64_t k, int64_t entry) {
         table[entry] +=
             dcells[c][((u * cells.rows + row) * cells.columns + column) * cells.lines + k];
       });
-      for (int64_t k = 0; k < s.depth; ++k) bias[k] += dbias[c][k];
+      for (int64_t k = 0; k < s.depth; ++k) biases[chunks.part(c) * s.depth + k] += dbias[c][k];
     }
-    write(dx.embedding, table);
-    write(dx.embedding_bias, bias);
+    if (dx.embedding.defined()) write_batch_sum(dx.embedding, chunks.parts, tables);
+    if (dx.embedding_bias.defined()) write_batch_sum(dx.embedding_bias, chunks.parts, biases);
   });
 }
 
