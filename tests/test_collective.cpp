@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -96,6 +97,29 @@ TEST_CASE("sums are those of all processes, and a fixed tree adds in its own ord
     }
 }
 
+TEST_CASE("by the fixed tree, f64 has its order too, and no process begins what others do later") {
+  const Lines errors = run_processes(4, [](int rank) {
+    add_by_fixed_tree(true);
+    // (1 + 2^-53) + (2^-53 + 2^-53) is no other order's sum
+    double value = rank == 0 ? 1 : std::ldexp(1, -53);
+    sum_over_processes(&value, 1);
+    if (value != 1 + std::ldexp(1, -52)) throw Error("a wrong order");
+    std::array<std::array<float, 9>, 3> values{};
+    std::array<PendingSum, 3> sums;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      values[i].fill(static_cast<float>(i));
+      sums[i] = begin_sum(values[i].data(), 9);
+      if (rank % 2 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      for (size_t k = 0; rank % 2 == 0 && k <= i; ++k) sums[k].advance();
+    }
+    for (size_t i = 0; i < sums.size(); ++i) {
+      sums[i].wait();
+      if (values[i][8] != 4.0f * static_cast<float>(i)) throw Error("a wrong sum");
+    }
+  });
+  CHECK(errors == nothing(4));
+}
+
 TEST_CASE("a process that leaves out a call, or makes another, is named") {
   // rank 1 leaves one out and is done
   Lines errors = run_processes(
@@ -146,6 +170,28 @@ TEST_CASE("an error of one process ends the others with its words") {
   });
   CHECK(errors[0] == "rank 2 of 3 (host unknown): the disk is full");
   CHECK(errors[1] == errors[0]);
+}
+
+TEST_CASE("who is told to end while another does not come names it") {
+  std::atomic<bool> over = false;
+  const Lines errors = run_processes(2, [&](int rank) {
+    if (rank == 1) {  // at no call that would answer
+      while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      return;
+    }
+    set_interruption([] { return 15; });
+    try {
+      double value = 0;
+      sum_over_processes(&value, 1);
+    } catch (const ProcessLost& lost) {
+      over = true;
+      if (lost.code() != 143 || !speaks_for_all()) throw Error("a wrong code");
+      throw;
+    }
+  });
+  CHECK(errors[0] ==
+        "rank 0 of 2 (host unknown) was told to end by signal 15 while it waited for rank 1 of 2 "
+        "(host unknown), which does not answer: it died, is cut off, or is busy");
 }
 
 TEST_CASE("a process that writes is waited for") {

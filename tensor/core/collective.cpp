@@ -174,16 +174,29 @@ void check_devices(const Group& g) {
         fmt::format("the GPUs' sums of {} have failed: {}", name_of(g, g.rank), trouble));
 }
 
+// When one dies on another host, the launcher tells the rest to end, and nobody else says which. It
+// is not taken for lost: who is busy may still save.
+[[noreturn]] void end_as_asked(const Group& g, int signal) {
+  std::string whom = "others";
+  for (int rank = g.size - 1; rank >= 0; --rank)
+    if (rank != g.rank && !g.answered.contains(rank))
+      whom = name_of(g, rank) + ", which does not answer: it died, is cut off, or is busy";
+  throw ProcessLost(fmt::format("{} was told to end by signal {} while it waited for {}",
+                                name_of(g, g.rank), signal, whom),
+                    128 + signal);
+}
+
 void look_around(Group& g, double waited, double& asked_at) {
   read_notes(g);
   look_for_dead(g);
   check_devices(g);
   const int asked = g.interruption ? g.interruption() : 0;
-  if (asked && asked_at < 0) asked_at = waited;
-  if (asked && waited - asked_at >= kPatienceWhenAsked)
-    throw ProcessLost(fmt::format("{} was told to end by signal {} while it waited for others",
-                                  name_of(g, g.rank), asked),
-                      128 + asked);
+  if (asked && asked_at < 0) {
+    asked_at = waited;
+    g.answered.clear();
+    post_to_all(g, kAsks);
+  }
+  if (asked && waited - asked_at >= kPatienceWhenAsked) end_as_asked(g, asked);
   if (!g.busy.empty() || g.stall_limit <= 0 || waited < g.stall_limit) return;
   find_who_hangs(g);
 }
