@@ -38,7 +38,7 @@ void write_split(IndexWriter& out, const FolderSplit& split, const std::vector<L
   out.number<uint64_t>(looked.size());
   for (size_t i = 0; i < looked.size(); ++i) {
     const LookedAt& one = looked[i];
-    out.text(split.files[i].path.lexically_relative(root).native());
+    out.text(fs::path(split.files[i].path).lexically_relative(root).native());
     out.number(split.files[i].label);
     out.number(one.bytes), out.number(one.modified);
     out.number(one.named), out.number(one.content);
@@ -54,7 +54,7 @@ void parse_split(IndexReader& in, FolderSplit& split, std::vector<LookedAt>& loo
   for (uint64_t i = 0; i < count && in.good(); ++i) {
     LabelledFile& file = split.files.emplace_back();
     LookedAt& one = looked.emplace_back();
-    file.path = root / in.text();
+    file.path = (root / in.text()).native();
     file.label = in.number<int32_t>();
     one.bytes = in.number<int64_t>(), one.modified = in.number<int64_t>();
     one.named = in.number<uint64_t>(), one.content = in.number<uint64_t>();

@@ -53,7 +53,7 @@ bool is_picture(const fs::directory_entry& entry) {
 
 struct ClassFolder {
   std::string name;
-  std::vector<fs::path> pictures;
+  std::vector<std::string> pictures;
 };
 
 class Finder {
@@ -66,7 +66,8 @@ class Finder {
   // Its entries in byte order of their names, hidden ones left out.
   std::vector<fs::directory_entry> visible(const fs::path& folder);
   // All pictures below `folder`. `above`: the folders on the way, so that links make no circle.
-  void walk(const fs::path& folder, std::vector<fs::path> above, std::vector<fs::path>& pictures);
+  void walk(const fs::path& folder, std::vector<fs::path> above,
+            std::vector<std::string>& pictures);
   std::vector<ClassFolder> class_folders(const fs::path& folder);
   void find_split(const fs::path& folder, FolderSplit& split, bool may_lack_labels);
   void find_annotated(const fs::path& folder, FolderSplit& split);
@@ -97,7 +98,7 @@ std::vector<fs::directory_entry> Finder::visible(const fs::path& folder) {
 }
 
 void Finder::walk(const fs::path& folder, std::vector<fs::path> above,
-                  std::vector<fs::path>& pictures) {
+                  std::vector<std::string>& pictures) {
   std::error_code code;
   const fs::path self = fs::canonical(folder, code);
   if (std::ranges::find(above, self) != above.end()) {
@@ -107,7 +108,7 @@ void Finder::walk(const fs::path& folder, std::vector<fs::path> above,
   above.push_back(self);
   for (const fs::directory_entry& entry : visible(folder)) {
     if (entry.is_directory(code)) walk(entry.path(), above, pictures);
-    else if (is_picture(entry)) pictures.push_back(entry.path());
+    else if (is_picture(entry)) pictures.push_back(entry.path().native());
     else if (entry.path().filename() != kAnnotations) leave_out("no picture", entry.path());
   }
 }
@@ -119,7 +120,7 @@ std::vector<ClassFolder> Finder::class_folders(const fs::path& folder) {
     if (entry.is_directory(code)) {
       ClassFolder& one = found.emplace_back(ClassFolder{entry.path().filename().string(), {}});
       walk(entry.path(), {}, one.pictures);
-      std::ranges::sort(one.pictures, {}, [](const fs::path& path) { return path.native(); });
+      std::ranges::sort(one.pictures);
     } else {
       leave_out(is_picture(entry) ? "in no class folder" : "no picture", entry.path());
     }
@@ -139,7 +140,7 @@ void Finder::take_classes(const fs::path& folder, FolderSplit& split) {
   std::vector<std::string> empty;
   for (const ClassFolder& one : folders) {
     if (one.pictures.empty()) empty.push_back(quote(one.name));
-    for (const fs::path& path : one.pictures)
+    for (const std::string& path : one.pictures)
       split.files.push_back({path, static_cast<int32_t>(names_.size())});
     names_.push_back(one.name);
     layout_.classes.push_back(to_utf8(one.name));
@@ -171,15 +172,14 @@ void Finder::find_annotated(const fs::path& folder, FolderSplit& split) {
           concat_text(list.string(), ":", number, ": no class ", quote(name), " in train/"));
     labels[picture] = *label;
   }
-  std::vector<fs::path> pictures;
+  std::vector<std::string> pictures;
   walk(folder, {}, pictures);
-  for (const fs::path& path : pictures) {
-    const auto found = labels.find(path.filename().string());
+  for (const std::string& path : pictures) {
+    const auto found = labels.find(fs::path(path).filename().string());
     if (found == labels.end()) leave_out("not in val_annotations.txt", path);
     else split.files.push_back({path, found->second});
   }
-  std::ranges::sort(split.files, {},
-                    [](const LabelledFile& f) { return std::pair(f.label, f.path.native()); });
+  sort_by_class(split);
 }
 
 void Finder::find_split(const fs::path& folder, FolderSplit& split, bool may_lack_labels) {
@@ -198,7 +198,8 @@ void Finder::find_split(const fs::path& folder, FolderSplit& split, bool may_lac
       if (!known(one) && !one.pictures.empty())
         throw DataError(concat_text((folder / one.name).string(), ": no such class in train/"));
       if (!known(one)) leave_out("empty", folder / one.name);
-      for (const fs::path& path : one.pictures) split.files.push_back({path, *label_of(one.name)});
+      for (const std::string& path : one.pictures)
+        split.files.push_back({path, *label_of(one.name)});
     }
   }
   if (split.files.empty())
@@ -282,16 +283,16 @@ FolderLayout Finder::find() {
 }
 
 FolderLayout Finder::find_pictures() {
-  std::vector<fs::path> pictures;
+  std::vector<std::string> pictures;
   walk(root_, {}, pictures);
   if (pictures.empty()) {
     const std::string found = layout_.left_out.text();
     throw DataError(concat_text(root_.string(), ": no pictures in it or below",
                                 found.empty() ? "" : "; found: " + found));
   }
-  std::ranges::sort(pictures, {}, [](const fs::path& path) { return path.native(); });
+  std::ranges::sort(pictures);
   layout_.test.name = "all";
-  for (const fs::path& path : pictures) layout_.test.files.push_back({path, -1});
+  for (const std::string& path : pictures) layout_.test.files.push_back({path, -1});
   return std::move(layout_);
 }
 

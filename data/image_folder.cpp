@@ -98,11 +98,10 @@ Dataset read_split(const FolderSplit& split, const std::vector<LookedAt>& looked
   for (size_t i = 0; i < looked.size(); ++i) {
     const auto& [path, label] = split.files[i];
     if (!looked[i].reason.empty()) {
-      failures.push_back({path.string(), looked[i].reason});
+      failures.push_back({path, looked[i].reason});
       continue;
     }
-    data.files.add_file(path.native(),
-                        check == ShardCheck::size ? looked[i].named : looked[i].content);
+    data.files.add_file(path, check == ShardCheck::size ? looked[i].named : looked[i].content);
     data.labels.push_back(label);
     ++data.count;
   }

@@ -46,11 +46,6 @@ bool is_inside(const std::string& name) {
          std::ranges::none_of(path, [](const fs::path& part) { return part == ".."; });
 }
 
-void sort_by_class(FolderSplit& split) {
-  std::ranges::sort(split.files, {},
-                    [](const LabelledFile& f) { return std::pair(f.label, f.path.native()); });
-}
-
 constexpr int32_t kBreeds = 37, kFlowers = 102, kDishes = 101;
 
 // "american_bulldog_12" -> "american bulldog".
@@ -71,7 +66,7 @@ FolderSplit list_pets(const fs::path& root, const std::string& list, const std::
     if (line.words.size() != 4 || error != std::errc{} || *end != 0 || label < 1 ||
         label > kBreeds || !is_inside(line.words[0]))
       refuse_line(path, line, "a picture, its class of 1 to 37, species and breed");
-    split.files.push_back({root / "images" / (line.words[0] + ".jpg"), label - 1});
+    split.files.push_back({(root / "images" / (line.words[0] + ".jpg")).native(), label - 1});
     classes[static_cast<size_t>(label - 1)] = breed_of(line.words[0]);
   }
   sort_by_class(split);
