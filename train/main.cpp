@@ -5,6 +5,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "data/data_title.h"
 #include "data/shard_names.h"
 #include "data/subset.h"
 #include "models/presets.h"
@@ -286,9 +287,9 @@ std::unique_ptr<LiveView> live_view(const Options& options, const RunConfig& con
                                     Trainer& trainer) {
   if (!options.live || process_rank() > 0) return nullptr;
   try {
-    auto view = std::make_unique<LiveView>(trainer.directory(),
-                                           config.settings.model + " on " + config.settings.data,
-                                           trainer.judges(), config.image_size, options.port);
+    auto view = std::make_unique<LiveView>(
+        trainer.directory(), config.settings.model + " on " + title_of_data(config.settings.data),
+        trainer.judges(), config.image_size, options.port);
     trainer.watched_by(
         [view = view.get()](const Model& model, int64_t epoch) { view->look(model, epoch); });
     say(fmt::format("live: {}\n", view->address()));

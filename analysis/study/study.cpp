@@ -11,6 +11,7 @@
 #include "analysis/study/host.h"
 #include "analysis/study/network_file.h"
 #include "analysis/study/study_pictures.h"
+#include "data/data_title.h"
 #include "data/fingerprint.h"
 #include "data/imagenet_classes.h"
 #include "models/initial_values.h"
@@ -285,7 +286,7 @@ void make_study(const StudyRequest& request, Study& study) {
     labels.push_back(subject.label);
   }
   if (labels.size() == 1) study.header.answer = introduction(study.input.subjects.front());
-  study.header.title = title_of(labels, study.data_name);
+  study.header.title = title_of(labels, title_of_data(study.data_name));
 }
 
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
