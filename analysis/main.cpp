@@ -13,6 +13,7 @@
 #include "analysis/study/along.h"
 #include "analysis/study/console.h"
 #include "analysis/study/finite.h"
+#include "analysis/study/source_digest.h"
 #include "analysis/team.h"
 #include "data/fingerprint.h"
 #include "tensor/core/collective.h"
@@ -181,12 +182,30 @@ std::vector<std::string> page_order() {
   return names;
 }
 
+// Sections that the report holds from a program of other sources, which may compute or draw them
+// otherwise.
+std::vector<std::string> sections_of_other_programs(const fs::path& report) {
+  std::vector<std::string> others = stored_sections(report);
+  std::erase_if(others, [&](const std::string& name) {
+    const std::string key = stored_key(report, name).value_or("");
+    return key.find(source_digest()) != std::string::npos;
+  });
+  return others;
+}
+
 // Says which sections of the report this call leaves as they are although they are of other weights
-// or pictures, or damaged.
+// or pictures, of another program, or damaged.
 void tell_of_old_sections(const Study& study, const std::vector<Job>& jobs) {
   const auto is_made = [&](const std::string& name) {
     return std::ranges::find(jobs, name, &Job::name) != jobs.end();
   };
+  std::vector<std::string> others = sections_of_other_programs(study.report);
+  std::erase_if(others, is_made);
+  if (!others.empty())
+    fmt::print(stderr,
+               "the report keeps sections that another build of this program made, until a call "
+               "asks for them: {}\n",
+               join(others));
   std::vector<std::string> kept = study.header.stale;
   std::erase_if(kept, is_made);
   if (!kept.empty())

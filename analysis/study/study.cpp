@@ -10,6 +10,7 @@
 #include "analysis/report/text.h"
 #include "analysis/study/host.h"
 #include "analysis/study/network_file.h"
+#include "analysis/study/source_digest.h"
 #include "analysis/study/study_pictures.h"
 #include "data/data_title.h"
 #include "data/fingerprint.h"
@@ -290,8 +291,8 @@ void make_study(const StudyRequest& request, Study& study) {
 }
 
 std::string section_key(const Analysis& analysis, const AnalysisInput& input) {
-  std::string key =
-      fmt::format("{} {:016x} {}", analysis.name, fingerprint(*input.data), input.images);
+  std::string key = fmt::format("{} {:016x} {} by {}", analysis.name, fingerprint(*input.data),
+                                input.images, source_digest());
   if (const Preprocessing& how = input.data->preprocessing; how != Preprocessing{})
     key += " shown by " + words(how);
   if (input.share < 1) key += fmt::format(" share {}", input.share);
