@@ -6,6 +6,7 @@
 
 #include "analysis/explore/explorer.h"
 #include "analysis/explore/session.h"
+#include "analysis/registry.h"
 #include "analysis/report/report.h"
 #include "analysis/study/console.h"
 #include "analysis/study/finite.h"
@@ -17,6 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kMostAlong = 4;  // weights along a training that an explorer has
+// Bytes of one figure of the report, and of all, that the explorer shows where no script runs.
+constexpr size_t kMostFigure = 60'000, kMostFigures = 600'000;
 
 // Weights that the run kept along its way, evenly spread.
 std::vector<Subject> kept_along(const Study& study) {
@@ -43,6 +46,9 @@ ExplorerRequest explorer_request(const std::string& option, const AnalyzeOptions
                                  Study& study, int64_t images) {
   if (study.data.test.count == 0)
     throw UsageError(option + ": there are no pictures to show; name a folder by --pictures");
+  std::vector<std::string> order;
+  for (const Analysis& analysis : analyses()) order.push_back(analysis.name);
+  const std::string report = study.report.string();
   ExplorerRequest request{.title = study.header.title,
                           .networks = study.input.subjects,
                           .side_by_side = study.input.subjects.size() > 1,
@@ -50,7 +56,8 @@ ExplorerRequest explorer_request(const std::string& option, const AnalyzeOptions
                           .data = &study.data.test,
                           .images = study.input.images_or(images),
                           .device = study.input.subjects.front().model->device(),
-                          .sections = stored_sections(study.report.string())};
+                          .sections = stored_sections(report),
+                          .pictures = stored_pictures(report, order, kMostFigure, kMostFigures)};
   if (options.along)
     for (Subject& subject : kept_along(study)) request.networks.push_back(std::move(subject));
   for (Subject& subject : request.networks) subject.model->to({});

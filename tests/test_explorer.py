@@ -85,6 +85,9 @@ def check_hands(page, name, address):
     page.press("]")
     check("block 2" in page.evaluate(say), f"{name}: ] does not lead to block 2")
     page.press("[")
+    check("channel 0" in page.evaluate(say), f"{name}: no value is said: {page.evaluate(say)!r}")
+    page.press(".")
+    check("channel 1" in page.evaluate(say), f"{name}: . does not lead to channel 1")
     page.evaluate("document.querySelector('[data-key=picture]').focus()")
     page.press("ArrowRight")
     check(page.evaluate("document.activeElement.dataset.key") == "picture",
@@ -99,8 +102,102 @@ def check_hands(page, name, address):
     check(logits == again, f"{name}: the address does not lead to the same view")
     page.press("u")
     check(page.evaluate("explorer.app.state.edits.length") == 0, f"{name}: u does not undo")
-    page.open(address + "#p=999&n=7,99999,x,-1,a&e=branch,nowhere,0,0,0&e=bad&s=44&c=9,9,9,9")
-    check(not page.errors() and "says" in page.evaluate(say), f"{name}: a wrong address breaks it")
+    path = page.evaluate("explorer.app.panes[0].blocks[0].site.path")
+    for wrong in ("#p=999&n=7,99999,x,-1,a&e=branch,nowhere,0,0,0&e=bad&s=44&c=9,9,9,9",
+                  "#e=constructor,x,0,0,0", "#p=-1&d=99,x,4", f"#e=channel,{path},-1,0,0",
+                  f"#e=low_pass,{path},7,0,0&e=noise,picture,.5,0,99"):
+        page.open(address + wrong)
+        said = page.evaluate(say)
+        check(not page.errors() and "says" in said and "change" not in said,
+              f"{name}: the address {wrong} leads to {said!r}")
+
+
+def check_places(page, name, address):
+    """What is drawn anew stays where it was scrolled to, and keeps the focus."""
+    page.resize(390, 844)
+    page.open(address)
+    kept = page.evaluate("""(() => {
+      const strip = () => document.querySelector('.strip');
+      strip().scrollLeft = 120;
+      document.querySelectorAll('.block')[2].click();
+      const moved = strip().scrollLeft;
+      const offers = () => document.querySelector('.offers');
+      offers().scrollTop = 90;
+      document.querySelectorAll('.edit button')[1].click();
+      return [moved, offers().scrollTop];
+    })()""")
+    check(kept == [120, 90], f"{name}: 120 and 90 pixels become {kept}")
+    press = """(selector => {
+      const button = document.querySelector(selector);
+      button.focus();
+      button.click();
+      const {id, dataset} = document.activeElement;
+      return dataset.key ?? id;
+    })"""
+    check(page.evaluate(press + "('[data-key=undo-0]')") == "offers-summary",
+          f"{name}: the focus is lost with the change that is undone")
+    page.evaluate("explorer.app.panes[0].set({block: 0, layer: ''})")
+    if not page.evaluate("!!document.querySelector('.bars button')"):
+        return  # no convolution there
+    found = page.evaluate(press + "('.bars button')")
+    check(found.startswith("0-input-"),
+          f"{name}: after an input channel {found!r} has the focus")
+
+
+def check_tuned(page, name, address):
+    """A filter has one cut: another takes its place, in the table of effects like the first."""
+    page.open(address)
+    found = page.evaluate("""(() => {
+      const {app} = explorer, [block] = app.panes[0].blocks;
+      for (const number of [.25, .75])
+        app.addEdit({kind: 'low_pass', path: block.site.path, number, heads: 0, epsilon: 0});
+      const cuts = app.state.edits.map(e => e.number);
+      const slider = document.querySelector('[id^=which-low-pass]');
+      slider.value = .375;
+      slider.dispatchEvent(new Event('change'));
+      const said = document.querySelector('.done').textContent;
+      return {cuts, then: app.state.edits.map(e => e.number), said};
+    })()""")
+    check(found["cuts"] == [0.75] and found["then"] == [0.375], f"{name}: cuts are {found}")
+    check("Over 8 pictures" in found["said"], f"{name}: not measured: {found['said']!r}")
+
+
+def check_files(page, name, address):
+    """What is no picture is told; a picture is shown, on white where it is transparent."""
+    say = "document.getElementById('status').textContent"
+    note = "document.getElementById('file-note').textContent"
+    page.open(address)
+    wait = "for (let i = 0; i < 100 && %s; ++i) await new Promise(r => setTimeout(r, 20));"
+    for made, rule in (("new File(['text'], 'notes.txt', {type: 'text/plain'})", "no picture"),
+                       ("new File([''], 'empty.png', {type: 'image/png'})", "no picture"),
+                       ("undefined", "no file")):
+        page.evaluate(f"(async () => {{ explorer.app.takeFile({made});" +
+                      wait % f"!{say}.includes({json.dumps(rule)})" + "})()")
+        check(rule in page.evaluate(say) and rule in page.evaluate(note),
+              f"{name}: {made} is said to be {page.evaluate(say)!r}")
+    drawn = page.evaluate("""(async () => {
+      const canvas = document.createElement('canvas');
+      canvas.width = 300;
+      canvas.height = 100;
+      canvas.getContext('2d').fillRect(150, 0, 150, 100);
+      const blob = await new Promise(resolve => canvas.toBlob(resolve));
+      explorer.app.takeFile(new File([blob], 'half.png'));
+      """ + wait % "explorer.app.state.picture >= 0" + """
+      const bytes = explorer.app.own, side = explorer.app.data.side;
+      return [bytes[0], bytes[3 * side - 1]];
+    })()""")
+    check(drawn == [255, 0], f"{name}: a picture half white, half black begins and ends {drawn}")
+    check("a picture of yours" in page.evaluate(say), f"{name}: {page.evaluate(say)!r}")
+
+
+def check_without_script(page, name, address):
+    """Who runs no script sees what the report has, and nothing that would need one."""
+    page.send("Emulation.setScriptExecutionDisabled", {"value": True})
+    page.open(address)
+    page.send("Emulation.setScriptExecutionDisabled", {"value": False})
+    shown = page.evaluate("document.body.innerText")
+    check("stands in the report beside this file" in shown and "Changes" not in shown,
+          f"{name}: without script the page shows {shown[-200:]!r}")
 
 
 def check_looks(page, name, address, axe):
@@ -109,8 +206,12 @@ def check_looks(page, name, address, axe):
         for dark in (False, True):
             page.resize(width, height, dark)
             page.open(address)
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            check(wide <= width, f"{name}: {wide} pixels wide on a screen of {width}")
+            for label in ("", "C.CCM.CM:width=32,stride=2,stem=24,pooled,head_dim=32,heads=1"):
+                if label:
+                    page.evaluate(f"explorer.app.data.networks[0].label = {json.dumps(label)}, "
+                                  "explorer.app.render()")
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                check(wide <= width, f"{name}: {wide} pixels wide on a screen of {width}")
             unnamed = page.evaluate("""
               [...document.querySelectorAll('button, select, input, [role=img]')]
               .filter(e => !e.getAttribute('aria-label') && !e.textContent.trim())
@@ -158,6 +259,10 @@ def main(build):
             if name in ("quick_alternet", "quick_lambda_resnet", "quick_vit"):
                 size = os.path.getsize(path + ".html")
                 check_hands(page, name, address)
+                check_places(page, name, address)
+                check_tuned(page, name, address)
+                check_files(page, name, address)
+                check_without_script(page, name, address)
                 check_looks(page, name, address, axe)
                 page.open(address)
                 paint = page.evaluate("""new Promise(resolve => new PerformanceObserver(list =>

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`analyze --explore` as a user meets it. Usage: test_explorer_program.py BUILD_DIR"""
 
+import base64
 import json
 import re
 import shutil
@@ -62,6 +63,11 @@ class Explore(unittest.TestCase):
         self.explore("--run", self.run_dir, "--images", 4)
         told = re.search(r"<noscript>(.*?)</noscript>", self.page.read_text(), re.S).group(1)
         self.assertIn('It has <a href="index.html#variance">variance</a>.', told)
+        shown = re.findall(r'<figure><img src="data:image/svg\+xml;base64,([^"]+)" alt="[^"]', told)
+        drawn = (self.run_dir / "report" / "figures").glob("*.svg")
+        self.assertEqual(sorted(base64.b64decode(picture) for picture in shown),
+                         sorted(file.read_bytes() for file in drawn))
+        self.assertGreater(len(shown), 0)
 
     def test_other_weights_of_a_network_share_its_graph(self):
         self.explore("--run", self.run_dir, "--images", 10, "--untrained", "--along")

@@ -17,8 +17,7 @@ namespace passband {
 namespace {
 
 constexpr int64_t kLeastSide = 4;  // of a map that is filtered
-constexpr double kPasses[] = {0.25, 0.5, 0.75};
-constexpr int64_t kBands = 8;
+constexpr int64_t kBands = 8;      // of the Nyquist frequency, for passes and noise
 constexpr double kEpsilon = 0.3;
 
 const TapSite* site_named(const GraphOperation& operation, std::string_view name) {
@@ -40,7 +39,7 @@ double heads_of(const NetworkGraph& graph, const GraphOperation& operation) {
 void add_passes(const TapSite& site, std::vector<Edit>& edits) {
   if (std::min(site.height, site.width) < kLeastSide) return;
   for (const EditKind kind : {EditKind::low_pass, EditKind::high_pass})
-    for (const double cut : kPasses) edits.push_back({kind, site.path, cut});
+    for (double cut = 1; cut < kBands; ++cut) edits.push_back({kind, site.path, cut / kBands});
 }
 
 void add_edits(const NetworkGraph& graph, const GraphOperation& operation,

@@ -108,6 +108,18 @@ std::string links_to(const std::vector<std::string>& sections) {
 
 }  // namespace
 
+std::string figures_html(const std::vector<StoredPicture>& pictures) {
+  std::string out;
+  for (const StoredPicture& picture : pictures) {
+    const std::vector<uint8_t> bytes(picture.svg.begin(), picture.svg.end());
+    out += fmt::format(
+        "<figure><img src=\"data:image/svg+xml;base64,{}\" alt=\"{}\"><figcaption>{}"
+        "</figcaption></figure>\n",
+        base64(bytes), escape_xml(picture.alt), escape_xml(picture.title));
+  }
+  return out;
+}
+
 std::string explorer_page(const ExplorerRequest& request) {
   CHECK(!request.networks.empty() && request.data, "the explorer needs a network and pictures");
   const int64_t side = request.networks[0].model->options().image_size;
@@ -133,6 +145,7 @@ std::string explorer_page(const ExplorerRequest& request) {
   const json data = data_json(request, networks);
   return explorer_html({.title = request.title,
                         .report = links_to(request.sections),
+                        .figures = figures_html(request.pictures),
                         .data = data.dump(-1, ' ', false, json::error_handler_t::replace),
                         .weights = std::move(networks.weights)});
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/report/report.h"
 #include "analysis/study/analysis.h"
 
 namespace passband {
@@ -28,16 +29,21 @@ struct ExplorerRequest {
   int64_t images = 1000;          // of them for the effects of edits
   int64_t most_bytes = kMostNetworkBytes;
   // Of the first network each channel is measured too, of block outputs with at most so many.
-  int64_t most_channels = 128;
+  int64_t most_channels = 256;
   Device device = {};  // where effects are measured
-  // Sections that the report beside the page has, which it names where no script runs.
+  // Sections that the report beside the page has, and figures of them: what there is to see where
+  // no script runs.
   std::vector<std::string> sections = {};
+  std::vector<StoredPicture> pictures = {};
   Progress progress = {};
 };
 
 // The page's text. Throws UsageError for networks that it can not run or hold, naming the network,
 // what is too much and the way out.
 std::string explorer_page(const ExplorerRequest& request);
+
+// Figures for whoever runs no script.
+std::string figures_html(const std::vector<StoredPicture>& pictures);
 
 // Operations that the page's engine runs.
 const std::vector<std::string>& explorer_operations();

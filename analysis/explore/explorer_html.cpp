@@ -29,12 +29,16 @@ std::string script() {
   return out + main + "})();\n";
 }
 
-std::string body(const std::string& report) {
+std::string body(const ExplorerText& told) {
   std::string text(page_file("body.html"));
-  constexpr std::string_view kPlace = "<!-- report -->";
-  const size_t at = text.find(kPlace);
-  CHECK(at != std::string::npos, "the page's body has no place for the report");
-  return text.replace(at, kPlace.size(), report);
+  const auto put = [&](std::string_view place, const std::string& what) {
+    const size_t at = text.find(place);
+    CHECK(at != std::string::npos, "the page's body has no place ", place);
+    text.replace(at, place.size(), what);
+  };
+  put("<!-- report -->", told.report);
+  put("<!-- figures -->", told.figures);
+  return text;
 }
 
 std::string hash_of(const std::string& text) { return "'sha256-" + base64(sha256(text)) + "'"; }
@@ -58,7 +62,7 @@ std::string explorer_html(const ExplorerText& text) {
 )",
       hash_of(style), hash_of(code), escape_xml(text.title), style,
       text.served ? "; connect-src 'self'" : "");
-  out += body(text.report);
+  out += body(text);
   for (size_t i = 0; i < text.weights.size(); ++i)
     out += fmt::format("<script type=\"text/plain\" id=\"weights-{}\">{}</script>\n", i,
                        text.weights[i]);

@@ -8,6 +8,7 @@ namespace passband {
 struct ExplorerText {
   std::string title;
   std::string report;                // HTML for whoever runs no script: where the report is
+  std::string figures;               // likewise: what it shows
   std::string data;                  // JSON: see set_json, network_json and graph_json
   std::vector<std::string> weights;  // of each network, base64; none where a server has them
   bool served = false;               // the page may ask the server that it came from

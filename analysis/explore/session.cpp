@@ -145,6 +145,7 @@ std::string ExploreSession::page() const {
   }
   return explorer_html({.title = request_.title,
                         .report = "It lies in the run's folder, as report/index.html.",
+                        .figures = figures_html(request_.pictures),
                         .data = data.dump(-1, ' ', false, json::error_handler_t::replace),
                         .weights = {},
                         .served = true});

@@ -161,6 +161,28 @@ std::vector<std::string> stored_sections(const std::string& directory) {
   return names;
 }
 
+std::vector<StoredPicture> stored_pictures(const std::string& directory,
+                                           const std::vector<std::string>& order, size_t most_each,
+                                           size_t most) {
+  std::vector<StoredSection> sections = sections_in(directory);
+  std::ranges::sort(sections, {}, [&](const StoredSection& section) {
+    return std::pair(std::ranges::find(order, section.name) - order.begin(), section.name);
+  });
+  std::vector<StoredPicture> pictures;
+  size_t bytes = 0;
+  for (const StoredSection& section : sections)
+    for (const StoredFigure& figure : section.figures) {
+      const fs::path file = fs::path(directory) / "figures" / (figure.name + ".svg");
+      std::error_code none;
+      if (!fs::is_regular_file(file, none) || fs::file_size(file, none) > most_each) continue;
+      std::string svg = read_file(file.string());
+      if (bytes + svg.size() > most) continue;
+      bytes += svg.size();
+      pictures.push_back({section.name, section.title, figure.alt, std::move(svg)});
+    }
+  return pictures;
+}
+
 std::vector<DamagedPiece> damaged_pieces(const std::string& directory) {
   std::vector<DamagedPiece> damaged;
   for_section_files(directory, [&](const fs::path& file) {

@@ -34,6 +34,18 @@ class Report {
 // Names of the whole sections that `directory` holds.
 std::vector<std::string> stored_sections(const std::string& directory);
 
+// A figure of a stored section, as the file figures/NAME.svg.
+struct StoredPicture {
+  std::string section, title, alt, svg;
+};
+
+// The figures of the whole sections that `directory` holds, of sections in the order of `order`,
+// others behind; those of more than `most_each` bytes are left out, and what would make more than
+// `most` of them all.
+std::vector<StoredPicture> stored_pictures(const std::string& directory,
+                                           const std::vector<std::string>& order, size_t most_each,
+                                           size_t most);
+
 // What `directory` holds and can not be read, as one line each: "sections/cka.json: not a stored
 // section (no JSON)".
 struct DamagedPiece {

@@ -120,15 +120,22 @@ function runEdited(network, values, edits, index) {
   return network.run(picture, {changes, replaced});
 }
 
-// Whether a network has the place that an edit changes: an address may be of another page.
-function hasPlace(network, {kind, path, number, heads}) {
-  if (kind === 'noise') return true;
+// Whether a network has the place that an edit changes, and the part of it: an address may be of
+// another page.
+function hasPlace(network, {kind, path, number, heads, epsilon}) {
+  if (kind === 'noise') return number > 0 && number <= 1 && epsilon > 0 && epsilon <= 1;
   if (kind === 'mean_kernel')
     return network.constants.some(c => c.name === path && c.shape.length === 4);
   const tap = {branch: 'branch', head: 'heads', uniform: 'attention'}[kind] ?? 'out';
-  const parts = kind === 'head' ? heads : Infinity;
-  return network.valueOfSite.has(path) && path.endsWith('.' + tap) && number < parts;
+  if (!network.valueOfSite.has(path) || !path.endsWith('.' + tap)) return false;
+  if (kind.endsWith('_pass')) return number >= 0 && number <= 1;
+  const channels = network.operations[network.valueOfSite.get(path) - 1].shape.at(-1);
+  const parts = {head: heads, channel: channels}[kind] ?? 1;
+  return Number.isInteger(number) && number >= 0 && number < parts && channels % parts === 0;
 }
+
+// Whether an edit takes the place of an earlier one of its kind and place: a filter has one cut.
+const isTuned = kind => kind === 'noise' || kind.endsWith('_pass');
 
 // Whether two edits are the same one.
 const sameEdit = (a, b) =>

@@ -40,14 +40,17 @@ function headsBefore(network, value) {
 // An edit's control: its kind, a slider where it has a number, and a button.
 function editControl(app, offer, effects) {
   const key = `${offer.kind}|${offer.path}`;
-  const number = app.chosen.get(key) ?? offer.number;
+  const made = isTuned(offer.kind) ?
+      app.state.edits.find(e => e.kind === offer.kind && e.path === offer.path) :
+      undefined;
+  const number = made?.number ?? app.chosen.get(key) ?? offer.number;
   const edit = {...offer, number};
   delete edit.most;
   const number0 = {
     head: {min: 0, max: offer.most, step: 1, shown: v => `head ${v + 1}`},
     channel: {min: 0, max: offer.most, step: 1, shown: v => `channel ${v}`},
-    low_pass: {min: 0, max: 1, step: .05},
-    high_pass: {min: 0, max: 1, step: .05},
+    low_pass: {min: .125, max: .875, step: .125},
+    high_pass: {min: .125, max: .875, step: .125},
     noise: {min: .125, max: 1, step: .125},
   }[offer.kind];
   const place = offer.kind === 'noise' ? 'the picture' : offer.path.split('.').slice(-3).join('.');
@@ -67,7 +70,8 @@ function editControl(app, offer, effects) {
                  {...number0, value: number, id: `which-${key.replaceAll(/[^a-z0-9]+/gi, '-')}`},
                  v => {
                    app.chosen.set(key, v);
-                   app.render();
+                   if (made) app.addEdit({...edit, number: v});
+                   else app.render();
                  }) :
              null),
       evidenceOf(app, edit, sentence));
@@ -142,10 +146,12 @@ function renderEdits(app) {
       el('p', {class: 'note', text: intact + evidence}),
       edits.length > 0 ? el('ol', {class: 'done', 'aria-label': 'Changes made'}, list) : null,
       el('details', {id: 'offers', open: app.offersOpen}, el('summary', {
+           id: 'offers-summary',
            text: `What can be changed in block ${pane.blocks.indexOf(pane.block) + 1}, ` +
                `${pane.block.path}, and in the picture`
          }),
-         el('ul', {class: 'offers'}, offers.map(offer => editControl(app, offer, info.effects)))));
+         el('ul', {class: 'offers', 'data-scroll': `offers of ${pane.block.path}`},
+            offers.map(offer => editControl(app, offer, info.effects)))));
   byId('offers').addEventListener('toggle', event => {
     app.offersOpen = event.target.open;
   });

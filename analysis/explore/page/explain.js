@@ -41,7 +41,7 @@ function numberGrid(title, rows) {
 }
 
 // The largest of a list of contributions [{label, value, note}] as bars, the rest as one.
-function bars(title, list, {most = 8, chosen, onChoose} = {}) {
+function bars(title, list, {most = 8, chosen, onChoose, name: place} = {}) {
   const sorted = [...list].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const shown = sorted.slice(0, most);
   const rest = sorted.slice(most), restSum = rest.reduce((sum, item) => sum + item.value, 0);
@@ -53,6 +53,7 @@ function bars(title, list, {most = 8, chosen, onChoose} = {}) {
               const name = onChoose && item.key !== undefined ?
                   el('button', {
                     type: 'button',
+                    'data-key': `${place}-${item.key}`,
                     'aria-pressed': String(item.key === chosen),
                     text: item.label,
                     on: {click: () => onChoose(item.key)}
@@ -98,7 +99,7 @@ function explainConv(c) {
         `up${bias ? `, with the bias ${num(b)}` : ''}.`),
     bars(
         'Sum of the products by input channel', list,
-        {chosen, onChoose: key => c.set({input: key})}),
+        {chosen, onChoose: key => c.set({input: key}), name: `${c.pane}-input`}),
     el('h4', {text: `Input channel ${first + chosen}: window × kernel = products`}),
     el('div', {class: 'grids'}, numberGrid('window', grid((ky, kx) => cell(ky, kx, chosen))),
        el('span', {text: '×', 'aria-hidden': 'true'}),

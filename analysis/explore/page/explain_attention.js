@@ -45,11 +45,22 @@ function headMaps(c, heads, mapOfHead, isSigned, what) {
     view.dataset.key = `${c.pane}-head-${h}`;
     return el('div', {class: 'head'}, view, el('button', {
                 type: 'button',
+                'data-key': `${c.pane}-choose-head-${h}`,
                 'aria-pressed': String(h === c.head),
                 text: `head ${h + 1}`,
                 on: {click: () => c.set({head: h})}
               }));
   }));
+}
+
+// ", head 2 gives row 3, column 4: 1.2 %": of the query at the cursor.
+function pairWords(c) {
+  const probabilities = c.values[c.at + 1], operation = c.network.operations[c.at];
+  const head = Math.min(c.head, probabilities.shape[1] - 1), {height, width} = c.site;
+  const options = operation.op === 'attention_probabilities' ? operation.a : undefined;
+  const {map} = attentionRow(c, probabilities, options, head);
+  const y = Math.floor(c.pair.v * height), x = Math.floor(c.pair.u * width);
+  return `, head ${head + 1} gives row ${y}, column ${x}: ${percent(map[y * width + x])}`;
 }
 
 function explainAttention(c) {

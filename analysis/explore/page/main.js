@@ -17,7 +17,8 @@ class App {
     const state = stateOfHash(location.hash, networks.length, pictures.labels.length);
     if (beside > 0 && !new URLSearchParams(location.hash.slice(1)).has('n'))
       state.panes.push({...FIRST_STATE.panes[0], net: beside});
-    return state;
+    const known = state.drawn === 'file' || (this.data.cues && drawnOf(state.drawn));
+    return state.picture >= 0 || known ? state : {...state, picture: 0, drawn: ''};
   }
 
   // Network i, with the blocks of its graph; made when it is first wanted.
@@ -77,7 +78,10 @@ class App {
   }
 
   addEdit(edit) {
-    const edits = [...this.state.edits.filter(e => !sameEdit(e, edit)), edit];
+    const replaced = isTuned(edit.kind) ? e => e.kind === edit.kind && e.path === edit.path :
+                                          e => sameEdit(e, edit);
+    const edits = this.state.edits.slice(), at = edits.findIndex(replaced);
+    edits.splice(at < 0 ? edits.length : at, at < 0 ? 0 : 1, edit);
     this.set({edits});
   }
   undo() { this.set({edits: this.state.edits.slice(0, -1)}); }
@@ -150,6 +154,7 @@ class App {
 
   draw() {
     const focus = document.activeElement?.dataset?.key ?? document.activeElement?.id;
+    const scrolled = scrolledPlaces();
     const picture = pictureOf(this);
     picture.test = this.state.picture;
     picture.key = this.state.picture >= 0 ? `p${this.state.picture}` :
@@ -170,10 +175,8 @@ class App {
     renderEdits(this);
     renderGuide(this);
     this.say(picture);
-    if (focus)
-      (document.querySelector(`[data-key="${CSS.escape(focus)}"]`) ?? byId(focus))?.focus({
-        preventScroll: true
-      });
+    scrollBack(scrolled);
+    if (focus) focusAgain(focus);
   }
 
   // One sentence for every state.
@@ -181,33 +184,43 @@ class App {
     const [pane] = this.panes;
     const [first] = ranked(pane.network.logits(pane.before));
     const [now] = ranked(pane.network.logits(pane.after));
-    const {edits} = this.state;
+    const {edits} = this.state, second = this.panes[1];
     const name = r => `${this.data.classes[r.index]} (${percent(r.probability)})`;
     const change = edits.length === 0 ? '' :
                                         ` With ${counted(edits.length, 'change')} it says ` +
             `${name(now)}${now.index === first.index ? ', the same class' : ', another class'}.`;
+    const beside = second ?
+        ` Beside it ${this.info(1).label} says ` +
+            `${name(ranked(second.network.logits(second.after))[0])}.` :
+        '';
     byId('status').textContent =
-        `Of ${picture.name} ${this.info(0).label} says ${name(first)}.${change} You look at ` +
-        `block ${pane.blocks.indexOf(pane.block) + 1}, ${layerLabel(pane.layer, pane.block)}.`;
+        `Of ${picture.name} ${this.info(0).label} says ${name(first)}.${change}${beside} You ` +
+        `look at block ${pane.blocks.indexOf(pane.block) + 1}, ` +
+        `${layerLabel(pane.layer, pane.block)}. ${pane.place}` +
+        `${this.measuring ? ' The program measures a change over many pictures.' : ''}`;
   }
 
+  // A file that was chosen or dropped; undefined where something else was dropped.
   takeFile(file) {
-    if (!file || !file.type.startsWith('image/')) return;
+    const tell = text => {
+      byId('file-note').textContent = byId('status').textContent = text;
+    };
+    if (!file) return tell('That is no file; drop a PNG or JPEG.');
     ownPicture(file, this.data.side)
         .then(
             bytes => {
+              byId('file-note').textContent = `${file.name}, its middle square.`;
               this.own = bytes;
               this.ownCount = (this.ownCount ?? 0) + 1;
               this.set({picture: -1, drawn: 'file'});
             },
-            () => {
-              byId('status').textContent =
-                  `${file.name} is no picture that this browser reads; take a PNG or JPEG.`;
-            });
+            () => tell(`${file.name} is no picture that this browser reads; take a PNG or JPEG.`));
   }
 
   listen() {
-    byId('file').addEventListener('change', event => this.takeFile(event.target.files[0]));
+    byId('file').addEventListener('change', event => {
+      if (event.target.files.length > 0) this.takeFile(event.target.files[0]);
+    });
     document.addEventListener('dragover', event => event.preventDefault());
     document.addEventListener('drop', event => {
       event.preventDefault();
@@ -233,6 +246,32 @@ class App {
       actions[event.key]?.();
     });
   }
+}
+
+// What lies in a box that scrolls is drawn anew, and stays where it was; a strip shows its block.
+function scrolledPlaces() {
+  return [...document.querySelectorAll('[data-scroll]')].map(
+      node => ({name: node.dataset.scroll, left: node.scrollLeft, top: node.scrollTop}));
+}
+
+function scrollBack(places) {
+  const boxes = new Map(
+      [...document.querySelectorAll('[data-scroll]')].map(node => [node.dataset.scroll, node]));
+  for (const {name, left, top} of places) boxes.get(name)?.scrollTo(left, top);
+  for (const strip of document.querySelectorAll('.strip')) {
+    const {offsetLeft, offsetWidth} = strip.querySelector('[aria-pressed=true]');
+    const least = offsetLeft + offsetWidth - strip.clientWidth;
+    strip.scrollLeft = Math.max(least, Math.min(strip.scrollLeft, offsetLeft));
+  }
+}
+
+// The focus, on what is drawn in place of what had it; where that is gone or disabled, on what
+// stands next to it.
+function focusAgain(key) {
+  const near = key.endsWith('-step') ? 'show-step' : 'offers-summary';
+  const named = document.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? byId(key);
+  named?.focus({preventScroll: true});
+  if (document.activeElement === document.body) byId(near)?.focus({preventScroll: true});
 }
 
 // Auto follows the system; a choice is remembered where the browser allows it.

@@ -70,7 +70,12 @@ class Pane {
   strip() {
     const chosen = this.block;
     return el(
-        'div', {class: 'strip', role: 'group', 'aria-label': 'Blocks'},
+        'div', {
+          class: 'strip',
+          role: 'group',
+          'aria-label': 'Blocks',
+          'data-scroll': `${this.index}-strip`
+        },
         this.blocks.map((block, i) => {
           const value = this.after[block.value], map = mapOf(value, block.site);
           const face = [el('span', {class: 'letter', text: KIND_LETTERS[block.kind] ?? '?'})];
@@ -169,13 +174,14 @@ class Pane {
     const where = map.height > 1 ?
         `row ${context.y}, column ${context.x} of ${map.height} × ${map.width}` :
         'the whole picture';
-    const words = attention ? '' : `, channel ${context.channel}: ${num(context.value)}`;
+    this.place = `At ${where}${
+        attention ? pairWords(context) : `, channel ${context.channel}: ${num(context.value)}`}.`;
     return el(
         'div', {class: 'layer'}, el('h3', {
           text: `Block ${this.blocks.indexOf(block) + 1}, ` +
               `${KIND_WORDS[block.kind] ?? block.kind}: ${layerLabel(layer, block)}`
         }),
-        choices, el('p', {class: 'where', text: `At ${where}${words}.`}),
+        choices, el('p', {class: 'where', text: this.place}),
         el('div', {class: 'layer-row'},
            left.length > 0 ? el('div', {class: 'layer-map'}, left) : null,
            el('div', {class: 'arithmetic'}, this.explain(layer, context))));

@@ -6,6 +6,8 @@ function ownPicture(file, side) {
     const canvas = el('canvas', {width: side, height: side});
     const context = canvas.getContext('2d', {willReadFrequently: true});
     context.imageSmoothingQuality = 'high';
+    context.fillStyle = '#fff';  // under what is transparent
+    context.fillRect(0, 0, side, side);
     context.drawImage(
         image, (image.width - edge) / 2, (image.height - edge) / 2, edge, edge, 0, 0, side, side);
     const {data} = context.getImageData(0, 0, side, side), bytes = new Uint8Array(side * side * 3);
@@ -26,8 +28,8 @@ function pictureOf(app) {
       name: label >= 0 ? data.classes[label] : `picture ${state.picture + 1}`,
     };
   }
-  if (state.drawn !== 'file' && data.cues) {
-    const [figure, texture, strength] = state.drawn.split(',').map(Number);
+  if (state.drawn !== 'file') {
+    const [figure, texture, strength] = drawnOf(state.drawn);
     return {
       bytes: drawShape(figure, texture, strength, side),
       index: 0,
@@ -127,8 +129,10 @@ function renderAnswers(app, picture) {
     });
     return el(
         'table', {class: 'answer'},
-        el('caption', {text: `${app.info(i).label}${app.info(i).measured ? '' : ''}`}),
-        el('thead', {}, el('tr', {}, head.map(text => el('th', {scope: 'col', text})))),
+        el('caption', {text: app.info(i).label}),
+        el('thead', {},
+           el('tr', {},
+              head.map((text, at) => el('th', {scope: 'col', class: at > 0 ? 'n' : null, text})))),
         el('tbody', {}, rows));
   });
   fill(byId('answers'), nodes);

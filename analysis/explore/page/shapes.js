@@ -87,11 +87,19 @@ function drawShape(figure, texture, strength, side) {
   return bytes;
 }
 
+// [figure, texture, strength] of "3,4,0.5"; undefined for other texts.
+function drawnOf(text) {
+  const [figure, texture, strength] = text.split(',').map(v => v === '' ? NaN : Number(v));
+  const isOne = v => Number.isInteger(v) && v >= 0 && v <= 9;
+  return isOne(figure) && isOne(texture) && strength >= 0 && strength <= 1 ?
+      [figure, texture, strength] :
+      undefined;
+}
+
 // The sliders: outline, texture, and which of the two is the stronger.
 function shapesPanel(app) {
   const {shapes, textures} = app.data.cues;
-  const [figure = 0, texture = 0, strength = .5] =
-      app.state.drawn && app.state.drawn !== 'file' ? app.state.drawn.split(',').map(Number) : [];
+  const [figure, texture, strength] = drawnOf(app.state.drawn) ?? [0, 0, .5];
   const set = (f, t, s) => app.set({picture: -1, drawn: [f, t, s].join(',')});
   return [
     el('h3', {text: 'Draw one: outline against texture'}),

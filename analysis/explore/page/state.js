@@ -66,6 +66,8 @@ function stateOfHash(hash, networks, pictures) {
               epsilon: Number(epsilon)
             };
           })
-          .filter(e => EDIT_KINDS[e.kind] && [e.number, e.heads, e.epsilon].every(Number.isFinite));
+          .filter(
+              e => Object.hasOwn(EDIT_KINDS, e.kind) &&
+                  [e.number, e.heads, e.epsilon].every(Number.isFinite));
   return state;
 }
