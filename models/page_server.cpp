@@ -49,7 +49,7 @@ MakeHttpServer http_maker() {
   if (file.empty())
     throw UsageError(
         "this build serves no pages: install cpp-httplib (Debian's libcpp-httplib-dev; `make deps` "
-        "does), then configure and build again");
+        "does), then configure with -DPASSBAND_HTTP=AUTO and build again");
   void* const module = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   void* const maker = module ? dlsym(module, kMakeHttpServer) : nullptr;
   if (!maker)

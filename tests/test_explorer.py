@@ -168,8 +168,9 @@ def check_files(page, name, address):
     note = "document.getElementById('file-note').textContent"
     page.open(address)
     wait = "for (let i = 0; i < 100 && %s; ++i) await new Promise(r => setTimeout(r, 20));"
-    for made, rule in (("new File(['text'], 'notes.txt', {type: 'text/plain'})", "no picture"),
-                       ("new File([''], 'empty.png', {type: 'image/png'})", "no picture"),
+    for made, rule in (("new File(['text'], 'notes.txt')", "notes.txt is no picture"),
+                       ("new File([''], 'empty.png', {type: 'image/png'})",
+                        "empty.png is no picture"),
                        ("undefined", "no file")):
         page.evaluate(f"(async () => {{ explorer.app.takeFile({made});" +
                       wait % f"!{say}.includes({json.dumps(rule)})" + "})()")
