@@ -37,6 +37,25 @@ def check_numbers(page, name, expected):
     return seconds
 
 
+def check_attention(page, name):
+    """What a query gives adds up to 1 over the places, for every head of every block."""
+    sums = page.evaluate("""(() => {
+      const {app} = explorer, sums = [];
+      app.panes[0].blocks.forEach((block, i) => block.layers.forEach(layer => {
+        if (layer.site.name !== 'attention') return;
+        app.panes[0].set({block: i, layer: layer.site.path, head: 0});
+        const {values, at} = app.panes[0].shown;
+        for (let head = 0; head < values[at + 1].shape[1]; ++head) {
+          const {map, before} = explorer.attended(head);
+          sums.push([...map, ...before].reduce((sum, p) => sum + p, 0));
+        }
+      }));
+      return sums;
+    })()""")
+    for total in sums:
+        check(abs(total - 1) < 1e-4, f"{name}: what a query gives adds up to {total}")
+
+
 def check_guide(page, name):
     """Every step asks; the right answer passes, the others do not, nothing checked does not."""
     steps = page.evaluate("explorer.guide.length")
@@ -256,6 +275,7 @@ def main(build):
             check(not errors, f"{name}: {errors}")
             check_numbers(page, name, expected)
             check_layers(page, name)
+            check_attention(page, name)
             check_guide(page, name)
             if name in ("quick_alternet", "quick_lambda_resnet", "quick_vit"):
                 size = os.path.getsize(path + ".html")

@@ -10,9 +10,24 @@ function placeOf(options, token) {
   return undefined;
 }
 
+// The same where keys are fewer than queries: each stands for a square of places, which share what
+// it is given.
+function pooledRow(c, probabilities, head) {
+  const [, , count, keys] = probabilities.shape, {height, width} = c.site;
+  const cell = Math.round(Math.sqrt(count / keys)), token = tokenOf(c.site, c.y, c.x);
+  const first = (head * count + token) * keys, map = new Float32Array(height * width);
+  for (let i = 0; i < map.length; ++i) {
+    const y = Math.floor(Math.floor(i / width) / cell), x = Math.floor(i % width / cell);
+    map[i] = probabilities.data[first + y * (width / cell) + x] / cell ** 2;
+  }
+  const tokens = Array.from(map, (_, i) => i);
+  return {map, before: [], place: {w: 0, t: token, tokens}};
+}
+
 // The probabilities of a query of one head over the picture: {map (of the grid), prefix}.
 function attentionRow(c, probabilities, options, head) {
-  const [, heads, count] = probabilities.shape, {height, width, prefix = 0} = c.site;
+  const [, heads, count, keys] = probabilities.shape, {height, width, prefix = 0} = c.site;
+  if (keys < count) return pooledRow(c, probabilities, head);
   const token = tokenOf(c.site, c.y, c.x), map = new Float32Array(height * width), before = [];
   const place = options ? placeOf(options, token) :
                           {w: 0, t: token, tokens: Array.from({length: count}, (_, i) => i)};
@@ -53,12 +68,17 @@ function headMaps(c, heads, mapOfHead, isSigned, what) {
   }));
 }
 
+// The row of the query at the cursor.
+function attended(c, head) {
+  const operation = c.network.operations[c.at];
+  const options = operation.op === 'attention_probabilities' ? operation.a : undefined;
+  return attentionRow(c, c.values[c.at + 1], options, head);
+}
+
 // ", head 2 gives row 3, column 4: 1.2 %": of the query at the cursor.
 function pairWords(c) {
-  const probabilities = c.values[c.at + 1], operation = c.network.operations[c.at];
-  const head = Math.min(c.head, probabilities.shape[1] - 1), {height, width} = c.site;
-  const options = operation.op === 'attention_probabilities' ? operation.a : undefined;
-  const {map} = attentionRow(c, probabilities, options, head);
+  const head = Math.min(c.head, c.values[c.at + 1].shape[1] - 1), {height, width} = c.site;
+  const {map} = attended(c, head);
   const y = Math.floor(c.pair.v * height), x = Math.floor(c.pair.u * width);
   return `, head ${head + 1} gives row ${y}, column ${x}: ${percent(map[y * width + x])}`;
 }

@@ -322,6 +322,7 @@ function start() {
     guide: GUIDE,
     question: i => questionOf(app, i),
     show: i => showStep(app, i),
+    attended: head => attended(app.panes[0].shown, head),  // of the attention that is looked at
     logits(picture, edits = [], net = 0) {
       return Array.from(app.network(net).network.logits(this.values(picture, edits, net)));
     },

@@ -153,6 +153,7 @@ class Pane {
         mapOf(this.after[layer.value], layer.site);
     this.channels = map.channels;
     const context = this.context(layer, map), id = `pane-${this.index}`;
+    this.shown = context;
     const choices =
         el('div', {class: 'tools'},
            select(
