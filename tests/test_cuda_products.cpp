@@ -184,7 +184,7 @@ struct ConvolutionData {
            dx = Tensor::empty(c.x, x.dtype(), kDevice), dw = Tensor::empty(c.w, x.dtype(), kDevice);
     cuda::conv2d_forward(y, x.to(kDevice), w.to(kDevice), bias.to(kDevice), c.options);
     cuda::conv2d_backward_input(dx, dy.to(kDevice), w.to(kDevice), c.options);
-    cuda::conv2d_backward_weight(dw, dy.to(kDevice), x.to(kDevice), c.options);
+    cuda::conv2d_backward_weight(dw, nullptr, dy.to(kDevice), x.to(kDevice), c.options);
     return {y.to({}), dx.to({}), dw.to({})};
   }
 

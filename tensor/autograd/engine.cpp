@@ -30,9 +30,15 @@ std::vector<Node*> reverse_topological(Node* root) {
   return order;
 }
 
-// A leaf may be brought its gradient in bf16 and have it added in its own type (Cast::backward).
-// Sums over the parts of a batch are f32 until they are there.
+bool is_in_parts(const Tensor& gradient, const Shape& shape) {
+  return gradient.rank() == shape.rank() + 1 && gradient.shape().without(0) == shape;
+}
+
+// A leaf may be brought its gradient in bf16 and have it added in its own type (Cast::backward), or
+// in parts. Sums over the parts of a batch are f32 until they are there.
 bool fits(const Tensor& gradient, const Edge& edge) {
+  if (is_in_parts(gradient, edge.shape))
+    return gradient.dtype() == DType::f32 && !recording() && edge.node->takes_parts();
   if (gradient.shape() != edge.shape) return false;
   if (gradient.dtype() == edge.dtype) return true;
   if (recording()) return false;
@@ -60,17 +66,14 @@ Grads zero_gradients(const Node& node, Device device) {
   return gradients;
 }
 
-Tensor in_type(const Tensor& gradient, DType dtype) {
-  return gradient.dtype() == dtype ? gradient : cast(gradient, dtype);
-}
-
 // In the type of the input. Sums in place when nobody else can see the memory of the first sum.
-void accumulate(Tensor& sum, Tensor gradient, DType dtype) {
+void accumulate(Tensor& sum, Tensor gradient, const Edge& edge) {
   if (!sum.defined()) {
     sum = std::move(gradient);
     return;
   }
-  sum = in_type(sum, dtype), gradient = in_type(gradient, dtype);
+  sum = whole_gradient(sum, edge.shape, edge.dtype);
+  gradient = whole_gradient(gradient, edge.shape, edge.dtype);
   if (!recording() && sum.is_sole_owner()) {
     add_(sum, gradient);
   } else {
@@ -90,42 +93,62 @@ Tensor seed_of(const Tensor& output, const GradOptions& options) {
   return options.seed;
 }
 
-// Tells when the gradients of leaves are whole: nothing comes any more once all nodes that a leaf
-// feeds have had their turn.
-class WholeLeaves {
+// Adds the gradients of leaves that have memory of their own to it, once they are whole: nothing
+// comes any more when all nodes that a leaf feeds have had their turn. Several wait for one
+// another: on a GPU, which adds them in one launch, as many as stay in its cache; on the CPU all,
+// or none where somebody wants to hear.
+class BoundLeaves {
  public:
-  WholeLeaves(const std::vector<Node*>& order, const WholeGradient& whole) : whole_(whole) {
-    if (!whole_) return;
+  explicit BoundLeaves(const WholeGradient& whole) : whole_(whole) {}
+
+  void expect(const std::vector<Node*>& order) {
     for (const Node* node : order)
       for (const Edge& edge : node->edges())
-        if (edge.node && edge.node->edges().empty()) ++to_come_[edge.node.get()];
+        if (is_bound(edge.node.get())) ++to_come_[edge.node.get()];
   }
 
   // The turn of a node is over: leaves that wait for no other get their gradient from `sums`.
   void after(const Node& node, GradMap& sums) {
-    if (!whole_) return;
     for (const Edge& edge : node.edges())
-      if (edge.node && edge.node->edges().empty() && --to_come_.at(edge.node.get()) == 0)
-        hand_over(dynamic_cast<Leaf*>(edge.node.get()), sums);
+      if (is_bound(edge.node.get()) && --to_come_.at(edge.node.get()) == 0)
+        hand_over(*static_cast<Leaf*>(edge.node.get()), sums);
+  }
+
+  void add_all() {
+    const NoGrad guard;
+    add_all_(waiting_);
+    if (whole_)
+      for (const InPlaceSum& sum : waiting_) whole_(sum.y);
+    waiting_.clear();
+    bytes_ = 0;
   }
 
  private:
-  void hand_over(Leaf* leaf, GradMap& sums) {
-    const auto found = sums.find(leaf);
-    if (!leaf || !leaf->bound || found == sums.end()) return;
-    add_all_({{leaf->grad, found->second}});
+  static bool is_bound(const Node* node) {
+    const auto* leaf = node && node->edges().empty() ? dynamic_cast<const Leaf*>(node) : nullptr;
+    return leaf && leaf->bound;
+  }
+
+  void hand_over(Leaf& leaf, GradMap& sums) {
+    const auto found = sums.find(&leaf);
+    if (found == sums.end()) return;
+    waiting_.push_back({leaf.grad, found->second});
+    bytes_ += found->second.numel() * size_of(found->second.dtype());
     sums.erase(found);
-    whole_(leaf->grad);
+    constexpr int64_t kMostWaiting = int64_t{32} << 20;
+    if (leaf.grad.device().is_cuda() ? bytes_ >= kMostWaiting : whole_ != nullptr) add_all();
   }
 
   const WholeGradient& whole_;
   std::unordered_map<const Node*, int64_t> to_come_;
+  std::vector<InPlaceSum> waiting_;
+  int64_t bytes_ = 0;
 };
 
 // Runs backward from `output`. Gradients of nodes in `keep` (all leaves when empty, but for those
-// that `whole` was told) stay in the returned map.
+// in the care of `bound`) stay in the returned map.
 GradMap run(const Tensor& output, const GradOptions& options, const std::unordered_set<Node*>& keep,
-            const WholeGradient& whole = {}) {
+            BoundLeaves* bound = nullptr) {
   Tensor seed = seed_of(output, options);
   const bool retain = options.retain_graph || options.create_graph;
   RecordGuard mode(options.create_graph);
@@ -133,11 +156,11 @@ GradMap run(const Tensor& output, const GradOptions& options, const std::unorder
   Node* root = output.node().get();
   sums[root] = std::move(seed);
   const std::vector<Node*> order = reverse_topological(root);
-  WholeLeaves leaves(order, whole);
+  if (bound) bound->expect(order);
   for (Node* node : order) {
     const auto found = sums.find(node);
     if (found == sums.end()) {
-      leaves.after(*node, sums);
+      if (bound) bound->after(*node, sums);
       continue;
     }
     const bool is_leaf = node->edges().empty();
@@ -152,10 +175,10 @@ GradMap run(const Tensor& output, const GradOptions& options, const std::unorder
     for (size_t i = 0; i < gradients.size(); ++i) {
       const Edge& edge = node->edges()[i];
       Tensor gradient = std::move(gradients[i]);
-      if (edge.node) accumulate(sums[edge.node.get()], std::move(gradient), edge.dtype);
+      if (edge.node) accumulate(sums[edge.node.get()], std::move(gradient), edge);
     }
     gradients.clear();
-    leaves.after(*node, sums);
+    if (bound) bound->after(*node, sums);
     if (!retain) node->release_saved();
   }
   return sums;
@@ -182,26 +205,24 @@ std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs
     const auto found = sums.find(input.node().get());
     CHECK(found != sums.end() || options.allow_unused, "grad: the output does not depend on input ",
           input, "; pass .allow_unused = true for zeros");
-    result.push_back(found != sums.end() ? in_type(found->second, input.dtype())
-                                         : Tensor::zeros_like(input));
+    result.push_back(found != sums.end()
+                         ? whole_gradient(found->second, input.shape(), input.dtype())
+                         : Tensor::zeros_like(input));
   }
   return result;
 }
 
 void backward(const Tensor& output, const GradOptions& options, const WholeGradient& whole) {
-  GradMap sums = run(output, options, {}, whole);
+  BoundLeaves bound(whole);
+  const GradMap sums = run(output, options, {}, &bound);
+  bound.add_all();
   NoGrad guard;
-  std::vector<InPlaceSum> bound;
-  for (auto& [node, gradient] : sums) {
+  for (const auto& [node, gradient] : sums) {
     auto* leaf = dynamic_cast<Leaf*>(node);
     if (!leaf) continue;
-    if (leaf->bound) {
-      bound.push_back({leaf->grad, gradient});
-    } else {
-      leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
-    }
+    if (leaf->bound) add_all_({{leaf->grad, gradient}});  // the output itself
+    else leaf->grad = leaf->grad.defined() ? add(leaf->grad, gradient) : gradient;
   }
-  add_all_(bound);
 }
 
 Tensor grad_of(const Tensor& leaf) { return leaf_of(leaf, "grad_of").grad; }

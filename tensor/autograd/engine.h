@@ -22,8 +22,8 @@ std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs
                          const GradOptions& options = {});
 
 // Adds d output / d leaf to the `grad` of every leaf reached. With `whole`, a leaf that has memory
-// (bind_grad) gets its gradient as soon as nothing more can come to it, while the pass goes on, and
-// that memory is then told to `whole`.
+// (bind_grad) gets its gradient soon after nothing more can come to it, while the pass goes on, and
+// that memory is then told to `whole`. A pass that throws may have added some gradients.
 using WholeGradient = std::function<void(const Tensor& memory)>;
 void backward(const Tensor& output, const GradOptions& options = {},
               const WholeGradient& whole = {});

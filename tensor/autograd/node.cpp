@@ -44,8 +44,7 @@ RecordGuard::~RecordGuard() { recording_on = restore_; }
 Tensor Arrived::take(size_t i) {
   const auto found = sums_.find(edges_[i].node.get());
   if (found == sums_.end() || !found->second.defined()) return {};
-  const Tensor sum = std::exchange(found->second, {});
-  return sum.dtype() == edges_[i].dtype ? sum : cast(sum, edges_[i].dtype);
+  return whole_gradient(std::exchange(found->second, {}), edges_[i].shape, edges_[i].dtype);
 }
 
 Node::~Node() { release_references(); }

@@ -81,6 +81,9 @@ class Node : public std::enable_shared_from_this<Node> {
   virtual ~Node();
   virtual Grads backward(const Tensor& dy, Arrived& arrived) = 0;
   virtual const char* name() const = 0;
+  // Whether its gradient may come in parts: with one dimension more, the first, along which the sum
+  // is the gradient; in f32.
+  virtual bool takes_parts() const { return false; }
   // Drops what was saved for backward. A later backward through this node throws.
   virtual void release_saved() {}
   const std::vector<Edge>& edges() const { return edges_; }
@@ -99,6 +102,10 @@ class Leaf : public Node {
  public:
   Grads backward(const Tensor&, Arrived&) override { return {}; }
   const char* name() const override { return "leaf"; }
+  // Memory of its own takes sums as they come, on a GPU (add_all_).
+  bool takes_parts() const override {
+    return bound && grad.dtype() == DType::f32 && grad.device().is_cuda();
+  }
   Tensor grad;
   bool bound = false;  // `grad` is a view of somebody's memory: sums go there in place
 };
@@ -113,6 +120,10 @@ class Saved {
   Tensor output() const;
   // Input i was given and somebody needs its gradient.
   bool needs(size_t i) const { return i < needs_.size() && needs_[i]; }
+  // Input i needs a gradient, and may be given it in parts (Node::takes_parts).
+  bool takes_parts(size_t i) const {
+    return needs(i) && !recording() && edge(i).dtype != DType::f64 && edge(i).node->takes_parts();
+  }
   // Shape and type of input i, saved or not.
   const Edge& edge(size_t i) const { return self_->edges()[i]; }
 
@@ -159,6 +170,12 @@ template <class Op> class OpNode final : public Node {
     else return op_.backward(saved_, dy);
   }
   const char* name() const override { return Op::name; }
+  // An operation that says `passes_parts` gives its input the parts that come to it.
+  bool takes_parts() const override {
+    if constexpr (requires { Op::passes_parts; })
+      return edges_[0].node && edges_[0].node->takes_parts();
+    else return false;
+  }
   void release_saved() override {
     std::vector<std::shared_ptr<Node>> references;
     take_saved_nodes(references);

@@ -11,12 +11,15 @@ Tensor add(const Tensor& a, const Tensor& b);  // broadcasts; da = dy, db = dy
 void add_(Tensor y, const Tensor& x);          // y += x, shapes equal
 void fill_(Tensor y, double value);
 Tensor cast(const Tensor& x, DType dtype);
+// The gradient in one piece, of this shape and type, where it may be in parts (Node::takes_parts).
+Tensor whole_gradient(const Tensor& gradient, const Shape& shape, DType dtype);
 
 struct InPlaceSum {
   Tensor y, x;
 };
 // y += x of each, as add_, in as few launches as a GPU can do that in. To a y of f32, an x of bf16
-// may be added. The ys do not overlap.
+// may be added, and one of f32 that is (parts, shape of y): its sum along the parts. The ys do not
+// overlap.
 void add_all_(const std::vector<InPlaceSum>& sums);
 
 }  // namespace passband

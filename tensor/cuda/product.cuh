@@ -3,8 +3,9 @@
 //     run_product(a, b, output, {.m = m, .n = n, .k = k, .batch = batch}, x.device());
 //
 // Splitting k keeps all multiprocessors busy where the result is small and the sum long (weight
-// gradients). The parts go to memory as f32 and a second kernel adds them in order: the bits depend
-// on the shape alone, neither on the device nor on chance.
+// gradients). The parts go to memory as f32 and a second kernel adds them in order, or whoever adds
+// the result to something else: the bits depend on the shape alone, neither on the device nor on
+// chance.
 #pragma once
 #include <algorithm>
 
@@ -19,6 +20,9 @@ namespace passband::cuda {
 
 struct ProductSize {
   int64_t m = 0, n = 0, k = 0, batch = 1;
+  // Unless null, where the sums of a product that is split along k are left, (parts, batch m, n):
+  // there is then no result.
+  Tensor* parts = nullptr;
 };
 
 // result (batch, m, n) = the epilogue of the sum of partial (parts, batch, m, n). Bound by memory:
@@ -72,13 +76,20 @@ inline ProductGrid product_grid(const ProductSize& size, int tile_m, int tile_n,
   return grid;
 }
 
-// Runs `kernel(output, partial sums or none)` and adds the parts up where there are several.
-template <class Output, class Launch>
-void run_in_parts(const Output& out, const ProductGrid& grid, Device device, Launch&& kernel) {
+// Runs `kernel(output, partial sums or none)` and adds the parts up where there are several, unless
+// they are to be left.
+template <class Output, class Launch> void run_in_parts(const Output& out, const ProductGrid& grid,
+                                                        Tensor* left, Device device,
+                                                        Launch&& kernel) {
   using A = Accumulate<typename Output::Element>;
   if (grid.parts == 1) return kernel(out, PartialSums<A>{});
-  Tensor sums = Tensor::empty({grid.parts, grid.batch, grid.m, grid.n}, dtype_of<A>(), device);
+  Tensor sums =
+      Tensor::empty({grid.parts, int64_t{grid.batch} * grid.m, grid.n}, dtype_of<A>(), device);
   kernel(out, PartialSums<A>{sums.data<A>()});
+  if (left) {
+    *left = sums;
+    return;
+  }
   const int64_t runs = int64_t{grid.batch} * grid.m * ceil_divide(grid.n, 4);
   const auto blocks = static_cast<unsigned>(std::min<int64_t>(ceil_divide(runs, 256), 4096));
   launch({.grid = blocks, .block = 256, .stream = compute_stream()}, sum_parts_kernel<A, Output>,
@@ -87,8 +98,9 @@ void run_in_parts(const Output& out, const ProductGrid& grid, Device device, Lau
 
 // As above, for any epilogue: sums along columns, of `rows` rows each, need the whole of k in one
 // block.
-template <class Output, class Launch>
-Tensor run_blocks(Output out, const ProductGrid& grid, int rows, Device device, Launch&& kernel) {
+template <class Output, class Launch> Tensor run_blocks(Output out, const ProductGrid& grid,
+                                                        int rows, Tensor* left, Device device,
+                                                        Launch&& kernel) {
   using A = Accumulate<typename Output::Element>;
   if constexpr (Output::Finish::kSumsColumns) {
     Tensor lines = Tensor::empty({ceil_divide(grid.m, rows), grid.n}, dtype_of<A>(), device);
@@ -96,7 +108,7 @@ Tensor run_blocks(Output out, const ProductGrid& grid, int rows, Device device, 
     kernel(out, PartialSums<A>{});
     return lines;
   } else {
-    run_in_parts(out, grid, device, kernel);
+    run_in_parts(out, grid, left, device, kernel);
     return {};
   }
 }
@@ -111,7 +123,8 @@ Tensor run_simple_product(const A& a, const B& b, const Output& out, const Produ
       ceil_divide(size.m, SimpleTile::kSide) * ceil_divide(size.n, SimpleTile::kSide);
   const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
   return run_blocks(
-      out, grid, SimpleTile::kSide, device, [&](const Output& to, const PartialSums<Sum>& partial) {
+      out, grid, SimpleTile::kSide, size.parts, device,
+      [&](const Output& to, const PartialSums<Sum>& partial) {
         launch({.grid = blocks, .block = SimpleTile::kThreads, .stream = compute_stream()},
                simple_product_kernel<A, B, Output>, a, b, to, partial, grid);
       });
@@ -126,7 +139,7 @@ Tensor run_tiles(void (*kernel)(A, B, Output, PartialSums<float>, ProductGrid), 
       product_grid(size, Tile::kM, Tile::kN, depth, !Output::Finish::kSumsColumns);
   const int64_t tiles = ceil_divide(size.m, Tile::kM) * ceil_divide(size.n, Tile::kN);
   const auto blocks = static_cast<unsigned>(tiles * size.batch * grid.parts);
-  return run_blocks(out, grid, Tile::kWarpM, device,
+  return run_blocks(out, grid, Tile::kWarpM, size.parts, device,
                     [&](const Output& to, const PartialSums<float>& partial) {
                       launch({.grid = blocks,
                               .block = Tile::kThreads,

@@ -37,7 +37,8 @@ __global__ void __launch_bounds__(kJoinThreads)
                           ColumnPass pass) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   double products[2];
-  join_chunk_products(products, sums, pass.chunks, column, pass.columns);
+  join_chunk_products(products, sums, sums + pass.columns, int64_t{2} * pass.columns, pass.chunks,
+                      column, pass.columns);
   if (threadIdx.y > 0 || column >= pass.columns) return;
   const double rstd = s.rstd[column], scale = s.gamma[column] * rstd;
   const double n = static_cast<double>(pass.rows), product = products[1] * rstd;

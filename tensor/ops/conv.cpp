@@ -50,8 +50,8 @@ struct Conv2d {
   Grads backward(const Saved& s, const Tensor& dy, Arrived& arrived) const {
     Grads grads(3);
     if (s.needs(0)) grads[0] = input_gradient(s, dy, arrived);
-    if (s.needs(1)) grads[1] = conv2d_weight_gradient(dy, s.input(0), s.edge(1).shape, options);
-    if (s.needs(2)) grads[2] = sum(dy, {0, 1, 2});
+    if (s.needs(1)) grads[1] = weight_gradient(s, dy);
+    if (s.needs(2)) grads[2] = bias_gradient(s, 2, as_rows(dy));
     return grads;
   }
 
@@ -69,6 +69,17 @@ struct Conv2d {
         return dx;
       }
     return conv2d_input_gradient(dy, w, x, options);
+  }
+
+  Tensor weight_gradient(const Saved& s, const Tensor& dy) const {
+    const Tensor& x = s.input(0);
+    const Shape& w = s.edge(1).shape;
+    if (!s.takes_parts(1) || dy.numel() == 0 || x.numel() == 0)
+      return conv2d_weight_gradient(dy, x, w, options);
+    Tensor dw = Tensor::empty(w, dy.dtype(), dy.device()), parts;
+    DISPATCH(dy.device(), conv2d_backward_weight, dw, &parts, dy, x, options);
+    if (!parts.defined()) return dw;
+    return parts.viewed_as({parts.size(0), w[0], w[1], w[2], w[3]});
   }
 };
 
@@ -108,7 +119,7 @@ struct ConvWeightGradient {
   }
   Tensor of(const Tensor& dy, const Tensor& x) const {
     Tensor dw = Tensor::empty(weight, dy.dtype(), dy.device());
-    DISPATCH(dy.device(), conv2d_backward_weight, dw, dy, x, options);
+    DISPATCH(dy.device(), conv2d_backward_weight, dw, nullptr, dy, x, options);
     return dw;
   }
   Grads backward(const Saved& s, const Tensor& g) const {

@@ -136,7 +136,7 @@ void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
   });
 }
 
-void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, Tensor*, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options) {
   if (dw.numel() == 0) return;
   if (dy.numel() == 0) return fill_zero(dw);

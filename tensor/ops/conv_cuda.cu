@@ -98,8 +98,8 @@ template <class T> void forward_product(const ConvGeometry& g, Tensor y, const T
               {g.pixels(), g.co, g.patch(), g.groups}, y.device());
 }
 
-template <class T>
-void weight_gradient_product(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
+template <class T> void weight_gradient_product(const ConvGeometry& g, Tensor dw, Tensor* parts,
+                                                const Tensor& dy, const Tensor& x) {
   Operand<Matrix<T>, Major::side> gradient;
   gradient.data = dy.data<T>();
   gradient.stride = g.o;
@@ -112,8 +112,8 @@ void weight_gradient_product(const ConvGeometry& g, Tensor dw, const Tensor& dy,
   out.stride = g.patch();
   out.batch_stride = g.co * g.patch();
   out.aligned = lines_are_aligned(out.data, g.patch(), g.patch());
-  run_product(gradient, patches<T, Major::side>(g, x), out, {g.co, g.patch(), g.pixels(), g.groups},
-              dw.device());
+  run_product(gradient, patches<T, Major::side>(g, x), out,
+              {g.co, g.patch(), g.pixels(), g.groups, parts}, dw.device());
 }
 
 // One side of a phase of the input gradient: the pixels  phase, phase + stride, ...  and the cells
@@ -221,15 +221,16 @@ void native_backward_input(const ConvGeometry& g, Tensor dx, const Tensor& dy, c
   });
 }
 
-void native_backward_weight(const ConvGeometry& g, Tensor dw, const Tensor& dy, const Tensor& x) {
+void native_backward_weight(const ConvGeometry& g, Tensor dw, Tensor* parts, const Tensor& dy,
+                            const Tensor& x) {
   if (g.trivial())
-    return matmul_forward(dw, dy, x, {},
+    return matmul_forward(dw, dy, x, {.parts = parts},
                           {.m = g.co, .n = g.ci, .k = g.pixels(), .transpose_a = true});
   if (is_depthwise(g, dy.dtype()))
     return dispatch_f32_bf16(dy.dtype(), "conv2d",
                              [&]<class T>() { run_depthwise_weight<T>(g, dw, dy, x); });
   dispatch_floating(dy.dtype(), "conv2d_weight_gradient",
-                    [&]<class T>() { weight_gradient_product<T>(g, dw, dy, x); });
+                    [&]<class T>() { weight_gradient_product<T>(g, dw, parts, dy, x); });
 }
 
 template <class Native, class Library> void run_chosen(ConvPass pass, const ConvGeometry& g,
@@ -263,13 +264,13 @@ void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
       [&] { return library_conv2d_backward_input(dx, dy, w, g); });
 }
 
-void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, Tensor* parts, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options) {
   if (dw.numel() == 0) return;
   const ConvGeometry g(x.shape(), dy.shape(), dw.shape(), options);
   run_chosen(
       ConvPass::backward_weight, g, dy.dtype(), false,
-      [&] { native_backward_weight(g, dw, dy, x); },
+      [&] { native_backward_weight(g, dw, parts, dy, x); },
       [&] { return library_conv2d_backward_weight(dw, dy, x, g); });
 }
 

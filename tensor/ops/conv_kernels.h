@@ -11,8 +11,10 @@ PASSBAND_CPU_KERNEL(conv2d_forward, void(Tensor y, const Tensor& x, const Tensor
                                          const Tensor& bias, const ConvOptions& options));
 PASSBAND_CPU_KERNEL(conv2d_backward_input,
                     void(Tensor dx, const Tensor& dy, const Tensor& w, const ConvOptions& options));
-PASSBAND_CPU_KERNEL(conv2d_backward_weight,
-                    void(Tensor dw, const Tensor& dy, const Tensor& x, const ConvOptions& options));
+// `parts`, unless null, is where a GPU that splits its sum may leave that, in the place of dw: one
+// dimension more, the first, in f32.
+PASSBAND_CPU_KERNEL(conv2d_backward_weight, void(Tensor dw, Tensor* parts, const Tensor& dy,
+                                                 const Tensor& x, const ConvOptions& options));
 }  // namespace cpu
 
 namespace cuda {
@@ -20,7 +22,7 @@ void conv2d_forward(Tensor y, const Tensor& x, const Tensor& w, const Tensor& bi
                     const ConvOptions& options);
 void conv2d_backward_input(Tensor dx, const Tensor& dy, const Tensor& w,
                            const ConvOptions& options);
-void conv2d_backward_weight(Tensor dw, const Tensor& dy, const Tensor& x,
+void conv2d_backward_weight(Tensor dw, Tensor* parts, const Tensor& dy, const Tensor& x,
                             const ConvOptions& options);
 }  // namespace cuda
 

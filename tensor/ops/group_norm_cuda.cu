@@ -40,8 +40,9 @@ __global__ void __launch_bounds__(kJoinThreads)
   const int column = static_cast<int>(blockIdx.y * 32 + threadIdx.x);
   const int64_t sample = blockIdx.x;
   double products[2];
-  join_chunk_products(products, sums + sample * pass.chunks * 2 * pass.columns, pass.chunks, column,
-                      pass.columns);
+  const float* own = sums + sample * pass.chunks * 2 * pass.columns;
+  join_chunk_products(products, own, own + pass.columns, int64_t{2} * pass.columns, pass.chunks,
+                      column, pass.columns);
   if (threadIdx.y > 0 || column >= pass.columns) return;
   for (int k = 0; k < 2; ++k) joined[(2 * sample + k) * pass.columns + column] = products[k];
 }

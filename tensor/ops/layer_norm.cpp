@@ -33,11 +33,11 @@ struct LayerNorm {
           composed_norm_gradients(cast(x, wide), gamma, cast(dy, wide), {x.rank() - 1}, eps);
       return {cast(g.dx, x.dtype()), g.dgamma, g.dbeta};
     }
-    const NormGradients g{s.needs(0) ? Tensor::empty_like(x) : Tensor{}, Tensor::empty_like(gamma),
-                          Tensor::empty_like(gamma)};
+    NormGradients g{s.needs(0) ? Tensor::empty_like(x) : Tensor{}, Tensor::empty_like(gamma),
+                    Tensor::empty_like(gamma)};
     const Tensor added = s.needs(0) ? arrived.take(0) : Tensor{};
     DISPATCH(x.device(), layer_norm_backward, g, dy, added,
-             NormSaved{x, mean.memory, rstd.memory, gamma});
+             NormSaved{x, mean.memory, rstd.memory, gamma}, s.takes_parts(1) && s.takes_parts(2));
     return {g.dx, g.dgamma, g.dbeta};
   }
 

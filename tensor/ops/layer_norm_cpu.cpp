@@ -100,8 +100,8 @@ void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
   });
 }
 
-void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& added,
-                         const NormSaved& tensors) {
+void layer_norm_backward(NormGradients& results, const Tensor& dy, const Tensor& added,
+                         const NormSaved& tensors, bool) {
   const Tensor &x = tensors.x, &mean = tensors.mean, &rstd = tensors.rstd, &gamma = tensors.gamma;
   Tensor &dx = results.dx, &dgamma = results.dgamma, &dbeta = results.dbeta;
   dispatch_floating(x.dtype(), "layer_norm", [&]<class T>() {

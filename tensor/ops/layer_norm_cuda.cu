@@ -137,7 +137,7 @@ __device__ __forceinline__ void gradient_row(T* __restrict__ dx, const T* __rest
   });
 }
 
-// dx (unless null), and in sums (blocks, 2, columns) what the rows of a block add to dbeta and
+// dx (unless null), and in sums (2, blocks, columns) what the rows of a block add to dbeta and
 // dgamma, unless that is null: then rows may be longer than what is held.
 template <int held, class T> __global__ void __launch_bounds__(kWarps * 32)
     backward_kernel(T* __restrict__ dx, float* __restrict__ sums, const T* __restrict__ added,
@@ -175,7 +175,7 @@ template <int held, class T> __global__ void __launch_bounds__(kWarps * 32)
     for (int c = threadIdx.x; c < rows.columns; c += kWarps * 32) {
       float sum = 0.0f;
       for (int w = 0; w < kWarps; ++w) sum += handed[w][c];
-      sums[(int64_t{2} * blockIdx.x + which) * rows.columns + c] = sum;
+      sums[(int64_t{gridDim.x} * which + blockIdx.x) * rows.columns + c] = sum;
     }
   }
 }
@@ -198,9 +198,9 @@ template <class T> __global__ void __launch_bounds__(kColumnThreads)
   }
   join_rows(total, [](Wide(&a)[2], const Wide(&b)[2]) { add_wide(a, b); });
   if (threadIdx.y > 0 || t.count <= 0) return;
-  float* own = sums + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
+  float* own = sums + int64_t{blockIdx.x} * pass.columns + t.column;
   store_wide(own, total[0], t.count, false);
-  store_wide(own + pass.columns, total[1], t.count, false);
+  store_wide(own + int64_t{pass.chunks} * pass.columns, total[1], t.count, false);
 }
 
 __global__ void __launch_bounds__(kJoinThreads)
@@ -208,7 +208,8 @@ __global__ void __launch_bounds__(kJoinThreads)
                 int columns) {
   const int column = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
   double products[2];
-  join_chunk_products(products, sums, chunks, column, columns);
+  join_chunk_products(products, sums, sums + int64_t{chunks} * columns, columns, chunks, column,
+                      columns);
   if (threadIdx.y > 0 || column >= columns) return;
   dbeta[column] = static_cast<float>(products[0]);
   dgamma[column] = static_cast<float>(products[1]);
@@ -241,8 +242,8 @@ void layer_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
   });
 }
 
-void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& added,
-                         const NormSaved& tensors) {
+void layer_norm_backward(NormGradients& results, const Tensor& dy, const Tensor& added,
+                         const NormSaved& tensors, bool in_parts) {
   const Tensor &x = tensors.x, &mean = tensors.mean, &rstd = tensors.rstd, &gamma = tensors.gamma;
   Tensor &dx = results.dx, &dgamma = results.dgamma, &dbeta = results.dbeta;
   dispatch_f32_bf16(x.dtype(), "layer_norm", [&]<class T>() {
@@ -259,7 +260,7 @@ void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& 
         fits ? static_cast<unsigned>(std::min<int64_t>(row_blocks(rows.count), kSummedBlocks))
              : row_blocks(rows.count);
     const int chunks = fits ? static_cast<int>(blocks) : pass.chunks;
-    Tensor sums = Tensor::empty({chunks, 2, C}, DType::f32, x.device());
+    Tensor sums = Tensor::empty({2, chunks, C}, DType::f32, x.device());
     const StreamHandle stream = compute_stream();
     dispatch_held(C, [&](auto held) {
       if (!fits && !dx_data) return;
@@ -270,6 +271,11 @@ void layer_norm_backward(NormGradients results, const Tensor& dy, const Tensor& 
     if (!fits)
       launch({.grid = pass.grid(), .block = pass.block(), .stream = stream}, products_kernel<T>,
              sums.data<float>(), dy.data<T>(), x.data<T>(), saved, pass);
+    if (in_parts) {
+      dbeta = sums.view(0, {chunks, C});
+      dgamma = sums.view(chunks * C, {chunks, C});
+      return;
+    }
     launch({.grid = join_blocks(rows.columns), .block = join_block(), .stream = stream},
            join_kernel, dgamma.data<float>(), dbeta.data<float>(), sums.data<float>(), chunks,
            rows.columns);

@@ -5,6 +5,7 @@
 #include "tensor/autograd/batch_sum.h"
 #include "tensor/ops/matmul_kernels.h"
 #include "tensor/ops/reduce.h"
+#include "tensor/ops/reduce_kernels.h"
 #include "tensor/ops/shape.h"
 
 namespace passband {
@@ -79,8 +80,8 @@ struct Linear {
     Grads grads(4);
     const Tensor rows = as_rows(dy);
     if (s.needs(0)) grads[0] = reshape(multiply_weight(rows, s.input(1)), s.edge(0).shape);
-    if (s.needs(1)) grads[1] = matmul(rows, as_rows(s.input(0)), {.transpose_a = true});
-    if (s.needs(2)) grads[2] = sum(rows, {0});
+    if (s.needs(1)) grads[1] = weight_gradient(s, 1, rows, as_rows(s.input(0)));
+    if (s.needs(2)) grads[2] = bias_gradient(s, 2, rows);
     if (s.needs(3)) grads[3] = dy;
     return grads;
   }
@@ -119,6 +120,19 @@ Tensor as_rows(const Tensor& x) {
 
 Tensor multiply_weight(const Tensor& rows, const Tensor& weight) {
   return apply(Matmul{.weight_b = true}, rows, weight);
+}
+
+Tensor weight_gradient(const Saved& s, size_t i, const Tensor& dy, const Tensor& x) {
+  if (!s.takes_parts(i)) return matmul(dy, x, {.transpose_a = true});
+  Tensor dw = Tensor::empty({dy.size(1), x.size(1)}, dy.dtype(), dy.device()), parts;
+  DISPATCH(dy.device(), matmul_forward, dw, dy, x, Epilogue{.parts = &parts},
+           ProductShape{.m = dy.size(1), .n = x.size(1), .k = dy.size(0), .transpose_a = true});
+  return parts.defined() ? parts : dw;
+}
+
+Tensor bias_gradient(const Saved& s, size_t i, const Tensor& dy) {
+  if (!s.takes_parts(i)) return sum(dy, {0});
+  return DISPATCH(dy.device(), sum_of_rows, dy);
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {

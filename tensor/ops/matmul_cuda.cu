@@ -28,7 +28,7 @@ template <class T, Major major_a, Major major_b> void multiply(Tensor c, const T
                                         : matrix_operand<T, major_a>(a, s.k, s.m, s.batch);
   const auto right = major_b == Major::k ? matrix_operand<T, major_b>(b, s.n, s.k, s.batch)
                                          : matrix_operand<T, major_b>(b, s.k, s.n, s.batch);
-  run_product(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch}, c.device());
+  run_product(left, right, output<T>(c, e, s), {s.m, s.n, s.k, s.batch, e.parts}, c.device());
 }
 
 void native_matmul(Tensor c, const Tensor& a, const Tensor& b, const Epilogue& e,

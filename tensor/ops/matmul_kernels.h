@@ -19,6 +19,9 @@ struct ProductShape {
 struct Epilogue {
   Tensor bias = {};      // (n), to every row
   Tensor residual = {};  // shaped like c
+  // Unless null, where a GPU that splits the sum over k may leave it, (parts, batch m, n) in f32,
+  // in the place of c. For a product to which nothing else is added.
+  Tensor* parts = nullptr;
 };
 
 // The product of linear(x, weight).
@@ -39,6 +42,11 @@ inline ProductShape linear_gradient_shape(const Tensor& dy, const Tensor& weight
 Tensor as_rows(const Tensor& x);
 // matmul(rows, weight) for a parameter, which a backend may keep in a layout of its own.
 Tensor multiply_weight(const Tensor& rows, const Tensor& weight);
+
+// dy^T x, dy (rows, out) and x (rows, in), and the sum of dy over its rows: gradients of a weight
+// (out, in) and of a bias (out), which are input i of a node. In parts where they may be.
+Tensor weight_gradient(const Saved& s, size_t i, const Tensor& dy, const Tensor& x);
+Tensor bias_gradient(const Saved& s, size_t i, const Tensor& dy);
 
 // Throws where the operands of linear(x, weight, bias, residual) do not fit; `op` is whose they
 // are.

@@ -33,7 +33,7 @@ struct Mlp {
     const Tensor rows = as_rows(dy);
     const bool hidden = s.needs(0) || s.needs(1) || s.needs(2);
     Grads grads = recording() ? composed(s, rows, hidden) : fused(s, rows, hidden);
-    if (s.needs(4)) grads[4] = sum(rows, {0});
+    if (s.needs(4)) grads[4] = bias_gradient(s, 4, rows);
     if (s.needs(5)) grads[5] = dy;
     return grads;
   }
@@ -43,13 +43,16 @@ struct Mlp {
  private:
   Grads fused(const Saved& s, const Tensor& dy, bool hidden) const {
     Grads grads(6);
-    if (s.needs(3)) grads[3] = matmul(dy, as_rows(active.memory), {.transpose_a = true});
+    if (s.needs(3)) grads[3] = weight_gradient(s, 3, dy, as_rows(active.memory));
     if (!hidden) return grads;
     const Tensor rows = as_rows(kept.memory), dh = Tensor::empty_like(rows);
     const bool cut = batch_parts().cut(dh.size(0));
     if (s.needs(2) && !cut) grads[2] = Tensor::empty({dh.size(1)}, dh.dtype(), dh.device());
-    DISPATCH(dy.device(), linear_gelu_backward, dh, grads[2], dy, s.input(3), rows, form);
-    if (s.needs(2) && cut) grads[2] = sum(dh, {0});
+    Tensor parts;
+    DISPATCH(dy.device(), linear_gelu_backward, dh, grads[2], s.takes_parts(2) ? &parts : nullptr,
+             dy, s.input(3), rows, form);
+    if (parts.defined()) grads[2] = parts;
+    else if (s.needs(2) && cut) grads[2] = sum(dh, {0});
     add_first_layer(grads, s, dh);
     return grads;
   }
@@ -68,7 +71,7 @@ struct Mlp {
 
   static void add_first_layer(Grads& grads, const Saved& s, const Tensor& dh) {
     if (s.needs(0)) grads[0] = reshape(multiply_weight(dh, s.input(1)), s.edge(0).shape);
-    if (s.needs(1)) grads[1] = matmul(dh, as_rows(s.input(0)), {.transpose_a = true});
+    if (s.needs(1)) grads[1] = weight_gradient(s, 1, dh, as_rows(s.input(0)));
   }
 };
 

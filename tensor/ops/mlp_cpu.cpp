@@ -98,7 +98,7 @@ void linear_gelu_forward(Tensor y, Tensor slope, const Tensor& x, const Tensor& 
   });
 }
 
-void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
+void linear_gelu_backward(Tensor dh, Tensor dbias, Tensor*, const Tensor& dy, const Tensor& weight,
                           const Tensor& slope, GeluForm) {
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (on_matrix_unit(dy, s) && backward_on_matrix_unit(dh, dbias, dy, weight, slope, s)) return;

@@ -57,8 +57,9 @@ void native_forward(Tensor y, Tensor h, const Tensor& x, const Tensor& weight, c
               matrix_operand<T, Major::k>(weight, s.n, s.k), out, {s.m, s.n, s.k}, y.device());
 }
 
-template <class T, class Slope> void native_backward(Tensor dh, Tensor dbias, const Tensor& dy,
-                                                     const Tensor& weight, const Tensor& h) {
+template <class T, class Slope> void native_backward(Tensor dh, Tensor dbias, Tensor* parts,
+                                                     const Tensor& dy, const Tensor& weight,
+                                                     const Tensor& h) {
   const ProductShape s = linear_gradient_shape(dy, weight);
   auto out = rows_of<T, SlopeTimesSum<Slope>>(dh);
   out.residual = h.data<T>();
@@ -66,7 +67,8 @@ template <class T, class Slope> void native_backward(Tensor dh, Tensor dbias, co
   const Tensor lines = run_product(matrix_operand<T, Major::k>(dy, s.m, s.k),
                                    matrix_operand<T, Major::side>(weight, s.k, s.n), out,
                                    {s.m, s.n, s.k}, dh.device());
-  if (dbias.defined()) sum(dbias, lines, {1, lines.size(0), s.n}, 1.0);
+  if (parts) *parts = lines;
+  else if (dbias.defined()) sum(dbias, lines, {1, lines.size(0), s.n}, 1.0);
 }
 
 // cuBLASLt has the tanh form alone, and in f32 only as exact as the tanh of the hardware: 2e-5 of
@@ -114,8 +116,8 @@ void linear_gelu_forward(Tensor y, Tensor h, const Tensor& x, const Tensor& weig
              native, [&] { return s.k > 0 && library_forward(y, h, x, weight, bias, form); });
 }
 
-void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
-                          const Tensor& h, GeluForm form) {
+void linear_gelu_backward(Tensor dh, Tensor dbias, Tensor* parts, const Tensor& dy,
+                          const Tensor& weight, const Tensor& h, GeluForm form) {
   static KernelChoice choice;
   const ProductShape s = linear_gradient_shape(dy, weight);
   if (dh.numel() == 0) {
@@ -125,7 +127,7 @@ void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tenso
   const auto native = [&] {
     dispatch_floating(dh.dtype(), "mlp", [&]<class T>() {
       with_gelu(form, [&]<class Slope>(auto, Slope) {
-        native_backward<T, Slope>(dh, dbias, dy, weight, h);
+        native_backward<T, Slope>(dh, dbias, parts, dy, weight, h);
       });
     });
   };

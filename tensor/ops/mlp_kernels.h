@@ -22,17 +22,18 @@ PASSBAND_CPU_KERNEL(linear_gelu_forward,
                     void(Tensor y, Tensor kept, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, GeluForm form));
 // dh = gelu'(h) * (dy weight), dbias = the sum of its rows: dy (rows, out), weight (out, in), dh
-// and kept (rows, in).
+// and kept (rows, in). dbias may be undefined. `parts`, unless null, is where a GPU may leave
+// dbias in parts, (parts, in) in f32.
 PASSBAND_CPU_KERNEL(linear_gelu_backward,
-                    void(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
-                         const Tensor& kept, GeluForm form));
+                    void(Tensor dh, Tensor dbias, Tensor* parts, const Tensor& dy,
+                         const Tensor& weight, const Tensor& kept, GeluForm form));
 }  // namespace cpu
 
 namespace cuda {
 void linear_gelu_forward(Tensor y, Tensor kept, const Tensor& x, const Tensor& weight,
                          const Tensor& bias, GeluForm form);
-void linear_gelu_backward(Tensor dh, Tensor dbias, const Tensor& dy, const Tensor& weight,
-                          const Tensor& kept, GeluForm form);
+void linear_gelu_backward(Tensor dh, Tensor dbias, Tensor* parts, const Tensor& dy,
+                          const Tensor& weight, const Tensor& kept, GeluForm form);
 }  // namespace cuda
 
 }  // namespace passband

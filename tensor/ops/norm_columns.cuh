@@ -425,16 +425,18 @@ __device__ __forceinline__ void join_chunk_moments(double& mean, double& squares
   squares = sums[2] + (sums[1] - n * excess * excess);
 }
 
-// Sums over the chunks of one column of (chunks, 2, columns), both of them.
+// Sums over the chunks of one column of two tables, a chunk `stride` numbers after the other.
 __device__ __forceinline__ void join_chunk_products(double (&products)[2],
-                                                    const float* __restrict__ sums, int chunks,
-                                                    int column, int columns) {
+                                                    const float* __restrict__ first,
+                                                    const float* __restrict__ second,
+                                                    int64_t stride, int chunks, int column,
+                                                    int columns) {
   products[0] = products[1] = 0;
   const int end = column < columns ? chunks : 0;
 #pragma unroll 4
   for (int c = threadIdx.y; c < end; c += kJoinSlices) {
-    products[0] += sums[int64_t{2} * c * columns + column];
-    products[1] += sums[(int64_t{2} * c + 1) * columns + column];
+    products[0] += first[c * stride + column];
+    products[1] += second[c * stride + column];
   }
   join_slices(products);
 }

@@ -132,14 +132,21 @@ void add_scaled_(Tensor y, const Tensor& x, double a) {
   y.bump_version();
 }
 
+Tensor whole_gradient(const Tensor& gradient, const Shape& shape, DType dtype) {
+  const Tensor whole = gradient.shape() == shape ? gradient : sum(gradient, {0});
+  return whole.dtype() == dtype ? whole : cast(whole, dtype);
+}
+
 void cpu::add_all(const std::vector<InPlaceSum>& sums) {
-  for (const auto& [y, x] : sums) add_(y, x.dtype() == y.dtype() ? x : cast(x, y.dtype()));
+  for (const auto& [y, x] : sums) add_(y, whole_gradient(x, y.shape(), y.dtype()));
 }
 
 void add_all_(const std::vector<InPlaceSum>& sums) {
   std::vector<InPlaceSum> together;
   for (const auto& [y, x] : sums) {
-    check_in_place("add_all_", y, x);
+    const bool in_parts = y.dtype() == DType::f32 && x.dtype() == DType::f32 &&
+                          x.rank() == y.rank() + 1 && x.shape().without(0) == y.shape();
+    if (!in_parts) check_in_place("add_all_", y, x);
     CHECK(y.dtype() == x.dtype() || (y.dtype() == DType::f32 && x.dtype() == DType::bf16),
           "add_all_: element types differ: y is ", y, ", x is ", x);
     const bool alike = y.dtype() == DType::f32 && y.device() == sums[0].y.device();

@@ -172,6 +172,8 @@ Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   return apply(Sum{dims_to_reduce("sum", x, dims), keepdim, 1.0}, x);
 }
 
+Tensor cpu::sum_of_rows(const Tensor& x) { return passband::sum(x, {0}); }
+
 Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   const DimSet reduced = dims_to_reduce("mean", x, dims);
   const int64_t kept = reduced_shape(x.shape(), reduced, false).numel();

@@ -10,6 +10,7 @@
 #include "tensor/cuda/indexing.cuh"
 #include "tensor/cuda/reduce.cuh"
 #include "tensor/cuda/stream.h"
+#include "tensor/cuda/wide.cuh"
 #include "tensor/ops/reduce_kernels.h"
 
 namespace passband::cuda {
@@ -190,6 +191,16 @@ void sum_column_levels(Tensor y, const Tensor& x, const Reduction& r, double sca
   });
 }
 
+// The first level of a sum over rows. In f32, as a block sums.
+template <int Width, class From> Tensor column_parts(const Tensor& x, const Reduction& r) {
+  const ColumnTile tile = column_tile<From>(r, Width);
+  const int64_t rows = tile.height * kThreadRows<From>,
+                chunks = std::max<int64_t>(1, (r.n + rows - 1) / rows);
+  const Tensor parts = Tensor::empty({chunks, r.inner}, DType::f32, x.device());
+  sum_columns<Width, float, From>(parts, x, r, tile, chunks, 1.0);
+  return parts;
+}
+
 template <class To, class From>
 void sum_level(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   constexpr int kWidth = kPackWidth<From>;
@@ -290,6 +301,17 @@ void sum(Tensor y, const Tensor& x, const Reduction& r, double scale) {
   dispatch_floating(y.dtype(), "sum", [&]<class To>() {
     dispatch_floating(x.dtype(), "sum", [&]<class From>() { sum_level<To, From>(y, x, r, scale); });
   });
+}
+
+Tensor sum_of_rows(const Tensor& x) {
+  const Reduction r{.n = x.size(0), .inner = x.size(1)};
+  Tensor parts;
+  dispatch_f32_bf16(x.dtype(), "sum", [&]<class T>() {
+    constexpr int kWidth = kPackWidth<T>;
+    const bool packs = r.inner % kWidth == 0 && is_pack_aligned<kWidth>(x.data<T>());
+    parts = packs ? column_parts<kWidth, T>(x, r) : column_parts<1, T>(x, r);
+  });
+  return parts;
 }
 
 void argmax(Tensor index, const Tensor& x, const Reduction& r) {

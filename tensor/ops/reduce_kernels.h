@@ -24,10 +24,14 @@ PASSBAND_CPU_KERNEL(put_along,
                     void(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r));
 // y[position] = x at the strides `loops.a`.
 PASSBAND_CPU_KERNEL(expand, void(Tensor y, const Tensor& x, const Broadcast& loops));
+// The sum of x (rows, columns) over its rows, in its type; on a GPU in parts, (parts, columns) in
+// f32.
+Tensor sum_of_rows(const Tensor& x);
 }  // namespace cpu
 
 namespace cuda {
 void sum(Tensor y, const Tensor& x, const Reduction& r, double scale);
+Tensor sum_of_rows(const Tensor& x);
 void argmax(Tensor index, const Tensor& x, const Reduction& r);
 void pick_along(Tensor y, const Tensor& x, const Tensor& index, const Reduction& r);
 void put_along(Tensor x, const Tensor& y, const Tensor& index, const Reduction& r);

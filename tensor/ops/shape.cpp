@@ -155,6 +155,7 @@ struct Roll {
 struct Cast {
   static constexpr auto name = "cast";
   static constexpr auto saves = Save::none;
+  static constexpr bool passes_parts = true;
   DType dtype;
   Tensor made;  // the result, if somebody has it
   Tensor forward(const Tensor& x) const {
@@ -163,8 +164,9 @@ struct Cast {
     DISPATCH(x.device(), convert, y, x);
     return y;
   }
-  // Memory that is f32 adds a bf16 gradient as it is, which saves a pass (add_all_).
+  // Memory that is f32 adds a bf16 gradient as it is, which saves a pass (add_all_), and parts.
   Grads backward(const Saved& s, const Tensor& dy) const {
+    if (dy.rank() > s.edge(0).shape.rank()) return {dy};
     const auto* leaf = dynamic_cast<const Leaf*>(s.edge(0).node.get());
     const bool added_so = leaf && leaf->bound && leaf->grad.dtype() == DType::f32 &&
                           dy.dtype() == DType::bf16 && !recording();
