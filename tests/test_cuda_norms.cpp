@@ -41,6 +41,18 @@ TEST_CASE("batch norm on the GPU joins the statistics of many blocks, far from z
   check_against_f64(gated, inputs, 3e-4);
 }
 
+// 35 blocks: they are joined in six groups, the last of which has fewer.
+TEST_CASE("batch norm on the GPU joins groups of blocks, with the same bits under every schedule") {
+  const Tensors inputs = norm_inputs({2200, 256}, DType::f32, 3);
+  const auto plain = [](const Tensors& t) { return batch_norm(t[0], t[1], t[2], {}, {}); };
+  check_against_f64(plain, inputs, 3e-4);
+  const auto gated = [](const Tensors& t) {
+    return batch_norm(t[0], t[1], t[2], {}, {}, {.relu = true});
+  };
+  device_check::check_same_bits_under_every_schedule(
+      [&] { return everything(gated, on(kDevice, inputs)); });
+}
+
 // Rows at which rounding up the rows of a block would leave blocks without any; ResNet-50's third
 // stage at 224 has 50,176 rows of 256 for a batch of 256.
 TEST_CASE("batch norm on the GPU takes batches whose rows its blocks do not divide") {

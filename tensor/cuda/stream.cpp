@@ -20,9 +20,12 @@ bool recording_graph = false;
 // What each device is given on first use. At the end of the program, tensors with static lifetime
 // may die later: they ask for none of this.
 struct DeviceState {
-  DeviceState() { fill_async(step_offset.data(), 0, sizeof(uint64_t), stream); }
+  DeviceState() {
+    fill_async(step_offset.data(), 0, sizeof(uint64_t), stream);
+    fill_async(arrivals.data(), 0, kArrivals * sizeof(unsigned), stream);
+  }
   Stream stream;
-  DeviceMemory step_offset{sizeof(uint64_t)};
+  DeviceMemory step_offset{sizeof(uint64_t)}, arrivals{kArrivals * sizeof(unsigned)};
 };
 
 std::unique_ptr<DeviceState>& state() {
@@ -46,6 +49,8 @@ const uint64_t* step_offset() {
 void set_step_offset(uint64_t steps) {
   fill_elements(made_state().step_offset.data(), steps, sizeof(uint64_t), 1);
 }
+
+unsigned* arrivals() { return static_cast<unsigned*>(made_state().arrivals.data()); }
 
 bool is_recording() { return recording_graph; }
 RecordingScope::RecordingScope() { recording_graph = true; }

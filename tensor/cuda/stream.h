@@ -34,6 +34,10 @@ const uint64_t* step_offset();
 // Sets it for the work given to the compute stream from now on.
 void set_step_offset(uint64_t steps);
 
+// Counters in device memory, which kernels find at zero and leave so (last_block.cuh).
+inline constexpr int kArrivals = 4096;
+unsigned* arrivals();
+
 // Makes `index` the device that kernels run on. Throws UsageError when there is no such device.
 void use_device(int index);
 int device_in_use();

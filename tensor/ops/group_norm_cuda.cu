@@ -110,7 +110,8 @@ void group_norm_forward(Tensor y, Tensor mean, Tensor rstd, const Tensor& x, con
     const StreamHandle stream = compute_stream();
     dispatch_packed(pass, [&]<bool packed>() {
       launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-             column_moments_kernel<T, packed>, moments.data<float>(), x.data<T>(), pass);
+             column_moments_kernel<T, packed, JoinedLater>, moments.data<float>(), x.data<T>(),
+             pass, JoinedLater{});
     });
     launch({.grid = static_cast<unsigned>(mean.numel()), .block = kGroupThreads, .stream = stream},
            join_statistics_kernel, mean.data<float>(), rstd.data<float>(), moments.data<float>(),
@@ -137,8 +138,8 @@ void group_norm_backward(NormGradients results, const Tensor& dy, const NormSave
     const StreamHandle stream = compute_stream();
     dispatch_packed(pass, [&]<bool packed>() {
       launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
-             norm_products_kernel<Gate::open, packed, T>, sums.data<float>(), dy.data<T>(),
-             x.data<T>(), nullptr, s, pass);
+             norm_products_kernel<Gate::open, packed, T, JoinedLater>, sums.data<float>(),
+             dy.data<T>(), x.data<T>(), nullptr, s, pass, JoinedLater{});
     });
     launch({.grid = dim3(static_cast<unsigned>(N), join_blocks(pass.columns)),
             .block = join_block(),

@@ -112,17 +112,17 @@ struct ColumnRow {
 template <int batch, class Load, class Use>
 __device__ __forceinline__ void walk_rows(const ColumnThread& t, const ColumnPass& pass,
                                           const Load& load, const Use& use) {
-  const int64_t step = blockDim.y, stride = step * pass.columns;
-  ColumnRow first{t.first, t.at(pass, t.first)};
-  for (; first.row < t.end; first.row += batch * step, first.at += batch * stride) {
+  const int step = static_cast<int>(blockDim.y);
+  const int64_t stride = int64_t{step} * pass.columns;
+  int64_t at = t.at(pass, t.first);
+  int left = static_cast<int>(max(t.end - t.first, int64_t{0}));
+  for (; left > 0; left -= batch * step, at += batch * stride) {
 #pragma unroll
     for (int i = 0; i < batch; ++i)
-      if (first.row + i * step < t.end)
-        load(i, ColumnRow{first.row + i * step, first.at + i * stride});
+      if (i * step < left) load(i, ColumnRow{t.end - left + i * step, at + i * stride});
 #pragma unroll
     for (int i = 0; i < batch; ++i)
-      if (first.row + i * step < t.end)
-        use(i, ColumnRow{first.row + i * step, first.at + i * stride});
+      if (i * step < left) use(i, ColumnRow{t.end - left + i * step, at + i * stride});
   }
 }
 // The same from the last row to the first.
@@ -182,10 +182,15 @@ __device__ __forceinline__ void join_moments(Wide (&a)[3], const Wide (&b)[3]) {
   }
 }
 
+// What comes after the sums of a block have been written, where another kernel joins them.
+struct JoinedLater {
+  __device__ void operator()(float*, const ColumnPass&) const {}
+};
+
 // moments (samples * chunks, 2, columns): mean and sum of squared deviations of each chunk, by
-// Welford's recurrence along a thread's rows.
-template <class T, bool packed> __global__ void __launch_bounds__(kColumnThreads, 2)
-    column_moments_kernel(float* __restrict__ moments, const T* __restrict__ x, ColumnPass pass) {
+// Welford's recurrence along a thread's rows. Then `joined(moments, pass)`.
+template <class T, bool packed, class Joined> __global__ void __launch_bounds__(kColumnThreads, 2)
+    column_moments_kernel(float* moments, const T* __restrict__ x, ColumnPass pass, Joined joined) {
   constexpr int kBatch = 2 * kRowBatch<T, packed>;
   const ColumnThread t(pass);
   Eight<T> rows[kBatch];
@@ -207,10 +212,12 @@ template <class T, bool packed> __global__ void __launch_bounds__(kColumnThreads
       });
   for (int i = 0; i < kWide; ++i) sums[0][i] = count;
   join_rows(sums, [](Wide(&a)[3], const Wide(&b)[3]) { join_moments(a, b); });
-  if (threadIdx.y > 0 || t.count <= 0) return;
-  float* own = moments + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
-  store_wide(own, sums[1], t.count, false);
-  store_wide(own + pass.columns, sums[2], t.count, false);
+  if (threadIdx.y == 0 && t.count > 0) {
+    float* own = moments + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
+    store_wide(own, sums[1], t.count, packed);
+    store_wide(own + pass.columns, sums[2], t.count, packed);
+  }
+  joined(moments, pass);
 }
 
 // How the gradient that enters a relu is found again in backward.
@@ -316,12 +323,14 @@ template <Gate gate, bool packed, class T, int batch> struct GradientRows {
   }
 };
 
-// sums (samples * chunks, 2, columns): of dy' and of dy' * (x - mean).
-template <Gate gate, bool packed, class T> __global__ void __launch_bounds__(kColumnThreads, 2)
-    norm_products_kernel(float* __restrict__ sums, const T* __restrict__ dy,
-                         const T* __restrict__ x, const uint8_t* __restrict__ bits,
-                         NormStatistics s, ColumnPass pass) {
-  constexpr int kBatch = kRowBatch<T, packed>;
+// sums (samples * chunks, 2, columns): of dy' and of dy' * (x - mean). Then `joined(sums, pass)`.
+template <Gate gate, bool packed, class T, class Joined>
+__global__ void __launch_bounds__(kColumnThreads, 2)
+    norm_products_kernel(float* sums, const T* __restrict__ dy, const T* __restrict__ x,
+                         const uint8_t* __restrict__ bits, NormStatistics s, ColumnPass pass,
+                         Joined joined) {
+  // The scales and shifts of eight columns take the registers of a row.
+  constexpr int kBatch = kRowBatch<T, packed> - (gate == Gate::sign && kRowBatch < T, packed >> 2);
   const ColumnThread t(pass);
   const Wide mean = s.mean_of(t), scale = gate == Gate::sign ? s.scale_of(t) : Wide{};
   const Wide beta = gate == Gate::sign ? load_wide(s.beta + t.column, t.count, false) : Wide{};
@@ -338,10 +347,12 @@ template <Gate gate, bool packed, class T> __global__ void __launch_bounds__(kCo
         }
       });
   join_rows(total, [](Wide(&a)[2], const Wide(&b)[2]) { add_wide(a, b); });
-  if (threadIdx.y > 0 || t.count <= 0) return;
-  float* own = sums + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
-  store_wide(own, total[0], t.count, false);
-  store_wide(own + pass.columns, total[1], t.count, false);
+  if (threadIdx.y == 0 && t.count > 0) {
+    float* own = sums + int64_t{blockIdx.x} * 2 * pass.columns + t.column;
+    store_wide(own, total[0], t.count, packed);
+    store_wide(own + pass.columns, total[1], t.count, packed);
+  }
+  joined(sums, pass);
 }
 
 // dx = scale * dy' - slope * (x - mean) - offset, plus what is `added`, and the residual's gradient
@@ -398,31 +409,6 @@ template <int K> __device__ __forceinline__ void join_slices(double (&sums)[K]) 
     sums[k] = 0;
     for (int slice = 0; slice < kJoinSlices; ++slice) sums[k] += handed[k][slice][threadIdx.x];
   }
-}
-
-// Mean and sum of squared deviations of one column of a sample from its chunks' moments; `active`
-// is false past the last column. All threads of the block call.
-__device__ __forceinline__ void join_chunk_moments(double& mean, double& squares,
-                                                   const float* __restrict__ moments, int sample,
-                                                   int column, bool active,
-                                                   const ColumnPass& pass) {
-  const float* own = moments + int64_t{sample} * pass.chunks * 2 * pass.columns + column;
-  // Deviations from the first chunk's mean: little cancels in the sum of their squares.
-  const double base = active ? own[0] : 0.0;
-  double sums[3] = {};
-  const int chunks = active ? pass.chunks : 0;
-#pragma unroll 4
-  for (int c = threadIdx.y; c < chunks; c += kJoinSlices) {
-    const double count = static_cast<double>(min(pass.rows, (c + 1) * pass.chunk) - c * pass.chunk);
-    const double d = own[int64_t{2} * c * pass.columns] - base;
-    sums[0] += count * d;
-    sums[1] += count * d * d;
-    sums[2] += own[(int64_t{2} * c + 1) * pass.columns];
-  }
-  join_slices(sums);
-  const double n = static_cast<double>(pass.rows), excess = sums[0] / n;
-  mean = base + excess;
-  squares = sums[2] + (sums[1] - n * excess * excess);
 }
 
 // Sums over the chunks of one column of two tables, a chunk `stride` numbers after the other.
