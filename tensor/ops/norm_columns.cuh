@@ -330,7 +330,8 @@ __global__ void __launch_bounds__(kColumnThreads, 2)
                          const uint8_t* __restrict__ bits, NormStatistics s, ColumnPass pass,
                          Joined joined) {
   // The scales and shifts of eight columns take the registers of a row.
-  constexpr int kBatch = kRowBatch<T, packed> - (gate == Gate::sign && kRowBatch < T, packed >> 2);
+  constexpr int kMost = kRowBatch<T, packed>;
+  constexpr int kBatch = gate == Gate::sign && kMost > 2 ? kMost - 1 : kMost;
   const ColumnThread t(pass);
   const Wide mean = s.mean_of(t), scale = gate == Gate::sign ? s.scale_of(t) : Wide{};
   const Wide beta = gate == Gate::sign ? load_wide(s.beta + t.column, t.count, false) : Wide{};
