@@ -12,6 +12,7 @@
 #include "data/random_erasing.h"
 #include "tensor/core/error.h"
 #include "tensor/core/parallel.h"
+#include "tensor/core/thread_pool.h"
 
 namespace passband {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "tensor/core/parallel.h"
 #include "tensor/core/tensor.h"
+#include "tensor/core/thread_pool.h"
 #include "tensor/cpu/peak.h"
 
 namespace passband::bench {

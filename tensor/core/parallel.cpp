@@ -14,6 +14,7 @@
 
 #include "tensor/core/cpu_quota.h"
 #include "tensor/core/error.h"
+#include "tensor/core/thread_pool.h"
 
 namespace passband {
 namespace {
@@ -72,6 +73,28 @@ int thread_count() { return count().load(std::memory_order_relaxed); }
 void set_thread_count(int threads) {
   CHECK(threads >= 1, "threads: needs at least 1, not ", threads);
   count() = threads;
+}
+
+void split_loop(int64_t n, int64_t grain, int64_t threads, LoopPiece piece) {
+  constexpr int64_t kPiecesEach = 4;
+  const int64_t least = splits_short_loops() ? 1 : std::max<int64_t>(grain, 1);
+  const int64_t pieces = std::min(kPiecesEach * threads, n / least);
+  if (pieces <= 1 || threads <= 1 || on_thread_of_pool()) {
+    if (n > 0) piece(0, n);
+    return;
+  }
+  const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;
+  std::atomic<int64_t> next{0};
+  auto take_pieces = [&] {
+    for (int64_t i = next++; i < pieces; i = next++) {
+      const int64_t begin = units * i / pieces * unit;
+      const int64_t end = std::min(n, units * (i + 1) / pieces * unit);
+      if (begin < end) piece(begin, end);
+    }
+  };
+  on_threads(
+      static_cast<int>(std::min(threads, pieces)),
+      {[](void* pieces_of) { (*static_cast<decltype(take_pieces)*>(pieces_of))(); }, &take_pieces});
 }
 
 }  // namespace passband

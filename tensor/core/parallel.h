@@ -1,10 +1,7 @@
 // One thread count for everything on the CPU, and the loop that uses it.
 #pragma once
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-
-#include "tensor/core/thread_pool.h"
 
 namespace passband {
 
@@ -28,44 +25,31 @@ bool splits_short_loops();
 // Elements below which starting threads costs more than it saves.
 constexpr int64_t kGrain = 32768;
 
-// The one place where a body is compiled: of two copies of it, the compiler may well round a * b in
-// one and not in the other, and the bits would depend on which of them got the work.
-#if defined(__clang__)
-#define PASSBAND_ONE_COPY [[gnu::noinline]]
-#else
-#define PASSBAND_ONE_COPY [[gnu::noipa]]
-#endif
-template <class Body> PASSBAND_ONE_COPY void run_piece(Body& body, int64_t begin, int64_t end) {
-  body(begin, end);
-}
-#undef PASSBAND_ONE_COPY
+// What a loop does for begin <= i < end, whatever the type of its body.
+struct LoopPiece {
+  void (*call)(const void* body, int64_t begin, int64_t end);
+  const void* body;
+
+  void operator()(int64_t begin, int64_t end) const { call(body, begin, end); }
+};
+void split_loop(int64_t n, int64_t grain, int64_t threads, LoopPiece piece);
 
 // Calls body(begin, end) for pieces that cover [0, n), none smaller than `grain` unless it is the
 // only one, on up to `threads` threads. A thread takes a piece when it has done the one before: one
 // that shares its core with another program holds up nobody. Pieces of long loops start at
 // multiples of 64. The pieces depend on the thread count, so `body` must give each index the same
 // result wherever it falls. Throws what one of the calls threw; the others end first.
+//
+// All calls go through one pointer, so that a body is compiled once: of two copies of it, the
+// compiler may well round a * b in one and not in the other, and the bits would depend on which of
+// them got the work.
 template <class Body>
-void parallel_for(int64_t n, int64_t grain, Body&& body, int64_t threads = thread_count()) {
-  constexpr int64_t kPiecesEach = 4;
-  const int64_t least = splits_short_loops() ? 1 : std::max<int64_t>(grain, 1);
-  const int64_t pieces = std::min(kPiecesEach * threads, n / least);
-  if (pieces <= 1 || threads <= 1 || on_thread_of_pool()) {
-    if (n > 0) run_piece(body, 0, n);
-    return;
-  }
-  const int64_t unit = n >= 4096 * pieces ? 64 : 1, units = (n + unit - 1) / unit;
-  std::atomic<int64_t> next{0};
-  auto take_pieces = [&] {
-    for (int64_t i = next++; i < pieces; i = next++) {
-      const int64_t begin = units * i / pieces * unit;
-      const int64_t end = std::min(n, units * (i + 1) / pieces * unit);
-      if (begin < end) run_piece(body, begin, end);
-    }
-  };
-  on_threads(
-      static_cast<int>(std::min(threads, pieces)),
-      {[](void* pieces_of) { (*static_cast<decltype(take_pieces)*>(pieces_of))(); }, &take_pieces});
+void parallel_for(int64_t n, int64_t grain, const Body& body, int64_t threads = thread_count()) {
+  split_loop(n, grain, threads,
+             {[](const void* body_of, int64_t begin, int64_t end) {
+                (*static_cast<const Body*>(body_of))(begin, end);
+              },
+              &body});
 }
 
 // Calls f(i) for all i < count, each long enough to be worth a thread.
