@@ -96,6 +96,52 @@ Tensor Saved::output() const {
   return y;
 }
 
+OperationNode::OperationNode(const char* name, Save save, std::span<const Tensor* const> inputs,
+                             const Tensor& output) {
+  saved_.op_ = name;
+  saved_.save_ = save;
+  saved_.self_ = this;
+  for (const Tensor* input : inputs) {
+    edges_.push_back({input->node(), input->shape(), input->dtype()});
+    saved_.needs_.push_back(input->tracked());
+    if (save == Save::input || save == Save::both) {
+      saved_.inputs_.push_back(*input);
+      saved_.input_versions_.push_back(input->version());
+    }
+  }
+  if (save == Save::output || save == Save::both) {
+    saved_.output_ = output.detach();
+    saved_.output_version_ = output.version();
+  }
+}
+
+OperationNode::~OperationNode() { release_references(); }
+
+void OperationNode::release_saved() {
+  std::vector<std::shared_ptr<Node>> references;
+  take_saved_nodes(references);
+  saved_.inputs_.clear();
+  saved_.output_ = {};
+  saved_.released_ = true;
+  release_buffers();
+}
+
+void OperationNode::collect_references(std::vector<std::shared_ptr<Node>>& out) {
+  take_saved_nodes(out);
+  Node::collect_references(out);
+}
+
+void OperationNode::take_saved_nodes(std::vector<std::shared_ptr<Node>>& out) {
+  for (Tensor& input : saved_.inputs_) {
+    if (input.tracked()) out.push_back(input.node());
+    input.set_node(nullptr);
+  }
+}
+
+bool any_tracked(std::span<const Tensor* const> tensors) {
+  return std::ranges::any_of(tensors, [](const Tensor* tensor) { return tensor->tracked(); });
+}
+
 Tensor poisoned(const char* op, Tensor y, const std::vector<Tensor>& inputs) {
   const bool tracked = std::ranges::any_of(inputs, &Tensor::tracked);
   if (recording() && tracked)

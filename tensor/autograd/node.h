@@ -19,6 +19,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -128,7 +129,7 @@ class Saved {
   const Edge& edge(size_t i) const { return self_->edges()[i]; }
 
  private:
-  template <class Op> friend class OpNode;
+  friend class OperationNode;
   const Tensor& checked(const Tensor& tensor, uint64_t version) const;
 
   const char* op_ = "";
@@ -142,66 +143,58 @@ class Saved {
   Node* self_ = nullptr;
 };
 
-template <class Op> class OpNode final : public Node {
+// What the nodes of all operations have in common.
+class OperationNode : public Node {
  public:
-  OpNode(Op op, const std::vector<const Tensor*>& inputs, const Tensor& output)
-      : op_(std::move(op)) {
-    saved_.op_ = Op::name;
-    saved_.save_ = Op::saves;
-    saved_.self_ = this;
-    for (const Tensor* input : inputs) {
-      edges_.push_back({input->node(), input->shape(), input->dtype()});
-      saved_.needs_.push_back(input->tracked());
-      if (Op::saves == Save::input || Op::saves == Save::both) {
-        saved_.inputs_.push_back(*input);
-        saved_.input_versions_.push_back(input->version());
-      }
-    }
-    if (Op::saves == Save::output || Op::saves == Save::both) {
-      saved_.output_ = output.detach();
-      saved_.output_version_ = output.version();
-    }
-  }
-  ~OpNode() override { release_references(); }
+  OperationNode(const char* name, Save save, std::span<const Tensor* const> inputs,
+                const Tensor& output);
+  ~OperationNode() override;
+  const char* name() const override { return saved_.op_; }
+  void release_saved() override;
+
+ protected:
+  void collect_references(std::vector<std::shared_ptr<Node>>& out) override;
+  Saved saved_;
+
+ private:
+  virtual void release_buffers() {}
+  void take_saved_nodes(std::vector<std::shared_ptr<Node>>& out);
+};
+
+template <class Op> class OpNode final : public OperationNode {
+ public:
+  OpNode(Op op, std::span<const Tensor* const> inputs, const Tensor& output)
+      : OperationNode(Op::name, Op::saves, inputs, output), op_(std::move(op)) {}
 
   Grads backward(const Tensor& dy, Arrived& arrived) override {
     if constexpr (requires { op_.backward(saved_, dy, arrived); })
       return op_.backward(saved_, dy, arrived);
     else return op_.backward(saved_, dy);
   }
-  const char* name() const override { return Op::name; }
   // An operation that says `passes_parts` gives its input the parts that come to it.
   bool takes_parts() const override {
     if constexpr (requires { Op::passes_parts; })
       return edges_[0].node && edges_[0].node->takes_parts();
     else return false;
   }
-  void release_saved() override {
-    std::vector<std::shared_ptr<Node>> references;
-    take_saved_nodes(references);
-    saved_.inputs_.clear();
-    saved_.output_ = {};
-    saved_.released_ = true;
+
+ private:
+  void release_buffers() override {
     if constexpr (requires { op_.release(); }) op_.release();
   }
 
- protected:
-  void collect_references(std::vector<std::shared_ptr<Node>>& out) override {
-    take_saved_nodes(out);
-    Node::collect_references(out);
-  }
-
- private:
-  void take_saved_nodes(std::vector<std::shared_ptr<Node>>& out) {
-    for (Tensor& input : saved_.inputs_) {
-      if (input.tracked()) out.push_back(input.node());
-      input.set_node(nullptr);
-    }
-  }
-
   Op op_;
-  Saved saved_;
 };
+
+bool any_tracked(std::span<const Tensor* const> tensors);
+
+// Tells those that listen of the operation `op`, and records it when recording is on and an input
+// is tracked.
+template <class Op> void tell_and_record(Op op, std::span<const Tensor* const> inputs, Tensor& y) {
+  if (listening()) tell(Op::name, attributes_of(op), inputs, y);
+  if (recording() && any_tracked(inputs))
+    y.set_node(std::make_shared<OpNode<Op>>(std::move(op), inputs, y));
+}
 
 // Runs `op` on the inputs and records it when recording is on and an input is tracked. Inputs may
 // be undefined. `forward` may fill members of the op with Buffers; an op with Buffers has `void
@@ -212,32 +205,22 @@ template <class Op, class... Inputs> Tensor apply(Op op, const Inputs&... inputs
     NoGrad guard;
     y = op.forward(inputs.detach()...);
   }
-  if (listening()) tell({Op::name, attributes_of(op), {inputs...}, y});
-  if (recording() && (inputs.tracked() || ...))
-    y.set_node(
-        std::make_shared<OpNode<Op>>(std::move(op), std::vector<const Tensor*>{&inputs...}, y));
+  tell_and_record(std::move(op), std::array<const Tensor*, sizeof...(Inputs)>{&inputs...}, y);
   return y;
 }
 
 // As `apply`, for a number of inputs that is known at run time: `forward` takes a vector.
 template <class Op> Tensor apply_list(Op op, const std::vector<Tensor>& inputs) {
   Tensor y;
-  bool tracked = false;
   {
     NoGrad guard;
     std::vector<Tensor> plain;
-    for (const Tensor& input : inputs) {
-      plain.push_back(input.detach());
-      tracked = tracked || input.tracked();
-    }
+    for (const Tensor& input : inputs) plain.push_back(input.detach());
     y = op.forward(plain);
   }
-  if (listening()) tell({Op::name, attributes_of(op), inputs, y});
-  if (recording() && tracked) {
-    std::vector<const Tensor*> pointers;
-    for (const Tensor& input : inputs) pointers.push_back(&input);
-    y.set_node(std::make_shared<OpNode<Op>>(std::move(op), pointers, y));
-  }
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& input : inputs) pointers.push_back(&input);
+  tell_and_record(std::move(op), pointers, y);
   return y;
 }
 

@@ -17,4 +17,11 @@ bool listening() { return listener_here != nullptr; }
 
 void tell(HeardOperation heard) { (*listener_here)(std::move(heard)); }
 
+void tell(const char* name, Attributes attributes, std::span<const Tensor* const> inputs,
+          const Tensor& output) {
+  HeardOperation heard{.name = name, .attributes = std::move(attributes), .output = output};
+  for (const Tensor* input : inputs) heard.inputs.push_back(*input);
+  tell(std::move(heard));
+}
+
 }  // namespace passband

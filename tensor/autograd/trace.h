@@ -2,6 +2,7 @@
 // its operands and its result. What has run can so be written down, drawn, or run elsewhere.
 #pragma once
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "tensor/core/tensor.h"
@@ -43,6 +44,8 @@ class ListenGuard {
 bool listening();
 // Tells the listener; call it where listening() only.
 void tell(HeardOperation heard);
+void tell(const char* name, Attributes attributes, std::span<const Tensor* const> inputs,
+          const Tensor& output);
 
 // An operation says what it was told by a member `Attributes attributes() const`.
 template <class Op> Attributes attributes_of(const Op& op) {
