@@ -9,10 +9,11 @@
 #include "tensor/core/error.h"
 
 // Functions of numbers that code of several kinds shares: compiled for the processor and the GPU,
-// and anew wherever code of one level of instructions calls them (tensor/cpu/level_code.h).
+// and anew wherever code of one level of instructions calls them (tensor/cpu/level_code.h). All
+// levels are compiled with one precompiled header, so it may not ask for PASSBAND_LEVEL.
 #if defined(__CUDACC__)
 #define PASSBAND_HD __host__ __device__
-#elif defined(PASSBAND_LEVEL)
+#elif defined(PASSBAND_KERNEL_SOURCES)
 #define PASSBAND_HD [[gnu::always_inline]]
 #else
 #define PASSBAND_HD
