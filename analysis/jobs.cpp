@@ -71,10 +71,12 @@ std::vector<Job> make_jobs(const AnalyzeOptions& o, const Study& study, PictureT
   return jobs;
 }
 
-TimedJobs jobs_within(double seconds, const AnalyzeOptions& o, Study& study, PictureTimes& times,
+TimedJobs jobs_within(const std::function<double()>& seconds_left, const AnalyzeOptions& o,
+                      Study& study, PictureTimes& times,
                       const std::function<bool(const Job&)>& is_kept) {
   TimedJobs made;
   const std::vector<Job> whole = make_jobs(o, study, times);
+  const double seconds = seconds_left();
   const auto total = [&] {
     double sum = 0;
     for (const Job& job : made.jobs) sum += job.seconds;

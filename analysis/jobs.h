@@ -42,11 +42,12 @@ struct TimedJobs {
   double share = 1;       // of each analysis' own number of pictures
   std::vector<std::string> left_out;
 };
-// The jobs with all their pictures where `seconds` allow it, else with a half, a quarter or an
-// eighth of them; then the dearest ones are left out. What `is_kept` finds in the report with all
-// its pictures stays and takes no time.
-TimedJobs jobs_within(double seconds, const AnalyzeOptions& options, Study& study,
-                      PictureTimes& times, const std::function<bool(const Job&)>& is_kept);
+// The jobs with all their pictures where `seconds_left`, asked once it is measured what a picture
+// takes, allows it, else with a half, a quarter or an eighth of them; then the dearest ones are
+// left out. What `is_kept` finds in the report with all its pictures stays and takes no time.
+TimedJobs jobs_within(const std::function<double()>& seconds_left, const AnalyzeOptions& options,
+                      Study& study, PictureTimes& times,
+                      const std::function<bool(const Job&)>& is_kept);
 
 // What a call with --full would compute beyond this one: "--full adds similarity, heatmap (about
 // 2:07)"; empty: nothing.

@@ -101,13 +101,17 @@ int run_job(Job& job, const Team& team, bool fresh, const fs::path& directory, R
   return code;
 }
 
-// Whether there is time for jobs, by what those before took against what they were to take.
+// The time that the call may take, start-up included, and whether it allows a job, by what those
+// before took against what they were to take.
 class Deadline {
  public:
   explicit Deadline(double seconds) : seconds_(seconds) {}  // 0: no end
+  double seconds_left() const { return std::max(0.0, seconds_ - passed()); }
+  void begin_jobs() { before_ = passed(); }
   bool has_time_for(const Job& job) const {
-    const double slowness = expected_ > 1 ? std::max(1.0, passed() / expected_) : 1;
-    return seconds_ == 0 || passed() + slowness * job.seconds <= kTolerance * seconds_;
+    const double slowness = expected_ > 1 ? std::max(1.0, (passed() - before_) / expected_) : 1;
+    return seconds_ == 0 || job.seconds == 0 ||
+           passed() + slowness * job.seconds <= kTolerance * seconds_;
   }
   void done(const Job& job) { expected_ += job.seconds; }
 
@@ -116,16 +120,16 @@ class Deadline {
   double passed() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   }
-  double seconds_, expected_ = 0;
+  double seconds_, before_ = 0, expected_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 // Names of jobs that time did not allow are added to `left_out`.
-int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, const fs::path& directory,
-             Report& report, std::vector<std::string>& left_out) {
+int run_jobs(std::vector<Job>& jobs, const AnalyzeOptions& options, Deadline& deadline,
+             const fs::path& directory, Report& report, std::vector<std::string>& left_out) {
   const Team team;
   Console console(jobs.size());
-  Deadline deadline(60 * options.minutes);
+  deadline.begin_jobs();
   const Device device =
       jobs.empty() ? Device{} : jobs.front().input.subjects.front().model->device();
   int code = 0;
@@ -249,9 +253,10 @@ void tell_unlabelled(const AnalyzeOptions& options, const Study& study) {
   fmt::print(stderr, "left out, for want of labels: {}\n", join(names));
 }
 
-TimedJobs chosen_jobs(const AnalyzeOptions& options, Study& study, PictureTimes& times) {
+TimedJobs chosen_jobs(const AnalyzeOptions& options, const Deadline& deadline, Study& study,
+                      PictureTimes& times) {
   if (options.minutes == 0) return {.jobs = make_jobs(options, study, times)};
-  return jobs_within(60 * options.minutes, options, study, times,
+  return jobs_within([&] { return deadline.seconds_left(); }, options, study, times,
                      [&](const Job& job) { return is_kept(job, options.fresh, study); });
 }
 
@@ -289,6 +294,7 @@ int run(int argc, char** argv) {
   if (options.processes > 1 && !started_by_launcher()) launch_processes(options.processes, argv);
   if (options.study.device == "cuda-emulated" && cuda_backend() != CudaBackend::emulated)
     run_emulated_sibling(argv);
+  Deadline deadline(60 * options.minutes);
   settle_processes(options);
   handle_signals();
   chosen_analyses(options);
@@ -302,7 +308,7 @@ int run(int argc, char** argv) {
   if (options.explore) return write_explorer(options, study, stopped);
   if (options.serve) return serve_explorer(options, study, stopped);
   PictureTimes times;
-  TimedJobs made = chosen_jobs(options, study, times);
+  TimedJobs made = chosen_jobs(options, deadline, study, times);
   for (const std::string& note : study.notes) fmt::print(stderr, "{}\n", note);
   std::string command = "./analyze";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
@@ -314,7 +320,7 @@ int run(int argc, char** argv) {
   report.write(study.report);
   tell_unlabelled(options, study);
   tell_time(made, options.fresh, study);
-  const int code = run_jobs(made.jobs, options, study.report, report, made.left_out);
+  const int code = run_jobs(made.jobs, options, deadline, study.report, report, made.left_out);
   if (options.json) fmt::print("{}\n", read_file(study.report / "summary.json"));
   else fmt::print("report: {}\n", fs::absolute(study.report / "index.html").string());
   if (stop_requested && code == 128 + stop_requested) {
