@@ -23,11 +23,11 @@ template <class Bytes> uint32_t checksum(const Table& table, const Bytes& bytes)
   return ~crc;
 }
 
-constexpr Table kPlain = make_table(0xEDB88320u), kCastagnoli = make_table(0x82F63B78u);
+constexpr Table kIeee = make_table(0xEDB88320u), kCastagnoli = make_table(0x82F63B78u);
 
 }  // namespace
 
-uint32_t crc32(std::span<const uint8_t> bytes) { return checksum(kPlain, bytes); }
+uint32_t crc32(std::span<const uint8_t> bytes) { return checksum(kIeee, bytes); }
 uint32_t crc32c(std::string_view bytes) { return checksum(kCastagnoli, bytes); }
 
 }  // namespace passband
