@@ -97,8 +97,7 @@ class ResNet(Network):
         return self.linear("fc", x.mean((2, 3)))
 
     def block(self, name, x, stride):
-        skip = self.bn(name + ".downsample.1", self.conv(name + ".downsample.0", x, stride)) \
-            if self.has(name + ".downsample.0.weight") else x
+        skip = self.shortcut(name + ".downsample", x, stride)
         last = 3 if self.has(name + ".conv3.weight") else 2
         for i in range(1, last + 1):
             step = stride if i == last - 1 else 1
@@ -108,8 +107,22 @@ class ResNet(Network):
                 x = self.lambda_layer(f"{name}.conv{i}", x)
                 x = F.avg_pool2d(x, 3, step, 1) if step > 1 else x
             x = self.bn(f"{name}.bn{i}", x)
-            x = F.relu(x) if i < last else F.relu(x + skip)
+            x = F.relu(x) if i < last else F.relu(self.excited(name + ".se", x) + skip)
         return x
+
+    def shortcut(self, name, x, stride):
+        if self.has(name + ".0.weight"):
+            return self.bn(name + ".1", self.conv(name + ".0", x, stride))
+        if self.has(name + ".1.weight"):  # ResNet-D: pooled first
+            x = F.avg_pool2d(x, 2, stride, 0, True, False) if stride > 1 else x
+            return self.bn(name + ".2", self.conv(name + ".1", x))
+        return x
+
+    def excited(self, name, x):
+        if not self.has(name + ".fc1.weight"):
+            return x
+        gate = F.relu(self.conv(name + ".fc1", x.mean((2, 3), keepdim=True)))
+        return x * torch.sigmoid(self.conv(name + ".fc2", gate))
 
     def lambda_layer(self, name, x):
         """Bello 2021 with u = 1, lambdas first: of the content, and of positions by `position`."""
