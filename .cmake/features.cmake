@@ -2,7 +2,17 @@
 
 # passband_feature(NAME STATE WHY HOW): one row of the table.
 function(passband_feature name state why how)
-  set_property(GLOBAL APPEND PROPERTY PASSBAND_FEATURES "${name}|${state}|${why}|${how}")
+  string(REPLACE ";" "," row "${name}|${state}|${why}|${how}")  # a semicolon would end the row
+  set_property(GLOBAL APPEND PROPERTY PASSBAND_FEATURES "${row}")
+endfunction()
+
+# passband_switch(NAME HELP): the setting PASSBAND_<NAME>, which is AUTO, ON or OFF.
+function(passband_switch name help)
+  set(PASSBAND_${name} AUTO CACHE STRING "${help}: AUTO, ON or OFF")
+  set_property(CACHE PASSBAND_${name} PROPERTY STRINGS AUTO ON OFF)
+  if(NOT PASSBAND_${name} MATCHES "^(AUTO|ON|OFF)$")
+    message(FATAL_ERROR "PASSBAND_${name}=${PASSBAND_${name}}: takes AUTO, ON or OFF.")
+  endif()
 endfunction()
 
 function(passband_print_features)

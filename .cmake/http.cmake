@@ -1,11 +1,7 @@
 # cpp-httplib, by which `analyze --serve` and `train --live` serve a page to the browser of whoever
 # runs them: a module beside the programs, which load it when asked for a page, so that they need
 # neither it nor what it stands on to run.
-set(PASSBAND_HTTP AUTO CACHE STRING "Build the module that serves pages: AUTO, ON or OFF")
-set_property(CACHE PASSBAND_HTTP PROPERTY STRINGS AUTO ON OFF)
-if(NOT PASSBAND_HTTP MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "PASSBAND_HTTP=${PASSBAND_HTTP}: takes AUTO, ON or OFF.")
-endif()
+passband_switch(HTTP "Build the module that serves pages")
 
 if(PASSBAND_HTTP STREQUAL "OFF")
   passband_feature(HTTP OFF "PASSBAND_HTTP=OFF" "-DPASSBAND_HTTP=AUTO")

@@ -1,14 +1,11 @@
 # libjpeg-turbo, which decodes JPEG files faster than stb_image, in parts and smaller. Sets
 # PASSBAND_JPEG_TURBO_FOUND; PASSBAND_JPEG_USES, what to link; and PASSBAND_STANDS_ASIDE, which
 # sources are not built.
-set(PASSBAND_JPEG_TURBO AUTO CACHE STRING "Decode JPEG by libjpeg-turbo: AUTO, ON or OFF")
-set_property(CACHE PASSBAND_JPEG_TURBO PROPERTY STRINGS AUTO ON OFF)
+passband_switch(JPEG_TURBO "Decode JPEG by libjpeg-turbo")
 
 set(PASSBAND_JPEG_TURBO_FOUND OFF)
 set(why "not found; stb_image decodes")
-if(NOT PASSBAND_JPEG_TURBO MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "PASSBAND_JPEG_TURBO=${PASSBAND_JPEG_TURBO}: takes AUTO, ON or OFF.")
-elseif(PASSBAND_JPEG_TURBO STREQUAL "OFF")
+if(PASSBAND_JPEG_TURBO STREQUAL "OFF")
   set(why "PASSBAND_JPEG_TURBO=OFF")
 else()
   set(missing_before ${PASSBAND_MISSING})

@@ -1,11 +1,7 @@
 # MPI, by which the processes of a training reach each other. Open MPI and MPICH (or Intel's, which
 # is of its kind) each get a module beside the programs, which load the one whose launcher has
 # started them: so the programs need no MPI to run, and both can be there.
-set(PASSBAND_MPI AUTO CACHE STRING "Build modules for MPI: AUTO, ON or OFF")
-set_property(CACHE PASSBAND_MPI PROPERTY STRINGS AUTO ON OFF)
-if(NOT PASSBAND_MPI MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "PASSBAND_MPI=${PASSBAND_MPI}: takes AUTO, ON or OFF.")
-endif()
+passband_switch(MPI "Build modules for MPI")
 
 # passband_mpi_module(COMPILER): the module for the MPI whose compiler this is; adds its name and
 # version to PASSBAND_MPI_FOUND, in the place of what was found before for the same kind.

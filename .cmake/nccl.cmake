@@ -1,11 +1,7 @@
 # NCCL, by which GPUs of several processes add up their gradients: a module beside the programs,
 # which load it when several train on GPUs. It needs CUDA's headers, no compiler of CUDA, and no GPU
 # to be built.
-set(PASSBAND_NCCL AUTO CACHE STRING "Build the module for NCCL: AUTO, ON or OFF")
-set_property(CACHE PASSBAND_NCCL PROPERTY STRINGS AUTO ON OFF)
-if(NOT PASSBAND_NCCL MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "PASSBAND_NCCL=${PASSBAND_NCCL}: takes AUTO, ON or OFF.")
-endif()
+passband_switch(NCCL "Build the module for NCCL")
 
 if(PASSBAND_NCCL STREQUAL "OFF")
   passband_feature(NCCL OFF "PASSBAND_NCCL=OFF" "-DPASSBAND_NCCL=AUTO")

@@ -1,7 +1,6 @@
 # oneDNN, an engine of convolutions to compare with (--conv onednn). Sets PASSBAND_ONEDNN_FOUND; the
 # target passband::oneDNN is empty where there is none.
-set(PASSBAND_ONEDNN AUTO CACHE STRING "Build the engine oneDNN: AUTO, ON or OFF")
-set_property(CACHE PASSBAND_ONEDNN PROPERTY STRINGS AUTO ON OFF)
+passband_switch(ONEDNN "Build the engine oneDNN")
 
 set(PASSBAND_ONEDNN_FOUND OFF)
 if(NOT PASSBAND_ONEDNN STREQUAL "OFF")

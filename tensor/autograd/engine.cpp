@@ -30,10 +30,6 @@ std::vector<Node*> reverse_topological(Node* root) {
   return order;
 }
 
-bool is_in_parts(const Tensor& gradient, const Shape& shape) {
-  return gradient.rank() == shape.rank() + 1 && gradient.shape().without(0) == shape;
-}
-
 // A leaf may be brought its gradient in bf16 and have it added in its own type (Cast::backward), or
 // in parts. Sums over the parts of a batch are f32 until they are there.
 bool fits(const Tensor& gradient, const Edge& edge) {

@@ -11,7 +11,9 @@ Tensor add(const Tensor& a, const Tensor& b);  // broadcasts; da = dy, db = dy
 void add_(Tensor y, const Tensor& x);          // y += x, shapes equal
 void fill_(Tensor y, double value);
 Tensor cast(const Tensor& x, DType dtype);
-// The gradient in one piece, of this shape and type, where it may be in parts (Node::takes_parts).
+// Whether a gradient of this shape is in parts (Node::takes_parts).
+bool is_in_parts(const Tensor& gradient, const Shape& shape);
+// The gradient in one piece, of this shape and type, where it may be in parts.
 Tensor whole_gradient(const Tensor& gradient, const Shape& shape, DType dtype);
 
 struct InPlaceSum {

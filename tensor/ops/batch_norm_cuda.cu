@@ -18,22 +18,20 @@ struct JoinStatistics {
   RunningStatistics running;
   double eps;
   ColumnGroups groups;
-  unsigned* arrivals;
 
   __device__ void operator()(float* moments, const ColumnPass& pass) const {
-    join_columns<JoinMoments>(
-        moments, arrivals, groups, pass, [&](int column, const double(&joined)[2]) {
-          const double centre = joined[0], squares = joined[1];
-          const double n = static_cast<double>(pass.rows), keep = 1 - running.momentum;
-          mean[column] = static_cast<float>(centre);
-          rstd[column] = static_cast<float>(1 / sqrt(squares / n + eps));
-          if (running.mean)
-            running.mean[column] =
-                static_cast<float>(keep * running.mean[column] + running.momentum * centre);
-          if (running.var)
-            running.var[column] = static_cast<float>(keep * running.var[column] +
-                                                     running.momentum * (squares / (n - 1)));
-        });
+    join_columns<JoinMoments>(moments, groups, pass, [&](int column, const double(&joined)[2]) {
+      const double centre = joined[0], squares = joined[1];
+      const double n = static_cast<double>(pass.rows), keep = 1 - running.momentum;
+      mean[column] = static_cast<float>(centre);
+      rstd[column] = static_cast<float>(1 / sqrt(squares / n + eps));
+      if (running.mean)
+        running.mean[column] =
+            static_cast<float>(keep * running.mean[column] + running.momentum * centre);
+      if (running.var)
+        running.var[column] =
+            static_cast<float>(keep * running.var[column] + running.momentum * (squares / (n - 1)));
+    });
   }
 };
 
@@ -43,19 +41,16 @@ struct JoinGradients {
   NormStatistics statistics;
   bool training;
   ColumnGroups groups;
-  unsigned* arrivals;
 
   __device__ void operator()(float* sums, const ColumnPass& pass) const {
-    join_columns<JoinProducts>(
-        sums, arrivals, groups, pass, [&](int column, const double(&joined)[2]) {
-          const double rstd = statistics.rstd[column], scale = statistics.gamma[column] * rstd;
-          const double n = static_cast<double>(pass.rows), product = joined[1] * rstd;
-          dbeta[column] = static_cast<float>(joined[0]);
-          dgamma[column] = static_cast<float>(product);
-          slopes[column] = training ? static_cast<float>(scale * rstd * product / n) : 0.0f;
-          slopes[pass.columns + column] =
-              training ? static_cast<float>(scale * joined[0] / n) : 0.0f;
-        });
+    join_columns<JoinProducts>(sums, groups, pass, [&](int column, const double(&joined)[2]) {
+      const double rstd = statistics.rstd[column], scale = statistics.gamma[column] * rstd;
+      const double n = static_cast<double>(pass.rows), product = joined[1] * rstd;
+      dbeta[column] = static_cast<float>(joined[0]);
+      dgamma[column] = static_cast<float>(product);
+      slopes[column] = training ? static_cast<float>(scale * rstd * product / n) : 0.0f;
+      slopes[pass.columns + column] = training ? static_cast<float>(scale * joined[0] / n) : 0.0f;
+    });
   }
 };
 
@@ -80,13 +75,8 @@ template <Gate gate, class T> void backward(Tensor dx, Tensor dgamma, Tensor dbe
   const StreamHandle stream = compute_stream();
   const ColumnGroups groups(pass);
   Tensor sums = groups.scratch(pass, dy), slopes = Tensor::empty({2, C}, DType::f32, dy.device());
-  const JoinGradients join{dgamma.data<float>(),
-                           dbeta.data<float>(),
-                           slopes.data<float>(),
-                           statistics_of(t),
-                           t.training,
-                           groups,
-                           arrivals()};
+  const JoinGradients join{dgamma.data<float>(), dbeta.data<float>(), slopes.data<float>(),
+                           statistics_of(t),     t.training,          groups};
   dispatch_packed(pass, [&]<bool packed>() {
     launch({.grid = pass.grid(), .block = pass.block(), .stream = stream},
            norm_products_kernel<gate, packed, T, JoinGradients>, sums.data<float>(), g, x, bits,
@@ -111,8 +101,7 @@ void batch_norm_statistics(Tensor mean, Tensor rstd, Tensor running_mean, Tensor
     Tensor moments = groups.scratch(pass, x);
     const RunningStatistics running{running_mean.data_or_null<float>(),
                                     running_var.data_or_null<float>(), momentum};
-    const JoinStatistics join{mean.data<float>(), rstd.data<float>(), running, eps, groups,
-                              arrivals()};
+    const JoinStatistics join{mean.data<float>(), rstd.data<float>(), running, eps, groups};
     dispatch_packed(pass, [&]<bool packed>() {
       launch({.grid = pass.grid(), .block = pass.block(), .stream = compute_stream()},
              column_moments_kernel<T, packed, JoinStatistics>, moments.data<float>(), x.data<T>(),

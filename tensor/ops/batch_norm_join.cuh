@@ -10,14 +10,18 @@
 #pragma once
 #include "tensor/core/tensor.h"
 #include "tensor/cuda/last_block.cuh"
+#include "tensor/cuda/stream.h"
 #include "tensor/ops/norm_columns.cuh"
 
 namespace passband::cuda {
 
 // Of the chunks of a pass; the groups of a tile of columns count their blocks at counters of their
-// own, and the tile its groups at one more.
+// own, and the tile its groups at one more. Where a tile has several chunks, all tiles have
+// kColumnBlocks together at most: no pass needs more counters than that.
+static_assert(kColumnBlocks <= kArrivals);
 struct ColumnGroups {
   int chunks, size, count;
+  unsigned* arrivals = cuda::arrivals();
 
   explicit ColumnGroups(const ColumnPass& pass) : chunks(pass.chunks), size(pass.chunks) {
     constexpr int kOneGroup = 32;
@@ -93,9 +97,8 @@ struct JoinProducts {
 // last block of a tile of columns, finish(column, joined) in a thread for each column. All threads
 // call.
 template <class Join, class Finish>
-__device__ __forceinline__ void join_columns(float* sums, unsigned* arrivals,
-                                             const ColumnGroups& groups, const ColumnPass& pass,
-                                             const Finish& finish) {
+__device__ __forceinline__ void join_columns(float* sums, const ColumnGroups& groups,
+                                             const ColumnPass& pass, const Finish& finish) {
   const int width = static_cast<int>(blockDim.x) * kWide, slices = kColumnThreads / width;
   const int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
   const int column = static_cast<int>(blockIdx.y) * width + thread % width;
@@ -104,7 +107,7 @@ __device__ __forceinline__ void join_columns(float* sums, unsigned* arrivals,
   ColumnParts parts{sums + int64_t{2} * first * pass.columns + column, 0, pass.chunk,
                     min(groups.size, groups.chunks - first)};
   parts.rows = min(pass.rows, (first + parts.count) * pass.chunk) - first * pass.chunk;
-  arrivals += blockIdx.y * (groups.count + 1);
+  unsigned* const arrivals = groups.arrivals + blockIdx.y * (groups.count + 1);
   for (unsigned* counter = arrivals + group;; counter = arrivals + groups.count) {
     if (groups.chunks == 1) __syncthreads();
     else if (!is_last_block(counter, parts.count)) return;

@@ -132,8 +132,12 @@ void add_scaled_(Tensor y, const Tensor& x, double a) {
   y.bump_version();
 }
 
+bool is_in_parts(const Tensor& gradient, const Shape& shape) {
+  return gradient.rank() == shape.rank() + 1 && gradient.shape().without(0) == shape;
+}
+
 Tensor whole_gradient(const Tensor& gradient, const Shape& shape, DType dtype) {
-  const Tensor whole = gradient.shape() == shape ? gradient : sum(gradient, {0});
+  const Tensor whole = is_in_parts(gradient, shape) ? sum(gradient, {0}) : gradient;
   return whole.dtype() == dtype ? whole : cast(whole, dtype);
 }
 
@@ -144,8 +148,8 @@ void cpu::add_all(const std::vector<InPlaceSum>& sums) {
 void add_all_(const std::vector<InPlaceSum>& sums) {
   std::vector<InPlaceSum> together;
   for (const auto& [y, x] : sums) {
-    const bool in_parts = y.dtype() == DType::f32 && x.dtype() == DType::f32 &&
-                          x.rank() == y.rank() + 1 && x.shape().without(0) == y.shape();
+    const bool in_parts =
+        y.dtype() == DType::f32 && x.dtype() == DType::f32 && is_in_parts(x, y.shape());
     if (!in_parts) check_in_place("add_all_", y, x);
     CHECK(y.dtype() == x.dtype() || (y.dtype() == DType::f32 && x.dtype() == DType::bf16),
           "add_all_: element types differ: y is ", y, ", x is ", x);

@@ -166,7 +166,7 @@ struct Cast {
   }
   // Memory that is f32 adds a bf16 gradient as it is, which saves a pass (add_all_), and parts.
   Grads backward(const Saved& s, const Tensor& dy) const {
-    if (dy.rank() > s.edge(0).shape.rank()) return {dy};
+    if (is_in_parts(dy, s.edge(0).shape)) return {dy};
     const auto* leaf = dynamic_cast<const Leaf*>(s.edge(0).node.get());
     const bool added_so = leaf && leaf->bound && leaf->grad.dtype() == DType::f32 &&
                           dy.dtype() == DType::bf16 && !recording();
