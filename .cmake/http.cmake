@@ -30,15 +30,9 @@ else()
     endif()
   endif()
   if(found)
-    add_library(passband_http MODULE models/http/module.cpp)
-    target_include_directories(passband_http SYSTEM PRIVATE ${PASSBAND_HTTPLIB_INCLUDE})
+    passband_module(http models/http/module.cpp INCLUDES ${PASSBAND_HTTPLIB_INCLUDE}
+      USES Threads::Threads ${library})
     target_compile_options(passband_http PRIVATE ${options})
-    target_link_libraries(passband_http PRIVATE passband_options Threads::Threads ${library})
-    # what the programs have of the same names stays theirs
-    target_compile_options(passband_http PRIVATE -fvisibility=hidden)
-    set_target_properties(passband_http PROPERTIES PREFIX ""
-      LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-    add_dependencies(programs passband_http)
     passband_feature(HTTP ON "cpp-httplib ${version}" "-DPASSBAND_HTTP=OFF")
   elseif(PASSBAND_HTTP STREQUAL "ON")
     message(FATAL_ERROR "PASSBAND_HTTP=ON: cpp-httplib was not found. Install libcpp-httplib-dev.")

@@ -31,15 +31,9 @@ function(passband_mpi_module compiler)
   if(NOT kind OR TARGET passband_${kind})
     return()
   endif()
-  add_library(passband_${kind} MODULE tensor/mpi/module.cpp)
-  target_include_directories(passband_${kind} SYSTEM PRIVATE ${includes})
+  passband_module(${kind} tensor/mpi/module.cpp INCLUDES ${includes} USES ${links})
   # its interface for C alone
   target_compile_definitions(passband_${kind} PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
-  target_link_libraries(passband_${kind} PRIVATE passband_options ${links})
-  # what the programs have of the same names stays theirs
-  target_compile_options(passband_${kind} PRIVATE -fvisibility=hidden)
-  set_target_properties(passband_${kind} PROPERTIES PREFIX ""
-    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   set(PASSBAND_MPI_FOUND ${PASSBAND_MPI_FOUND} ${name} PARENT_SCOPE)
 endfunction()
 

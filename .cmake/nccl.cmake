@@ -19,17 +19,11 @@ else()
       REGEX "define NCCL_(MAJOR|MINOR|PATCH) +[0-9]")
     list(TRANSFORM lines REPLACE "[^0-9]*([0-9]+).*" "\\1")
     list(JOIN lines "." version)
-    add_library(passband_nccl MODULE tensor/nccl/module.cpp)
-    target_include_directories(passband_nccl SYSTEM PRIVATE ${PASSBAND_NCCL_INCLUDE}
-      ${PASSBAND_CUDA_RUNTIME_INCLUDE})
-    target_link_libraries(passband_nccl PRIVATE passband_options ${PASSBAND_NCCL_LIBRARY})
-    # every symbol that the module takes is one of the library's; what the programs have of the same
-    # names stays theirs
+    passband_module(nccl tensor/nccl/module.cpp
+      INCLUDES ${PASSBAND_NCCL_INCLUDE} ${PASSBAND_CUDA_RUNTIME_INCLUDE}
+      USES ${PASSBAND_NCCL_LIBRARY})
+    # every symbol that the module takes is one of the library's
     target_link_options(passband_nccl PRIVATE LINKER:--no-undefined)
-    target_compile_options(passband_nccl PRIVATE -fvisibility=hidden)
-    set_target_properties(passband_nccl PROPERTIES PREFIX ""
-      LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-    add_dependencies(programs passband_nccl)
     passband_feature(NCCL ON "${version}" "-DPASSBAND_NCCL=OFF")
   elseif(PASSBAND_NCCL STREQUAL "ON")
     message(FATAL_ERROR "PASSBAND_NCCL=ON: NCCL or CUDA's headers were not found. Install "

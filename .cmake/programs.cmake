@@ -1,5 +1,5 @@
-# The programs, in the build folder. PASSBAND_EMULATED_PROGRAMS: those that the tests link again,
-# with the emulator.
+# The programs and their modules, in the build folder. PASSBAND_EMULATED_PROGRAMS: those that the
+# tests link again, with the emulator.
 
 # passband_program(NAME LIBRARY SOURCE...): build/NAME. The target `programs` builds them all. Its
 # objects are the same on every backend.
@@ -10,6 +10,21 @@ function(passband_program name library)
   add_executable(${name} $<TARGET_OBJECTS:passband_main_${name}>)
   target_link_libraries(${name} PRIVATE ${library} passband_options OpenMP::OpenMP_CXX fmt::fmt)
   add_dependencies(programs ${name})
+endfunction()
+
+# passband_module(NAME SOURCE INCLUDES folders... USES libraries...): build/passband_NAME.so, which
+# programs load when they need it, so that they run where what it stands on is missing. One of the
+# target `programs`. What these have of the same names stays theirs.
+function(passband_module name source)
+  cmake_parse_arguments(arg "" "" "INCLUDES;USES" ${ARGN})
+  set(target passband_${name})
+  add_library(${target} MODULE ${source})
+  target_include_directories(${target} SYSTEM PRIVATE ${arg_INCLUDES})
+  target_link_libraries(${target} PRIVATE passband_options ${arg_USES})
+  target_compile_options(${target} PRIVATE -fvisibility=hidden)
+  set_target_properties(${target} PROPERTIES PREFIX ""
+    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  add_dependencies(programs ${target})
 endfunction()
 
 file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/experiments/bench/*.cpp)

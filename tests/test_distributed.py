@@ -49,6 +49,13 @@ class Distributed(unittest.TestCase):
                             "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
                             "OMPI_MCA_rmaps_base_oversubscribe": "1", "TMPDIR": "/tmp"}
 
+    @unittest.skipUnless((BUILD / "build.ninja").exists(), "not built by Ninja")
+    def test_modules_are_built_with_the_programs(self):
+        rules = (BUILD / "build.ninja").read_text()
+        built = re.search(r"^build programs: phony (.*)$", rules, re.MULTILINE)[1].split()
+        modules = {module.name for module in BUILD.glob("passband_*.so")}
+        self.assertLessEqual(modules, set(built))
+
     def start(self, *words):
         return subprocess.Popen([str(w) for w in words], cwd=self.dir, env=self.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

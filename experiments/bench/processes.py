@@ -14,6 +14,7 @@ import os
 import resource
 import statistics
 import subprocess
+import sys
 import tempfile
 
 
@@ -27,6 +28,10 @@ def parse():
     parser.add_argument("arguments", nargs="*")
     options = parser.parse_args()
     options.train = os.path.abspath(options.train)
+    if not os.access(options.train, os.X_OK):
+        parser.error(f"--train {options.train}: no program; build it, or name where it is")
+    if options.pairs < 1 or options.steps < 1 or options.batch_size < 2 or options.batch_size % 2:
+        parser.error("--pairs and --steps are 1 or more, --batch-size is even")
     options.arguments = options.arguments or ["--model", "alternet", "--data", "shapes",
                                               "--precision", "f32"]
     return options
@@ -51,10 +56,12 @@ def rate(options, processes, folder):
     if processes > 1:
         command += ["--processes", str(processes)]
     all_before, own_before = busy_seconds(), own_seconds()
-    out = subprocess.run(command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL).stdout
+    run = subprocess.run(command, cwd=folder, check=False, text=True, capture_output=True)
+    if run.returncode != 0:
+        told = run.stderr.splitlines() or [f"{' '.join(command)} ended with {run.returncode}"]
+        sys.exit(f"processes.py: {told[-1]}")
     others = busy_seconds() - all_before - (own_seconds() - own_before)
-    return json.loads(out.splitlines()[-1])["images_per_s"], max(0.0, others)
+    return json.loads(run.stdout.splitlines()[-1])["images_per_s"], max(0.0, others)
 
 
 def main():
